@@ -1,0 +1,93 @@
+"""What the runtime needs from the world, by name: each port has a real and, where tests need one, a simulated side.
+
+Every implementation of a port passes the same tests in `tests/contract/`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol.ids import AgentId, HostId
+
+Done = Callable[[], None]
+Cancel = Callable[[], None]
+
+
+class Clock(Protocol):
+    """Time, in microseconds since the Unix epoch."""
+
+    def now_us(self) -> int:
+        """Wall time at start plus monotonic time since: it never goes back."""
+        ...
+
+    def wake(self, at_us: int, call: Callable[[], None]) -> Cancel:
+        """Call `call` once, at `at_us` or soon after; the returned function cancels it."""
+        ...
+
+
+class LogStore(Protocol):
+    """The durable logs of a host's agents: append-only sequences of opaque records."""
+
+    def append(self, agent: AgentId, records: Sequence[bytes], done: Done) -> None:
+        """Append in order, in one transaction with whatever else the host waits for; call `done` once durable.
+
+        `done` is called on the host's event loop, never inside this call, and in the order of the appends.
+        """
+        ...
+
+    def read(self, agent: AgentId) -> Iterator[bytes]:
+        """Yield the agent's records, oldest first.
+
+        Raises: LogCorrupt, naming the file and the record, if a record's hash does not fit.
+        """
+        ...
+
+    def agents(self) -> list[AgentId]:
+        """Return the agents that have a log here, in order of name."""
+        ...
+
+    def close(self) -> None:
+        """Write what is queued, then release the file."""
+        ...
+
+
+@dataclass
+class TransportCounts:
+    """What a transport has seen; every drop is counted, none is silent."""
+
+    frames_sent: int = 0
+    bytes_sent: int = 0
+    frames_received: int = 0
+    bytes_received: int = 0
+    refused: int = 0
+    """Frames dropped because their signature, form, version or addressee was wrong."""
+    dropped: int = 0
+    """Frames not sent: no address known yet, or a full queue. Senders resend what matters."""
+
+
+class Transport(Protocol):
+    """Signed frames between hosts, best effort: they may be lost, doubled or reordered, never altered."""
+
+    address: str
+    """Where others reach this host; known after `open`."""
+    counts: TransportCounts
+
+    async def open(self, received: Callable[[HostId, bytes], None]) -> None:
+        """Start to receive: `received(sender, body)` is called on the event loop for every frame that verifies."""
+        ...
+
+    def connect(self, host: HostId, address: str) -> None:
+        """Say where a host is reached; a later call with another address replaces the first."""
+        ...
+
+    def send(self, receiver: HostId, body: bytes) -> None:
+        """Send one frame; never blocks. A host with no address, or a full queue, drops it and counts."""
+        ...
+
+    def introduce(self, address: str, body: bytes) -> None:
+        """Send one frame to an address whose host is not known yet."""
+        ...
+
+    async def close(self) -> None:
+        """Stop receiving and sending, and release the socket."""
+        ...
