@@ -37,7 +37,7 @@ class MessageId(NamedTuple):
     """An output of a step, by its place among the step's outputs: `risk-2/1/88#0` in text."""
 
     producer: StepId
-    index: int
+    at: int
 
     def __str__(self) -> str:
-        return f"{self.producer}#{self.index}"
+        return f"{self.producer}#{self.at}"

@@ -1,0 +1,110 @@
+"""What to do. What comes of it returns as an event."""
+
+from msgspec import Struct
+
+from protocol.fact import Fact
+from protocol.ids import AgentId, ProposalId, StepId
+from protocol.message import Message
+from protocol.step import Entry, Input, Proposal, Record
+
+
+class _Action(Struct, frozen=True, tag=True):
+    """Something to do."""
+
+
+class RunStep(_Action, frozen=True):
+    """Run the handler for `input`; answer with `StepRan(run, ...)`."""
+
+    run: int
+    step: StepId
+    input: Input
+
+
+class Append(_Action, frozen=True):
+    """Make records durable, in order; answer with `Appended(ticket)`."""
+
+    ticket: int
+    records: tuple[Record, ...]
+
+
+class Send(_Action, frozen=True):
+    """Say something to a peer; a step's output only ever after it is durable."""
+
+    receiver: AgentId
+    message: Message
+
+
+class Publish(_Action, frozen=True):
+    """Let everybody know a fact."""
+
+    fact: Fact
+
+
+class Share(_Action, frozen=True):
+    """Put entries of this agent, durable now, into its shared documents."""
+
+    entries: tuple[Entry, ...]
+
+
+class Admit(_Action, frozen=True):
+    """Send `subscriber` this agent's entries in `space`, now and from now on."""
+
+    space: str
+    subscriber: AgentId
+
+
+class UseTool(_Action, frozen=True):
+    """Call, undo or check; answer with `ToolUsed`."""
+
+    intent: str
+    tool: str
+    verb: str
+    args: bytes
+    result: bytes
+
+
+class Resume(_Action, frozen=True):
+    """Give an awaiting handler its tool's answer: `done`, `failed` or `doubt`."""
+
+    run: int
+    answer: str
+    result: bytes
+
+
+class Consult(_Action, frozen=True):
+    """Ask the agent whether it agrees to undo its part; answer with `Consulted`."""
+
+    proposal: Proposal
+    part: tuple[StepId, ...]
+
+
+class Reply(_Action, frozen=True):
+    """Answer a request from outside; an empty error means that it was done."""
+
+    request: int
+    value: str
+    error: str = ""
+
+
+class Tell(_Action, frozen=True):
+    """Something worth a line in the audit log, or a person's eye."""
+
+    notice: str
+    subject: str
+    detail: str = ""
+
+
+class Finish(_Action, frozen=True):
+    """A proposal of this agent is over: every elector has decided."""
+
+    proposal: ProposalId
+    decision: str
+    undone: tuple[StepId, ...]
+    electors: tuple[AgentId, ...]
+    rejects: tuple[tuple[AgentId, str], ...]
+    notes: tuple[str, ...]
+    began_us: int
+    decided_us: int
+
+
+Action = Send | Append | RunStep | Share | Resume | UseTool | Consult | Reply | Tell | Publish | Admit | Finish

@@ -1,0 +1,90 @@
+"""An agent's own part of a cone: what its steps depend on, turned round (RB-2).
+
+Source: causal-consistent rollback, Lanese, Mezzina, Schmitt, Stefani 2011: undo a step only with all of its
+consequences. The cost of a part follows the part, not the history.
+"""
+
+from collections.abc import Iterable
+
+from protocol.ids import MessageId, StepId
+from protocol.step import ConeStep, Debit, StepRecord, space_of
+
+
+class Cone:
+    """The dependency edges of one agent's steps."""
+
+    def __init__(self) -> None:
+        self._records: dict[StepId, StepRecord] = {}
+        self._readers: dict[StepId, list[StepId]] = {}
+        self._consumers: dict[MessageId, list[StepId]] = {}
+
+    def add(self, record: StepRecord) -> None:
+        """Note a step's edges. They never change."""
+        self._records[record.step] = record
+        message = record.input.message
+        if message is not None:
+            self._consumers.setdefault(message, []).append(record.step)
+        for writer in dict.fromkeys(read.writer for read in record.reads):
+            if writer is not None and writer != record.step:
+                self._readers.setdefault(writer, []).append(record.step)
+
+    def __contains__(self, step: StepId) -> bool:
+        return step in self._records
+
+    def record(self, step: StepId) -> StepRecord:
+        """Return an own step's record.
+
+        Raises: KeyError, if the step is not in the log.
+        """
+        return self._records[step]
+
+    def records(self) -> list[StepRecord]:
+        """Return all own steps in the order in which they ran."""
+        return list(self._records.values())
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def consumer(self, message: MessageId) -> StepId | None:
+        """Return the last step that consumed a message, retracted or not."""
+        steps = self._consumers.get(message)
+        return steps[-1] if steps else None
+
+    def part(self, roots: Iterable[StepId], credited: Iterable[MessageId]) -> tuple[StepId, ...]:
+        """Return, in order, the own steps that depend on the own `roots` or on the `credited` messages and entries."""
+        found: dict[StepId, None] = {root: None for root in roots if root in self._records}
+        for message in credited:
+            for step in self._consumers.get(message, ()):
+                found[step] = None
+            for step in self._readers.get(message.producer, ()):
+                found[step] = None
+        todo = list(found)
+        while todo:
+            step = todo.pop()
+            for reader in self._readers.get(step, ()):
+                if reader not in found:
+                    found[reader] = None
+                    todo.append(reader)
+            for index, output in enumerate(self._records[step].outputs):
+                if output.receiver == step.agent:
+                    for consumer in self._consumers.get(MessageId(step, index), ()):
+                        if consumer not in found:
+                            found[consumer] = None
+                            todo.append(consumer)
+        return tuple(sorted(found))
+
+    def sends(self, step: StepId, subscribers: dict[str, list[str]], entries_from: int) -> ConeStep:
+        """Return a step with its debits: its messages, and its shared entries to every subscriber."""
+        record = self._records[step]
+        debits = [
+            Debit(index, output.receiver, output.number)
+            for index, output in enumerate(record.outputs)
+            if output.receiver != step.agent
+        ]
+        for space in dict.fromkeys(space_of(entry.key) for entry in record.entries):
+            debits.extend(
+                Debit(entries_from, subscriber, 0)
+                for subscriber in subscribers.get(space, ())
+                if subscriber != step.agent
+            )
+        return ConeStep(step, tuple(dict.fromkeys(debits)))

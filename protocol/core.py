@@ -1,0 +1,202 @@
+"""What one peer's parts share: its log, its retractions, and the actions of the event at hand.
+
+The parts do not know each other; the modules that join them (`stepping`, `rollback`, `effects`, `loss`) do, through
+this.
+"""
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from protocol.action import Action, Append, Send, Tell
+from protocol.clock import Clock, names_lost
+from protocol.cone import Cone
+from protocol.hlc import HybridTime
+from protocol.ids import AgentId, Lineage, StepId
+from protocol.inbox import Inbox
+from protocol.intents import Intents
+from protocol.limits import Limits
+from protocol.message import Message, Void
+from protocol.outbox import Outbox
+from protocol.quarantine import Quarantine
+from protocol.retraction import Retraction
+from protocol.step import (
+    AckedRecord,
+    Input,
+    Proposal,
+    Record,
+    StepRecord,
+    VoidOut,
+    space_of,
+)
+from protocol.versions import Versions
+
+Then = Callable[[], None]
+
+
+class Core:
+    """The parts of one peer."""
+
+    def __init__(self, agent: AgentId, limits: Limits) -> None:
+        self.agent = agent
+        self.limits = limits
+        self.incarnation = 1
+        self.seq = 0
+        self.now_us = 0
+        self.retraction = Retraction()
+        self.inbox = Inbox()
+        self.outbox = Outbox(limits)
+        self.versions = Versions(self.retraction)
+        self.cone = Cone()
+        self.quarantine = Quarantine()
+        self.intents = Intents()
+        self.time = HybridTime()
+        self.deferred: list[Input] = []
+        """Inputs that wait for the decision of a proposal."""
+        self.subscribers: dict[str, list[AgentId]] = {}
+        """By space, who is sent this agent's entries."""
+        self.spaces_written: dict[StepId, frozenset[str]] = {}
+        self.runs_of: dict[Lineage, list[StepId]] = {}
+        """The own steps that handled a lineage, oldest first."""
+        self.attempts: dict[Lineage, int] = {}
+        self.dead: list[tuple[Input, str]] = []
+        self.retracted_by: dict[StepId, str] = {}
+        self.lost_lives: dict[tuple[AgentId, int], int] = {}
+        """By agent and incarnation, the first lost step."""
+        self.beginnings: dict[AgentId, int] = {}
+        """The newest incarnation whose beginning is known, if it is not the first."""
+        self.actions: list[Action] = []
+        self._tickets = 0
+        self._pending: dict[int, list[Then]] = {}
+        self._acks: list[tuple[AgentId, int, int, int, int]] = []
+        self.replaying = False
+        self._line: dict[Lineage, Input] = {}
+        """While a log is read again: what is in line so far."""
+
+    # -- actions --------------------------------------------------------------------------------------------------
+
+    def append(self, records: Sequence[Record], then: Then | None = None) -> None:
+        """Make records durable, then go on; acknowledgments ride along, since losing them is harmless."""
+        if self._acks:
+            records = (*records, AckedRecord(tuple(self._acks)))
+            self._acks = []
+        self._tickets += 1
+        self._pending[self._tickets] = [] if then is None else [then]
+        self.actions.append(Append(self._tickets, tuple(records)))
+
+    def appended(self, ticket: int) -> None:
+        """Go on with what waited for a ticket; one of an earlier life is ignored."""
+        for then in self._pending.pop(ticket, ()):
+            then()
+
+    def is_flushed(self) -> bool:
+        """Tell whether every record is durable."""
+        return not self._pending
+
+    def note_ack(self, receiver: AgentId, incarnation: int, number: int, consumer: tuple[int, int]) -> None:
+        """Remember an acknowledgment until the next record."""
+        self._acks.append((receiver, incarnation, number, *consumer))
+
+    def send(self, receiver: AgentId, message: Message) -> None:
+        """Say something to a peer."""
+        self.actions.append(Send(receiver, message))
+
+    def tell(self, notice: str, subject: object, detail: str = "") -> None:
+        """Say something to whoever audits; nothing is said while a log is read again."""
+        if not self.replaying:
+            self.actions.append(Tell(notice, str(subject), detail))
+
+    def flush(self, receivers: Sequence[AgentId] | None = None) -> None:
+        """Send what may leave."""
+        for receiver, message in self.outbox.send_due(self.now_us, receivers):
+            self.actions.append(Send(receiver, message))
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def note_step(self, record: StepRecord) -> None:
+        """Take a step into every index."""
+        self.cone.add(record)
+        self.versions.write(record.step, record.writes)
+        self.runs_of.setdefault(record.input.lineage, []).append(record.step)
+        spaces = frozenset(space_of(entry.key) for entry in record.entries)
+        if spaces:
+            self.spaces_written[record.step] = spaces
+
+    def live_run(self, lineage: Lineage) -> StepId | None:
+        """Return the surviving step that handled a lineage, or None."""
+        for step in reversed(self.runs_of.get(lineage, ())):
+            if step not in self.retraction:
+                return step
+        return None
+
+    # -- voids ----------------------------------------------------------------------------------------------------
+
+    def void(self, receiver: AgentId, lineage: Lineage, ordered: bool) -> VoidOut:
+        """Number word for `receiver` that a lineage will not come again."""
+        number = self.outbox.number(receiver)
+        return VoidOut(receiver, self.incarnation, number, lineage, ordered)
+
+    def post_voids(self, voids: Sequence[VoidOut]) -> None:
+        """Put voids of a record that is being written (or read again) into the outbox."""
+        for out in voids:
+            if out.incarnation == self.incarnation:
+                self.outbox.see_number(out.receiver, out.number)
+            message = Void(out.incarnation, out.number, out.lineage, out.ordered)
+            self.outbox.add(out.receiver, None, out.incarnation, out.number, message)
+
+    def release_voids(self, voids: Sequence[VoidOut]) -> None:
+        """The record is durable: its voids may leave."""
+        for out in voids:
+            self.outbox.release(out.receiver, out.incarnation, out.number)
+        self.flush([out.receiver for out in voids])
+
+    # -- deferral -------------------------------------------------------------------------------------------------
+
+    def undefer(self) -> None:
+        """Something was decided: everything that waits for a decision is looked at again, in its order."""
+        waiting, self.deferred = self.deferred, []
+        for item in waiting:
+            self.put_in_line(item)
+
+    # -- the line -------------------------------------------------------------------------------------------------
+
+    def put_in_line(self, item: Input) -> None:
+        """Put an input in line at its place."""
+        if self.replaying:
+            self._line[item.lineage] = item
+        else:
+            self.inbox.push(item)
+
+    def left_line(self, lineage: Lineage) -> None:
+        """A record tells that an input was handled: while a log is read again it may still be in line."""
+        self._line.pop(lineage, None)
+
+    def take_back(self, lineage: Lineage) -> Input | None:
+        """Take an input that waits out of the line, or None if it is not there."""
+        if self.replaying:
+            return self._line.pop(lineage, None)
+        for at, item in enumerate(self.deferred):
+            if item.lineage == lineage:
+                return self.deferred.pop(at)
+        return self.inbox.take(lineage)
+
+    def replayed(self) -> None:
+        """The log is read: what is still in line waits to be handled."""
+        self.replaying = False
+        for item in self._line.values():
+            self.inbox.push(item)
+        self._line = {}
+
+    def give_back(self, item: Input, proposal: Proposal | None, step: StepId, counts: bool = True) -> None:
+        """Deliver an undone step's input again at its first place, as the proposal wants it if it names the step."""
+        payload, evidence = item.payload, item.evidence
+        if proposal is not None:
+            evidence = proposal.evidence or proposal.reason.encode()
+            payload = {amendment.root: amendment.payload for amendment in proposal.amendments}.get(step, payload)
+        if counts:
+            self.attempts[item.lineage] = self.attempts.get(item.lineage, 0) + 1
+        self.put_in_line(replace(item, payload=payload, evidence=evidence, attempt=item.attempt + 1))
+
+    def is_orphan(self, clock: Clock) -> bool:
+        """Tell whether whatever carries this clock hangs on a lost step, whatever its edges say (FR-2)."""
+        return any(names_lost(clock, agent, life, first) for (agent, life), first in self.lost_lives.items())

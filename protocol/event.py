@@ -1,0 +1,139 @@
+"""What has happened. Nothing else enters a machine."""
+
+from msgspec import Struct
+
+from protocol.fact import Fact
+from protocol.ids import AgentId, ProposalId, StepId
+from protocol.message import Message
+from protocol.step import Amendment, Entry, Record, StepDraft
+
+
+class _Event(Struct, frozen=True, tag=True):
+    """Something that has happened."""
+
+
+class Recovered(_Event, frozen=True):
+    """The agent's log, oldest first: the first event of a life."""
+
+    records: tuple[Record, ...]
+    lost: bool = False
+    """The end of the log is gone: begin a new incarnation and retract what is not known (FR-1)."""
+
+
+class Received(_Event, frozen=True):
+    """A peer said something."""
+
+    sender: AgentId
+    message: Message
+
+
+class Learned(_Event, frozen=True):
+    """A fact has arrived, its signature checked."""
+
+    fact: Fact
+
+
+class Reached(_Event, frozen=True):
+    """An agent is at an address again, or for the first time."""
+
+    agent: AgentId
+
+
+class ToolWanted(_Event, frozen=True):
+    """A handler awaits a tool."""
+
+    run: int
+    tool: str
+    kind: str
+    """`compensable`, `idempotent` or `pure`."""
+    args: bytes
+    key: str | None
+    checks: bool
+    """The tool can tell whether a call has happened."""
+
+
+class ToolUsed(_Event, frozen=True):
+    """A tool has answered: a call, an undo or a check."""
+
+    intent: str
+    verb: str
+    answer: str
+    """`done`; or `failed` (it did not happen); or `unknown`. Of a check: `yes`, `no` or `unknown`."""
+    result: bytes = b""
+
+
+class StepRan(_Event, frozen=True):
+    """A handler has returned, or raised."""
+
+    run: int
+    draft: StepDraft
+
+
+class Appended(_Event, frozen=True):
+    """Records are durable."""
+
+    ticket: int
+
+
+class Consulted(_Event, frozen=True):
+    """The agent has said whether it still stands behind undoing its part."""
+
+    proposal: ProposalId
+    accepts: bool
+    why: str = ""
+
+
+class Merged(_Event, frozen=True):
+    """Shared entries of others have arrived."""
+
+    entries: tuple[Entry, ...]
+
+
+class SubscriberSeen(_Event, frozen=True):
+    """An agent asks for this one's entries in a space."""
+
+    space: str
+    subscriber: AgentId
+
+
+class Submitted(_Event, frozen=True):
+    """Somebody outside hands in inputs, numbered by their source from `first` on."""
+
+    request: int
+    source: str
+    first: int
+    payloads: tuple[bytes, ...]
+
+
+class ProposeWanted(_Event, frozen=True):
+    """An operator, a detector or an agent asks for a rollback."""
+
+    request: int
+    roots: tuple[StepId, ...]
+    inputs: str
+    reason: str = ""
+    evidence: bytes = b""
+    amendments: tuple[Amendment, ...] = ()
+    deadline_us: int = 0
+
+
+class Elapsed(_Event, frozen=True):
+    """The machine's deadline has come."""
+
+
+Event = (
+    Received
+    | Appended
+    | StepRan
+    | ToolWanted
+    | ToolUsed
+    | Merged
+    | Elapsed
+    | Consulted
+    | SubscriberSeen
+    | Submitted
+    | ProposeWanted
+    | Reached
+    | Learned
+    | Recovered
+)

@@ -1,0 +1,144 @@
+"""The journal of tool calls: what was done to the world, for which lineage, and what is to be undone (EF-1 to EF-4).
+
+An effect belongs to the lineage of the input whose handling made it, so a new run of that input claims it instead of
+doing it again. Source: sagas, Garcia-Molina and Salem 1987; intent logs as in write-ahead logging, Mohan et al. 1992.
+"""
+
+from dataclasses import dataclass, field
+
+from protocol.ids import Lineage, StepId
+
+OPEN, DONE, UNDOING, UNDONE, DOUBT, FAILED = "open", "done", "undoing", "undone", "doubt", "failed"
+
+
+@dataclass
+class Effect:
+    """One call and what became of it."""
+
+    intent: str
+    lineage: Lineage
+    tool: str
+    args: bytes
+    key: str | None
+    number: int
+    state: str = OPEN
+    result: bytes = b""
+    claimed_by: StepId | None = None
+    """The last step that stands behind the effect."""
+    tries: int = 0
+    again_us: int = 0
+    doomed: bool = False
+    """Its lineage is settled without it: it is to be undone."""
+    busy: bool = field(default=False, repr=False)
+    """A tool is at work on it."""
+    waits_since_us: int = 0
+    """Since when its step is undone and the new run of its lineage awaited; 0: it does not wait."""
+
+
+class Intents:
+    """The effects of one agent, by lineage."""
+
+    def __init__(self) -> None:
+        self._by_lineage: dict[Lineage, list[Effect]] = {}
+        self._by_intent: dict[str, Effect] = {}
+        self._doomed: dict[str, Effect] = {}
+        self._waiting: dict[str, Effect] = {}
+
+    def __getitem__(self, intent: str) -> Effect:
+        return self._by_intent[intent]
+
+    def get(self, intent: str) -> Effect | None:
+        """Return an effect by its intent, or None."""
+        return self._by_intent.get(intent)
+
+    def of(self, lineage: Lineage) -> list[Effect]:
+        """Return a lineage's effects in the order in which they were wanted."""
+        return self._by_lineage.get(lineage, [])
+
+    def next_number(self, lineage: Lineage) -> int:
+        """Return the number of a lineage's next intent."""
+        return len(self._by_lineage.get(lineage, ()))
+
+    def add(self, effect: Effect) -> None:
+        """Note a new intent."""
+        self._by_lineage.setdefault(effect.lineage, []).append(effect)
+        self._by_intent[effect.intent] = effect
+
+    def match(self, lineage: Lineage, tool: str, args: bytes, key: str | None, claimed: set[str]) -> Effect | None:
+        """Return the earlier effect that a call stands for, or None if it is a new one (EF-2).
+
+        Same `key` if given, else equal arguments, else the next unclaimed in order: a model may word its
+        arguments differently, or skip a call, the second time.
+        """
+        left = [
+            effect
+            for effect in self.of(lineage)
+            if effect.tool == tool and effect.intent not in claimed and effect.state in (OPEN, DONE, DOUBT, UNDOING)
+        ]
+        if key is not None:
+            return next((effect for effect in left if effect.key == key), None)
+        left = [effect for effect in left if effect.key is None]
+        return next((effect for effect in left if effect.args == args), left[0] if left else None)
+
+    def claim(self, step: StepId, intents: tuple[str, ...]) -> None:
+        """A step stands behind these effects."""
+        for intent in intents:
+            effect = self._by_intent.get(intent)
+            if effect is not None:
+                self.spare(effect)
+                effect.claimed_by = step
+
+    def spare(self, effect: Effect) -> None:
+        """A run calls for an effect again: it neither waits nor is to be undone."""
+        effect.waits_since_us = 0
+        effect.doomed = False
+        self._waiting.pop(effect.intent, None)
+        self._doomed.pop(effect.intent, None)
+
+    def orphan(self, lineage: Lineage, now_us: int) -> None:
+        """The step behind a lineage's effects is undone: they wait for its new run."""
+        for effect in self.of(lineage):
+            if effect.state in (DONE, DOUBT, OPEN) and not effect.doomed:
+                effect.claimed_by = None
+                effect.waits_since_us = now_us
+                self._waiting[effect.intent] = effect
+
+    def doom(self, lineage: Lineage, spared: tuple[str, ...] = ()) -> list[Effect]:
+        """A lineage is settled: what it did and nobody claims is to be undone; return that."""
+        doomed = [
+            effect
+            for effect in self.of(lineage)
+            if effect.intent not in spared and effect.state in (OPEN, DONE, UNDOING) and not effect.doomed
+        ]
+        for effect in doomed:
+            self.doom_one(effect)
+        return doomed
+
+    def doom_one(self, effect: Effect) -> None:
+        """Nobody stands behind an effect any more: it is to be undone."""
+        effect.doomed = True
+        effect.claimed_by = None
+        self._waiting.pop(effect.intent, None)
+        self._doomed[effect.intent] = effect
+
+    def set_state(self, intent: str, state: str, result: bytes = b"") -> None:
+        """Note what became of a call or of its undo."""
+        effect = self._by_intent[intent]
+        effect.state = state
+        effect.result = result or effect.result
+        if state in (UNDONE, FAILED, DOUBT):
+            effect.doomed = False
+            self._doomed.pop(intent, None)
+            self._waiting.pop(intent, None)
+
+    def doomed(self) -> list[Effect]:
+        """Return the effects that are still to be undone."""
+        return list(self._doomed.values())
+
+    def waiting(self) -> list[Effect]:
+        """Return the effects that wait for a new run of their lineage."""
+        return list(self._waiting.values())
+
+    def all(self) -> list[Effect]:
+        """Return every effect ever journalled."""
+        return list(self._by_intent.values())

@@ -1,0 +1,94 @@
+"""What peers say to each other. Field order is the wire's: new fields come last, with a default."""
+
+from msgspec import Struct
+
+from protocol.ids import AgentId, Lineage, ProposalId, StepId
+from protocol.step import Entry, Input, Proposal, Vote
+
+
+class _Message(Struct, frozen=True, tag=True):
+    """From one peer to another."""
+
+
+class Data(_Message, frozen=True):
+    """A step's output."""
+
+    input: Input
+
+
+class Void(_Message, frozen=True):
+    """The place of a message that will not come, or word that a lineage will not come again; numbered as data."""
+
+    incarnation: int
+    number: int
+    lineage: Lineage
+    ordered: bool
+
+
+class Ack(_Message, frozen=True):
+    """Messages of `incarnation` whose consumption is durable: `(number, consumer incarnation, consumer seq)`."""
+
+    incarnation: int
+    consumed: tuple[tuple[int, int, int], ...]
+
+
+class Propose(_Message, frozen=True):
+    """To a root's owner: here is a rollback. To an elector that has decided: what became of it?"""
+
+    proposal: Proposal
+
+
+class Ballot(_Message, frozen=True):
+    """Votes on a proposal; `wants` asks for the receiver's own."""
+
+    proposal: Proposal
+    votes: tuple[Vote, ...]
+    wants: bool = False
+
+
+class Done(_Message, frozen=True):
+    """To the proposer: this elector has decided and carried it out."""
+
+    proposal: ProposalId
+    decision: str
+    undone: tuple[StepId, ...]
+    electors: tuple[AgentId, ...]
+    rejects: tuple[tuple[AgentId, str], ...]
+    notes: tuple[str, ...]
+    decided_us: int
+
+
+class Shared(_Message, frozen=True):
+    """Entries of the sender in one space, as a document update."""
+
+    space: str
+    update: bytes
+    follows: int
+    """How much of the sender's slots the receiver must have for this update to apply."""
+
+
+class Sync(_Message, frozen=True):
+    """What the sender holds of a space (a state vector); asks for the difference, and subscribes."""
+
+    space: str
+    vector: bytes
+
+
+Message = Data | Void | Ack | Propose | Ballot | Done | Shared | Sync
+
+ROLLBACK = (Propose, Ballot, Done)
+"""The messages of rollback: nobody outside a cone ever gets one (RB-8)."""
+
+__all__ = [
+    "ROLLBACK",
+    "Ack",
+    "Ballot",
+    "Data",
+    "Done",
+    "Entry",
+    "Message",
+    "Propose",
+    "Shared",
+    "Sync",
+    "Void",
+]

@@ -1,0 +1,201 @@
+"""What is to be sent: held until durable, resent until acknowledged (CL-5).
+
+Numbers run per receiver and incarnation, without gaps. A message of an undecided cone is held; one of an undone cone
+is dropped, for its receiver, an elector, keeps its place as void. An acknowledgment is remembered with its
+consumer, and is void once that consumer is lost.
+"""
+
+from collections.abc import Iterable
+
+from protocol.ids import AgentId, StepId
+from protocol.limits import Limits
+from protocol.message import Data, Void
+
+
+class _Item:
+    __slots__ = ("held", "incarnation", "message", "number", "released", "sent", "step")
+
+    def __init__(self, step: StepId | None, incarnation: int, number: int, message: Data | Void) -> None:
+        self.step = step
+        self.incarnation = incarnation
+        self.number = number
+        self.message = message
+        self.released = False
+        self.held = 0
+        self.sent = False
+
+
+class _Line:
+    """What one receiver has not acknowledged, in order."""
+
+    __slots__ = ("due_us", "items", "next_number", "under_way", "wait_us")
+
+    def __init__(self) -> None:
+        self.items: dict[tuple[int, int], _Item] = {}
+        self.next_number = 1
+        self.due_us: int | None = None
+        self.wait_us = 0
+        self.under_way = 0
+
+
+class Outbox:
+    """The unacknowledged outputs of one agent, by receiver."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lines: dict[AgentId, _Line] = {}
+        self._by_step: dict[StepId, list[tuple[AgentId, _Item]]] = {}
+
+    def number(self, receiver: AgentId) -> int:
+        """Give the next number to `receiver` in this incarnation."""
+        line = self._line(receiver)
+        line.next_number += 1
+        return line.next_number - 1
+
+    def see_number(self, receiver: AgentId, number: int) -> None:
+        """Note a number that was given in an earlier life of this incarnation."""
+        line = self._line(receiver)
+        line.next_number = max(line.next_number, number + 1)
+
+    def restart_numbers(self) -> None:
+        """A new incarnation begins: its numbers run from 1."""
+        for line in self._lines.values():
+            line.next_number = 1
+
+    def add(self, receiver: AgentId, step: StepId | None, incarnation: int, number: int, message: Data | Void) -> None:
+        """Keep a message; it is not sent before `release`."""
+        item = _Item(step, incarnation, number, message)
+        self._line(receiver).items[incarnation, number] = item
+        if step is not None:
+            self._by_step.setdefault(step, []).append((receiver, item))
+
+    def release(self, receiver: AgentId, incarnation: int, number: int) -> None:
+        """The message's record is durable: it may leave."""
+        item = self._line(receiver).items.get((incarnation, number))
+        if item is not None:
+            item.released = True
+
+    def release_all(self) -> None:
+        """Everything here was read from the log: it is durable, and may leave."""
+        for line in self._lines.values():
+            for item in line.items.values():
+                item.released = True
+
+    def send_due(self, now_us: int, receivers: Iterable[AgentId] | None = None) -> list[tuple[AgentId, Data | Void]]:
+        """Return what is to be sent now: new messages within the window, and those not acknowledged for too long."""
+        due: list[tuple[AgentId, Data | Void]] = []
+        for receiver in list(self._lines) if receivers is None else receivers:
+            line = self._lines.get(receiver)
+            if line is None or not line.items:
+                continue
+            again = line.due_us is not None and line.due_us <= now_us
+            if again:
+                line.wait_us = min(2 * line.wait_us, self._limits.resend_us_max)
+            room = self._limits.window - line.under_way
+            resent = 0
+            for item in line.items.values():
+                if not item.released or item.held:
+                    continue
+                if not item.sent:
+                    if room <= 0:
+                        break
+                    room -= 1
+                    item.sent = True
+                    line.under_way += 1
+                    due.append((receiver, item.message))
+                elif again and resent < self._limits.resend_batch:
+                    resent += 1
+                    due.append((receiver, item.message))
+                elif not again and line.under_way >= self._limits.window:
+                    break
+            if line.under_way == 0:
+                line.due_us = None
+            elif line.due_us is None or again:
+                line.wait_us = line.wait_us or self._limits.resend_us
+                line.due_us = now_us + line.wait_us
+        return due
+
+    def deadline_us(self) -> int | None:
+        """Return when the next message is to be resent."""
+        times = [line.due_us for line in self._lines.values() if line.due_us is not None and line.items]
+        return min(times) if times else None
+
+    def nudge(self, receiver: AgentId, now_us: int) -> None:
+        """The receiver is at an address again: resend at once."""
+        line = self._lines.get(receiver)
+        if line is not None and line.due_us is not None:
+            line.wait_us = self._limits.resend_us // 2
+            line.due_us = now_us
+
+    def acked(self, receiver: AgentId, incarnation: int, number: int) -> bool:
+        """Note that a message's consumption is durable; True if that is news."""
+        line = self._line(receiver)
+        item = line.items.pop((incarnation, number), None)
+        if item is None:
+            return False
+        self._removed(receiver, line, item)
+        line.wait_us = self._limits.resend_us
+        return True
+
+    def hold(self, steps: Iterable[StepId]) -> None:
+        """Stop sending the outputs of frozen steps."""
+        for step in steps:
+            for _, item in self._by_step.get(step, ()):
+                item.held += 1
+
+    def unhold(self, steps: Iterable[StepId]) -> list[AgentId]:
+        """Send them again; return the receivers concerned."""
+        receivers: dict[AgentId, None] = {}
+        for step in steps:
+            for receiver, item in self._by_step.get(step, ()):
+                item.held -= 1
+                receivers[receiver] = None
+        return list(receivers)
+
+    def drop(self, steps: Iterable[StepId]) -> None:
+        """Forget the outputs of undone steps: their receivers keep the places as void."""
+        for step in steps:
+            for receiver, item in list(self._by_step.get(step, ())):
+                line = self._lines[receiver]
+                if line.items.pop((item.incarnation, item.number), None) is not None:
+                    self._removed(receiver, line, item)
+
+    def empty(self, steps: Iterable[StepId]) -> list[AgentId]:
+        """Leave only the places of outputs of steps lost by force, whose receivers may not know; return those."""
+        receivers: dict[AgentId, None] = {}
+        for step in steps:
+            for receiver, item in self._by_step.pop(step, []):
+                item.message = Void(item.incarnation, item.number, "", False)
+                item.step = None
+                item.held = 0
+                item.released = True
+                receivers[receiver] = None
+        return list(receivers)
+
+    def unsent(self) -> int:
+        """Return how many messages are not acknowledged."""
+        return sum(len(line.items) for line in self._lines.values())
+
+    def _line(self, receiver: AgentId) -> _Line:
+        line = self._lines.get(receiver)
+        if line is None:
+            line = self._lines[receiver] = _Line()
+        return line
+
+    def _removed(self, receiver: AgentId, line: _Line, item: _Item) -> None:
+        if item.sent:
+            line.under_way -= 1
+        if line.under_way == 0:
+            line.due_us = None
+        if item.step is not None:
+            left = [pair for pair in self._by_step.get(item.step, ()) if pair[1] is not item]
+            if left:
+                self._by_step[item.step] = left
+            else:
+                self._by_step.pop(item.step, None)
+
+    def check(self) -> None:
+        """Assert that what is under way is counted, and that nothing left before it was durable."""
+        for line in self._lines.values():
+            assert line.under_way == sum(1 for item in line.items.values() if item.sent)
+            assert all(item.released for item in line.items.values() if item.sent)

@@ -1,0 +1,227 @@
+"""One peer: dispatch only. The parts and the modules that join them decide."""
+
+from typing import assert_never
+
+from protocol.action import Action
+from protocol.core import Core
+from protocol.effects import Effects
+from protocol.event import (
+    Appended,
+    Consulted,
+    Elapsed,
+    Event,
+    Learned,
+    Merged,
+    ProposeWanted,
+    Reached,
+    Received,
+    Recovered,
+    StepRan,
+    Submitted,
+    SubscriberSeen,
+    ToolUsed,
+    ToolWanted,
+)
+from protocol.fact import Began
+from protocol.ids import AgentId
+from protocol.limits import Limits
+from protocol.loss import Loss
+from protocol.message import Ack, Ballot, Data, Done, Message, Propose, Shared, Sync, Void
+from protocol.proposer import Proposer
+from protocol.rollback import Rollback
+from protocol.sharing import Sharing
+from protocol.step import (
+    AcceptedRecord,
+    AckedRecord,
+    BirthRecord,
+    DeadRecord,
+    DecisionRecord,
+    EffectRecord,
+    ForcedRecord,
+    IntentRecord,
+    OutcomeRecord,
+    ProposedRecord,
+    Record,
+    StepRecord,
+    SubscribedRecord,
+    VoidRecord,
+    VoteRecord,
+)
+from protocol.stepping import Stepping
+
+
+class PeerMachine:
+    """The protocol around one agent. See `protocol.machine.Machine`."""
+
+    def __init__(self, agent: AgentId, limits: Limits | None = None) -> None:
+        self.core = Core(agent, limits or Limits())
+        self.effects = Effects(self.core)
+        self.stepping = Stepping(self.core, self.effects)
+        self.proposer = Proposer(self.core)
+        self.rollback = Rollback(self.core, self.effects, self.stepping, self.proposer)
+        self.loss = Loss(self.core, self.stepping)
+        self.sharing = Sharing(self.core)
+        self._alive = False
+
+    @property
+    def deadline_us(self) -> int | None:
+        """When to feed `Elapsed`."""
+        times = (
+            self.core.outbox.deadline_us(),
+            self.stepping.deadline_us(),
+            self.rollback.deadline_us(),
+            self.proposer.deadline_us(),
+            self.effects.deadline_us(),
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    def handle(self, event: Event, now_us: int) -> list[Action]:
+        """Take in one event; what it says may leave is in the actions."""
+        core = self.core
+        core.now_us = max(core.now_us, now_us)
+        match event:
+            case Received():
+                self._received(event.sender, event.message)
+            case Appended():
+                core.appended(event.ticket)
+            case StepRan():
+                self.stepping.ran(event)
+            case ToolWanted():
+                running = self.stepping.running
+                if running is not None and running[0] == event.run:
+                    self.effects.wanted(
+                        event.run, running[2], event.tool, event.kind, event.args, event.key, event.checks
+                    )
+            case ToolUsed():
+                self.effects.used(event.intent, event.verb, event.answer, event.result)
+            case Merged():
+                self.sharing.merged(event)
+            case Elapsed():
+                core.flush()
+                self.rollback.work()
+                self.proposer.work()
+            case Consulted():
+                self.rollback.consulted(event)
+            case SubscriberSeen():
+                self.sharing.seen(event)
+            case Submitted():
+                self.stepping.submitted(event)
+            case ProposeWanted():
+                self.proposer.wanted(event)
+            case Reached():
+                core.outbox.nudge(event.agent, core.now_us)
+                core.flush([event.agent])
+            case Learned():
+                if isinstance(event.fact, Began) and event.fact.agent != core.agent:
+                    self.loss.learned(event.fact)
+            case Recovered():
+                self._recovered(event)
+            case _:
+                assert_never(event)
+        if self._alive:
+            self.sharing.work()
+            self.effects.work()
+            self.stepping.work()
+        actions, core.actions = core.actions, []
+        return actions
+
+    def _received(self, sender: AgentId, message: Message) -> None:
+        core = self.core
+        match message:
+            case Data():
+                self.stepping.data_came(sender, message.input)
+            case Ack():
+                for number, incarnation, seq in message.consumed:
+                    self.loss.acked(sender, message.incarnation, number, (incarnation, seq))
+                    self.effects.void_acked(sender, message.incarnation, number)
+                    if core.outbox.acked(sender, message.incarnation, number):
+                        core.note_ack(sender, message.incarnation, number, (incarnation, seq))
+                core.flush([sender])
+            case Ballot():
+                self.rollback.balloted(sender, message)
+            case Void():
+                self.stepping.void_came(sender, message)
+            case Propose():
+                self.rollback.proposed(sender, message)
+            case Done():
+                self.proposer.done(sender, message)
+            case Shared() | Sync():
+                core.tell("refused", sender, "a space message must be merged before it is fed")
+            case _:
+                assert_never(message)
+
+    # -- recovery -----------------------------------------------------------------------------------------------------
+
+    def _recovered(self, event: Recovered) -> None:
+        core = self.core
+        core.replaying = True
+        for record in event.records:
+            self._apply(record)
+        core.replayed()
+        core.actions.clear()
+        self._alive = True
+        if event.lost or not event.records:
+            self.loss.birth(lost=event.lost)
+        self.loss.publish()
+        core.outbox.release_all()
+        core.flush()
+        self.rollback.recovered()
+
+    def _apply(self, record: Record) -> None:
+        core = self.core
+        match record:
+            case StepRecord():
+                self.stepping.apply_step(record)
+            case AckedRecord():
+                for receiver, incarnation, number, life, seq in record.acks:
+                    core.outbox.acked(receiver, incarnation, number)
+                    self.loss.acked(receiver, incarnation, number, (life, seq))
+            case IntentRecord():
+                self.effects.apply_intent(record)
+            case EffectRecord():
+                self.effects.apply_effect(record)
+            case AcceptedRecord():
+                self.stepping.apply_accepted(record)
+            case VoteRecord():
+                self.rollback.apply_vote(record)
+            case DecisionRecord():
+                self.rollback.apply_decision(record)
+            case VoidRecord():
+                self.effects.apply_void(record)
+            case DeadRecord():
+                self.stepping.apply_dead(record)
+            case SubscribedRecord():
+                self.sharing.apply_subscribed(record)
+            case ForcedRecord():
+                self.loss.apply_forced(record)
+            case ProposedRecord():
+                self.proposer.apply_proposed(record)
+            case OutcomeRecord():
+                self.proposer.apply_outcome(record)
+            case BirthRecord():
+                self.loss.apply_birth(record)
+            case _:
+                assert_never(record)
+
+    # -- looking --------------------------------------------------------------------------------------------------------
+
+    def is_idle(self) -> bool:
+        """Tell whether nothing is under way: no input, no message, no proposal, no undo."""
+        core = self.core
+        return (
+            self.stepping.backlog() == 0
+            and core.outbox.unsent() == 0
+            and core.is_flushed()
+            and not self.rollback.undecided()
+            and not self.proposer.open()
+            and not core.intents.doomed()
+            and not core.intents.waiting()
+        )
+
+    def check(self) -> None:
+        """Assert what holds after every event."""
+        core = self.core
+        core.inbox.check()
+        core.outbox.check()
+        for record in core.cone.records()[-1:]:
+            assert record.step.seq <= core.seq or record.step.incarnation < core.incarnation

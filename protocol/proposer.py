@@ -1,0 +1,115 @@
+"""The one who proposes: it asks, and collects what became of it; it decides nothing, and blocks nothing (RB-1)."""
+
+from protocol.action import Finish, Reply
+from protocol.core import Core
+from protocol.event import ProposeWanted
+from protocol.ids import AgentId, ProposalId, StepId
+from protocol.message import Done, Propose
+from protocol.step import OutcomeRecord, Proposal, ProposedRecord
+
+
+class _Asked:
+    def __init__(self, proposal: Proposal, due_us: int, wait_us: int) -> None:
+        self.proposal = proposal
+        self.done: dict[AgentId, Done] = {}
+        self.due_us = due_us
+        self.wait_us = wait_us
+
+    def electors(self) -> set[AgentId]:
+        owners = {root.agent for root in self.proposal.roots}
+        return owners.union(*(done.electors for done in self.done.values()))
+
+
+class Proposer:
+    """The proposals of one agent, until every elector has said what became of them."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._asked: dict[ProposalId, _Asked] = {}
+        self._count = 0
+
+    def wanted(self, event: ProposeWanted) -> None:
+        """Somebody asks for a rollback: write the proposal down, then send it to the roots' owners."""
+        core = self._core
+        if not event.roots or event.inputs not in ("discard", "retry", "amend"):
+            text = f"a rollback needs steps, and inputs of discard, retry or amend; not {event.inputs!r}"
+            core.actions.append(Reply(event.request, "", text))
+            return
+        missing = set(event.roots) - {amendment.root for amendment in event.amendments}
+        if event.inputs == "amend" and missing:
+            text = f"no corrected input for {sorted(missing)[0]}; nothing changed"
+            core.actions.append(Reply(event.request, "", text))
+            return
+        self._count += 1
+        proposal = Proposal(
+            id=f"{core.agent}/{core.incarnation}/p{self._count}",
+            proposer=core.agent,
+            roots=tuple(sorted(set(event.roots))),
+            inputs=event.inputs,
+            reason=event.reason,
+            evidence=event.evidence,
+            amendments=event.amendments,
+            began_us=core.now_us,
+            deadline_us=event.deadline_us,
+        )
+        self.apply_proposed(ProposedRecord(proposal))
+        core.append((ProposedRecord(proposal),), lambda: self._durable(event.request, proposal))
+
+    def _durable(self, request: int, proposal: Proposal) -> None:
+        self._core.actions.append(Reply(request, proposal.id))
+        self._ask(self._asked[proposal.id])
+
+    def _ask(self, asked: _Asked) -> None:
+        asked.due_us = self._core.now_us + asked.wait_us
+        for agent in sorted(asked.electors() - asked.done.keys()):
+            self._core.send(agent, Propose(asked.proposal))
+
+    def done(self, sender: AgentId, message: Done) -> None:
+        """An elector has decided and carried it out."""
+        asked = self._asked.get(message.proposal)
+        if asked is None:
+            return
+        asked.done[sender] = message
+        if asked.electors() <= asked.done.keys():
+            self._finish(asked)
+
+    def _finish(self, asked: _Asked) -> None:
+        core, parts = self._core, [asked.done[agent] for agent in sorted(asked.done)]
+        record = OutcomeRecord(asked.proposal.id, parts[0].decision)
+        self.apply_outcome(record)
+        finish = Finish(
+            proposal=asked.proposal.id,
+            decision=parts[0].decision,
+            undone=tuple(step for part in parts for step in part.undone),
+            electors=tuple(sorted(asked.electors())),
+            rejects=tuple(sorted({reject for part in parts for reject in part.rejects})),
+            notes=tuple(note for part in parts for note in part.notes),
+            began_us=asked.proposal.began_us,
+            decided_us=max(part.decided_us for part in parts),
+        )
+        core.append((record,), lambda: core.actions.append(finish))
+
+    def apply_proposed(self, record: ProposedRecord) -> None:
+        """Take in an own proposal, live or from the log."""
+        self._count = max(self._count, int(record.proposal.id.rsplit("/p", 1)[1]))
+        limits = self._core.limits
+        self._asked[record.proposal.id] = _Asked(record.proposal, self._core.now_us, limits.ask_us)
+
+    def apply_outcome(self, record: OutcomeRecord) -> None:
+        """Take in the end of an own proposal, live or from the log."""
+        self._asked.pop(record.proposal, None)
+
+    def work(self) -> None:
+        """Ask again those who have not said what became of a proposal."""
+        for asked in list(self._asked.values()):
+            if asked.due_us <= self._core.now_us:
+                asked.wait_us = min(2 * asked.wait_us, self._core.limits.ask_us_max)
+                self._ask(asked)
+
+    def deadline_us(self) -> int | None:
+        """Return when to ask again."""
+        return min((asked.due_us for asked in self._asked.values()), default=None)
+
+    def open(self) -> list[tuple[ProposalId, tuple[StepId, ...]]]:
+        """Return the proposals that are not over."""
+        return [(pid, asked.proposal.roots) for pid, asked in self._asked.items()]

@@ -1,0 +1,369 @@
+"""Negotiated rollback (RB-1 to RB-9): joins cone, quarantine and ballots.
+
+An elector works out its part, freezes it, votes durably, and decides alone from the votes that reach it. Source:
+docs/model/Rollback.tla, whose actions are named beside the code that does them.
+"""
+
+from protocol.action import Consult
+from protocol.ballot import Ballot
+from protocol.core import Core
+from protocol.effects import Effects
+from protocol.event import Consulted
+from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
+from protocol.message import Ballot as BallotMessage
+from protocol.message import Done, Propose
+from protocol.proposer import Proposer
+from protocol.step import (
+    STEP_INDEX_ENTRIES,
+    ConeStep,
+    Credit,
+    DecisionRecord,
+    Proposal,
+    VoidOut,
+    Vote,
+    VoteRecord,
+)
+from protocol.stepping import Stepping
+
+
+class _Case:
+    """One proposal as this elector stands to it."""
+
+    def __init__(self, proposal: Proposal) -> None:
+        self.ballot = Ballot(proposal)
+        self.vote: Vote | None = None
+        """The last vote that is durable."""
+        self.busy = False
+        """A vote is being made: the agent is asked, or the record written."""
+        self.told: dict[AgentId, int] = {}
+        self.wait_us = 0
+        self.due_us: int | None = None
+
+
+class Rollback:
+    """This peer as an elector."""
+
+    def __init__(self, core: Core, effects: Effects, stepping: Stepping, proposer: Proposer) -> None:
+        self._core = core
+        self._effects = effects
+        self._stepping = stepping
+        self._proposer = proposer
+        self._cases: dict[ProposalId, _Case] = {}
+        self.decided: dict[ProposalId, DecisionRecord] = {}
+
+    # -- hearing ------------------------------------------------------------------------------------------------------
+
+    def proposed(self, sender: AgentId, message: Propose) -> None:
+        """A proposer names this agent's steps, or asks what became of them."""
+        proposal = message.proposal
+        decision = self.decided.get(proposal.id)
+        if decision is not None:
+            self._core.send(sender, self._done(decision))
+        elif proposal.id not in self._cases and any(root.agent == self._core.agent for root in proposal.roots):
+            self._cases[proposal.id] = _Case(proposal)
+            self._review(proposal.id)
+
+    def balloted(self, sender: AgentId, message: BallotMessage) -> None:
+        """Votes have come (Learn)."""
+        proposal = message.proposal
+        decision = self.decided.get(proposal.id)
+        case = self._cases.get(proposal.id)
+        if decision is None:
+            case = case or _Case(proposal)
+            news = [case.ballot.take(vote) for vote in message.votes if vote.voter != self._core.agent]
+            if proposal.id not in self._cases:
+                if not case.ballot.concerns(self._core.agent):
+                    return
+                self._cases[proposal.id] = case
+            if any(news):
+                self._review(proposal.id)
+                self._publish(proposal.id)
+                self._evaluate(proposal.id)
+        if message.wants and case is not None and case.vote is not None:
+            self._core.send(sender, BallotMessage(proposal, (case.vote,)))
+
+    # -- voting -------------------------------------------------------------------------------------------------------
+
+    def _review(self, pid: ProposalId) -> None:
+        """Work out the part, freeze it, and vote if it is new or has grown (Vote; RB-2, RB-3, RB-6)."""
+        case = self._cases[pid]
+        part, credits = self._part(case)
+        self._freeze(pid, part, credits)
+        if case.busy:
+            return
+        vote = case.vote
+        if vote is not None:
+            grown = len(part) > len(vote.cone) or len(credits) > len(vote.credits)
+            if not grown:
+                return
+        case.busy = True
+        self._core.actions.append(Consult(case.ballot.proposal, part))
+
+    def _part(self, case: _Case) -> tuple[tuple[StepId, ...], dict[MessageId, int]]:
+        me = self._core.agent
+        credits = {message: credit.number for message, credit in case.ballot.debits_to(me).items()}
+        if case.vote is not None:
+            # RB-7: what a vote credits is refused even after a crash forgot the debit; else a commit could reopen.
+            for credit in case.vote.credits:
+                credits[MessageId(credit.producer, credit.at)] = credit.number
+        roots = [root for root in case.ballot.proposal.roots if root.agent == me]
+        return self._core.cone.part(roots, credits), credits
+
+    def _freeze(self, pid: ProposalId, part: tuple[StepId, ...], credits: dict[MessageId, int]) -> None:
+        core = self._core
+        steps, messages = core.quarantine.freeze(pid, part, credits)
+        core.outbox.hold(steps)
+        for message in messages:
+            if credits[message]:
+                producer = message.producer
+                passed = core.inbox.park(producer.agent, producer.incarnation, credits[message])
+                self._stepping.deliver(producer.agent, passed)
+
+    def consulted(self, event: Consulted) -> None:
+        """The agent has spoken: write the vote down, then let it be known."""
+        case = self._cases.get(event.proposal)
+        if case is None or not case.busy or event.proposal in self.decided:
+            return
+        core, proposal = self._core, case.ballot.proposal
+        part, credits = self._part(case)
+        self._freeze(event.proposal, part, credits)
+        accepts, why = event.accepts, event.why
+        unknown = [root for root in proposal.roots if root.agent == core.agent and root not in core.cone]
+        if unknown:
+            accepts, why = False, f"no step {unknown[0]} in the log of {core.agent}"
+        elif case.vote is None and proposal.deadline_us and core.now_us > proposal.deadline_us:
+            accepts, why = False, "the deadline has passed"
+        if case.vote is not None and not case.vote.accepts:
+            # RB-4: a reject is final.
+            accepts, why = False, case.vote.why
+        vote = Vote(
+            voter=core.agent,
+            version=1 if case.vote is None else case.vote.version + 1,
+            accepts=accepts,
+            why="" if accepts else why,
+            cone=tuple(self._debited(step) for step in part),
+            credits=tuple(sorted(Credit(message.producer, message.at, number) for message, number in credits.items())),
+            effects=tuple(
+                call for step in part for call in core.cone.record(step).calls if step not in core.retraction
+            ),
+        )
+        core.append((VoteRecord(proposal, vote),), lambda: self._voted(proposal.id, vote))
+
+    def _debited(self, step: StepId) -> ConeStep:
+        return self._core.cone.sends(step, self._core.subscribers, STEP_INDEX_ENTRIES)
+
+    def _voted(self, pid: ProposalId, vote: Vote) -> None:
+        """The vote is durable (RB-5): votes overtake data."""
+        case = self._cases[pid]
+        case.busy = False
+        case.vote = vote
+        case.ballot.take(vote)
+        case.wait_us = self._core.limits.ask_us
+        case.due_us = self._core.now_us + case.wait_us
+        self._review(pid)
+        self._publish(pid)
+        self._evaluate(pid)
+
+    def _publish(self, pid: ProposalId) -> None:
+        """Tell the vote to everyone whom the cone is known to reach, once a version; to nobody else (RB-8)."""
+        case = self._cases[pid]
+        if case.vote is None:
+            return
+        receivers = dict.fromkeys(case.ballot.electors())
+        receivers.update(dict.fromkeys(debit.receiver for step in case.vote.cone for debit in step.sends))
+        for receiver in receivers:
+            if receiver != self._core.agent and case.told.get(receiver, 0) < case.vote.version:
+                case.told[receiver] = case.vote.version
+                self._core.send(receiver, BallotMessage(case.ballot.proposal, (case.vote,)))
+
+    # -- deciding -----------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, pid: ProposalId) -> None:
+        """Decide alone, if the books say so (Commit, Abort; RB-4)."""
+        case = self._cases[pid]
+        if case.vote is None or pid in self.decided:
+            return
+        if case.ballot.is_refused():
+            self._decide(case, "abort")
+        elif case.ballot.is_balanced():
+            self._decide(case, "commit")
+
+    def _decide(self, case: _Case, decision: str) -> None:
+        core, ballot, vote = self._core, case.ballot, case.vote
+        assert vote is not None
+        retracted: tuple[StepId, ...] = ()
+        by_lineage: dict[Lineage, tuple[VoidOut, ...]] = {}
+        if decision == "commit":
+            retracted = tuple(step.step for step in vote.cone if step.step not in core.retraction)
+            core.retraction.add_all(retracted)
+            core.retraction.add_all(credit.producer for credit in vote.credits)
+            for step in retracted:
+                lineage = core.cone.record(step).input.lineage
+                discarded = ballot.proposal.inputs == "discard" and step in ballot.proposal.roots
+                if discarded or lineage in self._effects.voided:
+                    by_lineage[lineage] = self._effects.void_all(lineage, ordered=discarded)
+        record = DecisionRecord(
+            proposal=ballot.proposal,
+            decision=decision,
+            retracted=retracted,
+            credits=vote.credits,
+            electors=ballot.electors(),
+            rejects=ballot.rejects(),
+            decided_us=core.now_us,
+            voids=tuple(out for voids in by_lineage.values() for out in voids),
+            notes=self._notes(ballot.proposal, retracted) if decision == "commit" else (),
+        )
+        self.apply_decision(record, by_lineage)
+        core.append((record,), lambda: self._decision_durable(record))
+
+    def _notes(self, proposal: Proposal, retracted: tuple[StepId, ...]) -> tuple[str, ...]:
+        """Say of roots that were undone before where their inputs ran again, to be proposed anew."""
+        notes: list[str] = []
+        for root in proposal.roots:
+            if root.agent == self._core.agent and root not in retracted:
+                again = self._core.live_run(self._core.cone.record(root).input.lineage)
+                if again is not None:
+                    notes.append(f"{root} was undone before; its input ran again as {again}")
+        return tuple(notes)
+
+    def _decision_durable(self, record: DecisionRecord) -> None:
+        self._core.release_voids(record.voids)
+        self._core.flush()
+        self._core.send(record.proposal.proposer, self._done(record))
+
+    def _done(self, record: DecisionRecord) -> Done:
+        return Done(
+            proposal=record.proposal.id,
+            decision=record.decision,
+            undone=record.retracted,
+            electors=record.electors,
+            rejects=record.rejects,
+            notes=record.notes,
+            decided_us=record.decided_us,
+        )
+
+    # -- carrying out -------------------------------------------------------------------------------------------------
+
+    def apply_decision(self, record: DecisionRecord, voids: dict[Lineage, tuple[VoidOut, ...]] | None = None) -> None:
+        """Carry a decision out, live or from the log: one durable record, all or nothing (RB-5)."""
+        core, proposal = self._core, record.proposal
+        self.decided[proposal.id] = record
+        steps, messages = core.quarantine.lift(proposal.id)
+        if record.decision == "commit":
+            core.retraction.add_all(record.retracted)
+            core.retraction.add_all(credit.producer for credit in record.credits)
+            core.outbox.drop(record.retracted)
+            for credit in record.credits:
+                if credit.number:
+                    producer = credit.producer
+                    passed = core.inbox.settle(producer.agent, producer.incarnation, credit.number)
+                    self._stepping.deliver(producer.agent, passed)
+            core.post_voids(record.voids)
+            for step in record.retracted:
+                core.retracted_by[step] = proposal.id
+                self._dispose(step, proposal, (voids or {}).get(core.cone.record(step).input.lineage, ()))
+            self._dispose_again(record)
+        core.outbox.unhold(steps)
+        if record.decision == "abort":
+            numbers = {
+                MessageId(credit.producer, credit.at): credit.number for credit in record.credits if credit.number
+            }
+            for message in messages:
+                if message in numbers:
+                    producer = message.producer
+                    late = core.inbox.unpark(producer.agent, producer.incarnation, numbers[message])
+                    self._stepping.deliver(producer.agent, late)
+        self._refresh_held()
+        core.undefer()
+
+    def _dispose(self, step: StepId, proposal: Proposal, voids: tuple[VoidOut, ...]) -> None:
+        """Decide what becomes of an undone step's input: dropped, discarded, given back (RB-1, RB-9)."""
+        core = self._core
+        item = core.cone.record(step).input
+        core.intents.orphan(item.lineage, core.now_us)
+        root = step in proposal.roots
+        if root and proposal.inputs == "discard":
+            core.dead.append((item, f"discarded by {proposal.id}"))
+            self._effects.voided.discard(item.lineage)
+            self._effects.settle(item.lineage, (), voids)
+        elif item.lineage in self._effects.voided:
+            self._effects.voided.discard(item.lineage)
+            self._effects.settle(item.lineage, (), voids)
+        elif item.producer is None or item.producer not in core.retraction:
+            core.give_back(item, proposal if root else None, step)
+
+    def _dispose_again(self, record: DecisionRecord) -> None:
+        """Roots that were undone before: a discard or an amendment still takes hold of an input that waits."""
+        core, proposal = self._core, record.proposal
+        for root in proposal.roots:
+            if root.agent == core.agent and root not in record.retracted and root in core.cone:
+                lineage = core.cone.record(root).input.lineage
+                if proposal.inputs == "retry":
+                    continue
+                item = core.take_back(lineage)
+                if item is None:
+                    continue
+                if proposal.inputs == "discard":
+                    core.dead.append((item, f"discarded by {proposal.id}"))
+                    self._effects.settle(lineage, (), ())
+                else:
+                    core.give_back(item, proposal, root, counts=False)
+
+    def _refresh_held(self) -> None:
+        """Inputs wait whose undone step an undecided proposal names: what becomes of them is still open (RB-9)."""
+        core = self._core
+        self._stepping.held = {
+            core.cone.record(root).input.lineage
+            for pid, case in self._cases.items()
+            if pid not in self.decided
+            for root in case.ballot.proposal.roots
+            if root.agent == core.agent and root in core.cone and root in core.retraction
+        }
+
+    # -- the log and time -----------------------------------------------------------------------------------------------
+
+    def apply_vote(self, record: VoteRecord) -> None:
+        """Take in an own vote from the log: what it credits stays refused (RB-7)."""
+        case = self._cases.setdefault(record.proposal.id, _Case(record.proposal))
+        case.vote = record.vote
+        case.ballot.take(record.vote)
+        part, credits = self._part(case)
+        self._freeze(record.proposal.id, part, credits)
+        self._refresh_held()
+
+    def recovered(self) -> None:
+        """Say again what was undecided when the last life ended."""
+        for pid, case in self._cases.items():
+            if pid not in self.decided:
+                case.wait_us = self._core.limits.ask_us
+                case.due_us = self._core.now_us
+                self._publish(pid)
+                self._evaluate(pid)
+
+    def work(self) -> None:
+        """Ask again for votes that are missing; it is what bounds a quarantine (RB-6)."""
+        for pid, case in list(self._cases.items()):
+            if pid in self.decided or case.due_us is None or case.due_us > self._core.now_us or case.vote is None:
+                continue
+            case.wait_us = min(2 * case.wait_us, self._core.limits.ask_us_max)
+            case.due_us = self._core.now_us + case.wait_us
+            for elector in case.ballot.electors():
+                if elector != self._core.agent and case.ballot.owes(elector):
+                    owed = {vote.voter: vote for vote in (case.vote, *case.ballot.creditors_of(elector))}
+                    message = BallotMessage(case.ballot.proposal, tuple(owed.values()), wants=True)
+                    self._core.send(elector, message)
+
+    def deadline_us(self) -> int | None:
+        """Return when to ask again."""
+        times = [
+            case.due_us for pid, case in self._cases.items() if pid not in self.decided and case.due_us is not None
+        ]
+        return min(times) if times else None
+
+    def undecided(self) -> list[ProposalId]:
+        """Return the proposals that this elector has not decided."""
+        return [pid for pid in self._cases if pid not in self.decided]
+
+    def votes(self) -> list[tuple[Proposal, Vote]]:
+        """Return this elector's own votes."""
+        return [(case.ballot.proposal, case.vote) for case in self._cases.values() if case.vote is not None]

@@ -1,0 +1,342 @@
+"""One step at a time: choose an input, run it, and let it become a step or never have been (ST-1, ST-2, ST-6)."""
+
+from heapq import heappop, heappush
+
+from msgspec.structs import replace
+
+from protocol.action import Reply, RunStep, Share
+from protocol.clock import joined
+from protocol.core import Core
+from protocol.effects import Effects
+from protocol.event import StepRan, Submitted
+from protocol.ids import AgentId, StepId
+from protocol.inbox import Item
+from protocol.lineage import inherited
+from protocol.message import Ack, Data, Void
+from protocol.step import (
+    EXTERNAL,
+    STEP_INDEX_ENTRIES,
+    AcceptedRecord,
+    DeadRecord,
+    Entry,
+    Input,
+    Output,
+    StepDraft,
+    StepRecord,
+)
+
+
+class Stepping:
+    """The running step of one agent, and the way of each input to it."""
+
+    def __init__(self, core: Core, effects: Effects) -> None:
+        self._core = core
+        self._effects = effects
+        self.running: tuple[int, StepId, Input] | None = None
+        self._runs = 0
+        self._failed: list[tuple[int, int, Input]] = []
+        self._failures: dict[str, int] = {}
+        self.held: set[str] = set()
+        """Lineages whose input waits because an undecided proposal names a step that handled it."""
+        self._unheard: list[tuple[AgentId, Input]] = []
+
+    # -- inputs -----------------------------------------------------------------------------------------------------
+
+    def data_came(self, sender: AgentId, item: Input) -> None:
+        """A message has arrived: in order, once (CL-3, CL-4)."""
+        core = self._core
+        if item.producer is None or item.producer.agent != sender:
+            core.tell("refused", sender, f"a message in the name of {item.producer}")
+            return
+        if core.inbox.is_settled(sender, item.incarnation, item.number):
+            self._acknowledge(sender, item)
+            return
+        if any(entry[0] > max(1, core.beginnings.get(agent, 1)) for agent, entry in item.clock.items()):
+            # CL-2: a newer incarnation's entry must not hide an older one's; wait until its beginning is known.
+            self._unheard.append((sender, item))
+            return
+        delivered = core.inbox.arrive(sender, item.incarnation, item.number, item)
+        self.deliver(sender, delivered or ())
+
+    def void_came(self, sender: AgentId, void: Void) -> None:
+        """A void has arrived; it is numbered as data is."""
+        core = self._core
+        if core.inbox.is_settled(sender, void.incarnation, void.number):
+            if not void.ordered:
+                core.send(sender, Ack(void.incarnation, ((void.number, 0, 0),)))
+            return
+        self.deliver(sender, core.inbox.arrive(sender, void.incarnation, void.number, void) or ())
+
+    def deliver(self, sender: AgentId, items: list[Item] | tuple[Item, ...]) -> None:
+        """Put what the inbox delivers in line."""
+        for item in items:
+            if isinstance(item, Void):
+                self._effects.void_came(sender, item)
+            else:
+                self._core.put_in_line(replace(item, place=self._core.inbox.new_place()))
+
+    def heard(self) -> None:
+        """A beginning has become known: look again at what waited for one."""
+        waiting, self._unheard = self._unheard, []
+        for sender, item in waiting:
+            self.data_came(sender, item)
+
+    def _acknowledge(self, sender: AgentId, item: Input) -> None:
+        message = item.message
+        consumer = self._core.cone.consumer(message) if message is not None else None
+        life, seq = (0, 0) if consumer is None else (consumer.incarnation, consumer.seq)
+        self._core.send(sender, Ack(item.incarnation, ((item.number, life, seq),)))
+
+    def submitted(self, event: Submitted) -> None:
+        """Inputs from outside: durable before they are answered, each once."""
+        core = self._core
+        source = EXTERNAL + event.source
+        expected = core.inbox.next_number(source)
+        if event.first > expected:
+            text = f"input {event.first} of {source} came before {expected}; hand them in in order"
+            core.actions.append(Reply(event.request, "", text))
+            return
+        fresh = event.payloads[expected - event.first :]
+        inputs = tuple(
+            Input(source, 0, number, payload, f"{source}#{number}", place=core.inbox.new_place())
+            for number, payload in enumerate(fresh, expected)
+        )
+        record = AcceptedRecord(inputs)
+        self.apply_accepted(record)
+        core.append((record,), lambda: core.actions.append(Reply(event.request, str(len(fresh)))))
+
+    def apply_accepted(self, record: AcceptedRecord) -> None:
+        """Take in external inputs, live or from the log."""
+        for item in record.inputs:
+            self._core.inbox.arrive(item.sender, 0, item.number, item)
+            self._core.inbox.see_place(item.place)
+            self._core.put_in_line(item)
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Start the next step, if none runs."""
+        core = self._core
+        while self._failed and self._failed[0][0] <= core.now_us:
+            core.put_in_line(heappop(self._failed)[2])
+        while self.running is None:
+            item = core.inbox.pop()
+            if item is None:
+                return
+            if self._may_run(item):
+                self._runs += 1
+                step = StepId(core.agent, core.incarnation, core.seq + 1)
+                self.running = (self._runs, step, item)
+                core.actions.append(RunStep(self._runs, step, item))
+
+    def _may_run(self, item: Input) -> bool:
+        core = self._core
+        if (item.producer is not None and item.producer in core.retraction) or core.is_orphan(item.clock):
+            # Its producer is undone: it keeps its place as void. Its sender, an elector too, has dropped it.
+            if not core.inbox.is_settled(item.sender, item.incarnation, item.number):
+                self.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
+                self._acknowledge(item.sender, item)
+            return False
+        message = item.message
+        if message is not None and (core.quarantine.defers(message) or core.quarantine.freezes(message.producer)):
+            core.deferred.append(item)
+            return False
+        if item.lineage in self.held:
+            core.deferred.append(item)
+            return False
+        if core.attempts.get(item.lineage, 0) >= core.limits.attempts_max:
+            self.bury(item, f"given back {core.attempts[item.lineage]} times")
+            return False
+        return True
+
+    def ran(self, event: StepRan) -> None:
+        """A handler has returned: check once more, then log the step (ST-6)."""
+        if self.running is None or self.running[0] != event.run:
+            return
+        _, step, item = self.running
+        self.running = None
+        if event.draft.error is not None:
+            self._raised(event.run, item, event.draft)
+        elif self._still_stands(event.run, item, event.draft):
+            self._became(event.run, step, item, event.draft)
+
+    def _still_stands(self, run: int, item: Input, draft: StepDraft) -> bool:
+        core = self._core
+        message = item.message
+        frozen = item.lineage in self.held
+        if message is not None:
+            if message.producer in core.retraction:
+                self._effects.release_claims(run, item)
+                core.put_in_line(item)
+                return False
+            frozen = frozen or core.quarantine.defers(message) or core.quarantine.freezes(message.producer)
+        stale = False
+        for read in draft.reads:
+            if read.writer is not None:
+                stale = stale or read.writer in core.retraction
+                frozen = frozen or core.quarantine.freezes(read.writer)
+        if not stale and not frozen:
+            return True
+        # Something that it read no longer stands, or may not: the step never was.
+        self._effects.release_claims(run, item)
+        if frozen:
+            core.deferred.append(item)
+        else:
+            core.put_in_line(item)
+        return False
+
+    def _became(self, run: int, step: StepId, item: Input, draft: StepDraft) -> None:
+        core = self._core
+        old = self._effects.leftovers(item.lineage)
+        lineages, unclaimed = inherited(item.lineage, core.agent, draft.outputs, old)
+        outputs = tuple(
+            Output(out.receiver, core.outbox.number(out.receiver), out.payload, lineage, out.key)
+            for out, lineage in zip(draft.outputs, lineages, strict=True)
+        )
+        record = StepRecord(
+            step=step,
+            input=item,
+            reads=draft.reads,
+            writes=draft.writes,
+            entries=draft.entries,
+            outputs=outputs,
+            calls=self._effects.claims_of(run),
+            clock=self._clock(step, item, draft),
+            time_us=core.time.tick(core.now_us),
+            voids=self._effects.voids_for(unclaimed, ordered=False),
+            confidence=draft.confidence,
+            scores=draft.scores,
+        )
+        self.apply_step(record)
+        core.append((record,), lambda: self._durable(record))
+
+    def _clock(self, step: StepId, item: Input, draft: StepDraft) -> dict[AgentId, tuple[int, int]]:
+        core = self._core
+        clocks = [item.clock]
+        core.time.see(item.time_us)
+        for writer in dict.fromkeys(read.writer for read in draft.reads):
+            if writer is None:
+                continue
+            if writer in core.cone:
+                clocks.append(core.cone.record(writer).clock)
+            else:
+                clock, time_us = self._entry_clock(writer, draft)
+                clocks.append(clock)
+                core.time.see(time_us)
+        clock = joined(clocks)
+        clock[step.agent] = (step.incarnation, step.seq)
+        return clock
+
+    def _entry_clock(self, writer: StepId, draft: StepDraft) -> tuple[dict[AgentId, tuple[int, int]], int]:
+        for read in draft.reads:
+            if read.writer == writer:
+                for entry in self._core.versions.entries(read.key):
+                    if entry.writer == writer:
+                        return entry.clock, entry.time_us
+        raise AssertionError(f"a step read {writer}, which left no entry here")
+
+    def apply_step(self, record: StepRecord) -> None:
+        """Take in a step, live or from the log."""
+        core = self._core
+        step, item = record.step, record.input
+        if step.incarnation == core.incarnation:
+            core.seq = max(core.seq, step.seq)
+        core.time.see(record.time_us)
+        core.inbox.see_place(item.place)
+        core.left_line(item.lineage)
+        core.note_step(record)
+        items = core.inbox.settle(item.sender, item.incarnation, item.number)
+        self.deliver(item.sender, items)
+        for index, output in enumerate(record.outputs):
+            if step.incarnation == core.incarnation:
+                core.outbox.see_number(output.receiver, output.number)
+            core.outbox.add(output.receiver, step, step.incarnation, output.number, Data(message_of(record, index)))
+        for entry in entries_of(record):
+            core.versions.merge(entry)
+        core.post_voids(record.voids)
+        core.intents.claim(step, record.calls)
+        self._effects.settle(item.lineage, record.calls, record.voids)
+        self._effects.voided.discard(item.lineage)
+        self._failures.pop(item.lineage, None)
+
+    def _durable(self, record: StepRecord) -> None:
+        """The step is durable: what it made may leave, and its input is acknowledged (ST-2)."""
+        core = self._core
+        step, item = record.step, record.input
+        for output in record.outputs:
+            core.outbox.release(output.receiver, step.incarnation, output.number)
+        core.flush([output.receiver for output in record.outputs])
+        core.release_voids(record.voids)
+        if record.entries:
+            core.actions.append(Share(entries_of(record)))
+        if item.producer is not None:
+            consumed = ((item.number, step.incarnation, step.seq),)
+            core.send(item.sender, Ack(item.incarnation, consumed))
+
+    # -- failures -----------------------------------------------------------------------------------------------------
+
+    def _raised(self, run: int, item: Input, draft: StepDraft) -> None:
+        core = self._core
+        self._effects.release_claims(run, item)
+        failures = self._failures.get(item.lineage, 0) + 1
+        self._failures[item.lineage] = failures
+        core.tell("step-failed", item, draft.error or "")
+        if draft.poison or failures >= core.limits.failures_max:
+            self.bury(item, draft.error or "failed")
+            return
+        wait_us = core.limits.failure_wait_us << (failures - 1)
+        heappush(self._failed, (core.now_us + wait_us, item.place, item))
+
+    def bury(self, item: Input, why: str) -> None:
+        """An input will not be handled: to the dead letters, and its lineage is settled."""
+        record = DeadRecord(item, why, self._effects.void_all(item.lineage, ordered=True))
+        self.apply_dead(record)
+        self._core.tell("dead-letter", item, why)
+        self._core.append((record,), lambda: self._dead_durable(record))
+
+    def apply_dead(self, record: DeadRecord) -> None:
+        """Take in a dead letter, live or from the log."""
+        item = record.input
+        self._core.left_line(item.lineage)
+        self._core.dead.append((item, record.why))
+        self.deliver(item.sender, self._core.inbox.settle(item.sender, item.incarnation, item.number))
+        self._core.post_voids(record.voids)
+        self._effects.settle(item.lineage, (), record.voids)
+
+    def _dead_durable(self, record: DeadRecord) -> None:
+        self._core.release_voids(record.voids)
+        if record.input.producer is not None:
+            self._acknowledge(record.input.sender, record.input)
+
+    def deadline_us(self) -> int | None:
+        """Return when a failed input is to be tried again."""
+        return self._failed[0][0] if self._failed else None
+
+    def backlog(self) -> int:
+        """Return how many inputs wait or run."""
+        waiting = self._core.inbox.waiting() + len(self._core.deferred) + len(self._failed) + len(self._unheard)
+        return waiting + (self.running is not None)
+
+
+def message_of(record: StepRecord, index: int) -> Input:
+    """Return an output of a step as its receiver's input."""
+    output, step = record.outputs[index], record.step
+    return Input(
+        sender=step.agent,
+        incarnation=step.incarnation,
+        number=output.number,
+        payload=output.payload,
+        lineage=output.lineage,
+        producer=step,
+        index=index,
+        clock=record.clock,
+        time_us=record.time_us,
+    )
+
+
+def entries_of(record: StepRecord) -> tuple[Entry, ...]:
+    """Return a step's shared entries."""
+    return tuple(
+        Entry(draft.key, record.step, STEP_INDEX_ENTRIES + at, draft.op, record.clock, record.time_us)
+        for at, draft in enumerate(record.entries)
+    )
