@@ -79,7 +79,6 @@ class Cone:
         debits = [
             Debit(index, output.receiver, output.number)
             for index, output in enumerate(record.outputs)
-            if output.receiver != step.agent
         ]
         for space in dict.fromkeys(space_of(entry.key) for entry in record.entries):
             debits.extend(

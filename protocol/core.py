@@ -16,7 +16,7 @@ from protocol.ids import AgentId, Lineage, StepId
 from protocol.inbox import Inbox
 from protocol.intents import Intents
 from protocol.limits import Limits
-from protocol.message import Message, Void
+from protocol.message import Ack, Message, Void
 from protocol.outbox import Outbox
 from protocol.quarantine import Quarantine
 from protocol.retraction import Retraction
@@ -59,6 +59,8 @@ class Core:
         self.runs_of: dict[Lineage, list[StepId]] = {}
         """The own steps that handled a lineage, oldest first."""
         self.attempts: dict[Lineage, int] = {}
+        self.voids: list[VoidOut] = []
+        """Every void ever sent."""
         self.dead: list[tuple[Input, str]] = []
         self.retracted_by: dict[StepId, str] = {}
         self.lost_lives: dict[tuple[AgentId, int], int] = {}
@@ -78,7 +80,8 @@ class Core:
     def append(self, records: Sequence[Record], then: Then | None = None) -> None:
         """Make records durable, then go on; acknowledgments ride along, since losing them is harmless."""
         if self._acks:
-            records = (*records, AckedRecord(tuple(self._acks)))
+            # They came before what is being written, and may be undone by it (a loss): so they stand before it.
+            records = (AckedRecord(tuple(self._acks)), *records)
             self._acks = []
         self._tickets += 1
         self._pending[self._tickets] = [] if then is None else [then]
@@ -138,6 +141,7 @@ class Core:
 
     def post_voids(self, voids: Sequence[VoidOut]) -> None:
         """Put voids of a record that is being written (or read again) into the outbox."""
+        self.voids.extend(voids)
         for out in voids:
             if out.incarnation == self.incarnation:
                 self.outbox.see_number(out.receiver, out.number)
@@ -196,6 +200,20 @@ class Core:
         if counts:
             self.attempts[item.lineage] = self.attempts.get(item.lineage, 0) + 1
         self.put_in_line(replace(item, payload=payload, evidence=evidence, attempt=item.attempt + 1))
+
+    def is_lost(self, agent: AgentId, incarnation: int, seq: int) -> bool:
+        """Tell whether a step went with its agent's disk."""
+        first = self.lost_lives.get((agent, incarnation))
+        return first is not None and seq >= first
+
+    def acknowledge(self, sender: AgentId, incarnation: int, number: int, consumer: StepId | None) -> None:
+        """Tell a sender that what became of its message is durable.
+
+        Where no step consumed it, the next step is named: if the record is ever lost with the disk, that one is too,
+        and the sender sends again.
+        """
+        life, seq = (self.incarnation, self.seq + 1) if consumer is None else (consumer.incarnation, consumer.seq)
+        self.send(sender, Ack(incarnation, ((number, life, seq),)))
 
     def is_orphan(self, clock: Clock) -> bool:
         """Tell whether whatever carries this clock hangs on a lost step, whatever its edges say (FR-2)."""

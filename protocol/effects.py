@@ -8,7 +8,7 @@ from protocol.action import Resume, UseTool
 from protocol.core import Core
 from protocol.ids import AgentId, Lineage
 from protocol.intents import DONE, DOUBT, FAILED, OPEN, UNDOING, UNDONE, Effect
-from protocol.message import Ack, Void
+from protocol.message import Void
 from protocol.step import EffectRecord, Input, IntentRecord, Output, VoidOut, VoidRecord
 
 
@@ -185,12 +185,17 @@ class Effects:
 
     def _void_durable(self, record: VoidRecord) -> None:
         self._core.release_voids(record.voids)
-        if record.ordered:
-            owed = (record.sender, record.incarnation, record.number)
-            self._owed.setdefault(record.lineage, []).append(owed)
+        self.void_again(record.sender, Void(record.incarnation, record.number, record.lineage, record.ordered))
+
+    def void_again(self, sender: AgentId, void: Void) -> None:
+        """A void has come again: its acknowledgment was lost, or is still owed, perhaps since an earlier life."""
+        if void.ordered:
+            owed = self._owed.setdefault(void.lineage, [])
+            if (sender, void.incarnation, void.number) not in owed:
+                owed.append((sender, void.incarnation, void.number))
             self.pay()
         else:
-            self._core.send(record.sender, Ack(record.incarnation, ((record.number, 0, 0),)))
+            self._core.acknowledge(sender, void.incarnation, void.number, None)
 
     def pay(self) -> None:
         """Acknowledge ordered voids whose effects are undone."""
@@ -198,7 +203,7 @@ class Effects:
             done = all(not effect.doomed for effect in self._core.intents.of(lineage))
             if done and lineage not in self._blocked and lineage not in self.voided:
                 for sender, incarnation, number in self._owed.pop(lineage):
-                    self._core.send(sender, Ack(incarnation, ((number, 0, 0),)))
+                    self._core.acknowledge(sender, incarnation, number, None)
 
     # -- undo ---------------------------------------------------------------------------------------------------------
 

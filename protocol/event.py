@@ -18,6 +18,8 @@ class Recovered(_Event, frozen=True):
     records: tuple[Record, ...]
     lost: bool = False
     """The end of the log is gone: begin a new incarnation and retract what is not known (FR-1)."""
+    incarnation: int = 1
+    """With `lost`: the newest incarnation of this agent that anybody knows of."""
 
 
 class Received(_Event, frozen=True):

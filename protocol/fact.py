@@ -23,11 +23,12 @@ class HostFact(_Fact, frozen=True):
 
 
 class Began(_Fact, frozen=True):
-    """An agent's incarnation began; the steps of the one before after `last` are lost (FR-1)."""
+    """An agent's incarnation began (FR-1)."""
 
     agent: AgentId
     incarnation: int
-    last: int
+    lost: tuple[tuple[int, int], ...]
+    """Earlier incarnations, each with its last step that is still known: all after that are lost."""
 
 
 Fact = HostFact | Began

@@ -9,7 +9,7 @@ from protocol.clock import names_lost
 from protocol.core import Core
 from protocol.fact import Began
 from protocol.ids import AgentId
-from protocol.message import Data
+from protocol.message import Data, Void
 from protocol.step import BirthRecord, ForcedRecord
 from protocol.stepping import Stepping, message_of
 
@@ -23,34 +23,38 @@ class Loss:
         self._births: list[Began] = []
         self._acked: dict[AgentId, dict[tuple[int, int], tuple[int, int]]] = {}
 
-    def birth(self, lost: bool) -> None:
-        """Begin the first incarnation, or the next one after a loss (FR-1)."""
+    def birth(self, lost: bool, known: int) -> None:
+        """Begin the first incarnation, or one newer than anybody knows of after a loss (FR-1)."""
         core = self._core
         if not lost:
             core.append((BirthRecord(core.incarnation),))
             return
-        record = BirthRecord(core.incarnation + 1, core.seq)
+        incarnation = max(core.incarnation, known) + 1
+        between = tuple((life, 0) for life in range(core.incarnation + 1, incarnation))
+        record = BirthRecord(incarnation, ((core.incarnation, core.seq), *between))
         self.apply_birth(record)
         core.append((record,), self.publish)
-        core.tell(
-            "loss",
-            core.agent,
-            f"steps after {core.incarnation - 1}/{record.lost_after} are lost and retracted",
-        )
+        core.tell("loss", core.agent, f"lost and retracted: all steps after {record.lost}")
 
     def apply_birth(self, record: BirthRecord) -> None:
         """Take in a beginning of this agent, live or from the log."""
         core = self._core
         core.incarnation = record.incarnation
-        if record.lost_after is None:
+        if not record.lost:
             return
         core.seq = 0
-        began = Began(core.agent, record.incarnation, record.lost_after)
-        self._births.append(began)
-        core.beginnings[core.agent] = record.incarnation
-        core.lost_lives[core.agent, record.incarnation - 1] = record.lost_after + 1
-        core.retraction.add_lost(core.agent, record.incarnation - 1, record.lost_after + 1)
+        self._births.append(Began(core.agent, record.incarnation, record.lost))
         core.outbox.restart_numbers()
+        self._lose(self._births[-1])
+
+    def _lose(self, began: Began) -> None:
+        core, agent = self._core, began.agent
+        core.beginnings[agent] = max(began.incarnation, core.beginnings.get(agent, 1))
+        for life, last in began.lost:
+            core.lost_lives[agent, life] = min(last + 1, core.lost_lives.get((agent, life), last + 1))
+            core.retraction.add_lost(agent, life, last + 1)
+            core.inbox.forget(agent, life, last + 1)
+            self._send_again(agent, life, last + 1)
 
     def publish(self) -> None:
         """Let everyone know this agent's beginnings."""
@@ -60,15 +64,15 @@ class Loss:
     def learned(self, fact: Began) -> None:
         """Somebody lost steps: retract what hangs on them here, once."""
         core = self._core
-        if (fact.agent, fact.incarnation - 1) in core.lost_lives:
+        if fact.incarnation <= core.beginnings.get(fact.agent, 1):
             return
-        lost = (fact.agent, fact.incarnation - 1, fact.last + 1)
         retracted = tuple(
             record.step
             for record in core.cone.records()
-            if record.step not in core.retraction and names_lost(record.clock, *lost)
+            if record.step not in core.retraction
+            and any(names_lost(record.clock, fact.agent, life, last + 1) for life, last in fact.lost)
         )
-        record = ForcedRecord(*lost, retracted, fact.incarnation)
+        record = ForcedRecord(fact, retracted)
         receivers = self.apply_forced(record)
         if retracted:
             core.tell("forced", fact.agent, f"{len(retracted)} steps hung on its lost ones")
@@ -77,46 +81,44 @@ class Loss:
 
     def apply_forced(self, record: ForcedRecord) -> list[AgentId]:
         """Take in a loss, live or from the log; return the receivers of places left empty."""
-        core = self._core
-        core.lost_lives[record.agent, record.incarnation] = record.first
-        core.beginnings[record.agent] = max(record.began, core.beginnings.get(record.agent, 1))
-        core.retraction.add_lost(record.agent, record.incarnation, record.first)
+        core, began = self._core, record.began
         core.retraction.add_all(record.retracted)
-        core.inbox.forget(record.agent, record.incarnation, record.first)
         receivers = core.outbox.empty(record.retracted)
+        self._lose(began)
         for step in record.retracted:
-            core.retracted_by[step] = f"loss/{record.agent}/{record.began}"
+            core.retracted_by[step] = f"loss/{began.agent}/{began.incarnation}"
             item = core.cone.record(step).input
             core.intents.orphan(item.lineage, core.now_us)
             if not core.is_orphan(item.clock) and (item.producer is None or item.producer not in core.retraction):
                 core.give_back(item, None, step)
         core.retraction.add_all(entry.writer for entry in core.versions.all_entries() if core.is_orphan(entry.clock))
-        self._send_again(record)
-        return [*receivers, record.agent]
+        return [*receivers, began.agent]
 
     # -- acknowledgments ------------------------------------------------------------------------------------------------
 
     def acked(self, receiver: AgentId, incarnation: int, number: int, consumer: tuple[int, int]) -> None:
         """Remember who consumed a message: the acknowledgment is void once that step is lost."""
-        if consumer != (0, 0):
-            self._acked.setdefault(receiver, {})[incarnation, number] = consumer
+        self._acked.setdefault(receiver, {})[incarnation, number] = consumer
 
-    def _send_again(self, record: ForcedRecord) -> None:
+    def _send_again(self, receiver: AgentId, incarnation: int, first: int) -> None:
+        """Send again what steps consumed that `receiver` has lost; of retracted messages only the places."""
         core = self._core
-        acked = self._acked.get(record.agent, {})
-        void = {
-            name for name, (incarnation, seq) in acked.items()
-            if incarnation == record.incarnation and seq >= record.first
-        }  # fmt: skip
-        if not void:
+        acked = self._acked.get(receiver, {})
+        again = {name for name, (life, seq) in acked.items() if life == incarnation and seq >= first}
+        if not again:
             return
-        for step in core.cone.records():
-            for index, output in enumerate(step.outputs):
-                name = (step.step.incarnation, output.number)
-                if output.receiver == record.agent and name in void:
-                    del acked[name]
-                    gone = step.step in core.retraction
-                    core.outbox.add(output.receiver, step.step, *name, Data(message_of(step, index)))
-                    core.outbox.release(output.receiver, *name)
-                    if gone:
-                        core.outbox.empty((step.step,))
+        for name in again:
+            del acked[name]
+        for record in core.cone.records():
+            for index, output in enumerate(record.outputs):
+                name = (record.step.incarnation, output.number)
+                if output.receiver == receiver and name in again:
+                    core.outbox.add(receiver, record.step, *name, Data(message_of(record, index)))
+                    core.outbox.release(receiver, *name)
+            if record.step in core.retraction:
+                core.outbox.empty((record.step,))
+        for out in core.voids:
+            name = (out.incarnation, out.number)
+            if out.receiver == receiver and name in again:
+                core.outbox.add(receiver, None, *name, Void(out.incarnation, out.number, out.lineage, out.ordered))
+                core.outbox.release(receiver, *name)

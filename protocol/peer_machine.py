@@ -132,6 +132,8 @@ class PeerMachine:
                 self.stepping.data_came(sender, message.input)
             case Ack():
                 for number, incarnation, seq in message.consumed:
+                    if core.is_lost(sender, incarnation, seq):
+                        continue
                     self.loss.acked(sender, message.incarnation, number, (incarnation, seq))
                     self.effects.void_acked(sender, message.incarnation, number)
                     if core.outbox.acked(sender, message.incarnation, number):
@@ -161,11 +163,12 @@ class PeerMachine:
         core.actions.clear()
         self._alive = True
         if event.lost or not event.records:
-            self.loss.birth(lost=event.lost)
+            self.loss.birth(event.lost, event.incarnation)
         self.loss.publish()
         core.outbox.release_all()
         core.flush()
         self.rollback.recovered()
+        self.proposer.recovered()
 
     def _apply(self, record: Record) -> None:
         core = self.core
@@ -205,18 +208,23 @@ class PeerMachine:
 
     # -- looking --------------------------------------------------------------------------------------------------------
 
+    def under_way(self) -> list[str]:
+        """Name what is not finished; an idle peer has nothing to name."""
+        core = self.core
+        counts = {
+            "inputs": self.stepping.backlog(),
+            "messages": core.outbox.unsent(),
+            "records": 0 if core.is_flushed() else 1,
+            "undecided": len(self.rollback.undecided()),
+            "proposals": len(self.proposer.open()),
+            "undos": len(core.intents.doomed()),
+            "effects waiting": len(core.intents.waiting()),
+        }
+        return [f"{name}: {count}" for name, count in counts.items() if count]
+
     def is_idle(self) -> bool:
         """Tell whether nothing is under way: no input, no message, no proposal, no undo."""
-        core = self.core
-        return (
-            self.stepping.backlog() == 0
-            and core.outbox.unsent() == 0
-            and core.is_flushed()
-            and not self.rollback.undecided()
-            and not self.proposer.open()
-            and not core.intents.doomed()
-            and not core.intents.waiting()
-        )
+        return not self.under_way()
 
     def check(self) -> None:
         """Assert what holds after every event."""

@@ -9,10 +9,11 @@ from protocol.step import OutcomeRecord, Proposal, ProposedRecord
 
 
 class _Asked:
-    def __init__(self, proposal: Proposal, due_us: int, wait_us: int) -> None:
+    def __init__(self, proposal: Proposal, wait_us: int) -> None:
         self.proposal = proposal
         self.done: dict[AgentId, Done] = {}
-        self.due_us = due_us
+        self.due_us: int | None = None
+        """When to ask again; None until the proposal is durable."""
         self.wait_us = wait_us
 
     def electors(self) -> set[AgentId]:
@@ -93,7 +94,7 @@ class Proposer:
         """Take in an own proposal, live or from the log."""
         self._count = max(self._count, int(record.proposal.id.rsplit("/p", 1)[1]))
         limits = self._core.limits
-        self._asked[record.proposal.id] = _Asked(record.proposal, self._core.now_us, limits.ask_us)
+        self._asked[record.proposal.id] = _Asked(record.proposal, limits.ask_us)
 
     def apply_outcome(self, record: OutcomeRecord) -> None:
         """Take in the end of an own proposal, live or from the log."""
@@ -102,13 +103,18 @@ class Proposer:
     def work(self) -> None:
         """Ask again those who have not said what became of a proposal."""
         for asked in list(self._asked.values()):
-            if asked.due_us <= self._core.now_us:
+            if asked.due_us is not None and asked.due_us <= self._core.now_us:
                 asked.wait_us = min(2 * asked.wait_us, self._core.limits.ask_us_max)
                 self._ask(asked)
 
     def deadline_us(self) -> int | None:
         """Return when to ask again."""
-        return min((asked.due_us for asked in self._asked.values()), default=None)
+        return min((asked.due_us for asked in self._asked.values() if asked.due_us is not None), default=None)
+
+    def recovered(self) -> None:
+        """Ask again for what was open when the last life ended."""
+        for asked in self._asked.values():
+            asked.due_us = self._core.now_us
 
     def open(self) -> list[tuple[ProposalId, tuple[StepId, ...]]]:
         """Return the proposals that are not over."""

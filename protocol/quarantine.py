@@ -3,7 +3,7 @@
 Quarantine is what makes a commit stable: without it the model check fails at once. It is lifted by decisions only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from protocol.ids import MessageId, ProposalId, StepId
 
@@ -12,12 +12,12 @@ class Quarantine:
     """Own steps and others' messages that wait for a decision, counted by proposal."""
 
     def __init__(self) -> None:
-        self._parts: dict[ProposalId, tuple[dict[StepId, None], dict[MessageId, None]]] = {}
+        self._parts: dict[ProposalId, tuple[dict[StepId, None], dict[MessageId, int]]] = {}
         self._steps: dict[StepId, int] = {}
         self._messages: dict[MessageId, int] = {}
 
     def freeze(
-        self, proposal: ProposalId, steps: Iterable[StepId], messages: Iterable[MessageId]
+        self, proposal: ProposalId, steps: Iterable[StepId], messages: Mapping[MessageId, int]
     ) -> tuple[list[StepId], list[MessageId]]:
         """Freeze a part, which may have grown; return the steps and messages that this proposal adds."""
         own, others = self._parts.setdefault(proposal, ({}, {}))
@@ -27,14 +27,14 @@ class Quarantine:
             own[step] = None
             self._steps[step] = self._steps.get(step, 0) + 1
         for message in new_messages:
-            others[message] = None
+            others[message] = messages[message]
             self._messages[message] = self._messages.get(message, 0) + 1
             # The producer's shared entries are frozen with it.
             self._steps[message.producer] = self._steps.get(message.producer, 0) + 1
         return new_steps, new_messages
 
-    def lift(self, proposal: ProposalId) -> tuple[list[StepId], list[MessageId]]:
-        """Lift what a proposal froze; return its steps and messages."""
+    def lift(self, proposal: ProposalId) -> tuple[list[StepId], dict[MessageId, int]]:
+        """Lift what a proposal froze; return its steps, and its messages with their numbers."""
         own, others = self._parts.pop(proposal, ({}, {}))
         for step in own:
             self._drop(step)
@@ -44,7 +44,7 @@ class Quarantine:
                 del self._messages[message]
             else:
                 self._messages[message] -= 1
-        return list(own), list(others)
+        return list(own), others
 
     def freezes(self, writer: StepId) -> bool:
         """Tell whether a version of `writer` may not be read for now."""

@@ -18,6 +18,7 @@ from protocol.step import (
     ConeStep,
     Credit,
     DecisionRecord,
+    Input,
     Proposal,
     VoidOut,
     Vote,
@@ -107,7 +108,12 @@ class Rollback:
             for credit in case.vote.credits:
                 credits[MessageId(credit.producer, credit.at)] = credit.number
         roots = [root for root in case.ballot.proposal.roots if root.agent == me]
-        return self._core.cone.part(roots, credits), credits
+        part = self._core.cone.part(roots, credits)
+        for step in part:
+            for debit in self._debited(step).sends:
+                if debit.receiver == me:
+                    credits[MessageId(step, debit.at)] = debit.number
+        return part, credits
 
     def _freeze(self, pid: ProposalId, part: tuple[StepId, ...], credits: dict[MessageId, int]) -> None:
         core = self._core
@@ -158,6 +164,8 @@ class Rollback:
         case.busy = False
         case.vote = vote
         case.ballot.take(vote)
+        if pid in self.decided:
+            return
         case.wait_us = self._core.limits.ask_us
         case.due_us = self._core.now_us + case.wait_us
         self._review(pid)
@@ -207,11 +215,13 @@ class Rollback:
             decision=decision,
             retracted=retracted,
             credits=vote.credits,
-            electors=ballot.electors(),
+            # Who was never reached before an abort has frozen nothing, and need not hear of it.
+            electors=ballot.electors() if decision == "commit" else tuple(sorted(ballot.votes)),
             rejects=ballot.rejects(),
             decided_us=core.now_us,
             voids=tuple(out for voids in by_lineage.values() for out in voids),
             notes=self._notes(ballot.proposal, retracted) if decision == "commit" else (),
+            taken=self._take_back(ballot.proposal, retracted) if decision == "commit" else (),
         )
         self.apply_decision(record, by_lineage)
         core.append((record,), lambda: self._decision_durable(record))
@@ -229,6 +239,9 @@ class Rollback:
     def _decision_durable(self, record: DecisionRecord) -> None:
         self._core.release_voids(record.voids)
         self._core.flush()
+        for item in record.taken:
+            if item.producer is not None:
+                self._core.acknowledge(item.sender, item.incarnation, item.number, None)
         self._core.send(record.proposal.proposer, self._done(record))
 
     def _done(self, record: DecisionRecord) -> Done:
@@ -262,16 +275,13 @@ class Rollback:
             for step in record.retracted:
                 core.retracted_by[step] = proposal.id
                 self._dispose(step, proposal, (voids or {}).get(core.cone.record(step).input.lineage, ()))
-            self._dispose_again(record)
+            self._dispose_taken(record)
         core.outbox.unhold(steps)
         if record.decision == "abort":
-            numbers = {
-                MessageId(credit.producer, credit.at): credit.number for credit in record.credits if credit.number
-            }
-            for message in messages:
-                if message in numbers:
+            for message, number in messages.items():
+                if number and not core.quarantine.defers(message):
                     producer = message.producer
-                    late = core.inbox.unpark(producer.agent, producer.incarnation, numbers[message])
+                    late = core.inbox.unpark(producer.agent, producer.incarnation, number)
                     self._stepping.deliver(producer.agent, late)
         self._refresh_held()
         core.undefer()
@@ -292,22 +302,33 @@ class Rollback:
         elif item.producer is None or item.producer not in core.retraction:
             core.give_back(item, proposal if root else None, step)
 
-    def _dispose_again(self, record: DecisionRecord) -> None:
-        """Roots that were undone before: a discard or an amendment still takes hold of an input that waits."""
+    def _take_back(self, proposal: Proposal, retracted: tuple[StepId, ...]) -> tuple[Input, ...]:
+        """Take hold of the inputs of roots that were undone before and wait to run again."""
+        core = self._core
+        if proposal.inputs == "retry":
+            return ()
+        lineages = dict.fromkeys(
+            core.cone.record(root).input.lineage
+            for root in proposal.roots
+            if root.agent == core.agent and root not in retracted and root in core.cone
+        )
+        return tuple(item for lineage in lineages if (item := core.take_back(lineage)) is not None)
+
+    def _dispose_taken(self, record: DecisionRecord) -> None:
+        """Discard or amend what was taken back: it counts as consumed by this record."""
         core, proposal = self._core, record.proposal
-        for root in proposal.roots:
-            if root.agent == core.agent and root not in record.retracted and root in core.cone:
-                lineage = core.cone.record(root).input.lineage
-                if proposal.inputs == "retry":
-                    continue
-                item = core.take_back(lineage)
-                if item is None:
-                    continue
-                if proposal.inputs == "discard":
-                    core.dead.append((item, f"discarded by {proposal.id}"))
-                    self._effects.settle(lineage, (), ())
-                else:
-                    core.give_back(item, proposal, root, counts=False)
+        for item in record.taken:
+            core.left_line(item.lineage)
+            self._stepping.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
+            if proposal.inputs == "discard":
+                core.dead.append((item, f"discarded by {proposal.id}"))
+                self._effects.settle(item.lineage, (), ())
+            else:
+                root = next(root for root in proposal.roots if self._handled(root, item))
+                core.give_back(item, proposal, root, counts=False)
+
+    def _handled(self, root: StepId, item: Input) -> bool:
+        return root in self._core.cone and self._core.cone.record(root).input.lineage == item.lineage
 
     def _refresh_held(self) -> None:
         """Inputs wait whose undone step an undecided proposal names: what becomes of them is still open (RB-9)."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from protocol.fact import Began
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 
 EXTERNAL = "ext:"
@@ -134,8 +135,8 @@ class BirthRecord(_Record, frozen=True):
     """A life of an agent began: the first record of its log, or after a loss."""
 
     incarnation: int
-    lost_after: int | None = None
-    """The last step of the incarnation before that is still known; None if nothing was lost."""
+    lost: tuple[tuple[int, int], ...] = ()
+    """Earlier incarnations, each with its last step that is still known; empty if nothing was lost."""
 
 
 class AcceptedRecord(_Record, frozen=True):
@@ -291,17 +292,15 @@ class DecisionRecord(_Record, frozen=True):
     decided_us: int
     voids: tuple[VoidOut, ...] = ()
     notes: tuple[str, ...] = ()
+    taken: tuple[Input, ...] = ()
+    """Inputs of roots undone before that waited to run again, and are discarded or amended instead."""
 
 
 class ForcedRecord(_Record, frozen=True):
     """Steps retracted because they hang on lost ones (FR-2)."""
 
-    agent: AgentId
-    incarnation: int
-    first: int
+    began: Began
     retracted: tuple[StepId, ...]
-    began: int
-    """The incarnation that began with the loss."""
 
 
 class ProposedRecord(_Record, frozen=True):

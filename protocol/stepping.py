@@ -12,7 +12,7 @@ from protocol.event import StepRan, Submitted
 from protocol.ids import AgentId, StepId
 from protocol.inbox import Item
 from protocol.lineage import inherited
-from protocol.message import Ack, Data, Void
+from protocol.message import Data, Void
 from protocol.step import (
     EXTERNAL,
     STEP_INDEX_ENTRIES,
@@ -62,8 +62,7 @@ class Stepping:
         """A void has arrived; it is numbered as data is."""
         core = self._core
         if core.inbox.is_settled(sender, void.incarnation, void.number):
-            if not void.ordered:
-                core.send(sender, Ack(void.incarnation, ((void.number, 0, 0),)))
+            self._effects.void_again(sender, void)
             return
         self.deliver(sender, core.inbox.arrive(sender, void.incarnation, void.number, void) or ())
 
@@ -83,9 +82,8 @@ class Stepping:
 
     def _acknowledge(self, sender: AgentId, item: Input) -> None:
         message = item.message
-        consumer = self._core.cone.consumer(message) if message is not None else None
-        life, seq = (0, 0) if consumer is None else (consumer.incarnation, consumer.seq)
-        self._core.send(sender, Ack(item.incarnation, ((item.number, life, seq),)))
+        consumer = None if message is None else self._core.cone.consumer(message)
+        self._core.acknowledge(sender, item.incarnation, item.number, consumer)
 
     def submitted(self, event: Submitted) -> None:
         """Inputs from outside: durable before they are answered, each once."""
@@ -134,8 +132,7 @@ class Stepping:
         if (item.producer is not None and item.producer in core.retraction) or core.is_orphan(item.clock):
             # Its producer is undone: it keeps its place as void. Its sender, an elector too, has dropped it.
             if not core.inbox.is_settled(item.sender, item.incarnation, item.number):
-                self.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
-                self._acknowledge(item.sender, item)
+                self._effects.void_came(item.sender, Void(item.incarnation, item.number, "", ordered=False))
             return False
         message = item.message
         if message is not None and (core.quarantine.defers(message) or core.quarantine.freezes(message.producer)):
@@ -270,8 +267,7 @@ class Stepping:
         if record.entries:
             core.actions.append(Share(entries_of(record)))
         if item.producer is not None:
-            consumed = ((item.number, step.incarnation, step.seq),)
-            core.send(item.sender, Ack(item.incarnation, consumed))
+            core.acknowledge(item.sender, item.incarnation, item.number, step)
 
     # -- failures -----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,575 @@
+"""Random histories: many peers' machines, scripted steps, virtual time, and everything that can go wrong.
+
+One seed decides all: who talks to whom, what each step reads, writes, sends and calls, when messages are late, lost or
+doubled, when a peer crashes, who proposes which rollback and who rejects it. `run` plays one to its end, and
+`sims.verdict.judge` compares it with the truth.
+"""
+
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from random import Random
+from typing import Any
+
+from protocol.action import (
+    Action,
+    Admit,
+    Append,
+    Consult,
+    Finish,
+    Publish,
+    Reply,
+    Resume,
+    RunStep,
+    Send,
+    Share,
+    Tell,
+    UseTool,
+)
+from protocol.event import (
+    Appended,
+    Consulted,
+    Elapsed,
+    Event,
+    Learned,
+    Merged,
+    ProposeWanted,
+    Received,
+    Recovered,
+    StepRan,
+    Submitted,
+    SubscriberSeen,
+    ToolUsed,
+    ToolWanted,
+)
+from protocol.folds import Op, encode_op
+from protocol.ids import AgentId, StepId
+from protocol.limits import Limits
+from protocol.message import ROLLBACK, Message
+from protocol.peer_machine import PeerMachine
+from protocol.step import (
+    Amendment,
+    Entry,
+    EntryDraft,
+    Input,
+    OutputDraft,
+    Read,
+    Record,
+    StepDraft,
+    StepRecord,
+    Write,
+    space_key,
+    space_of,
+)
+from protocol.versions import reads_of
+
+MS = 1000
+SPACE = "s"
+
+
+@dataclass
+class Plan:
+    """What a seed decides before anything runs; a test may give its own."""
+
+    seed: int
+    agents: int = 4
+    inputs: int = 12
+    depth: int = 4
+    fan_out: int = 2
+    proposals: int = 2
+    rejects: float = 0.1
+    loss: float = 0.05
+    double: float = 0.05
+    crashes: int = 2
+    keys: int = 3
+    shared: float = 0.3
+    calls: float = 0.3
+    delay_us: int = 5 * MS
+    losses: int = 0
+    """Disks whose last records go; a history has these or proposals, not both."""
+    steps_max: int = 400
+
+    @classmethod
+    def random(cls, seed: int) -> "Plan":
+        """Draw a plan: small worlds of every kind, more often than large ones."""
+        rng = Random(seed)
+        losing = rng.random() < 0.15
+        quiet = rng.random() < 0.2
+        return cls(
+            seed=seed,
+            agents=rng.choice((2, 2, 3, 3, 4, 5, 6, 8)),
+            inputs=rng.randint(2, 14),
+            depth=rng.randint(1, 5),
+            fan_out=rng.choice((1, 1, 2, 2, 3)),
+            proposals=0 if losing else rng.choice((1, 1, 2, 3)),
+            rejects=rng.choice((0.0, 0.0, 0.1, 0.4)),
+            loss=0.0 if quiet else rng.choice((0.0, 0.05, 0.2)),
+            double=0.0 if quiet else rng.choice((0.0, 0.1)),
+            crashes=0 if quiet else rng.choice((0, 1, 3)),
+            keys=rng.choice((1, 2, 5)),
+            shared=rng.choice((0.0, 0.0, 0.3, 0.6)),
+            calls=0.0 if losing else rng.choice((0.0, 0.3, 0.6)),
+            delay_us=rng.choice((1, 5, 30)) * MS,
+            losses=rng.choice((1, 2)) if losing else 0,
+        )
+
+
+@dataclass
+class WorldEffect:
+    """One call as the outside world saw it."""
+
+    intent: str
+    active: bool = False
+    calls: int = 0
+    undos: int = 0
+
+
+class Node:
+    """One peer: its machine, its disk, and the script that stands for its handler."""
+
+    def __init__(self, world: "History", agent: AgentId) -> None:
+        self.world = world
+        self.agent = agent
+        self.disk: list[Record] = []
+        self.life = 0
+        self.up = False
+        self.machine = PeerMachine(agent, world.limits)
+        self.script: _Script | None = None
+        self.timer_us: int | None = None
+        self.written_us = 0
+        self.released: list[Entry] = []
+        self.serves: dict[AgentId, None] = {}
+        self.got: dict[AgentId, int] = {}
+
+    def start(self, lost: bool = False) -> None:
+        """Begin a life from what is on the disk."""
+        self.life += 1
+        self.up = True
+        self.machine = PeerMachine(self.agent, self.world.limits)
+        self.script = None
+        self.timer_us = None
+        self.released = [
+            entry for record in self.disk if isinstance(record, StepRecord) for entry in _entries(record)
+        ]
+        self.serves = {}
+        self.got = {}
+        known = [fact.incarnation for fact in self.world.facts.values() if fact.agent == self.agent]
+        self.feed(Recovered(tuple(self.disk), lost, max(known, default=1)))
+        for fact in self.world.facts.values():
+            self.world.later(self, self.world.plan.delay_us, Learned(fact))
+        self.serves = dict.fromkeys(self.machine.core.subscribers.get(SPACE, ()))
+
+    def crash(self) -> None:
+        """Lose everything but the disk."""
+        self.up = False
+        self.life += 1
+
+    def feed(self, event: Event) -> None:
+        """Let the machine handle an event, and do what it says."""
+        world = self.world
+        world.events += 1
+        for action in self.machine.handle(event, world.now_us):
+            self._do(action)
+        if world.checking:
+            self.machine.check()
+        deadline = self.machine.deadline_us
+        if deadline is not None and (self.timer_us is None or deadline < self.timer_us):
+            self.timer_us = deadline
+            world.at(max(deadline, world.now_us + 1), self, self.life, None)
+
+    def elapsed(self) -> None:
+        """A timer has come; it may be of an older deadline."""
+        self.timer_us = None
+        self.feed(Elapsed())
+
+    def _do(self, action: Action) -> None:
+        world = self.world
+        match action:
+            case Send():
+                world.send(self.agent, action.receiver, action.message)
+            case Append():
+                # A log is written in order: what is asked for later is durable later.
+                self.written_us = max(self.written_us, world.now_us + world.rng.randint(100, 3 * MS))
+                world.at(self.written_us, self, self.life, _Durable(action))
+            case RunStep():
+                self.script = _Script(self, action.run, action.input)
+                world.later(self, world.rng.randint(10, world.plan.delay_us), self.script)
+            case Resume():
+                assert self.script is not None
+                self.script.answered = action.answer
+                world.later(self, 10, self.script)
+            case UseTool():
+                world.later(self, world.rng.randint(10, 2 * MS), _Tool(action))
+            case Consult():
+                world.later(self, world.rng.randint(10, MS), world.opinion(self.agent, action))
+            case Share():
+                self.released.extend(action.entries)
+                for subscriber in self.serves:
+                    world.share(self, subscriber, list(action.entries))
+            case Admit():
+                self.serves[action.subscriber] = None
+                world.share(self, action.subscriber, self.released)
+            case Publish():
+                world.facts[str(action.fact)] = action.fact
+                for node in world.nodes.values():
+                    if node is not self:
+                        world.later(node, world.rng.randint(10, 2 * world.plan.delay_us), Learned(action.fact))
+            case Finish():
+                world.outcomes[action.proposal] = action
+            case Reply():
+                world.replied(action)
+            case Tell():
+                world.notices.append((self.agent, action))
+
+
+def _entries(record: StepRecord) -> tuple[Entry, ...]:
+    from protocol.stepping import entries_of
+
+    return entries_of(record)
+
+
+@dataclass
+class _Durable:
+    order: Append
+
+
+@dataclass
+class _Tool:
+    order: UseTool
+
+
+@dataclass
+class _Arrival:
+    sender: AgentId
+    message: Message
+
+
+@dataclass
+class _Pull:
+    """A subscriber asks an author for what it lacks."""
+
+    subscriber: AgentId
+    has: frozenset[tuple[StepId, int]]
+
+
+class _Script:
+    """A handler as the seed wants it; it reads first, and returns some time later."""
+
+    def __init__(self, node: Node, run: int, item: Input) -> None:
+        plan = node.world.plan
+        # A re-run often does the same again, sometimes something else: as a model would.
+        mood = item.attempt if node.world.rng.random() < 0.4 else 0
+        rng = Random(f"{plan.seed}/{item.lineage}/{mood}")
+        self.node, self.run, self.answered = node, run, ""
+        machine = node.machine
+        depth = int(item.payload)
+        reads: list[Read] = []
+        if rng.random() < 0.6:
+            key = f"k{rng.randrange(plan.keys)}"
+            reads.append(Read(key, machine.core.versions.read(key)[1]))
+        if rng.random() < 0.05:
+            reads.extend(Read(key, writer) for key, _, writer in machine.core.versions.read_all())
+        shared = space_key(SPACE, f"x{rng.randrange(3)}")
+        if rng.random() < plan.shared:
+            reads.extend(reads_of(shared, machine.core.versions.entries(shared)))
+        writes = [Write(f"k{rng.randrange(plan.keys)}", b"%d" % rng.randrange(9))] if rng.random() < 0.7 else []
+        entries = [EntryDraft(shared, encode_op(Op("add", b"1")))] if rng.random() < plan.shared / 2 else []
+        outputs: list[OutputDraft] = []
+        if depth > 0:
+            peers = node.world.neighbours[node.agent]
+            for _ in range(rng.randint(0, plan.fan_out)):
+                outputs.append(OutputDraft(rng.choice(peers), b"%d" % (depth - 1)))
+        self.calls = [b"%d" % rng.randrange(3) for _ in range(rng.randint(1, 2))] if rng.random() < plan.calls else []
+        error = "boom" if node.world.rng.random() < 0.02 else None
+        self.draft = StepDraft(tuple(reads), tuple(writes), tuple(entries), tuple(outputs), error=error)
+
+    def go(self) -> None:
+        if self.node.script is not self:
+            return
+        if self.calls:
+            args = self.calls.pop(0)
+            self.node.feed(ToolWanted(self.run, "post", "compensable", args, None, True))
+            return
+        self.node.script = None
+        self.node.feed(StepRan(self.run, self.draft))
+
+
+@dataclass(order=True)
+class _Due:
+    at_us: int
+    number: int
+    node: Any = field(compare=False)
+    life: int = field(compare=False)
+    what: Any = field(compare=False)
+
+
+class History:
+    """One world of machines under one seed."""
+
+    def __init__(self, plan: Plan, checking: bool = True) -> None:
+        self.plan = plan
+        self.checking = checking
+        self.rng = Random(plan.seed)
+        self.limits = Limits(
+            resend_us=20 * MS, resend_us_max=200 * MS, ask_us=20 * MS, ask_us_max=200 * MS,
+            failure_wait_us=5 * MS, failures_max=4, undo_wait_us=5 * MS, order_wait_us=2000 * MS,
+            effect_wait_us=20_000 * MS,
+        )  # fmt: skip
+        self.now_us = 1_000_000
+        self.events = 0
+        self.messages = 0
+        self.rollback_messages: dict[str, set[AgentId]] = {}
+        self.rollback_sent: dict[str, int] = {}
+        self.notices: list[tuple[AgentId, Tell]] = []
+        self.outcomes: dict[str, Finish] = {}
+        self.effects: dict[str, WorldEffect] = {}
+        self.opinions: dict[tuple[AgentId, str], bool] = {}
+        self.facts: dict[str, Any] = {}
+        self.lost: list[tuple[AgentId, StepRecord]] = []
+        self.lost_intents: set[str] = set()
+        self.faults_end_us = self.now_us + 400 * MS
+        self._heap: list[_Due] = []
+        self._number = 0
+        names = [f"a{number}" for number in range(plan.agents)]
+        self.nodes = {name: Node(self, name) for name in names}
+        degree = self.rng.randint(1, max(1, plan.agents - 1))
+        self.neighbours = {name: self.rng.sample(names, min(degree, len(names))) for name in names}
+        self._submitted: dict[AgentId, int] = {}
+
+    # -- time -----------------------------------------------------------------------------------------------------------
+
+    def at(self, at_us: int, node: Node | None, life: int, what: Any) -> None:
+        """Let something happen at a time; what is for a life of a node ends with that life."""
+        self._number += 1
+        heappush(self._heap, _Due(at_us, self._number, node, life, what))
+
+    def later(self, node: Node, delay_us: int, what: Any) -> None:
+        """Let something happen to a node's present life, after a delay."""
+        self.at(self.now_us + delay_us, node, node.life, what)
+
+    # -- the network ------------------------------------------------------------------------------------------------------
+
+    def faulty(self) -> bool:
+        """Tell whether faults still happen: they end, so that everything else must."""
+        return self.now_us < self.faults_end_us
+
+    def send(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
+        """Carry a message: late, perhaps lost, perhaps twice, in any order."""
+        self.messages += 1
+        if isinstance(message, ROLLBACK):
+            name = message.proposal if isinstance(message.proposal, str) else message.proposal.id
+            self.rollback_messages.setdefault(name, set()).add(receiver)
+            self.rollback_sent[name] = self.rollback_sent.get(name, 0) + 1
+        copies = 1
+        if self.faulty():
+            if self.rng.random() < self.plan.loss:
+                return
+            copies += self.rng.random() < self.plan.double
+        node = self.nodes[receiver]
+        for _ in range(copies):
+            delay = self.rng.randint(50, self.plan.delay_us)
+            self.at(self.now_us + delay, node, -1, _Arrival(sender, message))
+
+    def share(self, author: Node, subscriber: AgentId, entries: list[Entry]) -> None:
+        """Carry entries to a subscriber; what is lost is asked for again."""
+        if not entries or (self.faulty() and self.rng.random() < self.plan.loss):
+            return
+        delay = self.rng.randint(50, self.plan.delay_us)
+        self.at(self.now_us + delay, self.nodes[subscriber], -1, Merged(tuple(entries)))
+
+    def opinion(self, agent: AgentId, order: Consult) -> Consulted:
+        """Let an elector agree, or not."""
+        name = (agent, order.proposal.id)
+        if name not in self.opinions:
+            self.opinions[name] = self.rng.random() >= self.plan.rejects
+        return Consulted(order.proposal.id, self.opinions[name], "" if self.opinions[name] else "no")
+
+    def replied(self, action: Reply) -> None:
+        """A request was answered; the script has nothing to wait for."""
+
+    # -- the script -------------------------------------------------------------------------------------------------------
+
+    def run(self, limit_us: int = 120_000 * MS) -> "History":
+        """Play to the end: until nothing is under way, or the limit has passed.
+
+        Raises: AssertionError, if something is still under way at the limit.
+        """
+        rng, plan = self.rng, self.plan
+        for node in self.nodes.values():
+            node.start()
+        names = list(self.nodes)
+        horizon = 300 * MS
+        for _ in range(plan.inputs):
+            self.at(self.now_us + rng.randint(0, horizon), self.nodes[rng.choice(names)], -1, "input")
+        for _ in range(plan.proposals):
+            self.at(self.now_us + rng.randint(horizon // 6, horizon * 4 // 3), None, -1, "propose")
+        for _ in range(plan.crashes):
+            self.at(self.now_us + rng.randint(0, horizon * 4 // 3), self.nodes[rng.choice(names)], -1, "crash")
+        for _ in range(plan.losses):
+            self.at(self.now_us + rng.randint(horizon // 6, horizon), self.nodes[rng.choice(names)], -1, "lose")
+        if plan.shared:
+            for name in names:
+                self.at(self.now_us + rng.randint(0, 20 * MS), self.nodes[name], -1, "pull")
+        self.at(self.faults_end_us + 50 * MS, None, -1, "over?")
+        end_us = self.now_us + limit_us
+        while self._heap:
+            due = heappop(self._heap)
+            self.now_us = due.at_us
+            if due.what == "over?":
+                if self.is_over():
+                    return self
+                assert self.now_us < end_us, f"seed {plan.seed}: still under way at the limit: {self.under_way()}"
+                self.at(self.now_us + 100 * MS, None, -1, "over?")
+            else:
+                self._happen(due)
+        return self
+
+    def _happen(self, due: _Due) -> None:
+        node, what = due.node, due.what
+        if what == "propose":
+            self._propose()
+            return
+        if due.life >= 0 and due.life != node.life:
+            return
+        if not node.up:
+            if what == "restart":
+                node.start()
+            elif what == "restart lost":
+                node.start(lost=True)
+            elif what in ("input", "pull"):
+                self.at(self.now_us + 20 * MS, node, -1, what)
+            return
+        match what:
+            case None:
+                node.elapsed()
+            case _Arrival():
+                node.feed(Received(what.sender, what.message))
+            case _Durable():
+                node.disk.extend(what.order.records)
+                node.feed(Appended(what.order.ticket))
+            case _Script():
+                what.go()
+            case _Tool():
+                self._tool(node, what.order)
+            case _Pull():
+                if what.subscriber in node.serves:
+                    lacks = [entry for entry in node.released if (entry.writer, entry.index) not in what.has]
+                    self.share(node, what.subscriber, lacks)
+                else:
+                    node.feed(SubscriberSeen(SPACE, what.subscriber))
+            case "input":
+                self._input(node)
+            case "pull":
+                self._pull(node)
+            case "crash":
+                node.crash()
+                self.at(self.now_us + self.rng.randint(MS, 60 * MS), node, -1, "restart")
+            case "lose":
+                self._lose(node)
+            case "restart" | "restart lost":
+                pass
+            case _:
+                node.feed(what)
+
+    def _input(self, node: Node) -> None:
+        number = node.machine.core.inbox.next_number("ext:world")
+        if sum(len(other.machine.core.cone) for other in self.nodes.values()) < self.plan.steps_max:
+            payload = b"%d" % self.plan.depth
+            node.feed(Submitted(0, "world", number, (payload,)))
+
+    def _pull(self, node: Node) -> None:
+        has = frozenset((entry.writer, entry.index) for entry in node.machine.core.versions.all_entries())
+        for author in self.nodes.values():
+            if author is not node and author.up:
+                self.later(author, self.rng.randint(50, self.plan.delay_us), _Pull(node.agent, has))
+        self.at(self.now_us + 60 * MS, node, -1, "pull")
+
+    def _propose(self) -> None:
+        rng = self.rng
+        steps = [
+            record.step
+            for node in self.nodes.values()
+            if node.up
+            for record in node.machine.core.cone.records()
+            if _durable(node, record)
+        ]
+        nodes = [node for node in self.nodes.values() if node.up]
+        if not steps or not nodes:
+            return
+        roots = tuple(rng.sample(steps, min(len(steps), rng.choice((1, 1, 1, 2)))))
+        inputs = rng.choice(("discard", "retry", "amend"))
+        amendments = tuple(Amendment(root, b"0") for root in roots) if inputs == "amend" else ()
+        rng.choice(nodes).feed(ProposeWanted(0, roots, inputs, "seed", b"", amendments))
+
+    def _lose(self, node: Node) -> None:
+        count = self.rng.randint(1, 12)
+        gone = node.disk[max(1, len(node.disk) - count) :]
+        del node.disk[max(1, len(node.disk) - count) :]
+        self.lost.extend((node.agent, record) for record in gone if isinstance(record, StepRecord))
+        node.crash()
+        self.at(self.now_us + self.rng.randint(MS, 60 * MS), node, -1, "restart lost")
+
+    # -- tools ------------------------------------------------------------------------------------------------------------
+
+    def _tool(self, node: Node, order: UseTool) -> None:
+        effect = self.effects.setdefault(order.intent, WorldEffect(order.intent))
+        fails = self.faulty() and self.rng.random() < 0.05
+        if order.verb == "check":
+            node.feed(ToolUsed(order.intent, "check", "yes" if effect.active else "no", b"r"))
+        elif order.verb == "call":
+            assert not effect.active, f"{order.intent} called twice"
+            effect.active, effect.calls = True, effect.calls + 1
+            node.feed(ToolUsed(order.intent, "call", "done", b"r"))
+        elif fails:
+            node.feed(ToolUsed(order.intent, "undo", "failed"))
+        else:
+            if effect.active:
+                effect.undos += 1
+            effect.active = False
+            node.feed(ToolUsed(order.intent, "undo", "done"))
+
+    # -- the end ------------------------------------------------------------------------------------------------------------
+
+    def is_over(self) -> bool:
+        """Tell whether nothing is under way any more."""
+        if not all(node.up and node.machine.is_idle() for node in self.nodes.values()):
+            return False
+        pending = any(isinstance(due.what, (_Arrival, _Durable, _Script, _Tool, Merged, Learned)) for due in self._heap)
+        return not pending and self._replicas_agree()
+
+    def _replicas_agree(self) -> bool:
+        if not self.plan.shared:
+            return True
+        retracted = self.retracted()
+        wanted = {(entry.writer, entry.index) for node in self.nodes.values() for entry in node.released}
+        wanted = {name for name in wanted if name[0] not in retracted}
+        for node in self.nodes.values():
+            versions = node.machine.core.versions
+            held = {(entry.writer, entry.index) for key in versions.shared_keys() for entry in versions.entries(key)}
+            if not wanted <= held:
+                return False
+        return True
+
+    def under_way(self) -> dict[AgentId, list[str]]:
+        """Say, by agent, what is not idle."""
+        return {name: why for name, node in self.nodes.items() if (why := node.machine.under_way())}
+
+    def steps(self) -> list[StepRecord]:
+        """Return every step ever made durable and not lost with a disk."""
+        return [record for node in self.nodes.values() for record in node.machine.core.cone.records()]
+
+    def retracted(self) -> set[StepId]:
+        """Return the steps that their own agents hold retracted."""
+        return {
+            record.step
+            for node in self.nodes.values()
+            for record in node.machine.core.cone.records()
+            if record.step in node.machine.core.retraction
+        }
+
+
+def _durable(node: Node, record: StepRecord) -> bool:
+    return any(kept is record for kept in node.disk[-40:]) or len(node.disk) > 40
+
+
+def _space(entry: EntryDraft) -> str:
+    return space_of(entry.key)

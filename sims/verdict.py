@@ -1,0 +1,167 @@
+"""The judge of a history: compares what the machines did with what graph search says they should have done."""
+
+from protocol.clock import covers
+from protocol.step import StepRecord
+from sims.history import History
+from sims.oracle import LoggedStep, cone, dependents, orphans
+
+
+def judge(history: History) -> None:
+    """Check every invariant at the end of a history.
+
+    Raises: AssertionError, naming the seed, the invariant and the steps, if one does not hold.
+    """
+    _Judge(history).all()
+
+
+class _Judge:
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.records = history.steps()
+        gone = [record for _, record in history.lost]
+        self.logged = [_logged(record) for record in (*self.records, *gone)]
+        self.after = dependents(self.logged)
+        self.retracted = {str(step) for step in history.retracted()}
+        self.lost = {str(record.step) for record in gone}
+        self.proposals = {}
+        for node in history.nodes.values():
+            for record in node.machine.rollback.decided.values():
+                self.proposals.setdefault(record.proposal.id, []).append((node.agent, record))
+
+    def all(self) -> None:
+        """Check every invariant."""
+        self.decisions_agree()
+        self.exactly_the_cones()
+        self.no_orphans()
+        self.every_message_once()
+        self.every_external_input_once()
+        self.outsiders_hear_nothing()
+        self.effects_match()
+        self.clocks_are_sound()
+        self.replicas_converge()
+
+    def need(self, holds: bool, text: str) -> None:
+        """Assert, naming the seed."""
+        assert holds, f"seed {self.history.plan.seed}: {text}"
+
+    def cone_of(self, proposal) -> set[str]:
+        """Return the true cone of a proposal."""
+        return cone([str(root) for root in proposal.roots], self.after)
+
+    def reached_by(self, proposal) -> set[str]:
+        """Return the true electors: the roots' owners, and all to whom a cone step has sent anything."""
+        truth = self.cone_of(proposal)
+        reached = {root.agent for root in proposal.roots}
+        for record in self.records:
+            if str(record.step) in truth:
+                reached.update(output.receiver for output in record.outputs)
+                if record.entries:
+                    reached.update(self.history.nodes[record.step.agent].machine.core.subscribers.get("s", ()))
+        return reached
+
+    def decisions_agree(self) -> None:
+        """All decide alike, and the electors are those whom the cone has reached."""
+        for name, decided in self.proposals.items():
+            decisions = {record.decision for _, record in decided}
+            self.need(len(decisions) == 1, f"{name} was decided both ways")
+            if decisions == {"commit"}:
+                reached = self.reached_by(decided[0][1].proposal)
+                self.need({agent for agent, _ in decided} == reached, f"{name}: electors are not whom its cone reached")
+
+    def exactly_the_cones(self) -> None:
+        """Undone is what hangs on a committed root or on a lost step, and nothing else."""
+        truth = cone(self.lost, self.after) - self.lost
+        for decided in self.proposals.values():
+            if decided[0][1].decision == "commit":
+                truth |= self.cone_of(decided[0][1].proposal)
+        self.need(self.retracted == truth, f"undone {sorted(self.retracted - truth)}, kept {sorted(truth - self.retracted)}")
+
+    def no_orphans(self) -> None:
+        """No surviving step depends on a retracted or lost one."""
+        kept = [step for step in self.logged if step.step not in self.lost]
+        left = orphans(kept, self.retracted | self.lost)
+        self.need(not left, f"orphans: {left}")
+
+    def every_message_once(self) -> None:
+        """Every message of a surviving step is handled by exactly one surviving step, or is a dead letter."""
+        handled: dict[object, int] = {}
+        dead: set[object] = set()
+        for node in self.history.nodes.values():
+            for record in node.machine.core.cone.records():
+                if str(record.step) not in self.retracted and record.input.message is not None:
+                    handled[record.input.message] = handled.get(record.input.message, 0) + 1
+            dead.update(item.message for item, _ in node.machine.core.dead)
+        for record in self.records:
+            if str(record.step) in self.retracted:
+                continue
+            for at in range(len(record.outputs)):
+                count = handled.get((record.step, at), 0)
+                wanted = 0 if (record.step, at) in dead else 1
+                self.need(count == wanted, f"{record.step}#{at} was handled by {count} surviving steps, not {wanted}")
+
+    def every_external_input_once(self) -> None:
+        """Every input from outside is handled by exactly one surviving step, or is a dead letter."""
+        for node in self.history.nodes.values():
+            core = node.machine.core
+            accepted = core.inbox.next_number("ext:world") - 1
+            handled: dict[int, int] = {}
+            for record in core.cone.records():
+                if record.input.producer is None and str(record.step) not in self.retracted:
+                    handled[record.input.number] = handled.get(record.input.number, 0) + 1
+            dead = {item.number for item, _ in core.dead if item.producer is None}
+            for number in range(1, accepted + 1):
+                count, wanted = handled.get(number, 0), int(number not in dead)
+                self.need(count == wanted, f"{node.agent}: input {number} was handled {count} times, not {wanted}")
+
+    def outsiders_hear_nothing(self) -> None:
+        """No message of a rollback reaches anyone but its electors and its proposer (RB-8)."""
+        for name, heard in self.history.rollback_messages.items():
+            decided = self.proposals.get(name, ())
+            self.need(bool(decided), f"{name} was never decided")
+            electors = self.reached_by(decided[0][1].proposal)
+            proposer = name.split("/")[0]
+            self.need(heard <= electors | {proposer}, f"{name}: {heard - electors} heard of it")
+            self.need(name in self.history.outcomes or not decided, f"{name}: its proposer was never told")
+
+    def effects_match(self) -> None:
+        """The world holds exactly the effects that surviving steps stand behind, each once."""
+        claimed: dict[str, int] = {}
+        for record in self.records:
+            if str(record.step) not in self.retracted:
+                for call in record.calls:
+                    claimed[call] = claimed.get(call, 0) + 1
+        if self.history.plan.losses:
+            # What a lost disk knew of its effects is gone with it: damage, told to a person.
+            return
+        failed = {notice.subject for _, notice in self.history.notices if notice.notice in ("undo-failed", "in-doubt")}
+        for effect in self.history.effects.values():
+            wanted = claimed.get(effect.intent, 0)
+            if effect.intent not in failed:
+                self.need(int(effect.active) == wanted, f"effect {effect.intent}: {effect}, claimed by {wanted} steps")
+
+    def clocks_are_sound(self) -> None:
+        """A step's clock covers everything that it depends on (CL-1)."""
+        for record in self.records:
+            for cause in (record.input.producer, *(read.writer for read in record.reads)):
+                self.need(cause is None or covers(record.clock, cause), f"{record.step}'s clock misses {cause}")
+
+    def replicas_converge(self) -> None:
+        """All replicas read the same (SH-2)."""
+        if not self.history.plan.shared:
+            return
+        seen = {
+            tuple(
+                (key, tuple((entry.writer, entry.index) for entry in node.machine.core.versions.entries(key)))
+                for key in node.machine.core.versions.shared_keys()
+            )
+            for node in self.history.nodes.values()
+        }
+        self.need(len(seen) == 1, "replicas read differently")
+
+
+def _logged(record: StepRecord) -> LoggedStep:
+    return LoggedStep(
+        step=str(record.step),
+        producer=None if record.input.producer is None else str(record.input.producer),
+        writers=tuple(str(read.writer) for read in record.reads if read.writer is not None),
+    )
