@@ -51,6 +51,9 @@ class Stepping:
         if core.inbox.is_settled(sender, item.incarnation, item.number):
             self._acknowledge(sender, item)
             return
+        if core.is_lost(*item.producer):
+            # A late message of a lost life: its number will not come again, and nobody waits for it.
+            return
         if any(entry[0] > max(1, core.beginnings.get(agent, 1)) for agent, entry in item.clock.items()):
             # CL-2: a newer incarnation's entry must not hide an older one's; wait until its beginning is known.
             self._unheard.append((sender, item))
@@ -138,7 +141,8 @@ class Stepping:
         if message is not None and (core.quarantine.defers(message) or core.quarantine.freezes(message.producer)):
             core.deferred.append(item)
             return False
-        if item.lineage in self.held:
+        if item.lineage in self.held or core.live_run(item.lineage) is not None:
+            # Its sender has decided and run again; our own step on this lineage is undone as soon as we decide.
             core.deferred.append(item)
             return False
         if core.attempts.get(item.lineage, 0) >= core.limits.attempts_max:
@@ -161,13 +165,10 @@ class Stepping:
         core = self._core
         message = item.message
         frozen = item.lineage in self.held
+        stale = core.is_orphan(item.clock)
         if message is not None:
-            if message.producer in core.retraction:
-                self._effects.release_claims(run, item)
-                core.put_in_line(item)
-                return False
+            stale = stale or message.producer in core.retraction
             frozen = frozen or core.quarantine.defers(message) or core.quarantine.freezes(message.producer)
-        stale = False
         for read in draft.reads:
             if read.writer is not None:
                 stale = stale or read.writer in core.retraction

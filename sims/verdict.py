@@ -153,6 +153,7 @@ class _Judge:
             tuple(
                 (key, tuple((entry.writer, entry.index) for entry in node.machine.core.versions.entries(key)))
                 for key in node.machine.core.versions.shared_keys()
+                if node.machine.core.versions.entries(key)
             )
             for node in self.history.nodes.values()
         }
