@@ -224,7 +224,11 @@ class Effects:
 
     def deadline_us(self) -> int | None:
         """Return when an undo is to be tried again, or an effect gives up waiting."""
-        times = [effect.again_us for effect in self._core.intents.doomed() if not effect.busy]
+        times = [
+            effect.again_us
+            for effect in self._core.intents.doomed()
+            if not effect.busy and effect.lineage not in self._blocked
+        ]
         times += [until_us for _, until_us in self._blocked.values()]
         waiting = self._core.intents.waiting()
         times += [effect.waits_since_us + self._core.limits.effect_wait_us for effect in waiting[:1]]

@@ -136,6 +136,7 @@ class Node:
         self.script: _Script | None = None
         self.timer_us: int | None = None
         self.written_us = 0
+        self.timers = 0
         self.released: list[Entry] = []
         self.serves: dict[AgentId, None] = {}
         self.got: dict[AgentId, int] = {}
@@ -179,6 +180,8 @@ class Node:
     def elapsed(self) -> None:
         """A timer has come; it may be of an older deadline."""
         self.timer_us = None
+        self.timers += 1
+        assert self.timers < 20_000, f"seed {self.world.plan.seed}: {self.agent} spins: its deadline does not move"
         self.feed(Elapsed())
 
     def _do(self, action: Action) -> None:
