@@ -92,6 +92,13 @@ class Core:
         for then in self._pending.pop(ticket, ()):
             then()
 
+    def when_durable(self, then: Then) -> None:
+        """Go on once everything that was written so far is durable."""
+        if self._pending:
+            self._pending[self._tickets].append(then)
+        else:
+            then()
+
     def is_flushed(self) -> bool:
         """Tell whether every record is durable."""
         return not self._pending

@@ -164,7 +164,8 @@ class PeerMachine:
         self._alive = True
         if event.lost or not event.records:
             self.loss.birth(event.lost, event.incarnation)
-        self.loss.publish()
+        else:
+            self.loss.publish()
         core.outbox.release_all()
         core.flush()
         self.rollback.recovered()

@@ -59,7 +59,7 @@ class Rollback:
         proposal = message.proposal
         decision = self.decided.get(proposal.id)
         if decision is not None:
-            self._core.send(sender, self._done(decision))
+            self._core.when_durable(lambda: self._core.send(sender, self._done(decision)))
         elif proposal.id not in self._cases and any(root.agent == self._core.agent for root in proposal.roots):
             self._cases[proposal.id] = _Case(proposal)
             self._review(proposal.id)

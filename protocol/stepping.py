@@ -49,7 +49,8 @@ class Stepping:
             core.tell("refused", sender, f"a message in the name of {item.producer}")
             return
         if core.inbox.is_settled(sender, item.incarnation, item.number):
-            self._acknowledge(sender, item)
+            # CL-5: what was consumed a moment ago may not be durable yet, when its message comes a second time.
+            core.when_durable(lambda: self._acknowledge(sender, item))
             return
         if core.is_lost(*item.producer):
             # A late message of a lost life: its number will not come again, and nobody waits for it.
@@ -65,7 +66,7 @@ class Stepping:
         """A void has arrived; it is numbered as data is."""
         core = self._core
         if core.inbox.is_settled(sender, void.incarnation, void.number):
-            self._effects.void_again(sender, void)
+            core.when_durable(lambda: self._effects.void_again(sender, void))
             return
         self.deliver(sender, core.inbox.arrive(sender, void.incarnation, void.number, void) or ())
 

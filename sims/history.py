@@ -48,6 +48,7 @@ from protocol.message import ROLLBACK, Message
 from protocol.peer_machine import PeerMachine
 from protocol.step import (
     Amendment,
+    BirthRecord,
     Entry,
     EntryDraft,
     Input,
@@ -137,11 +138,13 @@ class Node:
         self.timer_us: int | None = None
         self.written_us = 0
         self.timers = 0
+        self.lost = False
+        """The end of the disk is gone, and no new incarnation has begun durably yet."""
         self.released: list[Entry] = []
         self.serves: dict[AgentId, None] = {}
         self.got: dict[AgentId, int] = {}
 
-    def start(self, lost: bool = False) -> None:
+    def start(self) -> None:
         """Begin a life from what is on the disk."""
         self.life += 1
         self.up = True
@@ -154,7 +157,7 @@ class Node:
         self.serves = {}
         self.got = {}
         known = [fact.incarnation for fact in self.world.facts.values() if fact.agent == self.agent]
-        self.feed(Recovered(tuple(self.disk), lost, max(known, default=1)))
+        self.feed(Recovered(tuple(self.disk), self.lost, max(known, default=1)))
         for fact in self.world.facts.values():
             self.world.later(self, self.world.plan.delay_us, Learned(fact))
         self.serves = dict.fromkeys(self.machine.core.subscribers.get(SPACE, ()))
@@ -436,8 +439,6 @@ class History:
         if not node.up:
             if what == "restart":
                 node.start()
-            elif what == "restart lost":
-                node.start(lost=True)
             elif what in ("input", "pull"):
                 self.at(self.now_us + 20 * MS, node, -1, what)
             return
@@ -448,6 +449,7 @@ class History:
                 node.feed(Received(what.sender, what.message))
             case _Durable():
                 node.disk.extend(what.order.records)
+                node.lost = node.lost and not any(isinstance(record, BirthRecord) for record in what.order.records)
                 node.feed(Appended(what.order.ticket))
             case _Script():
                 what.go()
@@ -468,7 +470,7 @@ class History:
                 self.at(self.now_us + self.rng.randint(MS, 60 * MS), node, -1, "restart")
             case "lose":
                 self._lose(node)
-            case "restart" | "restart lost":
+            case "restart":
                 pass
             case _:
                 node.feed(what)
@@ -508,8 +510,9 @@ class History:
         gone = node.disk[max(1, len(node.disk) - count) :]
         del node.disk[max(1, len(node.disk) - count) :]
         self.lost.extend((node.agent, record) for record in gone if isinstance(record, StepRecord))
+        node.lost = True
         node.crash()
-        self.at(self.now_us + self.rng.randint(MS, 60 * MS), node, -1, "restart lost")
+        self.at(self.now_us + self.rng.randint(MS, 60 * MS), node, -1, "restart")
 
     # -- tools ------------------------------------------------------------------------------------------------------------
 
