@@ -46,6 +46,12 @@ class Share(_Action, frozen=True):
     entries: tuple[Entry, ...]
 
 
+class Withdraw(_Action, frozen=True):
+    """Take the entries of undone steps out of this agent's documents: a later subscriber never sees them."""
+
+    steps: tuple[StepId, ...]
+
+
 class Admit(_Action, frozen=True):
     """Send `subscriber` this agent's entries in `space`, now and from now on."""
 
@@ -107,4 +113,6 @@ class Finish(_Action, frozen=True):
     decided_us: int
 
 
-Action = Send | Append | RunStep | Share | Resume | UseTool | Consult | Reply | Tell | Publish | Admit | Finish
+Action = (
+    Send | Append | RunStep | Share | Resume | UseTool | Consult | Reply | Tell | Publish | Admit | Finish | Withdraw
+)

@@ -76,10 +76,7 @@ class Cone:
     def sends(self, step: StepId, subscribers: dict[str, list[str]], entries_from: int) -> ConeStep:
         """Return a step with its debits: its messages, and its shared entries to every subscriber."""
         record = self._records[step]
-        debits = [
-            Debit(index, output.receiver, output.number)
-            for index, output in enumerate(record.outputs)
-        ]
+        debits = [Debit(index, output.receiver, output.number) for index, output in enumerate(record.outputs)]
         for space in dict.fromkeys(space_of(entry.key) for entry in record.entries):
             debits.extend(
                 Debit(entries_from, subscriber, 0)

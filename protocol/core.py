@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from protocol.action import Action, Append, Send, Tell
+from protocol.action import Action, Append, Send, Tell, Withdraw
 from protocol.clock import Clock, names_lost
 from protocol.cone import Cone
 from protocol.hlc import HybridTime
@@ -22,11 +22,13 @@ from protocol.quarantine import Quarantine
 from protocol.retraction import Retraction
 from protocol.step import (
     AckedRecord,
+    Entry,
     Input,
     Proposal,
     Record,
     StepRecord,
     VoidOut,
+    entries_of,
     space_of,
 )
 from protocol.versions import Versions
@@ -138,6 +140,21 @@ class Core:
             if step not in self.retraction:
                 return step
         return None
+
+    def withdraw(self, steps: Sequence[StepId]) -> None:
+        """Undone steps' shared entries go out of this agent's documents (SH-3): those who have them know already."""
+        written = tuple(step for step in steps if step in self.spaces_written)
+        if written and not self.replaying:
+            self.actions.append(Withdraw(written))
+
+    def shared_entries(self) -> list[Entry]:
+        """Return this agent's own surviving entries, in order: what its documents hold when it comes back."""
+        return [
+            entry
+            for step in self.spaces_written
+            if step not in self.retraction
+            for entry in entries_of(self.cone.record(step))
+        ]
 
     # -- voids ----------------------------------------------------------------------------------------------------
 

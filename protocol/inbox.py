@@ -72,11 +72,9 @@ class Inbox:
         channel.arrived.pop(number, None)
         return self._advance(channel)
 
-    def forget(self, sender: AgentId, incarnation: int, first: int) -> None:
-        """Unsettle nothing, but drop what has arrived of a lost incarnation; its numbers will not be used again."""
-        channel = self._channel(sender, incarnation)
-        for number in [n for n in channel.arrived if n >= first]:
-            del channel.arrived[number]
+    def forget(self, sender: AgentId, incarnation: int) -> None:
+        """Drop what waits for an earlier number of a lost life: what survives of it will be sent again."""
+        self._channel(sender, incarnation).arrived.clear()
 
     def park(self, sender: AgentId, incarnation: int, number: int) -> list[Item]:
         """Let order pass over a number that belongs to an undecided cone."""

@@ -53,7 +53,7 @@ class Loss:
         for life, last in began.lost:
             core.lost_lives[agent, life] = min(last + 1, core.lost_lives.get((agent, life), last + 1))
             core.retraction.add_lost(agent, life, last + 1)
-            core.inbox.forget(agent, life, last + 1)
+            core.inbox.forget(agent, life)
             self._send_again(agent, life, last + 1)
 
     def publish(self) -> None:
@@ -84,6 +84,7 @@ class Loss:
         core, began = self._core, record.began
         core.retraction.add_all(record.retracted)
         receivers = core.outbox.empty(record.retracted)
+        core.withdraw(record.retracted)
         self._lose(began)
         for step in record.retracted:
             core.retracted_by[step] = f"loss/{began.agent}/{began.incarnation}"
@@ -92,6 +93,7 @@ class Loss:
             if not core.is_orphan(item.clock) and (item.producer is None or item.producer not in core.retraction):
                 core.give_back(item, None, step)
         core.retraction.add_all(entry.writer for entry in core.versions.all_entries() if core.is_orphan(entry.clock))
+        core.undefer()
         return [*receivers, began.agent]
 
     # -- acknowledgments ------------------------------------------------------------------------------------------------

@@ -334,6 +334,14 @@ Record = (
 )
 
 
+def entries_of(record: StepRecord) -> tuple[Entry, ...]:
+    """Return a step's shared entries."""
+    return tuple(
+        Entry(draft.key, record.step, STEP_INDEX_ENTRIES + at, draft.op, record.clock, record.time_us)
+        for at, draft in enumerate(record.entries)
+    )
+
+
 def space_key(space: str, key: str) -> str:
     """Return the key under which steps read and write `key` of `space`."""
     return f"space:{space}/{key}"

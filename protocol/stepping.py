@@ -15,14 +15,13 @@ from protocol.lineage import inherited
 from protocol.message import Data, Void
 from protocol.step import (
     EXTERNAL,
-    STEP_INDEX_ENTRIES,
     AcceptedRecord,
     DeadRecord,
-    Entry,
     Input,
     Output,
     StepDraft,
     StepRecord,
+    entries_of,
 )
 
 
@@ -329,12 +328,4 @@ def message_of(record: StepRecord, index: int) -> Input:
         index=index,
         clock=record.clock,
         time_us=record.time_us,
-    )
-
-
-def entries_of(record: StepRecord) -> tuple[Entry, ...]:
-    """Return a step's shared entries."""
-    return tuple(
-        Entry(draft.key, record.step, STEP_INDEX_ENTRIES + at, draft.op, record.clock, record.time_us)
-        for at, draft in enumerate(record.entries)
     )

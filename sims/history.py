@@ -24,6 +24,7 @@ from protocol.action import (
     Share,
     Tell,
     UseTool,
+    Withdraw,
 )
 from protocol.event import (
     Appended,
@@ -59,7 +60,6 @@ from protocol.step import (
     StepRecord,
     Write,
     space_key,
-    space_of,
 )
 from protocol.versions import reads_of
 
@@ -151,15 +151,13 @@ class Node:
         self.machine = PeerMachine(self.agent, self.world.limits)
         self.script = None
         self.timer_us = None
-        self.released = [
-            entry for record in self.disk if isinstance(record, StepRecord) for entry in _entries(record)
-        ]
         self.serves = {}
         self.got = {}
         known = [fact.incarnation for fact in self.world.facts.values() if fact.agent == self.agent]
         self.feed(Recovered(tuple(self.disk), self.lost, max(known, default=1)))
         for fact in self.world.facts.values():
             self.world.later(self, self.world.plan.delay_us, Learned(fact))
+        self.released = self.machine.core.shared_entries()
         self.serves = dict.fromkeys(self.machine.core.subscribers.get(SPACE, ()))
 
     def crash(self) -> None:
@@ -219,18 +217,14 @@ class Node:
                 for node in world.nodes.values():
                     if node is not self:
                         world.later(node, world.rng.randint(10, 2 * world.plan.delay_us), Learned(action.fact))
+            case Withdraw():
+                self.released = [entry for entry in self.released if entry.writer not in action.steps]
             case Finish():
                 world.outcomes[action.proposal] = action
             case Reply():
                 world.replied(action)
             case Tell():
                 world.notices.append((self.agent, action))
-
-
-def _entries(record: StepRecord) -> tuple[Entry, ...]:
-    from protocol.stepping import entries_of
-
-    return entries_of(record)
 
 
 @dataclass
@@ -575,7 +569,3 @@ class History:
 
 def _durable(node: Node, record: StepRecord) -> bool:
     return any(kept is record for kept in node.disk[-40:]) or len(node.disk) > 40
-
-
-def _space(entry: EntryDraft) -> str:
-    return space_of(entry.key)

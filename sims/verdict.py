@@ -74,7 +74,9 @@ class _Judge:
         for decided in self.proposals.values():
             if decided[0][1].decision == "commit":
                 truth |= self.cone_of(decided[0][1].proposal)
-        self.need(self.retracted == truth, f"undone {sorted(self.retracted - truth)}, kept {sorted(truth - self.retracted)}")
+        self.need(
+            self.retracted == truth, f"undone {sorted(self.retracted - truth)}, kept {sorted(truth - self.retracted)}"
+        )
 
     def no_orphans(self) -> None:
         """No surviving step depends on a retracted or lost one."""
