@@ -1,6 +1,6 @@
 /* The space-time diagram: one line per agent, time to the right, on a canvas with level of detail. */
 
-const GUTTER = 112, TOP = 44, FOOT = 26, EDGE = 14;
+const GUTTER = 112, TOP = 54, FOOT = 26, EDGE = 14;
 
 class Diagram {
   constructor(canvas, run) {
@@ -308,7 +308,8 @@ class Diagram {
     pen.fillStyle = colour.again;
     pen.strokeStyle = colour.card;
     pen.lineWidth = 1;
-    pen.beginPath(); pen.roundRect(x - r, y + 0.5 - r, 2 * r, 2 * r, r * 0.4); pen.fill(); pen.stroke();
+    pen.beginPath(); pen.roundRect(x - r, y + 0.5 - r, 2 * r, 2 * r, r * 0.4); pen.fill();
+    if (size > 4.5) pen.stroke();
     pen.globalAlpha = 1;
   }
 

@@ -130,7 +130,8 @@ class Run {
   rollbackSpan(proposal = null) {
     const mine = this.undone.filter(i => !proposal || this.retractedBy(i) === proposal.id);
     const times = mine.flatMap(i => [this.time[i], ...(this.replacedBy.has(i) ? [this.time[this.replacedBy.get(i)]] : [])]);
-    for (const p of proposal ? [proposal] : this.proposals) times.push(p.began, p.decided ?? p.began);
+    const useful = this.proposals.filter(p => mine.some(i => this.retractedBy(i) === p.id));
+    for (const p of proposal ? [proposal] : useful.length ? useful : this.proposals) times.push(p.began, p.decided ?? p.began);
     if (!times.length) return [0, this.end];
     const from = times.reduce((a, b) => Math.min(a, b)), to = times.reduce((a, b) => Math.max(a, b));
     const room = Math.max(200, (to - from) * 0.04);

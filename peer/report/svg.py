@@ -79,7 +79,10 @@ def chosen_steps(run: Run, focus: str = "cone") -> list[int]:
 
 
 def _whole_cones(run: Run, wanted: list[int]) -> set[int]:
-    """The cones of as many roots as fit, first come first drawn; at least a part of the first."""
+    """The cones of as many roots as fit, first come first drawn; at least a part of the first.
+
+    A step is left out if the undone step that sent its input is: it would seem to come from nowhere.
+    """
     after: dict[int, set[int]] = defaultdict(set)
     for i in wanted:
         causes = {run.producers[i], *(run.index.get(read.writer or "", -1) for read in run.steps[i].reads)}
@@ -92,10 +95,13 @@ def _whole_cones(run: Run, wanted: list[int]) -> set[int]:
             for i in after[edge.pop()] - cone:
                 cone.add(i)
                 edge.append(i)
-        if not picked:
-            picked = set(sorted(cone)[:UNDONE_MAX])
-        elif len(picked | cone) <= UNDONE_MAX:
-            picked |= cone
+        if picked and len(picked | cone) > UNDONE_MAX:
+            continue
+        for i in sorted(cone - picked):
+            producer = run.producers[i]
+            explained = producer < 0 or run.kinds[producer] != UNDONE or producer in picked
+            if explained and len(picked) < UNDONE_MAX:
+                picked.add(i)
     return picked
 
 
@@ -116,7 +122,8 @@ class _Picture:
         self.y = {name: TOP + ROW * row + ROW // 2 for row, name in enumerate(self.agents)}
         self.bottom = TOP + ROW * len(self.agents)
         self.x = self._columns()
-        self.proposals = [p for p in run.proposals if focus in ("cone", p.id)]
+        undid = {run.steps[i].retracted_by for i in self.steps}
+        self.proposals = [p for p in run.proposals if focus == p.id or (focus == "cone" and p.id in undid)]
 
     def _columns(self) -> dict[int, float]:
         """Time to the right: order kept everywhere, long gaps shortened, steps of one agent side by side."""
