@@ -239,6 +239,13 @@ class Core:
         life, seq = (self.incarnation, self.seq + 1) if consumer is None else (consumer.incarnation, consumer.seq)
         self.send(sender, Ack(incarnation, ((number, life, seq),)))
 
+    def is_unheard(self, clock: Clock) -> bool:
+        """Tell whether a clock names an incarnation whose beginning is not known here (CL-2).
+
+        Its entry would hide an older one of the same agent, which may be of a lost step.
+        """
+        return any(entry[0] > max(1, self.beginnings.get(agent, 1)) for agent, entry in clock.items())
+
     def is_orphan(self, clock: Clock) -> bool:
         """Tell whether whatever carries this clock hangs on a lost step, whatever its edges say (FR-2)."""
         return any(names_lost(clock, agent, life, first) for (agent, life), first in self.lost_lives.items())

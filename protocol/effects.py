@@ -19,6 +19,7 @@ class Effects:
         self._core = core
         self.voided: set[Lineage] = set()
         """Lineages that will not come, whose steps here are not undone yet."""
+        self._ended: set[Lineage] = set()
         self._claimed: dict[int, set[str]] = {}
         self._calls: dict[str, tuple[int, bool, str]] = {}
         """By intent, the run that awaits it, whether the tool can check, and the call's kind."""
@@ -122,7 +123,30 @@ class Effects:
         """The run never became a step: its effects belong to its lineage, and wait."""
         for intent in self.claims_of(run):
             self._calls.pop(intent, None)
-        self._core.intents.orphan(item.lineage, self._core.now_us)
+        self.orphan(item.lineage)
+
+    def orphan(self, lineage: Lineage) -> None:
+        """Nobody stands behind a lineage's effects now: they wait for its new run, if there will be one."""
+        if lineage in self._ended:
+            self._core.intents.doom(lineage)
+        else:
+            self._core.intents.orphan(lineage, self._core.now_us)
+
+    def recovered(self) -> None:
+        """Effects of a run that the crash cut short belong to its lineage."""
+        for lineage in self._core.intents.unclaimed():
+            self.orphan(lineage)
+
+    def end(self, lineage: Lineage, voids: tuple[VoidOut, ...]) -> None:
+        """A lineage will not run here again, unless its sender sends it anew: undo what it did."""
+        self._ended.add(lineage)
+        self._settle(lineage, (), voids)
+
+    def ran(self, lineage: Lineage, claims: tuple[str, ...], voids: tuple[VoidOut, ...]) -> None:
+        """A lineage has run: undo what its earlier runs did and this one did not claim."""
+        self._ended.discard(lineage)
+        self.voided.discard(lineage)
+        self._settle(lineage, claims, voids)
 
     # -- settling a lineage -----------------------------------------------------------------------------------------
 
@@ -143,7 +167,7 @@ class Effects:
         unclaimed = list(dict.fromkeys((output.receiver, output.lineage) for output in self.leftovers(lineage)))
         return self.voids_for(unclaimed, ordered)
 
-    def settle(self, lineage: Lineage, spared: tuple[str, ...], voids: tuple[VoidOut, ...]) -> None:
+    def _settle(self, lineage: Lineage, spared: tuple[str, ...], voids: tuple[VoidOut, ...]) -> None:
         """Undo a lineage's effects except `spared`; ordered voids come first, up to a bound (EF-6)."""
         self._core.intents.doom(lineage, spared)
         waits = [out for out in voids if out.ordered]
@@ -181,7 +205,7 @@ class Effects:
             # Our own decision is still to come: settled then.
             self.voided.add(record.lineage)
         else:
-            self.settle(record.lineage, (), record.voids)
+            self.end(record.lineage, record.voids)
 
     def _void_durable(self, record: VoidRecord) -> None:
         self._core.release_voids(record.voids)

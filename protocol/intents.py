@@ -95,10 +95,23 @@ class Intents:
         self._waiting.pop(effect.intent, None)
         self._doomed.pop(effect.intent, None)
 
+    def unclaimed(self) -> list[Lineage]:
+        """Return the lineages with effects that nobody stands behind, waits for, or is undoing."""
+        return list(
+            dict.fromkeys(
+                effect.lineage
+                for effect in self._by_intent.values()
+                if effect.state in (OPEN, DONE, UNDOING)
+                and effect.claimed_by is None
+                and not effect.doomed
+                and not effect.waits_since_us
+            )
+        )
+
     def orphan(self, lineage: Lineage, now_us: int) -> None:
         """The step behind a lineage's effects is undone: they wait for its new run."""
         for effect in self.of(lineage):
-            if effect.state in (DONE, DOUBT, OPEN) and not effect.doomed:
+            if effect.state in (DONE, DOUBT, OPEN, UNDOING) and not effect.doomed:
                 effect.claimed_by = None
                 effect.waits_since_us = now_us
                 self._waiting[effect.intent] = effect

@@ -77,7 +77,6 @@ class Loss:
         if retracted:
             core.tell("forced", fact.agent, f"{len(retracted)} steps hung on its lost ones")
         core.append((record,), lambda: core.flush(receivers))
-        self._stepping.heard()
 
     def apply_forced(self, record: ForcedRecord) -> list[AgentId]:
         """Take in a loss, live or from the log; return the receivers of places left empty."""

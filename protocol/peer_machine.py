@@ -114,6 +114,8 @@ class PeerMachine:
             case Learned():
                 if isinstance(event.fact, Began) and event.fact.agent != core.agent:
                     self.loss.learned(event.fact)
+                    self.stepping.heard()
+                    self.sharing.heard()
             case Recovered():
                 self._recovered(event)
             case _:
@@ -167,6 +169,7 @@ class PeerMachine:
         else:
             self.loss.publish()
         core.outbox.release_all()
+        self.effects.recovered()
         core.flush()
         self.rollback.recovered()
         self.proposer.recovered()

@@ -291,15 +291,15 @@ class Rollback:
         """Decide what becomes of an undone step's input: dropped, discarded, given back (RB-1, RB-9)."""
         core = self._core
         item = core.cone.record(step).input
-        core.intents.orphan(item.lineage, core.now_us)
+        self._effects.orphan(item.lineage)
         root = step in proposal.roots
         if root and proposal.inputs == "discard":
             core.dead.append((item, f"discarded by {proposal.id}"))
             self._effects.voided.discard(item.lineage)
-            self._effects.settle(item.lineage, (), voids)
+            self._effects.end(item.lineage, voids)
         elif item.lineage in self._effects.voided:
             self._effects.voided.discard(item.lineage)
-            self._effects.settle(item.lineage, (), voids)
+            self._effects.end(item.lineage, voids)
         elif item.producer is None or item.producer not in core.retraction:
             core.give_back(item, proposal if root else None, step)
 
@@ -323,7 +323,7 @@ class Rollback:
             self._stepping.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
             if proposal.inputs == "discard":
                 core.dead.append((item, f"discarded by {proposal.id}"))
-                self._effects.settle(item.lineage, (), ())
+                self._effects.end(item.lineage, ())
             else:
                 root = next(root for root in proposal.roots if self._handled(root, item))
                 core.give_back(item, proposal, root, counts=False)

@@ -4,11 +4,13 @@ An author alone serves its own entries, and writes down whom it serves before th
 who can have read them. While an entry of a space is frozen, no newcomer is admitted to it.
 """
 
+from collections.abc import Sequence
+
 from protocol.action import Admit
 from protocol.core import Core
 from protocol.event import Merged, SubscriberSeen
 from protocol.ids import AgentId
-from protocol.step import SubscribedRecord
+from protocol.step import Entry, SubscribedRecord
 
 
 class Sharing:
@@ -17,6 +19,7 @@ class Sharing:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._waiting: dict[tuple[str, AgentId], None] = {}
+        self._unheard: list[Entry] = []
 
     def seen(self, event: SubscriberSeen) -> None:
         """Somebody asks for this agent's entries in a space."""
@@ -45,8 +48,19 @@ class Sharing:
 
     def merged(self, event: Merged) -> None:
         """Entries of others have arrived; those of lost steps stay hidden."""
+        self._merge(event.entries)
+
+    def heard(self) -> None:
+        """A beginning has become known: look again at what waited for one."""
+        waiting, self._unheard = self._unheard, []
+        self._merge(waiting)
+
+    def _merge(self, entries: Sequence[Entry]) -> None:
         core = self._core
-        for entry in event.entries:
+        for entry in entries:
+            if core.is_unheard(entry.clock):
+                self._unheard.append(entry)
+                continue
             if entry.writer.agent == core.agent or not core.versions.merge(entry):
                 continue
             if core.is_orphan(entry.clock):

@@ -54,8 +54,7 @@ class Stepping:
         if core.is_lost(*item.producer):
             # A late message of a lost life: its number will not come again, and nobody waits for it.
             return
-        if any(entry[0] > max(1, core.beginnings.get(agent, 1)) for agent, entry in item.clock.items()):
-            # CL-2: a newer incarnation's entry must not hide an older one's; wait until its beginning is known.
+        if core.is_unheard(item.clock):
             self._unheard.append((sender, item))
             return
         delivered = core.inbox.arrive(sender, item.incarnation, item.number, item)
@@ -253,8 +252,7 @@ class Stepping:
             core.versions.merge(entry)
         core.post_voids(record.voids)
         core.intents.claim(step, record.calls)
-        self._effects.settle(item.lineage, record.calls, record.voids)
-        self._effects.voided.discard(item.lineage)
+        self._effects.ran(item.lineage, record.calls, record.voids)
         self._failures.pop(item.lineage, None)
 
     def _durable(self, record: StepRecord) -> None:
@@ -298,7 +296,7 @@ class Stepping:
         self._core.dead.append((item, record.why))
         self.deliver(item.sender, self._core.inbox.settle(item.sender, item.incarnation, item.number))
         self._core.post_voids(record.voids)
-        self._effects.settle(item.lineage, (), record.voids)
+        self._effects.end(item.lineage, record.voids)
 
     def _dead_durable(self, record: DeadRecord) -> None:
         self._core.release_voids(record.voids)

@@ -1,7 +1,7 @@
 """The judge of a history: compares what the machines did with what graph search says they should have done."""
 
 from protocol.clock import covers
-from protocol.step import StepRecord
+from protocol.step import DecisionRecord, Proposal, StepRecord
 from sims.history import History
 from sims.oracle import LoggedStep, cone, dependents, orphans
 
@@ -23,7 +23,7 @@ class _Judge:
         self.after = dependents(self.logged)
         self.retracted = {str(step) for step in history.retracted()}
         self.lost = {str(record.step) for record in gone}
-        self.proposals = {}
+        self.proposals: dict[str, list[tuple[str, DecisionRecord]]] = {}
         for node in history.nodes.values():
             for record in node.machine.rollback.decided.values():
                 self.proposals.setdefault(record.proposal.id, []).append((node.agent, record))
@@ -44,20 +44,21 @@ class _Judge:
         """Assert, naming the seed."""
         assert holds, f"seed {self.history.plan.seed}: {text}"
 
-    def cone_of(self, proposal) -> set[str]:
+    def cone_of(self, proposal: Proposal) -> set[str]:
         """Return the true cone of a proposal."""
         return cone([str(root) for root in proposal.roots], self.after)
 
-    def reached_by(self, proposal) -> set[str]:
-        """Return the true electors: the roots' owners, and all to whom a cone step has sent anything."""
+    def reached_by(self, proposal: Proposal) -> tuple[set[str], set[str]]:
+        """Return the true electors, at least and at most: a space may have got subscribers after the decision."""
         truth = self.cone_of(proposal)
-        reached = {root.agent for root in proposal.roots}
+        least = {root.agent for root in proposal.roots}
+        most: set[str] = set()
         for record in self.records:
             if str(record.step) in truth:
-                reached.update(output.receiver for output in record.outputs)
+                least.update(output.receiver for output in record.outputs)
                 if record.entries:
-                    reached.update(self.history.nodes[record.step.agent].machine.core.subscribers.get("s", ()))
-        return reached
+                    most.update(self.history.nodes[record.step.agent].machine.core.subscribers.get("s", ()))
+        return least, least | most
 
     def decisions_agree(self) -> None:
         """All decide alike, and the electors are those whom the cone has reached."""
@@ -65,8 +66,9 @@ class _Judge:
             decisions = {record.decision for _, record in decided}
             self.need(len(decisions) == 1, f"{name} was decided both ways")
             if decisions == {"commit"}:
-                reached = self.reached_by(decided[0][1].proposal)
-                self.need({agent for agent, _ in decided} == reached, f"{name}: electors are not whom its cone reached")
+                least, most = self.reached_by(decided[0][1].proposal)
+                electors = {agent for agent, _ in decided}
+                self.need(least <= electors <= most, f"{name}: electors {electors} are not whom its cone reached")
 
     def exactly_the_cones(self) -> None:
         """Undone is what hangs on a committed root or on a lost step, and nothing else."""
@@ -120,7 +122,7 @@ class _Judge:
         for name, heard in self.history.rollback_messages.items():
             decided = self.proposals.get(name, ())
             self.need(bool(decided), f"{name} was never decided")
-            electors = self.reached_by(decided[0][1].proposal)
+            _, electors = self.reached_by(decided[0][1].proposal)
             proposer = name.split("/")[0]
             self.need(heard <= electors | {proposer}, f"{name}: {heard - electors} heard of it")
             self.need(name in self.history.outcomes or not decided, f"{name}: its proposer was never told")
