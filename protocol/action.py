@@ -3,9 +3,9 @@
 from msgspec import Struct
 
 from protocol.fact import Fact
-from protocol.ids import AgentId, ProposalId, StepId
+from protocol.ids import AgentId, StepId
 from protocol.message import Message
-from protocol.step import Entry, Input, Proposal, Record
+from protocol.step import Entry, Input, OutcomeRecord, Proposal, Record
 
 
 class _Action(Struct, frozen=True, tag=True):
@@ -103,14 +103,7 @@ class Tell(_Action, frozen=True):
 class Finish(_Action, frozen=True):
     """A proposal of this agent is over: every elector has decided."""
 
-    proposal: ProposalId
-    decision: str
-    undone: tuple[StepId, ...]
-    electors: tuple[AgentId, ...]
-    rejects: tuple[tuple[AgentId, str], ...]
-    notes: tuple[str, ...]
-    began_us: int
-    decided_us: int
+    outcome: OutcomeRecord
 
 
 Action = (

@@ -6,6 +6,7 @@ consequences. The cost of a part follows the part, not the history.
 
 from collections.abc import Iterable
 
+from protocol.clock import Clock
 from protocol.ids import MessageId, StepId
 from protocol.step import ConeStep, Debit, StepRecord, space_of
 
@@ -41,6 +42,10 @@ class Cone:
     def records(self) -> list[StepRecord]:
         """Return all own steps in the order in which they ran."""
         return list(self._records.values())
+
+    def last_clock(self) -> Clock:
+        """Return the clock of the last step; empty before the first."""
+        return next(reversed(self._records.values())).clock if self._records else {}
 
     def __len__(self) -> int:
         return len(self._records)

@@ -77,7 +77,7 @@ class Core:
         self._line: dict[Lineage, Input] = {}
         """While a log is read again: what is in line so far."""
 
-    # -- actions --------------------------------------------------------------------------------------------------
+    # -- actions ---------------------------------------------------------------------------------------------------
 
     def append(self, records: Sequence[Record], then: Then | None = None) -> None:
         """Make records durable, then go on; acknowledgments ride along, since losing them is harmless."""
@@ -123,7 +123,7 @@ class Core:
         for receiver, message in self.outbox.send_due(self.now_us, receivers):
             self.actions.append(Send(receiver, message))
 
-    # -- steps ----------------------------------------------------------------------------------------------------
+    # -- steps -----------------------------------------------------------------------------------------------------
 
     def note_step(self, record: StepRecord) -> None:
         """Take a step into every index."""
@@ -156,7 +156,7 @@ class Core:
             for entry in entries_of(self.cone.record(step))
         ]
 
-    # -- voids ----------------------------------------------------------------------------------------------------
+    # -- voids -----------------------------------------------------------------------------------------------------
 
     def void(self, receiver: AgentId, lineage: Lineage, ordered: bool) -> VoidOut:
         """Number word for `receiver` that a lineage will not come again."""
@@ -178,7 +178,7 @@ class Core:
             self.outbox.release(out.receiver, out.incarnation, out.number)
         self.flush([out.receiver for out in voids])
 
-    # -- deferral -------------------------------------------------------------------------------------------------
+    # -- deferral --------------------------------------------------------------------------------------------------
 
     def undefer(self) -> None:
         """Something was decided: everything that waits for a decision is looked at again, in its order."""
@@ -186,7 +186,7 @@ class Core:
         for item in waiting:
             self.put_in_line(item)
 
-    # -- the line -------------------------------------------------------------------------------------------------
+    # -- the line --------------------------------------------------------------------------------------------------
 
     def put_in_line(self, item: Input) -> None:
         """Put an input in line at its place."""

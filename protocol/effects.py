@@ -30,7 +30,7 @@ class Effects:
         self._owed: dict[Lineage, list[tuple[AgentId, int, int]]] = {}
         """Acknowledgments that wait until a lineage's own effects are undone."""
 
-    # -- calls of the running step ----------------------------------------------------------------------------------
+    # -- calls of the running step ---------------------------------------------------------------------------------
 
     def wanted(self, run: int, item: Input, tool: str, kind: str, args: bytes, key: str | None, checks: bool) -> None:
         """A handler awaits a tool: replay, check, undo first, or call (EF-2, EF-3)."""
@@ -148,7 +148,7 @@ class Effects:
         self.voided.discard(lineage)
         self._settle(lineage, claims, voids)
 
-    # -- settling a lineage -----------------------------------------------------------------------------------------
+    # -- settling a lineage ----------------------------------------------------------------------------------------
 
     def leftovers(self, lineage: Lineage) -> list[Output]:
         """Return what undone runs of a lineage sent, oldest first."""
@@ -229,7 +229,7 @@ class Effects:
                 for sender, incarnation, number in self._owed.pop(lineage):
                     self._core.acknowledge(sender, incarnation, number, None)
 
-    # -- undo ---------------------------------------------------------------------------------------------------------
+    # -- undo ------------------------------------------------------------------------------------------------------
 
     def work(self) -> None:
         """Start every undo that may start, newest first within the agent."""
@@ -306,7 +306,7 @@ class Effects:
         self._claimed[call[0]].discard(effect.intent)
         self._core.append((record, again), lambda: self._use(intent, "call"))
 
-    # -- the log --------------------------------------------------------------------------------------------------------
+    # -- the log ---------------------------------------------------------------------------------------------------
 
     def apply_intent(self, record: IntentRecord) -> Effect:
         """Take in an intent, live or from the log."""

@@ -38,7 +38,7 @@ class Inbox:
         self._pushes = 0
         self._place = 0
 
-    # -- arrival ------------------------------------------------------------------------------------------------
+    # -- arrival ---------------------------------------------------------------------------------------------------
 
     def arrive(self, sender: AgentId, incarnation: int, number: int, item: Item) -> list[Item] | None:
         """Take in one numbered item.
@@ -113,7 +113,7 @@ class Inbox:
                 delivered.append(self._deliver(channel, number))
             channel.cursor += 1
 
-    # -- the order of handling ------------------------------------------------------------------------------------
+    # -- the order of handling -------------------------------------------------------------------------------------
 
     def new_place(self) -> int:
         """Return the place of the next input in the agent's first order."""

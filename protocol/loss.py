@@ -95,7 +95,7 @@ class Loss:
         core.undefer()
         return [*receivers, began.agent]
 
-    # -- acknowledgments ------------------------------------------------------------------------------------------------
+    # -- acknowledgments -------------------------------------------------------------------------------------------
 
     def acked(self, receiver: AgentId, incarnation: int, number: int, consumer: tuple[int, int]) -> None:
         """Remember who consumed a message: the acknowledgment is void once that step is lost."""

@@ -64,7 +64,11 @@ class Shared(_Message, frozen=True):
     space: str
     update: bytes
     follows: int
-    """How much of the sender's slots the receiver must have for this update to apply."""
+    """How many of the sender's slots the receiver must have for this update to apply."""
+    total: int
+    """How many it has then."""
+    life: int
+    """Which document of the sender's this is of: it makes a new one in each of its lives."""
 
 
 class Sync(_Message, frozen=True):

@@ -56,9 +56,9 @@ class PeerMachine:
     def __init__(self, agent: AgentId, limits: Limits | None = None) -> None:
         self.core = Core(agent, limits or Limits())
         self.effects = Effects(self.core)
-        self.stepping = Stepping(self.core, self.effects)
         self.proposer = Proposer(self.core)
-        self.rollback = Rollback(self.core, self.effects, self.stepping, self.proposer)
+        self.stepping = Stepping(self.core, self.effects, self.proposer)
+        self.rollback = Rollback(self.core, self.effects, self.stepping)
         self.loss = Loss(self.core, self.stepping)
         self.sharing = Sharing(self.core)
         self._alive = False
@@ -154,7 +154,7 @@ class PeerMachine:
             case _:
                 assert_never(message)
 
-    # -- recovery -----------------------------------------------------------------------------------------------------
+    # -- recovery --------------------------------------------------------------------------------------------------
 
     def _recovered(self, event: Recovered) -> None:
         core = self.core
@@ -210,7 +210,7 @@ class PeerMachine:
             case _:
                 assert_never(record)
 
-    # -- looking --------------------------------------------------------------------------------------------------------
+    # -- looking ---------------------------------------------------------------------------------------------------
 
     def under_way(self) -> list[str]:
         """Name what is not finished; an idle peer has nothing to name."""

@@ -5,7 +5,7 @@ from protocol.core import Core
 from protocol.event import ProposeWanted
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.message import Done, Propose
-from protocol.step import OutcomeRecord, Proposal, ProposedRecord
+from protocol.step import OutcomeRecord, Proposal, ProposedRecord, RollbackDraft
 
 
 class _Asked:
@@ -28,6 +28,7 @@ class Proposer:
         self._core = core
         self._asked: dict[ProposalId, _Asked] = {}
         self._count = 0
+        self.outcomes: dict[ProposalId, OutcomeRecord] = {}
 
     def wanted(self, event: ProposeWanted) -> None:
         """Somebody asks for a rollback: write the proposal down, then send it to the roots' owners."""
@@ -41,24 +42,38 @@ class Proposer:
             text = f"no corrected input for {sorted(missing)[0]}; nothing changed"
             core.actions.append(Reply(event.request, "", text))
             return
+        draft = RollbackDraft(
+            event.roots, event.inputs, event.reason, event.evidence, event.amendments, event.deadline_us
+        )
+        record = self.prepare(draft)
+        core.append((record,), lambda: self._durable(event.request, record.proposal))
+
+    def prepare(self, draft: RollbackDraft) -> ProposedRecord:
+        """Make a proposal; once its record is durable, `begin` it."""
+        core = self._core
         self._count += 1
         proposal = Proposal(
             id=f"{core.agent}/{core.incarnation}/p{self._count}",
             proposer=core.agent,
-            roots=tuple(sorted(set(event.roots))),
-            inputs=event.inputs,
-            reason=event.reason,
-            evidence=event.evidence,
-            amendments=event.amendments,
+            roots=tuple(sorted(set(draft.roots))),
+            inputs=draft.inputs,
+            reason=draft.reason,
+            evidence=draft.evidence,
+            amendments=draft.amendments,
             began_us=core.now_us,
-            deadline_us=event.deadline_us,
+            deadline_us=draft.deadline_us,
         )
-        self.apply_proposed(ProposedRecord(proposal))
-        core.append((ProposedRecord(proposal),), lambda: self._durable(event.request, proposal))
+        record = ProposedRecord(proposal)
+        self.apply_proposed(record)
+        return record
+
+    def begin(self, proposal: Proposal) -> None:
+        """A proposal is durable: send it to the roots' owners."""
+        self._ask(self._asked[proposal.id])
 
     def _durable(self, request: int, proposal: Proposal) -> None:
         self._core.actions.append(Reply(request, proposal.id))
-        self._ask(self._asked[proposal.id])
+        self.begin(proposal)
 
     def _ask(self, asked: _Asked) -> None:
         asked.due_us = self._core.now_us + asked.wait_us
@@ -76,9 +91,7 @@ class Proposer:
 
     def _finish(self, asked: _Asked) -> None:
         core, parts = self._core, [asked.done[agent] for agent in sorted(asked.done)]
-        record = OutcomeRecord(asked.proposal.id, parts[0].decision)
-        self.apply_outcome(record)
-        finish = Finish(
+        record = OutcomeRecord(
             proposal=asked.proposal.id,
             decision=parts[0].decision,
             undone=tuple(step for part in parts for step in part.undone),
@@ -88,7 +101,8 @@ class Proposer:
             began_us=asked.proposal.began_us,
             decided_us=max(part.decided_us for part in parts),
         )
-        core.append((record,), lambda: core.actions.append(finish))
+        self.apply_outcome(record)
+        core.append((record,), lambda: core.actions.append(Finish(record)))
 
     def apply_proposed(self, record: ProposedRecord) -> None:
         """Take in an own proposal, live or from the log."""
@@ -99,6 +113,7 @@ class Proposer:
     def apply_outcome(self, record: OutcomeRecord) -> None:
         """Take in the end of an own proposal, live or from the log."""
         self._asked.pop(record.proposal, None)
+        self.outcomes[record.proposal] = record
 
     def work(self) -> None:
         """Ask again those who have not said what became of a proposal."""

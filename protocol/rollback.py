@@ -12,7 +12,6 @@ from protocol.event import Consulted
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.message import Ballot as BallotMessage
 from protocol.message import Done, Propose
-from protocol.proposer import Proposer
 from protocol.step import (
     STEP_INDEX_ENTRIES,
     ConeStep,
@@ -44,15 +43,14 @@ class _Case:
 class Rollback:
     """This peer as an elector."""
 
-    def __init__(self, core: Core, effects: Effects, stepping: Stepping, proposer: Proposer) -> None:
+    def __init__(self, core: Core, effects: Effects, stepping: Stepping) -> None:
         self._core = core
         self._effects = effects
         self._stepping = stepping
-        self._proposer = proposer
         self._cases: dict[ProposalId, _Case] = {}
         self.decided: dict[ProposalId, DecisionRecord] = {}
 
-    # -- hearing ------------------------------------------------------------------------------------------------------
+    # -- hearing ---------------------------------------------------------------------------------------------------
 
     def proposed(self, sender: AgentId, message: Propose) -> None:
         """A proposer names this agent's steps, or asks what became of them."""
@@ -83,7 +81,7 @@ class Rollback:
         if message.wants and case is not None and case.vote is not None:
             self._core.send(sender, BallotMessage(proposal, (case.vote,)))
 
-    # -- voting -------------------------------------------------------------------------------------------------------
+    # -- voting ----------------------------------------------------------------------------------------------------
 
     def _review(self, pid: ProposalId) -> None:
         """Work out the part, freeze it, and vote if it is new or has grown (Vote; RB-2, RB-3, RB-6)."""
@@ -184,7 +182,7 @@ class Rollback:
                 case.told[receiver] = case.vote.version
                 self._core.send(receiver, BallotMessage(case.ballot.proposal, (case.vote,)))
 
-    # -- deciding -----------------------------------------------------------------------------------------------------
+    # -- deciding --------------------------------------------------------------------------------------------------
 
     def _evaluate(self, pid: ProposalId) -> None:
         """Decide alone, if the books say so (Commit, Abort; RB-4)."""
@@ -255,7 +253,7 @@ class Rollback:
             decided_us=record.decided_us,
         )
 
-    # -- carrying out -------------------------------------------------------------------------------------------------
+    # -- carrying out ----------------------------------------------------------------------------------------------
 
     def apply_decision(self, record: DecisionRecord, voids: dict[Lineage, tuple[VoidOut, ...]] | None = None) -> None:
         """Carry a decision out, live or from the log: one durable record, all or nothing (RB-5)."""
@@ -342,7 +340,7 @@ class Rollback:
             if root.agent == core.agent and root in core.cone and root in core.retraction
         }
 
-    # -- the log and time -----------------------------------------------------------------------------------------------
+    # -- the log and time ------------------------------------------------------------------------------------------
 
     def apply_vote(self, record: VoteRecord) -> None:
         """Take in an own vote from the log: what it credits stays refused (RB-7)."""

@@ -112,6 +112,24 @@ class VoidOut(NamedTuple):
     ordered: bool
 
 
+class Amendment(NamedTuple):
+    """A corrected input for one root."""
+
+    root: StepId
+    payload: bytes
+
+
+class RollbackDraft(Struct, frozen=True):
+    """A rollback that a step asks for: proposed once the step is durable, and not undone with it."""
+
+    roots: tuple[StepId, ...]
+    inputs: str
+    reason: str = ""
+    evidence: bytes = b""
+    amendments: tuple[Amendment, ...] = ()
+    deadline_us: int = 0
+
+
 class StepDraft(Struct, frozen=True):
     """What a handler has done, before it is decided whether the step stands."""
 
@@ -123,6 +141,7 @@ class StepDraft(Struct, frozen=True):
     scores: dict[str, float] = {}
     error: str | None = None
     """Set when the handler raised: then the step never was, and nothing else here counts."""
+    rollbacks: tuple[RollbackDraft, ...] = ()
     poison: bool = False
     """The error will not go away by trying again."""
 
@@ -212,13 +231,6 @@ class SubscribedRecord(_Record, frozen=True):
 
     space: str
     subscriber: AgentId
-
-
-class Amendment(NamedTuple):
-    """A corrected input for one root."""
-
-    root: StepId
-    payload: bytes
 
 
 class Proposal(Struct, frozen=True):
@@ -314,6 +326,13 @@ class OutcomeRecord(_Record, frozen=True):
 
     proposal: ProposalId
     decision: str
+    undone: tuple[StepId, ...]
+    electors: tuple[AgentId, ...]
+    rejects: tuple[tuple[AgentId, str], ...]
+    notes: tuple[str, ...]
+    began_us: int
+    decided_us: int
+    """When the last elector decided."""
 
 
 Record = (

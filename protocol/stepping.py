@@ -13,12 +13,14 @@ from protocol.ids import AgentId, StepId
 from protocol.inbox import Item
 from protocol.lineage import inherited
 from protocol.message import Data, Void
+from protocol.proposer import Proposer
 from protocol.step import (
     EXTERNAL,
     AcceptedRecord,
     DeadRecord,
     Input,
     Output,
+    ProposedRecord,
     StepDraft,
     StepRecord,
     entries_of,
@@ -28,9 +30,10 @@ from protocol.step import (
 class Stepping:
     """The running step of one agent, and the way of each input to it."""
 
-    def __init__(self, core: Core, effects: Effects) -> None:
+    def __init__(self, core: Core, effects: Effects, proposer: Proposer) -> None:
         self._core = core
         self._effects = effects
+        self._proposer = proposer
         self.running: tuple[int, StepId, Input] | None = None
         self._runs = 0
         self._failed: list[tuple[int, int, Input]] = []
@@ -39,7 +42,7 @@ class Stepping:
         """Lineages whose input waits because an undecided proposal names a step that handled it."""
         self._unheard: list[tuple[AgentId, Input]] = []
 
-    # -- inputs -----------------------------------------------------------------------------------------------------
+    # -- inputs ----------------------------------------------------------------------------------------------------
 
     def data_came(self, sender: AgentId, item: Input) -> None:
         """A message has arrived: in order, once (CL-3, CL-4)."""
@@ -112,7 +115,7 @@ class Stepping:
             self._core.inbox.see_place(item.place)
             self._core.put_in_line(item)
 
-    # -- running ------------------------------------------------------------------------------------------------------
+    # -- running ---------------------------------------------------------------------------------------------------
 
     def work(self) -> None:
         """Start the next step, if none runs."""
@@ -205,7 +208,8 @@ class Stepping:
             scores=draft.scores,
         )
         self.apply_step(record)
-        core.append((record,), lambda: self._durable(record))
+        proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)
+        core.append((record, *proposed), lambda: self._durable(record, proposed))
 
     def _clock(self, step: StepId, item: Input, draft: StepDraft) -> dict[AgentId, tuple[int, int]]:
         core = self._core
@@ -255,7 +259,7 @@ class Stepping:
         self._effects.ran(item.lineage, record.calls, record.voids)
         self._failures.pop(item.lineage, None)
 
-    def _durable(self, record: StepRecord) -> None:
+    def _durable(self, record: StepRecord, proposed: tuple[ProposedRecord, ...]) -> None:
         """The step is durable: what it made may leave, and its input is acknowledged (ST-2)."""
         core = self._core
         step, item = record.step, record.input
@@ -267,8 +271,10 @@ class Stepping:
             core.actions.append(Share(entries_of(record)))
         if item.producer is not None:
             core.acknowledge(item.sender, item.incarnation, item.number, step)
+        for wanted in proposed:
+            self._proposer.begin(wanted.proposal)
 
-    # -- failures -----------------------------------------------------------------------------------------------------
+    # -- failures --------------------------------------------------------------------------------------------------
 
     def _raised(self, run: int, item: Input, draft: StepDraft) -> None:
         core = self._core

@@ -220,7 +220,7 @@ class Node:
             case Withdraw():
                 self.released = [entry for entry in self.released if entry.writer not in action.steps]
             case Finish():
-                world.outcomes[action.proposal] = action
+                world.outcomes[action.outcome.proposal] = action
             case Reply():
                 world.replied(action)
             case Tell():
@@ -335,7 +335,7 @@ class History:
         self.neighbours = {name: self.rng.sample(names, min(degree, len(names))) for name in names}
         self._submitted: dict[AgentId, int] = {}
 
-    # -- time -----------------------------------------------------------------------------------------------------------
+    # -- time ------------------------------------------------------------------------------------------------------
 
     def at(self, at_us: int, node: Node | None, life: int, what: Any) -> None:
         """Let something happen at a time; what is for a life of a node ends with that life."""
@@ -346,7 +346,7 @@ class History:
         """Let something happen to a node's present life, after a delay."""
         self.at(self.now_us + delay_us, node, node.life, what)
 
-    # -- the network ------------------------------------------------------------------------------------------------------
+    # -- the network -----------------------------------------------------------------------------------------------
 
     def faulty(self) -> bool:
         """Tell whether faults still happen: they end, so that everything else must."""
@@ -386,7 +386,7 @@ class History:
     def replied(self, action: Reply) -> None:
         """A request was answered; the script has nothing to wait for."""
 
-    # -- the script -------------------------------------------------------------------------------------------------------
+    # -- the script ------------------------------------------------------------------------------------------------
 
     def run(self, limit_us: int = 120_000 * MS) -> "History":
         """Play to the end: until nothing is under way, or the limit has passed.
@@ -508,7 +508,7 @@ class History:
         node.crash()
         self.at(self.now_us + self.rng.randint(MS, 60 * MS), node, -1, "restart")
 
-    # -- tools ------------------------------------------------------------------------------------------------------------
+    # -- tools -----------------------------------------------------------------------------------------------------
 
     def _tool(self, node: Node, order: UseTool) -> None:
         effect = self.effects.setdefault(order.intent, WorldEffect(order.intent))
@@ -527,7 +527,7 @@ class History:
             effect.active = False
             node.feed(ToolUsed(order.intent, "undo", "done"))
 
-    # -- the end ------------------------------------------------------------------------------------------------------------
+    # -- the end ---------------------------------------------------------------------------------------------------
 
     def is_over(self) -> bool:
         """Tell whether nothing is under way any more."""

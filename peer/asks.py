@@ -1,0 +1,238 @@
+"""What anybody in a cluster can ask of an agent's host: questions, answers, and how a host finds them.
+
+Nothing here decides anything. A question is asked again until it is answered, so every handler may be asked twice.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from peer import errors
+from protocol.event import ProposeWanted, Submitted
+from protocol.ids import AgentId, MessageId, ProposalId, StepId
+from protocol.step import (
+    STEP_INDEX_ENTRIES,
+    Amendment,
+    ConeStep,
+    Entry,
+    Input,
+    OutcomeRecord,
+    Proposal,
+    StepRecord,
+    Vote,
+)
+
+if TYPE_CHECKING:
+    from peer.host import Host
+
+STEPS_A_PAGE = 500
+"""Steps in one answer of an export: a page stays far below the largest frame."""
+
+
+class Submit(Struct, frozen=True, array_like=True):
+    """Inputs from outside, numbered by their source."""
+
+    source: str
+    first: int
+    payloads: tuple[bytes, ...]
+
+
+class Propose(Struct, frozen=True, array_like=True):
+    """A rollback that somebody wants."""
+
+    roots: tuple[StepId, ...]
+    inputs: str
+    reason: str
+    evidence: bytes
+    amendments: tuple[Amendment, ...]
+    deadline_us: int
+
+
+class Part(Struct, frozen=True, array_like=True):
+    """Which of the agent's steps hang on these roots and messages?"""
+
+    roots: tuple[StepId, ...]
+    credits: tuple[MessageId, ...]
+
+
+class PartAnswer(Struct, frozen=True, array_like=True):
+    """The agent's part of a cone, with what it sent, and the effects that stand."""
+
+    unknown: tuple[StepId, ...]
+    cone: tuple[ConeStep, ...]
+    effects: tuple[str, ...]
+    retracted: tuple[StepId, ...]
+
+
+class Status(Struct, frozen=True):
+    """One agent at a glance; counts are since its first life, except messages (since this one)."""
+
+    agent: AgentId
+    host: str
+    incarnation: int
+    steps: int
+    undone: int
+    under_way: tuple[str, ...]
+    dead_letters: int
+    clock_entries: int
+    """Entries of the last step's clock."""
+    activity: int
+    """Grows with everything that happens here."""
+
+
+class StepsAnswer(Struct, frozen=True, array_like=True):
+    """A page of an agent's steps, who undid them, and the state of their effects."""
+
+    records: tuple[StepRecord, ...]
+    retracted_by: tuple[str, ...]
+    effects: dict[str, tuple[str, str, str]]
+    """By intent: tool, kind, state."""
+
+
+class Ballots(Struct, frozen=True, array_like=True):
+    """What an agent knows of rollbacks: as elector, and as proposer."""
+
+    votes: tuple[tuple[Proposal, Vote], ...]
+    decided: tuple[tuple[ProposalId, str, int, tuple[AgentId, ...], tuple[tuple[AgentId, str], ...]], ...]
+    outcomes: tuple[OutcomeRecord, ...]
+
+
+class Notice(Struct, frozen=True, array_like=True):
+    """A line of the audit log."""
+
+    time_us: int
+    agent: AgentId
+    notice: str
+    subject: str
+    detail: str
+
+
+class Costs(Struct, frozen=True, array_like=True):
+    """What a host has sent for each rollback in this life, and in all."""
+
+    rollbacks: dict[ProposalId, tuple[int, int]]
+    messages: dict[str, int]
+    frames: int
+    frame_bytes: int
+    refused: int
+
+
+_encode = msgspec.msgpack.encode
+_KINDS: dict[str, Any] = {"submit": Submit, "propose": Propose, "part": Part, "steps": int, "outcome": str}
+
+Answered = Callable[[bytes, str], None]
+
+
+def encode(value: Any) -> bytes:
+    """Encode a question or an answer."""
+    return _encode(value)
+
+
+def decode(data: bytes, kind: Any) -> Any:
+    """Decode a question or an answer.
+
+    Raises: PayloadInvalid.
+    """
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise errors.PayloadInvalid(f"not a {kind}: {error}") from error
+
+
+def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answered) -> None:
+    """Answer a question about an agent of this host; some answers come later.
+
+    Raises: EbbtideError, which is told to whoever asked.
+    """
+    driver = host.drivers.get(agent)
+    if driver is None:
+        raise errors.AgentUnknown(f"no agent {agent!r} on this host. Nothing changed.")
+    machine, core = driver.machine, driver.machine.core
+    asked = decode(body, _KINDS[what]) if what in _KINDS else None
+    match what:
+        case "submit":
+            driver.feed(Submitted(host.later(answered), asked.source, asked.first, asked.payloads))
+        case "propose":
+            event = ProposeWanted(
+                host.later(answered),
+                asked.roots,
+                asked.inputs,
+                asked.reason,
+                asked.evidence,
+                asked.amendments,
+                asked.deadline_us,
+            )
+            driver.feed(event)
+        case "outcome":
+            host.when_finished(agent, asked, answered)
+        case "part":
+            answered(_encode(_part(host, agent, asked)), "")
+        case "status":
+            answered(_encode(_status(host, agent)), "")
+        case "state":
+            state = {key: value for key, value, _ in core.versions.read_all() if value is not None}
+            answered(_encode(state), "")
+        case "entries":
+            entries: list[Entry] = [e for key in core.versions.shared_keys() for e in core.versions.entries(key)]
+            answered(_encode(entries), "")
+        case "steps":
+            answered(_encode(_steps(host, agent, asked)), "")
+        case "ballots":
+            decided = tuple(
+                (pid, record.decision, record.decided_us, record.electors, record.rejects)
+                for pid, record in machine.rollback.decided.items()
+            )
+            outcomes = tuple(machine.proposer.outcomes.values())
+            answered(_encode(Ballots(tuple(machine.rollback.votes()), decided, outcomes)), "")
+        case "dead":
+            dead: list[tuple[Input, str]] = core.dead
+            answered(_encode(dead), "")
+        case "notices":
+            answered(_encode([notice for notice in host.notices if notice.agent == agent]), "")
+        case "costs":
+            answered(_encode(host.costs()), "")
+        case _:
+            raise errors.CallerError(f"nobody can answer {what!r}. Nothing changed.")
+
+
+def _part(host: "Host", agent: AgentId, asked: Part) -> PartAnswer:
+    core = host.drivers[agent].machine.core
+    roots = tuple(root for root in asked.roots if root.agent == agent)
+    part = core.cone.part(roots, asked.credits)
+    return PartAnswer(
+        unknown=tuple(root for root in roots if root not in core.cone),
+        cone=tuple(core.cone.sends(step, core.subscribers, STEP_INDEX_ENTRIES) for step in part),
+        effects=tuple(call for step in part if step not in core.retraction for call in core.cone.record(step).calls),
+        retracted=tuple(step for step in part if step in core.retraction),
+    )
+
+
+def _status(host: "Host", agent: AgentId) -> Status:
+    machine = host.drivers[agent].machine
+    core = machine.core
+    return Status(
+        agent=agent,
+        host=host.host_id,
+        incarnation=core.incarnation,
+        steps=len(core.cone),
+        undone=len(core.retracted_by),
+        under_way=tuple(machine.under_way()),
+        dead_letters=len(core.dead),
+        clock_entries=len(core.cone.last_clock()),
+        activity=host.drivers[agent].activity,
+    )
+
+
+def _steps(host: "Host", agent: AgentId, offset: int) -> StepsAnswer:
+    driver = host.drivers[agent]
+    core = driver.machine.core
+    page = core.cone.records()[offset : offset + STEPS_A_PAGE]
+    effects: dict[str, tuple[str, str, str]] = {}
+    for record in page:
+        for intent in record.calls:
+            effect = core.intents.get(intent)
+            if effect is not None:
+                effects[intent] = (effect.tool, driver.runner.kind_of(effect.tool), effect.state)
+    return StepsAnswer(tuple(page), tuple(core.retracted_by.get(record.step, "") for record in page), effects)

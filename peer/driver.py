@@ -1,0 +1,226 @@
+"""Feeds one peer's machine and carries out what it says: the same in a Ray actor and in a plain process."""
+
+import logging
+from typing import Protocol
+
+from peer.agent import Agent
+from peer.ports import Cancel, Clock, LogStore
+from peer.runner import Runner
+from peer.space import Replicas
+from peer.state import State
+from protocol.action import (
+    Action,
+    Admit,
+    Append,
+    Consult,
+    Finish,
+    Publish,
+    Reply,
+    Resume,
+    RunStep,
+    Send,
+    Share,
+    Tell,
+    UseTool,
+    Withdraw,
+)
+from protocol.event import (
+    Appended,
+    Consulted,
+    Elapsed,
+    Event,
+    Merged,
+    Received,
+    Recovered,
+    SubscriberSeen,
+)
+from protocol.fact import Fact
+from protocol.ids import AgentId
+from protocol.limits import Limits
+from protocol.message import Message, Shared, Sync
+from protocol.peer_machine import PeerMachine
+from protocol.wire import decode_record, encode_record
+
+logger = logging.getLogger("ebbtide")
+
+SYNC_US = 200_000
+SYNC_US_MAX = 5_000_000
+
+
+class Surroundings(Protocol):
+    """What a driver needs of its host."""
+
+    clock: Clock
+    store: LogStore
+
+    def route(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
+        """Carry a message towards an agent, best effort."""
+        ...
+
+    def spread(self, fact: Fact) -> None:
+        """Let every host know a fact."""
+        ...
+
+    def subscribers(self, space: str) -> list[AgentId]:
+        """Return who is known to take part in a space."""
+        ...
+
+    def reply(self, request: int, value: str, error: str) -> None:
+        """Answer a request from outside."""
+        ...
+
+    def finished(self, agent: AgentId, finish: Finish) -> None:
+        """A proposal of one of the host's agents is over."""
+        ...
+
+    def noticed(self, agent: AgentId, notice: Tell) -> None:
+        """Something for the audit log."""
+        ...
+
+
+class Driver:
+    """One agent: its machine, its code, its documents."""
+
+    def __init__(self, host: Surroundings, agent: Agent, limits: Limits) -> None:
+        self._host = host
+        self.agent = agent
+        agent.state = State()
+        self.machine = PeerMachine(agent.name, limits)
+        self.runner = Runner(agent, self.machine.core.versions, self.feed)
+        self.replicas = Replicas(agent.name)
+        self._serves: dict[str, dict[AgentId, None]] = {}
+        self._cancel: Cancel | None = None
+        self._armed_us: int | None = None
+        self._sync_wait_us = SYNC_US
+        self._cancel_sync: Cancel | None = None
+        self._alive = True
+        self.activity = 0
+
+    def start(self, lost: bool, incarnation: int) -> None:
+        """Read the log and go on from there.
+
+        Raises: LogCorrupt, WireInvalid.
+        """
+        records = tuple(decode_record(data) for data in self._host.store.read(self.agent.name))
+        self.feed(Recovered(records, lost, incarnation))
+        core = self.machine.core
+        self.replicas.write(core.shared_entries())
+        self._serves = {space: dict.fromkeys(names) for space, names in core.subscribers.items()}
+        self._sync()
+
+    def stop(self) -> None:
+        """Drop everything that is not in the log."""
+        self._alive = False
+        self.runner.stop()
+        for cancel in (self._cancel, self._cancel_sync):
+            if cancel is not None:
+                cancel()
+
+    def feed(self, event: Event) -> None:
+        """Handle an event, carry out the actions in order, arm the deadline."""
+        if not self._alive:
+            return
+        self.activity += 1
+        for action in self.machine.handle(event, self._host.clock.now_us()):
+            self._do(action)
+        self._arm()
+
+    def received(self, sender: AgentId, message: Message) -> None:
+        """Take a message from the transport; those of spaces are merged first."""
+        if isinstance(message, Shared):
+            entries, gap = self.replicas.merge(sender, message)
+            if gap:
+                self._host.route(self.agent.name, sender, self.replicas.vector(message.space))
+            if entries:
+                self.feed(Merged(tuple(entries)))
+        elif isinstance(message, Sync):
+            self.replicas.asked(sender, message)
+            if sender in self._serves.get(message.space, ()):
+                self._serve(message.space, sender)
+            else:
+                self.feed(SubscriberSeen(message.space, sender))
+        else:
+            self.feed(Received(sender, message))
+
+    def _arm(self) -> None:
+        deadline = self.machine.deadline_us
+        if deadline == self._armed_us:
+            return
+        if self._cancel is not None:
+            self._cancel()
+            self._cancel = None
+        self._armed_us = deadline
+        if deadline is not None:
+            self._cancel = self._host.clock.wake(deadline, self._elapsed)
+
+    def _elapsed(self) -> None:
+        self._armed_us, self._cancel = None, None
+        self.feed(Elapsed())
+
+    def _do(self, action: Action) -> None:
+        name = self.agent.name
+        match action:
+            case Send():
+                self._host.route(name, action.receiver, action.message)
+            case Append():
+                records = [encode_record(record) for record in action.records]
+                ticket = action.ticket
+                self._host.store.append(name, records, lambda: self.feed(Appended(ticket)))
+            case RunStep():
+                self.runner.start(action)
+            case Resume():
+                self.runner.resume(action)
+            case UseTool():
+                self.runner.use(action)
+            case Consult():
+                self._consult(action)
+            case Share():
+                for update in self.replicas.write(action.entries):
+                    for subscriber in self._serves.get(update.space, ()):
+                        self._host.route(name, subscriber, update)
+            case Admit():
+                self._serves.setdefault(action.space, {})[action.subscriber] = None
+                self._serve(action.space, action.subscriber)
+            case Withdraw():
+                self.replicas.withdraw(action.steps)
+            case Publish():
+                self._host.spread(action.fact)
+            case Reply():
+                self._host.reply(action.request, action.value, action.error)
+            case Finish():
+                self._host.finished(name, action)
+            case Tell():
+                self._host.noticed(name, action)
+
+    def _consult(self, action: Consult) -> None:
+        """Ask the agent whether it agrees; a hook that fails rejects, since nobody knows what it would have said."""
+        try:
+            answer = self.agent.still_valid(action.proposal)
+        except Exception as error:  # noqa: BLE001  # user code may raise anything
+            logger.warning("%s: still_valid failed: %s", self.agent.name, error)
+            answer = f"still_valid failed: {type(error).__name__}: {error}"
+        accepts = answer is True
+        why = "" if accepts else (answer or "the agent does not agree")
+        # Not inside the machine's own turn: an answer is an event of its own.
+        self._host.clock.wake(0, lambda: self.feed(Consulted(action.proposal.id, accepts, str(why))))
+
+    def _serve(self, space: str, subscriber: AgentId) -> None:
+        update = self.replicas.answer(subscriber, space)
+        if update is not None:
+            self._host.route(self.agent.name, subscriber, update)
+
+    def _sync(self) -> None:
+        """Ask the other members of this agent's spaces for what it lacks: repairs whatever was lost on the way."""
+        for space in self.agent.spaces:
+            vector = self.replicas.vector(space)
+            for author in self._host.subscribers(space):
+                if author != self.agent.name:
+                    self._host.route(self.agent.name, author, vector)
+        self._sync_wait_us = min(2 * self._sync_wait_us, SYNC_US_MAX)
+        if self.agent.spaces:
+            at_us = self._host.clock.now_us() + self._sync_wait_us
+            self._cancel_sync = self._host.clock.wake(at_us, self._sync)
+
+    def hurry_sync(self) -> None:
+        """Somebody new takes part in a space: ask them soon."""
+        self._sync_wait_us = SYNC_US

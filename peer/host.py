@@ -1,0 +1,356 @@
+"""One process's peers behind one endpoint: routes their messages, spreads facts, answers questions (MB-1, MB-2)."""
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from peer import asks, errors
+from peer.agent import Agent
+from peer.asks import Answered, Costs, Notice
+from peer.driver import Driver
+from peer.keys import HostKeys, admission_mac, admits
+from peer.ports import Cancel, Clock, LogStore, Transport
+from protocol.action import Finish, Tell
+from protocol.errors import WireInvalid
+from protocol.event import Learned, Reached
+from protocol.fact import Began, Fact, HostFact
+from protocol.host_machine import Connect, Heard, HostAction, HostMachine, Knock
+from protocol.host_machine import Tell as TellHost
+from protocol.ids import AgentId, HostId, ProposalId
+from protocol.limits import ENVELOPES_MAX, Limits
+from protocol.message import ROLLBACK, Message
+from protocol.wire import Answer, Ask, Envelope, Frame, decode_frame, encode_frame, encode_message
+
+logger = logging.getLogger("ebbtide")
+
+NOTICES_MAX = 10_000
+"""Audit lines kept in memory; all of them also go to the log of the process."""
+ANSWERS_MAX = 4096
+"""Answers remembered for whoever asks again because the first answer was lost."""
+ASK_AGAIN_S = 0.5
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """An agent to bring up on a host."""
+
+    name: AgentId
+    kind: type[Agent]
+    options: dict[str, Any] = field(default_factory=dict)
+    lost: bool = False
+    """The end of its log is gone: begin a new incarnation and let everything go that hung on it."""
+
+
+class Host:
+    """One network endpoint, one log file, any number of agents."""
+
+    def __init__(
+        self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
+        seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.host_id: HostId = keys.host_id
+        self.drivers: dict[AgentId, Driver] = {}
+        self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
+        self.clock = clock
+        self.store = store
+        self.transport = transport
+        self._secret = secret
+        self._limits = limits or Limits()
+        self._machine = HostMachine(self.host_id, secrets.randbits(64), tuple(seeds))
+        self._version = 0
+        self._timer: Cancel | None = None
+        self._open = False
+        self._inner: deque[tuple[AgentId, AgentId, Message]] = deque()
+        self._out: dict[HostId, list[Envelope]] = {}
+        self._out_first: dict[HostId, list[Envelope]] = {}
+        self._flushing = False
+        self._requests = 0
+        self._waiting: dict[int, Answered] = {}
+        self._asking: dict[int, asyncio.Future[Answer]] = {}
+        self._answered: dict[tuple[HostId, int], Answer | None] = {}
+        self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
+        self._rollbacks: dict[ProposalId, tuple[int, int]] = {}
+        self._messages: dict[str, int] = {}
+        self._ask_number = secrets.randbits(40) << 20
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def open(self, agents: Sequence[AgentSpec] = ()) -> None:
+        """Bring up the endpoint and the agents, each from its log."""
+        await self.transport.open(self._received)
+        self._open = True
+        self._version = self.clock.now_us()
+        self._announce(agents)
+        self._tick()
+        for spec in agents:
+            self._start(spec)
+
+    async def add(self, spec: AgentSpec) -> None:
+        """Bring up one more agent."""
+        if spec.name in self.drivers:
+            raise errors.CallerError(f"agent {spec.name!r} is on this host already. Nothing changed.")
+        self._start(spec)
+        self._announce(())
+
+    def _start(self, spec: AgentSpec) -> None:
+        agent = spec.kind(**spec.options)
+        agent.name = spec.name
+        limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries)
+        driver = Driver(self, agent, limits)
+        known = [f.incarnation for f in self._machine.gossip.facts() if isinstance(f, Began) and f.agent == spec.name]
+        self.drivers[spec.name] = driver
+        driver.start(spec.lost, max(known, default=1))
+        for fact in self._machine.gossip.facts():
+            if isinstance(fact, Began):
+                driver.feed(Learned(fact))
+
+    def crash(self) -> None:
+        """Stop dead, as a killed process does: nothing is written or sent any more."""
+        self._open = False
+        for driver in self.drivers.values():
+            driver.stop()
+        if self._timer is not None:
+            self._timer()
+
+    async def close(self) -> None:
+        """Stop, and release the endpoint and the log."""
+        self.crash()
+        await self.transport.close()
+        self.store.close()
+
+    def _announce(self, coming: Sequence[AgentSpec]) -> None:
+        self._version += 1
+        kinds = {name: type(driver.agent) for name, driver in self.drivers.items()}
+        kinds.update((spec.name, spec.kind) for spec in coming)
+        spaces = tuple((name, space) for name in sorted(kinds) for space in kinds[name].spaces)
+        fact = HostFact(self.host_id, self._version, self.transport.address, tuple(sorted(kinds)), spaces)
+        mac = admission_mac(self._secret, msgspec.msgpack.encode(fact))
+        self._carry_out(self._machine.publish(msgspec.structs.replace(fact, mac=mac)))
+
+    # -- what drivers need -----------------------------------------------------------------------------------------
+
+    def route(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
+        """Carry a message towards an agent; one whose home is not known yet is dropped, and sent again later."""
+        kind = type(message).__name__
+        self._messages[kind] = self._messages.get(kind, 0) + 1
+        urgent = isinstance(message, ROLLBACK)
+        if urgent:
+            pid = message.proposal if isinstance(message.proposal, str) else message.proposal.id
+            count, size = self._rollbacks.get(pid, (0, 0))
+            self._rollbacks[pid] = (count + 1, size + len(encode_message(message)))
+        if receiver in self.drivers:
+            if urgent:
+                self._inner.appendleft((sender, receiver, message))
+            else:
+                self._inner.append((sender, receiver, message))
+        else:
+            home = self._machine.homes.get(receiver)
+            if home is None:
+                return
+            # RB-6: votes overtake data.
+            queues = self._out_first if urgent else self._out
+            queues.setdefault(home, []).append(Envelope(sender, receiver, message))
+        self._flush_soon()
+
+    def spread(self, fact: Fact) -> None:
+        """Let every host know a fact, and the other peers of this one."""
+        self._carry_out(self._machine.publish(fact))
+
+    def subscribers(self, space: str) -> list[AgentId]:
+        """Return who is known to take part in a space."""
+        return list(self._machine.subscribers.get(space, ()))
+
+    def reply(self, request: int, value: str, error: str) -> None:
+        """Answer a request that came from outside."""
+        answered = self._waiting.pop(request, None)
+        if answered is not None:
+            answered(value.encode() if not error else error.encode(), "CallerError" if error else "")
+
+    def finished(self, agent: AgentId, finish: Finish) -> None:
+        """A proposal of an agent here is over."""
+        for answered in self._finishing.pop((agent, finish.outcome.proposal), ()):
+            answered(asks.encode(finish.outcome), "")
+
+    def noticed(self, agent: AgentId, notice: Tell) -> None:
+        """Keep a line for whoever audits."""
+        logger.info("%s: %s %s %s", agent, notice.notice, notice.subject, notice.detail)
+        self.notices.append(Notice(self.clock.now_us(), agent, notice.notice, notice.subject, notice.detail))
+
+    # -- what questions need ---------------------------------------------------------------------------------------
+
+    def later(self, answered: Answered) -> int:
+        """Return the number under which a machine will reply."""
+        self._requests += 1
+        self._waiting[self._requests] = answered
+        return self._requests
+
+    def when_finished(self, agent: AgentId, pid: ProposalId, answered: Answered) -> None:
+        """Answer when a proposal is over, or now if it is."""
+        proposer = self.drivers[agent].machine.proposer
+        if pid in proposer.outcomes:
+            answered(asks.encode(proposer.outcomes[pid]), "")
+        elif any(open_pid == pid for open_pid, _ in proposer.open()):
+            self._finishing.setdefault((agent, pid), []).append(answered)
+        else:
+            raise errors.CallerError(f"{agent} has made no proposal {pid!r}. Nothing changed.")
+
+    def costs(self) -> Costs:
+        """Return what this host has sent."""
+        counts = self.transport.counts
+        return Costs(self._rollbacks, self._messages, counts.frames_sent, counts.bytes_sent, counts.refused)
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    async def ask(self, agent: AgentId, what: str, body: bytes = b"", timeout_s: float = 30.0) -> bytes:
+        """Ask something of an agent's host, again and again until it answers.
+
+        Raises: AgentUnknown, if nobody is known to host the agent when the time is over; RollbackTimeout, if its host
+            does not answer; CallerError and others, as the host says.
+        """
+        self._ask_number += 1
+        question = Ask(self._ask_number, agent, what, body)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asking[question.number] = future
+        until = asyncio.get_running_loop().time() + timeout_s
+        try:
+            while asyncio.get_running_loop().time() < until:
+                home = self._machine.homes.get(agent)
+                if agent in self.drivers:
+                    self._asked(self.host_id, question)
+                elif home is not None:
+                    self._send(home, Frame(asks=(question,)))
+                left = max(0.0, until - asyncio.get_running_loop().time())
+                wait_s = min(left, ASK_AGAIN_S if home is not None or agent in self.drivers else 0.05)
+                done, _ = await asyncio.wait((future,), timeout=wait_s)
+                if done:
+                    return _unwrap(future.result())
+        finally:
+            del self._asking[question.number]
+        if self._machine.homes.get(agent) is None:
+            raise errors.AgentUnknown(f"no host of an agent {agent!r} has been heard of within {timeout_s:g} s")
+        raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
+
+    def _asked(self, sender: HostId, question: Ask) -> None:
+        name = (sender, question.number)
+        if name in self._answered:
+            given = self._answered[name]
+            if given is not None:
+                self._give(sender, given)
+            return
+        self._answered[name] = None
+        while len(self._answered) > ANSWERS_MAX:
+            del self._answered[next(iter(self._answered))]
+
+        def answered(body: bytes, error: str) -> None:
+            given = Answer(question.number, body, error)
+            self._answered[name] = given
+            self._give(sender, given)
+
+        try:
+            asks.answer(self, question.agent, question.what, question.body, answered)
+        except errors.EbbtideError as error:
+            answered(str(error).encode(), type(error).__name__)
+
+    def _give(self, host: HostId, given: Answer) -> None:
+        if host != self.host_id:
+            self._send(host, Frame(answers=(given,)))
+            return
+        future = self._asking.get(given.number)
+        if future is not None and not future.done():
+            future.set_result(given)
+
+    # -- the network -----------------------------------------------------------------------------------------------
+
+    def _received(self, sender: HostId, body: bytes) -> None:
+        if not self._open:
+            return
+        try:
+            frame = decode_frame(body)
+        except WireInvalid as error:
+            self.transport.counts.refused += 1
+            logger.warning("refused a frame of %s: %s", sender, error)
+            return
+        facts = tuple(fact for fact in frame.facts if self._is_proven(fact))
+        if len(facts) < len(frame.facts):
+            self.transport.counts.refused += 1
+        if facts or frame.digest is not None:
+            self._carry_out(self._machine.received(sender, facts, frame.digest))
+        if not self._machine.knows(sender):
+            # Whoever was not given the cluster's secret is nobody here.
+            if frame.envelopes or frame.asks or frame.answers:
+                self.transport.counts.refused += 1
+            return
+        for envelope in frame.envelopes:
+            driver = self.drivers.get(envelope.receiver)
+            if driver is not None:
+                driver.received(envelope.sender, envelope.message)
+        for question in frame.asks:
+            self._asked(sender, question)
+        for given in frame.answers:
+            self._give(self.host_id, given)
+
+    def _is_proven(self, fact: Fact) -> bool:
+        if not isinstance(fact, HostFact):
+            return True
+        return admits(self._secret, msgspec.msgpack.encode(msgspec.structs.replace(fact, mac=b"")), fact.mac)
+
+    def _tick(self) -> None:
+        if self._open:
+            self._carry_out(self._machine.elapsed(self.clock.now_us()))
+            self._timer = self.clock.wake(self._machine.deadline_us, self._tick)
+
+    def _carry_out(self, actions: list[HostAction]) -> None:
+        for action in actions:
+            match action:
+                case TellHost():
+                    self._send(action.host, Frame(facts=action.facts, digest=action.digest))
+                case Knock():
+                    if action.address != self.transport.address:
+                        frame = Frame(facts=action.facts, digest=action.digest)
+                        self.transport.introduce(action.address, encode_frame(frame))
+                case Connect():
+                    self.transport.connect(action.host, action.address)
+                    for driver in self.drivers.values():
+                        driver.hurry_sync()
+                        for agent in action.agents:
+                            driver.feed(Reached(agent))
+                case Heard():
+                    for driver in list(self.drivers.values()):
+                        driver.feed(Learned(action.fact))
+
+    def _send(self, host: HostId, frame: Frame) -> None:
+        self.transport.send(host, encode_frame(frame))
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send what one turn of the loop has made: one frame, one signature for each host."""
+        self._flushing = False
+        if not self._open:
+            return
+        for host in list({**self._out_first, **self._out}):
+            envelopes = [*self._out_first.pop(host, ()), *self._out.pop(host, ())]
+            for at in range(0, len(envelopes), ENVELOPES_MAX):
+                self._send(host, Frame(envelopes=tuple(envelopes[at : at + ENVELOPES_MAX])))
+        for _ in range(len(self._inner)):
+            sender, receiver, message = self._inner.popleft()
+            driver = self.drivers.get(receiver)
+            if driver is not None:
+                driver.received(sender, message)
+
+
+def _unwrap(answer: Answer) -> bytes:
+    if not answer.error:
+        return answer.body
+    kind: Callable[[str], Exception] = getattr(errors, answer.error, errors.EbbtideError)
+    raise kind(answer.body.decode())
