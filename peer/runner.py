@@ -122,7 +122,7 @@ class Runner:
         if answer.answer == "done":
             return payload.decode(answer.result)
         if answer.answer == "failed":
-            raise ToolFailed(payload.decode(answer.result))
+            raise errors.ToolFailed(str(payload.decode(answer.result)))
         raise errors.EffectInDoubt(
             f"{tool.name}: nobody can tell whether it happened, so it is not repeated. Look, then settle it by hand."
         )
@@ -182,10 +182,6 @@ class Runner:
         if isinstance(found, Happened):
             return ToolUsed(call.intent, "check", "yes", payload.encode(found.result))
         return ToolUsed(call.intent, "check", "no" if isinstance(found, NotHappened) else "unknown")
-
-
-class ToolFailed(errors.EbbtideError):
-    """A tool raised, and its check (or its kind) says that nothing happened."""
 
 
 async def _invoke(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -13,6 +13,7 @@ from pycrdt import Doc, Map
 
 from peer import errors, payload
 from peer.state import Tracked
+from peer.state_key import decode_key, encode_key
 from protocol.folds import Op, counter_amounts, decode_op, encode_op, map_winner, set_members, tag_of
 from protocol.ids import AgentId, StepId
 from protocol.message import Shared, Sync
@@ -81,15 +82,15 @@ class Space:
 
     def counter(self, key: Any) -> "Counter":
         """Return the counter at `key`."""
-        return Counter(self._spaces, space_key(self._name, payload.encode_key(key)))
+        return Counter(self._spaces, space_key(self._name, encode_key(key)))
 
     def map(self, name: Any) -> "SharedMap":
         """Return the map called `name`; each of its keys is read and undone by itself."""
-        return SharedMap(self._spaces, space_key(self._name, payload.encode_key(name)))
+        return SharedMap(self._spaces, space_key(self._name, encode_key(name)))
 
     def set(self, name: Any) -> "SharedSet":
         """Return the set called `name`."""
-        return SharedSet(self._spaces, space_key(self._name, payload.encode_key(name)))
+        return SharedSet(self._spaces, space_key(self._name, encode_key(name)))
 
 
 class Counter:
@@ -116,7 +117,7 @@ class SharedMap:
         self._spaces, self._key = spaces, key
 
     def _at(self, key: Any) -> str:
-        return f"{self._key}/{payload.encode_key(key)}"
+        return f"{self._key}/{encode_key(key)}"
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._spaces.write(self._at(key), Op("put", payload.encode(value)))
@@ -146,7 +147,7 @@ class SharedMap:
         for key in dict.fromkeys((*self._spaces.keys(self._key + "/"), *own)):
             value = self._get(key, missing)
             if value is not missing:
-                yield payload.decode_key(key[len(self._key) + 1 :]), value
+                yield decode_key(key[len(self._key) + 1 :]), value
 
 
 class SharedSet:

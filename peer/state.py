@@ -4,6 +4,7 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from peer import errors, payload
+from peer.state_key import decode_key, encode_key
 from protocol.ids import StepId
 from protocol.step import Read, Write
 from protocol.versions import Versions
@@ -61,25 +62,25 @@ class State(MutableMapping[Any, Any]):
         return self._run
 
     def __getitem__(self, key: Any) -> Any:
-        data = self._bound.read(payload.encode_key(key))
+        data = self._bound.read(encode_key(key))
         if data is None:
             raise KeyError(key)
         return payload.decode(data)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._bound.writes[payload.encode_key(key)] = payload.encode(value)
+        self._bound.writes[encode_key(key)] = payload.encode(value)
 
     def __delitem__(self, key: Any) -> None:
-        text = payload.encode_key(key)
+        text = encode_key(key)
         if self._bound.read(text) is None:
             raise KeyError(key)
         self._bound.writes[text] = None
 
     def __contains__(self, key: object) -> bool:
-        return self._bound.read(payload.encode_key(key)) is not None
+        return self._bound.read(encode_key(key)) is not None
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([payload.decode_key(key) for key in self._bound.read_all()])
+        return iter([decode_key(key) for key in self._bound.read_all()])
 
     def __len__(self) -> int:
         return len(self._bound.read_all())

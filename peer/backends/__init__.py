@@ -1,0 +1,44 @@
+"""Where hosts run: loaded by name, so that only what is used is imported. Only backends choose real ports."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from peer import errors
+from peer.host import AgentSpec, Host
+from protocol.ids import AgentId
+from protocol.limits import Limits
+
+BACKENDS = {"ray": "peer.backends.ray:RayBackend", "local": "peer.backends.local:LocalBackend"}
+
+
+class Backend(Protocol):
+    """Launches hosts; carries no message between agents."""
+
+    async def start(self) -> Host:
+        """Bring up the cluster's own host, which has no agents, and return it."""
+        ...
+
+    async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
+        """Bring up hosts for agents, filling up one that has room first."""
+        ...
+
+    async def kill(self, agent: AgentId) -> None:
+        """Kill the host of an agent; it is started again from its folder."""
+        ...
+
+    async def stop(self) -> None:
+        """End all hosts."""
+        ...
+
+
+def load_backend(name: str) -> Callable[[Path, bytes, Limits | None, dict[str, Any]], Backend]:
+    """Return a backend's class.
+
+    Raises: CallerError, naming the ones there are.
+    """
+    if name not in BACKENDS:
+        raise errors.CallerError(f"no backend {name!r}; there are: {', '.join(BACKENDS)}. Nothing was started.")
+    module, _, attribute = BACKENDS[name].partition(":")
+    return getattr(import_module(module), attribute)

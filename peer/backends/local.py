@@ -1,0 +1,95 @@
+"""All hosts in this process: the same code as on Ray, with real logs, and frames handed over in memory."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from peer import errors
+from peer.clock import SystemClock
+from peer.host import AgentSpec, Host
+from peer.keys import HostKeys
+from peer.store.memory import MemoryStore
+from peer.store.sqlite import SqliteStore
+from peer.transport.memory import MemoryNetwork, MemoryTransport
+from protocol.ids import AgentId
+from protocol.limits import Limits
+
+
+class _Place:
+    """One host: its folder, and the agents that belong there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.specs: list[AgentSpec] = []
+        self.host: Host | None = None
+
+
+class LocalBackend:
+    """Implements `Backend` in one process."""
+
+    def __init__(self, folder: Path, secret: bytes, limits: Limits | None, options: dict[str, Any]) -> None:
+        if options:
+            raise errors.CallerError(f"the local backend knows no option {sorted(options)[0]!r}. Nothing was started.")
+        self._folder = folder
+        self._secret = secret
+        self._limits = limits
+        self._network = MemoryNetwork()
+        self._places: list[_Place] = []
+        self._client: Host | None = None
+
+    async def start(self) -> Host:
+        """Bring up the cluster's own host."""
+        loop = asyncio.get_running_loop()
+        keys = HostKeys.generate()
+        transport = MemoryTransport(self._network, keys)
+        self._client = Host(
+            keys, self._secret, transport, MemoryStore(loop), SystemClock(loop), limits=self._limits
+        )
+        await self._client.open()
+        return self._client
+
+    async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
+        """Bring up hosts for agents."""
+        left = list(specs)
+        if self._places and len(self._places[-1].specs) < agents_per_host:
+            place = self._places[-1]
+            room = agents_per_host - len(place.specs)
+            for spec in left[:room]:
+                assert place.host is not None
+                place.specs.append(spec)
+                await place.host.add(spec)
+            left = left[room:]
+        for at in range(0, len(left), agents_per_host):
+            place = _Place(self._folder / f"host-{len(self._places) + 1}")
+            place.specs = left[at : at + agents_per_host]
+            self._places.append(place)
+            await self._bring_up(place)
+
+    async def _bring_up(self, place: _Place) -> None:
+        assert self._client is not None
+        loop = asyncio.get_running_loop()
+        place.folder.mkdir(parents=True, exist_ok=True)
+        keys = HostKeys.load_or_create(place.folder / "host.key")
+        transport = MemoryTransport(self._network, keys)
+        store = SqliteStore(place.folder, loop)
+        seeds = (self._client.transport.address,)
+        place.host = Host(
+            keys, self._secret, transport, store, SystemClock(loop), seeds=seeds, limits=self._limits
+        )
+        await place.host.open(place.specs)
+
+    async def kill(self, agent: AgentId) -> None:
+        """Stop an agent's host dead, and start it again from its folder."""
+        place = next((place for place in self._places if any(spec.name == agent for spec in place.specs)), None)
+        if place is None or place.host is None:
+            raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
+        place.host.crash()
+        await place.host.close()
+        place.specs = [AgentSpec(spec.name, spec.kind, spec.options) for spec in place.specs]
+        await self._bring_up(place)
+
+    async def stop(self) -> None:
+        """End all hosts."""
+        for host in [place.host for place in self._places] + [self._client]:
+            if host is not None:
+                await host.close()

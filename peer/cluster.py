@@ -1,0 +1,331 @@
+"""Launch agents, and ask about them. A cluster decides nothing: it is one more host, with no agents of its own.
+
+All that it asks (`submit`, `preview`, `rollback`, `status`, ...) any peer can ask, by the same messages.
+"""
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from peer import asks, errors, payload
+from peer.agent import Agent
+from peer.asks import Ballots, Costs, Notice, Part, PartAnswer, Propose, Status, StepsAnswer, Submit
+from peer.backends import Backend, load_backend
+from peer.context import as_step, rollback_draft
+from peer.folding import SharedView
+from peer.host import AgentSpec, Host
+from peer.state_key import decode_key
+from protocol.ids import AgentId, MessageId, ProposalId, StepId
+from protocol.limits import Limits
+from protocol.step import Entry, Input, OutcomeRecord
+
+ASK_S = 30.0
+"""How long a question waits for an answer, unless the caller says else."""
+SUBMIT_BATCH = 200
+"""Inputs handed over at a time; each batch is durable before the next."""
+QUIET_LOOKS = 2
+"""How often in a row nothing may have moved before a cluster counts as quiet."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a rollback would undo, as far as things stand now."""
+
+    roots: tuple[StepId, ...]
+    steps: tuple[StepId, ...]
+    """The cone: the roots and everything that depends on them, retracted steps left out."""
+    agents: tuple[AgentId, ...]
+    """The electors: the roots' owners, and everyone whom the cone has reached."""
+    effects: tuple[str, ...]
+    """Intents of the tool calls that would have to be undone or claimed anew."""
+
+    def by_agent(self) -> dict[AgentId, list[StepId]]:
+        """Return the cone by agent."""
+        parts: dict[AgentId, list[StepId]] = {agent: [] for agent in self.agents}
+        for step in self.steps:
+            parts[step.agent].append(step)
+        return parts
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a rollback."""
+
+    proposal: ProposalId
+    committed: bool
+    undone: tuple[StepId, ...]
+    agents: tuple[AgentId, ...]
+    rejects: tuple[tuple[AgentId, str], ...]
+    """Who did not agree, and why."""
+    notes: tuple[str, ...]
+    seconds: float
+    """From the proposal to the last elector's decision."""
+
+
+class Cluster:
+    """Hosts and agents on a backend; use it as an async context manager.
+
+    Args:
+        backend: `ray` (each host a Ray actor) or `local` (all hosts in this process, same code).
+        agents_per_actor: how many agents share one host.
+        folder: where logs are kept; a temporary folder, removed at the end, if None.
+        limits: bounds and waiting times.
+        options: passed to the backend.
+    """
+
+    def __init__(
+        self,
+        backend: str = "ray",
+        agents_per_actor: int = 1,
+        folder: str | Path | None = None,
+        limits: Limits | None = None,
+        **options: Any,
+    ) -> None:
+        if agents_per_actor < 1:
+            raise errors.CallerError(f"agents_per_actor={agents_per_actor}: at least 1. Nothing was started.")
+        self._agents_per_actor = agents_per_actor
+        self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
+        self.folder = Path(self._temporary.name if self._temporary else folder or ".")
+        self._backend: Backend = load_backend(backend)(self.folder, secrets.token_bytes(32), limits, options)
+        self._host: Host | None = None
+        self._agents: list[AgentId] = []
+        self._room: list[str] = []
+        self._source = f"cluster-{secrets.token_hex(4)}"
+        self._numbers: dict[AgentId, int] = {}
+
+    async def __aenter__(self) -> "Cluster":
+        self._host = await self._backend.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._backend.stop()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    @property
+    def host(self) -> Host:
+        """The cluster's own host, which asks."""
+        if self._host is None:
+            raise errors.CallerError("the cluster is not started: use 'async with Cluster(...) as cluster:'")
+        return self._host
+
+    @property
+    def agents(self) -> list[AgentId]:
+        """The agents launched from here, in order."""
+        return list(self._agents)
+
+    # -- launching ------------------------------------------------------------------------------------------------
+
+    async def spawn(self, name: AgentId, kind: type[Agent], *, lost: bool = False, **options: Any) -> AgentId:
+        """Launch an agent, and wait until it answers.
+
+        Args:
+            name: unique in the cluster.
+            kind: the agent's class.
+            lost: the end of its log is known to be gone; it begins a new incarnation.
+            options: passed to the class.
+        """
+        await self.spawn_all([AgentSpec(name, kind, options, lost)])
+        return name
+
+    async def spawn_all(self, specs: Sequence[AgentSpec]) -> None:
+        """Launch many agents, packed as the cluster says, and wait until all answer."""
+        names = [*self._agents, *(spec.name for spec in specs)]
+        double = next((name for name in names if names.count(name) > 1), None) if len(names) < 200 else None
+        if double is not None or len(set(names)) != len(names):
+            raise errors.CallerError(
+                f"there is an agent {double or 'of one of these names'!r} already. Nothing started."
+            )
+        bad = next((spec.name for spec in specs if not _is_name(spec.name)), None)
+        if bad is not None:
+            raise errors.CallerError(f"not a name for an agent: {bad!r} (letters, digits, '.', '_' and '-')")
+        _ = self.host
+        await self._backend.launch(list(specs), self._agents_per_actor)
+        self._agents.extend(spec.name for spec in specs)
+        await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
+
+    async def kill(self, agent: AgentId) -> None:
+        """Kill the process that hosts an agent, as a crash would; it comes back from its log by itself."""
+        await self._backend.kill(agent)
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+
+    async def submit(self, agent: AgentId, *messages: Any) -> None:
+        """Hand inputs to an agent from outside; when this returns they are durable, each taken once.
+
+        Raises: AgentUnknown, AskTimeout.
+        """
+        payloads = [payload.encode_message(message) for message in messages]
+        for at in range(0, len(payloads), SUBMIT_BATCH):
+            first = self._numbers.get(agent, 0) + 1
+            batch = tuple(payloads[at : at + SUBMIT_BATCH])
+            body = asks.encode(Submit(self._source, first, batch))
+            await self.host.ask(agent, "submit", body, timeout_s=4 * ASK_S)
+            self._numbers[agent] = first + len(batch) - 1
+
+    # -- rollback -------------------------------------------------------------------------------------------------
+
+    async def preview(self, *steps: StepId | str) -> Plan:
+        """Return who and what a rollback of these steps would undo; it changes nothing.
+
+        Raises: StepUnknown, AgentUnknown, AskTimeout.
+        """
+        roots = tuple(sorted({as_step(step) for step in steps}))
+        known: dict[AgentId, PartAnswer] = {}
+        credits: dict[AgentId, set[MessageId]] = {root.agent: set() for root in roots}
+        todo = set(credits)
+        while todo:
+            asked = sorted(todo)
+            todo = set()
+            bodies = [asks.encode(Part(roots, tuple(sorted(credits[agent])))) for agent in asked]
+            parts = await asyncio.gather(
+                *(self._ask(agent, "part", PartAnswer, body) for agent, body in zip(asked, bodies, strict=True))
+            )
+            for agent, part in zip(asked, parts, strict=True):
+                if part.unknown:
+                    raise errors.StepUnknown(f"no step {part.unknown[0]} in the log of {agent}. Nothing changed.")
+                known[agent] = part
+                for step, sends in part.cone:
+                    for debit in sends:
+                        heard = credits.setdefault(debit.receiver, set())
+                        if MessageId(step, debit.at) not in heard:
+                            heard.add(MessageId(step, debit.at))
+                            todo.add(debit.receiver)
+        retracted = {step for part in known.values() for step in part.retracted}
+        return Plan(
+            roots=roots,
+            steps=tuple(sorted(s.step for part in known.values() for s in part.cone if s.step not in retracted)),
+            agents=tuple(sorted(known)),
+            effects=tuple(sorted(effect for part in known.values() for effect in part.effects)),
+        )
+
+    async def rollback(
+        self,
+        *steps: StepId | str,
+        inputs: str = "retry",
+        reason: str = "",
+        evidence: Any = None,
+        amend: Mapping[StepId | str, Any] | None = None,
+        deadline_s: float | None = None,
+        timeout_s: float = 60.0,
+    ) -> Outcome:
+        """Have one of the roots' owners propose to undo steps and all their consequences, and wait for the outcome.
+
+        Args:
+            steps: roots, as `StepId`s or texts such as `risk-2/1/88`.
+            inputs: what becomes of the roots' inputs: `retry`, `discard`, or `amend`.
+            reason: for people; it stands in the log.
+            evidence: any value; a retried handler finds it in `ctx.evidence`.
+            amend: corrected messages by root, for `amend`.
+            deadline_s: electors that have not voted by then reject.
+            timeout_s: how long to wait here; the rollback itself goes on.
+
+        Raises: CallerError, AgentUnknown, RollbackTimeout.
+        """
+        draft = rollback_draft(steps, inputs, reason, evidence, amend or {})
+        deadline_us = 0 if deadline_s is None else self.host.clock.now_us() + int(deadline_s * 1e6)
+        ask = Propose(draft.roots, inputs, reason, draft.evidence, draft.amendments, deadline_us)
+        owner = draft.roots[0].agent
+        pid = (await self.host.ask(owner, "propose", asks.encode(ask), timeout_s=timeout_s)).decode()
+        return await self.outcome(pid, timeout_s=timeout_s)
+
+    async def outcome(self, proposal: ProposalId, timeout_s: float = 60.0) -> Outcome:
+        """Wait until every elector of a proposal has decided.
+
+        Raises: RollbackTimeout, naming the proposal; it may still be decided.
+        """
+        proposer = proposal.split("/", 1)[0]
+        try:
+            body = await self.host.ask(proposer, "outcome", asks.encode(proposal), timeout_s=timeout_s)
+        except errors.AskTimeout as error:
+            raise errors.RollbackTimeout(
+                f"{proposal} was not decided within {timeout_s:g} s. It goes on; ask for its outcome again."
+            ) from error
+        record: OutcomeRecord = asks.decode(body, OutcomeRecord)
+        return Outcome(
+            proposal=record.proposal,
+            committed=record.decision == "commit",
+            undone=record.undone,
+            agents=record.electors,
+            rejects=record.rejects,
+            notes=record.notes,
+            seconds=(record.decided_us - record.began_us) / 1e6,
+        )
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    async def status(self, agent: AgentId, timeout_s: float = ASK_S) -> Status:
+        """Return an agent at a glance."""
+        return asks.decode(await self.host.ask(agent, "status", timeout_s=timeout_s), Status)
+
+    async def state(self, agent: AgentId) -> dict[Any, Any]:
+        """Return an agent's surviving state."""
+        found = await self._ask(agent, "state", dict[str, bytes])
+        return {decode_key(key): payload.decode(value) for key, value in found.items()}
+
+    async def shared(self, agent: AgentId) -> SharedView:
+        """Return what an agent sees of the shared spaces it takes part in."""
+        return SharedView(await self._ask(agent, "entries", list[Entry]))
+
+    async def dead_letters(self, agent: AgentId) -> list[tuple[Input, str]]:
+        """Return the inputs that an agent will not handle, each with the reason."""
+        return await self._ask(agent, "dead", list[tuple[Input, str]])
+
+    async def notices(self, agent: AgentId) -> list[Notice]:
+        """Return the audit lines of an agent, oldest first."""
+        return await self._ask(agent, "notices", list[Notice])
+
+    async def steps(self, agent: AgentId) -> list[StepsAnswer]:
+        """Return an agent's steps, undone ones included, in pages."""
+        pages: list[StepsAnswer] = []
+        seen = 0
+        while True:
+            page = await self._ask(agent, "steps", StepsAnswer, asks.encode(seen))
+            if not page.records:
+                return pages
+            pages.append(page)
+            seen += len(page.records)
+
+    async def ballots(self, agent: AgentId) -> Ballots:
+        """Return what an agent knows of rollbacks."""
+        return await self._ask(agent, "ballots", Ballots)
+
+    async def costs(self, agent: AgentId) -> Costs:
+        """Return what an agent's host has sent in this life."""
+        return await self._ask(agent, "costs", Costs)
+
+    async def quiet(self, timeout_s: float = 60.0, pause_s: float = 0.05) -> None:
+        """Wait until nothing is under way in any agent launched from here.
+
+        Nothing is under way when, in looks one after the other, every agent is idle and none has moved meanwhile.
+
+        Raises: AskTimeout, naming who is busy, and with what.
+        """
+        loop = asyncio.get_running_loop()
+        until, last, quiet = loop.time() + timeout_s, None, 0
+        while True:
+            looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._agents))
+            busy = {look.agent: look.under_way for look in looks if look.under_way}
+            moves = [(look.host, look.steps, look.undone) for look in looks]
+            quiet = quiet + 1 if not busy and moves == last else 0
+            last = moves
+            if quiet >= QUIET_LOOKS:
+                return
+            if loop.time() > until:
+                agent, what = next(iter(busy.items()), ("nobody", ()))
+                raise errors.AskTimeout(f"not quiet within {timeout_s:g} s: {agent} has {', '.join(what)} under way")
+            await asyncio.sleep(pause_s)
+
+    async def _ask(self, agent: AgentId, what: str, kind: Any, body: bytes = b"") -> Any:
+        return asks.decode(await self.host.ask(agent, what, body, timeout_s=ASK_S), kind)
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and all(letter.isalnum() or letter in "._-" for letter in name)

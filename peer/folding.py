@@ -1,0 +1,41 @@
+"""Shared entries seen from outside a handler: the same folds, without tracking."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from peer import payload
+from peer.state_key import decode_key, encode_key
+from protocol.folds import counter_amounts, decode_op, map_winner, set_members
+from protocol.step import Entry, space_key
+
+
+class SharedView:
+    """The surviving shared entries of one replica."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._by_key: dict[str, list[Entry]] = {}
+        for entry in entries:
+            self._by_key.setdefault(entry.key, []).append(entry)
+
+    def counter(self, space: str, key: Any) -> Any:
+        """Return a counter's sum."""
+        entries = self._by_key.get(space_key(space, encode_key(key)), [])
+        return sum(payload.decode(amount) for amount in counter_amounts(entries))  # type: ignore[misc]
+
+    def counters(self, space: str) -> dict[Any, Any]:
+        """Return every counter of a space that anybody has added to."""
+        prefix = space_key(space, "")
+        keys = [decode_key(key[len(prefix) :]) for key in self._by_key if key.startswith(prefix)]
+        return {key: self.counter(space, key) for key in keys}
+
+    def value(self, space: str, name: Any, key: Any, default: Any = None) -> Any:
+        """Return what a shared map holds at `key`."""
+        at = f"{space_key(space, encode_key(name))}/{encode_key(key)}"
+        winner = map_winner(self._by_key.get(at, []))
+        op = None if winner is None else decode_op(winner.op)
+        return payload.decode(op.value) if op is not None and op.verb == "put" else default
+
+    def members(self, space: str, name: Any) -> set[Any]:
+        """Return a shared set's members."""
+        found = set_members(self._by_key.get(space_key(space, encode_key(name)), []))
+        return {payload.decode(member) for member in found}
