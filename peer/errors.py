@@ -1,0 +1,99 @@
+"""Errors of the runtime: each says what, which value, whether anything changed, and the remedy.
+
+`CallerError` is the caller's mistake, `PeerError` is bad input from others; what is neither is the world's (a disk, a
+port). All take one argument, their text, so that they can cross a process border.
+"""
+
+from pathlib import Path
+
+
+class EbbtideError(Exception):
+    """The base of every error that the runtime raises on purpose."""
+
+
+class CallerError(EbbtideError):
+    """The caller's mistake: correct the call and try again."""
+
+
+class PeerError(EbbtideError):
+    """Bad input from others: refused, and nothing changed here."""
+
+
+class PayloadTooLarge(CallerError):
+    """A value that is too big, too deep or too long to be sent or stored."""
+
+
+class PayloadUnsupported(CallerError):
+    """A value of a type that can't be sent or stored."""
+
+
+class PayloadInvalid(PeerError):
+    """Bytes that do not decode: wrong form, over a limit, unknown type tag, wrong fields."""
+
+
+class FrameInvalid(PeerError):
+    """A frame whose form, version, size, addressee or signature is wrong."""
+
+
+class AgentUnknown(CallerError):
+    """No agent of that name is known here."""
+
+
+class StepUnknown(CallerError):
+    """No such step in the agent's log."""
+
+
+class HandlerMissing(CallerError):
+    """An agent was sent a message for which it declares no handler."""
+
+
+class ConfigInvalid(CallerError):
+    """A setting, a key file or an address that can't be used as it is."""
+
+
+class RollbackTimeout(EbbtideError):
+    """A rollback has not been decided in time. It may still be: its outcome stands in the logs, whoever waits."""
+
+
+class AskTimeout(EbbtideError):
+    """A host has not answered in time; what was asked may still be done."""
+
+
+class EffectInDoubt(EbbtideError):
+    """A tool was called and nobody can tell whether it took effect: a person has to look."""
+
+
+class ToolFailed(EbbtideError):
+    """A tool raised, and its check (or its kind) says that nothing happened."""
+
+
+class AddressBusy(EbbtideError):
+    """The address to receive at belongs to somebody else."""
+
+
+class LogBusy(EbbtideError):
+    """Another process, or another store of this one, holds the log."""
+
+
+class LogFailed(EbbtideError):
+    """The log can't be written (disk full, store closed): nothing more is appended until it is opened anew."""
+
+
+class LogCorrupt(EbbtideError):
+    """A log whose content is not what was written."""
+
+    @classmethod
+    def at(cls, file: Path, agent: str | None, number: int | None, what: str) -> "LogCorrupt":
+        """Name the place and the remedy.
+
+        Args:
+            file: the damaged file.
+            agent: whose log; None if the file can't be opened at all.
+            number: the first record that is not as written, counted from 1; None as above.
+            what: what is wrong, as a clause.
+        """
+        place = f"{file}" if agent is None else f"{file}, agent {agent}, record {number}"
+        return cls(
+            f"{place}: {what}. Nothing was changed. Keep a copy of the file, then restore it from a backup,"
+            " or start the host with an empty folder: its buddies speak for what was lost."
+        )
