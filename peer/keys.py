@@ -1,0 +1,126 @@
+"""Who a host is: an Ed25519 key pair whose public half names the host; and the secret that admits to a cluster."""
+
+import os
+import secrets
+from functools import lru_cache
+from hashlib import blake2b
+from hmac import compare_digest
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from peer.errors import ConfigInvalid
+from protocol.ids import HostId
+
+PUBLIC_KEY_BYTES = 32
+PRIVATE_KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+HOST_ID_BYTES = 8
+MAC_BYTES = 16
+
+KEYS_CACHED = 4096
+"""Public keys kept parsed: a host hears the same few again and again, and parsing costs as much as a hash."""
+
+_BLAKE2B_KEY_BYTES_MAX = 64
+
+
+class HostKeys:
+    """A host's key pair; the private half never leaves it but for its own file."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self.public_key: bytes = private.public_key().public_bytes_raw()
+        self.host_id: HostId = host_id_of(self.public_key)
+
+    @classmethod
+    def generate(cls) -> "HostKeys":
+        """Make a new pair."""
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def load_or_create(cls, path: Path) -> "HostKeys":
+        """Read the private key from a file, or make one and write it there: whole or not at all, for its owner only.
+
+        Of several processes that do so at once, one writes and all read the same key.
+
+        Raises: ConfigInvalid, if the file is no key or others may read it.
+        """
+        if not path.exists():
+            _create(path, Ed25519PrivateKey.generate().private_bytes_raw())
+        mode = path.stat().st_mode & 0o777
+        if mode & 0o077:
+            raise ConfigInvalid(
+                f"The key file {path} has mode {mode:04o}, so others may use the key. Nothing changed."
+                f" Run 'chmod 600 {path}', or delete it to become a new host."
+            )
+        raw = path.read_bytes()
+        if len(raw) != PRIVATE_KEY_BYTES:
+            raise ConfigInvalid(
+                f"The key file {path} has {len(raw)} bytes, not the {PRIVATE_KEY_BYTES} of an Ed25519 private key."
+                " Nothing changed. Restore it, or delete it to become a new host."
+            )
+        return cls(Ed25519PrivateKey.from_private_bytes(raw))
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the signature, 64 bytes."""
+        return self._private.sign(data)
+
+
+def host_id_of(public_key: bytes) -> HostId:
+    """Return the id that belongs to a public key: the first 8 bytes of its BLAKE2b, in hex."""
+    return blake2b(public_key).digest()[:HOST_ID_BYTES].hex()
+
+
+def verify(public_key: bytes, signature: bytes, data: bytes) -> bool:
+    """Tell whether the owner of the public key has signed this; False for what is no key or no signature."""
+    if len(public_key) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
+        return False
+    try:
+        _parsed(public_key).verify(signature, data)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def admission_mac(secret: bytes, data: bytes) -> bytes:
+    """Return the proof that someone who knows the cluster's secret vouches for `data`, 16 bytes.
+
+    Raises: ConfigInvalid, if the secret is empty.
+    """
+    if not secret:
+        raise ConfigInvalid("The cluster's secret is empty, so anybody could join. Nothing changed. Give one.")
+    key = secret if len(secret) <= _BLAKE2B_KEY_BYTES_MAX else blake2b(secret).digest()
+    return blake2b(data, digest_size=MAC_BYTES, key=key, person=b"ebbtide-admit").digest()
+
+
+def admits(secret: bytes, data: bytes, mac: bytes) -> bool:
+    """Tell whether `mac` is the proof for `data`, in a time that does not depend on where it differs."""
+    return compare_digest(admission_mac(secret, data), mac)
+
+
+@lru_cache(maxsize=KEYS_CACHED)
+def _parsed(public_key: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public_key)
+
+
+def _create(path: Path, raw: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(file, "wb") as out:
+            out.write(raw)
+            out.flush()
+            os.fsync(out.fileno())
+        # A link, not a rename: of two processes that create at once, the second must not replace the first's key.
+        os.link(draft, path)
+    except FileExistsError:
+        return
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
