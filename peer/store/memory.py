@@ -1,0 +1,67 @@
+"""The logs of a host's agents in memory, with the contract of the durable store: for tests and for hosts to try out."""
+
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from peer.errors import LogFailed
+from peer.ports import Done
+from protocol.ids import AgentId
+
+MemoryDisk = dict[AgentId, list[bytes]]
+"""What outlives a `MemoryStore`: hand it to the next one to open the same logs again."""
+
+
+class MemoryStore:
+    """One host's logs; implements `ports.LogStore`. Appends become readable in the loop's next turn, as if fsynced.
+
+    The queue is bounded by what one turn of the loop appends.
+    """
+
+    def __init__(self, loop: AbstractEventLoop, disk: MemoryDisk | None = None) -> None:
+        self._loop = loop
+        self._disk: MemoryDisk = {} if disk is None else disk
+        self._queue: deque[tuple[AgentId, tuple[bytes, ...], Done]] = deque()
+        self._finished: deque[Done] = deque()
+        self._closed = False
+
+    def append(self, agent: AgentId, records: Sequence[bytes], done: Done) -> None:
+        """Queue for the loop's next turn.
+
+        Raises: LogFailed, if the store is closed.
+        """
+        if self._closed:
+            raise LogFailed("The log in memory is closed. Nothing was appended. Append before close().")
+        if not self._queue:
+            self._loop.call_soon(self._commit)
+        self._queue.append((agent, tuple(records), done))
+
+    def read(self, agent: AgentId) -> Iterator[bytes]:
+        """Yield the agent's records, oldest first, as they are when the reading begins."""
+        yield from tuple(self._disk.get(agent, ()))
+
+    def agents(self) -> list[AgentId]:
+        """Return the agents that have a record, in order of name."""
+        return sorted(self._disk)
+
+    def close(self) -> None:
+        """Write what is queued; its `done`s come with the loop's next turn."""
+        self._closed = True
+        self._write()
+
+    def _commit(self) -> None:
+        self._write()
+        # One `done`'s exception goes to the loop's handler and must not keep the others from being called.
+        try:
+            while self._finished:
+                self._finished.popleft()()
+        finally:
+            if self._finished:
+                self._loop.call_soon(self._commit)
+
+    def _write(self) -> None:
+        while self._queue:
+            agent, records, done = self._queue.popleft()
+            if records:
+                self._disk.setdefault(agent, []).extend(records)
+            self._finished.append(done)
