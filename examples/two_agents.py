@@ -46,7 +46,7 @@ class Cashier(Agent):
 
 
 async def main(backend: str = "local") -> dict[object, int]:
-    async with Cluster(backend=backend, agents_per_actor=2) as cluster:
+    async with Cluster(backend=backend) as cluster:
         await cluster.spawn("buyer", Buyer)
         await cluster.spawn("cashier", Cashier)
         await cluster.submit("buyer", Order("tea", 4))

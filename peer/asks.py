@@ -150,7 +150,7 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
     if driver is None:
         raise errors.AgentUnknown(f"no agent {agent!r} on this host. Nothing changed.")
     machine, core = driver.machine, driver.machine.core
-    asked = decode(body, _KINDS[what]) if what in _KINDS else None
+    asked: Any = decode(body, _KINDS[what]) if what in _KINDS else None
     match what:
         case "submit":
             driver.feed(Submitted(host.later(answered), asked.source, asked.first, asked.payloads))

@@ -42,9 +42,7 @@ class LocalBackend:
         loop = asyncio.get_running_loop()
         keys = HostKeys.generate()
         transport = MemoryTransport(self._network, keys)
-        self._client = Host(
-            keys, self._secret, transport, MemoryStore(loop), SystemClock(loop), limits=self._limits
-        )
+        self._client = Host(keys, self._secret, transport, MemoryStore(loop), SystemClock(loop), limits=self._limits)
         await self._client.open()
         return self._client
 
@@ -73,9 +71,7 @@ class LocalBackend:
         transport = MemoryTransport(self._network, keys)
         store = SqliteStore(place.folder, loop)
         seeds = (self._client.transport.address,)
-        place.host = Host(
-            keys, self._secret, transport, store, SystemClock(loop), seeds=seeds, limits=self._limits
-        )
+        place.host = Host(keys, self._secret, transport, store, SystemClock(loop), seeds=seeds, limits=self._limits)
         await place.host.open(place.specs)
 
     async def kill(self, agent: AgentId) -> None:

@@ -1,0 +1,197 @@
+"""Each host a Ray actor: Ray places, launches and restarts hosts, and carries no message between agents.
+
+A host's actor keeps its log in a folder of its own, by which it finds itself again when Ray restarts it after a crash.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from peer import errors, payload
+from peer.agent import Agent
+from peer.clock import SystemClock
+from peer.host import AgentSpec, Host
+from peer.keys import HostKeys
+from peer.store.memory import MemoryStore
+from peer.store.sqlite import SqliteStore
+from peer.transport.zmq import ZmqTransport
+from protocol.ids import AgentId
+from protocol.limits import Limits
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray  # after its settings
+
+LOOPBACK = "tcp://127.0.0.1:*"
+START_S = 60.0
+"""How long a host may take to come up; reading a long log is most of it."""
+
+_Known = tuple[str, str, bytes]
+"""An agent added later, as the folder's list has it: name, class as `module:qualname`, options."""
+
+
+class HostActor:
+    """One host in a process of its own; its event loop runs in a thread, so that Ray's calls never hold it up."""
+
+    def __init__(
+        self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
+        specs: list[AgentSpec], limits: Limits | None,
+    ) -> None:  # fmt: skip
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="ebbtide", daemon=True).start()
+        names = {spec.name for spec in specs}
+        first_life = not (self._folder / "host.key").exists()
+        later = [spec for spec in self._added() if spec.name not in names]
+        # What is known to be lost is lost once: a restart of Ray's goes on from the log.
+        mine = [AgentSpec(spec.name, spec.kind, spec.options, spec.lost and first_life) for spec in specs]
+        self._host: Host = self._await(self._open(secret, seeds, bind, [*mine, *later], limits))
+
+    async def _open(
+        self, secret: bytes, seeds: tuple[str, ...], bind: str | None, specs: list[AgentSpec], limits: Limits | None
+    ) -> Host:
+        keys = HostKeys.load_or_create(self._folder / "host.key")
+        store = SqliteStore(self._folder, self._loop)
+        transport = ZmqTransport(keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
+        host = Host(keys, secret, transport, store, SystemClock(self._loop), seeds=seeds, limits=limits)
+        await host.open(specs)
+        return host
+
+    def add(self, specs: list[AgentSpec]) -> None:
+        """Bring up more agents, and remember them for the next life."""
+        known = [*self._list(), *((spec.name, _path_of(spec.kind), payload.encode(spec.options)) for spec in specs)]
+        file = self._folder / "agents.json"
+        temporary = file.with_suffix(".new")
+        with temporary.open("wb") as out:
+            out.write(msgspec.json.encode(known))
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(file)
+        for spec in specs:
+            self._await(self._host.add(spec))
+
+    def about(self) -> tuple[str, int]:
+        """Return the host's address and process id."""
+        return self._host.transport.address, os.getpid()
+
+    def _await(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
+
+    def _list(self) -> list[_Known]:
+        file = self._folder / "agents.json"
+        return msgspec.json.decode(file.read_bytes(), type=list[_Known]) if file.exists() else []
+
+    def _added(self) -> list[AgentSpec]:
+        return [AgentSpec(name, _kind_at(path), payload.decode(options)) for name, path, options in self._list()]  # type: ignore[arg-type]
+
+
+def _path_of(kind: type[Agent]) -> str:
+    if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
+        raise errors.CallerError(
+            f"class {kind.__qualname__} can't be found again after a restart, being defined in a script or a function."
+            " Nothing was started. Move it into a module, or launch all agents of a host at once with spawn_all."
+        )
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _kind_at(path: str) -> type[Agent]:
+    from importlib import import_module
+
+    module, _, name = path.partition(":")
+    found: Any = import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+class _Place:
+    def __init__(self, folder: Path, actor: Any, names: list[AgentId]) -> None:
+        self.folder = folder
+        self.actor = actor
+        self.names = names
+
+
+class RayBackend:
+    """Implements `Backend` on Ray.
+
+    Options: `address` of a running Ray cluster (as `ray.init` takes it); `num_cpus` for a local one.
+    """
+
+    def __init__(self, folder: Path, secret: bytes, limits: Limits | None, options: dict[str, Any]) -> None:
+        unknown = sorted(set(options) - {"address", "num_cpus"})
+        if unknown:
+            raise errors.CallerError(f"the ray backend knows no option {unknown[0]!r}. Nothing was started.")
+        self._folder = folder
+        self._secret = secret
+        self._limits = limits
+        self._options = options
+        self._places: list[_Place] = []
+        self._client: Host | None = None
+        self._started_ray = False
+
+    async def start(self) -> Host:
+        """Connect to Ray, or start it here, and bring up the cluster's own host."""
+        if not ray.is_initialized():
+            self._started_ray = True
+            options: dict[str, Any] = {"address": self._options.get("address")}
+            if options["address"] is None:
+                options = {"num_cpus": self._options.get("num_cpus", 2), "include_dashboard": False}
+            await asyncio.to_thread(
+                ray.init, logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **options
+            )
+        self._bind = LOOPBACK if self._options.get("address") is None else None
+        loop = asyncio.get_running_loop()
+        keys = HostKeys.generate()
+        transport = ZmqTransport(keys, self._bind or f"tcp://{ray.util.get_node_ip_address()}:*")
+        store = MemoryStore(loop)
+        self._client = Host(keys, self._secret, transport, store, SystemClock(loop), limits=self._limits)
+        await self._client.open()
+        return self._client
+
+    async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
+        """Bring up one actor for every `agents_per_host` agents; all at once, since Ray starts few a second."""
+        assert self._client is not None
+        left = list(specs)
+        if self._places and len(self._places[-1].names) < agents_per_host:
+            place = self._places[-1]
+            more, left = left[: agents_per_host - len(place.names)], left[agents_per_host - len(place.names) :]
+            await asyncio.to_thread(ray.get, place.actor.add.remote(more))
+            place.names.extend(spec.name for spec in more)
+        kind = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(HostActor)
+        fresh: list[_Place] = []
+        for at in range(0, len(left), agents_per_host):
+            group = left[at : at + agents_per_host]
+            folder = self._folder / f"host-{len(self._places) + len(fresh) + 1}"
+            seeds = (self._client.transport.address,)
+            actor = kind.remote(str(folder), self._secret, seeds, self._bind, group, self._limits)
+            fresh.append(_Place(folder, actor, [spec.name for spec in group]))
+        await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
+        self._places.extend(fresh)
+
+    async def kill(self, agent: AgentId) -> None:
+        """SIGKILL the process of an agent's host, if it is on this machine; else have Ray end it. Ray restarts it."""
+        place = next((place for place in self._places if agent in place.names), None)
+        if place is None:
+            raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
+        if self._bind is None:
+            ray.kill(place.actor, no_restart=False)
+            return
+        _, pid = await asyncio.to_thread(ray.get, place.actor.about.remote())
+        os.kill(pid, signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """End all hosts, and Ray if it was started from here."""
+        if self._client is not None:
+            await self._client.close()
+        for place in self._places:
+            ray.kill(place.actor, no_restart=True)
+        if self._started_ray:
+            await asyncio.to_thread(ray.shutdown)
