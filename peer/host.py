@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -63,7 +64,7 @@ class Host:
         self.transport = transport
         self._secret = secret
         self._limits = limits or Limits()
-        self._machine = HostMachine(self.host_id, secrets.randbits(64), tuple(seeds))
+        self._machine = HostMachine(self.host_id, Random(secrets.randbits(64)), tuple(seeds))
         self._version = 0
         self._timer: Cancel | None = None
         self._open = False

@@ -1,6 +1,7 @@
 """One host: spreads facts, and knows which agent lives where (MB-1, MB-2). One per host, however many peers."""
 
-from random import Random
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -46,18 +47,33 @@ class Heard(Struct, frozen=True):
     fact: Began
 
 
+T = TypeVar("T")
+
+
+class Chance(Protocol):
+    """Chance, handed in: a seeded `random.Random` fits."""
+
+    def choice(self, seq: Sequence[T], /) -> T:
+        """Return one of them."""
+        ...
+
+    def sample(self, population: Sequence[T], k: int) -> list[T]:
+        """Return `k` different ones."""
+        ...
+
+
 HostAction = Tell | Knock | Connect | Heard
 
 
 class HostMachine:
     """The gossip of one host. Pure: time and chance come in."""
 
-    def __init__(self, host: HostId, seed: int, seeds: tuple[str, ...]) -> None:
+    def __init__(self, host: HostId, chance: Chance, seeds: tuple[str, ...]) -> None:
         self.host = host
         self.gossip = Gossip()
         self.homes: dict[AgentId, HostId] = {}
         self.subscribers: dict[str, dict[AgentId, None]] = {}
-        self._rng = Random(seed)
+        self._rng = chance
         self._seeds = seeds
         self._others: dict[HostId, HostFact] = {}
         self.deadline_us: int = 0

@@ -1,0 +1,226 @@
+"""The bank's agents: intake -> risk -> compliance -> ledger, and an auditor who hears of every payment's end."""
+
+from dataclasses import dataclass
+
+from peer import Agent, Context, handles
+from sims.scenarios.payments.accounts import post_entry
+from sims.scenarios.payments.data import Payment
+from sims.scenarios.payments.fault import Fault
+
+POLICY_FLOOR_CENTS = 10_000
+"""A payment up to $100 is never held by risk; above that, one more than four times the customer's mean is."""
+MONTH_LIMIT_CENTS = 40_000
+"""What compliance lets one customer pay in a month."""
+SECURED = 90
+"""Percent of a settled payment that is secured at once, and no exposure any more."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a scorer saw, and thought: enough to check it by."""
+
+    limit_cents: int
+    mean_cents: int
+    step: str
+    """The scorer's step, so that others can name it."""
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """Risk lets a payment pass."""
+
+    payment: Payment
+    scored: Scored
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Compliance lets a payment pass."""
+
+    payment: Payment
+    scored: Scored
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A payment is in the books."""
+
+    payment: Payment
+    scored: Scored
+
+
+@dataclass(frozen=True)
+class Held:
+    """A payment waits for a person; by `risk` or by `compliance`."""
+
+    payment: Payment
+    scored: Scored
+    by: str
+
+
+@dataclass(frozen=True)
+class NothingToSettle:
+    """A payment of amount 0: noted, not posted."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True)
+class AuditDue:
+    """The auditor's round is due."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class Team:
+    """How many of each kind there are."""
+
+    risk: int
+    compliance: int
+    ledgers: int
+
+    @classmethod
+    def of(cls, agents: int) -> "Team":
+        """Share out a number of agents, intake and auditor among them.
+
+        Raises: ValueError, if they are fewer than 5.
+        """
+        if agents < 5:
+            raise ValueError(f"{agents} agents: the bank needs at least 5")
+        risk = (agents - 2 + 2) // 3
+        compliance = (agents - 2 - risk + 1) // 2
+        return cls(risk, compliance, agents - 2 - risk - compliance)
+
+    def risk_of(self, customer: int) -> str:
+        """Return the scorer of a customer."""
+        return f"risk-{customer % self.risk + 1}"
+
+    def compliance_of(self, customer: int) -> str:
+        """Return who keeps a customer's limits."""
+        return f"compliance-{customer // 7 % self.compliance + 1}"
+
+    def ledger_of(self, customer: int) -> str:
+        """Return who keeps a customer's account."""
+        return f"ledger-{customer // 3 % self.ledgers + 1}"
+
+
+class Intake(Agent):
+    """Takes payments in, and sorts out those that move no money."""
+
+    def __init__(self, team: list[int]) -> None:
+        self.team = Team(*team)
+
+    @handles(Payment)
+    async def payment(self, message: Payment, ctx: Context) -> None:
+        if message.cents <= 0:
+            ctx.send("auditor", NothingToSettle(message))
+        else:
+            ctx.send(self.team.risk_of(message.customer), message)
+
+
+class RiskScorer(Agent):
+    """Holds payments that are unlike what a customer has paid before."""
+
+    def __init__(self, team: list[int], fault: dict[str, object] | None = None) -> None:
+        self.team = Team(*team)
+        self.fault = None if fault is None else Fault(**fault)  # type: ignore[arg-type]
+
+    @handles(Payment)
+    async def score(self, message: Payment, ctx: Context) -> None:
+        key = ("paid", message.customer)
+        count, total = self.state.get(key, (0, 0))
+        mean = total // count if count else 0
+        floor = POLICY_FLOOR_CENTS
+        if self.fault is not None and ctx.attempt == 1 and self.fault.strikes(message.number):
+            # What comes back from a rollback is scored with the reference threshold: the scorer is repaired.
+            floor = self.fault.corrupted(floor)
+        limit = max(floor, 4 * mean)
+        scored = Scored(limit, mean, str(ctx.step))
+        ctx.report(confidence=min(0.99, abs(message.cents - limit) / limit), score=message.cents / limit)
+        if message.cents > limit:
+            self.state["held", message.number] = message.cents
+            ctx.send("auditor", Held(message, scored, "risk"))
+            return
+        self.state[key] = (count + 1, total + message.cents)
+        ctx.send(self.team.compliance_of(message.customer), Cleared(message, scored))
+
+
+class Compliance(Agent):
+    """Keeps each customer under a limit a month."""
+
+    spaces = ("exposure",)
+
+    def __init__(self, team: list[int]) -> None:
+        self.team = Team(*team)
+
+    @handles(Cleared)
+    async def check(self, message: Cleared, ctx: Context) -> None:
+        payment = message.payment
+        key = ("month", payment.customer, payment.date[:7])
+        paid = self.state.get(key, 0)
+        if paid + payment.cents > MONTH_LIMIT_CENTS:
+            self.state["held", payment.number] = payment.cents
+            ctx.send("auditor", Held(payment, message.scored, "compliance"))
+            return
+        self.state[key] = paid + payment.cents
+        ctx.space("exposure").counter(payment.customer).add(payment.cents)
+        ctx.send(self.team.ledger_of(payment.customer), Settle(payment, message.scored))
+
+
+class Ledger(Agent):
+    """Posts payments to accounts."""
+
+    spaces = ("exposure",)
+
+    def __init__(self, books: str) -> None:
+        self.books = books
+
+    @handles(Settle)
+    async def settle(self, message: Settle, ctx: Context) -> None:
+        payment = message.payment
+        account = f"customer-{payment.customer}"
+        balance = self.state.get(("balance", account), 0)
+        await ctx.call(post_entry, self.books, account, payment.cents, payment.number)
+        self.state["balance", account] = balance + payment.cents
+        ctx.space("exposure").counter(payment.customer).add(-payment.cents * SECURED // 100)
+        ctx.send("auditor", Settled(payment, message.scored))
+
+
+class Auditor(Agent):
+    """Hears how every payment ended, and checks the scorers by what they say that they saw."""
+
+    spaces = ("exposure",)
+
+    @handles(Settled)
+    async def settled(self, message: Settled, ctx: Context) -> None:
+        self._note(message.payment, message.scored, held=False)
+        self.state["end", message.payment.number] = "settled"
+
+    @handles(Held)
+    async def held(self, message: Held, ctx: Context) -> None:
+        self._note(message.payment, message.scored, held=message.by == "risk")
+        self.state["end", message.payment.number] = f"held by {message.by}"
+
+    @handles(NothingToSettle)
+    async def nothing(self, message: NothingToSettle, ctx: Context) -> None:
+        self.state["end", message.payment.number] = "nothing to settle"
+
+    def _note(self, payment: Payment, scored: Scored, held: bool) -> None:
+        should_hold = payment.cents > max(POLICY_FLOOR_CENTS, 4 * scored.mean_cents)
+        if held != should_hold:
+            self.state["wrong"] = [*self.state.get("wrong", []), [scored.step, payment.customer]]
+
+    @handles(AuditDue)
+    async def audit(self, message: AuditDue, ctx: Context) -> None:
+        """Have every step undone that has scored against the policy; what hangs on it goes with it."""
+        wrong = self.state.get("wrong", [])
+        if not wrong:
+            return
+        exposure = {customer: ctx.space("exposure").counter(customer).value for _, customer in wrong}
+        ctx.rollback(
+            *dict.fromkeys(step for step, _ in wrong),
+            inputs="retry",
+            reason=f"{len(wrong)} payments were scored against the policy",
+            evidence={"floor": POLICY_FLOOR_CENTS, "exposure": exposure},
+        )
