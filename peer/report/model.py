@@ -310,9 +310,7 @@ def _lines(path: Path, kind: type[_Line]) -> list[tuple[int, _Line]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ReportError(
-            f"{path}: cannot be read: {error.strerror or error}. Is this an export folder?"
-        ) from error
+        raise ReportError(f"{path}: cannot be read: {error.strerror or error}. Is this an export folder?") from error
     decoded: list[tuple[int, _Line]] = []
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():

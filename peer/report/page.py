@@ -47,9 +47,7 @@ def embedded(model: object) -> str:
     return text
 
 
-def _page(
-    run: Run, summary: Mapping[str, object], checks: Sequence[tuple[str, bool, str]], title: str
-) -> str:
+def _page(run: Run, summary: Mapping[str, object], checks: Sequence[tuple[str, bool, str]], title: str) -> str:
     parts = {
         "title": escape(title),
         "story": escape(run.story()),
@@ -73,9 +71,7 @@ def _verdict(checks: Sequence[tuple[str, bool, str]]) -> str:
     if not checks:
         return '<p class="verdict none">Nothing was checked</p>'
     if failed:
-        return (
-            f'<p class="verdict bad"><b aria-hidden="true">✗</b> {failed} of {len(checks)} checks failed</p>'
-        )
+        return f'<p class="verdict bad"><b aria-hidden="true">✗</b> {failed} of {len(checks)} checks failed</p>'
     whole = "The check passed" if len(checks) == 1 else f"All {len(checks)} checks passed"
     return f'<p class="verdict good"><b aria-hidden="true">✓</b> {whole}</p>'
 

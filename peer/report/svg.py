@@ -42,11 +42,7 @@ def write_svg(export: Path, out: Path, focus: str = "cone") -> None:
 
 def chosen_steps(run: Run, focus: str = "cone") -> list[int]:
     """Return the steps to draw, in time order: some cones, what replaced them, undisturbed work around."""
-    wanted = [
-        i
-        for i, kind in enumerate(run.kinds)
-        if kind == UNDONE and focus in ("cone", run.steps[i].retracted_by)
-    ]
+    wanted = [i for i, kind in enumerate(run.kinds) if kind == UNDONE and focus in ("cone", run.steps[i].retracted_by)]
     if not wanted:
         return list(range(min(STEPS_MAX, len(run.steps))))
     gone = _whole_cones(run, wanted)
@@ -167,11 +163,7 @@ class _Picture:
         for proposal in self.proposals:
             a = self._at(proposal.began)
             b = self._at(proposal.decided) if proposal.decided is not None else WIDTH - 16
-            took = (
-                f" in {(proposal.decided - proposal.began) / 1000:.1f} ms"
-                if proposal.decided is not None
-                else ""
-            )
+            took = f" in {(proposal.decided - proposal.began) / 1000:.1f} ms" if proposal.decided is not None else ""
             end = max(b, a + 3)
             label = f"{_xml(proposal.id)}: {proposal.decision}{took}"
             side = "end" if a > WIDTH / 2 else "start"
@@ -218,9 +210,7 @@ class _Picture:
         for i in self.steps:
             if run.kinds[i] == UNDONE and (run.producers[i] < 0 or run.kinds[run.producers[i]] != UNDONE):
                 writers = {run.index.get(read.writer or "", -1) for read in run.steps[i].reads}
-                pairs += [
-                    (w, i) for w in sorted(writers) if w in self.x and w != i and run.kinds[w] == UNDONE
-                ]
+                pairs += [(w, i) for w in sorted(writers) if w in self.x and w != i and run.kinds[w] == UNDONE]
         return pairs
 
     def _point(self, i: int) -> tuple[float, int]:
@@ -228,10 +218,7 @@ class _Picture:
 
     def _marks(self) -> list[str]:
         order = sorted(self.steps, key=lambda i: (self.run.kinds[i] == UNDONE, i in self.run.roots))
-        return [
-            _mark(*self._point(i), self.run.kinds[i], i in self.run.roots, self.run.steps[i].step)
-            for i in order
-        ]
+        return [_mark(*self._point(i), self.run.kinds[i], i in self.run.roots, self.run.steps[i].step) for i in order]
 
     def _legend(self, y: int) -> list[str]:
         entries = [
@@ -241,9 +228,7 @@ class _Picture:
         ]
         parts, x = [], GUTTER + 6
         for kind, root, label in [*entries, (AGAIN, False, "run again in its place")]:
-            parts.append(
-                f'{_mark(x, y - 4, kind, root, "")}<text x="{x + 15}" y="{y}" fill="{INK}">{label}</text>'
-            )
+            parts.append(f'{_mark(x, y - 4, kind, root, "")}<text x="{x + 15}" y="{y}" fill="{INK}">{label}</text>')
             x += 44 + 7 * len(label)
         for dash, label in (("5 3.5", "message undone"), ("1.5 3", "undone value read")):
             parts.append(
@@ -271,9 +256,7 @@ def _mark(x: float, y: int, kind: int, root: bool, name: str) -> str:
         ring = f'<circle cx="{x}" cy="{y}" r="5.5" {paint}/>'
         return f"<g>{title}{ring}{strike.replace(INK, GONE)}</g>"
     if kind == AGAIN:
-        return (
-            f'<rect x="{x - 5:.1f}" y="{y - 5}" width="10" height="10" rx="2" fill="{LATER}">{title}</rect>'
-        )
+        return f'<rect x="{x - 5:.1f}" y="{y - 5}" width="10" height="10" rx="2" fill="{LATER}">{title}</rect>'
     return f'<circle cx="{x}" cy="{y}" r="4" fill="{STEP}">{title}</circle>'
 
 
