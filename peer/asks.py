@@ -80,6 +80,10 @@ class Status(Struct, frozen=True):
     """Entries of the last step's clock."""
     activity: int
     """Grows with everything that happens here."""
+    serves: dict[str, tuple[int, int]]
+    """By space: the life of this agent's document, and how many entries it has had."""
+    has: dict[str, dict[AgentId, tuple[int, int]]]
+    """By space and author: the same, as far as it has arrived here."""
 
 
 class StepsAnswer(Struct, frozen=True, array_like=True):
@@ -210,8 +214,8 @@ def _part(host: "Host", agent: AgentId, asked: Part) -> PartAnswer:
 
 
 def _status(host: "Host", agent: AgentId) -> Status:
-    machine = host.drivers[agent].machine
-    core = machine.core
+    driver = host.drivers[agent]
+    machine, core = driver.machine, driver.machine.core
     return Status(
         agent=agent,
         host=host.host_id,
@@ -221,7 +225,9 @@ def _status(host: "Host", agent: AgentId) -> Status:
         under_way=tuple(machine.under_way()),
         dead_letters=len(core.dead),
         clock_entries=len(core.cone.last_clock()),
-        activity=host.drivers[agent].activity,
+        activity=driver.activity,
+        serves={space: driver.replicas.serves(space) for space in driver.agent.spaces},
+        has=driver.replicas.has(),
     )
 
 

@@ -312,7 +312,7 @@ class Cluster:
         until, last, quiet = loop.time() + timeout_s, None, 0
         while True:
             looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._agents))
-            busy = {look.agent: look.under_way for look in looks if look.under_way}
+            busy = {look.agent: look.under_way for look in looks if look.under_way} or _lagging(looks)
             moves = [(look.host, look.steps, look.undone) for look in looks]
             quiet = quiet + 1 if not busy and moves == last else 0
             last = moves
@@ -325,6 +325,18 @@ class Cluster:
 
     async def _ask(self, agent: AgentId, what: str, kind: Any, body: bytes = b"") -> Any:
         return asks.decode(await self.host.ask(agent, what, body, timeout_s=ASK_S), kind)
+
+
+def _lagging(looks: Sequence[Status]) -> dict[AgentId, tuple[str, ...]]:
+    """Return who has not all the entries that the others of its spaces serve."""
+    late: dict[AgentId, tuple[str, ...]] = {}
+    for look in looks:
+        for author in looks:
+            for space, position in author.serves.items():
+                shares = space in look.serves and author is not look
+                if shares and look.has.get(space, {}).get(author.agent) != position:
+                    late[look.agent] = (f"entries of {author.agent} in space {space}",)
+    return late
 
 
 def _is_name(name: str) -> bool:

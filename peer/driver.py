@@ -45,6 +45,9 @@ logger = logging.getLogger("ebbtide")
 
 SYNC_US = 200_000
 SYNC_US_MAX = 5_000_000
+"""How often an agent asks the others of its spaces for what it lacks: doubles from the first to the second."""
+HURRY_US = 20_000
+"""How soon it asks when somebody has come: a little later, since they seldom come alone."""
 
 
 class Surroundings(Protocol):
@@ -222,5 +225,9 @@ class Driver:
             self._cancel_sync = self._host.clock.wake(at_us, self._sync)
 
     def hurry_sync(self) -> None:
-        """Somebody new takes part in a space: ask them soon."""
-        self._sync_wait_us = SYNC_US
+        """Somebody may be new in a space: ask them soon."""
+        if self._alive and self.agent.spaces:
+            if self._cancel_sync is not None:
+                self._cancel_sync()
+            self._sync_wait_us = SYNC_US // 2
+            self._cancel_sync = self._host.clock.wake(self._host.clock.now_us() + HURRY_US, self._sync)

@@ -186,9 +186,11 @@ class Replicas:
         self._agent = agent
         self._own: dict[str, Doc[Any]] = {}
         self._others: dict[str, Doc[Any]] = {}
+        self._observed: dict[str, tuple[Any, Any]] = {}
         self._arrived: list[tuple[str, str, bytes]] = []
         self._served: dict[str, int] = {}
         self._had: dict[tuple[str, AgentId, int], int] = {}
+        self._latest: dict[str, dict[AgentId, tuple[int, int]]] = {}
         self._vectors: dict[tuple[str, AgentId], bytes] = {}
         self.refused = 0
         """Entries dropped because they were not their sender's, or not entries at all."""
@@ -232,6 +234,14 @@ class Replicas:
             return None
         return Shared(space, update, 0, self._served.get(space, 0), doc.client_id)
 
+    def serves(self, space: str) -> tuple[int, int]:
+        """Return the own document's life, and how many slots it has ever had: what a subscriber must come to."""
+        return self._own_doc(space).client_id, self._served.get(space, 0)
+
+    def has(self) -> dict[str, dict[AgentId, tuple[int, int]]]:
+        """Return, by space and author, the life and the slots that have arrived."""
+        return self._latest
+
     def vector(self, space: str) -> Sync:
         """Return what this agent has of a space, to ask an author for the rest."""
         return Sync(space, self._doc(space).get_state())
@@ -250,6 +260,7 @@ class Replicas:
             self.refused += 1
             return [], False
         self._had[message.space, author, message.life] = max(had, message.total)
+        self._latest.setdefault(message.space, {})[author] = (message.life, max(had, message.total))
         arrived, self._arrived = self._arrived, []
         entries: list[Entry] = []
         for _, slot, data in arrived:
@@ -288,5 +299,6 @@ class Replicas:
                     if change["action"] != "delete":
                         self._arrived.append((space, slot, change["newValue"]))
 
-            slots.observe(changed)
+            # Both are kept: what is observed by nobody else goes with its last reference.
+            self._observed[space] = (slots, slots.observe(changed))
         return doc

@@ -76,7 +76,7 @@ class State(MutableMapping[Any, Any]):
             raise KeyError(key)
         self._bound.writes[text] = None
 
-    def __contains__(self, key: object) -> bool:
+    def __contains__(self, key: Any) -> bool:
         return self._bound.read(encode_key(key)) is not None
 
     def __iter__(self) -> Iterator[Any]:

@@ -42,7 +42,7 @@ class Ballot:
         return agent in self.owners or agent in self._debits
 
     def electors(self) -> tuple[AgentId, ...]:
-        """Return the electors, as far as is known: the roots' owners, and through the debits whom their cone reached."""
+        """Return the electors as far as is known: the roots' owners, and through debits whom their cone reached."""
         found: dict[AgentId, None] = dict.fromkeys(self.owners)
         todo = list(found)
         while todo:

@@ -7,8 +7,10 @@ from sims.scenarios.payments.accounts import post_entry
 from sims.scenarios.payments.data import Payment
 from sims.scenarios.payments.fault import Fault
 
-POLICY_FLOOR_CENTS = 10_000
-"""A payment up to $100 is never held by risk; above that, one more than four times the customer's mean is."""
+FLOOR_CENTS = 7_500
+"""A payment up to $75 is never held by risk."""
+MEANS = 3
+"""Above that, one of more than three times what the customer has paid on average is."""
 MONTH_LIMIT_CENTS = 40_000
 """What compliance lets one customer pay in a month."""
 SECURED = 90
@@ -105,6 +107,11 @@ class Team:
         return f"ledger-{customer // 3 % self.ledgers + 1}"
 
 
+def policy(mean_cents: int) -> int:
+    """Return the most that passes risk for a customer whose payments have this mean."""
+    return max(FLOOR_CENTS, MEANS * mean_cents)
+
+
 class Intake(Agent):
     """Takes payments in, and sorts out those that move no money."""
 
@@ -131,11 +138,10 @@ class RiskScorer(Agent):
         key = ("paid", message.customer)
         count, total = self.state.get(key, (0, 0))
         mean = total // count if count else 0
-        floor = POLICY_FLOOR_CENTS
+        limit = policy(mean)
         if self.fault is not None and ctx.attempt == 1 and self.fault.strikes(message.number):
             # What comes back from a rollback is scored with the reference threshold: the scorer is repaired.
-            floor = self.fault.corrupted(floor)
-        limit = max(floor, 4 * mean)
+            limit = self.fault.corrupted(limit)
         scored = Scored(limit, mean, str(ctx.step))
         ctx.report(confidence=min(0.99, abs(message.cents - limit) / limit), score=message.cents / limit)
         if message.cents > limit:
@@ -207,7 +213,7 @@ class Auditor(Agent):
         self.state["end", message.payment.number] = "nothing to settle"
 
     def _note(self, payment: Payment, scored: Scored, held: bool) -> None:
-        should_hold = payment.cents > max(POLICY_FLOOR_CENTS, 4 * scored.mean_cents)
+        should_hold = payment.cents > policy(scored.mean_cents)
         if held != should_hold:
             self.state["wrong"] = [*self.state.get("wrong", []), [scored.step, payment.customer]]
 
@@ -222,5 +228,5 @@ class Auditor(Agent):
             *dict.fromkeys(step for step, _ in wrong),
             inputs="retry",
             reason=f"{len(wrong)} payments were scored against the policy",
-            evidence={"floor": POLICY_FLOOR_CENTS, "exposure": exposure},
+            evidence={"floor": FLOOR_CENTS, "exposure": exposure},
         )

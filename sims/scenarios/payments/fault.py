@@ -25,9 +25,9 @@ class Fault:
         """Tell whether a payment falls into the stretch."""
         return self.first <= payment <= self.last
 
-    def corrupted(self, floor_cents: int) -> int:
+    def corrupted(self, limit_cents: int) -> int:
         """Return the threshold as the faulty scorer has it."""
-        return floor_cents * 100 if self.kind == "lax" else floor_cents // 10
+        return limit_cents * 100 if self.kind == "lax" else limit_cents // 10
 
 
 def draw(kind: str, seed: int, payments: Sequence[Payment], scorers: int) -> tuple[int, Fault] | None:
