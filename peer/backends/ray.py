@@ -144,9 +144,8 @@ class RayBackend:
             options: dict[str, Any] = {"address": self._options.get("address")}
             if options["address"] is None:
                 options = {"num_cpus": self._options.get("num_cpus", 2), "include_dashboard": False}
-            await asyncio.to_thread(
-                ray.init, logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **options
-            )
+            # Not in a thread: Ray sets signal handlers, which only the main thread may.
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **options)
         self._bind = LOOPBACK if self._options.get("address") is None else None
         loop = asyncio.get_running_loop()
         keys = HostKeys.generate()
