@@ -120,7 +120,7 @@ class _Judge:
     def outsiders_hear_nothing(self) -> None:
         """No message of a rollback reaches anyone but its electors and its proposer (RB-8)."""
         for name, heard in self.history.rollback_messages.items():
-            decided = self.proposals.get(name, ())
+            decided = self.proposals.get(name, [])
             self.need(bool(decided), f"{name} was never decided")
             _, electors = self.reached_by(decided[0][1].proposal)
             proposer = name.split("/")[0]

@@ -71,7 +71,7 @@ def judge(
     return [
         _equal("accounts equal the oracle's", run.balances, truth.balances),
         _equal("the ledgers' own balances equal the books", run.ledgers, run.balances),
-        *(_equal(f"exposure at {name} equals the oracle's", seen, truth.exposure) for name, seen in replicas.items()),
+        _replicas(replicas, truth.exposure),
         _equal("holds equal the oracle's", run.holds, truth.holds),
         _equal("payments ended as the oracle's", run.ends, truth.ends),
         _cone(log),
@@ -89,6 +89,15 @@ def _equal(name: str, seen: dict[Any, Any], wanted: dict[Any, Any]) -> Check:
         key = keys[0]
         return Check(name, False, f"{len(keys)} differ; {key}: {seen.get(key)}, not {wanted.get(key)}")
     return Check(name, True, f"{len(wanted)} equal")
+
+
+def _replicas(replicas: dict[str, dict[int, int]], wanted: dict[int, int]) -> Check:
+    name = "exposure equals the oracle's, at every replica"
+    for agent, seen in replicas.items():
+        check = _equal(name, seen, wanted)
+        if not check.passed:
+            return Check(name, False, f"{agent}: {check.detail}")
+    return Check(name, True, f"{len(wanted)} customers at {len(replicas)} replicas")
 
 
 def _cone(log: Log) -> Check:
