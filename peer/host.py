@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -26,7 +26,7 @@ from protocol.host_machine import Connect, Heard, HostAction, HostMachine, Knock
 from protocol.host_machine import Tell as TellHost
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.limits import ENVELOPES_MAX, Limits
-from protocol.message import ROLLBACK, Message
+from protocol.message import ROLLBACK, Ballot, Data, Message, Shared
 from protocol.wire import Answer, Ask, Envelope, Frame, decode_frame, encode_frame, encode_message
 
 logger = logging.getLogger("ebbtide")
@@ -36,6 +36,8 @@ NOTICES_MAX = 10_000
 ANSWERS_MAX = 4096
 """Answers remembered for whoever asks again because the first answer was lost."""
 ASK_AGAIN_S = 0.5
+PORTION_BYTES = 1 << 20
+"""Messages are shared out over frames of about this size: a frame is signed, sent and checked as a whole."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,11 @@ class Host:
             driver.stop()
         if self._timer is not None:
             self._timer()
+
+    def failed(self, error: Exception) -> None:
+        """The log can't be written: the agents stop, for what they do now could not be undone."""
+        logger.critical("host %s stops its agents: %s", self.host_id, error)
+        self.crash()
 
     async def close(self) -> None:
         """Stop, and release the endpoint and the log."""
@@ -290,7 +297,10 @@ class Host:
             return
         for envelope in frame.envelopes:
             driver = self.drivers.get(envelope.receiver)
-            if driver is not None:
+            if self._machine.homes.get(envelope.sender) != sender:
+                # Nobody speaks for an agent but its own host; news of a move may be late, and the message comes again.
+                self.transport.counts.refused += 1
+            elif driver is not None:
                 driver.received(envelope.sender, envelope.message)
         for question in frame.asks:
             self._asked(sender, question)
@@ -341,13 +351,37 @@ class Host:
             return
         for host in list({**self._out_first, **self._out}):
             envelopes = [*self._out_first.pop(host, ()), *self._out.pop(host, ())]
-            for at in range(0, len(envelopes), ENVELOPES_MAX):
-                self._send(host, Frame(envelopes=tuple(envelopes[at : at + ENVELOPES_MAX])))
+            for some in _portions(envelopes):
+                self._send(host, Frame(envelopes=some))
         for _ in range(len(self._inner)):
             sender, receiver, message = self._inner.popleft()
             driver = self.drivers.get(receiver)
             if driver is not None:
                 driver.received(sender, message)
+
+
+def _portions(envelopes: list[Envelope]) -> Iterator[tuple[Envelope, ...]]:
+    """Share messages out over frames that are small enough to be read."""
+    some: list[Envelope] = []
+    size = 0
+    for envelope in envelopes:
+        more = _size(envelope.message)
+        if some and (len(some) == ENVELOPES_MAX or size + more > PORTION_BYTES):
+            yield tuple(some)
+            some, size = [], 0
+        some.append(envelope)
+        size += more
+    if some:
+        yield tuple(some)
+
+
+def _size(message: Message) -> int:
+    """Return about how many bytes a message has on the wire: payloads count, the rest is small."""
+    if isinstance(message, Data):
+        return 500 + len(message.input.payload) + 40 * len(message.input.clock)
+    if isinstance(message, Ballot):
+        return 500 + sum(100 * len(vote.cone) + 60 * len(vote.credits) for vote in message.votes)
+    return 500 + (len(message.update) if isinstance(message, Shared) else 0)
 
 
 def _unwrap(answer: Answer) -> bytes:

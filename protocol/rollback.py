@@ -48,6 +48,8 @@ class Rollback:
         self._effects = effects
         self._stepping = stepping
         self._cases: dict[ProposalId, _Case] = {}
+        self._open: dict[ProposalId, _Case] = {}
+        """Those of them that are not decided: what is looked at after every event."""
         self.decided: dict[ProposalId, DecisionRecord] = {}
 
     # -- hearing ---------------------------------------------------------------------------------------------------
@@ -59,7 +61,7 @@ class Rollback:
         if decision is not None:
             self._core.when_durable(lambda: self._core.send(sender, self._done(decision)))
         elif proposal.id not in self._cases and any(root.agent == self._core.agent for root in proposal.roots):
-            self._cases[proposal.id] = _Case(proposal)
+            self._cases[proposal.id] = self._open[proposal.id] = _Case(proposal)
             self._review(proposal.id)
 
     def balloted(self, sender: AgentId, message: BallotMessage) -> None:
@@ -73,7 +75,7 @@ class Rollback:
             if proposal.id not in self._cases:
                 if not case.ballot.concerns(self._core.agent):
                     return
-                self._cases[proposal.id] = case
+                self._cases[proposal.id] = self._open[proposal.id] = case
             if any(news):
                 self._review(proposal.id)
                 self._publish(proposal.id)
@@ -259,6 +261,7 @@ class Rollback:
         """Carry a decision out, live or from the log: one durable record, all or nothing (RB-5)."""
         core, proposal = self._core, record.proposal
         self.decided[proposal.id] = record
+        self._open.pop(proposal.id, None)
         steps, messages = core.quarantine.lift(proposal.id)
         if record.decision == "commit":
             core.retraction.add_all(record.retracted)
@@ -334,8 +337,7 @@ class Rollback:
         core = self._core
         self._stepping.held = {
             core.cone.record(root).input.lineage
-            for pid, case in self._cases.items()
-            if pid not in self.decided
+            for case in self._open.values()
             for root in case.ballot.proposal.roots
             if root.agent == core.agent and root in core.cone and root in core.retraction
         }
@@ -347,23 +349,26 @@ class Rollback:
         case = self._cases.setdefault(record.proposal.id, _Case(record.proposal))
         case.vote = record.vote
         case.ballot.take(record.vote)
+        if record.proposal.id in self.decided:
+            # It was being written when an abort was decided: it must not freeze anything again.
+            return
+        self._open[record.proposal.id] = case
         part, credits = self._part(case)
         self._freeze(record.proposal.id, part, credits)
         self._refresh_held()
 
     def recovered(self) -> None:
         """Say again what was undecided when the last life ended."""
-        for pid, case in self._cases.items():
-            if pid not in self.decided:
-                case.wait_us = self._core.limits.ask_us
-                case.due_us = self._core.now_us
-                self._publish(pid)
-                self._evaluate(pid)
+        for pid, case in list(self._open.items()):
+            case.wait_us = self._core.limits.ask_us
+            case.due_us = self._core.now_us
+            self._publish(pid)
+            self._evaluate(pid)
 
     def work(self) -> None:
         """Ask again for votes that are missing; it is what bounds a quarantine (RB-6)."""
-        for pid, case in list(self._cases.items()):
-            if pid in self.decided or case.due_us is None or case.due_us > self._core.now_us or case.vote is None:
+        for case in self._open.values():
+            if case.due_us is None or case.due_us > self._core.now_us or case.vote is None:
                 continue
             case.wait_us = min(2 * case.wait_us, self._core.limits.ask_us_max)
             case.due_us = self._core.now_us + case.wait_us
@@ -375,14 +380,11 @@ class Rollback:
 
     def deadline_us(self) -> int | None:
         """Return when to ask again."""
-        times = [
-            case.due_us for pid, case in self._cases.items() if pid not in self.decided and case.due_us is not None
-        ]
-        return min(times) if times else None
+        return min((case.due_us for case in self._open.values() if case.due_us is not None), default=None)
 
     def undecided(self) -> list[ProposalId]:
         """Return the proposals that this elector has not decided."""
-        return [pid for pid in self._cases if pid not in self.decided]
+        return list(self._open)
 
     def votes(self) -> list[tuple[Proposal, Vote]]:
         """Return this elector's own votes."""

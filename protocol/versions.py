@@ -1,5 +1,6 @@
 """State by key: a key's value is its last version whose writer is not retracted (ST-3). Undo only hides versions."""
 
+from bisect import insort
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -44,7 +45,7 @@ class Versions:
         if name in self._seen:
             return False
         self._seen.add(name)
-        self._shared.setdefault(entry.key, []).append(entry)
+        insort(self._shared.setdefault(entry.key, []), entry, key=_order)
         return True
 
     def entries(self, key: str) -> list[Entry]:
@@ -53,10 +54,7 @@ class Versions:
         Causal order first, then hybrid time, then the writer's name.
         """
         retraction = self._retraction
-        live = [entry for entry in self._shared.get(key, ()) if entry.writer not in retraction]
-        # Hybrid time is after its causes, so sorting by it respects causal order.
-        live.sort(key=lambda entry: (entry.time_us, entry.writer, entry.index))
-        return live
+        return [entry for entry in self._shared.get(key, ()) if entry.writer not in retraction]
 
     def all_entries(self) -> Iterator[Entry]:
         """Yield every shared entry that is here, retracted or not."""
@@ -77,6 +75,11 @@ class Versions:
                     or not covers(earlier.clock, later.writer)
                     or (earlier.writer.agent == later.writer.agent)
                 )
+
+
+def _order(entry: Entry) -> tuple[int, StepId, int]:
+    # Hybrid time is after its causes, so sorting by it respects causal order.
+    return entry.time_us, entry.writer, entry.index
 
 
 def reads_of(key: str, entries: list[Entry]) -> tuple[Read, ...]:

@@ -69,7 +69,7 @@ class LocalBackend:
         place.folder.mkdir(parents=True, exist_ok=True)
         keys = HostKeys.load_or_create(place.folder / "host.key")
         transport = MemoryTransport(self._network, keys)
-        store = SqliteStore(place.folder, loop)
+        store = SqliteStore(place.folder, loop, lambda error: place.host.failed(error) if place.host else None)
         seeds = (self._client.transport.address,)
         place.host = Host(keys, self._secret, transport, store, SystemClock(loop), seeds=seeds, limits=self._limits)
         await place.host.open(place.specs)

@@ -59,7 +59,7 @@ class HostActor:
         self, secret: bytes, seeds: tuple[str, ...], bind: str | None, specs: list[AgentSpec], limits: Limits | None
     ) -> Host:
         keys = HostKeys.load_or_create(self._folder / "host.key")
-        store = SqliteStore(self._folder, self._loop)
+        store = SqliteStore(self._folder, self._loop, lambda error: host.failed(error))
         transport = ZmqTransport(keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
         host = Host(keys, secret, transport, store, SystemClock(self._loop), seeds=seeds, limits=limits)
         await host.open(specs)
