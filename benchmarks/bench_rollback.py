@@ -1,6 +1,6 @@
 """How does the cost of a rollback grow with the number of agents? A cone of ten steps, with traffic around it.
 
-At each size the same is done: tokens run round among all agents, and now and then a chain of ten steps is undone. What
+At each size the same is done: tokens run round among neighbours, and now and then a chain of ten steps is undone. What
 others do meanwhile is compared with what they do when nothing is undone, in the same run.
 """
 
@@ -16,6 +16,8 @@ CONE = 10
 """Steps in the cone, each at another agent."""
 TOKENS = 8
 """Tokens that run round, at every size: the traffic is the same, however many agents there are."""
+NEIGHBOURS = 10
+"""Agents that a token runs round: vector clocks name the agents upstream, and in real systems these are few."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,7 @@ class Hop:
 class Token:
     """Traffic that no rollback concerns."""
 
-    at: int
-    agents: int
+    round: list[str]
 
 
 class Relay(Agent):
@@ -45,8 +46,7 @@ class Relay(Agent):
 
     @handles(Token)
     async def token(self, message: Token, ctx: Context) -> None:
-        after = (message.at + 1) % message.agents
-        ctx.send(_name(after), Token(after, message.agents))
+        ctx.send(message.round[1], Token([*message.round[1:], message.round[0]]))
 
 
 @dataclass
@@ -87,8 +87,9 @@ async def measure(
         told(f"{agents} agents: starting")
         await cluster.spawn_all([AgentSpec(_name(number), Relay) for number in range(agents)])
         for token in range(TOKENS):
-            at = token * agents // TOKENS
-            await cluster.submit(_name(at), Token(at, agents))
+            first = token * agents // TOKENS
+            names = [_name((first + number) % agents) for number in range(NEIGHBOURS)]
+            await cluster.submit(names[0], Token(names))
         path = [_name(number * agents // CONE) for number in range(CONE)]
         hosts_by = await _hosts(cluster)
         await _roll_back(cluster, path, 0)

@@ -244,6 +244,9 @@ class Core:
 
         Its entry would hide an older one of the same agent, which may be of a lost step.
         """
+        if not clock or max(clock.values())[0] <= 1:
+            # First incarnations need no beginning; the usual case, and long clocks pass at C's speed.
+            return False
         return any(entry[0] > max(1, self.beginnings.get(agent, 1)) for agent, entry in clock.items())
 
     def is_orphan(self, clock: Clock) -> bool:

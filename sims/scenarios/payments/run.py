@@ -33,7 +33,7 @@ class Options:
 
     payments: int = 2000
     agents: int = 12
-    seed: int = 1
+    seed: int = 4
     fault: str = "lax"
     backend: str = "ray"
     agents_per_actor: int = 1
@@ -49,6 +49,8 @@ class Report:
     fault: tuple[int, Fault] | None
     summary: dict[str, object] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
+    largest: str | None = None
+    """The proposal that undid most."""
 
     @property
     def passed(self) -> bool:
@@ -86,6 +88,8 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
         truth = await asyncio.to_thread(play, order, team, Path(place) / "oracle.db")
     report.checks = judge(log, payments, seen, truth, replicas, entries, dead)
     report.checks.append(_noticed(log, fault))
+    by = [line["retracted_by"] for line in log.lines if line["retracted_by"] is not None]
+    report.largest = max(dict.fromkeys(by), key=by.count, default=None)
     hosts = -(-options.agents // options.agents_per_actor)
     messages = sum(sum(cost.messages.values()) for cost in frames[:: options.agents_per_actor])
     report.summary = _summary(options, payments, log, hosts, messages, seconds, fault, entries)
