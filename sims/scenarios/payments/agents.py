@@ -11,7 +11,7 @@ FLOOR_CENTS = 7_500
 """A payment up to $75 is never held by risk."""
 MEANS = 3
 """Above that, one of more than three times what the customer has paid on average is."""
-MONTH_LIMIT_CENTS = 40_000
+MONTH_LIMIT_CENTS = 12_500
 """What compliance lets one customer pay in a month."""
 SECURED = 90
 """Percent of a settled payment that is secured at once, and no exposure any more."""
