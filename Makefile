@@ -1,0 +1,47 @@
+# Everything runs in .venv, made from uv.lock: nothing is installed by hand but Python 3.11+ and make.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.synced
+SEEDS ?= 0:5000
+ARGS ?=
+
+.PHONY: help setup demo test check format bench swarm clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv from the lock file
+
+$(STAMP): uv.lock pyproject.toml
+	@python=; for name in python3.13 python3.12 python3.11 python3 python; do \
+	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; done; \
+	if [ -z "$$python" ]; then echo "Ebbtide needs Python 3.11 or newer; none was found on the PATH." >&2; exit 1; fi; \
+	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv sync --frozen --quiet --inexact --python $(BIN)/python
+	@touch $@
+
+demo: setup ## the main job on real payments (ARGS="--backend local --kills 5 ...")
+	@$(BIN)/ebbtide demo $(ARGS)
+
+test: setup ## all tests, those on a real Ray included
+	@$(BIN)/pytest $(ARGS)
+
+check: setup ## format, lint, types, layers
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/pyright && $(BIN)/lint-imports --no-cache >/dev/null && echo "layers: kept"
+
+format: setup ## format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: setup ## what a rollback costs among 10, 100 and 1,000 agents
+	@$(BIN)/python -m benchmarks.cli $(ARGS)
+
+swarm: setup ## random histories against the oracle (SEEDS=0:5000)
+	@$(BIN)/ebbtide sim --seeds $(SEEDS) $(ARGS)
+
+clean: ## remove what was made
+	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

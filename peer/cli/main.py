@@ -1,0 +1,81 @@
+"""The console command `ebbtide`: every entry point of group `ebbtide.commands` is a command of it."""
+
+import os
+import sys
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
+
+from peer.errors import EbbtideError
+
+GROUP = "ebbtide.commands"
+_EPILOG = (
+    "Try `ebbtide demo --backend local --payments 300` for a quick look, and `ebbtide COMMAND --help` for a command's"
+    " options. Set EBBTIDE_DEBUG=1 to see where an error comes from."
+)
+
+
+class Commands(TyperGroup):
+    """The commands that are installed; each is imported when it is used, or when the list is shown."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(found.name for found in entry_points(group=GROUP))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None if there is none of that name."""
+        found = next((entry for entry in entry_points(group=GROUP) if entry.name == cmd_name), None)
+        return None if found is None else _load(found)
+
+
+def _load(found: EntryPoint) -> click.Command:
+    try:
+        function = found.load()
+    except ImportError as error:
+        text = f"cannot be used: {error}"
+
+        def broken() -> None:
+            raise EbbtideError(f"command {found.name!r} {text}. Install what it needs, or remove {found.value}.")
+
+        broken.__doc__ = f"({text})"
+        function = broken
+    info = CommandInfo(name=found.name, callback=function, context_settings={"help_option_names": ["--help", "-h"]})
+    return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, epilog=_EPILOG, rich_markup_mode="rich", add_completion=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ebbtide {version('ebbtide')}")
+        raise typer.Exit
+
+
+_Version = Annotated[
+    bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_show_version)
+]
+
+
+@app.callback()
+def ebbtide(shows_version: _Version = False) -> None:
+    """Agents that take a step back together: undo a wrong step everywhere it spread, and nowhere else."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; an error that is foreseen is one line on stderr, and exit code 2."""
+    try:
+        return app(args=arguments)
+    except (EbbtideError, ValueError) as error:
+        if os.environ.get("EBBTIDE_DEBUG"):
+            raise
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
