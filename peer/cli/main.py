@@ -5,7 +5,6 @@ import sys
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
@@ -24,17 +23,17 @@ _EPILOG = (
 class Commands(TyperGroup):
     """The commands that are installed; each is imported when it is used, or when the list is shown."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
         return sorted(found.name for found in entry_points(group=GROUP))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command, or None if there is none of that name."""
         found = next((entry for entry in entry_points(group=GROUP) if entry.name == cmd_name), None)
         return None if found is None else _load(found)
 
 
-def _load(found: EntryPoint) -> click.Command:
+def _load(found: EntryPoint) -> Any:
     try:
         function = found.load()
     except ImportError as error:

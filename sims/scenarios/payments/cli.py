@@ -50,7 +50,10 @@ def demo(
         picture = report.with_name("rollback.svg")
         write_svg(folder, picture, focus=done.largest or "cone")
     _print(done, console)
-    console.print(f"report: {report}, and a picture of its largest rollback: {picture}" + (f"\nexport: {export}" if export else ""))
+    console.print(
+        f"report: {report}, and a picture of its largest rollback: {picture}"
+        + (f"\nexport: {export}" if export else "")
+    )
     if not done.passed:
         raise typer.Exit(1)
 

@@ -142,18 +142,14 @@ def step(name: str, at: int, producer: str | None = None, **changes: Any) -> dic
 def write_lines(folder: Path, steps: list[Any], proposals: list[Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in (("steps", steps), ("proposals", proposals)):
-        (folder / f"{name}.jsonl").write_text(
-            "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
-        )
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return folder
 
 
 def make_export(folder: Path, payments: int = 2000, seed: int = 7) -> Path:
     """Write an export of a run of about five steps per payment. Unknown extra fields stay in on purpose."""
     run = Payments(payments, seed)
-    return write_lines(
-        folder, sorted(run.steps, key=lambda line: (line["time"], line["step"])), run.proposals
-    )
+    return write_lines(folder, sorted(run.steps, key=lambda line: (line["time"], line["step"])), run.proposals)
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +172,7 @@ class Loads(html.parser.HTMLParser):
         self.inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.fetched += [
-            value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")
-        ]
+        self.fetched += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
         self.fetched += [tag] if tag in ("link", "img", "iframe", "object", "embed", "base") else []
         self.inside = tag == "script"
         self.scripts += [""] if self.inside else []
@@ -224,9 +218,7 @@ def test_embedded_model_holds_every_step_once(export: Path, tmp_path: Path, run:
 
 
 def test_reads_come_back_from_their_differences(tmp_path: Path) -> None:
-    reads = [{"key": "n", "writer": w} for w in ("b/1/2", "a/1/1", "gone/1/9")] + [
-        {"key": "m", "writer": None}
-    ]
+    reads = [{"key": "n", "writer": w} for w in ("b/1/2", "a/1/1", "gone/1/9")] + [{"key": "m", "writer": None}]
     lines = [step("a/1/1", 1), step("b/1/1", 2), step("b/1/2", 3), step("c/1/1", 4, reads=reads)]
     model = read_export(write_lines(tmp_path, lines, [])).drawing()
     (n, *differences), m = model["steps"]["reads"][3]
