@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from peer.backends import BACKENDS
@@ -61,10 +61,16 @@ def demo(
 def _with_progress(options: Options, folder: Path, console: Console) -> Report:
     columns = (SpinnerColumn(), TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task("starting", total=None)
+        phases: dict[str, TaskID] = {}
 
         def progress(what: str, at: float, of: float) -> None:
-            bar.update(task, description=what, completed=at, total=of if of > 1 else None)
+            """Show a bar for each phase; the phase before is over when the next one begins."""
+            if what not in phases:
+                for before in phases.values():
+                    bar.update(before, total=bar.tasks[before].total or 1, completed=bar.tasks[before].total or 1)
+                    bar.stop_task(before)
+                phases[what] = bar.add_task(what, total=of if of > 1 else None)
+            bar.update(phases[what], completed=at)
 
         return asyncio.run(run(options, folder, progress))
 
