@@ -5,6 +5,7 @@ doubled, when a peer crashes, who proposes which rollback and who rejects it. `r
 `sims.verdict.judge` compares it with the truth.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from random import Random
@@ -169,6 +170,8 @@ class Node:
         """Let the machine handle an event, and do what it says."""
         world = self.world
         world.events += 1
+        if world.watch is not None:
+            world.watch(self.agent, event)
         for action in self.machine.handle(event, world.now_us):
             self._do(action)
         if world.checking:
@@ -314,6 +317,8 @@ class History:
             failure_wait_us=5 * MS, failures_max=4, undo_wait_us=5 * MS, order_wait_us=2000 * MS,
             effect_wait_us=20_000 * MS,
         )  # fmt: skip
+        self.watch: Callable[[AgentId, Event], None] | None = None
+        """Told every event before a machine handles it."""
         self.now_us = 1_000_000
         self.events = 0
         self.messages = 0
