@@ -29,8 +29,8 @@ def sim(
     """Play random histories of many peers, and judge each by graph search.
 
     A seed decides all: who talks to whom, what is late, lost or doubled, who crashes, what is rolled back, who
-    rejects it. Undone must be exactly the true cones; nothing may be lost, doubled or left hanging. A failure prints the
-    seed, what broke, and a smaller plan with the command that plays it. Exits with 1 if any fails.
+    rejects it. Undone must be exactly the true cones; nothing may be lost, doubled or left hanging. A failure prints
+    the seed, what broke, and a smaller plan with the command that plays it. Exits with 1 if any fails.
     """
     console = Console(soft_wrap=True)
     if seed is not None or plan is not None:

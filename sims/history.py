@@ -428,6 +428,18 @@ class History:
                 self._happen(due)
         return self
 
+    def settle(self, limit_us: int = 10_000 * MS) -> None:
+        """Let happen what is under way, for tests that write their own script.
+
+        Raises: AssertionError, if something is still under way after `limit_us`.
+        """
+        end_us = self.now_us + limit_us
+        while self._heap and not self.is_over():
+            due = heappop(self._heap)
+            self.now_us = due.at_us
+            assert self.now_us < end_us, f"still under way: {self.under_way()}"
+            self._happen(due)
+
     def _happen(self, due: _Due) -> None:
         node, what = due.node, due.what
         if what == "propose":
