@@ -1,0 +1,129 @@
+"""Rules CL: clocks, order, and each message once."""
+
+import pytest
+
+from protocol.clock import covers
+from protocol.errors import WireInvalid
+from protocol.event import Learned, Received
+from protocol.fact import Began
+from protocol.ids import StepId
+from protocol.limits import FRAME_BYTES_MAX
+from protocol.message import Ack, Data
+from protocol.step import Input, Read
+from protocol.wire import VERSION, Envelope, Frame, decode_frame, encode_frame
+from tests.rules.bench import Bench, of
+
+
+def test_cl1_a_clock_covers_what_a_step_depends_on_and_nothing_else() -> None:
+    bench = Bench("a", "b")
+    first = bench.step("a", writes={"k": b"1"}, sends=(("b", b"m"),))
+    other = bench.step("a")
+    bench.deliver(of(Data))
+    reached = bench.ran("b")
+    clock = bench.machines["b"].core.cone.record(reached).clock
+    assert covers(clock, first)
+    assert not covers(clock, other)
+
+
+def test_cl2_a_message_that_names_an_unknown_incarnation_waits_for_its_beginning() -> None:
+    bench = Bench("a", "b")
+    producer = StepId("a", 1, 1)
+    clock = {"a": (1, 1), "c": (2, 5)}
+    bench.feed("b", Received("a", Data(Input("a", 1, 1, b"m", "L", producer, 0, clock))))
+    assert "b" not in bench.runs
+    bench.feed("b", Learned(Began("c", 2, ((1, 9),))))
+    assert bench.runs["b"].input.payload == b"m"
+
+
+def test_cl3_messages_of_one_sender_are_handled_in_order_whatever_comes_first() -> None:
+    bench = Bench("a", "b")
+    bench.step("a", sends=(("b", b"1"), ("b", b"2"), ("b", b"3")))
+    bench.mail.reverse()
+    bench.deliver(of(Data))
+    seen = []
+    while "b" in bench.runs:
+        seen.append(bench.runs["b"].input.payload)
+        bench.ran("b")
+    assert seen == [b"1", b"2", b"3"]
+
+
+def test_cl4_a_message_that_comes_twice_is_handled_once() -> None:
+    bench = Bench("a", "b")
+    bench.step("a", sends=(("b", b"m"),))
+    copies = [mail for mail in bench.mail if of(Data)(mail)]
+    bench.mail += copies
+    bench.deliver(of(Data))
+    bench.ran("b")
+    bench.mail += copies
+    bench.deliver(of(Data))
+    assert "b" not in bench.runs
+    assert len(bench.machines["b"].core.cone) == 1
+
+
+def test_cl4_an_input_from_outside_is_taken_once_however_often_it_is_handed_in() -> None:
+    bench = Bench("a")
+    from protocol.event import Submitted
+
+    bench.feed("a", Submitted(1, "test", 1, (b"x", b"y")))
+    bench.feed("a", Submitted(2, "test", 1, (b"x", b"y", b"z")))
+    payloads = []
+    while "a" in bench.runs:
+        payloads.append(bench.runs["a"].input.payload)
+        bench.ran("a")
+    assert payloads == [b"x", b"y", b"z"]
+
+
+def test_cl5_a_message_is_sent_again_until_its_consumption_is_durable() -> None:
+    bench = Bench("a", "b")
+    bench.slow.add("b")
+    bench.step("a", sends=(("b", b"m"),))
+    assert bench.drop(of(Data)) != []
+    bench.elapse()
+    bench.deliver(of(Data))
+    bench.ran("b")
+    assert not any(of(Ack)(mail) for mail in bench.mail)
+    bench.elapse()
+    bench.deliver(of(Data))
+    # It has come again while its consumer is being written: still no acknowledgment.
+    assert not any(of(Ack)(mail) for mail in bench.mail)
+    bench.sync("b")
+    bench.deliver()
+    bench.elapse()
+    assert not any(of(Data)(mail) for mail in bench.mail)
+
+
+def test_cl5_a_sender_that_crashes_sends_again_what_was_not_acknowledged() -> None:
+    bench = Bench("a", "b")
+    bench.step("a", sends=(("b", b"m"),))
+    bench.drop()
+    bench.crash("a")
+    bench.deliver(of(Data))
+    assert bench.runs["b"].input.payload == b"m"
+
+
+def test_cl6_a_frame_over_a_limit_or_of_another_version_is_refused() -> None:
+    clock = {f"a{n}": (1, n) for n in range(5)}
+    message = Data(Input("a", 1, 1, b"m", "L", StepId("a", 1, 1), 0, clock))
+    frame = Frame(envelopes=(Envelope("a", "b", message),))
+    data = encode_frame(frame)
+    assert decode_frame(data) == frame
+    for bad in (b"", bytes((VERSION + 1,)) + data[1:], data[:-3], data[:1] + b"\xc1", bytes(FRAME_BYTES_MAX + 1)):
+        with pytest.raises(WireInvalid):
+            decode_frame(bad)
+    many = Frame(envelopes=(Envelope("a", "b", message),) * 5000)
+    with pytest.raises(WireInvalid, match="5000"):
+        decode_frame(encode_frame(many))
+
+
+def test_cl6_a_message_in_the_name_of_another_agent_is_refused_and_told() -> None:
+    bench = Bench("a", "b")
+    bench.feed("b", Received("a", Data(Input("c", 1, 1, b"m", "L", StepId("c", 1, 1), 0, {"c": (1, 1)}))))
+    assert "b" not in bench.runs
+    assert [tell.notice for _, tell in bench.told] == ["refused"]
+
+
+def test_cl1_a_read_makes_a_dependency() -> None:
+    bench = Bench("a")
+    first = bench.step("a", writes={"k": b"1"})
+    second = bench.step("a", reads=(Read("k", first),))
+    assert bench.machines["a"].core.cone.part((first,), ()) == (first, second)

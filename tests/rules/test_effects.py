@@ -1,0 +1,227 @@
+"""Rules EF: effects in the world, each once."""
+
+import pytest
+
+from protocol.limits import Limits
+from protocol.message import Data
+from protocol.step import IntentRecord
+from tests.rules.bench import Bench
+
+
+def paid(bench: Bench, args: bytes = b"5") -> None:
+    """Let the running handler of `a` call the tool, and have it done."""
+    order = bench.call("a", args)
+    assert order is not None
+    assert order.verb == "call"
+    bench.used("a", order)
+
+
+def verbs(bench: Bench) -> list[tuple[str, bytes]]:
+    """Return what was asked of tools."""
+    return [(order.verb, order.args) for _, order in bench.tools]
+
+
+def test_ef1_the_intent_is_durable_before_the_call_and_the_result_before_the_handler_sees_it() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    bench.slow.add("a")
+    assert bench.call("a", b"5") is None
+    bench.sync("a")
+    assert any(isinstance(record, IntentRecord) for record in bench.disks["a"])
+    bench.used("a", bench.tools[-1][1])
+    assert bench.resumed == []
+    bench.sync("a")
+    assert [resume.answer for _, resume in bench.resumed] == ["done"]
+
+
+def test_ef2_a_rerun_that_calls_with_equal_arguments_claims_the_effect() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    paid(bench)
+    step = bench.ran("a")
+    bench.propose("a", step, inputs="retry")
+    bench.deliver()
+    assert bench.call("a", b"5") is None
+    assert bench.resumed[-1][1].answer == "done"
+    bench.ran("a")
+    assert verbs(bench) == [("call", b"5")]
+
+
+def test_ef2_with_other_arguments_the_old_effect_is_undone_first() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    paid(bench)
+    step = bench.ran("a")
+    bench.propose("a", step, inputs="retry")
+    bench.deliver()
+    undo = bench.call("a", b"6")
+    assert undo is not None
+    assert undo.verb == "undo"
+    bench.used("a", undo)
+    bench.used("a", bench.tools[-1][1])
+    bench.ran("a")
+    assert verbs(bench) == [("call", b"5"), ("undo", b"5"), ("call", b"6")]
+
+
+def test_ef2_a_key_names_a_call_whatever_its_arguments() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    for args, key in ((b"1", "one"), (b"2", "two")):
+        order = bench.call("a", args, key)
+        assert order is not None
+        bench.used("a", order)
+    step = bench.ran("a")
+    bench.propose("a", step, inputs="retry")
+    bench.deliver()
+    assert bench.call("a", b"2", "two") is None
+    assert bench.call("a", b"1", "one") is None
+    bench.ran("a")
+    assert verbs(bench) == [("call", b"1"), ("call", b"2")]
+
+
+@pytest.mark.parametrize(("answer", "then"), [("yes", "done"), ("no", "done"), ("unknown", "doubt")])
+def test_ef3_after_a_crash_between_intent_and_result_the_world_is_asked(answer: str, then: str) -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    assert bench.call("a", b"5") is not None
+    bench.crash("a")
+    check = bench.call("a", b"5")
+    assert check is not None
+    assert check.verb == "check"
+    bench.used("a", check, answer)
+    if answer == "no":
+        assert bench.tools[-1][1].verb == "call"
+        bench.used("a", bench.tools[-1][1])
+    assert bench.resumed[-1][1].answer == then
+    assert [verb for verb, _ in verbs(bench)].count("call") == (2 if answer == "no" else 1)
+    assert any(tell.notice == "in-doubt" for _, tell in bench.told) == (answer == "unknown")
+
+
+def test_ef3_without_a_check_nothing_is_repeated_and_doubt_is_told() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    assert bench.call("a", b"5", checks=False) is not None
+    bench.crash("a")
+    assert bench.call("a", b"5", checks=False) is None
+    assert bench.resumed[-1][1].answer == "doubt"
+    assert any(tell.notice == "in-doubt" for _, tell in bench.told)
+
+
+def test_ef4_what_the_rerun_does_not_claim_is_undone_and_an_undo_is_tried_again_then_told() -> None:
+    bench = Bench("a", limits=Limits(undo_tries_max=2))
+    bench.submit("a", b"x")
+    paid(bench)
+    step = bench.ran("a")
+    bench.propose("a", step, inputs="retry")
+    bench.deliver()
+    bench.ran("a")
+    assert verbs(bench)[-1] == ("undo", b"5")
+    bench.used("a", bench.tools[-1][1], "failed")
+    assert len(bench.tools) == 2
+    bench.elapse()
+    assert verbs(bench)[-1] == ("undo", b"5")
+    assert len(bench.tools) == 3
+    bench.used("a", bench.tools[-1][1], "failed")
+    assert [tell.notice for _, tell in bench.told] == ["undo-failed"]
+    assert [effect.state for effect in bench.machines["a"].core.intents.all()] == ["failed"]
+
+
+def test_ef4_an_effect_that_nobody_comes_back_for_is_undone_in_time() -> None:
+    bench = Bench("b", "a", limits=Limits(effect_wait_us=1_000_000))
+    root = bench.step("b", sends=(("a", b"m"),))
+    bench.deliver()
+    paid(bench)
+    bench.ran("a")
+    bench.deliver()
+    bench.propose("b", root, inputs="retry")
+    bench.deliver()
+    assert verbs(bench) == [("call", b"5")]  # b may send it again
+    bench.elapse(2_000_000)
+    assert verbs(bench)[-1] == ("undo", b"5")
+
+
+def test_ef5_an_output_that_the_rerun_does_not_send_is_void_and_what_hung_on_it_is_undone() -> None:
+    bench = Bench("b", "a")
+    root = bench.step("b", sends=(("a", b"m"),))
+    bench.deliver()
+    paid(bench)
+    bench.ran("a")
+    bench.deliver()
+    bench.propose("b", root, inputs="retry")
+    bench.deliver()
+    bench.ran("b")  # sends nothing this time
+    bench.deliver()
+    assert verbs(bench)[-1] == ("undo", b"5")
+
+
+def test_ef5_an_output_that_the_rerun_sends_again_claims_its_effects_far_away() -> None:
+    bench = Bench("b", "a")
+    root = bench.step("b", sends=(("a", b"m"),))
+    bench.deliver()
+    paid(bench)
+    bench.ran("a")
+    bench.deliver()
+    bench.propose("b", root, inputs="retry")
+    bench.deliver()
+    bench.ran("b", sends=(("a", b"m"),))
+    bench.deliver(lambda mail: isinstance(mail[2], Data))
+    assert bench.call("a", b"5") is None
+    bench.ran("a")
+    bench.deliver()
+    assert verbs(bench) == [("call", b"5")]
+
+
+def test_ef5_a_rerun_waits_here_until_the_old_run_is_undone() -> None:
+    bench = Bench("b", "a", "c")
+    root = bench.step("b", sends=(("a", b"m"), ("c", b"m")))
+    bench.deliver()
+    bench.ran("a")
+    bench.ran("c")
+    bench.deliver()
+    bench.propose("b", root, inputs="retry")
+    bench.deliver(lambda mail: mail[1] != "a" or mail[0] == "b")
+    # b and c have decided; a has not heard c's vote. What b sends now stands for what a still holds.
+    bench.ran("b", sends=(("a", b"m"), ("c", b"m")))
+    bench.deliver(lambda mail: isinstance(mail[2], Data))
+    assert "a" not in bench.runs
+    bench.deliver()
+    bench.elapse()
+    bench.deliver()
+    assert bench.runs["a"].input.payload == b"m"
+
+
+def test_ef6_with_discard_effects_are_undone_after_those_that_hang_on_them() -> None:
+    bench = Bench("a", "b")
+    bench.submit("a", b"x")
+    paid(bench, b"first")
+    root = bench.ran("a", sends=(("b", b"m"),))
+    bench.deliver()
+    order = bench.call("b", b"second")
+    assert order is not None
+    bench.used("b", order)
+    bench.ran("b")
+    bench.deliver()
+    bench.propose("a", root, inputs="discard")
+    bench.deliver()
+    assert verbs(bench)[2:] == [("undo", b"second")]
+    bench.used("b", bench.tools[-1][1])
+    bench.deliver()
+    assert verbs(bench)[2:] == [("undo", b"second"), ("undo", b"first")]
+
+
+def test_ef6_past_a_bound_an_undo_goes_on_and_says_so() -> None:
+    bench = Bench("a", "b")
+    bench.submit("a", b"x")
+    paid(bench, b"first")
+    root = bench.ran("a", sends=(("b", b"m"),))
+    bench.deliver()
+    order = bench.call("b", b"second")
+    assert order is not None
+    bench.used("b", order)
+    bench.ran("b")
+    bench.deliver()
+    bench.propose("a", root, inputs="discard")
+    bench.deliver()
+    bench.elapse(bench.limits.order_wait_us + 1)
+    assert verbs(bench)[-1] == ("undo", b"first")
+    assert any(tell.notice == "undo-unordered" for _, tell in bench.told)

@@ -1,0 +1,93 @@
+"""Rules FR: forced retraction, when the end of a log is lost."""
+
+from protocol.event import Learned
+from protocol.fact import Began
+from protocol.ids import StepId
+from protocol.message import Data
+from protocol.step import BirthRecord, StepRecord
+from tests.rules.bench import Bench, of
+
+
+def lose_last_step(bench: Bench, name: str) -> Began:
+    """Cut the last step and all after it from a disk, begin again, and return what is published."""
+    at = max(at for at, record in enumerate(bench.disks[name]) if isinstance(record, StepRecord))
+    del bench.disks[name][at:]
+    bench.mail = [mail for mail in bench.mail if mail[1] != name]
+    bench.facts.clear()
+    bench.start(name, lost=True)
+    fact = bench.facts[-1].fact
+    assert isinstance(fact, Began)
+    return fact
+
+
+def test_fr1_a_loss_begins_an_incarnation_that_is_published_once_it_is_durable() -> None:
+    bench = Bench("a")
+    bench.step("a")
+    bench.step("a")
+    fact = lose_last_step(bench, "a")
+    assert fact == Began("a", 2, ((1, 1),))
+    assert bench.disks["a"][-1] == BirthRecord(2, ((1, 1),))
+    assert bench.step("a") == StepId("a", 2, 1)
+    bench.slow.add("a")
+    bench.facts.clear()
+    bench.start("a", lost=True)
+    assert bench.facts == []
+
+
+def test_fr2_whatever_hangs_on_lost_steps_goes_however_far_it_spread() -> None:
+    bench = Bench("a", "b", "c")
+    kept = bench.step("a", sends=(("b", b"kept"),))
+    bench.deliver()
+    stands = bench.ran("b")
+    bench.step("a", sends=(("b", b"lost"),))
+    bench.deliver()
+    orphan = bench.ran("b", sends=(("c", b"on"),))
+    bench.deliver()
+    far = bench.ran("c")
+    bench.deliver()
+    fact = lose_last_step(bench, "a")
+    for name in ("b", "c"):
+        bench.feed(name, Learned(fact))
+    assert bench.undone(orphan)
+    assert bench.undone(far)
+    assert not bench.undone(kept)
+    assert not bench.undone(stands)
+
+
+def test_fr2_a_late_message_of_a_lost_step_is_dropped() -> None:
+    bench = Bench("a", "b")
+    bench.step("a", sends=(("b", b"lost"),))
+    late = bench.drop(of(Data))
+    fact = lose_last_step(bench, "a")
+    bench.feed("b", Learned(fact))
+    bench.mail += late
+    bench.deliver()
+    assert "b" not in bench.runs
+
+
+def test_fr3_what_lost_steps_had_consumed_is_sent_again() -> None:
+    bench = Bench("a", "b")
+    bench.step("a", sends=(("b", b"m"),))
+    bench.deliver()
+    bench.ran("b")
+    bench.deliver()  # acknowledged
+    fact = lose_last_step(bench, "b")
+    bench.feed("a", Learned(fact))
+    bench.deliver()
+    assert bench.runs["b"].input.payload == b"m"
+    assert bench.runs["b"].step == StepId("b", 2, 1)
+
+
+def test_fr3_an_acknowledgment_by_a_lost_step_that_comes_late_is_void() -> None:
+    bench = Bench("a", "b")
+    bench.step("a", sends=(("b", b"m"),))
+    bench.deliver()
+    bench.ran("b")
+    acknowledgment = bench.drop()
+    fact = lose_last_step(bench, "b")
+    bench.feed("a", Learned(fact))
+    bench.mail += acknowledgment
+    bench.deliver(lambda mail: mail[1] == "a")
+    bench.elapse()
+    bench.deliver()
+    assert bench.runs["b"].input.payload == b"m"

@@ -1,0 +1,135 @@
+"""Rules SH: shared entries. Rules MB: facts between hosts."""
+
+import random
+
+from protocol.event import Merged, SubscriberSeen
+from protocol.fact import Began, HostFact
+from protocol.folds import Op, counter_amounts, encode_op
+from protocol.host_machine import Connect, HostMachine, Knock, Tell
+from protocol.step import EntryDraft, Read, space_key
+from tests.rules.bench import Bench
+
+KEY = space_key("s", "x")
+ADD = (EntryDraft(KEY, encode_op(Op("add", b"1"))),)
+
+
+def bench_with_subscriber() -> Bench:
+    bench = Bench("a", "b")
+    bench.feed("a", SubscriberSeen("s", "b"))
+    return bench
+
+
+def share(bench: Bench) -> None:
+    """Carry what `a` shares to `b`."""
+    for name, action in bench.shared:
+        assert name == "a"
+        bench.feed("b", Merged(action.entries))
+    bench.shared.clear()
+
+
+def test_sh1_a_write_is_an_entry_of_its_own_shared_once_it_is_durable() -> None:
+    bench = bench_with_subscriber()
+    bench.slow.add("a")
+    bench.submit("a", b"x")
+    bench.sync("a")
+    bench.ran("a", entries=ADD + ADD)
+    assert bench.shared == []
+    bench.sync("a")
+    entries = bench.shared[0][1].entries
+    assert len({(entry.key, entry.writer, entry.index) for entry in entries}) == 2
+    share(bench)
+    assert len(counter_amounts(bench.machines["b"].core.versions.entries(KEY))) == 2
+
+
+def test_sh2_replicas_with_the_same_entries_read_the_same_in_any_order_of_arrival() -> None:
+    bench = bench_with_subscriber()
+    for _ in range(6):
+        bench.step("a", entries=ADD)
+    entries = [entry for _, action in bench.shared for entry in action.entries]
+    wanted = bench.machines["a"].core.versions.entries(KEY)
+    for seed in range(20):
+        other = Bench("b")
+        shuffled = [*entries, *entries[:2]]
+        random.Random(seed).shuffle(shuffled)
+        for entry in shuffled:
+            other.feed("b", Merged((entry,)))
+        assert other.machines["b"].core.versions.entries(KEY) == wanted
+
+
+def test_sh2_a_rollback_hides_entries_at_every_subscriber() -> None:
+    bench = bench_with_subscriber()
+    step = bench.step("a", entries=ADD)
+    share(bench)
+    reader = bench.step("b", reads=(Read(KEY, step),))
+    bench.propose("a", step)
+    bench.deliver()
+    assert bench.undone(reader)
+    assert bench.machines["b"].core.versions.entries(KEY) == []
+
+
+def test_sh3_an_author_writes_its_subscribers_down_before_it_serves_them() -> None:
+    bench = Bench("a", "b")
+    bench.slow.add("a")
+    bench.feed("a", SubscriberSeen("s", "b"))
+    assert bench.admitted == []
+    bench.sync("a")
+    assert [action.subscriber for _, action in bench.admitted] == ["b"]
+    bench.crash("a")
+    assert bench.machines["a"].core.subscribers == {"s": ["b"]}
+
+
+def test_sh3_no_newcomer_is_admitted_while_entries_are_frozen() -> None:
+    bench = Bench("a", "b", "c")
+    bench.feed("a", SubscriberSeen("s", "b"))
+    step = bench.step("a", entries=ADD)
+    bench.propose("a", step)
+    bench.deliver(lambda mail: mail[1] == "a")  # b has not voted
+    bench.feed("a", SubscriberSeen("s", "c"))
+    assert [action.subscriber for _, action in bench.admitted] == ["b"]
+    bench.deliver()
+    assert [action.subscriber for _, action in bench.admitted] == ["b", "c"]
+    assert bench.machines["a"].core.shared_entries() == []
+
+
+def hosts(count: int) -> dict[str, HostMachine]:
+    return {f"h{n}": HostMachine(f"h{n}", random.Random(n), ("at-h0",)) for n in range(count)}
+
+
+def spread(machines: dict[str, HostMachine], actions: list, sender: str) -> int:
+    """Carry what hosts tell each other until it is quiet; return how much that was."""
+    todo = [(sender, action) for action in actions]
+    count = 0
+    while todo:
+        teller, action = todo.pop(0)
+        if isinstance(action, Tell | Knock):
+            count += 1
+            receiver = action.host if isinstance(action, Tell) else action.address.removeprefix("at-")
+            more = machines[receiver].received(teller, action.facts, action.digest)
+            todo += [(receiver, other) for other in more]
+    return count
+
+
+def test_mb1_a_fact_reaches_every_host_and_the_repair_is_quiet_when_nothing_is_lacking() -> None:
+    machines = hosts(30)
+    for name, machine in machines.items():
+        spread(machines, machine.publish(HostFact(name, 1, f"at-{name}", (f"agent-{name}",))), name)
+    for round_number in range(12):
+        for name, machine in machines.items():
+            spread(machines, machine.elapsed(round_number * 1_000_000), name)
+    spread(machines, machines["h7"].publish(Began("x", 2, ((1, 4),))), "h7")
+    for round_number in range(6):
+        for name, machine in machines.items():
+            spread(machines, machine.elapsed(round_number * 1_000_000), name)
+    for machine in machines.values():
+        assert len(machine.gossip.facts()) == 31
+        assert len(machine.homes) == 30
+    told = spread(machines, machines["h3"].elapsed(0), "h3")
+    assert told == 1
+
+
+def test_mb2_a_newer_fact_of_a_host_replaces_the_older_and_never_the_other_way() -> None:
+    machine = HostMachine("h0", random.Random(1), ())
+    old, new = HostFact("h1", 1, "old", ("a",)), HostFact("h1", 2, "new", ("a", "b"))
+    assert [a.address for a in machine.received("h1", (new,), None) if isinstance(a, Connect)] == ["new"]
+    assert machine.received("h1", (old,), None) == []
+    assert machine.homes == {"a": "h1", "b": "h1"}

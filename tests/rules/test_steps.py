@@ -1,0 +1,128 @@
+"""Rules ST: what a step is, and when it counts."""
+
+from protocol.event import Appended
+from protocol.ids import StepId
+from protocol.lineage import inherited, lineage_of
+from protocol.message import Data
+from protocol.retraction import Retraction
+from protocol.step import Output, OutputDraft, Read, RollbackDraft, StepRecord
+from tests.rules.bench import Bench, of
+
+
+def test_st1_the_record_holds_all_that_a_step_did() -> None:
+    bench = Bench("a", "b")
+    step = bench.step("a", writes={"k": b"1"}, sends=(("b", b"hello"),), reads=(Read("k", None),))
+    record = next(record for record in bench.disks["a"] if isinstance(record, StepRecord))
+    assert (record.step, record.input.payload) == (step, b"x")
+    assert record.reads == (Read("k", None),)
+    assert [(write.key, write.value) for write in record.writes] == [("k", b"1")]
+    assert [(out.receiver, out.payload) for out in record.outputs] == [("b", b"hello")]
+    assert record.clock == {"a": (1, 1)}
+
+
+def test_st2_nothing_leaves_before_its_record_is_durable() -> None:
+    bench = Bench("a", "b")
+    bench.slow.add("a")
+    bench.submit("a", b"x")
+    bench.ran("a", sends=(("b", b"hello"),))
+    assert bench.mail == []
+    bench.elapse()
+    assert bench.mail == []
+    bench.sync("a")
+    assert [mail for mail in bench.mail if of(Data)(mail)] != []
+
+
+def test_st2_a_late_answer_of_an_earlier_life_is_ignored() -> None:
+    bench = Bench("a", "b")
+    bench.slow.add("a")
+    bench.submit("a", b"x")
+    ticket = bench.pending["a"][-1].ticket
+    bench.start("a")
+    bench.feed("a", Appended(ticket + 100))
+    assert bench.mail == []
+
+
+def test_st3_a_value_is_the_last_version_that_is_not_retracted() -> None:
+    bench = Bench("a")
+    bench.step("a", writes={"k": b"1"})
+    second = bench.step("a", writes={"k": b"2"})
+    third = bench.step("a", writes={"k": None})
+    assert bench.value("a", "k") is None
+    bench.propose("a", third)
+    bench.deliver()
+    assert bench.value("a", "k") == b"2"
+    bench.propose("a", second)
+    bench.deliver()
+    assert bench.value("a", "k") == b"1"
+
+
+def test_st4_retractions_merge_in_any_order() -> None:
+    one, other = Retraction(), Retraction()
+    one.add(StepId("a", 1, 3))
+    other.add_lost("a", 1, 7)
+    other.add(StepId("b", 2, 1))
+    assert one.join(other) == other.join(one) == one.join(other).join(one)
+    assert StepId("a", 1, 99) in one.join(other)
+    assert StepId("a", 2, 99) not in one.join(other)
+
+
+def test_st5_a_rerun_inherits_the_lineages_that_it_claims_and_names_the_rest() -> None:
+    old = [
+        Output("b", 1, b"same", lineage_of("L", "a", "b", 0)),
+        Output("b", 2, b"other", lineage_of("L", "a", "b", 1)),
+        Output("b", 3, b"third", lineage_of("L", "a", "b", 2)),
+        Output("c", 1, b"gone", lineage_of("L", "a", "c", 0)),
+    ]
+    drafts = [OutputDraft("b", b"new words"), OutputDraft("b", b"same")]
+    lineages, unclaimed = inherited("L", "a", drafts, old)
+    assert lineages == [old[1].lineage, old[0].lineage]
+    assert unclaimed == [("b", old[2].lineage), ("c", old[3].lineage)]
+
+
+def test_st5_a_key_names_an_output_across_runs() -> None:
+    old = [Output("b", 1, b"1", "first", "x"), Output("b", 2, b"2", "second", "y")]
+    lineages, _ = inherited("L", "a", [OutputDraft("b", b"other words", "y")], old)
+    assert lineages == ["second"]
+
+
+def test_st6_a_step_whose_reads_no_longer_stand_never_was() -> None:
+    bench = Bench("a")
+    first = bench.step("a", writes={"k": b"1"})
+    bench.submit("a", b"second")
+    bench.propose("a", first)
+    bench.deliver()
+    assert bench.undone(first)
+    bench.ran("a", reads=(Read("k", first),), writes={"k": b"2"})
+    # It is handled again, and sees that nobody has written the key.
+    assert bench.runs["a"].input.payload == b"second"
+    assert bench.value("a", "k") is None
+    assert bench.runs["a"].step == StepId("a", 1, 2)
+
+
+def test_st6_an_exception_undoes_that_step_alone_and_is_tried_again_then_buried() -> None:
+    bench = Bench("a", "b")
+    bench.submit("a", b"bad", b"good")
+    for attempt in range(bench.limits.failures_max):
+        while bench.runs["a"].input.payload != b"bad":
+            bench.ran("a")
+        bench.ran("a", error="boom", sends=(("b", b"never"),), writes={"k": b"never"})
+        bench.elapse(60_000_000 * (attempt + 1))
+        if "a" not in bench.runs:
+            break
+    assert [why for _, why in bench.machines["a"].core.dead] == ["boom"]
+    assert not any(of(Data)(mail) for mail in bench.mail)
+    assert bench.value("a", "k") is None
+
+
+def test_st6_a_rollback_that_a_step_asks_for_is_proposed_once_the_step_is_durable() -> None:
+    bench = Bench("a")
+    first = bench.step("a")
+    bench.slow.add("a")
+    bench.submit("a", b"x")
+    bench.sync("a")
+    bench.ran("a", rollbacks=(RollbackDraft((first,), "discard"),))
+    assert bench.mail == []
+    bench.slow.clear()
+    bench.sync("a")
+    bench.deliver()
+    assert bench.undone(first)
