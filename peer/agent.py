@@ -66,13 +66,15 @@ class Agent:
         Raises: HandlerMissing, PayloadInvalid.
         """
         name = payload.type_name(data)
-        message = payload.decode_message(data, cls.message_types)
-        for kind in type(message).__mro__:
-            if kind in cls.handlers:
-                return cls.handlers[kind], message
+        if not name or name in cls.message_types:
+            message = payload.decode_message(data, cls.message_types)
+            for kind in type(message).__mro__:
+                if kind in cls.handlers:
+                    return cls.handlers[kind], message
+            name = name or type(message).__name__
         known = ", ".join(sorted(cls.message_types)) or "none"
         raise errors.HandlerMissing(
-            f"{cls.__name__} has no handler for {name or type(message).__name__!r} (it handles: {known})."
+            f"{cls.__name__} has no handler for {name!r} (it handles: {known})."
             " The message goes to the dead letters. Add @handles(...) to a method."
         )
 

@@ -111,7 +111,8 @@ class Intents:
     def orphan(self, lineage: Lineage, now_us: int) -> None:
         """The step behind a lineage's effects is undone: they wait for its new run."""
         for effect in self.of(lineage):
-            if effect.state in (DONE, DOUBT, OPEN, UNDOING) and not effect.doomed:
+            # One in doubt waits for nobody: it was told, and a person settles it.
+            if effect.state in (DONE, OPEN, UNDOING) and not effect.doomed:
                 effect.claimed_by = None
                 effect.waits_since_us = now_us
                 self._waiting[effect.intent] = effect

@@ -1,0 +1,468 @@
+"""The public API on a cluster in one process, with real logs: what users rely on."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peer import (
+    Agent,
+    AgentSpec,
+    AgentUnknown,
+    Call,
+    CallerError,
+    Cluster,
+    Context,
+    EffectInDoubt,
+    Happened,
+    NotHappened,
+    Proposal,
+    StepUnknown,
+    ToolFailed,
+    Unknown,
+    handles,
+    tool,
+)  # fmt: skip
+
+WORLD: dict[str, int] = {}
+"""What tools have done, by intent."""
+CALLS: Counter[str] = Counter()
+MOOD: dict[str, Any] = {}
+"""What tests change between runs: as a model's mind would."""
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    WORLD.clear()
+    CALLS.clear()
+    MOOD.clear()
+
+
+def take_back(call: Call) -> None:
+    CALLS["undo"] += 1
+    if MOOD.get("undo fails", 0) > 0:
+        MOOD["undo fails"] -= 1
+        raise OSError("the bank is closed")
+    WORLD.pop(call.intent, None)
+
+
+def look(call: Call) -> Happened | NotHappened | Unknown:
+    if MOOD.get("blind"):
+        return Unknown()
+    return Happened(WORLD[call.intent]) if call.intent in WORLD else NotHappened()
+
+
+@tool(undo=take_back, check=look)
+def pay(amount: int, *, intent: str) -> int:
+    CALLS["pay"] += 1
+    if MOOD.get("pay breaks"):
+        raise OSError("no connection")
+    assert intent not in WORLD
+    WORLD[intent] = amount
+    return amount
+
+
+@dataclass
+class Put:
+    key: str
+    value: int
+
+
+@dataclass
+class Copy:
+    source: str
+    target: str
+
+
+@dataclass
+class Remove:
+    key: str
+
+
+@dataclass
+class Buy:
+    price: int
+
+
+@dataclass
+class Order:
+    price: int
+
+
+class Store(Agent):
+    @handles(Put)
+    def put(self, message: Put, ctx: Context) -> None:
+        self.state[message.key] = message.value
+
+    @handles(Copy)
+    def copy(self, message: Copy, ctx: Context) -> None:
+        self.state[message.target] = self.state.get(message.source, -1)
+
+    @handles(Remove)
+    def remove(self, message: Remove, ctx: Context) -> None:
+        del self.state[message.key]
+
+    @handles(str)
+    def count(self, message: str, ctx: Context) -> None:
+        self.state["count"] = len(self.state)
+
+
+class Buyer(Agent):
+    tries = 2
+
+    @handles(Buy)
+    async def buy(self, message: Buy, ctx: Context) -> None:
+        price = MOOD.get("price", message.price)
+        self.state["spent"] = self.state.get("spent", 0) + price
+        if price:
+            ctx.send("till", Order(price))
+        if MOOD.get("raises"):
+            raise RuntimeError("on second thoughts")
+
+
+class Till(Agent):
+    def still_valid(self, proposal: Proposal) -> bool | str:
+        return MOOD.get("valid", True)
+
+    @handles(Order)
+    async def order(self, message: Order, ctx: Context) -> None:
+        if MOOD.get("pays", True):
+            self.state["paid"] = self.state.get("paid", 0) + await ctx.call(pay, MOOD.get("amount", message.price))
+
+
+async def shop(cluster: Cluster) -> None:
+    await cluster.spawn("buyer", Buyer)
+    await cluster.spawn("till", Till)
+
+
+async def test_undoing_a_removal_brings_the_value_back_and_takes_who_saw_the_absence() -> None:
+    async with Cluster("local") as cluster:
+        await cluster.spawn("s", Store)
+        await cluster.submit("s", Put("k", 1), Remove("k"), Copy("k", "seen"), Put("other", 5), "count")
+        await cluster.quiet()
+        assert await cluster.state("s") == {"seen": -1, "other": 5, "count": 2}
+        plan = await cluster.preview("s/1/2")
+        assert [str(step) for step in plan.steps] == ["s/1/2", "s/1/3", "s/1/5"]
+        outcome = await cluster.rollback("s/1/2", inputs="discard")
+        assert outcome.undone == plan.steps
+        await cluster.quiet()
+        assert await cluster.state("s") == {"k": 1, "seen": 1, "other": 5, "count": 3}
+
+
+async def test_preview_changes_nothing_and_tells_what_rollback_undoes() -> None:
+    async with Cluster("local") as cluster:
+        await shop(cluster)
+        await cluster.submit("buyer", Buy(3), Buy(4))
+        await cluster.quiet()
+        before = (await cluster.state("buyer"), await cluster.state("till"), dict(WORLD))
+        plan = await cluster.preview("buyer/1/1")
+        assert plan.agents == ("buyer", "till")
+        assert len(plan.effects) == 2
+        assert before == (await cluster.state("buyer"), await cluster.state("till"), dict(WORLD))
+        outcome = await cluster.rollback("buyer/1/1", inputs="discard")
+        assert outcome.undone == plan.steps
+        await cluster.quiet()
+        assert await cluster.state("till") == {"paid": 4}
+        assert list(WORLD.values()) == [4]
+
+
+async def test_an_exception_undoes_its_step_alone_and_ends_as_a_dead_letter() -> None:
+    async with Cluster("local") as cluster:
+        await shop(cluster)
+        MOOD["raises"] = True
+        await cluster.submit("buyer", Buy(3))
+        await cluster.quiet()
+        assert await cluster.state("buyer") == {}
+        assert CALLS == {}
+        ((_, why),) = await cluster.dead_letters("buyer")
+        assert why == "RuntimeError: on second thoughts"
+        assert [notice.notice for notice in await cluster.notices("buyer")].count("step-failed") == Buyer.tries
+        MOOD.clear()
+        await cluster.submit("buyer", Buy(2))
+        await cluster.quiet()
+        assert await cluster.state("buyer") == {"spent": 2}
+
+
+async def test_a_message_without_a_handler_is_a_dead_letter_that_names_the_remedy() -> None:
+    async with Cluster("local") as cluster:
+        await shop(cluster)
+        await cluster.submit("buyer", Order(1))
+        await cluster.quiet()
+        ((_, why),) = await cluster.dead_letters("buyer")
+        assert "no handler for 'Order'" in why
+        assert "@handles" in why
+
+
+@pytest.mark.parametrize(
+    ("mood", "paid", "calls"),
+    [
+        ({}, [3], {"pay": 1}),
+        ({"amount": 2}, [2], {"pay": 2, "undo": 1}),
+        ({"pays": False}, [], {"pay": 1, "undo": 1}),
+        ({"price": 0}, [], {"pay": 1, "undo": 1}),
+    ],
+    ids=["equal arguments: claimed", "others: undone, then done", "no call: undone", "not sent again: undone"],
+)
+async def test_effects_of_a_rerun(mood: dict[str, Any], paid: list[int], calls: dict[str, int]) -> None:
+    async with Cluster("local") as cluster:
+        await shop(cluster)
+        await cluster.submit("buyer", Buy(3))
+        await cluster.quiet()
+        MOOD.update(mood)
+        assert (await cluster.rollback("buyer/1/1", inputs="retry")).committed
+        await cluster.quiet()
+        assert list(WORLD.values()) == paid
+        assert dict(CALLS) == calls
+
+
+async def test_amend_runs_the_corrected_input() -> None:
+    async with Cluster("local") as cluster:
+        await shop(cluster)
+        await cluster.submit("buyer", Buy(300))
+        await cluster.quiet()
+        await cluster.rollback("buyer/1/1", inputs="amend", amend={"buyer/1/1": Buy(3)})
+        await cluster.quiet()
+        assert await cluster.state("till") == {"paid": 3}
+        assert list(WORLD.values()) == [3]
+
+
+async def test_an_undo_that_fails_is_tried_again() -> None:
+    async with Cluster("local") as cluster:
+        await shop(cluster)
+        await cluster.submit("buyer", Buy(3))
+        await cluster.quiet()
+        MOOD["undo fails"] = 2
+        await cluster.rollback("buyer/1/1", inputs="discard")
+        await cluster.quiet()
+        assert WORLD == {}
+        assert CALLS["undo"] == 3
+
+
+async def test_a_tool_that_raises_is_asked_about_and_its_failure_is_the_handlers() -> None:
+    async with Cluster("local") as cluster:
+        await shop(cluster)
+        MOOD["pay breaks"] = True
+        await cluster.submit("buyer", Buy(3))
+        await cluster.quiet()
+        ((_, why),) = await cluster.dead_letters("till")
+        assert why.startswith(ToolFailed.__name__)
+        assert WORLD == {}
+
+
+async def test_what_nobody_can_tell_is_told_and_never_repeated() -> None:
+    async with Cluster("local") as cluster:
+        await shop(cluster)
+        MOOD.update({"pay breaks": True, "blind": True})
+        await cluster.submit("buyer", Buy(3))
+        await cluster.quiet()
+        assert CALLS["pay"] == 1
+        ((_, why),) = await cluster.dead_letters("till")
+        assert why.startswith(EffectInDoubt.__name__)
+        assert "in-doubt" in [notice.notice for notice in await cluster.notices("till")]
+
+
+async def test_an_elector_that_does_not_agree_aborts_with_its_reason() -> None:
+    async with Cluster("local") as cluster:
+        await shop(cluster)
+        await cluster.submit("buyer", Buy(3))
+        await cluster.quiet()
+        MOOD["valid"] = "the goods have left"
+        outcome = await cluster.rollback("buyer/1/1")
+        assert not outcome.committed
+        assert outcome.rejects == (("till", "the goods have left"),)
+        await cluster.quiet()
+        assert await cluster.state("till") == {"paid": 3}
+
+
+async def test_what_is_not_there_is_named() -> None:
+    async with Cluster("local") as cluster:
+        await shop(cluster)
+        with pytest.raises(StepUnknown, match="buyer/1/9"):
+            await cluster.preview("buyer/1/9")
+        outcome = await cluster.rollback("buyer/1/9")
+        assert outcome.rejects == (("buyer", "no step buyer/1/9 in the log of buyer"),)
+        with pytest.raises(AgentUnknown, match="nobody"):
+            await cluster.rollback("nobody/1/1", timeout_s=0.5)
+        with pytest.raises(CallerError, match="buyer-1-9"):
+            await cluster.rollback("buyer-1-9")
+        with pytest.raises(CallerError, match="sometimes"):
+            await cluster.rollback("buyer/1/1", inputs="sometimes")
+        with pytest.raises(CallerError, match="no corrected input for buyer/1/1"):
+            await cluster.rollback("buyer/1/1", inputs="amend")
+        with pytest.raises(CallerError, match="'buyer' already"):
+            await cluster.spawn("buyer", Buyer)
+        with pytest.raises(CallerError, match="bad name"):
+            await cluster.spawn("bad name", Buyer)
+    with pytest.raises(CallerError, match="no backend 'cloud'"):
+        Cluster("cloud")
+
+
+def test_a_tool_says_what_undoing_it_means_and_is_never_called_directly() -> None:
+    with pytest.raises(CallerError, match="undo"):
+        tool()(lambda: None)
+    with pytest.raises(CallerError, match=r"ctx\.call"):
+        pay(3)
+
+
+# -- packing, killing, agents that propose
+
+
+class Relay(Agent):
+    @handles(list)
+    async def relay(self, message: list, ctx: Context) -> None:
+        self.state["seen"] = self.state.get("seen", 0) + 1
+        if len(message) > 1:
+            ctx.send(message[1], message[1:])
+
+
+class Doubter(Agent):
+    @handles(Put)
+    def put(self, message: Put, ctx: Context) -> None:
+        if ctx.evidence is None:
+            self.state["value"] = message.value
+            ctx.rollback(ctx.step, reason="doubt", evidence={"why": "doubt"})
+        else:
+            self.state["evidence"] = ctx.evidence["why"]
+
+
+async def test_an_agent_may_have_its_own_step_undone_with_evidence() -> None:
+    async with Cluster("local") as cluster:
+        await cluster.spawn("d", Doubter)
+        await cluster.submit("d", Put("k", 1))
+        await cluster.quiet()
+        assert await cluster.state("d") == {"evidence": "doubt"}
+
+
+@pytest.mark.parametrize("packed", [1, 3, 50])
+async def test_packing_changes_nothing(packed: int) -> None:
+    names = [f"r{n}" for n in range(9)]
+    async with Cluster("local", agents_per_actor=packed) as cluster:
+        await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
+        for _ in range(5):
+            await cluster.submit("r0", names)
+        await cluster.quiet()
+        outcome = await cluster.rollback("r0/1/3", inputs="discard")
+        assert outcome.agents == tuple(names)
+        await cluster.quiet()
+        assert [(await cluster.state(name))["seen"] for name in names] == [4] * 9
+
+
+@pytest.mark.parametrize("victim", ["r0", "r4", "r8"])
+async def test_a_host_killed_in_the_middle_of_work_and_of_a_rollback_loses_nothing(victim: str) -> None:
+    names = [f"r{n}" for n in range(9)]
+    async with Cluster("local", agents_per_actor=2) as cluster:
+        await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
+        for _ in range(10):
+            await cluster.submit("r0", names)
+        await cluster.kill(victim)
+        for _ in range(10):
+            await cluster.submit("r0", names)
+        await cluster.quiet()
+        assert [(await cluster.state(name))["seen"] for name in names] == [20] * 9
+        import asyncio
+
+        rollback = asyncio.ensure_future(cluster.rollback("r0/1/11", inputs="discard"))
+        await asyncio.sleep(0)
+        await cluster.kill(victim)
+        assert (await rollback).committed
+        await cluster.quiet()
+        assert [(await cluster.state(name))["seen"] for name in names] == [19] * 9
+
+
+async def test_a_cluster_started_again_on_its_folder_goes_on_and_a_loss_takes_its_orphans(tmp_path: Path) -> None:
+    import sqlite3
+
+    names = ["r0", "r1"]
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
+        await cluster.submit("r0", names, names)
+        await cluster.quiet()
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
+        await cluster.quiet()
+        assert [(await cluster.state(name))["seen"] for name in names] == [2, 2]
+    log = sqlite3.connect(tmp_path / "host-1" / "log.db")
+    last = log.execute("select max(number) from records where agent = 'r0'").fetchone()[0]
+    log.execute("delete from records where agent = 'r0' and number > ?", (last - 2,))
+    log.commit()
+    log.close()
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn_all([AgentSpec("r1", Relay), AgentSpec("r0", Relay, lost=True)][::-1])
+        await cluster.quiet()
+        lost = [notice for notice in await cluster.notices("r0") if notice.notice == "loss"]
+        assert lost != []
+        steps = [record for page in await cluster.steps("r1") for record in page.records]
+        by = [name for page in await cluster.steps("r1") for name in page.retracted_by if name]
+        survivors = (await cluster.status("r0")).steps
+        assert len(steps) - len(by) <= survivors + len(steps) - 2
+        assert (await cluster.state("r0"))["seen"] == (await cluster.state("r1"))["seen"]
+
+
+# -- shared spaces
+
+
+class Member(Agent):
+    spaces = ("board",)
+
+    @handles(int)
+    def add(self, message: int, ctx: Context) -> None:
+        board = ctx.space("board")
+        board.counter("sum").add(message)
+        board.map("by")[self.name] = message
+        board.set("who").add(self.name)
+        assert board.map("by").get(self.name) == message
+
+    @handles(str)
+    def note(self, message: str, ctx: Context) -> None:
+        board = ctx.space("board")
+        self.state["sum"] = board.counter("sum").value
+        self.state["by"] = dict(board.map("by").items())
+        self.state["who"] = sorted(board.set("who").members())
+
+    @handles(Remove)
+    def leave(self, message: Remove, ctx: Context) -> None:
+        ctx.space("board").set("who").discard(message.key)
+
+
+async def test_a_rollback_hides_shared_entries_everywhere_and_takes_who_read_them() -> None:
+    async with Cluster("local") as cluster:
+        for name in ("m1", "m2", "m3"):
+            await cluster.spawn(name, Member)
+        await cluster.quiet()
+        await cluster.submit("m1", 10)
+        await cluster.submit("m2", 5)
+        await cluster.quiet()
+        await cluster.submit("m3", "note")
+        await cluster.quiet()
+        assert await cluster.state("m3") == {"sum": 15, "by": {"m1": 10, "m2": 5}, "who": ["m1", "m2"]}
+        outcome = await cluster.rollback("m1/1/1", inputs="discard")
+        assert {str(step) for step in outcome.undone} == {"m1/1/1", "m3/1/1"}
+        await cluster.quiet()
+        assert await cluster.state("m3") == {"sum": 5, "by": {"m2": 5}, "who": ["m2"]}
+        await cluster.spawn("m4", Member)
+        await cluster.quiet()
+        for name in ("m1", "m2", "m3", "m4"):
+            view = await cluster.shared(name)
+            assert view.counter("board", "sum") == 5
+            assert view.value("board", "by", "m2") == 5
+            assert view.members("board", "who") == {"m2"}
+        await cluster.submit("m4", Remove("m2"))
+        await cluster.quiet()
+        assert (await cluster.shared("m1")).members("board", "who") == set()
+
+
+class Stranger(Agent):
+    @handles(int)
+    def add(self, message: int, ctx: Context) -> None:
+        ctx.space("board").counter("sum").add(message)
+
+
+async def test_who_does_not_take_part_in_a_space_is_told_how() -> None:
+    async with Cluster("local") as cluster:
+        await cluster.spawn("x", Stranger)
+        await cluster.submit("x", 1)
+        await cluster.quiet()
+        ((_, why),) = await cluster.dead_letters("x")
+        assert "spaces = ('board',)" in why
