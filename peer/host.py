@@ -175,6 +175,10 @@ class Host:
         """Return who is known to take part in a space."""
         return list(self._machine.subscribers.get(space, ()))
 
+    def known_hosts(self) -> list[HostFact]:
+        """Return what is known of the other hosts: where each is, and who lives there."""
+        return self._machine.others()
+
     def reply(self, request: int, value: str, error: str) -> None:
         """Answer a request that came from outside."""
         answered = self._waiting.pop(request, None)

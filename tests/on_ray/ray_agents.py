@@ -1,0 +1,82 @@
+"""Agents for the tests on Ray: in a module of their own, so that Ray's workers can import them."""
+
+import os
+import signal
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from peer import Agent, Call, Context, Happened, NotHappened, Proposal, handles, tool
+
+
+def _world(file: str) -> sqlite3.Connection:
+    world = sqlite3.connect(file, timeout=30, isolation_level=None)
+    world.execute("create table if not exists effects (intent text primary key, amount integer)")
+    return world
+
+
+def _die_once(marker: str) -> None:
+    """Kill this process as a power cut would, the first time only."""
+    try:
+        Path(marker).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def take_back(call: Call) -> None:
+    with closing(_world(call.args[0])) as world:
+        world.execute("delete from effects where intent = ?", (call.intent,))
+
+
+def look(call: Call) -> Happened | NotHappened:
+    with closing(_world(call.args[0])) as world:
+        row = world.execute("select amount from effects where intent = ?", (call.intent,)).fetchone()
+    return Happened(row[0]) if row else NotHappened()
+
+
+@tool(undo=take_back, check=look)
+def pay(file: str, amount: int, dies: str, *, intent: str) -> int:
+    if dies == "before":
+        _die_once(file + ".before")
+    with closing(_world(file)) as world:
+        world.execute("insert into effects values (?, ?)", (intent, amount))
+    if dies == "after":
+        _die_once(file + ".after")
+    return amount
+
+
+@dataclass
+class Pay:
+    amount: int
+    dies: str = "never"
+
+
+class Front(Agent):
+    @handles(Pay)
+    async def take(self, message: Pay, ctx: Context) -> None:
+        self.state["taken"] = self.state.get("taken", 0) + message.amount
+        ctx.send("back", message)
+
+
+class Back(Agent):
+    def __init__(self, world: str, dies_as_elector: str = "") -> None:
+        self.world = world
+        self.dies_as_elector = dies_as_elector
+
+    def still_valid(self, proposal: Proposal) -> bool:
+        if self.dies_as_elector:
+            _die_once(self.dies_as_elector)
+        return True
+
+    @handles(Pay)
+    async def settle(self, message: Pay, ctx: Context) -> None:
+        await ctx.call(pay, self.world, message.amount, message.dies)
+        self.state["paid"] = self.state.get("paid", 0) + message.amount
+
+
+def effects(file: str) -> list[int]:
+    """Return the amounts that the world holds."""
+    with closing(_world(file)) as world:
+        return sorted(amount for (amount,) in world.execute("select amount from effects"))

@@ -1,0 +1,118 @@
+"""On a real Ray: actors, sockets, disks, and real SIGKILLs."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+import zmq
+from ray_agents import Back, Front, Pay, effects
+
+from peer import Cluster
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray() -> Iterator[None]:
+    ray.init(
+        num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR,
+        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
+    )  # fmt: skip
+    yield
+    ray.shutdown()
+
+
+async def bank(cluster: Cluster, world: Path, marker: str = "") -> None:
+    await cluster.spawn("front", Front)
+    await cluster.spawn("back", Back, world=str(world), dies_as_elector=marker)
+
+
+async def test_a_wrong_step_is_undone_across_actors(tmp_path: Path) -> None:
+    world = tmp_path / "world.db"
+    async with Cluster("ray") as cluster:
+        await bank(cluster, world)
+        assert (await cluster.status("front")).host != (await cluster.status("back")).host
+        await cluster.submit("front", Pay(1), Pay(2), Pay(3))
+        await cluster.quiet()
+        outcome = await cluster.rollback("front/1/2", inputs="discard", reason="wrong")
+        assert outcome.committed
+        # Each step read what the one before had written, so the third hangs on the second; its input came again.
+        assert {str(step) for step in outcome.undone} == {"front/1/2", "front/1/3", "back/1/2", "back/1/3"}
+        await cluster.quiet()
+        assert effects(str(world)) == [1, 3]
+        assert await cluster.state("front") == {"taken": 4}
+        assert await cluster.state("back") == {"paid": 4}
+
+
+async def test_packed_agents_share_an_actor_and_come_back_with_it(tmp_path: Path) -> None:
+    world = tmp_path / "world.db"
+    async with Cluster("ray", agents_per_actor=2) as cluster:
+        await bank(cluster, world)
+        assert (await cluster.status("front")).host == (await cluster.status("back")).host
+        await cluster.submit("front", Pay(1))
+        await cluster.kill("back")
+        await cluster.submit("front", Pay(2))
+        await cluster.quiet()
+        assert await cluster.state("back") == {"paid": 3}
+        assert effects(str(world)) == [1, 2]
+
+
+async def test_killed_in_the_middle_of_work_nothing_is_lost_doubled_or_left_hanging(tmp_path: Path) -> None:
+    world = tmp_path / "world.db"
+    async with Cluster("ray") as cluster:
+        await bank(cluster, world)
+        for number in range(6):
+            await cluster.submit("front", *[Pay(amount) for amount in range(50 * number, 50 * number + 50)])
+            if number in (1, 3):
+                await cluster.kill(("front", "back")[number // 2])
+        await cluster.quiet()
+        assert effects(str(world)) == list(range(300))
+        assert await cluster.state("front") == {"taken": sum(range(300))}
+        assert await cluster.state("back") == {"paid": sum(range(300))}
+        assert await cluster.dead_letters("back") == []
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+async def test_killed_between_a_calls_intent_and_its_result_the_world_is_asked(dies: str, tmp_path: Path) -> None:
+    world = tmp_path / "world.db"
+    async with Cluster("ray") as cluster:
+        await bank(cluster, world)
+        await cluster.submit("front", Pay(7, dies), Pay(8))
+        await cluster.quiet()
+        assert Path(f"{world}.{dies}").exists()
+        assert effects(str(world)) == [7, 8]
+        assert await cluster.state("back") == {"paid": 15}
+
+
+async def test_an_elector_killed_in_the_middle_of_a_rollback_comes_back_and_votes(tmp_path: Path) -> None:
+    world, marker = tmp_path / "world.db", tmp_path / "died"
+    async with Cluster("ray") as cluster:
+        await bank(cluster, world, str(marker))
+        await cluster.submit("front", Pay(1), Pay(2))
+        await cluster.quiet()
+        outcome = await cluster.rollback("front/1/1", inputs="discard")
+        assert marker.exists()
+        assert outcome.committed
+        await cluster.quiet()
+        assert effects(str(world)) == [2]
+        assert await cluster.state("back") == {"paid": 2}
+
+
+async def test_unsigned_frames_are_refused_and_counted_while_work_goes_on(tmp_path: Path) -> None:
+    world = tmp_path / "world.db"
+    async with Cluster("ray") as cluster:
+        await bank(cluster, world)
+        address = next(fact.address for fact in cluster.host.known_hosts() if "back" in fact.agents)
+        context = zmq.Context()
+        intruder = context.socket(zmq.DEALER)
+        intruder.connect(address)
+        for _ in range(20):
+            intruder.send(b"\x01" + b"not a frame at all" * 20)
+        await cluster.submit("front", *[Pay(amount) for amount in range(50)])
+        await cluster.quiet()
+        assert (await cluster.costs("back")).refused == 20
+        assert effects(str(world)) == list(range(50))
+        intruder.close(linger=0)
+        context.term()
