@@ -1,0 +1,19 @@
+"""The examples do what their pages say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_two_agents_undo_a_step() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "two_agents.py"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "before: {('paid', 'tea'): 400}",
+        "would undo: buyer/1/1 cashier/1/1",
+        "undone: buyer/1/1 cashier/1/1",
+        "after: {('paid', 'tea'): 4}",
+    ]
