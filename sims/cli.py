@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from protocol.event import Elapsed
-from sims.history import History, Plan
+from sims.history import History
+from sims.plan import Plan
 from sims.shrink import shrunk
 from sims.swarm import Result, play, swarm
 

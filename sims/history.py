@@ -12,107 +12,35 @@ from random import Random
 from typing import Any
 
 from protocol.action import (
-    Action,
-    Admit,
-    Append,
     Consult,
     Finish,
-    Publish,
     Reply,
-    Resume,
-    RunStep,
-    Send,
-    Share,
     Tell,
     UseTool,
-    Withdraw,
 )
 from protocol.event import (
     Appended,
     Consulted,
-    Elapsed,
     Event,
     Learned,
     Merged,
     ProposeWanted,
     Received,
-    Recovered,
-    StepRan,
     Submitted,
     SubscriberSeen,
     ToolUsed,
-    ToolWanted,
 )
-from protocol.folds import Op, encode_op
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import ROLLBACK, Message
-from protocol.peer_machine import PeerMachine
 from protocol.step import (
     Amendment,
     BirthRecord,
     Entry,
-    EntryDraft,
-    Input,
-    OutputDraft,
-    Read,
-    Record,
-    StepDraft,
     StepRecord,
-    Write,
-    space_key,
 )
-from protocol.versions import reads_of
-
-MS = 1000
-SPACE = "s"
-
-
-@dataclass
-class Plan:
-    """What a seed decides before anything runs; a test may give its own."""
-
-    seed: int
-    agents: int = 4
-    inputs: int = 12
-    depth: int = 4
-    fan_out: int = 2
-    proposals: int = 2
-    rejects: float = 0.1
-    loss: float = 0.05
-    double: float = 0.05
-    crashes: int = 2
-    keys: int = 3
-    shared: float = 0.3
-    calls: float = 0.3
-    delay_us: int = 5 * MS
-    losses: int = 0
-    """Disks whose last records go; a history has these or proposals, not both."""
-    steps_max: int = 400
-
-    @classmethod
-    def random(cls, seed: int) -> "Plan":
-        """Draw a plan: small worlds of every kind, more often than large ones."""
-        rng = Random(seed)
-        losing = rng.random() < 0.15
-        quiet = rng.random() < 0.2
-        return cls(
-            seed=seed,
-            agents=rng.choice((2, 2, 3, 3, 4, 5, 6, 8)),
-            inputs=rng.randint(2, 14),
-            depth=rng.randint(1, 5),
-            fan_out=rng.choice((1, 1, 2, 2, 3)),
-            proposals=0 if losing else rng.choice((1, 1, 2, 3)),
-            rejects=rng.choice((0.0, 0.0, 0.1, 0.4)),
-            loss=0.0 if quiet else rng.choice((0.0, 0.05, 0.2)),
-            double=0.0 if quiet else rng.choice((0.0, 0.1)),
-            crashes=0 if quiet else rng.choice((0, 1, 3)),
-            keys=rng.choice((1, 2, 5)),
-            shared=rng.choice((0.0, 0.0, 0.3, 0.6)),
-            calls=0.0 if losing else rng.choice((0.0, 0.3, 0.6)),
-            delay_us=rng.choice((1, 5, 30)) * MS,
-            losses=rng.choice((1, 2)) if losing else 0,
-        )
+from sims.node import SPACE, Arrival, Durable, Node, Pull, Script, ToolDue
+from sims.plan import MS, Plan
 
 
 @dataclass
@@ -123,177 +51,6 @@ class WorldEffect:
     active: bool = False
     calls: int = 0
     undos: int = 0
-
-
-class Node:
-    """One peer: its machine, its disk, and the script that stands for its handler."""
-
-    def __init__(self, world: "History", agent: AgentId) -> None:
-        self.world = world
-        self.agent = agent
-        self.disk: list[Record] = []
-        self.life = 0
-        self.up = False
-        self.machine = PeerMachine(agent, world.limits)
-        self.script: _Script | None = None
-        self.timer_us: int | None = None
-        self.written_us = 0
-        self.timers = 0
-        self.lost = False
-        """The end of the disk is gone, and no new incarnation has begun durably yet."""
-        self.released: list[Entry] = []
-        self.serves: dict[AgentId, None] = {}
-        self.got: dict[AgentId, int] = {}
-
-    def start(self) -> None:
-        """Begin a life from what is on the disk."""
-        self.life += 1
-        self.up = True
-        self.machine = PeerMachine(self.agent, self.world.limits)
-        self.script = None
-        self.timer_us = None
-        self.serves = {}
-        self.got = {}
-        known = [fact.incarnation for fact in self.world.facts.values() if fact.agent == self.agent]
-        self.feed(Recovered(tuple(self.disk), self.lost, max(known, default=1)))
-        for fact in self.world.facts.values():
-            self.world.later(self, self.world.plan.delay_us, Learned(fact))
-        self.released = self.machine.core.shared_entries()
-        self.serves = dict.fromkeys(self.machine.core.subscribers.get(SPACE, ()))
-
-    def crash(self) -> None:
-        """Lose everything but the disk."""
-        self.up = False
-        self.life += 1
-
-    def feed(self, event: Event) -> None:
-        """Let the machine handle an event, and do what it says."""
-        world = self.world
-        world.events += 1
-        if world.watch is not None:
-            world.watch(self.agent, event)
-        for action in self.machine.handle(event, world.now_us):
-            self._do(action)
-        if world.checking:
-            self.machine.check()
-        deadline = self.machine.deadline_us
-        if deadline is not None and (self.timer_us is None or deadline < self.timer_us):
-            self.timer_us = deadline
-            world.at(max(deadline, world.now_us + 1), self, self.life, None)
-
-    def elapsed(self) -> None:
-        """A timer has come; it may be of an older deadline."""
-        self.timer_us = None
-        self.timers += 1
-        assert self.timers < 20_000, f"seed {self.world.plan.seed}: {self.agent} spins: its deadline does not move"
-        self.feed(Elapsed())
-
-    def _do(self, action: Action) -> None:
-        world = self.world
-        match action:
-            case Send():
-                world.send(self.agent, action.receiver, action.message)
-            case Append():
-                # A log is written in order: what is asked for later is durable later.
-                self.written_us = max(self.written_us, world.now_us + world.rng.randint(100, 3 * MS))
-                world.at(self.written_us, self, self.life, _Durable(action))
-            case RunStep():
-                self.script = _Script(self, action.run, action.input)
-                world.later(self, world.rng.randint(10, world.plan.delay_us), self.script)
-            case Resume():
-                assert self.script is not None
-                self.script.answered = action.answer
-                world.later(self, 10, self.script)
-            case UseTool():
-                world.later(self, world.rng.randint(10, 2 * MS), _Tool(action))
-            case Consult():
-                world.later(self, world.rng.randint(10, MS), world.opinion(self.agent, action))
-            case Share():
-                self.released.extend(action.entries)
-                for subscriber in self.serves:
-                    world.share(self, subscriber, list(action.entries))
-            case Admit():
-                self.serves[action.subscriber] = None
-                world.share(self, action.subscriber, self.released)
-            case Publish():
-                world.facts[str(action.fact)] = action.fact
-                for node in world.nodes.values():
-                    if node is not self:
-                        world.later(node, world.rng.randint(10, 2 * world.plan.delay_us), Learned(action.fact))
-            case Withdraw():
-                self.released = [entry for entry in self.released if entry.writer not in action.steps]
-            case Finish():
-                world.outcomes[action.outcome.proposal] = action
-            case Reply():
-                world.replied(action)
-            case Tell():
-                world.notices.append((self.agent, action))
-
-
-@dataclass
-class _Durable:
-    order: Append
-
-
-@dataclass
-class _Tool:
-    order: UseTool
-
-
-@dataclass
-class _Arrival:
-    sender: AgentId
-    message: Message
-
-
-@dataclass
-class _Pull:
-    """A subscriber asks an author for what it lacks."""
-
-    subscriber: AgentId
-    has: frozenset[tuple[StepId, int]]
-
-
-class _Script:
-    """A handler as the seed wants it; it reads first, and returns some time later."""
-
-    def __init__(self, node: Node, run: int, item: Input) -> None:
-        plan = node.world.plan
-        # A re-run often does the same again, sometimes something else: as a model would.
-        mood = item.attempt if node.world.rng.random() < 0.4 else 0
-        rng = Random(f"{plan.seed}/{item.lineage}/{mood}")
-        self.node, self.run, self.answered = node, run, ""
-        machine = node.machine
-        depth = int(item.payload)
-        reads: list[Read] = []
-        if rng.random() < 0.6:
-            key = f"k{rng.randrange(plan.keys)}"
-            reads.append(Read(key, machine.core.versions.read(key)[1]))
-        if rng.random() < 0.05:
-            reads.extend(Read(key, writer) for key, _, writer in machine.core.versions.read_all())
-        shared = space_key(SPACE, f"x{rng.randrange(3)}")
-        if rng.random() < plan.shared:
-            reads.extend(reads_of(shared, machine.core.versions.entries(shared)))
-        writes = [Write(f"k{rng.randrange(plan.keys)}", b"%d" % rng.randrange(9))] if rng.random() < 0.7 else []
-        entries = [EntryDraft(shared, encode_op(Op("add", b"1")))] if rng.random() < plan.shared / 2 else []
-        outputs: list[OutputDraft] = []
-        if depth > 0:
-            peers = node.world.neighbours[node.agent]
-            for _ in range(rng.randint(0, plan.fan_out)):
-                outputs.append(OutputDraft(rng.choice(peers), b"%d" % (depth - 1)))
-        self.calls = [b"%d" % rng.randrange(3) for _ in range(rng.randint(1, 2))] if rng.random() < plan.calls else []
-        error = "boom" if node.world.rng.random() < 0.02 else None
-        self.draft = StepDraft(tuple(reads), tuple(writes), tuple(entries), tuple(outputs), error=error)
-
-    def go(self) -> None:
-        if self.node.script is not self:
-            return
-        if self.calls:
-            args = self.calls.pop(0)
-            self.node.feed(ToolWanted(self.run, "post", "compensable", args, None, True))
-            return
-        self.node.script = None
-        self.node.feed(StepRan(self.run, self.draft))
 
 
 @dataclass(order=True)
@@ -372,7 +129,7 @@ class History:
         node = self.nodes[receiver]
         for _ in range(copies):
             delay = self.rng.randint(50, self.plan.delay_us)
-            self.at(self.now_us + delay, node, -1, _Arrival(sender, message))
+            self.at(self.now_us + delay, node, -1, Arrival(sender, message))
 
     def share(self, author: Node, subscriber: AgentId, entries: list[Entry]) -> None:
         """Carry entries to a subscriber; what is lost is asked for again."""
@@ -456,17 +213,17 @@ class History:
         match what:
             case None:
                 node.elapsed()
-            case _Arrival():
+            case Arrival():
                 node.feed(Received(what.sender, what.message))
-            case _Durable():
+            case Durable():
                 node.disk.extend(what.order.records)
                 node.lost = node.lost and not any(isinstance(record, BirthRecord) for record in what.order.records)
                 node.feed(Appended(what.order.ticket))
-            case _Script():
+            case Script():
                 what.go()
-            case _Tool():
+            case ToolDue():
                 self._tool(node, what.order)
-            case _Pull():
+            case Pull():
                 if what.subscriber in node.serves:
                     lacks = [entry for entry in node.released if (entry.writer, entry.index) not in what.has]
                     self.share(node, what.subscriber, lacks)
@@ -496,7 +253,7 @@ class History:
         has = frozenset((entry.writer, entry.index) for entry in node.machine.core.versions.all_entries())
         for author in self.nodes.values():
             if author is not node and author.up:
-                self.later(author, self.rng.randint(50, self.plan.delay_us), _Pull(node.agent, has))
+                self.later(author, self.rng.randint(50, self.plan.delay_us), Pull(node.agent, has))
         self.at(self.now_us + 60 * MS, node, -1, "pull")
 
     def _propose(self) -> None:
@@ -550,7 +307,7 @@ class History:
         """Tell whether nothing is under way any more."""
         if not all(node.up and node.machine.is_idle() for node in self.nodes.values()):
             return False
-        pending = any(isinstance(due.what, (_Arrival, _Durable, _Script, _Tool, Merged, Learned)) for due in self._heap)
+        pending = any(isinstance(due.what, (Arrival, Durable, Script, ToolDue, Merged, Learned)) for due in self._heap)
         return not pending and self._replicas_agree()
 
     def _replicas_agree(self) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from sims.history import Plan
+from sims.plan import Plan
 
 
 def shrunk(plan: Plan, fails: Callable[[Plan], bool], tries: int = 400) -> Plan:

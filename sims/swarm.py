@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from multiprocessing import get_context
 
-from sims.history import History, Plan
+from sims.history import History
+from sims.plan import Plan
 from sims.verdict import judge
 
 CHUNK = 25

@@ -15,7 +15,8 @@ from protocol.inbox import Inbox
 from protocol.outbox import Outbox
 from protocol.quarantine import Quarantine
 from protocol.rollback import Rollback
-from sims.history import History, Plan
+from sims.history import History
+from sims.plan import Plan
 from sims.shrink import shrunk
 from sims.swarm import Result, play, swarm
 from sims.verdict import judge

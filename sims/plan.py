@@ -1,0 +1,54 @@
+"""What a seed decides before anything of a history runs."""
+
+from dataclasses import dataclass
+from random import Random
+
+MS = 1000
+"""Microseconds in a millisecond."""
+
+
+@dataclass
+class Plan:
+    """What a seed decides before anything runs; a test may give its own."""
+
+    seed: int
+    agents: int = 4
+    inputs: int = 12
+    depth: int = 4
+    fan_out: int = 2
+    proposals: int = 2
+    rejects: float = 0.1
+    loss: float = 0.05
+    double: float = 0.05
+    crashes: int = 2
+    keys: int = 3
+    shared: float = 0.3
+    calls: float = 0.3
+    delay_us: int = 5 * MS
+    losses: int = 0
+    """Disks whose last records go; a history has these or proposals, not both."""
+    steps_max: int = 400
+
+    @classmethod
+    def random(cls, seed: int) -> "Plan":
+        """Draw a plan: small worlds of every kind, more often than large ones."""
+        rng = Random(seed)
+        losing = rng.random() < 0.15
+        quiet = rng.random() < 0.2
+        return cls(
+            seed=seed,
+            agents=rng.choice((2, 2, 3, 3, 4, 5, 6, 8)),
+            inputs=rng.randint(2, 14),
+            depth=rng.randint(1, 5),
+            fan_out=rng.choice((1, 1, 2, 2, 3)),
+            proposals=0 if losing else rng.choice((1, 1, 2, 3)),
+            rejects=rng.choice((0.0, 0.0, 0.1, 0.4)),
+            loss=0.0 if quiet else rng.choice((0.0, 0.05, 0.2)),
+            double=0.0 if quiet else rng.choice((0.0, 0.1)),
+            crashes=0 if quiet else rng.choice((0, 1, 3)),
+            keys=rng.choice((1, 2, 5)),
+            shared=rng.choice((0.0, 0.0, 0.3, 0.6)),
+            calls=0.0 if losing else rng.choice((0.0, 0.3, 0.6)),
+            delay_us=rng.choice((1, 5, 30)) * MS,
+            losses=rng.choice((1, 2)) if losing else 0,
+        )
