@@ -76,7 +76,7 @@ def test_the_command_proves_itself_on_ray_though_hosts_are_killed(tmp_path: Path
         (["--fault", "sloppy"], "sloppy"),
         (["--backend", "cloud"], "cloud"),
         (["--payments", "99999999"], "99999999"),
-        (["--agents", "2"], "2"),
+        (["--agents", "2"], "--agents"),
     ],
 )
 def test_a_wrong_option_is_named_and_nothing_runs(arguments: list[str], named: str, tmp_path: Path) -> None:
