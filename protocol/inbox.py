@@ -133,10 +133,6 @@ class Inbox:
         """Take the next input in line, or None."""
         return heappop(self._ready)[2] if self._ready else None
 
-    def ready(self) -> list[Input]:
-        """Return what is in line, in order."""
-        return [item for _, _, item in sorted(self._ready, key=lambda entry: entry[:2])]
-
     def take(self, lineage: str) -> Input | None:
         """Take the input of `lineage` out of the line, or None if it is not there."""
         for at, (_, _, item) in enumerate(self._ready):

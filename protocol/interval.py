@@ -61,9 +61,3 @@ class IntervalSet:
     def intervals(self) -> tuple[tuple[int, int], ...]:
         """Return the intervals in order, ends included; an open end is `OPEN`."""
         return tuple(zip(self._starts, self._ends, strict=True))
-
-    def first_missing(self) -> int:
-        """Return the least number from 1 on that is not in the set."""
-        if not self._starts or self._starts[0] > 1:
-            return 1
-        return self._ends[0] + 1

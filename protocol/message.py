@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
-from protocol.step import Entry, Input, Proposal, Vote
+from protocol.step import Input, Proposal, Vote
 
 
 class _Message(Struct, frozen=True, tag=True):

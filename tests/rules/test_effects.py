@@ -21,6 +21,36 @@ def verbs(bench: Bench) -> list[tuple[str, bytes]]:
     return [(order.verb, order.args) for _, order in bench.tools]
 
 
+def discarded_chain() -> Bench:
+    """Let `a` pay and cause `b` to pay, and have `a`'s step discarded."""
+    bench = Bench("a", "b")
+    bench.submit("a", b"x")
+    paid(bench, b"first")
+    root = bench.ran("a", sends=(("b", b"m"),))
+    bench.deliver()
+    order = bench.call("b", b"second")
+    assert order is not None
+    bench.used("b", order)
+    bench.ran("b")
+    bench.deliver()
+    bench.propose("a", root, inputs="discard")
+    bench.deliver()
+    return bench
+
+
+def retried_message() -> Bench:
+    """Let `b` cause `a` to pay, and have `b`'s step undone, to be tried again."""
+    bench = Bench("b", "a")
+    root = bench.step("b", sends=(("a", b"m"),))
+    bench.deliver()
+    paid(bench)
+    bench.ran("a")
+    bench.deliver()
+    bench.propose("b", root, inputs="retry")
+    bench.deliver()
+    return bench
+
+
 def test_ef1_the_intent_is_durable_before_the_call_and_the_result_before_the_handler_sees_it() -> None:
     bench = Bench("a")
     bench.submit("a", b"x")
@@ -141,14 +171,7 @@ def test_ef4_an_effect_that_nobody_comes_back_for_is_undone_in_time() -> None:
 
 
 def test_ef5_an_output_that_the_rerun_does_not_send_is_void_and_what_hung_on_it_is_undone() -> None:
-    bench = Bench("b", "a")
-    root = bench.step("b", sends=(("a", b"m"),))
-    bench.deliver()
-    paid(bench)
-    bench.ran("a")
-    bench.deliver()
-    bench.propose("b", root, inputs="retry")
-    bench.deliver()
+    bench = retried_message()
     bench.ran("b")  # sends nothing this time
     bench.deliver()
     assert verbs(bench)[-1] == ("undo", b"5")
@@ -191,18 +214,7 @@ def test_ef5_a_rerun_waits_here_until_the_old_run_is_undone() -> None:
 
 
 def test_ef6_with_discard_effects_are_undone_after_those_that_hang_on_them() -> None:
-    bench = Bench("a", "b")
-    bench.submit("a", b"x")
-    paid(bench, b"first")
-    root = bench.ran("a", sends=(("b", b"m"),))
-    bench.deliver()
-    order = bench.call("b", b"second")
-    assert order is not None
-    bench.used("b", order)
-    bench.ran("b")
-    bench.deliver()
-    bench.propose("a", root, inputs="discard")
-    bench.deliver()
+    bench = discarded_chain()
     assert verbs(bench)[2:] == [("undo", b"second")]
     bench.used("b", bench.tools[-1][1])
     bench.deliver()
@@ -210,18 +222,7 @@ def test_ef6_with_discard_effects_are_undone_after_those_that_hang_on_them() -> 
 
 
 def test_ef6_past_a_bound_an_undo_goes_on_and_says_so() -> None:
-    bench = Bench("a", "b")
-    bench.submit("a", b"x")
-    paid(bench, b"first")
-    root = bench.ran("a", sends=(("b", b"m"),))
-    bench.deliver()
-    order = bench.call("b", b"second")
-    assert order is not None
-    bench.used("b", order)
-    bench.ran("b")
-    bench.deliver()
-    bench.propose("a", root, inputs="discard")
-    bench.deliver()
+    bench = discarded_chain()
     bench.elapse(bench.limits.order_wait_us + 1)
     assert verbs(bench)[-1] == ("undo", b"first")
     assert any(tell.notice == "undo-unordered" for _, tell in bench.told)
