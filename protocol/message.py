@@ -82,17 +82,3 @@ Message = Data | Void | Ack | Propose | Ballot | Done | Shared | Sync
 
 ROLLBACK = (Propose, Ballot, Done)
 """The messages of rollback: nobody outside a cone ever gets one (RB-8)."""
-
-__all__ = [
-    "ROLLBACK",
-    "Ack",
-    "Ballot",
-    "Data",
-    "Done",
-    "Entry",
-    "Message",
-    "Propose",
-    "Shared",
-    "Sync",
-    "Void",
-]
