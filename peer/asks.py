@@ -151,6 +151,8 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
     Raises: EbbtideError, which is told to whoever asked.
     """
     driver = host.drivers.get(agent)
+    if agent in host.broken:
+        raise errors.LogCorrupt(host.broken[agent])
     if driver is None:
         raise errors.AgentUnknown(f"no agent {agent!r} on this host. Nothing changed.")
     machine, core = driver.machine, driver.machine.core

@@ -124,7 +124,16 @@ class Driver:
         if not self._alive:
             return
         self.activity += 1
-        for action in self.machine.handle(event, self._host.clock.now_us()):
+        try:
+            actions = self.machine.handle(event, self._host.clock.now_us())
+        except Exception as error:  # our own mistake stops this agent only; its log is whole
+            logger.critical("%s stops: %s on %s", self.agent.name, error, type(event).__name__, exc_info=True)
+            self._host.noticed(
+                self.agent.name, Tell("agent-stopped", self.agent.name, f"{type(error).__name__}: {error}")
+            )
+            self.stop()
+            return
+        for action in actions:
             self._do(action)
         self._arm()
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from peer.agent import Agent
 from peer.asks import Answered, Costs, Notice
 from peer.driver import Driver
 from peer.keys import HostKeys, admission_mac, admits
+from peer.portions import portions
 from peer.ports import Cancel, Clock, LogStore, Transport
 from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
@@ -25,8 +26,8 @@ from protocol.fact import Began, Fact, HostFact
 from protocol.host_machine import Connect, Heard, HostAction, HostMachine, Knock
 from protocol.host_machine import Tell as TellHost
 from protocol.ids import AgentId, HostId, ProposalId
-from protocol.limits import ENVELOPES_MAX, Limits
-from protocol.message import ROLLBACK, Ballot, Data, Message, Shared
+from protocol.limits import Limits
+from protocol.message import ROLLBACK, Message
 from protocol.wire import Answer, Ask, Envelope, Frame, decode_frame, encode_frame, encode_message
 
 logger = logging.getLogger("ebbtide")
@@ -36,8 +37,6 @@ NOTICES_MAX = 10_000
 ANSWERS_MAX = 4096
 """Answers remembered for whoever asks again because the first answer was lost."""
 ASK_AGAIN_S = 0.5
-PORTION_BYTES = 1 << 20
-"""Messages are shared out over frames of about this size: a frame is signed, sent and checked as a whole."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,8 @@ class Host:
     ) -> None:  # fmt: skip
         self.host_id: HostId = keys.host_id
         self.drivers: dict[AgentId, Driver] = {}
+        self.broken: dict[AgentId, str] = {}
+        """Agents whose log can't be read, and why."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.clock = clock
         self.store = store
@@ -93,7 +94,13 @@ class Host:
         self._announce(agents)
         self._tick()
         for spec in agents:
-            self._start(spec)
+            try:
+                self._start(spec)
+            except (errors.LogCorrupt, WireInvalid) as error:
+                # A log that can't be read stops its own agent; the others go on, and whoever asks is told.
+                logger.critical("%s does not start: %s", spec.name, error)
+                self.drivers.pop(spec.name, None)
+                self.broken[spec.name] = str(error)
 
     async def add(self, spec: AgentSpec) -> None:
         """Bring up one more agent."""
@@ -355,37 +362,13 @@ class Host:
             return
         for host in list({**self._out_first, **self._out}):
             envelopes = [*self._out_first.pop(host, ()), *self._out.pop(host, ())]
-            for some in _portions(envelopes):
+            for some in portions(envelopes):
                 self._send(host, Frame(envelopes=some))
         for _ in range(len(self._inner)):
             sender, receiver, message = self._inner.popleft()
             driver = self.drivers.get(receiver)
             if driver is not None:
                 driver.received(sender, message)
-
-
-def _portions(envelopes: list[Envelope]) -> Iterator[tuple[Envelope, ...]]:
-    """Share messages out over frames that are small enough to be read."""
-    some: list[Envelope] = []
-    size = 0
-    for envelope in envelopes:
-        more = _size(envelope.message)
-        if some and (len(some) == ENVELOPES_MAX or size + more > PORTION_BYTES):
-            yield tuple(some)
-            some, size = [], 0
-        some.append(envelope)
-        size += more
-    if some:
-        yield tuple(some)
-
-
-def _size(message: Message) -> int:
-    """Return about how many bytes a message has on the wire: payloads count, the rest is small."""
-    if isinstance(message, Data):
-        return 500 + len(message.input.payload) + 40 * len(message.input.clock)
-    if isinstance(message, Ballot):
-        return 500 + sum(100 * len(vote.cone) + 60 * len(vote.credits) for vote in message.votes)
-    return 500 + (len(message.update) if isinstance(message, Shared) else 0)
 
 
 def _unwrap(answer: Answer) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from peer import Agent, AgentSpec, Cluster, Context, handles
+from peer import Agent, AgentSpec, Cluster, Context, LogCorrupt, Proposal, handles
 
 
 @dataclass
@@ -109,6 +109,40 @@ async def test_a_cluster_started_again_on_its_folder_goes_on_and_a_loss_takes_it
         survivors = (await cluster.status("r0")).steps
         assert len(steps) - len(by) <= survivors + len(steps) - 2
         assert (await cluster.state("r0"))["seen"] == (await cluster.state("r1"))["seen"]
+
+
+async def test_a_log_that_cannot_be_read_stops_its_own_agent_and_no_other(tmp_path: Path) -> None:
+    names = ["r0", "r1", "r2"]
+    async with Cluster("local", folder=tmp_path, agents_per_actor=3) as cluster:
+        await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
+        await cluster.submit("r0", names)
+        await cluster.quiet()
+    log = sqlite3.connect(tmp_path / "host-1" / "log.db")
+    log.execute("update records set body = zeroblob(length(body)) where agent = 'r1' and number = 2")
+    log.commit()
+    log.close()
+    async with Cluster("local", folder=tmp_path, agents_per_actor=3) as cluster:
+        with pytest.raises(LogCorrupt, match=r"log\.db.*r1") as caught:
+            await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
+        assert "2" in str(caught.value)
+        assert await cluster.state("r0") == {"seen": 1}
+        await cluster.submit("r2", ["r2", "r0"])
+        while (await cluster.state("r0"))["seen"] != 2:
+            await asyncio.sleep(0.01)
+
+
+class Broken(Relay):
+    def still_valid(self, proposal: Proposal) -> bool:
+        raise RuntimeError("the hook is broken")
+
+
+async def test_an_agent_whose_hook_fails_rejects_and_says_why() -> None:
+    async with Cluster("local") as cluster:
+        await cluster.spawn("b", Broken)
+        await cluster.submit("b", ["b"])
+        await cluster.quiet()
+        outcome = await cluster.rollback("b/1/1")
+        assert outcome.rejects == (("b", "still_valid failed: RuntimeError: the hook is broken"),)
 
 
 # -- shared spaces
