@@ -23,7 +23,7 @@ from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned, Reached
 from protocol.fact import Began, Fact, HostFact
-from protocol.host_machine import Connect, Heard, HostAction, HostMachine, Knock
+from protocol.host_machine import Connect, Heard, HostAction, HostMachine, Knock, Outdone
 from protocol.host_machine import Tell as TellHost
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.limits import Limits
@@ -37,6 +37,8 @@ NOTICES_MAX = 10_000
 ANSWERS_MAX = 4096
 """Answers remembered for whoever asks again because the first answer was lost."""
 ASK_AGAIN_S = 0.5
+CATCH_UP_S = 5.0
+"""How long a host with a lost agent waits for others, whom it asks for what they know of it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class Host:
         self._version = self.clock.now_us()
         self._announce(agents)
         self._tick()
+        if any(spec.lost for spec in agents):
+            await self._catch_up()
         for spec in agents:
             try:
                 self._start(spec)
@@ -101,6 +105,13 @@ class Host:
                 logger.critical("%s does not start: %s", spec.name, error)
                 self.drivers.pop(spec.name, None)
                 self.broken[spec.name] = str(error)
+
+    async def _catch_up(self) -> None:
+        """Hear what others know before a lost agent begins an incarnation: it must be newer than any of its own."""
+        until = asyncio.get_running_loop().time() + CATCH_UP_S
+        while not self._machine.others() and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(CATCH_UP_S / 100)
+        await asyncio.sleep(CATCH_UP_S / 10)
 
     async def add(self, spec: AgentSpec) -> None:
         """Bring up one more agent."""
@@ -343,6 +354,9 @@ class Host:
                         driver.hurry_sync()
                         for agent in action.agents:
                             driver.feed(Reached(agent))
+                case Outdone():
+                    self._version = action.version
+                    self._announce(())
                 case Heard():
                     for driver in list(self.drivers.values()):
                         driver.feed(Learned(action.fact))

@@ -62,7 +62,13 @@ class Chance(Protocol):
         ...
 
 
-HostAction = Tell | Knock | Connect | Heard
+class Outdone(Struct, frozen=True):
+    """A newer fact of this very host is about, of an earlier life whose clock ran ahead: say something newer."""
+
+    version: int
+
+
+HostAction = Tell | Knock | Connect | Heard | Outdone
 
 
 class HostMachine:
@@ -115,6 +121,9 @@ class HostMachine:
         for fact in news:
             if isinstance(fact, Began):
                 actions.append(Heard(fact))
+                continue
+            if fact.host == self.host and sender is not None:
+                actions.append(Outdone(fact.version))
                 continue
             for agent in fact.agents:
                 self.homes[agent] = fact.host

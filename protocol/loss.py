@@ -20,7 +20,8 @@ class Loss:
     def __init__(self, core: Core, stepping: Stepping) -> None:
         self._core = core
         self._stepping = stepping
-        self._births: list[Began] = []
+        self._beginnings: list[Began] = []
+        """This agent's own, and those of others that it has heard of."""
         self._acked: dict[AgentId, dict[tuple[int, int], tuple[int, int]]] = {}
 
     def birth(self, lost: bool, known: int) -> None:
@@ -43,12 +44,13 @@ class Loss:
         if not record.lost:
             return
         core.seq = 0
-        self._births.append(Began(core.agent, record.incarnation, record.lost))
+        began = Began(core.agent, record.incarnation, record.lost)
         core.outbox.restart_numbers()
-        self._lose(self._births[-1])
+        self._lose(began)
 
     def _lose(self, began: Began) -> None:
         core, agent = self._core, began.agent
+        self._beginnings.append(began)
         core.beginnings[agent] = max(began.incarnation, core.beginnings.get(agent, 1))
         for life, last in began.lost:
             core.lost_lives[agent, life] = min(last + 1, core.lost_lives.get((agent, life), last + 1))
@@ -57,8 +59,8 @@ class Loss:
             self._send_again(agent, life, last + 1)
 
     def publish(self) -> None:
-        """Let everyone know this agent's beginnings."""
-        for began in self._births:
+        """Let everyone know the beginnings: whoever has lost its own must not begin the same incarnation again."""
+        for began in self._beginnings:
             self._core.actions.append(Publish(began))
 
     def learned(self, fact: Began) -> None:

@@ -1,9 +1,10 @@
 """Rules FR: forced retraction, when the end of a log is lost."""
 
-from protocol.event import Learned
+from protocol.event import Learned, Recovered
 from protocol.fact import Began
 from protocol.ids import StepId
 from protocol.message import Data
+from protocol.peer_machine import PeerMachine
 from protocol.step import BirthRecord, StepRecord
 from tests.rules.bench import Bench, of
 
@@ -32,6 +33,23 @@ def test_fr1_a_loss_begins_an_incarnation_that_is_published_once_it_is_durable()
     bench.facts.clear()
     bench.start("a", lost=True)
     assert bench.facts == []
+
+
+def test_fr1_a_beginning_is_known_to_others_and_told_again_so_it_is_never_begun_twice() -> None:
+    bench = Bench("a", "b")
+    bench.step("a", sends=(("b", b"m"),))
+    bench.deliver()
+    bench.ran("b")
+    bench.deliver()
+    fact = lose_last_step(bench, "a")
+    bench.feed("b", Learned(fact))
+    bench.facts.clear()
+    bench.crash("b")
+    assert [published.fact for published in bench.facts] == [fact]
+    bench.machines["a"] = PeerMachine("a")
+    bench.pending["a"] = []
+    bench.feed("a", Recovered(tuple(bench.disks["a"][:2]), lost=True, incarnation=fact.incarnation))
+    assert bench.machines["a"].core.incarnation == fact.incarnation + 1
 
 
 def test_fr2_whatever_hangs_on_lost_steps_goes_however_far_it_spread() -> None:

@@ -5,7 +5,7 @@ import random
 from protocol.event import Merged, SubscriberSeen
 from protocol.fact import Began, HostFact
 from protocol.folds import Op, counter_amounts, encode_op
-from protocol.host_machine import Connect, HostMachine, Knock, Tell
+from protocol.host_machine import Connect, HostMachine, Knock, Outdone, Tell
 from protocol.step import EntryDraft, Read, space_key
 from tests.rules.bench import Bench
 
@@ -133,3 +133,11 @@ def test_mb2_a_newer_fact_of_a_host_replaces_the_older_and_never_the_other_way()
     assert [a.address for a in machine.received("h1", (new,), None) if isinstance(a, Connect)] == ["new"]
     assert machine.received("h1", (old,), None) == []
     assert machine.homes == {"a": "h1", "b": "h1"}
+
+
+def test_mb2_a_host_whose_clock_ran_ahead_in_an_earlier_life_says_something_newer() -> None:
+    machine = HostMachine("h0", random.Random(1), ())
+    machine.publish(HostFact("h0", 5, "now", ("a",)))
+    actions = machine.received("h1", (HostFact("h0", 9, "before", ("a",)),), None)
+    assert Outdone(9) in actions
+    assert not any(isinstance(action, Connect) for action in actions)
