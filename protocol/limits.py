@@ -43,3 +43,14 @@ class Limits(Struct, frozen=True):
     """How long an undone step's effect waits for the new run of its lineage, before it is undone."""
     order_wait_us: int = 10_000_000
     """How long an undo waits for the undos that depend on it, before it goes on and says so."""
+
+
+class CheckpointLimits(Struct, frozen=True):
+    """When a host begins a checkpoint, and how it gossips, in microseconds and counts."""
+
+    interval_us: int = 0
+    """A member begins an epoch this long after the last commit that it knows; 0: only when asked."""
+    gossip_us: int = 100_000
+    """How often a host tells one other what it knows of an open count."""
+    epochs_kept: int = 4
+    """Committed epochs that can be restored to; what is older is folded (CP-6)."""
