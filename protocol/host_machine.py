@@ -117,7 +117,7 @@ class HostMachine:
     def deadline_us(self) -> int:
         """When to call `elapsed`; read after each call, so no timer is ever stale."""
         deadline = self._repair_us
-        if self.gossip.has_rumours() and self._others:
+        if self.gossip.has_rumours() and (self.membership.living() or self.membership.failed()):
             deadline = min(deadline, self._push_us)
         probe_us = self.membership.deadline_us
         return deadline if probe_us is None else min(deadline, probe_us)
@@ -264,8 +264,8 @@ class HostMachine:
         own = (self._mine,) if greets and self._mine is not None else ()
         if answer == Compare() and not own:
             return
-        first, *more = [*shared_out(answer.facts, self.limits.weight_max)] or [()]
-        actions.append(Tell(sender, own, Compare(answer.sums, answer.lists, answer.wants, first)))
+        first, *more = [*shared_out((*own, *answer.facts), self.limits.weight_max)] or [()]
+        actions.append(Tell(sender, compare=Compare(answer.sums, answer.lists, answer.wants, first)))
         actions.extend(Tell(sender, compare=Compare(facts=facts)) for facts in more)
 
     def _carry_out(self, outcomes: list[Outcome], actions: list[HostAction]) -> None:

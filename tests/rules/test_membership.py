@@ -126,6 +126,7 @@ def test_mb2_a_host_whose_clock_ran_ahead_in_an_earlier_life_says_something_newe
 def test_mb2_who_has_not_proven_to_belong_here_is_not_heard() -> None:
     machine = HostMachine("h0", random.Random(1), ())
     machine.received("h1", (HostFact("h1", 1, "at", ()),), None, (), 0)
+    machine.elapsed(1)
     facts = (Began("a", 2, ()), Standing("h1", 5, State.FAILED), Claim("a", 9, "h9"), Suspicion("h1", 1, "h9"))
     assert machine.received("h9", facts, Compare(facts=facts), (Ping(1),), 0) == []
     assert machine.standing("h1") == State.ALIVE
@@ -219,10 +220,9 @@ def test_mb4_every_host_is_probed_once_in_a_round() -> None:
     hosts.run(18)
     asked = [action.host for host, action in hosts.said if host == "h3" and isinstance(action, Tell)
              for probe in action.probes if isinstance(probe, Ping)]  # fmt: skip
+    # Two rounds, each in an order of its own: nobody waits longer than both.
     assert len(asked) == 18
-    for at in range(0, 9):
-        assert len(set(asked[at : at + 9])) >= 5
-    assert {host: asked.count(host) for host in sorted(asked)} == {f"h{n}": 2 for n in range(10) if n != 3}
+    assert set(asked[:17]) == set(asked[1:]) == set(hosts.machines) - {"h3"}
 
 
 def test_mb4_who_does_not_answer_is_asked_by_others_and_one_that_they_hear_is_not_doubted() -> None:
