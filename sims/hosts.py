@@ -46,7 +46,8 @@ class HostWorld:
         """When, seen by whom, what."""
         self.heard: Callable[[HostId], None] = lambda host: None
         """Called after a host has taken in a frame."""
-        self.counts_bytes = True
+        self.sending: Callable[[Frame, int], None] = lambda frame, size: None
+        """Called with each frame and the size of its body."""
         self._limits = limits
         self._rng = Random(seed)
         self._heap: list[tuple[int, int, HostId, tuple[HostId, Frame] | None]] = []
@@ -151,12 +152,12 @@ class HostWorld:
 
     def _send(self, sender: HostId, receiver: HostId, frame: Frame) -> None:
         self.sent.frames += 1
-        if self.counts_bytes:
-            body = encode_frame(frame)
-            self.sent.bytes += len(body)
-            if self._count % 64 == 0:
-                # The wire takes and gives the same; all of them would cost more than all the rest.
-                assert decode_frame(body) == frame
+        body = encode_frame(frame)
+        self.sent.bytes += len(body)
+        self.sending(frame, len(body))
+        if self._count % 64 == 0:
+            # The wire takes and gives the same; all of them would cost more than all the rest.
+            assert decode_frame(body) == frame
         cut = self.network.cut
         if cut.get(sender, 0) != cut.get(receiver, 0) or self._rng.randrange(100) < self.network.loss_percent:
             return
