@@ -304,8 +304,10 @@ class HostMachine:
         if living:
             actions.append(Tell(self._rng.choice(living), compare=self.gossip.opening()))
         if failed and (not living or self._repairs % self.limits.retry_failed == 0):
-            # MB-7: it may be that this host was cut off. Two halves of a network find each other so.
-            actions.append(Tell(self._rng.choice(failed), compare=self.gossip.opening()))
+            # MB-7: it may be that this host was cut off. Two halves of a network find each other so; and one that was
+            # started again, and whose seeds are gone, is introduced to somebody.
+            own = () if self._mine is None else (self._mine,)
+            actions.append(Tell(self._rng.choice(failed), own, self.gossip.opening()))
         if not living and self._mine is not None:
             knock = self.gossip.introduction()
             actions.extend(Knock(address, (self._mine,), knock) for address in self._seeds)

@@ -12,13 +12,11 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from protocol.doubt import Doubt
 from protocol.fact import Fact, Standing, State, Suspicion, rank
 from protocol.host_message import Ping, PingFor, Pong, Probe, Silence
 from protocol.ids import HostId
 from protocol.limits import HostLimits
-
-SHRUNK_PERMILLE = ((1000,), (0, 1000), (0, 631, 1000), (0, 500, 792, 1000))
-"""log(c + 1) / log(k + 1): by how much c doubts of others, of k awaited, shorten a doubt. A table: no floats decide."""
 
 T = TypeVar("T")
 
@@ -59,12 +57,6 @@ class Turned(Struct, frozen=True):
 Outcome = Say | Declare | Turned
 
 
-class _Doubt(Struct):
-    began_us: int
-    by: dict[HostId, None]
-    until_us: int
-
-
 class _Pending(Struct):
     """The probe of this period."""
 
@@ -101,7 +93,7 @@ class Membership:
         self._living: list[HostId] = []
         self._failed: list[HostId] = []
         self._since: dict[HostId, int] = {}
-        self._doubts: dict[HostId, _Doubt] = {}
+        self._doubts: dict[HostId, Doubt] = {}
         self._doubt_us: int | None = None
         self._round: list[HostId] = []
         self._number = 0
@@ -350,25 +342,10 @@ class Membership:
             return
         if said > known:
             self._raise(doubt.host, said, now_us)
-            self._doubts[doubt.host] = _Doubt(now_us, {}, 0)
-        about = self._doubts[doubt.host]
-        if doubt.by not in about.by and len(about.by) <= self._awaited():
-            about.by[doubt.by] = None
-            about.until_us = about.began_us + self._patience_us(len(about.by) - 1)
+            self._doubts[doubt.host] = Doubt(now_us, {})
+        if self._doubts[doubt.host].shares(doubt.by, len(self._living) + 1, self._limits):
             self._look_at_doubts()
             self._out.append(Declare(doubt))
-
-    def _awaited(self) -> int:
-        """Return how many doubts of others can be waited for: among few hosts none."""
-        return self._limits.confirmations if len(self._living) > self._limits.confirmations else 0
-
-    def _patience_us(self, confirmations: int) -> int:
-        bits = (len(self._living) + 1).bit_length()
-        # log10 N, in tenths: 0.3 for each bit.
-        least = self._limits.suspicion_periods * self._limits.probe_us * max(10, 3 * bits) // 10
-        awaited = self._awaited()
-        shrunk = SHRUNK_PERMILLE[min(awaited, 3)][min(confirmations, awaited, 3)]
-        return least + least * (self._limits.suspicion_stretch - 1) * (1000 - shrunk) // 1000
 
     def _look_at_doubts(self) -> None:
         self._doubt_us = min((doubt.until_us for doubt in self._doubts.values()), default=None)
@@ -377,9 +354,18 @@ class Membership:
         if self._doubt_us is None or self._doubt_us > now_us:
             return
         for host in [host for host, doubt in self._doubts.items() if doubt.until_us <= now_us]:
+            doubt = self._doubts[host]
+            if self._host in doubt.by and not doubt.asked_again:
+                # Whoever was cut off when it doubted has told nobody, and the doubted had nothing to answer.
+                doubt.asked_again = True
+                doubt.until_us = now_us + self._limits.probe_timeout_us * (1 + self.health)
+                self._number += 1
+                self._out.append(Say(host, Ping(self._number), self._word_for(host)))
+                continue
             fact = Standing(host, self._ranks[host] // len(State), State.FAILED)
             self._raise(host, rank(fact.incarnation, fact.state), now_us)
             self._out.append(Declare(fact))
+        self._look_at_doubts()
 
     def _is_living(self, host: HostId) -> bool:
         found = self._ranks.get(host)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from protocol.fact import Fact, HostFact
+from protocol.fact import Fact, HostFact, State
 from protocol.host_machine import Failed, HostAction, HostMachine, Knock, Left, Recovered, Tell
 from protocol.host_message import Compare
 from protocol.ids import HostId
@@ -119,11 +119,14 @@ class HostWorld:
         return False
 
     def agree(self) -> bool:
-        """Tell whether all running hosts hold the same facts, and count as living exactly who runs."""
+        """Tell whether all running hosts hold the same facts, and have no doubt that exactly those live that run."""
         running = sorted(self.machines)
-        sums = [machine.gossip.opening() for machine in self.machines.values()]
-        return all(one == sums[0] for one in sums) and all(
-            machine.living() == running for machine in self.machines.values()
+        first = next(iter(self.machines.values())).gossip.opening()
+        return all(
+            machine.gossip.opening() == first
+            and machine.living() == running
+            and all(machine.standing(host) == State.ALIVE for host in running)
+            for machine in self.machines.values()
         )
 
     def _carry_out(self, host: HostId, actions: list[HostAction]) -> None:

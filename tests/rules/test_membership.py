@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from protocol.doubt import SHRUNK_PERMILLE
 from protocol.errors import WireInvalid
 from protocol.fact import Began, Claim, Fact, HostFact, Standing, State, Suspicion
 from protocol.gossip import LEAF_MAX, Gossip
 from protocol.host_machine import Connect, Displaced, Failed, HostMachine, Knock, Left, Outdone, Recovered, Tell
 from protocol.host_message import Compare, Ping, PingFor, Pong, Silence
 from protocol.limits import NUMBER_MAX, HostLimits
-from protocol.membership import SHRUNK_PERMILLE
 from protocol.wire import Frame, decode_frame, encode_frame
 
 SECOND = 1_000_000
