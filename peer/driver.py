@@ -4,7 +4,7 @@ import logging
 from typing import Protocol
 
 from peer.agent import Agent
-from peer.ports import Cancel, Clock, LogStore
+from peer.ports import Cancel, Clock, LogStore, Randomness
 from peer.runner import Runner
 from peer.space import Replicas
 from peer.state import State
@@ -55,6 +55,7 @@ class Surroundings(Protocol):
 
     clock: Clock
     store: LogStore
+    randomness: Randomness
 
     def route(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
         """Carry a message towards an agent, best effort."""
@@ -90,7 +91,7 @@ class Driver:
         agent.state = State()
         self.machine = PeerMachine(agent.name, limits)
         self.runner = Runner(agent, self.machine.core.versions, self.feed)
-        self.replicas = Replicas(agent.name)
+        self.replicas = Replicas(agent.name, host.randomness.seed)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
         self._armed_us: int | None = None

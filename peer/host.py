@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from peer.asks import Answered, Costs, Notice
 from peer.driver import Driver
 from peer.keys import HostKeys, admission_mac, admits
 from peer.portions import portions
-from peer.ports import Cancel, Clock, LogStore, Transport
+from peer.ports import Cancel, Clock, LogStore, Randomness, Transport
+from peer.randomness import SystemRandomness
 from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned, Reached
@@ -58,6 +58,7 @@ class Host:
     def __init__(
         self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
         seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
+        randomness: Randomness | None = None,
     ) -> None:  # fmt: skip
         self.host_id: HostId = keys.host_id
         self.drivers: dict[AgentId, Driver] = {}
@@ -66,10 +67,11 @@ class Host:
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.clock = clock
         self.store = store
+        self.randomness = randomness or SystemRandomness()
         self.transport = transport
         self._secret = secret
         self._limits = limits or Limits()
-        self._machine = HostMachine(self.host_id, Random(secrets.randbits(64)), tuple(seeds))
+        self._machine = HostMachine(self.host_id, Random(self.randomness.seed()), tuple(seeds))
         self._version = 0
         self._timer: Cancel | None = None
         self._open = False
@@ -84,7 +86,7 @@ class Host:
         self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
         self._rollbacks: dict[ProposalId, tuple[int, int]] = {}
         self._messages: dict[str, int] = {}
-        self._ask_number = secrets.randbits(40) << 20
+        self._ask_number = (self.randomness.seed() >> 24) << 20
 
     # -- life ------------------------------------------------------------------------------------------------------
 
