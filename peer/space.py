@@ -185,9 +185,9 @@ class SharedSet:
 class Replicas:
     """One agent's documents: its own slots by space, and what it has of others'."""
 
-    def __init__(self, agent: AgentId, seed: Callable[[], int] = SystemRandomness().seed) -> None:
+    def __init__(self, agent: AgentId, seed: Callable[[], int] | None = None) -> None:
         self._agent = agent
-        self._seed = seed
+        self._seed = seed or SystemRandomness().seed
         self._own: dict[str, Doc[Any]] = {}
         self._others: dict[str, Doc[Any]] = {}
         self._observed: dict[str, tuple[Any, Any]] = {}
@@ -220,7 +220,7 @@ class Replicas:
         for doc in self._own.values():
             slots = doc.get(_SLOTS, type=Map)
             with doc.transaction():
-                for slot in [slot for slot in sorted(slots.keys()) if slot.split("\x1f")[1] in names]:  # noqa: SIM118
+                for slot in [slot for slot in sorted(slots.keys()) if slot.split("\x1f")[1] in names]:
                     del slots[slot]
 
     def asked(self, subscriber: AgentId, message: Sync) -> None:

@@ -58,6 +58,8 @@ class VirtualStore:
         self._finished: deque[Done] = deque()
         self._busy = False
         self._closed = False
+        self.slower = 1.0
+        """By what the time of a write is multiplied."""
         self.fails = False
         """The next write fails, and nothing is written after it."""
 
@@ -86,10 +88,13 @@ class VirtualStore:
         """Write what is queued; its `done`s come with the loop's next turn."""
         if not self._closed:
             self._closed = True
-            self._writing.extend(self._queue)
+            for agent, records, done in (*self._writing, *self._queue):
+                self._finished.append(done)
+                self._put(agent, records)
+            self._writing.clear()
             self._queue.clear()
-            if self._writing:
-                self._loop.call_soon(self._write)
+            if self._finished:
+                self._loop.call_soon(self._tell)
 
     def unwritten(self) -> int:
         """Return how many appends are not durable."""
@@ -114,7 +119,7 @@ class VirtualStore:
     def _take(self) -> None:
         """Take what has come in this turn of the loop into one write."""
         self._writing, self._queue = self._queue, deque()
-        self._loop.call_later(self._sync.draw(self._rng) / 1e6, self._write)
+        self._loop.call_later(self._sync.draw(self._rng) * self.slower / 1e6, self._write)
 
     def _write(self) -> None:
         if self.fails and self._writing:

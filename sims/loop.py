@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 from random import Random
 from typing import Any
 
-from sims.chance import AnySpread, Constant
+from sims.chance import AnySpread, Uniform
 
 TURNS_MAX = 2_000_000
 """Turns of the loop in one instant: more is something that spins and lets no time pass."""
@@ -31,7 +31,7 @@ class TimeStands(RuntimeError):
 class VirtualLoop(BaseEventLoop):
     """Virtual time, in whole microseconds since the loop was made."""
 
-    def __init__(self, rng: Random | None = None, thread: AnySpread = Constant(200)) -> None:
+    def __init__(self, rng: Random | None = None, thread: AnySpread | None = None) -> None:
         """Make a loop at time 0.
 
         Args:
@@ -47,7 +47,7 @@ class VirtualLoop(BaseEventLoop):
         self.outside: Any = None
         """The world outside, for tools that run here (`sims.tools`)."""
         self._rng = rng or Random(0)
-        self._thread = thread
+        self._thread: AnySpread = thread or Uniform(100, 400)
         self._timers: list[tuple[int, int, TimerHandle]] = []
         self._number = 0
         self._cancelled = 0
