@@ -62,6 +62,8 @@ class Host:
     ) -> None:  # fmt: skip
         self.host_id: HostId = keys.host_id
         self.drivers: dict[AgentId, Driver] = {}
+        self._coming: set[AgentId] = set()
+        """Announced, with their logs not read yet: nobody is told that they are unknown."""
         self.broken: dict[AgentId, str] = {}
         """Agents whose log can't be read, and why."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
@@ -95,11 +97,13 @@ class Host:
         await self.transport.open(self._received)
         self._open = True
         self._version = self.clock.now_us()
+        self._coming.update(spec.name for spec in agents)
         self._announce(agents)
         self._tick()
         if any(spec.lost for spec in agents):
             await self._catch_up()
         for spec in agents:
+            self._coming.discard(spec.name)
             try:
                 self._start(spec)
             except (errors.LogCorrupt, WireInvalid) as error:
@@ -276,6 +280,8 @@ class Host:
             if given is not None:
                 self._give(sender, given)
             return
+        if question.agent in self._coming:
+            return  # it is asked again, and the agent will be here soon
         self._answered[name] = None
         while len(self._answered) > ANSWERS_MAX:
             del self._answered[next(iter(self._answered))]

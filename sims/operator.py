@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from peer import asks, payload
 from peer.cluster import Cluster
 from peer.host import AgentSpec, Host
 from peer.keys import HostKeys
@@ -20,6 +21,8 @@ from sims.loop import VirtualLoop
 from sims.network import Network, VirtualTransport
 
 NAME = "operator"
+HAND_IN_S = 600.0
+"""Virtual seconds until an agent that does not answer ends the world."""
 
 
 class Operator(Cluster):
@@ -30,14 +33,22 @@ class Operator(Cluster):
         launched = self._launched = _Launched(seed, loop, network, limits)
         self._backend = launched
         self._source = NAME
+        self._calls = 0
         self._turns: dict[AgentId, asyncio.Lock] = {}
         self.secret = launched.secret
         self.address = launched.transport.address
 
     async def hand_in(self, agent: AgentId, messages: Sequence[Any]) -> None:
-        """Submit, one caller at a time for each agent: a cluster numbers its inputs as it hands them in."""
+        """Hand inputs in, one caller at a time for each agent, so that they are taken in order.
+
+        Each call is a source of its own: an agent that loses its disk forgets what it had accepted, and would take
+        nothing more from a source whose numbers go on.
+        """
+        self._calls += 1
+        payloads = tuple(payload.encode_message(message) for message in messages)
+        body = asks.encode(asks.Submit(f"{NAME}-{self._calls}", 1, payloads))
         async with self._turns.setdefault(agent, asyncio.Lock()):
-            await self.submit(agent, *messages)
+            await self.host.ask(agent, "submit", body, timeout_s=HAND_IN_S)
 
     def cut_off(self) -> None:
         """Stop dead."""

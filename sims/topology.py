@@ -32,7 +32,8 @@ def _random_regular(count: int, seed: int) -> Graph:
 
 
 def _small_world(count: int, seed: int) -> Graph:
-    return _both_ways(nx.connected_watts_strogatz_graph(count, min(4, count - 1), 0.1, seed=seed))
+    """A ring with shortcuts. Source: Newman and Watts 1999, whose shortcuts, unlike rewiring, never part it."""
+    return _both_ways(nx.newman_watts_strogatz_graph(count, min(4, count - 1), 0.1, seed=seed))
 
 
 def _scale_free(count: int, seed: int) -> Graph:
