@@ -203,7 +203,7 @@ class Engine:
             busy = driver.machine.under_way()
             if busy:
                 found[name] = busy
-        return found or _lagging(drivers)
+        return found or _unheard(drivers) or _lagging(drivers)
 
     # -- the script ------------------------------------------------------------------------------------------------
 
@@ -270,6 +270,17 @@ class Engine:
 
     def _is_broken(self) -> bool:
         return self._broken is not None or bool(self.loop.failures)
+
+
+def _unheard(drivers: dict[AgentId, Driver]) -> dict[str, list[str]]:
+    """Return who has not heard of an incarnation that an agent has begun after a loss."""
+    found: dict[str, list[str]] = {}
+    begun = {name: driver.machine.core.incarnation for name, driver in drivers.items()}
+    for agent, incarnation in begun.items() if max(begun.values(), default=1) > 1 else ():
+        for name, driver in drivers.items():
+            if name != agent and driver.machine.core.beginnings.get(agent, 1) != incarnation:
+                found.setdefault(name, []).append(f"incarnation {incarnation} of {agent}")
+    return found
 
 
 def _lagging(drivers: dict[AgentId, Driver]) -> dict[str, list[str]]:
