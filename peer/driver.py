@@ -1,6 +1,7 @@
 """Feeds one peer's machine and carries out what it says: the same in a Ray actor and in a plain process."""
 
 import logging
+from collections.abc import Container
 from typing import Protocol
 
 from peer.agent import Agent
@@ -30,6 +31,7 @@ from protocol.event import (
     Elapsed,
     Event,
     Merged,
+    Reached,
     Received,
     Recovered,
     SubscriberSeen,
@@ -137,6 +139,12 @@ class Driver:
         for action in actions:
             self._do(action)
         self._arm()
+
+    def reached(self, agents: Container[AgentId]) -> None:
+        """These agents are at an address: send what waits for them. Who has nothing for them is not disturbed."""
+        self.hurry_sync()
+        for agent in self.machine.core.outbox.owed(agents):
+            self.feed(Reached(agent))
 
     def received(self, sender: AgentId, message: Message) -> None:
         """Take a message from the transport; those of spaces are merged first."""

@@ -21,7 +21,7 @@ from peer.ports import Cancel, Clock, LogStore, Randomness, Transport
 from peer.randomness import SystemRandomness
 from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
-from protocol.event import Learned, Reached
+from protocol.event import Learned
 from protocol.fact import Began, Fact, HostFact
 from protocol.host_machine import Connect, Heard, HostAction, HostMachine, Knock, Outdone
 from protocol.host_machine import Tell as TellHost
@@ -358,10 +358,9 @@ class Host:
                         self.transport.introduce(action.address, encode_frame(frame))
                 case Connect():
                     self.transport.connect(action.host, action.address)
+                    agents = frozenset(action.agents)
                     for driver in self.drivers.values():
-                        driver.hurry_sync()
-                        for agent in action.agents:
-                            driver.feed(Reached(agent))
+                        driver.reached(agents)
                 case Outdone():
                     self._version = action.version
                     self._announce(())

@@ -5,7 +5,7 @@ is dropped, for its receiver, an elector, keeps its place as void. An acknowledg
 consumer, and is void once that consumer is lost.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
@@ -126,6 +126,10 @@ class Outbox:
         if line is not None and line.due_us is not None:
             line.wait_us = self._limits.resend_us // 2
             line.due_us = now_us
+
+    def owed(self, agents: Container[AgentId]) -> list[AgentId]:
+        """Return those of `agents` for whom something waits here."""
+        return [receiver for receiver, line in self._lines.items() if line.items and receiver in agents]
 
     def acked(self, receiver: AgentId, incarnation: int, number: int) -> bool:
         """Note that a message's consumption is durable; True if that is news."""

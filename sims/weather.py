@@ -73,10 +73,11 @@ class Weather:
             case KillDuringRollback():
                 self._rollbacks.append((number, fault))
             case ClockSkew():
-                box = self._engine.box(fault.host)
-                box.skew_us += int(fault.skew_ms * 1000)
-                box.drift_ppm += fault.drift_ppm
-                self.bites[number] += 1
+                box = self._engine.boxes.get(fault.host)
+                if box is not None:
+                    box.skew_us += int(fault.skew_ms * 1000)
+                    box.drift_ppm += fault.drift_ppm
+                    self.bites[number] += 1
             case FailedUndos():
                 self._at(fault.at, lambda: self._fail_undos(number, fault))
 
