@@ -15,7 +15,7 @@ from typing import Any
 
 from sims.chance import AnySpread, Uniform
 
-TURNS_MAX = 2_000_000
+TURNS_MAX = 500_000
 """Turns of the loop in one instant: more is something that spins and lets no time pass."""
 CANCELLED_MAX = 10_000
 """Cancelled timers that may lie about before they are swept out, if they are more than half."""
@@ -80,6 +80,11 @@ class VirtualLoop(BaseEventLoop):
             gc.set_threshold(*before)
             self._limit_us, self._instant = None, None
         return self._was_enough
+
+    def run_forever(self) -> None:
+        """Run until stopped."""
+        self._turns_then = self.turns
+        super().run_forever()
 
     # -- time ------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,8 @@ from sims.world import World
 
 HORIZON_S = 1.0
 """Virtual seconds in which inputs come, rollbacks are proposed and faults happen; then everything must end."""
-SETTLE_S = 300.0
+SETTLE_S = 60.0
+"""Virtual seconds; the slowest of thousands of seeds took 10."""
 LIMITS = Limits(
     resend_us=50_000, resend_us_max=400_000, ask_us=50_000, ask_us_max=400_000, failure_wait_us=5_000, failures_max=4,
     undo_wait_us=5_000, order_wait_us=2_000_000, effect_wait_us=20_000_000,

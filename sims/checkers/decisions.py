@@ -39,20 +39,20 @@ class Watch:
         Raises: Broken.
         """
         decided = machine.rollback.decided
+        read = self._read.get(agent, 0)
         if begins:
-            if len(log) < self._read.get(agent, 0):
-                # Its disk has lost the end: what was known only there is damage.
-                self._durable[agent], self._read[agent] = {}, 0
             self._seen[agent] = 0
-        if len(log) > self._read.get(agent, 0):
-            durable = self._durable.setdefault(agent, {})
-            for record in log[self._read.get(agent, 0) :]:
-                if isinstance(record, DecisionRecord):
-                    durable[record.proposal.id] = record.decision
-            self._read[agent] = len(log)
-            for name, decision in durable.items() if begins else ():
-                known = decided.get(name)
-                need(known is not None and known.decision == decision, KEPT, f"{agent} has forgotten {name}")
+            if len(log) < read:
+                # Its disk has lost the end: what was known only there is damage.
+                self._durable[agent], read = {}, 0
+        durable = self._durable.setdefault(agent, {})
+        for record in log[read:] if len(log) > read else ():
+            if isinstance(record, DecisionRecord):
+                durable[record.proposal.id] = record.decision
+        self._read[agent] = len(log)
+        for name, decision in durable.items() if begins else ():
+            known = decided.get(name)
+            need(known is not None and known.decision == decision, KEPT, f"{agent} has forgotten {name}")
         if len(decided) != self._seen.get(agent, 0):
             need(len(decided) > self._seen.get(agent, 0), KEPT, f"{agent} knows fewer decisions than before")
             self._seen[agent] = len(decided)

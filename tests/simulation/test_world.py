@@ -118,7 +118,7 @@ def test_a_host_that_is_down_or_parted_waits_and_nothing_is_lost():
         world.settle()
         assert world.state("b") == {"sum": 4}
         world.crash("host-2", None)
-        with pytest.raises(CallerError, match="host-2.*is down"):
+        with pytest.raises(CallerError, match=r"host-2.*is down"):
             world.state("b")
         world.submit("a", 20)
         world.run(until=world.now + 1)
@@ -126,6 +126,29 @@ def test_a_host_that_is_down_or_parted_waits_and_nothing_is_lost():
         world.settle()
         world.check()
         assert world.state("b") == {"sum": 14}
+
+
+def test_an_agent_that_comes_back_from_a_loss_is_asked_again_and_not_unknown():
+    with World(seed=1, hosts=2) as world:
+        world.spawn("a", Counting, to="b", host="host-1")
+        world.spawn("b", Counting, host="host-2")
+        world.submit("a", 8)
+        world.settle()
+        world.crash("host-2", 0.01, disk="lost", keep=0.0)
+        world.run(until=world.now + 0.02)
+        world.submit("b", 1)
+        assert world.engine.drivers().keys() == {"a"}
+        world.settle()
+        world.check()
+        assert world.state("b") == {"sum": 5}
+        assert world.machine("b").core.incarnation == 2
+
+
+def test_a_thousand_agents_start_without_disturbing_each_other():
+    with World(seed=1, hosts=20, agents_per_host=50, checking="end") as world:
+        world.populate(Workload(inputs=0, shared=0.0))
+        world.run(until=1.0)
+        assert world.engine.trace.events < 5_000
 
 
 def test_traces_are_written_for_other_tools(tmp_path):
@@ -323,5 +346,5 @@ def test_a_world_that_never_ends_says_what_is_under_way():
         world.run(until=0.1)
         world.partition("host-1", others=("host-2",))
         world.submit("a", 8)
-        with pytest.raises(Broken, match="everything ends: still under way .*'a': \\['messages: 1'\\]"):
+        with pytest.raises(Broken, match=r"everything ends: still under way .*'a': \['messages: 1'\]"):
             world.settle(limit=5)

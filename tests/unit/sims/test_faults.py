@@ -16,7 +16,8 @@ def test_faults_combine():
     one, two, three = Loss(0.1), Crash("host-1", 0.2), Partition(("host-1",), heal=None)
     assert one + two == [one, two]
     assert one + two + three == [one, two, three]
-    assert one + (two, three) == [one, two, three]
+    more = [two, three]
+    assert one + more == [one, two, three]
 
 
 def test_faults_survive_json():
