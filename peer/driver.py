@@ -1,10 +1,11 @@
 """Feeds one peer's machine and carries out what it says: the same in a Ray actor and in a plain process."""
 
 import logging
+from collections.abc import Container
 from typing import Protocol
 
 from peer.agent import Agent
-from peer.ports import Cancel, Clock, LogStore
+from peer.ports import Cancel, Clock, LogStore, Randomness
 from peer.runner import Runner
 from peer.space import Replicas
 from peer.state import State
@@ -30,6 +31,7 @@ from protocol.event import (
     Elapsed,
     Event,
     Merged,
+    Reached,
     Received,
     Recovered,
     SubscriberSeen,
@@ -55,6 +57,7 @@ class Surroundings(Protocol):
 
     clock: Clock
     store: LogStore
+    randomness: Randomness
 
     def route(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
         """Carry a message towards an agent, best effort."""
@@ -90,7 +93,7 @@ class Driver:
         agent.state = State()
         self.machine = PeerMachine(agent.name, limits)
         self.runner = Runner(agent, self.machine.core.versions, self.feed)
-        self.replicas = Replicas(agent.name)
+        self.replicas = Replicas(agent.name, host.randomness.seed)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
         self._armed_us: int | None = None
@@ -136,6 +139,12 @@ class Driver:
         for action in actions:
             self._do(action)
         self._arm()
+
+    def reached(self, agents: Container[AgentId]) -> None:
+        """These agents are at an address: send what waits for them. Who has nothing for them is not disturbed."""
+        self.hurry_sync()
+        for agent in self.machine.core.outbox.owed(agents):
+            self.feed(Reached(agent))
 
     def received(self, sender: AgentId, message: Message) -> None:
         """Take a message from the transport; those of spaces are merged first."""

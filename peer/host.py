@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +17,11 @@ from peer.driver import Driver
 from peer.keys import HostKeys
 from peer.neighbours import Neighbours
 from peer.portions import portions
-from peer.ports import Clock, LogStore, Transport
+from peer.ports import Clock, LogStore, Randomness, Transport
+from peer.randomness import SystemRandomness
 from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
-from protocol.event import Learned, Reached
+from protocol.event import Learned
 from protocol.fact import Began, Fact, HostFact
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.limits import Limits
@@ -56,14 +56,18 @@ class Host:
     def __init__(
         self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
         seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
+        randomness: Randomness | None = None,
     ) -> None:  # fmt: skip
         self.host_id: HostId = keys.host_id
         self.drivers: dict[AgentId, Driver] = {}
+        self._coming: set[AgentId] = set()
+        """Announced, with their logs not read yet: nobody is told that they are unknown."""
         self.broken: dict[AgentId, str] = {}
         """Agents whose log can't be read, and why."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.clock = clock
         self.store = store
+        self.randomness = randomness or SystemRandomness()
         self.transport = transport
         self._limits = limits or Limits()
         self.neighbours = Neighbours(self, secret, seeds)
@@ -81,7 +85,7 @@ class Host:
         self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
         self._rollbacks: dict[ProposalId, tuple[int, int]] = {}
         self._messages: dict[str, int] = {}
-        self._ask_number = secrets.randbits(40) << 20
+        self._ask_number = (self.randomness.seed() >> 24) << 20
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -90,11 +94,13 @@ class Host:
         await self.transport.open(self._received)
         self._open = True
         self._version = self.clock.now_us()
+        self._coming.update(spec.name for spec in agents)
         self._announce(agents)
         self.neighbours.open()
         if any(spec.lost for spec in agents):
             await self._catch_up()
         for spec in agents:
+            self._coming.discard(spec.name)
             if self._machine.homes.get(spec.name) != self.host_id:
                 continue  # MB-8: it has moved on while this host was away
             try:
@@ -279,6 +285,8 @@ class Host:
             if given is not None:
                 self._give(sender, given)
             return
+        if question.agent in self._coming:
+            return  # it is asked again, and the agent will be here soon
         self._answered[name] = None
         while len(self._answered) > ANSWERS_MAX:
             del self._answered[next(iter(self._answered))]
@@ -332,10 +340,9 @@ class Host:
 
     def connected(self, agents: tuple[AgentId, ...]) -> None:
         """A host has come, or come back, with these agents."""
+        names = frozenset(agents)
         for driver in self.drivers.values():
-            driver.hurry_sync()
-            for agent in agents:
-                driver.feed(Reached(agent))
+            driver.reached(names)
 
     def heard(self, fact: Began) -> None:
         """All agents here should know a fact."""

@@ -39,6 +39,11 @@ class HostKeys:
         return cls(Ed25519PrivateKey.generate())
 
     @classmethod
+    def from_seed(cls, seed: bytes) -> "HostKeys":
+        """Return the pair that belongs to a seed: for simulated hosts, which are the same in every run."""
+        return cls(Ed25519PrivateKey.from_private_bytes(blake2b(seed, digest_size=PRIVATE_KEY_BYTES).digest()))
+
+    @classmethod
     def load_or_create(cls, path: Path) -> "HostKeys":
         """Read the private key from a file, or make one and write it there: whole or not at all, for its owner only.
 

@@ -1,7 +1,6 @@
 """The other hosts, as one host sees them: feeds its `HostMachine`, and does what that says (MB-1 to MB-8)."""
 
 import logging
-import secrets
 from collections.abc import Sequence
 from random import Random
 from typing import Protocol
@@ -9,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from peer.keys import admission_mac, admits
-from peer.ports import Cancel, Clock, Transport
+from peer.ports import Cancel, Clock, Randomness, Transport
 from protocol.action import Tell as Notify
 from protocol.fact import Began, Fact, HostFact
 from protocol.host_machine import (
@@ -37,6 +36,7 @@ class Resident(Protocol):
     host_id: HostId
     transport: Transport
     clock: Clock
+    randomness: Randomness
 
     def connected(self, agents: tuple[AgentId, ...]) -> None:
         """These agents can be reached now, or again."""
@@ -63,7 +63,7 @@ class Neighbours:
     """Gossip, membership and homes of one host, with a transport and a clock."""
 
     def __init__(self, resident: Resident, secret: bytes, seeds: Sequence[str]) -> None:
-        self.machine = HostMachine(resident.host_id, Random(secrets.randbits(64)), tuple(seeds))
+        self.machine = HostMachine(resident.host_id, Random(resident.randomness.seed()), tuple(seeds))
         self._resident = resident
         self._secret = secret
         self._timer: Cancel | None = None

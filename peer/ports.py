@@ -25,6 +25,14 @@ class Clock(Protocol):
         ...
 
 
+class Randomness(Protocol):
+    """Chance, handed in: a simulator's is the same for the same seed."""
+
+    def seed(self) -> int:
+        """Return 64 bits that nobody can foretell, for whoever needs chance of its own."""
+        ...
+
+
 class LogStore(Protocol):
     """The durable logs of a host's agents: append-only sequences of opaque records."""
 

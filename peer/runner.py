@@ -32,7 +32,7 @@ class Runner:
         self._feed = feed
         self._tools = type(agent).tools()
         self._awaiting: asyncio.Future[Resume] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
 
     def start(self, order: RunStep) -> None:
         """Run the handler for an input."""
@@ -54,13 +54,14 @@ class Runner:
 
     def stop(self) -> None:
         """Drop everything that runs: it never was."""
-        for task in self._tasks:
+        # In the order in which they began: a set's would differ from run to run.
+        for task in list(self._tasks):
             task.cancel()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
     async def _run(self, order: RunStep) -> None:
         agent, tracked = self._agent, Tracked(self._versions)

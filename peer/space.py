@@ -5,13 +5,14 @@ map of slots. An author serves its own slots only, by Yjs updates: the differenc
 says it has.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 from pycrdt import Doc, Map
 
 from peer import errors, payload
+from peer.randomness import SystemRandomness
 from peer.state import Tracked
 from peer.state_key import decode_key, encode_key
 from protocol.folds import Op, counter_amounts, decode_op, encode_op, map_winner, set_members, tag_of
@@ -21,6 +22,8 @@ from protocol.step import Entry, EntryDraft, space_key
 from protocol.versions import reads_of
 
 _SLOTS = "slots"
+_CLIENT_ID_MAX = (1 << 53) - 1
+"""Yjs names documents by integers that a JavaScript number holds."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
 
@@ -182,8 +185,9 @@ class SharedSet:
 class Replicas:
     """One agent's documents: its own slots by space, and what it has of others'."""
 
-    def __init__(self, agent: AgentId) -> None:
+    def __init__(self, agent: AgentId, seed: Callable[[], int] | None = None) -> None:
         self._agent = agent
+        self._seed = seed or SystemRandomness().seed
         self._own: dict[str, Doc[Any]] = {}
         self._others: dict[str, Doc[Any]] = {}
         self._observed: dict[str, tuple[Any, Any]] = {}
@@ -216,7 +220,7 @@ class Replicas:
         for doc in self._own.values():
             slots = doc.get(_SLOTS, type=Map)
             with doc.transaction():
-                for slot in [slot for slot in slots.keys() if slot.split("\x1f")[1] in names]:  # noqa: SIM118
+                for slot in [slot for slot in sorted(slots.keys()) if slot.split("\x1f")[1] in names]:
                     del slots[slot]
 
     def asked(self, subscriber: AgentId, message: Sync) -> None:
@@ -263,7 +267,8 @@ class Replicas:
         self._latest.setdefault(message.space, {})[author] = (message.life, max(had, message.total))
         arrived, self._arrived = self._arrived, []
         entries: list[Entry] = []
-        for _, slot, data in arrived:
+        # A document tells its changes in no order that a second run would repeat.
+        for _, slot, data in sorted(arrived):
             entry = self._checked(author, slot, data)
             if entry is not None:
                 entries.append(entry)
@@ -281,17 +286,20 @@ class Replicas:
             return None
         return entry
 
+    def _new(self) -> Doc[Any]:
+        return Doc(client_id=self._seed() & _CLIENT_ID_MAX)
+
     def _own_doc(self, space: str) -> Doc[Any]:
         doc = self._own.get(space)
         if doc is None:
-            doc = self._own[space] = Doc()
+            doc = self._own[space] = self._new()
             doc.get(_SLOTS, type=Map)
         return doc
 
     def _doc(self, space: str) -> Doc[Any]:
         doc = self._others.get(space)
         if doc is None:
-            doc = self._others[space] = Doc()
+            doc = self._others[space] = self._new()
             slots = doc.get(_SLOTS, type=Map)
 
             def changed(event: Any) -> None:

@@ -33,9 +33,9 @@ from protocol.checkpoint import (
 )
 from protocol.epoch import Commit, Epochs
 from protocol.fact import Began
-from protocol.host_machine import Chance
 from protocol.ids import HostId
 from protocol.limits import CheckpointLimits
+from protocol.membership import Chance
 from protocol.proposal import Restore
 from protocol.tally import Statement, Tally
 

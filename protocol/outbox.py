@@ -5,7 +5,7 @@ is dropped, for its receiver, an elector, keeps its place as void. An acknowledg
 that step's epoch is committed: until then the step may be lost, which makes the acknowledgment void (FR-3, CP-4).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
@@ -128,6 +128,10 @@ class Outbox:
         if line is not None and line.due_us is not None:
             line.wait_us = self._limits.resend_us // 2
             line.due_us = now_us
+
+    def owed(self, agents: Container[AgentId]) -> list[AgentId]:
+        """Return those of `agents` for whom something waits here."""
+        return [receiver for receiver, line in self._lines.items() if line.items and receiver in agents]
 
     def acked(self, receiver: AgentId, incarnation: int, number: int, consumer: Consumer) -> bool:
         """Note that a message's consumption is durable, by whom; True if that is news."""

@@ -1,9 +1,11 @@
-"""`ebbtide sim`: random histories on the command line."""
+"""`ebbtide sim`: random histories and worlds on the command line."""
 
 import json
+import logging
 import os
 import shlex
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from protocol.event import Elapsed
+from sims import cli_worlds
 from sims.history import History
 from sims.plan import Plan
 from sims.shrink import shrunk
@@ -26,14 +29,29 @@ def sim(
     seed: Annotated[int | None, typer.Option(help="Play one seed and print what happened.")] = None,
     plan: Annotated[str | None, typer.Option(help="Play one plan, given as JSON, and print what happened.")] = None,
     hash: Annotated[bool, typer.Option("--hash", help="Print a hash of each seed's trace.")] = False,
+    world: Annotated[str | None, typer.Option(help="Play whole worlds of this kind instead: see --list.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the kinds of worlds.")] = False,
+    replay: Annotated[Path | None, typer.Option(help="Play a world again that failed, from its file.")] = None,
+    out: Annotated[Path, typer.Option(help="Where files of failing worlds go.")] = Path("out/replays"),
 ) -> None:
     """Play random histories of many peers, and judge each by graph search.
+
+    With --world: whole worlds, with real agents, hosts, codec and handlers in virtual time, under every kind of fault.
 
     A seed decides all: who talks to whom, what is late, lost or doubled, who crashes, what is rolled back, who
     rejects it. Undone must be exactly the true cones; nothing may be lost, doubled or left hanging. A failure prints
     the seed, what broke, and a smaller plan with the command that plays it. Exits with 1 if any fails.
     """
     console = Console(soft_wrap=True)
+    if list_:
+        cli_worlds.list_worlds(console)
+        return
+    if replay is not None:
+        cli_worlds.replay(replay, console)
+        return
+    if world is not None:
+        _worlds(world, seed, seeds, jobs, console, hash, out)
+        return
     if seed is not None or plan is not None:
         _one(_plan(seed, plan), console, hash)
         return
@@ -44,6 +62,15 @@ def sim(
     if failures:
         console.print(f"[bold red]{len(failures)} of {last - first} seeds fail[/]")
         raise typer.Exit(1)
+
+
+def _worlds(world: str, seed: int | None, seeds: str, jobs: int, console: Console, hashes: bool, out: Path) -> None:
+    logging.getLogger("ebbtide").setLevel(logging.CRITICAL + 1)
+    if seed is not None:
+        cli_worlds.one_world(world, seed, console, hashes)
+        return
+    first, last = _range(seeds)
+    cli_worlds.worlds(world, first, last, jobs or os.cpu_count() or 1, console, hashes, out)
 
 
 def _many(first: int, last: int, jobs: int, console: Console, hashes: bool) -> list[Result]:

@@ -16,17 +16,23 @@ from peer.errors import ConfigInvalid, LogBusy, LogCorrupt, LogFailed
 from peer.store import sqlite
 from peer.store.memory import MemoryStore
 from peer.store.sqlite import SqliteStore
+from sims.disk import Disk, VirtualStore
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "virtual"])
 def open_store(request, tmp_path):
     """Open the same logs, as often as wanted."""
-    disk = {}
+    disk, virtual = {}, Disk()
     opened = []
 
     def open_one():
         loop = asyncio.get_running_loop()
-        store = SqliteStore(tmp_path, loop) if request.param == "sqlite" else MemoryStore(loop, disk)
+        if request.param == "sqlite":
+            store = SqliteStore(tmp_path, loop)
+        elif request.param == "memory":
+            store = MemoryStore(loop, disk)
+        else:
+            store = VirtualStore(loop, virtual)
         opened.append(store)
         return store
 

@@ -12,12 +12,17 @@ from peer.keys import HostKeys
 from peer.transport.frame import BODY_BYTES_MAX, HEADER_BYTES, seal
 from peer.transport.memory import QUEUE_FRAMES_MAX, MemoryNetwork, MemoryTransport
 from peer.transport.zmq import INTRODUCTIONS_MAX, MESSAGE_BYTES_MAX, ZmqTransport
+from sims.network import Network, VirtualTransport
 
 
-@pytest.fixture(params=["zmq", "memory"])
+@pytest.fixture(params=["zmq", "memory", "virtual"])
 def make(request):
-    network = MemoryNetwork()
-    return ZmqTransport if request.param == "zmq" else lambda keys: MemoryTransport(network, keys)
+    network, virtual = MemoryNetwork(), Network()
+    return {
+        "zmq": ZmqTransport,
+        "memory": lambda keys: MemoryTransport(network, keys),
+        "virtual": lambda keys: VirtualTransport(virtual, keys),
+    }[request.param]
 
 
 class Host:

@@ -1,0 +1,144 @@
+"""What checkers look at: machines, logs and the world outside, whatever simulator they come from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from protocol.action import Tell
+from protocol.ids import AgentId, ProposalId
+from protocol.peer_machine import PeerMachine
+from protocol.step import DecisionRecord, OutcomeRecord, Proposal, Record, StepRecord, VoteRecord
+from sims.oracle import LoggedStep, cone, dependents
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+    def __init__(self, invariant: str, what: str) -> None:
+        super().__init__(f"{invariant}: {what}")
+        self.invariant = invariant
+        self.what = what
+
+
+@dataclass(frozen=True)
+class View:
+    """A world at rest."""
+
+    machines: Mapping[AgentId, PeerMachine]
+    logs: Mapping[AgentId, Sequence[Record]]
+    """Every durable record of each agent, less those that a disk has lost."""
+    lost: Sequence[StepRecord] = ()
+    """Steps that were durable, and that a disk has lost."""
+    has_lost: bool = False
+    """A disk has lost anything at all: what it knew of its effects is damage, not a mistake."""
+    notices: Sequence[tuple[AgentId, Tell]] = ()
+    heard: Mapping[ProposalId, Sequence[AgentId]] = field(default_factory=dict)
+    """By proposal, who has ever got a message of it."""
+    standing: Mapping[str, bool] | None = None
+    """By intent, whether its effect stands in the world outside; None: nobody knows."""
+    doubled: Sequence[str] = ()
+    """Intents that were called while their effect stood."""
+    spaces: Mapping[AgentId, Sequence[str]] = field(default_factory=dict)
+    """Which shared spaces each agent takes part in."""
+
+    def of(self, kind: type) -> Iterator[tuple[AgentId, Record]]:
+        """Yield the durable records of a kind, with their agents."""
+        for agent, log in self.logs.items():
+            for record in log:
+                if isinstance(record, kind):
+                    yield agent, record
+
+    @cached_property
+    def steps(self) -> list[StepRecord]:
+        """The durable steps."""
+        return [record for _, record in self.of(StepRecord) if isinstance(record, StepRecord)]
+
+    @cached_property
+    def logged(self) -> list[LoggedStep]:
+        """All steps that ever were, as the oracle wants them."""
+        return [logged(record) for record in (*self.steps, *self.lost)]
+
+    @cached_property
+    def after(self) -> dict[str, list[str]]:
+        """Which steps depend on which, directly."""
+        return dependents(self.logged)
+
+    @cached_property
+    def retracted(self) -> set[str]:
+        """The steps that their own agents hold retracted."""
+        return {
+            str(record.step)
+            for record in self.steps
+            if record.step.agent in self.machines and record.step in self.machines[record.step.agent].core.retraction
+        }
+
+    @cached_property
+    def lost_names(self) -> set[str]:
+        """The steps that a disk has lost."""
+        return {str(record.step) for record in self.lost}
+
+    @cached_property
+    def decided(self) -> dict[ProposalId, list[tuple[AgentId, DecisionRecord]]]:
+        """What each elector has decided of each proposal."""
+        found: dict[ProposalId, list[tuple[AgentId, DecisionRecord]]] = {}
+        for agent, machine in self.machines.items():
+            for record in machine.rollback.decided.values():
+                found.setdefault(record.proposal.id, []).append((agent, record))
+        return found
+
+    @cached_property
+    def voters(self) -> dict[ProposalId, set[AgentId]]:
+        """Who has durably voted: whoever has frozen anything has."""
+        found: dict[ProposalId, set[AgentId]] = {}
+        for agent, record in self.of(VoteRecord):
+            if isinstance(record, VoteRecord):
+                found.setdefault(record.proposal.id, set()).add(agent)
+        return found
+
+    @cached_property
+    def outcomes(self) -> dict[ProposalId, OutcomeRecord]:
+        """What proposers have written down as the end of their proposals."""
+        return {record.proposal: record for _, record in self.of(OutcomeRecord) if isinstance(record, OutcomeRecord)}
+
+    def cone_of(self, proposal: Proposal) -> set[str]:
+        """Return the true cone of a proposal."""
+        return cone([str(root) for root in proposal.roots], self.after)
+
+    def reached_by(self, proposal: Proposal) -> tuple[set[AgentId], set[AgentId]]:
+        """Return the true electors, at least and at most: a space may have got subscribers after the decision."""
+        truth = self.cone_of(proposal)
+        least = {root.agent for root in proposal.roots}
+        most: set[AgentId] = set()
+        for record in (*self.steps, *self.lost):
+            if str(record.step) in truth:
+                least.update(output.receiver for output in record.outputs)
+                machine = self.machines.get(record.step.agent)
+                for entry in record.entries if machine is not None else ():
+                    assert machine is not None
+                    most.update(machine.core.subscribers.get(entry.key[6:].split("/", 1)[0], ()))
+        return least, least | most
+
+    def survives(self, record: StepRecord) -> bool:
+        """Tell whether a step stands."""
+        return str(record.step) not in self.retracted
+
+
+def logged(record: StepRecord) -> LoggedStep:
+    """Return a step as the oracle wants it."""
+    return LoggedStep(
+        step=str(record.step),
+        producer=None if record.input.producer is None else str(record.input.producer),
+        writers=tuple(str(read.writer) for read in record.reads if read.writer is not None),
+    )
+
+
+def need(holds: bool, invariant: str, what: object) -> None:
+    """Raises: Broken, if an invariant does not hold."""
+    if not holds:
+        raise Broken(invariant, str(what))
+
+
+def some(names: set[str]) -> str:
+    """Return a few of many names, in order, for people."""
+    shown = sorted(names)
+    return ", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")

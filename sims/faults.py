@@ -1,0 +1,240 @@
+"""What goes wrong, and when: plain values that can be combined with `+`, written to JSON, read back and shrunk.
+
+Times are virtual seconds. Hosts are named `host-1`, `host-2`, ...; None stands for every host. What a fault does
+to a world is in `sims.weather`.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from sims.chance import AnySpread, Exponential, LogNormal, Pareto, Uniform, stream
+
+
+class _Fault(Struct, frozen=True, tag=True):
+    """Something that goes wrong."""
+
+    def __add__(self, other: "Fault | Sequence[Fault]") -> "list[Fault]":
+        return [self, *([other] if isinstance(other, _Fault) else other)]  # type: ignore[list-item]
+
+    def __radd__(self, other: "Sequence[Fault]") -> "list[Fault]":
+        return [*other, self]  # type: ignore[list-item]
+
+
+class Loss(_Fault, frozen=True):
+    """A share of frames is lost."""
+
+    share: float
+    at: float = 0.0
+    until: float = 1.0
+    source: str | None = None
+    target: str | None = None
+
+
+class Duplicate(_Fault, frozen=True):
+    """A share of frames comes twice."""
+
+    share: float
+    at: float = 0.0
+    until: float = 1.0
+    source: str | None = None
+    target: str | None = None
+
+
+class Reorder(_Fault, frozen=True):
+    """A share of frames may overtake those before them."""
+
+    share: float
+    at: float = 0.0
+    until: float = 1.0
+    source: str | None = None
+    target: str | None = None
+
+
+class Delay(_Fault, frozen=True):
+    """Frames take longer by what the distribution says."""
+
+    extra: AnySpread
+    at: float = 0.0
+    until: float = 1.0
+    source: str | None = None
+    target: str | None = None
+
+
+class SlowPeer(_Fault, frozen=True):
+    """All that a host sends and receives takes `times` as long, and so does its disk."""
+
+    host: str
+    times: float = 20.0
+    at: float = 0.0
+    until: float = 1.0
+
+
+class Partition(_Fault, frozen=True):
+    """Nothing passes between two groups of hosts until it heals; one way: nothing from the first to the second."""
+
+    group: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    """Empty: all the rest."""
+    at: float = 0.0
+    heal: float | None = 1.0
+    """When; None: by `World.heal` alone."""
+    one_way: bool = False
+
+
+class Crash(_Fault, frozen=True):
+    """A host's process ends and starts again; what was not durable is gone."""
+
+    host: str
+    at: float = 0.0
+    restart_after: float = 0.1
+    disk: str = "kept"
+    """`kept`; `torn`: a prefix of what was being written survives; `lost`: the end of each log is gone."""
+    keep: float = 0.5
+    """With a lost disk, which share of each log is still there."""
+
+
+class KillAtStep(_Fault, frozen=True):
+    """An agent's host ends at the border of the agent's n-th step."""
+
+    agent: str
+    nth: int
+    point: str = "durable"
+    """`asked`: before the step is durable, so it never was; `durable`: before anything of it has left."""
+    restart_after: float = 0.1
+
+
+class KillDuringRollback(_Fault, frozen=True):
+    """An elector's host ends while a rollback is under way, at the n-th such record of the whole world."""
+
+    record: str = "vote"
+    """`vote` or `decision`."""
+    nth: int = 1
+    point: str = "durable"
+    restart_after: float = 0.1
+
+
+class ClockSkew(_Fault, frozen=True):
+    """A host's clock is wrong by `skew_ms`, and gains `drift_ppm` microseconds a second, from the start."""
+
+    host: str
+    skew_ms: float = 0.0
+    drift_ppm: int = 0
+
+
+class FailedWrite(_Fault, frozen=True):
+    """A host's first write after `at` fails: its agents stop, and it starts again."""
+
+    host: str
+    at: float = 0.0
+    restart_after: float = 0.1
+
+
+class TornWrite(_Fault, frozen=True):
+    """A host ends during its first write after `at`: a prefix of what was being written survives."""
+
+    host: str
+    at: float = 0.0
+    restart_after: float = 0.1
+
+
+class FailedUndos(_Fault, frozen=True):
+    """The world outside fails the next undos."""
+
+    count: int = 1
+    at: float = 0.0
+
+
+Fault = (
+    Loss
+    | Duplicate
+    | Reorder
+    | Delay
+    | SlowPeer
+    | Partition
+    | Crash
+    | KillAtStep
+    | KillDuringRollback
+    | ClockSkew
+    | FailedWrite
+    | TornWrite
+    | FailedUndos
+)
+
+NETWORK = ("loss", "duplicate", "reorder", "delay", "slow", "partition")
+CRASHES = ("crash", "kill-at-step", "kill-during-rollback", "failed-write", "torn-write")
+KINDS = (*NETWORK, *CRASHES, "clock", "undos")
+"""What `random` draws from; a lost disk is asked for by name: `lost-disk`."""
+
+
+def to_json(faults: Sequence[Fault]) -> str:
+    """Return faults as JSON."""
+    return msgspec.json.encode(list(faults)).decode()
+
+
+def from_json(text: str | bytes) -> list[Fault]:
+    """Read faults back.
+
+    Raises: msgspec.DecodeError.
+    """
+    return msgspec.json.decode(text, type=list[Fault])
+
+
+def random(
+    seed: int, hosts: Sequence[str], agents: Sequence[str], *,
+    kinds: Sequence[str] = KINDS, count: int = 4, horizon: float = 1.0,
+) -> list[Fault]:  # fmt: skip
+    """Draw faults that all end by `horizon`, but for restarts a little after it.
+
+    Args:
+        hosts: who may be hit.
+        agents: whose steps may be hit.
+        kinds: of `KINDS`, or `lost-disk`.
+        count: how many at most.
+    """
+    rng = stream(seed, "faults")
+    found: list[Fault] = []
+    for _ in range(rng.randint(1, count)):
+        at = round(rng.uniform(0.0, horizon * 0.8), 4)
+        until = round(at + rng.uniform(0.05, max(0.06, horizon - at)), 4)
+        host, after = rng.choice(hosts), round(rng.uniform(0.005, 0.2), 4)
+        source = rng.choice((None, host))
+        match rng.choice(kinds):
+            case "loss":
+                found.append(Loss(rng.choice((0.05, 0.2, 0.5)), at, until, source))
+            case "duplicate":
+                found.append(Duplicate(rng.choice((0.1, 0.5)), at, until, source))
+            case "reorder":
+                found.append(Reorder(rng.choice((0.2, 1.0)), at, until, source))
+            case "delay":
+                spreads: tuple[AnySpread, ...] = (
+                    Uniform(0, 20_000), Exponential(5_000), LogNormal(3_000, 1.0), Pareto(1_000, 1.3, 200_000),
+                )  # fmt: skip
+                found.append(Delay(rng.choice(spreads), at, until, source))
+            case "slow":
+                found.append(SlowPeer(host, rng.choice((5.0, 50.0)), at, until))
+            case "partition":
+                group = tuple(sorted(rng.sample(list(hosts), rng.randint(1, max(1, len(hosts) - 1)))))
+                found.append(Partition(group, (), at, until, rng.random() < 0.4))
+            case "crash":
+                found.append(Crash(host, at, after, rng.choice(("kept", "torn"))))
+            case "lost-disk":
+                found.append(Crash(host, at, after, "lost", round(rng.uniform(0.0, 1.0), 2)))
+            case "kill-at-step":
+                point = rng.choice(("asked", "durable"))
+                found.append(KillAtStep(rng.choice(agents), rng.randint(1, 12), point, after))
+            case "kill-during-rollback":
+                record, point = rng.choice(("vote", "decision")), rng.choice(("asked", "durable"))
+                found.append(KillDuringRollback(record, rng.randint(1, 6), point, after))
+            case "failed-write":
+                found.append(FailedWrite(host, at, after))
+            case "torn-write":
+                found.append(TornWrite(host, at, after))
+            case "clock":
+                found.append(ClockSkew(host, rng.choice((-400.0, -5.0, 5.0, 400.0)), rng.choice((-200, 0, 200))))
+            case "undos":
+                found.append(FailedUndos(rng.randint(1, 4), at))
+            case kind:
+                raise ValueError(f"no kind of fault {kind!r}; there are: {', '.join((*KINDS, 'lost-disk'))}")
+    return found

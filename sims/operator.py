@@ -1,0 +1,82 @@
+"""Who asks in a simulated world: `peer.Cluster` itself, on a host of its own in the simulated network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from peer import asks, payload
+from peer.cluster import Cluster
+from peer.host import AgentSpec, Host
+from peer.keys import HostKeys
+from protocol.ids import AgentId
+from protocol.limits import Limits
+from sims.chance import SeededRandomness, stream
+from sims.clock import VirtualClock
+from sims.disk import Disk, VirtualStore
+from sims.loop import VirtualLoop
+from sims.network import Network, VirtualTransport
+
+NAME = "operator"
+HAND_IN_S = 600.0
+"""Virtual seconds until an agent that does not answer ends the world."""
+
+
+class Operator(Cluster):
+    """A cluster whose backend is the simulator: it asks, and launches nothing."""
+
+    def __init__(self, seed: int, loop: VirtualLoop, network: Network, limits: Limits | None) -> None:
+        super().__init__(backend="local", folder=Path())
+        launched = self._launched = _Launched(seed, loop, network, limits)
+        self._backend = launched
+        self._source = NAME
+        self._calls = 0
+        self._turns: dict[AgentId, asyncio.Lock] = {}
+        self.secret = launched.secret
+        self.address = launched.transport.address
+
+    async def hand_in(self, agent: AgentId, messages: Sequence[Any]) -> None:
+        """Hand inputs in, one caller at a time for each agent, so that they are taken in order.
+
+        Each call is a source of its own: an agent that loses its disk forgets what it had accepted, and would take
+        nothing more from a source whose numbers go on.
+        """
+        self._calls += 1
+        payloads = tuple(payload.encode_message(message) for message in messages)
+        body = asks.encode(asks.Submit(f"{NAME}-{self._calls}", 1, payloads))
+        async with self._turns.setdefault(agent, asyncio.Lock()):
+            await self.host.ask(agent, "submit", body, timeout_s=HAND_IN_S)
+
+    def cut_off(self) -> None:
+        """Stop dead."""
+        self._launched.host.crash()
+        self._launched.transport.cut_off()
+
+
+class _Launched:
+    """Implements `peer.backends.Backend` as far as somebody who only asks needs it."""
+
+    def __init__(self, seed: int, loop: VirtualLoop, network: Network, limits: Limits | None) -> None:
+        keys = HostKeys.from_seed(f"{seed}/{NAME}".encode())
+        self.secret = blake2b(f"{seed}/secret".encode(), digest_size=32).digest()
+        self.transport = VirtualTransport(network, keys)
+        self.host = Host(
+            keys, self.secret, self.transport, VirtualStore(loop, Disk(), stream(seed, f"disk/{NAME}")),
+            VirtualClock(loop), limits=limits, randomness=SeededRandomness(seed, f"host/{NAME}"),
+        )  # fmt: skip
+
+    async def start(self) -> Host:
+        await self.host.open()
+        return self.host
+
+    async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
+        raise NotImplementedError("agents of a simulated world are launched by World.spawn")
+
+    async def kill(self, agent: AgentId) -> None:
+        raise NotImplementedError("hosts of a simulated world are killed by World.crash")
+
+    async def stop(self) -> None:
+        await self.host.close()

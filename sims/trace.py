@@ -1,0 +1,202 @@
+"""What happened in a world, as it happened: a hash to compare runs, and logs that other people's tools read.
+
+The hash covers every frame that arrived and every record that became durable, with their times: two runs with the same
+hash have done the same.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from protocol.action import Action, RunStep, Tell
+from protocol.event import Event, Received
+from protocol.ids import AgentId, HostId, MessageId, StepId
+from protocol.message import ROLLBACK
+from protocol.step import DecisionRecord, Record, StepRecord
+from protocol.wire import decode_record
+
+SHIVIZ_PATTERN = r"(?<host>\S*) (?<clock>{.*})\n(?<event>.*)"
+"""What ShiViz has to be told of the log's form."""
+
+
+@dataclass
+class Happening:
+    """Something that people want to see on a line of time."""
+
+    at_us: int
+    host: str
+    what: str
+    detail: str = ""
+
+
+@dataclass
+class Tally:
+    """What one agent has done; virtual microseconds."""
+
+    events: int = 0
+    messages: int = 0
+    rollback_messages: int = 0
+    begun_us: dict[int, int] = field(default_factory=dict)
+    running: int | None = None
+
+
+class Trace:
+    """One world's trace."""
+
+    def __init__(self) -> None:
+        self.logs: dict[AgentId, list[Record]] = {}
+        """Every record that is durable, decoded; those that a lost disk forgot are in `lost`."""
+        self.durable_us: dict[StepId, int] = {}
+        self.began_us: dict[StepId, int] = {}
+        self.lost: list[StepRecord] = []
+        self.lost_records = 0
+        self.notices: list[tuple[AgentId, Tell]] = []
+        self.heard: dict[str, dict[AgentId, None]] = {}
+        """By proposal, who was sent a message of it."""
+        self.frames: dict[str, int] = {}
+        """How many frames were sent, lost, cut off, doubled, ..., arrived."""
+        self.happenings: list[Happening] = []
+        self.tallies: dict[AgentId, Tally] = {}
+        self.decided_us: list[tuple[int, AgentId, DecisionRecord]] = []
+        self.events = 0
+        self._digest = blake2b(digest_size=16)
+
+    # -- what the ports see ----------------------------------------------------------------------------------------
+
+    def frame(self, what: str, sender: HostId, receiver: HostId | None, body: bytes, at_us: int) -> None:
+        """Note what became of a frame."""
+        self.frames[what] = self.frames.get(what, 0) + 1
+        if what == "arrived":
+            self._digest.update(f"{at_us} {sender} {receiver} ".encode())
+            self._digest.update(body)
+
+    def wrote(self, agent: AgentId, records: Sequence[bytes], at_us: int) -> list[Record]:
+        """Note what has become durable; return it decoded."""
+        self._digest.update(f"{at_us} {agent} ".encode())
+        found: list[Record] = []
+        for data in records:
+            self._digest.update(data)
+            record = decode_record(data)
+            found.append(record)
+            if isinstance(record, StepRecord):
+                self.durable_us[record.step] = at_us
+            elif isinstance(record, DecisionRecord):
+                self.decided_us.append((at_us, agent, record))
+        self.logs.setdefault(agent, []).extend(found)
+        return found
+
+    def forgot(self, agent: AgentId, count: int) -> None:
+        """The last `count` records of an agent went with its disk."""
+        log = self.logs.get(agent, [])
+        gone = log[len(log) - count :]
+        del log[len(log) - count :]
+        self.lost_records += len(gone)
+        self.lost.extend(record for record in gone if isinstance(record, StepRecord))
+
+    def event(self, agent: AgentId, event: Event, actions: Iterable[Action], at_us: int) -> None:
+        """Note what a machine was told, and what it said."""
+        self.events += 1
+        tally = self.tallies.get(agent)
+        if tally is None:
+            tally = self.tallies[agent] = Tally()
+        tally.events += 1
+        if isinstance(event, Received):
+            tally.messages += 1
+            message = event.message
+            if isinstance(message, ROLLBACK):
+                tally.rollback_messages += 1
+                name = message.proposal if isinstance(message.proposal, str) else message.proposal.id
+                self.heard.setdefault(name, {})[agent] = None
+        for action in actions:
+            if isinstance(action, RunStep):
+                self.began_us[action.step] = at_us
+            elif isinstance(action, Tell):
+                self.notices.append((agent, action))
+
+    def happened(self, at_us: int, host: str, what: str, detail: str = "") -> None:
+        """Note a crash, a partition, or the like."""
+        self.happenings.append(Happening(at_us, host, what, detail))
+        self._digest.update(f"{at_us} {host} {what} {detail}".encode())
+
+    def hash(self) -> str:
+        """Return a hash of everything so far."""
+        return self._digest.hexdigest()
+
+    def steps(self) -> list[StepRecord]:
+        """Return every durable step that no disk has lost, by agent and in the agent's order."""
+        return [r for agent in sorted(self.logs) for r in self.logs[agent] if isinstance(r, StepRecord)]
+
+    # -- for other people's tools ----------------------------------------------------------------------------------
+
+    def write_shiviz(self, path: Path, retracted_by: Mapping[StepId, str]) -> None:
+        """Write steps and decisions with vector clocks, for ShiViz (`SHIVIZ_PATTERN`)."""
+        clocks: dict[StepId, dict[str, int]] = {}
+        last: dict[AgentId, dict[str, int]] = {}
+        lines: list[str] = []
+        events: list[tuple[int, int, AgentId, StepRecord | DecisionRecord]] = [
+            (self.durable_us[record.step], 0, record.step.agent, record) for record in (*self.steps(), *self.lost)
+        ]
+        events.extend((at_us, 1, agent, record) for at_us, agent, record in self.decided_us)
+        for _, _, agent, record in sorted(events, key=lambda entry: entry[:3]):
+            clock = dict(last.get(agent, {}))
+            if isinstance(record, StepRecord):
+                causes = [record.input.producer, *(read.writer for read in record.reads)]
+            else:
+                causes = [credit.producer for credit in record.credits]
+            for cause in causes:
+                for name, count in clocks.get(cause, {}).items() if cause is not None else ():
+                    clock[name] = max(count, clock.get(name, 0))
+            clock[agent] = clock.get(agent, 0) + 1
+            last[agent] = clock
+            if isinstance(record, StepRecord):
+                clocks[record.step] = clock
+                undone = retracted_by.get(record.step)
+                text = f"{record.step} handled {record.input}" + (f" (undone by {undone})" if undone else "")
+            else:
+                text = f"{record.decision} {record.proposal.id}: {len(record.retracted)} steps undone here"
+            lines.append(f"{agent} {json.dumps(clock)}\n{text}\n")
+        path.write_text("".join(lines), encoding="utf-8")
+
+    def write_chrome(self, path: Path, homes: Mapping[AgentId, str], retracted_by: Mapping[StepId, str]) -> None:
+        """Write Chrome's trace events (chrome://tracing, Perfetto): hosts as processes, agents as threads."""
+        hosts = {name: number for number, name in enumerate(sorted(set(homes.values())), 1)}
+        threads = {agent: number for number, agent in enumerate(sorted(homes), 1)}
+        events: list[dict[str, Any]] = [
+            {"ph": "M", "name": "process_name", "pid": number, "tid": 0, "args": {"name": name}}
+            for name, number in hosts.items()
+        ]
+        for agent, number in threads.items():
+            pid = hosts[homes[agent]]
+            events.append({"ph": "M", "name": "thread_name", "pid": pid, "tid": number, "args": {"name": agent}})
+        for record in (*self.steps(), *self.lost):
+            step, agent = record.step, record.step.agent
+            end_us = self.durable_us[step]
+            begin_us = self.began_us.get(step, end_us)
+            place = {"pid": hosts.get(homes.get(agent, ""), 0), "tid": threads.get(agent, 0)}
+            undone = retracted_by.get(step, "")
+            args = {"input": str(record.input), "undone by": undone}
+            events.append(
+                {"ph": "X", "name": str(step), "cat": "undone" if undone else "step", "ts": begin_us,
+                 "dur": max(1, end_us - begin_us), **place, "args": args}
+            )  # fmt: skip
+            for at, output in enumerate(record.outputs):
+                name = str(MessageId(step, at))
+                events.append({"ph": "s", "id": name, "name": "message", "cat": "message", "ts": end_us, **place})
+                _ = output
+            if record.input.message is not None:
+                name = str(record.input.message)
+                events.append(
+                    {"ph": "f", "bp": "e", "id": name, "name": "message", "cat": "message", "ts": begin_us, **place}
+                )
+        for at_us, agent, record in self.decided_us:
+            place = {"pid": hosts.get(homes.get(agent, ""), 0), "tid": threads.get(agent, 0)}
+            name = f"{record.decision} {record.proposal.id}"
+            events.append({"ph": "i", "s": "t", "name": name, "cat": "decision", "ts": at_us, **place})
+        for item in self.happenings:
+            pid = hosts.get(item.host, 0)
+            event = {"ph": "i", "s": "p" if pid else "g", "name": item.what, "cat": "fault", "ts": item.at_us}
+            events.append({**event, "pid": pid, "tid": 0, "args": {"detail": item.detail}})
+        path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}), encoding="utf-8")

@@ -1,0 +1,255 @@
+"""Makes the faults of a schedule happen to a world, and counts how often each did: one that never bites is no test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from protocol.ids import AgentId
+from protocol.step import DecisionRecord, StepRecord, VoteRecord
+from protocol.wire import decode_record
+from sims.faults import (
+    ClockSkew,
+    Crash,
+    Delay,
+    Duplicate,
+    FailedUndos,
+    FailedWrite,
+    Fault,
+    KillAtStep,
+    KillDuringRollback,
+    Loss,
+    Partition,
+    Reorder,
+    SlowPeer,
+    TornWrite,
+)
+from sims.network import Conditions
+
+if TYPE_CHECKING:
+    from sims.box import Box
+    from sims.engine import Engine
+
+_RECORDS = {"vote": VoteRecord, "decision": DecisionRecord}
+
+
+class Weather:
+    """The faults of one world."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.faults: list[Fault] = []
+        self.bites: list[int] = []
+        """By fault, how often it has happened (for network faults: how often it began)."""
+        self.pending = 0
+        """Beginnings and ends that are still to come."""
+        self._steps: dict[AgentId, list[tuple[int, KillAtStep]]] = {}
+        self._rollbacks: list[tuple[int, KillDuringRollback]] = []
+        self._counted: dict[tuple[str, str], int] = {}
+        self._torn: dict[str, list[tuple[int, TornWrite]]] = {}
+        self._active: dict[int, list[Conditions]] = {}
+
+    def add(self, fault: Fault) -> None:
+        """Take a fault into the schedule; its times are absolute."""
+        number = len(self.faults)
+        self.faults.append(fault)
+        self.bites.append(0)
+        match fault:
+            case Loss() | Duplicate() | Reorder() | Delay() | SlowPeer():
+                self._at(fault.at, lambda: self._begin(number, fault))
+                self._at(fault.until, lambda: self._end(number))
+            case Partition():
+                self._at(fault.at, lambda: self._begin(number, fault))
+                if fault.heal is not None:
+                    self._at(fault.heal, lambda: self._end(number))
+            case Crash():
+                self._at(fault.at, lambda: self._crash(number, fault))
+            case FailedWrite():
+                self._at(fault.at, lambda: self._fail_write(number, fault))
+            case TornWrite():
+                self._at(fault.at, lambda: self._torn.setdefault(fault.host, []).append((number, fault)))
+            case KillAtStep():
+                self._steps.setdefault(fault.agent, []).append((number, fault))
+            case KillDuringRollback():
+                self._rollbacks.append((number, fault))
+            case ClockSkew():
+                box = self._engine.boxes.get(fault.host)
+                if box is not None:
+                    box.skew_us += int(fault.skew_ms * 1000)
+                    box.drift_ppm += fault.drift_ppm
+                    self.bites[number] += 1
+            case FailedUndos():
+                self._at(fault.at, lambda: self._fail_undos(number, fault))
+
+    def calm(self) -> None:
+        """Let no further step or rollback set off a fault, so that the world comes to its end."""
+        self._steps.clear()
+        self._rollbacks.clear()
+        self._torn.clear()
+        for box in self._engine.boxes.values():
+            if box.store is not None:
+                box.store.fails = False
+
+    def _at(self, at_s: float, call: Callable[[], None]) -> None:
+        if at_s <= self._engine.loop.time():
+            call()
+            return
+        self.pending += 1
+
+        def due() -> None:
+            self.pending -= 1
+            call()
+
+        self._engine.loop.call_at(at_s, due)
+
+    # -- the network -----------------------------------------------------------------------------------------------
+
+    def _links(self, fault: Fault) -> list[Conditions]:
+        boxes = self._engine.boxes
+        match fault:
+            case Loss() | Duplicate() | Reorder() | Delay():
+                sources = [fault.source] if fault.source is not None else list(boxes)
+                targets = [fault.target] if fault.target is not None else list(boxes)
+                pairs = [(one, other) for one in sources for other in targets]
+            case SlowPeer():
+                pairs = [pair for other in boxes for pair in ((fault.host, other), (other, fault.host))]
+            case Partition():
+                others = fault.others or tuple(name for name in boxes if name not in fault.group)
+                pairs = [(one, other) for one in fault.group for other in others]
+                if not fault.one_way:
+                    pairs += [(other, one) for one, other in pairs]
+            case _:
+                pairs = []
+        pairs = [(one, other) for one, other in dict.fromkeys(pairs) if one != other and {one, other} <= boxes.keys()]
+        hosts = {name: box.keys.host_id for name, box in boxes.items()}
+        return [self._engine.network.conditions(hosts[one], hosts[other]) for one, other in pairs]
+
+    def _begin(self, number: int, fault: Fault) -> None:
+        self.bites[number] += 1
+        self._engine.note("", "begins", str(fault))
+        links = self._active[number] = self._links(fault)
+        self._change(fault, links, begins=True)
+
+    def _end(self, number: int) -> None:
+        links = self._active.pop(number, None)
+        if links is not None:
+            self._engine.note("", "ends", str(self.faults[number]))
+            self._change(self.faults[number], links, begins=False)
+
+    def heal(self) -> None:
+        """End every partition now."""
+        for number in [number for number in self._active if isinstance(self.faults[number], Partition)]:
+            self._end(number)
+
+    def _change(self, fault: Fault, links: list[Conditions], begins: bool) -> None:
+        sign = 1 if begins else -1
+        for link in links:
+            match fault:
+                case Loss():
+                    link.loss = max(0.0, link.loss + sign * fault.share)
+                case Duplicate():
+                    link.double = max(0.0, link.double + sign * fault.share)
+                case Reorder():
+                    link.reorder = max(0.0, link.reorder + sign * fault.share)
+                case Delay() if begins:
+                    link.extra.append(fault.extra)
+                case Delay():
+                    link.extra.remove(fault.extra)
+                case SlowPeer():
+                    link.slower *= fault.times**sign
+                case Partition():
+                    link.cut += sign
+                case _:
+                    pass
+        if isinstance(fault, SlowPeer) and fault.host in self._engine.boxes:
+            box = self._engine.box(fault.host)
+            box.slower *= fault.times**sign
+            if box.store is not None:
+                box.store.slower = box.slower
+
+    # -- hosts -----------------------------------------------------------------------------------------------------
+
+    def _crash(self, number: int, fault: Crash) -> None:
+        box = self._engine.boxes.get(fault.host)
+        if box is None or box.host is None:
+            return
+        self.bites[number] += 1
+        self._engine.crash(fault.host, fault.restart_after, fault.disk, fault.keep)
+
+    def _fail_write(self, number: int, fault: FailedWrite) -> None:
+        box = self._engine.boxes.get(fault.host)
+        if box is None or box.store is None or box.host is None:
+            return
+        box.store.fails = True
+        box.on_failure = (number, fault.restart_after)
+
+    def failed_write(self, box: Box) -> None:
+        """A host's disk has failed, so its agents have stopped."""
+        number, after = box.on_failure or (None, 0.1)
+        box.on_failure = None
+        if number is not None:
+            self.bites[number] += 1
+        self._engine.note(box.name, "failed-write")
+        self._engine.crash(box.name, after)
+
+    def _fail_undos(self, number: int, fault: FailedUndos) -> None:
+        self.bites[number] += 1
+        self._engine.outside.undo_failures += fault.count
+
+    # -- writes ----------------------------------------------------------------------------------------------------
+
+    def asked(self, box: Box, agent: AgentId, records: Sequence[bytes]) -> None:
+        """An append is about to be written."""
+        if self._torn.get(box.name):
+            number, torn = self._torn[box.name].pop(0)
+            self.bites[number] += 1
+            self._soon(box, torn.restart_after, disk="torn")
+        if self._steps or self._rollbacks:
+            self._wrote(box, agent, [decode_record(data) for data in records], "asked")
+
+    def wrote(self, box: Box, agent: AgentId, records: Sequence[object]) -> None:
+        """An append is durable, and nobody has been told."""
+        if self._steps or self._rollbacks:
+            self._wrote(box, agent, records, "durable")
+
+    def _wrote(self, box: Box, agent: AgentId, records: Sequence[object], point: str) -> None:
+        for record in records:
+            if isinstance(record, StepRecord):
+                count = self._count(agent, point)
+                for number, kill in list(self._steps.get(agent, ())):
+                    if kill.point == point and kill.nth == count:
+                        self._steps[agent].remove((number, kill))
+                        self._kill(number, box, kill.restart_after, point)
+            for number, kill in list(self._rollbacks):
+                if kill.point == point and isinstance(record, _RECORDS[kill.record]):
+                    count = self._count(f"#{number}", point)
+                    if count == kill.nth:
+                        self._rollbacks.remove((number, kill))
+                        self._kill(number, box, kill.restart_after, point)
+
+    def _count(self, what: str, point: str) -> int:
+        count = self._counted[what, point] = self._counted.get((what, point), 0) + 1
+        return count
+
+    def _kill(self, number: int, box: Box, restart_after: float, point: str) -> None:
+        self.bites[number] += 1
+        if point == "durable":
+            self._engine.crash(box.name, restart_after)
+        else:
+            self._soon(box, restart_after)
+
+    def _soon(self, box: Box, restart_after: float, disk: str = "kept") -> None:
+        """Crash a host once the turn that writes is over, but before anything of it can be durable."""
+        life = box.lives
+
+        def due() -> None:
+            if box.lives == life and box.host is not None:
+                self._engine.crash(box.name, restart_after, disk=disk)
+
+        self.pending += 1
+
+        def pending() -> None:
+            self.pending -= 1
+            due()
+
+        self._engine.loop.call_soon(pending)

@@ -1,0 +1,326 @@
+"""A cluster in virtual time: the same agents, hosts, protocol and bytes as on Ray, in one process, under one seed.
+
+    world = World(seed=7, hosts=4, faults=[Partition(("host-1",), at=0.2, heal=0.5)])
+    world.spawn("buyer", Buyer)
+    world.submit("buyer", Order("tea", 4), at=0.1)
+    world.settle()
+    outcome = world.rollback("buyer/1/1", inputs="retry")
+
+Nothing waits and nothing is left to chance: the same seed gives the same trace, everywhere. All that is asked of the
+agents goes over the simulated network, as `peer.Cluster` does it; what is looked at is read from the machines.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from peer import errors, payload
+from peer.agent import Agent
+from peer.cluster import Outcome, Plan
+from peer.export import export
+from peer.folding import SharedView
+from peer.host import AgentSpec
+from peer.state_key import decode_key
+from protocol.ids import AgentId, ProposalId, StepId
+from protocol.limits import Limits
+from protocol.peer_machine import PeerMachine
+from protocol.step import OutcomeRecord, StepRecord
+from sims.chance import AnySpread
+from sims.checkers import Broken, Watches, check_all
+from sims.checkers.view import View
+from sims.engine import Engine
+from sims.faults import Fault, Partition
+from sims.topology import Graph, topology_of
+
+if TYPE_CHECKING:
+    import pandas
+
+    from sims.workload import Workload
+
+SETTLE_S = 900.0
+"""Virtual seconds within which a world must come to rest."""
+LOOK_S = 0.05
+"""How often a world that comes to rest is looked at."""
+REST_LOOKS = 2
+
+
+class World:
+    """Hosts and agents in virtual time.
+
+    Args:
+        seed: decides everything that chance decides.
+        hosts: how many machines there are at first: `host-1`, `host-2`, ...
+        agents_per_host: how many agents `populate` puts on each.
+        topology: whom agents of `populate` write to: a name of `sims.topology.TOPOLOGIES`, or a graph.
+        faults: what goes wrong, and when; more by `fail`.
+        delay: how long frames take; 0.1 to 0.4 ms if left out, as `sync` and `thread`.
+        sync: how long a write takes until it is durable.
+        thread: how long what is meant for a thread takes until it is done, and again until that is known.
+        limits: bounds and waiting times of the peers.
+        checking: invariants are judged after `each` event and by `check`; or by `check` alone (`end`).
+    """
+
+    def __init__(
+        self, seed: int = 0, hosts: int = 3, agents_per_host: int = 3, topology: str | Graph = "ring",
+        faults: Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
+        thread: AnySpread | None = None, limits: Limits | None = None, checking: str = "each",
+    ) -> None:  # fmt: skip
+        if checking not in ("each", "end"):
+            raise errors.CallerError(f"checking={checking!r}: it is 'each' or 'end'. Nothing was started.")
+        self.seed = seed
+        self.agents_per_host = agents_per_host
+        self.topology = topology
+        self.engine = Engine(seed, delay, sync, thread, limits, Watches() if checking == "each" else None)
+        self._is_closed = False
+        for number in range(1, hosts + 1):
+            self.add_host(f"host-{number}")
+        self.fail(*faults)
+
+    def __enter__(self) -> "World":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the world began."""
+        return self.engine.loop.time()
+
+    @property
+    def agents(self) -> list[AgentId]:
+        """The agents, in the order in which they came."""
+        return list(self.engine.homes)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The machines, in the order in which they came."""
+        return list(self.engine.boxes)
+
+    # -- building --------------------------------------------------------------------------------------------------
+
+    def add_host(self, name: str) -> None:
+        """Add a machine, with no agents yet."""
+        self.engine.add_host(name)
+
+    def spawn(self, name: AgentId, kind: type[Agent], *, host: str | None = None, **options: Any) -> AgentId:
+        """Add an agent, on the named host or on the one with the fewest agents.
+
+        Args:
+            options: passed to the agent's class.
+
+        Raises: CallerError.
+        """
+        if name in self.engine.homes:
+            raise errors.CallerError(f"there is an agent {name!r} already. Nothing changed.")
+        boxes = self.engine.boxes
+        box = self.engine.box(host) if host else min(boxes.values(), key=lambda box: len(box.specs))
+        self.engine.add(box, AgentSpec(name, kind, options))
+        return name
+
+    def populate(self, workload: "Workload | None" = None, topology: str | Graph | None = None) -> list[AgentId]:
+        """Fill the hosts with `WorkAgent`s that write to each other along a topology, and schedule a workload.
+
+        Returns: their names.
+        """
+        from sims.workload import Workload, populate
+
+        graph = topology_of(topology or self.topology, len(self.hosts) * self.agents_per_host, self.seed)
+        return populate(self, workload or Workload(), graph)
+
+    def fail(self, *faults: Fault) -> None:
+        """Add faults to the schedule; their times are since the world began."""
+        for fault in faults:
+            self.engine.weather.add(fault)
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def run(self, until: "float | Callable[[World], bool]") -> float:
+        """Let virtual time pass up to `until`, or until it is true of the world; return the time.
+
+        Raises: Broken, if an invariant is; whatever our own code has raised meanwhile; NothingToDo, TimeStands.
+        """
+        if callable(until):
+            self.engine.run_to(None, lambda: until(self))
+        else:
+            self.engine.run_to(round(until * 1e6))
+        return self.now
+
+    def settle(self, limit: float = SETTLE_S) -> float:
+        """Let everything that is under way come to its end; return the time.
+
+        Raises: Broken, naming what is still under way after `limit` virtual seconds.
+        """
+        end, rest, last = self.now + limit, 0, -1
+        while rest < REST_LOOKS:
+            self.run(until=self.now + LOOK_S)
+            busy = self.engine.under_way()
+            moved = sum(len(log) for log in self.engine.trace.logs.values())
+            rest = rest + 1 if not busy and moved == last else 0
+            last = moved
+            if self.now > end:
+                raise Broken("everything ends", f"still under way after {limit:g} s: {busy or 'something moves'}")
+        return self.now
+
+    # -- what the world is asked -----------------------------------------------------------------------------------
+
+    def submit(self, agent: AgentId, *messages: Any, at: float | None = None) -> None:
+        """Hand inputs to an agent from outside, now or at a time; each is taken once, in order."""
+        if agent not in self.engine.homes:
+            raise errors.CallerError(f"no agent {agent!r} was spawned in this world. Nothing was submitted.")
+        for message in messages:
+            payload.encode_message(message)
+        operator = self.engine.operator
+        self.engine.later(at, f"submit to {agent}", lambda: operator.hand_in(agent, messages))
+
+    def rollback(
+        self, *steps: StepId | str, inputs: str = "retry", reason: str = "", evidence: Any = None,
+        amend: Mapping[StepId | str, Any] | None = None, timeout: float = 300.0,
+    ) -> Outcome:  # fmt: skip
+        """Roll steps back as `Cluster.rollback` does, and run until the outcome is known.
+
+        Args:
+            timeout: virtual seconds.
+        """
+        return self.engine.wait(
+            self.engine.operator.rollback(
+                *steps, inputs=inputs, reason=reason, evidence=evidence, amend=amend, timeout_s=timeout
+            )
+        )
+
+    def propose(
+        self, *steps: StepId | str, at: float | None = None, inputs: str = "retry", reason: str = "",
+        amend: Mapping[StepId | str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Have steps rolled back, now or at a time, without waiting for the outcome: `outcomes` will have it."""
+
+        async def asked() -> None:
+            await self.engine.operator.rollback(*steps, inputs=inputs, reason=reason, amend=amend, timeout_s=SETTLE_S)
+
+        self.engine.later(at, f"rollback of {steps[0]}", asked)
+
+    def preview(self, *steps: StepId | str) -> Plan:
+        """Return what a rollback would undo."""
+        return self.engine.wait(self.engine.operator.preview(*steps))
+
+    def outcomes(self) -> dict[ProposalId, OutcomeRecord]:
+        """Return the outcomes that proposers have written down."""
+        return self.view().outcomes
+
+    # -- what goes wrong -------------------------------------------------------------------------------------------
+
+    def crash(self, host: str, restart_after: float | None = 0.1, *, disk: str = "kept", keep: float = 0.5) -> None:
+        """End a host's process now; it starts again after a while, or by `restart` alone if None.
+
+        Args:
+            disk: `kept`; `torn`: a prefix of what was being written survives; `lost`: the end of each log is gone.
+            keep: with a lost disk, which share of each log is left.
+        """
+        if disk not in ("kept", "torn", "lost"):
+            raise errors.CallerError(f"disk={disk!r}: it is kept, torn or lost. Nothing was crashed.")
+        self.engine.begin()
+        self.engine.crash(host, restart_after, disk, keep)
+
+    def restart(self, host: str) -> None:
+        """Start a host again from its disk, if it is down."""
+        self.engine.restart(host)
+
+    def partition(self, *hosts: str, others: Sequence[str] = (), one_way: bool = False) -> None:
+        """Part hosts from the rest, or from `others`, from now until `heal`."""
+        self.fail(Partition(hosts, tuple(others), self.now, None, one_way))
+
+    def heal(self) -> None:
+        """End every partition now."""
+        self.engine.weather.heal()
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def machine(self, agent: AgentId) -> PeerMachine:
+        """Return an agent's machine.
+
+        Raises: CallerError, if its host is down.
+        """
+        return self.engine.driver(agent).machine
+
+    def state(self, agent: AgentId) -> dict[Any, Any]:
+        """Return an agent's surviving state; no time passes."""
+        versions = self.machine(agent).core.versions
+        return {decode_key(key): payload.decode(value) for key, value, _ in versions.read_all() if value is not None}
+
+    def shared(self, agent: AgentId) -> SharedView:
+        """Return what an agent sees of its shared spaces; no time passes."""
+        versions = self.machine(agent).core.versions
+        return SharedView([entry for key in versions.shared_keys() for entry in versions.entries(key)])
+
+    def steps(self, agent: AgentId | None = None) -> list[StepRecord]:
+        """Return the durable steps, undone ones too, of one agent or of all."""
+        return [record for record in self.engine.trace.steps() if agent in (None, record.step.agent)]
+
+    def retracted_by(self) -> dict[StepId, str]:
+        """Return the undone steps, each with the proposal or loss that undid it."""
+        return {
+            step: name
+            for driver in self.engine.drivers().values()
+            for step, name in driver.machine.core.retracted_by.items()
+        }
+
+    def metrics(self) -> "pandas.DataFrame":
+        """Return what hosts, agents and proposals have done and cost: see `sims.metrics`."""
+        from sims.metrics import metrics
+
+        return metrics(self)
+
+    def trace_hash(self) -> str:
+        """Return a hash of all that has happened: equal for equal seeds, everywhere."""
+        return self.engine.trace.hash()
+
+    def bites(self) -> list[tuple[Fault, int]]:
+        """Return the faults, each with how often it has happened so far."""
+        weather = self.engine.weather
+        return list(zip(weather.faults, weather.bites, strict=True))
+
+    def view(self) -> View:
+        """Return the world as checkers see it."""
+        trace, outside = self.engine.trace, self.engine.outside
+        drivers = self.engine.drivers()
+        return View(
+            machines={name: driver.machine for name, driver in drivers.items()},
+            logs=trace.logs,
+            lost=tuple(trace.lost),
+            has_lost=trace.lost_records > 0,
+            notices=trace.notices,
+            heard={name: tuple(agents) for name, agents in trace.heard.items()},
+            standing={intent: seen.stands for intent, seen in outside.posted.items()},
+            doubled=tuple(outside.doubled),
+            spaces={name: driver.agent.spaces for name, driver in drivers.items()},
+        )
+
+    def check(self) -> None:
+        """Judge the world, which must be at rest (`settle`).
+
+        Raises: Broken, naming the invariant and the steps.
+        """
+        check_all(self.view())
+
+    # -- for other tools -------------------------------------------------------------------------------------------
+
+    def export(self, folder: str | Path) -> None:
+        """Write the run down in the format of docs/export.md; the agents are asked, so a little time passes."""
+        self.engine.wait(export(self.engine.operator, Path(folder), self.agents))
+
+    def export_shiviz(self, path: str | Path) -> None:
+        """Write a log for ShiViz: see `sims.trace.SHIVIZ_PATTERN`."""
+        self.engine.trace.write_shiviz(Path(path), self.retracted_by())
+
+    def export_chrome(self, path: str | Path) -> None:
+        """Write Chrome's trace events, for chrome://tracing and Perfetto."""
+        self.engine.trace.write_chrome(Path(path), self.engine.homes, self.retracted_by())
+
+    def close(self) -> None:
+        """End the world: nothing happens in it any more."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.engine.close()
