@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from protocol.ids import AgentId
-from protocol.step import DecisionRecord, StepRecord, VoteRecord
+from protocol.records import DecisionRecord, VoteRecord
+from protocol.step import StepRecord
 from protocol.wire import decode_record
 from sims.faults import (
     ClockSkew,
