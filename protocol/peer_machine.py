@@ -173,6 +173,7 @@ class PeerMachine:
                 self.rollback.proposed(sender, message)
             case Done():
                 self.proposer.done(sender, message)
+                self.rollback.told(message)
             case Shared() | Sync():
                 core.tell("refused", sender, "a space message must be merged before it is fed")
             case _:

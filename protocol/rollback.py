@@ -76,6 +76,15 @@ class Rollback:
                 self._evaluate(proposal.id)
         if message.wants and case is not None and case.vote is not None:
             self._core.send(sender, BallotMessage(proposal, (case.vote,)))
+        elif message.wants and decision is not None:
+            # Its votes are forgotten (CP-6), its verdict is not.
+            self._core.when_durable(lambda: self._core.send(sender, self._done(decision)))
+
+    def told(self, message: Done) -> None:
+        """Another elector has decided, and has forgotten its votes since: all decide alike, so this one does (RB-4)."""
+        case = self._open.get(message.proposal)
+        if case is not None and case.vote is not None and not case.busy:
+            self._decide(case, message.decision)
 
     # -- voting ----------------------------------------------------------------------------------------------------
 
