@@ -67,6 +67,10 @@ class CheckpointLimits(Struct, frozen=True):
     """How often a host tells one other what it knows of an open count."""
     epochs_kept: int = 4
     """Committed epochs that can be restored to; what is older is folded (CP-6)."""
+    buddies: int = 0
+    """Other hosts that keep copies of this one's logs; 0: none, and nobody succeeds a host that is dead for good."""
+    successor_us: int = 30_000_000
+    """How long a host must have failed before a buddy proposes to succeed it: far longer than a restart takes."""
 
 
 class HostLimits(Struct, frozen=True):
