@@ -24,7 +24,7 @@ from protocol.errors import WireInvalid
 from protocol.event import Learned, Reached
 from protocol.fact import Began, Fact, HostFact
 from protocol.ids import AgentId, HostId, ProposalId
-from protocol.limits import Limits
+from protocol.limits import HostLimits, Limits
 from protocol.message import ROLLBACK, Message
 from protocol.wire import Answer, Ask, Envelope, Frame, decode_frame, encode_frame, encode_message
 
@@ -56,6 +56,7 @@ class Host:
     def __init__(
         self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
         seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
+        host_limits: HostLimits | None = None,
     ) -> None:  # fmt: skip
         self.host_id: HostId = keys.host_id
         self.drivers: dict[AgentId, Driver] = {}
@@ -66,7 +67,7 @@ class Host:
         self.store = store
         self.transport = transport
         self._limits = limits or Limits()
-        self.neighbours = Neighbours(self, secret, seeds)
+        self.neighbours = Neighbours(self, secret, seeds, host_limits)
         self._machine = self.neighbours.machine
         self._version = 0
         self._open = False
