@@ -196,6 +196,8 @@ def test_mb7_who_leaves_has_left_for_good_in_that_incarnation() -> None:
     assert all((machine.host, Left("h3")) in hosts.done for machine in hosts.alive())
     hosts.run(60)
     assert not any(isinstance(action, Failed) for _, action in hosts.done)
+    later = HostFact("h3", hosts.now_us, "at-h3", ())
+    assert hosts.machines["h3"].publish(later, hosts.now_us) == []
     incarnation = hosts.machines["h3"].membership.incarnation
     hosts.machines["h0"].received("h1", (Standing("h3", incarnation, State.FAILED),), None, (), hosts.now_us)
     assert all(machine.standing("h3") == State.LEFT for machine in hosts.alive())
