@@ -25,6 +25,7 @@ from protocol.host_machine import (
     Tell,
 )
 from protocol.ids import AgentId, HostId
+from protocol.limits import HostLimits
 from protocol.wire import Frame, encode_frame
 
 logger = logging.getLogger("ebbtide")
@@ -62,8 +63,10 @@ class Resident(Protocol):
 class Neighbours:
     """Gossip, membership and homes of one host, with a transport and a clock."""
 
-    def __init__(self, resident: Resident, secret: bytes, seeds: Sequence[str]) -> None:
-        self.machine = HostMachine(resident.host_id, Random(resident.randomness.seed()), tuple(seeds))
+    def __init__(
+        self, resident: Resident, secret: bytes, seeds: Sequence[str], limits: HostLimits | None = None
+    ) -> None:
+        self.machine = HostMachine(resident.host_id, Random(resident.randomness.seed()), tuple(seeds), limits)
         self._resident = resident
         self._secret = secret
         self._timer: Cancel | None = None
