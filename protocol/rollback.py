@@ -162,7 +162,7 @@ class Rollback:
                 call for step in part for call in core.cone.record(step).calls if step not in core.retraction
             ),
         )
-        core.append((VoteRecord(proposal, vote),), lambda: self._voted(proposal.id, vote))
+        core.append((VoteRecord(proposal, vote),), lambda: self._voted(proposal.id, vote), is_fact=True)
 
     def _debited(self, step: StepId) -> ConeStep:
         return self._core.cone.sends(step, self._core.subscribers, STEP_INDEX_ENTRIES)

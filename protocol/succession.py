@@ -65,6 +65,8 @@ class Succession:
         self._core = core
         self._failed: dict[HostId, int] = {}
         self._decrees: dict[HostId, _Decree] = {}
+        self.keeps: dict[HostId, None] = {}
+        """Hosts whose logs are copied here: only who has a copy can succeed."""
         self.heirs: dict[HostId, HostId] = {}
         """By dead host, who succeeds it."""
         self.cares: dict[HostId, None] = {}
@@ -94,7 +96,7 @@ class Succession:
     def _turn_us(self, host: HostId) -> int | None:
         """Return when this host is to propose itself: the buddies of the dead one take turns; None if it is none."""
         core, commit = self._core, self._core.epochs.commit
-        if host in self.heirs or commit is None or host not in commit.next_view() or not core.limits.buddies:
+        if host in self.heirs or commit is None or host not in self.keeps or not core.limits.buddies:
             return None
         buddies = buddies_of(host, commit.next_view(), core.limits.buddies)
         living = [buddy for buddy in buddies if buddy not in self._failed]

@@ -36,6 +36,8 @@ class Plan:
     """How often a host begins an epoch."""
     restores: int = 0
     """How often everything goes back to a committed epoch."""
+    deaths: int = 0
+    """Hosts that die for good, and are succeeded by others."""
     kept: int = 3
     """Committed epochs that can be restored to; steps before them are forgotten."""
 
@@ -69,4 +71,5 @@ class Plan:
             checkpoints=rng.choice((0, 2, 5, 8)),
             restores=rng.choice((0, 0, 1, 2)),
             kept=rng.choice((1, 1, 2, 3)),
+            deaths=rng.choice((0, 0, 0, 1)),
         )
