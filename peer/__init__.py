@@ -21,7 +21,7 @@ from peer.host import AgentSpec
 from peer.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from protocol.ids import StepId
 from protocol.limits import Limits
-from protocol.step import Proposal
+from protocol.proposal import Proposal
 
 __all__ = [
     "Agent",

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeVar
 from peer import errors, payload
 from peer.state import State
 from peer.tool import Tool
-from protocol.step import Proposal
+from protocol.proposal import Proposal
 
 H = TypeVar("H", bound=Callable[..., Any])
 

@@ -12,17 +12,8 @@ from msgspec import Struct
 from peer import errors
 from protocol.event import ProposeWanted, Submitted
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
-from protocol.step import (
-    STEP_INDEX_ENTRIES,
-    Amendment,
-    ConeStep,
-    Entry,
-    Input,
-    OutcomeRecord,
-    Proposal,
-    StepRecord,
-    Vote,
-)
+from protocol.proposal import Amendment, ConeStep, Proposal, Vote
+from protocol.step import STEP_INDEX_ENTRIES, Entry, Input, OutcomeRecord, StepRecord
 
 if TYPE_CHECKING:
     from peer.host import Host

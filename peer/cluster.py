@@ -192,7 +192,7 @@ class Cluster:
                 if part.unknown:
                     raise errors.StepUnknown(f"no step {part.unknown[0]} in the log of {agent}. Nothing changed.")
                 known[agent] = part
-                for step, sends in part.cone:
+                for step, sends, _ in part.cone:
                     for debit in sends:
                         heard = credits.setdefault(debit.receiver, set())
                         if MessageId(step, debit.at) not in heard:

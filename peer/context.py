@@ -9,7 +9,8 @@ from peer.space import Space, Spaces
 from peer.state import Tracked
 from peer.tool import PURE, Tool
 from protocol.ids import AgentId, StepId
-from protocol.step import Amendment, Input, OutputDraft, RollbackDraft
+from protocol.proposal import Amendment
+from protocol.step import Input, OutputDraft, RollbackDraft
 
 CallTool = Callable[[Tool[..., Any], tuple[Any, ...], dict[str, Any], str | None], Awaitable[Any]]
 

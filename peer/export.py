@@ -8,7 +8,8 @@ from typing import Any
 from peer.asks import StepsAnswer
 from peer.cluster import Cluster
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
-from protocol.step import Proposal, StepRecord
+from protocol.proposal import Proposal
+from protocol.step import StepRecord
 
 _STATES = {"open": "claimed", "doubt": "in-doubt", "failed": "in-doubt"}
 """The journal's states in the export's words, where they differ."""

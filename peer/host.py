@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import msgspec
@@ -15,16 +14,15 @@ from peer import asks, errors
 from peer.agent import Agent
 from peer.asks import Answered, Costs, Notice
 from peer.driver import Driver
-from peer.keys import HostKeys, admission_mac, admits
+from peer.keys import HostKeys
+from peer.neighbours import Neighbours
 from peer.portions import portions
-from peer.ports import Cancel, Clock, LogStore, Randomness, Transport
+from peer.ports import Clock, LogStore, Randomness, Transport
 from peer.randomness import SystemRandomness
 from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned
 from protocol.fact import Began, Fact, HostFact
-from protocol.host_machine import Connect, Heard, HostAction, HostMachine, Knock, Outdone
-from protocol.host_machine import Tell as TellHost
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.limits import Limits
 from protocol.message import ROLLBACK, Message
@@ -71,11 +69,10 @@ class Host:
         self.store = store
         self.randomness = randomness or SystemRandomness()
         self.transport = transport
-        self._secret = secret
         self._limits = limits or Limits()
-        self._machine = HostMachine(self.host_id, Random(self.randomness.seed()), tuple(seeds))
+        self.neighbours = Neighbours(self, secret, seeds)
+        self._machine = self.neighbours.machine
         self._version = 0
-        self._timer: Cancel | None = None
         self._open = False
         self._inner: deque[tuple[AgentId, AgentId, Message]] = deque()
         self._out: dict[HostId, list[Envelope]] = {}
@@ -99,11 +96,13 @@ class Host:
         self._version = self.clock.now_us()
         self._coming.update(spec.name for spec in agents)
         self._announce(agents)
-        self._tick()
+        self.neighbours.open()
         if any(spec.lost for spec in agents):
             await self._catch_up()
         for spec in agents:
             self._coming.discard(spec.name)
+            if self._machine.homes.get(spec.name) != self.host_id:
+                continue  # MB-8: it has moved on while this host was away
             try:
                 self._start(spec)
             except (errors.LogCorrupt, WireInvalid) as error:
@@ -143,13 +142,19 @@ class Host:
         self._open = False
         for driver in self.drivers.values():
             driver.stop()
-        if self._timer is not None:
-            self._timer()
+        self.neighbours.close()
 
     def failed(self, error: Exception) -> None:
         """The log can't be written: the agents stop, for what they do now could not be undone."""
         logger.critical("host %s stops its agents: %s", self.host_id, error)
         self.crash()
+
+    def leave(self) -> None:
+        """Say goodbye to the other hosts, so that nobody takes this one for failed; `close` follows.
+
+        The agents here are not handed over: until another host claims them, nobody reaches them.
+        """
+        self.neighbours.leave()
 
     async def close(self) -> None:
         """Stop, and release the endpoint and the log."""
@@ -162,9 +167,9 @@ class Host:
         kinds = {name: type(driver.agent) for name, driver in self.drivers.items()}
         kinds.update((spec.name, spec.kind) for spec in coming)
         spaces = tuple((name, space) for name in sorted(kinds) for space in kinds[name].spaces)
-        fact = HostFact(self.host_id, self._version, self.transport.address, tuple(sorted(kinds)), spaces)
-        mac = admission_mac(self._secret, msgspec.msgpack.encode(fact))
-        self._carry_out(self._machine.publish(msgspec.structs.replace(fact, mac=mac)))
+        self.neighbours.announce(
+            HostFact(self.host_id, self._version, self.transport.address, tuple(sorted(kinds)), spaces)
+        )
 
     # -- what drivers need -----------------------------------------------------------------------------------------
 
@@ -193,7 +198,7 @@ class Host:
 
     def spread(self, fact: Fact) -> None:
         """Let every host know a fact, and the other peers of this one."""
-        self._carry_out(self._machine.publish(fact))
+        self.neighbours.publish(fact)
 
     def subscribers(self, space: str) -> list[AgentId]:
         """Return who is known to take part in a space."""
@@ -315,11 +320,7 @@ class Host:
             self.transport.counts.refused += 1
             logger.warning("refused a frame of %s: %s", sender, error)
             return
-        facts = tuple(fact for fact in frame.facts if self._is_proven(fact))
-        if len(facts) < len(frame.facts):
-            self.transport.counts.refused += 1
-        if facts or frame.digest is not None:
-            self._carry_out(self._machine.received(sender, facts, frame.digest))
+        self.neighbours.received(sender, frame)
         if not self._machine.knows(sender):
             # Whoever was not given the cluster's secret is nobody here.
             if frame.envelopes or frame.asks or frame.answers:
@@ -337,36 +338,29 @@ class Host:
         for given in frame.answers:
             self._give(self.host_id, given)
 
-    def _is_proven(self, fact: Fact) -> bool:
-        if not isinstance(fact, HostFact):
-            return True
-        return admits(self._secret, msgspec.msgpack.encode(msgspec.structs.replace(fact, mac=b"")), fact.mac)
+    def connected(self, agents: tuple[AgentId, ...]) -> None:
+        """A host has come, or come back, with these agents."""
+        names = frozenset(agents)
+        for driver in self.drivers.values():
+            driver.reached(names)
 
-    def _tick(self) -> None:
-        if self._open:
-            self._carry_out(self._machine.elapsed(self.clock.now_us()))
-            self._timer = self.clock.wake(self._machine.deadline_us, self._tick)
+    def heard(self, fact: Began) -> None:
+        """All agents here should know a fact."""
+        for driver in list(self.drivers.values()):
+            driver.feed(Learned(fact))
 
-    def _carry_out(self, actions: list[HostAction]) -> None:
-        for action in actions:
-            match action:
-                case TellHost():
-                    self._send(action.host, Frame(facts=action.facts, digest=action.digest))
-                case Knock():
-                    if action.address != self.transport.address:
-                        frame = Frame(facts=action.facts, digest=action.digest)
-                        self.transport.introduce(action.address, encode_frame(frame))
-                case Connect():
-                    self.transport.connect(action.host, action.address)
-                    agents = frozenset(action.agents)
-                    for driver in self.drivers.values():
-                        driver.reached(agents)
-                case Outdone():
-                    self._version = action.version
-                    self._announce(())
-                case Heard():
-                    for driver in list(self.drivers.values()):
-                        driver.feed(Learned(action.fact))
+    def displaced(self, agents: list[AgentId]) -> None:
+        """Agents live elsewhere now (MB-8): what they do here would contradict what they do there."""
+        for agent in agents:
+            driver = self.drivers.pop(agent, None)
+            if driver is not None:
+                driver.stop()
+        self._announce(())
+
+    def outdone(self, version: int) -> None:
+        """An earlier life of this host has announced in a higher version (MB-2)."""
+        self._version = version
+        self._announce(())
 
     def _send(self, host: HostId, frame: Frame) -> None:
         self.transport.send(host, encode_frame(frame))

@@ -2,10 +2,11 @@
 
 from msgspec import Struct
 
-from protocol.fact import Fact
+from protocol.fact import Began, Fact
 from protocol.ids import AgentId, StepId
 from protocol.message import Message
-from protocol.step import Entry, Input, OutcomeRecord, Proposal, Record
+from protocol.proposal import Proposal
+from protocol.step import Entry, Input, OutcomeRecord, Record
 
 
 class _Action(Struct, frozen=True, tag=True):
@@ -84,6 +85,16 @@ class Consult(_Action, frozen=True):
     part: tuple[StepId, ...]
 
 
+class CutReady(_Action, frozen=True):
+    """The agent's cut is durable."""
+
+    epoch: int
+    undecided: int
+    """The oldest epoch that an undecided proposal here needs; `epoch` without one."""
+    begun: tuple[Began, ...]
+    """Every beginning of this agent after a loss."""
+
+
 class Reply(_Action, frozen=True):
     """Answer a request from outside; an empty error means that it was done."""
 
@@ -107,5 +118,18 @@ class Finish(_Action, frozen=True):
 
 
 Action = (
-    Send | Append | RunStep | Share | Resume | UseTool | Consult | Reply | Tell | Publish | Admit | Finish | Withdraw
+    Send
+    | Append
+    | RunStep
+    | Share
+    | Resume
+    | UseTool
+    | Consult
+    | Reply
+    | Tell
+    | Publish
+    | Admit
+    | Finish
+    | Withdraw
+    | CutReady
 )

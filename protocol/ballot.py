@@ -5,7 +5,8 @@ verdicts are stable, and exclude each other: see docs/model/Rollback.tla.
 """
 
 from protocol.ids import AgentId, MessageId
-from protocol.step import Credit, Debit, Proposal, StepId, Vote
+from protocol.proposal import Credit, Debit, Proposal, Vote
+from protocol.step import StepId
 
 
 class Ballot:
@@ -26,7 +27,7 @@ class Ballot:
             return False
         self.votes[vote.voter] = vote
         receivers = self._receivers.setdefault(vote.voter, {})
-        for step, sends in vote.cone:
+        for step, sends, _ in vote.cone:
             for debit in sends:
                 self._debit(step, debit)
                 receivers[debit.receiver] = None

@@ -5,10 +5,13 @@ consequences. The cost of a part follows the part, not the history.
 """
 
 from collections.abc import Iterable
+from itertools import takewhile
+from typing import TypeVar
 
 from protocol.clock import Clock
 from protocol.ids import MessageId, StepId
-from protocol.step import ConeStep, Debit, StepRecord, space_of
+from protocol.proposal import ConeStep, Debit
+from protocol.step import StepRecord, space_of
 
 
 class Cone:
@@ -18,6 +21,8 @@ class Cone:
         self._records: dict[StepId, StepRecord] = {}
         self._readers: dict[StepId, list[StepId]] = {}
         self._consumers: dict[MessageId, list[StepId]] = {}
+        self.forgotten = 0
+        """How many steps have been dropped behind the horizon."""
 
     def add(self, record: StepRecord) -> None:
         """Note a step's edges. They never change."""
@@ -28,6 +33,17 @@ class Cone:
         for writer in dict.fromkeys(read.writer for read in record.reads):
             if writer is not None and writer != record.step:
                 self._readers.setdefault(writer, []).append(record.step)
+
+    def drop(self, step: StepId) -> None:
+        """Forget a step that is final, and its edges (CP-6)."""
+        record = self._records.pop(step)
+        self.forgotten += 1
+        message = record.input.message
+        if message is not None:
+            _discard(self._consumers, message, step)
+        for writer in dict.fromkeys(read.writer for read in record.reads):
+            if writer is not None and writer != step:
+                _discard(self._readers, writer, step)
 
     def __contains__(self, step: StepId) -> bool:
         return step in self._records
@@ -40,8 +56,18 @@ class Cone:
         return self._records[step]
 
     def records(self) -> list[StepRecord]:
-        """Return all own steps in the order in which they ran."""
+        """Return the own steps that are not forgotten, in the order in which they ran."""
         return list(self._records.values())
+
+    def before(self, horizon: int) -> list[StepRecord]:
+        """Return the oldest steps, as far as they ran in epochs before `horizon`."""
+        return list(takewhile(lambda record: record.epoch < horizon, self._records.values()))
+
+    def check(self, incarnation: int, seq: int) -> None:
+        """Assert that no step is newer than the agent's own count."""
+        if self._records:
+            last = next(reversed(self._records))
+            assert last.seq <= seq or last.incarnation < incarnation
 
     def last_clock(self) -> Clock:
         """Return the clock of the last step; empty before the first."""
@@ -88,4 +114,15 @@ class Cone:
                 for subscriber in subscribers.get(space, ())
                 if subscriber != step.agent
             )
-        return ConeStep(step, tuple(dict.fromkeys(debits)))
+        return ConeStep(step, tuple(dict.fromkeys(debits)), record.epoch)
+
+
+K = TypeVar("K")
+
+
+def _discard(index: dict[K, list[StepId]], key: K, step: StepId) -> None:
+    left = [other for other in index.get(key, ()) if other != step]
+    if left:
+        index[key] = left
+    else:
+        index.pop(key, None)

@@ -18,19 +18,10 @@ from protocol.intents import Intents
 from protocol.limits import Limits
 from protocol.message import Ack, Message, Void
 from protocol.outbox import Outbox
+from protocol.proposal import Proposal, Restore
 from protocol.quarantine import Quarantine
 from protocol.retraction import Retraction
-from protocol.step import (
-    AckedRecord,
-    Entry,
-    Input,
-    Proposal,
-    Record,
-    StepRecord,
-    VoidOut,
-    entries_of,
-    space_of,
-)
+from protocol.step import AckedRecord, Consumer, Entry, Input, Record, StepRecord, VoidOut, entries_of
 from protocol.versions import Versions
 
 Then = Callable[[], None]
@@ -57,14 +48,27 @@ class Core:
         """Inputs that wait for the decision of a proposal."""
         self.subscribers: dict[str, list[AgentId]] = {}
         """By space, who is sent this agent's entries."""
-        self.spaces_written: dict[StepId, frozenset[str]] = {}
+        self.own_entries: dict[StepId, tuple[Entry, ...]] = {}
+        """This agent's shared entries, by the step that wrote them."""
         self.runs_of: dict[Lineage, list[StepId]] = {}
         """The own steps that handled a lineage, oldest first."""
         self.attempts: dict[Lineage, int] = {}
-        self.voids: list[VoidOut] = []
-        """Every void ever sent."""
+        self.epoch = 0
+        """The colour: how many cuts this agent's host has made (CP-1)."""
+        self.committed = 0
+        """The newest epoch that is known to be committed, and in whose view the host is."""
+        self.horizon = 0
+        """Steps of epochs before this one are final: folded and forgotten (CP-6)."""
+        self.restores: list[Restore] = []
+        """Every restore carried out, by number from 1; their count is the era (CP-7)."""
+        self.is_outside = True
+        """The host is in no committed view yet: no epoch settles anything here (CP-3)."""
+        self.is_paused = False
+        """A restore is being voted on: no step begins."""
         self.dead: list[tuple[Input, str]] = []
         self.retracted_by: dict[StepId, str] = {}
+        self.undone = 0
+        """How many own steps have ever been retracted."""
         self.lost_lives: dict[tuple[AgentId, int], int] = {}
         """By agent and incarnation, the first lost step."""
         self.beginnings: dict[AgentId, int] = {}
@@ -72,7 +76,7 @@ class Core:
         self.actions: list[Action] = []
         self._tickets = 0
         self._pending: dict[int, list[Then]] = {}
-        self._acks: list[tuple[AgentId, int, int, int, int]] = []
+        self._acks: list[tuple[AgentId, int, int, Consumer]] = []
         self.replaying = False
         self._line: dict[Lineage, Input] = {}
         """While a log is read again: what is in line so far."""
@@ -105,9 +109,9 @@ class Core:
         """Tell whether every record is durable."""
         return not self._pending
 
-    def note_ack(self, receiver: AgentId, incarnation: int, number: int, consumer: tuple[int, int]) -> None:
+    def note_ack(self, receiver: AgentId, incarnation: int, number: int, consumer: Consumer) -> None:
         """Remember an acknowledgment until the next record."""
-        self._acks.append((receiver, incarnation, number, *consumer))
+        self._acks.append((receiver, incarnation, number, consumer))
 
     def send(self, receiver: AgentId, message: Message) -> None:
         """Say something to a peer."""
@@ -128,11 +132,30 @@ class Core:
     def note_step(self, record: StepRecord) -> None:
         """Take a step into every index."""
         self.cone.add(record)
-        self.versions.write(record.step, record.writes)
+        self.versions.write(record.step, record.writes, record.epoch)
         self.runs_of.setdefault(record.input.lineage, []).append(record.step)
-        spaces = frozenset(space_of(entry.key) for entry in record.entries)
-        if spaces:
-            self.spaces_written[record.step] = spaces
+        if record.entries:
+            self.own_entries[record.step] = entries_of(record)
+
+    def note_undone(self, step: StepId, why: str) -> None:
+        """An own step has been retracted: its versions are hidden."""
+        self.retracted_by[step] = why
+        self.undone += 1
+        self.versions.hide(self.cone.record(step).writes)
+
+    def forget_step(self, record: StepRecord) -> None:
+        """An own step is final, and nobody will ask for it any more (CP-6); its surviving entries stay."""
+        step, lineage = record.step, record.input.lineage
+        self.cone.drop(step)
+        runs = [run for run in self.runs_of[lineage] if run != step]
+        if runs:
+            self.runs_of[lineage] = runs
+        else:
+            del self.runs_of[lineage]
+            self.attempts.pop(lineage, None)
+        self.retracted_by.pop(step, None)
+        if step in self.retraction:
+            self.own_entries.pop(step, None)
 
     def live_run(self, lineage: Lineage) -> StepId | None:
         """Return the surviving step that handled a lineage, or None."""
@@ -143,18 +166,13 @@ class Core:
 
     def withdraw(self, steps: Sequence[StepId]) -> None:
         """Undone steps' shared entries go out of this agent's documents (SH-3): those who have them know already."""
-        written = tuple(step for step in steps if step in self.spaces_written)
+        written = tuple(step for step in steps if step in self.own_entries)
         if written and not self.replaying:
             self.actions.append(Withdraw(written))
 
     def shared_entries(self) -> list[Entry]:
         """Return this agent's own surviving entries, in order: what its documents hold when it comes back."""
-        return [
-            entry
-            for step in self.spaces_written
-            if step not in self.retraction
-            for entry in entries_of(self.cone.record(step))
-        ]
+        return [entry for step, entries in self.own_entries.items() if step not in self.retraction for entry in entries]
 
     # -- voids -----------------------------------------------------------------------------------------------------
 
@@ -165,7 +183,6 @@ class Core:
 
     def post_voids(self, voids: Sequence[VoidOut]) -> None:
         """Put voids of a record that is being written (or read again) into the outbox."""
-        self.voids.extend(voids)
         for out in voids:
             if out.incarnation == self.incarnation:
                 self.outbox.see_number(out.receiver, out.number)
@@ -236,8 +253,14 @@ class Core:
         Where no step consumed it, the next step is named: if the record is ever lost with the disk, that one is too,
         and the sender sends again.
         """
-        life, seq = (self.incarnation, self.seq + 1) if consumer is None else (consumer.incarnation, consumer.seq)
-        self.send(sender, Ack(incarnation, ((number, life, seq),)))
+        named = Consumer(self.incarnation, self.seq + 1, self.epoch)
+        if consumer is not None:
+            # A step that is forgotten is settled: nothing is kept for it.
+            epoch = self.cone.record(consumer).epoch if consumer in self.cone else 0
+            named = Consumer(consumer.incarnation, consumer.seq, epoch)
+        if self.is_outside:
+            named = named._replace(epoch=-1)
+        self.send(sender, Ack(incarnation, ((number, named),)))
 
     def is_unheard(self, clock: Clock) -> bool:
         """Tell whether a clock names an incarnation whose beginning is not known here (CL-2).
@@ -248,6 +271,27 @@ class Core:
             # First incarnations need no beginning; the usual case, and long clocks pass at C's speed.
             return False
         return any(entry[0] > max(1, self.beginnings.get(agent, 1)) for agent, entry in clock.items())
+
+    @property
+    def era(self) -> int:
+        """How many restores have been carried out here (CP-7)."""
+        return len(self.restores)
+
+    def is_passed(self, epoch: int, era: int) -> bool:
+        """Tell whether a restore has undone every step of this epoch and era (CP-7)."""
+        return any(restore.epoch <= epoch for restore in self.restores[era:])
+
+    def is_undone(self, item: Input) -> bool:
+        """Tell whether a message's producer is undone, or hangs on a lost step."""
+        if item.producer is None:
+            return False
+        return item.producer in self.retraction or self.is_passed(item.epoch, item.era) or self.is_orphan(item.clock)
+
+    def is_discarded(self, item: Input) -> bool:
+        """Tell whether a restore has sent this external input to the dead letters (CP-7)."""
+        return item.producer is None and any(
+            restore.inputs == "discard" and restore.epoch <= item.epoch for restore in self.restores[item.era :]
+        )
 
     def is_orphan(self, clock: Clock) -> bool:
         """Tell whether whatever carries this clock hangs on a lost step, whatever its edges say (FR-2)."""

@@ -19,7 +19,8 @@ class Effects:
         self._core = core
         self.voided: set[Lineage] = set()
         """Lineages that will not come, whose steps here are not undone yet."""
-        self._ended: set[Lineage] = set()
+        self._ended: dict[Lineage, int] = {}
+        """Lineages that will not run again here, and the epoch in which that became known."""
         self._claimed: dict[int, set[str]] = {}
         self._calls: dict[str, tuple[int, bool, str]] = {}
         """By intent, the run that awaits it, whether the tool can check, and the call's kind."""
@@ -139,14 +140,25 @@ class Effects:
 
     def end(self, lineage: Lineage, voids: tuple[VoidOut, ...]) -> None:
         """A lineage will not run here again, unless its sender sends it anew: undo what it did."""
-        self._ended.add(lineage)
+        self._ended[lineage] = self._core.epoch
         self._settle(lineage, (), voids)
 
     def ran(self, lineage: Lineage, claims: tuple[str, ...], voids: tuple[VoidOut, ...]) -> None:
         """A lineage has run: undo what its earlier runs did and this one did not claim."""
-        self._ended.discard(lineage)
+        self._ended.pop(lineage, None)
         self.voided.discard(lineage)
         self._settle(lineage, claims, voids)
+
+    def has_ended(self, lineage: Lineage) -> bool:
+        """Tell whether a lineage will not run here again."""
+        return lineage in self._ended
+
+    def forget(self, final: list[Lineage], horizon: int) -> None:
+        """Drop the journal of lineages whose last run is final, or that ended before the horizon (CP-6)."""
+        ended = [lineage for lineage, epoch in self._ended.items() if epoch < horizon]
+        for lineage in (*final, *ended):
+            if lineage not in self._core.runs_of and self._core.intents.forget(lineage):
+                self._ended.pop(lineage, None)
 
     # -- settling a lineage ----------------------------------------------------------------------------------------
 

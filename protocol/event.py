@@ -2,10 +2,11 @@
 
 from msgspec import Struct
 
-from protocol.fact import Fact
+from protocol.fact import Began, Fact
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.message import Message
-from protocol.step import Amendment, Entry, Record, StepDraft
+from protocol.proposal import Amendment, Restore
+from protocol.step import Entry, Record, StepDraft
 
 
 class _Event(Struct, frozen=True, tag=True):
@@ -119,6 +120,34 @@ class ProposeWanted(_Event, frozen=True):
     deadline_us: int = 0
 
 
+class CutWanted(_Event, frozen=True):
+    """The host makes a cut for all its agents at once; answer with `CutReady`."""
+
+    epoch: int
+
+
+class Settled(_Event, frozen=True):
+    """An epoch is committed, with this host in its view."""
+
+    epoch: int
+    begun: tuple[Began, ...]
+    """Every beginning after a loss that the cuts name."""
+    horizon: int
+    """Steps of epochs before this one are final."""
+
+
+class RestorePending(_Event, frozen=True):
+    """The host has voted on a restore, which is not decided yet (or has been, if not `pending`)."""
+
+    pending: bool
+
+
+class RestoreDecided(_Event, frozen=True):
+    """A restore is agreed on: carry it out."""
+
+    restore: Restore
+
+
 class Elapsed(_Event, frozen=True):
     """The machine's deadline has come."""
 
@@ -137,5 +166,9 @@ Event = (
     | ProposeWanted
     | Reached
     | Learned
+    | CutWanted
+    | Settled
+    | RestorePending
+    | RestoreDecided
     | Recovered
 )

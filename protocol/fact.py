@@ -1,5 +1,7 @@
 """Immutable statements with one writer, which gossip spreads to every host."""
 
+from enum import IntEnum
+
 from msgspec import Struct
 
 from protocol.ids import AgentId, HostId
@@ -31,16 +33,77 @@ class Began(_Fact, frozen=True):
     """Earlier incarnations, each with its last step that is still known: all after that are lost."""
 
 
-Fact = HostFact | Began
+class State(IntEnum):
+    """How a host stands; within one incarnation a higher one stands against a lower one (MB-5)."""
+
+    ALIVE = 0
+    SUSPECT = 1
+    FAILED = 2
+    LEFT = 3
+
+
+class Standing(_Fact, frozen=True):
+    """A host lives on (said by itself, against a doubt), has failed, or has left (said by itself)."""
+
+    host: HostId
+    incarnation: int
+    state: State
+
+
+class Suspicion(_Fact, frozen=True):
+    """`by` has no answer from `host`. A doubt, not a fact: it is passed on, not kept, and ends by itself (MB-5)."""
+
+    host: HostId
+    incarnation: int
+    by: HostId
+
+
+class Claim(_Fact, frozen=True):
+    """An agent has moved to a host; the highest term stands, ties by host (MB-8). To be listed is a claim of term 1."""
+
+    agent: AgentId
+    term: int
+    host: HostId
+
+
+Fact = HostFact | Began | Standing | Suspicion | Claim
 
 
 def fact_key(fact: Fact) -> str:
     """Return the name under which a later version of a fact replaces an earlier one."""
-    if isinstance(fact, HostFact):
-        return f"host/{fact.host}"
-    return f"began/{fact.agent}/{fact.incarnation}"
+    match fact:
+        case HostFact():
+            return f"host/{fact.host}"
+        case Standing():
+            return f"standing/{fact.host}"
+        case Began():
+            return f"began/{fact.agent}/{fact.incarnation}"
+        case Claim():
+            return f"claim/{fact.agent}"
+        case Suspicion():
+            return f"suspicion/{fact.host}/{fact.by}"
 
 
-def fact_version(fact: Fact) -> int:
+def fact_version(fact: Fact) -> tuple[int, str]:
     """Return the version of a fact; of two with one key the higher stands."""
-    return fact.version if isinstance(fact, HostFact) else 1
+    match fact:
+        case HostFact():
+            return fact.version, ""
+        case Standing():
+            return rank(fact.incarnation, fact.state), ""
+        case Began():
+            return 1, ""
+        case Claim():
+            return fact.term, fact.host
+        case Suspicion():
+            return fact.incarnation, ""
+
+
+def rank(incarnation: int, state: State) -> int:
+    """Return the place of a host's standing among all that were ever said of it: the highest stands (MB-5)."""
+    return incarnation * len(State) + state
+
+
+def fact_weight(fact: Fact) -> int:
+    """Return about how large a fact is: how many names it holds."""
+    return 1 + len(fact.agents) + len(fact.spaces) if isinstance(fact, HostFact) else 1

@@ -153,6 +153,17 @@ class Intents:
         """Return the effects that wait for a new run of their lineage."""
         return list(self._waiting.values())
 
+    def forget(self, lineage: Lineage) -> bool:
+        """Drop a lineage's effects if each is done or undone for good; True if nothing of it is left."""
+        effects = self.of(lineage)
+        if any(effect.state not in (DONE, UNDONE) or effect.doomed or effect.busy for effect in effects):
+            return False
+        if any(effect.intent in self._waiting for effect in effects):
+            return False
+        for effect in self._by_lineage.pop(lineage, []):
+            del self._by_intent[effect.intent]
+        return True
+
     def all(self) -> list[Effect]:
         """Return every effect ever journalled."""
         return list(self._by_intent.values())

@@ -15,6 +15,19 @@ VOTE_STEPS_MAX = 1_000_000
 """Cone steps in one vote."""
 
 
+FACTS_MAX = 4096
+"""Facts in one frame; a host sends fewer at a time."""
+
+PROBES_MAX = 64
+"""Probes in one frame; a host sends one or two."""
+
+COMPARED_MAX = 4096
+"""Hashes, names and wants in one comparison of facts: each may cost its reader a look at all facts."""
+
+NUMBER_MAX = 1 << 61
+"""Versions, incarnations and terms: microseconds since 1970 stay below it for 73,000 years, four fit into a word."""
+
+
 class Limits(Struct, frozen=True):
     """What a peer waits for and how often it tries, in microseconds and counts."""
 
@@ -43,3 +56,51 @@ class Limits(Struct, frozen=True):
     """How long an undone step's effect waits for the new run of its lineage, before it is undone."""
     order_wait_us: int = 10_000_000
     """How long an undo waits for the undos that depend on it, before it goes on and says so."""
+
+
+class CheckpointLimits(Struct, frozen=True):
+    """When a host begins a checkpoint, and how it gossips, in microseconds and counts."""
+
+    interval_us: int = 0
+    """A member begins an epoch this long after the last commit that it knows; 0: only when asked."""
+    gossip_us: int = 100_000
+    """How often a host tells one other what it knows of an open count."""
+    epochs_kept: int = 4
+    """Committed epochs that can be restored to; what is older is folded (CP-6)."""
+
+
+class HostLimits(Struct, frozen=True):
+    """What a host waits for among hosts, in microseconds and counts."""
+
+    probe_us: int = 1_000_000
+    """A host probes one other in each such period: two frames, however many hosts there are."""
+    probe_timeout_us: int = 400_000
+    """Without an answer by then, others are asked to probe: ten slow round trips, so a busy process still answers."""
+    helpers: int = 3
+    """How many others are asked; each fails on its own, so three make a false alarm rare."""
+    relays_max: int = 1000
+    """Probes for others under way; at the bound the oldest is dropped, and its asker hears nothing."""
+    health_max: int = 8
+    """How many times slower a host may get that doubts itself (Lifeguard's S)."""
+    suspicion_periods: int = 4
+    """The least time to refute, in probe periods for each factor of ten of hosts: rumours take log N rounds."""
+    suspicion_stretch: int = 6
+    """How many times that a lone doubt waits (Lifeguard's beta)."""
+    confirmations: int = 3
+    """Doubts of others that bring the wait down to its least (Lifeguard's K)."""
+    fan_out: int = 3
+    """To how many others a host passes news on at a time: more than two reaches all with high probability."""
+    gossip_us: int = 100_000
+    """Pushes of news are this far apart, and what is new meanwhile goes along: frames are bounded, whatever happens."""
+    rumour_factor: int = 1
+    """A piece of news is sent this many times log2 N by each host: N / e^(log2 N) hosts miss it, fewer than one."""
+    rumours_max: int = 4096
+    """News under way at a host; at the bound the oldest is dropped, and is left to the repair."""
+    weight_max: int = 4096
+    """Names in one frame of facts, some 40 bytes each."""
+    repair_us: int = 1_000_000
+    """How often a host compares its facts with those of another, chosen at random."""
+    hurry_us: int = 100_000
+    """The same, while the host knows nobody but its seeds."""
+    retry_failed: int = 10
+    """Every so many repairs one that failed is tried as well, for good: a partition heals by that."""

@@ -9,9 +9,8 @@ from protocol.clock import names_lost
 from protocol.core import Core
 from protocol.fact import Began
 from protocol.ids import AgentId
-from protocol.message import Data, Void
 from protocol.step import BirthRecord, ForcedRecord
-from protocol.stepping import Stepping, message_of
+from protocol.stepping import Stepping
 
 
 class Loss:
@@ -22,7 +21,6 @@ class Loss:
         self._stepping = stepping
         self._beginnings: list[Began] = []
         """This agent's own, and those of others that it has heard of."""
-        self._acked: dict[AgentId, dict[tuple[int, int], tuple[int, int]]] = {}
 
     def birth(self, lost: bool, known: int) -> None:
         """Begin the first incarnation, or one newer than anybody knows of after a loss (FR-1)."""
@@ -56,7 +54,12 @@ class Loss:
             core.lost_lives[agent, life] = min(last + 1, core.lost_lives.get((agent, life), last + 1))
             core.retraction.add_lost(agent, life, last + 1)
             core.inbox.forget(agent, life)
-            self._send_again(agent, life, last + 1)
+            # FR-3: an acknowledgment is void once its consumer is lost; of retracted messages only the places go.
+            core.outbox.unack(agent, life, last + 1, core.retraction.__contains__)
+
+    def own_beginnings(self) -> tuple[Began, ...]:
+        """Return every beginning of this agent after a loss: its cuts name them (CP-4)."""
+        return tuple(began for began in self._beginnings if began.agent == self._core.agent)
 
     def publish(self) -> None:
         """Let everyone know the beginnings: whoever has lost its own must not begin the same incarnation again."""
@@ -88,40 +91,11 @@ class Loss:
         core.withdraw(record.retracted)
         self._lose(began)
         for step in record.retracted:
-            core.retracted_by[step] = f"loss/{began.agent}/{began.incarnation}"
+            core.note_undone(step, f"loss/{began.agent}/{began.incarnation}")
             item = core.cone.record(step).input
             core.intents.orphan(item.lineage, core.now_us)
-            if not core.is_orphan(item.clock) and (item.producer is None or item.producer not in core.retraction):
+            if not core.is_undone(item) and not core.is_orphan(item.clock):
                 core.give_back(item, None, step)
         core.retraction.add_all(entry.writer for entry in core.versions.all_entries() if core.is_orphan(entry.clock))
         core.undefer()
         return [*receivers, began.agent]
-
-    # -- acknowledgments -------------------------------------------------------------------------------------------
-
-    def acked(self, receiver: AgentId, incarnation: int, number: int, consumer: tuple[int, int]) -> None:
-        """Remember who consumed a message: the acknowledgment is void once that step is lost."""
-        self._acked.setdefault(receiver, {})[incarnation, number] = consumer
-
-    def _send_again(self, receiver: AgentId, incarnation: int, first: int) -> None:
-        """Send again what steps consumed that `receiver` has lost; of retracted messages only the places."""
-        core = self._core
-        acked = self._acked.get(receiver, {})
-        again = {name for name, (life, seq) in acked.items() if life == incarnation and seq >= first}
-        if not again:
-            return
-        for name in again:
-            del acked[name]
-        for record in core.cone.records():
-            for index, output in enumerate(record.outputs):
-                name = (record.step.incarnation, output.number)
-                if output.receiver == receiver and name in again:
-                    core.outbox.add(receiver, record.step, *name, Data(message_of(record, index)))
-                    core.outbox.release(receiver, *name)
-            if record.step in core.retraction:
-                core.outbox.empty((record.step,))
-        for out in core.voids:
-            name = (out.incarnation, out.number)
-            if out.receiver == receiver and name in again:
-                core.outbox.add(receiver, None, *name, Void(out.incarnation, out.number, out.lineage, out.ordered))
-                core.outbox.release(receiver, *name)

@@ -3,7 +3,8 @@
 from msgspec import Struct
 
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
-from protocol.step import Input, Proposal, Vote
+from protocol.proposal import Proposal, Vote
+from protocol.step import Consumer, Input
 
 
 class _Message(Struct, frozen=True, tag=True):
@@ -26,10 +27,10 @@ class Void(_Message, frozen=True):
 
 
 class Ack(_Message, frozen=True):
-    """Messages of `incarnation` whose consumption is durable: `(number, consumer incarnation, consumer seq)`."""
+    """Messages of `incarnation` whose consumption is durable: `(number, consumer)`."""
 
     incarnation: int
-    consumed: tuple[tuple[int, int, int], ...]
+    consumed: tuple[tuple[int, Consumer], ...]
 
 
 class Propose(_Message, frozen=True):

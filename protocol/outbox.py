@@ -1,15 +1,16 @@
 """What is to be sent: held until durable, resent until acknowledged (CL-5).
 
 Numbers run per receiver and incarnation, without gaps. A message of an undecided cone is held; one of an undone cone
-is dropped, for its receiver, an elector, keeps its place as void. An acknowledgment is remembered with its
-consumer, and is void once that consumer is lost.
+is dropped, for its receiver, an elector, keeps its place as void. An acknowledged one is kept with its consumer until
+that step's epoch is committed: until then the step may be lost, which makes the acknowledgment void (FR-3, CP-4).
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import Data, Void
+from protocol.step import Consumer
 
 
 class _Item:
@@ -28,10 +29,11 @@ class _Item:
 class _Line:
     """What one receiver has not acknowledged, in order."""
 
-    __slots__ = ("due_us", "items", "next_number", "under_way", "wait_us")
+    __slots__ = ("due_us", "items", "kept", "next_number", "under_way", "wait_us")
 
     def __init__(self) -> None:
         self.items: dict[tuple[int, int], _Item] = {}
+        self.kept: dict[tuple[int, int], tuple[StepId | None, Data | Void, Consumer]] = {}
         self.next_number = 1
         self.due_us: int | None = None
         self.wait_us = 0
@@ -131,15 +133,41 @@ class Outbox:
         """Return those of `agents` for whom something waits here."""
         return [receiver for receiver, line in self._lines.items() if line.items and receiver in agents]
 
-    def acked(self, receiver: AgentId, incarnation: int, number: int) -> bool:
-        """Note that a message's consumption is durable; True if that is news."""
+    def acked(self, receiver: AgentId, incarnation: int, number: int, consumer: Consumer) -> bool:
+        """Note that a message's consumption is durable, by whom; True if that is news."""
         line = self._line(receiver)
         item = line.items.pop((incarnation, number), None)
         if item is None:
             return False
         self._removed(receiver, line, item)
+        line.kept[incarnation, number] = (item.step, item.message, consumer)
         line.wait_us = self._limits.resend_us
         return True
+
+    def settle(self, epoch: int) -> None:
+        """An epoch is committed: what steps inside its cut have consumed can't be lost any more (CP-4)."""
+        for line in self._lines.values():
+            settled = [name for name, kept in line.kept.items() if kept[2].epoch < epoch]
+            for name in settled:
+                del line.kept[name]
+
+    def unack(self, receiver: AgentId, incarnation: int, first: int, is_void: Callable[[StepId], bool]) -> None:
+        """The receiver has lost its steps of `incarnation` from `first` on: what they consumed is to be sent again.
+
+        Args:
+            receiver: who lost steps.
+            incarnation: in which life.
+            first: the first lost step.
+            is_void: tells of a step whose message is to be an empty place now.
+        """
+        line = self._line(receiver)
+        for name, (step, message, consumer) in list(line.kept.items()):
+            if consumer.incarnation == incarnation and consumer.seq >= first:
+                del line.kept[name]
+                if step is not None and is_void(step):
+                    step, message = None, Void(*name, "", False)
+                self.add(receiver, step, *name, message)
+                self.release(receiver, *name)
 
     def hold(self, steps: Iterable[StepId]) -> None:
         """Stop sending the outputs of frozen steps."""

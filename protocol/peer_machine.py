@@ -4,10 +4,12 @@ from typing import assert_never
 
 from protocol.action import Action
 from protocol.core import Core
+from protocol.cutting import Cutting
 from protocol.effects import Effects
 from protocol.event import (
     Appended,
     Consulted,
+    CutWanted,
     Elapsed,
     Event,
     Learned,
@@ -16,6 +18,9 @@ from protocol.event import (
     Reached,
     Received,
     Recovered,
+    RestoreDecided,
+    RestorePending,
+    Settled,
     StepRan,
     Submitted,
     SubscriberSeen,
@@ -28,12 +33,14 @@ from protocol.limits import Limits
 from protocol.loss import Loss
 from protocol.message import Ack, Ballot, Data, Done, Message, Propose, Shared, Sync, Void
 from protocol.proposer import Proposer
+from protocol.restoring import Restoring
 from protocol.rollback import Rollback
 from protocol.sharing import Sharing
 from protocol.step import (
     AcceptedRecord,
     AckedRecord,
     BirthRecord,
+    CutRecord,
     DeadRecord,
     DecisionRecord,
     EffectRecord,
@@ -42,6 +49,7 @@ from protocol.step import (
     OutcomeRecord,
     ProposedRecord,
     Record,
+    RestoredRecord,
     StepRecord,
     SubscribedRecord,
     VoidRecord,
@@ -61,6 +69,8 @@ class PeerMachine:
         self.rollback = Rollback(self.core, self.effects, self.stepping)
         self.loss = Loss(self.core, self.stepping)
         self.sharing = Sharing(self.core)
+        self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss)
+        self.restoring = Restoring(self.core, self.effects, self.rollback)
         self._alive = False
 
     @property
@@ -116,6 +126,16 @@ class PeerMachine:
                     self.loss.learned(event.fact)
                     self.stepping.heard()
                     self.sharing.heard()
+            case CutWanted():
+                self.cutting.wanted(event)
+            case Settled():
+                self.cutting.settled(event)
+                self.stepping.heard()
+                self.sharing.heard()
+            case RestorePending():
+                core.is_paused = event.pending
+            case RestoreDecided():
+                self.restoring.decided(event)
             case Recovered():
                 self._recovered(event)
             case _:
@@ -133,13 +153,14 @@ class PeerMachine:
             case Data():
                 self.stepping.data_came(sender, message.input)
             case Ack():
-                for number, incarnation, seq in message.consumed:
-                    if core.is_lost(sender, incarnation, seq):
+                for number, named in message.consumed:
+                    if core.is_lost(sender, named.incarnation, named.seq):
                         continue
-                    self.loss.acked(sender, message.incarnation, number, (incarnation, seq))
+                    # CP-3: this host names an outsider in its next cut, which then settles the consumer.
+                    consumer = named if named.epoch >= 0 else named._replace(epoch=core.epoch)
                     self.effects.void_acked(sender, message.incarnation, number)
-                    if core.outbox.acked(sender, message.incarnation, number):
-                        core.note_ack(sender, message.incarnation, number, (incarnation, seq))
+                    if core.outbox.acked(sender, message.incarnation, number, consumer):
+                        core.note_ack(sender, message.incarnation, number, consumer)
                 core.flush([sender])
             case Ballot():
                 self.rollback.balloted(sender, message)
@@ -180,9 +201,8 @@ class PeerMachine:
             case StepRecord():
                 self.stepping.apply_step(record)
             case AckedRecord():
-                for receiver, incarnation, number, life, seq in record.acks:
-                    core.outbox.acked(receiver, incarnation, number)
-                    self.loss.acked(receiver, incarnation, number, (life, seq))
+                for receiver, incarnation, number, consumer in record.acks:
+                    core.outbox.acked(receiver, incarnation, number, consumer)
             case IntentRecord():
                 self.effects.apply_intent(record)
             case EffectRecord():
@@ -207,6 +227,10 @@ class PeerMachine:
                 self.proposer.apply_outcome(record)
             case BirthRecord():
                 self.loss.apply_birth(record)
+            case CutRecord():
+                self.cutting.apply_cut(record)
+            case RestoredRecord():
+                self.restoring.apply(record)
             case _:
                 assert_never(record)
 
@@ -235,5 +259,4 @@ class PeerMachine:
         core = self.core
         core.inbox.check()
         core.outbox.check()
-        for record in core.cone.records()[-1:]:
-            assert record.step.seq <= core.seq or record.step.incarnation < core.incarnation
+        core.cone.check(core.incarnation, core.seq)

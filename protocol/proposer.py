@@ -5,7 +5,8 @@ from protocol.core import Core
 from protocol.event import ProposeWanted
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.message import Done, Propose
-from protocol.step import OutcomeRecord, Proposal, ProposedRecord, RollbackDraft
+from protocol.proposal import Proposal
+from protocol.step import OutcomeRecord, ProposedRecord, RollbackDraft
 
 
 class _Asked:

@@ -6,6 +6,7 @@ Quarantine is what makes a commit stable: without it the model check fails at on
 from collections.abc import Iterable, Mapping
 
 from protocol.ids import MessageId, ProposalId, StepId
+from protocol.step import Entry
 
 
 class Quarantine:
@@ -54,9 +55,9 @@ class Quarantine:
         """Tell whether a message may not be handled for now."""
         return message in self._messages
 
-    def freezes_space(self, spaces_of: dict[StepId, frozenset[str]], space: str) -> bool:
+    def freezes_space(self, entries_of: Mapping[StepId, tuple[Entry, ...]], space: str) -> bool:
         """Tell whether an own step with entries in `space` is frozen: no newcomer is admitted meanwhile."""
-        return any(space in spaces_of.get(step, ()) for step in self._steps)
+        return any(entry.space == space for step in self._steps for entry in entries_of.get(step, ()))
 
     def __len__(self) -> int:
         return len(self._parts)

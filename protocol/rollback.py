@@ -4,6 +4,8 @@ An elector works out its part, freezes it, votes durably, and decides alone from
 docs/model/Rollback.tla, whose actions are named beside the code that does them.
 """
 
+from msgspec.structs import replace
+
 from protocol.action import Consult
 from protocol.ballot import Ballot
 from protocol.core import Core
@@ -12,17 +14,8 @@ from protocol.event import Consulted
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.message import Ballot as BallotMessage
 from protocol.message import Done, Propose
-from protocol.step import (
-    STEP_INDEX_ENTRIES,
-    ConeStep,
-    Credit,
-    DecisionRecord,
-    Input,
-    Proposal,
-    VoidOut,
-    Vote,
-    VoteRecord,
-)
+from protocol.proposal import ConeStep, Credit, Proposal, Vote
+from protocol.step import STEP_INDEX_ENTRIES, DecisionRecord, Input, VoidOut, VoteRecord
 from protocol.stepping import Stepping
 
 
@@ -135,8 +128,14 @@ class Rollback:
         self._freeze(event.proposal, part, credits)
         accepts, why = event.accepts, event.why
         unknown = [root for root in proposal.roots if root.agent == core.agent and root not in core.cone]
+        known = (step.epoch for vote in case.ballot.votes.values() for step in vote.cone)
         if unknown:
             accepts, why = False, f"no step {unknown[0]} in the log of {core.agent}"
+            if core.horizon:
+                why += f", which begins with epoch {core.horizon}: older steps are final"
+        elif any(epoch < core.horizon for epoch in known):
+            # RB-10: what hangs on those steps here may be forgotten, so its part can't be told any more.
+            accepts, why = False, f"its cone reaches behind epoch {core.horizon}: older steps are final"
         elif case.vote is None and proposal.deadline_us and core.now_us > proposal.deadline_us:
             accepts, why = False, "the deadline has passed"
         if case.vote is not None and not case.vote.accepts:
@@ -222,6 +221,7 @@ class Rollback:
             voids=tuple(out for voids in by_lineage.values() for out in voids),
             notes=self._notes(ballot.proposal, retracted) if decision == "commit" else (),
             taken=self._take_back(ballot.proposal, retracted) if decision == "commit" else (),
+            epoch=core.epoch,
         )
         self.apply_decision(record, by_lineage)
         core.append((record,), lambda: self._decision_durable(record))
@@ -275,7 +275,7 @@ class Rollback:
                     self._stepping.deliver(producer.agent, passed)
             core.post_voids(record.voids)
             for step in record.retracted:
-                core.retracted_by[step] = proposal.id
+                core.note_undone(step, proposal.id)
                 self._dispose(step, proposal, (voids or {}).get(core.cone.record(step).input.lineage, ()))
             self._dispose_taken(record)
         core.outbox.unhold(steps)
@@ -285,7 +285,7 @@ class Rollback:
                     producer = message.producer
                     late = core.inbox.unpark(producer.agent, producer.incarnation, number)
                     self._stepping.deliver(producer.agent, late)
-        self._refresh_held()
+        self.refresh_held()
         core.undefer()
 
     def _dispose(self, step: StepId, proposal: Proposal, voids: tuple[VoidOut, ...]) -> None:
@@ -332,7 +332,7 @@ class Rollback:
     def _handled(self, root: StepId, item: Input) -> bool:
         return root in self._core.cone and self._core.cone.record(root).input.lineage == item.lineage
 
-    def _refresh_held(self) -> None:
+    def refresh_held(self) -> None:
         """Inputs wait whose undone step an undecided proposal names: what becomes of them is still open (RB-9)."""
         core = self._core
         self._stepping.held = {
@@ -341,6 +341,23 @@ class Rollback:
             for root in case.ballot.proposal.roots
             if root.agent == core.agent and root in core.cone and root in core.retraction
         }
+
+    # -- the horizon -----------------------------------------------------------------------------------------------
+
+    def least_epoch(self) -> int | None:
+        """Return the oldest epoch that an undecided proposal, or its proposer's, still needs; None without one."""
+        epochs: list[int] = []
+        for case in self._open.values():
+            epochs.extend(step.epoch for vote in case.ballot.votes.values() for step in vote.cone)
+            epochs.extend(self._core.cone.record(step).epoch for step in self._part(case)[0])
+        return min(epochs, default=None)
+
+    def forget(self, horizon: int) -> None:
+        """What was decided before the horizon keeps its name and verdict only (CP-6)."""
+        for pid, record in self.decided.items():
+            if record.epoch < horizon and (record.retracted or record.credits or pid in self._cases):
+                self.decided[pid] = replace(record, retracted=(), credits=(), voids=(), taken=())
+                self._cases.pop(pid, None)
 
     # -- the log and time ------------------------------------------------------------------------------------------
 
@@ -355,7 +372,7 @@ class Rollback:
         self._open[record.proposal.id] = case
         part, credits = self._part(case)
         self._freeze(record.proposal.id, part, credits)
-        self._refresh_held()
+        self.refresh_held()
 
     def recovered(self) -> None:
         """Say again what was undecided when the last life ended."""

@@ -33,7 +33,7 @@ class Sharing:
             if subscriber in core.subscribers.get(space, ()):
                 del self._waiting[space, subscriber]
                 core.actions.append(Admit(space, subscriber))
-            elif not core.quarantine.freezes_space(core.spaces_written, space):
+            elif not core.quarantine.freezes_space(core.own_entries, space):
                 del self._waiting[space, subscriber]
                 record = SubscribedRecord(space, subscriber)
                 self.apply_subscribed(record)
@@ -63,5 +63,5 @@ class Sharing:
                 continue
             if entry.writer.agent == core.agent or not core.versions.merge(entry):
                 continue
-            if core.is_orphan(entry.clock):
+            if core.is_orphan(entry.clock) or core.is_passed(entry.epoch, entry.era):
                 core.retraction.add(entry.writer)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from protocol.fact import Began
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
+from protocol.proposal import Amendment, Credit, Proposal, Restore, Vote
 
 EXTERNAL = "ext:"
 """Prefix of the senders that are not agents: `ext:SOURCE`."""
@@ -37,6 +38,14 @@ class Input(Struct, frozen=True):
     """How often the input was given back, plus one."""
     evidence: bytes = b""
     """What the rollback that asked for a retry or an amendment had to show."""
+    epoch: int = 0
+    """The epoch of the step that sent it; of an external input that in which it was accepted (CP-1)."""
+    era: int = 0
+    """How many restores that step had seen (CP-7)."""
+    floor: int = 0
+    """The clock says nothing of steps of epochs before this one (CP-5)."""
+    outside: bool = False
+    """The sender's host was in no committed view yet: its cuts settle nothing (CP-3)."""
 
     @property
     def message(self) -> MessageId | None:
@@ -77,11 +86,26 @@ class Entry(Struct, frozen=True):
     op: bytes
     clock: dict[AgentId, tuple[int, int]]
     time_us: int
+    epoch: int = 0
+    era: int = 0
+    floor: int = 0
+    outside: bool = False
 
     @property
     def space(self) -> str:
         """The space that the entry's key belongs to."""
         return space_of(self.key)
+
+
+class Consumer(NamedTuple):
+    """The step that consumed a message, at its receiver, and the epoch in which it ran.
+
+    The epoch is -1 where the receiver's host is in no committed view yet; who hears that puts its own in its place.
+    """
+
+    incarnation: int
+    seq: int
+    epoch: int = 0
 
 
 class OutputDraft(NamedTuple):
@@ -110,13 +134,6 @@ class VoidOut(NamedTuple):
     number: int
     lineage: Lineage
     ordered: bool
-
-
-class Amendment(NamedTuple):
-    """A corrected input for one root."""
-
-    root: StepId
-    payload: bytes
 
 
 class RollbackDraft(Struct, frozen=True):
@@ -180,6 +197,9 @@ class StepRecord(_Record, frozen=True):
     confidence: float | None = None
     scores: dict[str, float] = {}
     epoch: int = 0
+    era: int = 0
+    floor: int = 0
+    outside: bool = False
 
 
 class DeadRecord(_Record, frozen=True):
@@ -221,9 +241,9 @@ class EffectRecord(_Record, frozen=True):
 
 
 class AckedRecord(_Record, frozen=True):
-    """Messages whose consumers are durable: `(receiver, incarnation, number, consumer incarnation, consumer seq)`."""
+    """Messages whose consumers are durable: `(receiver, incarnation, number, consumer)`."""
 
-    acks: tuple[tuple[AgentId, int, int, int, int], ...]
+    acks: tuple[tuple[AgentId, int, int, "Consumer"], ...]
 
 
 class SubscribedRecord(_Record, frozen=True):
@@ -231,57 +251,6 @@ class SubscribedRecord(_Record, frozen=True):
 
     space: str
     subscriber: AgentId
-
-
-class Proposal(Struct, frozen=True):
-    """A rollback that someone chose: root steps, and what becomes of their inputs (RB-1)."""
-
-    id: ProposalId
-    proposer: AgentId
-    roots: tuple[StepId, ...]
-    inputs: str
-    """`discard`, `retry` or `amend`."""
-    reason: str = ""
-    evidence: bytes = b""
-    amendments: tuple[Amendment, ...] = ()
-    began_us: int = 0
-    deadline_us: int = 0
-    """An elector that has not voted by then rejects; 0: no deadline."""
-
-
-class Debit(NamedTuple):
-    """A message (or shared entry) that a cone step sent to `receiver`; `number` is 0 for an entry."""
-
-    at: int
-    receiver: AgentId
-    number: int
-
-
-class ConeStep(NamedTuple):
-    """A cone step and all that it sent."""
-
-    step: StepId
-    sends: tuple[Debit, ...]
-
-
-class Credit(NamedTuple):
-    """A cone message addressed to the voter that it has taken into account."""
-
-    producer: StepId
-    at: int
-    number: int
-
-
-class Vote(Struct, frozen=True):
-    """An elector's part of the books; only ever grows (RB-3)."""
-
-    voter: AgentId
-    version: int
-    accepts: bool
-    why: str
-    cone: tuple[ConeStep, ...]
-    credits: tuple[Credit, ...]
-    effects: tuple[str, ...] = ()
 
 
 class VoteRecord(_Record, frozen=True):
@@ -306,6 +275,8 @@ class DecisionRecord(_Record, frozen=True):
     notes: tuple[str, ...] = ()
     taken: tuple[Input, ...] = ()
     """Inputs of roots undone before that waited to run again, and are discarded or amended instead."""
+    epoch: int = 0
+    """In which it was carried out."""
 
 
 class ForcedRecord(_Record, frozen=True):
@@ -313,6 +284,20 @@ class ForcedRecord(_Record, frozen=True):
 
     began: Began
     retracted: tuple[StepId, ...]
+
+
+class CutRecord(_Record, frozen=True):
+    """The agent's cut of an epoch: every step before this record is inside, every later one outside (CP-1)."""
+
+    epoch: int
+
+
+class RestoredRecord(_Record, frozen=True):
+    """All agents go back to the cut of an epoch (CP-7): what followed here, in one record."""
+
+    restore: Restore
+    retracted: tuple[StepId, ...]
+    voids: tuple[VoidOut, ...] = ()
 
 
 class ProposedRecord(_Record, frozen=True):
@@ -350,13 +335,26 @@ Record = (
     | ForcedRecord
     | ProposedRecord
     | OutcomeRecord
+    | CutRecord
+    | RestoredRecord
 )
 
 
 def entries_of(record: StepRecord) -> tuple[Entry, ...]:
     """Return a step's shared entries."""
     return tuple(
-        Entry(draft.key, record.step, STEP_INDEX_ENTRIES + at, draft.op, record.clock, record.time_us)
+        Entry(
+            key=draft.key,
+            writer=record.step,
+            index=STEP_INDEX_ENTRIES + at,
+            op=draft.op,
+            clock=record.clock,
+            time_us=record.time_us,
+            epoch=record.epoch,
+            era=record.era,
+            floor=record.floor,
+            outside=record.outside,
+        )
         for at, draft in enumerate(record.entries)
     )
 

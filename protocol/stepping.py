@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 from msgspec.structs import replace
 
 from protocol.action import Reply, RunStep, Share
-from protocol.clock import joined
+from protocol.clock import Clock, joined
 from protocol.core import Core
 from protocol.effects import Effects
 from protocol.event import StepRan, Submitted
@@ -18,6 +18,7 @@ from protocol.step import (
     EXTERNAL,
     AcceptedRecord,
     DeadRecord,
+    Entry,
     Input,
     Output,
     ProposedRecord,
@@ -101,7 +102,16 @@ class Stepping:
             return
         fresh = event.payloads[expected - event.first :]
         inputs = tuple(
-            Input(source, 0, number, payload, f"{source}#{number}", place=core.inbox.new_place())
+            Input(
+                source,
+                0,
+                number,
+                payload,
+                f"{source}#{number}",
+                place=core.inbox.new_place(),
+                epoch=core.epoch,
+                era=core.era,
+            )
             for number, payload in enumerate(fresh, expected)
         )
         record = AcceptedRecord(inputs)
@@ -122,7 +132,7 @@ class Stepping:
         core = self._core
         while self._failed and self._failed[0][0] <= core.now_us:
             core.put_in_line(heappop(self._failed)[2])
-        while self.running is None:
+        while self.running is None and not core.is_paused:
             item = core.inbox.pop()
             if item is None:
                 return
@@ -134,7 +144,10 @@ class Stepping:
 
     def _may_run(self, item: Input) -> bool:
         core = self._core
-        if (item.producer is not None and item.producer in core.retraction) or core.is_orphan(item.clock):
+        if core.is_discarded(item):
+            self.bury(item, "discarded by a restore")
+            return False
+        if core.is_undone(item):
             # Its producer is undone: it keeps its place as void. Its sender, an elector too, has dropped it.
             if not core.inbox.is_settled(item.sender, item.incarnation, item.number):
                 self._effects.void_came(item.sender, Void(item.incarnation, item.number, "", ordered=False))
@@ -156,10 +169,14 @@ class Stepping:
         """A handler has returned: check once more, then log the step (ST-6)."""
         if self.running is None or self.running[0] != event.run:
             return
+        core = self._core
         _, step, item = self.running
         self.running = None
         if event.draft.error is not None:
             self._raised(event.run, item, event.draft)
+        elif core.is_discarded(item):
+            self._effects.release_claims(event.run, item)
+            self.bury(item, "discarded by a restore")
         elif self._still_stands(event.run, item, event.draft):
             self._became(event.run, step, item, event.draft)
 
@@ -167,9 +184,8 @@ class Stepping:
         core = self._core
         message = item.message
         frozen = item.lineage in self.held
-        stale = core.is_orphan(item.clock)
+        stale = core.is_undone(item) or core.is_paused
         if message is not None:
-            stale = stale or message.producer in core.retraction
             frozen = frozen or core.quarantine.defers(message) or core.quarantine.freezes(message.producer)
         for read in draft.reads:
             if read.writer is not None:
@@ -193,6 +209,7 @@ class Stepping:
             Output(out.receiver, core.outbox.number(out.receiver), out.payload, lineage, out.key)
             for out, lineage in zip(draft.outputs, lineages, strict=True)
         )
+        clock, floor = self._clock(step, item, draft)
         record = StepRecord(
             step=step,
             input=item,
@@ -201,39 +218,48 @@ class Stepping:
             entries=draft.entries,
             outputs=outputs,
             calls=self._effects.claims_of(run),
-            clock=self._clock(step, item, draft),
+            clock=clock,
             time_us=core.time.tick(core.now_us),
             voids=self._effects.voids_for(unclaimed, ordered=False),
             confidence=draft.confidence,
             scores=draft.scores,
+            epoch=core.epoch,
+            era=core.era,
+            floor=floor,
+            outside=core.is_outside,
         )
         self.apply_step(record)
         proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)
         core.append((record, *proposed), lambda: self._durable(record, proposed))
 
-    def _clock(self, step: StepId, item: Input, draft: StepDraft) -> dict[AgentId, tuple[int, int]]:
+    def _clock(self, step: StepId, item: Input, draft: StepDraft) -> tuple[dict[AgentId, tuple[int, int]], int]:
+        """Join the clocks of what the step depends on (CL-1); those of settled steps say nothing any more (CP-5)."""
         core = self._core
-        clocks = [item.clock]
-        core.time.see(item.time_us)
+        causes: list[Input | StepRecord | Entry] = [item]
         for writer in dict.fromkeys(read.writer for read in draft.reads):
             if writer is None:
                 continue
             if writer in core.cone:
-                clocks.append(core.cone.record(writer).clock)
-            else:
-                clock, time_us = self._entry_clock(writer, draft)
-                clocks.append(clock)
-                core.time.see(time_us)
+                causes.append(core.cone.record(writer))
+            elif writer.agent != core.agent:
+                causes.append(self._entry_of(writer, draft))
+        floor = core.committed
+        clocks: list[Clock] = []
+        for cause in causes:
+            core.time.see(cause.time_us)
+            floor = max(floor, cause.floor)
+            if cause.outside or cause.epoch >= core.committed:
+                clocks.append(cause.clock)
         clock = joined(clocks)
         clock[step.agent] = (step.incarnation, step.seq)
-        return clock
+        return clock, floor
 
-    def _entry_clock(self, writer: StepId, draft: StepDraft) -> tuple[dict[AgentId, tuple[int, int]], int]:
+    def _entry_of(self, writer: StepId, draft: StepDraft) -> Entry:
         for read in draft.reads:
             if read.writer == writer:
                 for entry in self._core.versions.entries(read.key):
                     if entry.writer == writer:
-                        return entry.clock, entry.time_us
+                        return entry
         raise AssertionError(f"a step read {writer}, which left no entry here")
 
     def apply_step(self, record: StepRecord) -> None:
@@ -332,4 +358,8 @@ def message_of(record: StepRecord, index: int) -> Input:
         index=index,
         clock=record.clock,
         time_us=record.time_us,
+        epoch=record.epoch,
+        era=record.era,
+        floor=record.floor,
+        outside=record.outside,
     )

@@ -1,8 +1,9 @@
 """State by key: a key's value is its last version whose writer is not retracted (ST-3). Undo only hides versions."""
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import NamedTuple
 
 from protocol.clock import covers
 from protocol.ids import StepId
@@ -10,27 +11,99 @@ from protocol.retraction import Retraction
 from protocol.step import Entry, Read, Write
 
 
+class Version(NamedTuple):
+    """A step's version of a key, and the epoch in which it ran; a value of None is a removal."""
+
+    step: StepId
+    value: bytes | None
+    epoch: int
+
+
 class Versions:
     """All versions of an agent's own keys, and of the shared keys that have reached it."""
 
     def __init__(self, retraction: Retraction) -> None:
         self._retraction = retraction
-        self._own: dict[str, list[tuple[StepId, bytes | None]]] = {}
+        self._own: dict[str, list[Version]] = {}
+        self._unfolded: dict[str, None] = {}
+        """Keys that `fold` may have to look at."""
+        self._touched: dict[str, None] = {}
+        """Keys whose value may have changed since `take_touched`."""
         self._shared: dict[str, list[Entry]] = {}
         self._seen: set[tuple[StepId, int]] = set()
 
-    def write(self, step: StepId, writes: tuple[Write, ...]) -> None:
+    def write(self, step: StepId, writes: Iterable[Write], epoch: int) -> None:
         """Add a step's versions; steps come in their order."""
         for key, value in writes:
-            self._own.setdefault(key, []).append((step, value))
+            self._own.setdefault(key, []).append(Version(step, value, epoch))
+            self._unfolded[key] = None
+            self._touched[key] = None
+
+    def hide(self, writes: Iterable[Write]) -> None:
+        """Note that versions have been retracted: they are to be folded, and their keys read differently."""
+        for key, _ in writes:
+            if key in self._own:
+                self._unfolded[key] = None
+                self._touched[key] = None
+
+    def fold(self, horizon: int) -> None:
+        """Forget what nobody will read again: versions under a surviving one of an epoch before `horizon` (CP-6).
+
+        Those retracted before the horizon go too, and removals that are the last word on their key.
+        """
+        for key in list(self._unfolded):
+            versions = self._own[key]
+            kept = [v for v in versions if v.epoch >= horizon or v.step not in self._retraction]
+            last = max((at for at, v in enumerate(kept) if v.epoch < horizon), default=0)
+            kept = kept[last:]
+            is_final = len(kept) == 1 and kept[0].epoch < horizon
+            if is_final and kept[0].value is None:
+                kept = []
+            if kept:
+                self._own[key] = kept
+            else:
+                del self._own[key]
+            if is_final or not kept:
+                del self._unfolded[key]
+
+    def take_touched(self) -> tuple[str, ...]:
+        """Return the keys whose versions have changed since this was last called."""
+        touched, self._touched = tuple(self._touched), {}
+        return touched
+
+    def keys(self) -> Iterable[str]:
+        """Return every key that has any version."""
+        return self._own.keys()
+
+    def versions_of(self, key: str) -> tuple[Version, ...]:
+        """Return all versions of an own key, retracted or not, oldest first."""
+        return tuple(self._own.get(key, ()))
+
+    def put_versions(self, key: str, versions: tuple[Version, ...]) -> None:
+        """Set a key's versions, from a snapshot."""
+        if versions:
+            self._own[key] = list(versions)
+            self._unfolded[key] = None
+        else:
+            self._own.pop(key, None)
+            self._unfolded.pop(key, None)
 
     def read(self, key: str) -> tuple[bytes | None, StepId | None]:
         """Return the surviving value and its writer; a tombstone's writer with None; `(None, None)` if nobody's."""
         retraction = self._retraction
-        for step, value in reversed(self._own.get(key, ())):
+        for step, value, _ in reversed(self._own.get(key, ())):
             if step not in retraction:
                 return value, step
         return None, None
+
+    def at_cut(self, epoch: int) -> Iterator[tuple[str, bytes]]:
+        """Yield, by key in order, the values that an epoch's cut holds: what surviving steps before it had written."""
+        for key in sorted(self._own):
+            for step, value, ran in reversed(self._own[key]):
+                if ran < epoch and step not in self._retraction:
+                    if value is not None:
+                        yield key, value
+                    break
 
     def read_all(self) -> Iterator[tuple[str, bytes | None, StepId]]:
         """Yield every key that has a surviving version, tombstones included, in order of first writing."""

@@ -4,9 +4,19 @@ import msgspec
 from msgspec import Struct, msgpack
 
 from protocol.errors import WireInvalid
-from protocol.fact import Fact
+from protocol.fact import Claim, Fact, HostFact, Standing, State, Suspicion
+from protocol.host_message import Compare, Probe
 from protocol.ids import AgentId
-from protocol.limits import CLOCK_ENTRIES_MAX, ENVELOPES_MAX, FRAME_BYTES_MAX, VOTE_STEPS_MAX
+from protocol.limits import (
+    CLOCK_ENTRIES_MAX,
+    COMPARED_MAX,
+    ENVELOPES_MAX,
+    FACTS_MAX,
+    FRAME_BYTES_MAX,
+    NUMBER_MAX,
+    PROBES_MAX,
+    VOTE_STEPS_MAX,
+)  # fmt: skip
 from protocol.message import Ballot, Data, Message
 from protocol.step import Record
 
@@ -43,10 +53,10 @@ class Frame(Struct, frozen=True, array_like=True):
 
     envelopes: tuple[Envelope, ...] = ()
     facts: tuple[Fact, ...] = ()
-    digest: dict[str, int] | None = None
-    """The versions of all facts that the sender holds: asks for what it lacks."""
+    compare: Compare | None = None
     asks: tuple[Ask, ...] = ()
     answers: tuple[Answer, ...] = ()
+    probes: tuple[Probe, ...] = ()
 
 
 _encoder = msgpack.Encoder()
@@ -80,7 +90,36 @@ def decode_frame(data: bytes) -> Frame:
             raise WireInvalid(f"a clock of {len(message.input.clock)} entries; at most {CLOCK_ENTRIES_MAX} are read")
         if isinstance(message, Ballot) and sum(len(vote.cone) for vote in message.votes) > VOTE_STEPS_MAX:
             raise WireInvalid(f"votes on more than {VOTE_STEPS_MAX} steps in one message")
+    _check_gossip(frame)
     return frame
+
+
+def _check_gossip(frame: Frame) -> None:
+    facts = frame.facts
+    if len(frame.probes) > PROBES_MAX:
+        raise WireInvalid(f"{len(frame.probes)} probes in a frame; at most {PROBES_MAX} are read")
+    if frame.compare is not None:
+        found = frame.compare
+        facts = (*facts, *found.facts)
+        size = len(found.sums) + len(found.wants) + sum(1 + len(items) for _, items in found.lists)
+        if size > COMPARED_MAX:
+            raise WireInvalid(f"a comparison of {size} hashes; at most {COMPARED_MAX} are read")
+    if len(facts) > FACTS_MAX:
+        raise WireInvalid(f"{len(facts)} facts in a frame; at most {FACTS_MAX} are read")
+    for fact in facts:
+        match fact:
+            case HostFact():
+                number = fact.version
+            case Standing() | Suspicion():
+                number = fact.incarnation
+            case Claim():
+                number = fact.term
+            case _:
+                continue
+        if not 0 <= number <= NUMBER_MAX:
+            raise WireInvalid(f"{number} as a version, incarnation or term; 0 to {NUMBER_MAX} are read")
+        if isinstance(fact, Standing) and fact.state == State.SUSPECT:
+            raise WireInvalid("a doubt stated as a fact")
 
 
 def encode_message(message: Message) -> bytes:

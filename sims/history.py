@@ -6,7 +6,7 @@ doubled, when a peer crashes, who proposes which rollback and who rejects it. `r
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from random import Random
 from typing import Any
@@ -18,6 +18,8 @@ from protocol.action import (
     Tell,
     UseTool,
 )
+from protocol.checkpoint import ReplyHost, TellHost
+from protocol.epoch import Commit
 from protocol.event import (
     Appended,
     Consulted,
@@ -33,13 +35,10 @@ from protocol.event import (
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import ROLLBACK, Message
-from protocol.step import (
-    Amendment,
-    BirthRecord,
-    Entry,
-    StepRecord,
-)
-from sims.node import SPACE, Arrival, Durable, Node, Pull, Script, ToolDue
+from protocol.proposal import Amendment, Restore
+from protocol.step import BirthRecord, CutRecord, Entry, StepRecord
+from sims.host import HostDurable, HostMail, SimHost
+from sims.node import SPACE, Arrival, Delivery, Durable, Node, Pull, Script, ToolDue
 from sims.plan import MS, Plan
 
 
@@ -91,15 +90,27 @@ class History:
         self.faults_end_us = self.now_us + 400 * MS
         self._heap: list[_Due] = []
         self._number = 0
+        self.host_replies: list[ReplyHost] = []
+        self.host_notices: list[TellHost] = []
+        self.commits: dict[int, Commit] = {}
+        """Every epoch that any host knows to be committed."""
+        self.restored: dict[int, Restore] = {}
+        """Every restore that any host has carried out, by number."""
+        self.host_messages = 0
         names = [f"a{number}" for number in range(plan.agents)]
         self.nodes = {name: Node(self, name) for name in names}
+        count = min(plan.hosts or plan.agents, plan.agents)
+        self.hosts = {f"h{number}": SimHost(self, f"h{number}", number == 0) for number in range(count)}
+        for number, node in enumerate(self.nodes.values()):
+            node.host = self.hosts[f"h{number % count}"]
+            node.host.nodes.append(node)
         degree = self.rng.randint(1, max(1, plan.agents - 1))
         self.neighbours = {name: self.rng.sample(names, min(degree, len(names))) for name in names}
         self._submitted: dict[AgentId, int] = {}
 
     # -- time ------------------------------------------------------------------------------------------------------
 
-    def at(self, at_us: int, node: Node | None, life: int, what: Any) -> None:
+    def at(self, at_us: int, node: Node | SimHost | None, life: int, what: Any) -> None:
         """Let something happen at a time; what is for a life of a node ends with that life."""
         self._number += 1
         heappush(self._heap, _Due(at_us, self._number, node, life, what))
@@ -126,17 +137,43 @@ class History:
             if self.rng.random() < self.plan.loss:
                 return
             copies += self.rng.random() < self.plan.double
-        node = self.nodes[receiver]
+        node, stamp = self.nodes[receiver], self.nodes[sender].host.stamp()
         for _ in range(copies):
             delay = self.rng.randint(50, self.plan.delay_us)
-            self.at(self.now_us + delay, node, -1, Arrival(sender, message))
+            self.at(self.now_us + delay, node, -1, Arrival(sender, message, stamp))
+
+    def carry(self, sender: SimHost, receiver: SimHost, mail: HostMail) -> None:
+        """Carry what one host says to another, with the same faults."""
+        self.host_messages += 1
+        if self.faulty() and self.rng.random() < self.plan.loss:
+            return
+        for _ in range(1 + (self.faulty() and self.rng.random() < self.plan.double)):
+            self.at(self.now_us + self.rng.randint(50, self.plan.delay_us), receiver, -1, mail)
 
     def share(self, author: Node, subscriber: AgentId, entries: list[Entry]) -> None:
         """Carry entries to a subscriber; what is lost is asked for again."""
         if not entries or (self.faulty() and self.rng.random() < self.plan.loss):
             return
         delay = self.rng.randint(50, self.plan.delay_us)
-        self.at(self.now_us + delay, self.nodes[subscriber], -1, Merged(tuple(entries)))
+        self.at(self.now_us + delay, self.nodes[subscriber], -1, Delivery(tuple(entries), author.host.stamp()))
+
+    # -- hosts -----------------------------------------------------------------------------------------------------
+
+    def hosts_changed(self) -> None:
+        """Let every host know which others there are: gossip is simulated apart."""
+        there = [host.name for host in self.hosts.values() if host.begun]
+        for host in self.hosts.values():
+            host.machine.others(tuple(name for name in there if name != host.name))
+
+    def note_commit(self, commit: Commit) -> None:
+        """A host knows an epoch to be committed: all must know the same of it."""
+        known = self.commits.setdefault(commit.epoch, commit)
+        assert known == commit, f"seed {self.plan.seed}: epoch {commit.epoch} is committed as {known} and as {commit}"
+
+    def note_restore(self, restore: Restore) -> None:
+        """A host carries out a restore: all must agree on it."""
+        known = self.restored.setdefault(restore.number, restore)
+        assert known == restore, f"seed {self.plan.seed}: restore {restore.number} is {known} and {restore}"
 
     def opinion(self, agent: AgentId, order: Consult) -> Consulted:
         """Let an elector agree, or not."""
@@ -150,24 +187,31 @@ class History:
 
     # -- the script ------------------------------------------------------------------------------------------------
 
-    def run(self, limit_us: int = 120_000 * MS) -> "History":
+    def run(self, limit_us: int = 60_000 * MS) -> "History":
         """Play to the end: until nothing is under way, or the limit has passed.
 
         Raises: AssertionError, if something is still under way at the limit.
         """
         rng, plan = self.rng, self.plan
-        for node in self.nodes.values():
-            node.start()
         names = list(self.nodes)
         horizon = 300 * MS
+        for number, host in enumerate(self.hosts.values()):
+            if number and rng.random() < plan.late:
+                self.at(self.now_us + rng.randint(0, horizon), host, -1, "restart")
+            else:
+                host.start()
         for _ in range(plan.inputs):
             self.at(self.now_us + rng.randint(0, horizon), self.nodes[rng.choice(names)], -1, "input")
         for _ in range(plan.proposals):
             self.at(self.now_us + rng.randint(horizon // 6, horizon * 4 // 3), None, -1, "propose")
         for _ in range(plan.crashes):
-            self.at(self.now_us + rng.randint(0, horizon * 4 // 3), self.nodes[rng.choice(names)], -1, "crash")
+            self.at(self.now_us + rng.randint(0, horizon * 4 // 3), self.nodes[rng.choice(names)].host, -1, "crash")
+        for _ in range(plan.checkpoints):
+            self.at(self.now_us + rng.randint(0, horizon), None, -1, "checkpoint")
+        for _ in range(plan.restores):
+            self.at(self.now_us + rng.randint(horizon // 3, horizon * 4 // 3), None, -1, "restore")
         for _ in range(plan.losses):
-            self.at(self.now_us + rng.randint(horizon // 6, horizon), self.nodes[rng.choice(names)], -1, "lose")
+            self.at(self.now_us + rng.randint(horizon // 6, horizon), self.nodes[rng.choice(names)].host, -1, "lose")
         if plan.shared:
             for name in names:
                 self.at(self.now_us + rng.randint(0, 20 * MS), self.nodes[name], -1, "pull")
@@ -199,22 +243,29 @@ class History:
 
     def _happen(self, due: _Due) -> None:
         node, what = due.node, due.what
-        if what == "propose":
-            self._propose()
+        if node is None:
+            {"propose": self._propose, "checkpoint": self._checkpoint, "restore": self._restore}[what]()
             return
         if due.life >= 0 and due.life != node.life:
             return
+        if isinstance(node, SimHost):
+            self._happen_to(node, what)
+            return
         if not node.up:
-            if what == "restart":
-                node.start()
-            elif what in ("input", "pull"):
+            if what in ("input", "pull"):
                 self.at(self.now_us + 20 * MS, node, -1, what)
             return
         match what:
             case None:
                 node.elapsed()
             case Arrival():
-                node.feed(Received(what.sender, what.message))
+                if node.host.takes(what.stamp):
+                    node.feed(Received(what.sender, what.message))
+                elif not what.held:
+                    self.later(node, 4 * MS, replace(what, held=True))
+            case Delivery():
+                if node.host.takes(what.stamp):
+                    node.feed(Merged(what.entries))
             case Durable():
                 node.disk.extend(what.order.records)
                 node.lost = node.lost and not any(isinstance(record, BirthRecord) for record in what.order.records)
@@ -233,15 +284,39 @@ class History:
                 self._input(node)
             case "pull":
                 self._pull(node)
-            case "crash":
-                node.crash()
-                self.at(self.now_us + self.rng.randint(MS, 60 * MS), node, -1, "restart")
-            case "lose":
-                self._lose(node)
-            case "restart":
-                pass
             case _:
                 node.feed(what)
+
+    def _happen_to(self, host: SimHost, what: Any) -> None:
+        match what:
+            case "restart":
+                if not host.up:
+                    host.start()
+            case _ if not host.up:
+                pass
+            case None:
+                host.elapsed()
+            case HostMail():
+                host.heard(what)
+            case HostDurable():
+                host.durable(what.order)
+            case "crash" | "lose":
+                host.crash()
+                if what == "lose":
+                    self._lose(host)
+                self.at(self.now_us + self.rng.randint(MS, 60 * MS), host, -1, "restart")
+
+    def _checkpoint(self) -> None:
+        host = self.rng.choice(list(self.hosts.values()))
+        if host.up:
+            host.do(host.machine.begin(0, self.now_us))
+
+    def _restore(self) -> None:
+        host = self.rng.choice(list(self.hosts.values()))
+        if host.up and host.machine.epochs.committed > 0:
+            epoch = self.rng.randint(1, host.machine.epochs.committed)
+            inputs = self.rng.choice(("discard", "retry"))
+            host.do(host.machine.restore(0, epoch, inputs, "seed", 0, self.now_us))
 
     def _input(self, node: Node) -> None:
         number = node.machine.core.inbox.next_number("ext:world")
@@ -273,14 +348,16 @@ class History:
         amendments = tuple(Amendment(root, b"0") for root in roots) if inputs == "amend" else ()
         rng.choice(nodes).feed(ProposeWanted(0, roots, inputs, "seed", b"", amendments))
 
-    def _lose(self, node: Node) -> None:
-        count = self.rng.randint(1, 12)
-        gone = node.disk[max(1, len(node.disk) - count) :]
-        del node.disk[max(1, len(node.disk) - count) :]
-        self.lost.extend((node.agent, record) for record in gone if isinstance(record, StepRecord))
-        node.lost = True
-        node.crash()
-        self.at(self.now_us + self.rng.randint(MS, 60 * MS), node, -1, "restart")
+    def _lose(self, host: SimHost) -> None:
+        """The disk is lost; what comes back is older, but not older than the last cut that was stated (CP-2)."""
+        placed = host.placed_epoch()
+        for node in host.nodes:
+            cuts = [at for at, kept in enumerate(node.disk) if isinstance(kept, CutRecord) and kept.epoch <= placed]
+            keep = max(1, cuts[-1] + 1 if cuts else 0, len(node.disk) - self.rng.randint(1, 12))
+            gone = node.disk[keep:]
+            del node.disk[keep:]
+            self.lost.extend((node.agent, record) for record in gone if isinstance(record, StepRecord))
+            node.lost = True
 
     # -- tools -----------------------------------------------------------------------------------------------------
 
@@ -307,7 +384,10 @@ class History:
         """Tell whether nothing is under way any more."""
         if not all(node.up and node.machine.is_idle() for node in self.nodes.values()):
             return False
-        pending = any(isinstance(due.what, (Arrival, Durable, Script, ToolDue, Merged, Learned)) for due in self._heap)
+        if not all(host.up and not host.machine.under_way() for host in self.hosts.values()):
+            return False
+        kinds = (Arrival, Durable, Script, ToolDue, Delivery, Learned, HostDurable)
+        pending = any(isinstance(due.what, kinds) for due in self._heap)
         return not pending and self._replicas_agree()
 
     def _replicas_agree(self) -> bool:
@@ -325,19 +405,20 @@ class History:
 
     def under_way(self) -> dict[AgentId, list[str]]:
         """Say, by agent, what is not idle."""
-        return {name: why for name, node in self.nodes.items() if (why := node.machine.under_way())}
+        peers = {name: why for name, node in self.nodes.items() if (why := node.machine.under_way())}
+        return peers | {name: why for name, host in self.hosts.items() if (why := host.machine.under_way())}
 
     def steps(self) -> list[StepRecord]:
         """Return every step ever made durable and not lost with a disk."""
-        return [record for node in self.nodes.values() for record in node.machine.core.cone.records()]
+        return [record for node in self.nodes.values() for record in node.disk if isinstance(record, StepRecord)]
 
     def retracted(self) -> set[StepId]:
         """Return the steps that their own agents hold retracted."""
         return {
             record.step
             for node in self.nodes.values()
-            for record in node.machine.core.cone.records()
-            if record.step in node.machine.core.retraction
+            for record in node.disk
+            if isinstance(record, StepRecord) and record.step in node.machine.core.retraction
         }
 
 

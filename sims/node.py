@@ -11,6 +11,7 @@ from protocol.action import (
     Admit,
     Append,
     Consult,
+    CutReady,
     Finish,
     Publish,
     Reply,
@@ -37,6 +38,7 @@ from protocol.peer_machine import PeerMachine
 from protocol.step import (
     Entry,
     EntryDraft,
+    ForcedRecord,
     Input,
     OutputDraft,
     Read,
@@ -50,6 +52,7 @@ from sims.plan import MS
 
 if TYPE_CHECKING:
     from sims.history import History
+    from sims.host import SimHost, Stamp
 
 SPACE = "s"
 """The one shared space of a history."""
@@ -69,6 +72,7 @@ class Node:
         self.timer_us: int | None = None
         self.written_us = 0
         self.timers = 0
+        self.host: SimHost
         self.lost = False
         """The end of the disk is gone, and no new incarnation has begun durably yet."""
         self.released: list[Entry] = []
@@ -102,7 +106,10 @@ class Node:
         world.events += 1
         if world.watch is not None:
             world.watch(self.agent, event)
+        settled = 0 if self.machine.core.is_outside else self.machine.core.committed
         for action in self.machine.handle(event, world.now_us):
+            if isinstance(action, Append):
+                self._check_settled(action, settled)
             self._do(action)
         if world.checking:
             self.machine.check()
@@ -117,6 +124,14 @@ class Node:
         self.timers += 1
         assert self.timers < 20_000, f"seed {self.world.plan.seed}: {self.agent} spins: its deadline does not move"
         self.feed(Elapsed())
+
+    def _check_settled(self, order: Append, settled: int) -> None:
+        """No settled step is ever undone by a loss (CP-4)."""
+        for record in order.records:
+            for step in record.retracted if isinstance(record, ForcedRecord) else ():
+                epoch = self.machine.core.cone.record(step).epoch
+                seed = self.world.plan.seed
+                assert epoch >= settled, f"seed {seed}: {step} of epoch {epoch} was settled ({settled}), and is lost"
 
     def _do(self, action: Action) -> None:
         world = self.world
@@ -154,6 +169,8 @@ class Node:
                 self.released = [entry for entry in self.released if entry.writer not in action.steps]
             case Finish():
                 world.outcomes[action.outcome.proposal] = action
+            case CutReady():
+                self.host.cut_ready(self.agent, action)
             case Reply():
                 world.replied(action)
             case Tell():
@@ -174,6 +191,17 @@ class ToolDue:
 class Arrival:
     sender: AgentId
     message: Message
+    stamp: Stamp
+    held: bool = False
+    """It waited until its sender was written down."""
+
+
+@dataclass
+class Delivery:
+    """Shared entries on their way."""
+
+    entries: tuple[Entry, ...]
+    stamp: Stamp
 
 
 @dataclass

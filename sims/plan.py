@@ -1,6 +1,6 @@
 """What a seed decides before anything of a history runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 MS = 1000
@@ -28,6 +28,14 @@ class Plan:
     losses: int = 0
     """Disks whose last records go; a history has these or proposals, not both."""
     steps_max: int = 400
+    hosts: int = 0
+    """How many hosts the agents share; 0: each has its own."""
+    late: float = 0.0
+    """Share of hosts that come later."""
+    checkpoints: int = 0
+    """How often a host begins an epoch."""
+    restores: int = 0
+    """How often everything goes back to a committed epoch."""
 
     @classmethod
     def random(cls, seed: int) -> "Plan":
@@ -35,7 +43,7 @@ class Plan:
         rng = Random(seed)
         losing = rng.random() < 0.15
         quiet = rng.random() < 0.2
-        return cls(
+        plan = cls(
             seed=seed,
             agents=rng.choice((2, 2, 3, 3, 4, 5, 6, 8)),
             inputs=rng.randint(2, 14),
@@ -51,4 +59,11 @@ class Plan:
             calls=0.0 if losing else rng.choice((0.0, 0.3, 0.6)),
             delay_us=rng.choice((1, 5, 30)) * MS,
             losses=rng.choice((1, 2)) if losing else 0,
+        )
+        return replace(
+            plan,
+            hosts=rng.choice((0, 0, 1, 2, 3)),
+            late=rng.choice((0.0, 0.0, 0.3)),
+            checkpoints=rng.choice((0, 2, 5, 8)),
+            restores=rng.choice((0, 0, 1, 2)),
         )

@@ -1,8 +1,10 @@
 """The judge of a history: compares what the machines did with what graph search says they should have done."""
 
 from protocol.clock import covers
-from protocol.step import DecisionRecord, Proposal, StepRecord
+from protocol.proposal import Proposal
+from protocol.step import CutRecord, DecisionRecord, RestoredRecord, StepRecord
 from sims.history import History
+from sims.node import Node
 from sims.oracle import LoggedStep, cone, dependents, orphans
 
 
@@ -32,6 +34,7 @@ class _Judge:
         """Check every invariant."""
         self.decisions_agree()
         self.exactly_the_cones()
+        self.cuts_are_consistent()
         self.no_orphans()
         self.every_message_once()
         self.every_external_input_once()
@@ -76,9 +79,43 @@ class _Judge:
         for decided in self.proposals.values():
             if decided[0][1].decision == "commit":
                 truth |= self.cone_of(decided[0][1].proposal)
+        truth |= self.restored()
         self.need(
             self.retracted == truth, f"undone {sorted(self.retracted - truth)}, kept {sorted(truth - self.retracted)}"
         )
+
+    def restored(self) -> set[str]:
+        """Return what restores have undone: in each log, what stands between the cut and the restore."""
+        gone: set[str] = set()
+        for node in self.history.nodes.values():
+            for at, restore in enumerate(node.disk):
+                if isinstance(restore, RestoredRecord):
+                    before = node.disk[:at]
+                    epoch = restore.restore.epoch
+                    cuts = [n for n, r in enumerate(before) if isinstance(r, CutRecord) and r.epoch >= epoch]
+                    after = before[cuts[0] :] if cuts else []
+                    gone.update(str(r.step) for r in after if isinstance(r, StepRecord))
+        return gone
+
+    def cuts_are_consistent(self) -> None:
+        """No step inside a committed cut depends on one outside it, or on somebody outside the view (CP-1, CP-3)."""
+        hanging = cone(self.lost, self.after)
+        for epoch, commit in self.history.commits.items():
+            if epoch == 0:
+                # Where a cluster begins: nothing is inside.
+                continue
+            inside: set[str] = set()
+            for host in commit.view:
+                for node in self.history.hosts[host].nodes:
+                    cuts = [n for n, r in enumerate(node.disk) if isinstance(r, CutRecord) and r.epoch >= epoch]
+                    self.need(bool(cuts), f"{node.agent} has no cut of epoch {epoch}, which is committed")
+                    inside.update(str(r.step) for r in node.disk[: cuts[0]] if isinstance(r, StepRecord))
+            for step in self.logged:
+                if step.step in inside and step.step not in hanging:
+                    outside = [c for c in (step.producer, *step.writers) if c is not None and c not in inside]
+                    self.need(
+                        not outside, f"{step.step} is inside the cut of epoch {epoch}, its cause {outside} is not"
+                    )
 
     def no_orphans(self) -> None:
         """No surviving step depends on a retracted or lost one."""
@@ -91,7 +128,7 @@ class _Judge:
         handled: dict[object, int] = {}
         dead: set[object] = set()
         for node in self.history.nodes.values():
-            for record in node.machine.core.cone.records():
+            for record in _steps_of(node):
                 if str(record.step) not in self.retracted and record.input.message is not None:
                     handled[record.input.message] = handled.get(record.input.message, 0) + 1
             dead.update(item.message for item, _ in node.machine.core.dead)
@@ -109,7 +146,7 @@ class _Judge:
             core = node.machine.core
             accepted = core.inbox.next_number("ext:world") - 1
             handled: dict[int, int] = {}
-            for record in core.cone.records():
+            for record in _steps_of(node):
                 if record.input.producer is None and str(record.step) not in self.retracted:
                     handled[record.input.number] = handled.get(record.input.number, 0) + 1
             dead = {item.number for item, _ in core.dead if item.producer is None}
@@ -145,9 +182,13 @@ class _Judge:
 
     def clocks_are_sound(self) -> None:
         """A step's clock covers everything that it depends on (CL-1)."""
+        epochs = {record.step: record.epoch for record in self.records}
         for record in self.records:
             for cause in (record.input.producer, *(read.writer for read in record.reads)):
-                self.need(cause is None or covers(record.clock, cause), f"{record.step}'s clock misses {cause}")
+                if cause is not None and not covers(record.clock, cause):
+                    # Only of settled steps may a clock say nothing (CP-5).
+                    epoch = epochs.get(cause, -1)
+                    self.need(epoch < record.floor, f"{record.step}'s clock misses {cause} of epoch {epoch}")
 
     def replicas_converge(self) -> None:
         """All replicas read the same (SH-2)."""
@@ -162,6 +203,11 @@ class _Judge:
             for node in self.history.nodes.values()
         }
         self.need(len(seen) == 1, "replicas read differently")
+
+
+def _steps_of(node: Node) -> list[StepRecord]:
+    """Return all steps in a node's log: its machine forgets those behind the horizon."""
+    return [record for record in node.disk if isinstance(record, StepRecord)]
 
 
 def _logged(record: StepRecord) -> LoggedStep:

@@ -33,7 +33,8 @@ from protocol.ids import StepId
 from protocol.limits import Limits
 from protocol.message import Message
 from protocol.peer_machine import PeerMachine
-from protocol.step import Amendment, EntryDraft, OutputDraft, Read, Record, RollbackDraft, StepDraft, Write
+from protocol.proposal import Amendment
+from protocol.step import EntryDraft, OutputDraft, Read, Record, RollbackDraft, StepDraft, Write
 
 Mail = tuple[str, str, Message]
 

@@ -1,11 +1,9 @@
-"""Rules SH: shared entries. Rules MB: facts between hosts."""
+"""Rules SH: shared entries."""
 
 import random
 
 from protocol.event import Merged, SubscriberSeen
-from protocol.fact import Began, HostFact
 from protocol.folds import Op, counter_amounts, encode_op
-from protocol.host_machine import Connect, HostMachine, Knock, Outdone, Tell
 from protocol.step import EntryDraft, Read, space_key
 from tests.rules.bench import Bench
 
@@ -89,55 +87,3 @@ def test_sh3_no_newcomer_is_admitted_while_entries_are_frozen() -> None:
     bench.deliver()
     assert [action.subscriber for _, action in bench.admitted] == ["b", "c"]
     assert bench.machines["a"].core.shared_entries() == []
-
-
-def hosts(count: int) -> dict[str, HostMachine]:
-    return {f"h{n}": HostMachine(f"h{n}", random.Random(n), ("at-h0",)) for n in range(count)}
-
-
-def spread(machines: dict[str, HostMachine], actions: list, sender: str) -> int:
-    """Carry what hosts tell each other until it is quiet; return how much that was."""
-    todo = [(sender, action) for action in actions]
-    count = 0
-    while todo:
-        teller, action = todo.pop(0)
-        if isinstance(action, Tell | Knock):
-            count += 1
-            receiver = action.host if isinstance(action, Tell) else action.address.removeprefix("at-")
-            more = machines[receiver].received(teller, action.facts, action.digest)
-            todo += [(receiver, other) for other in more]
-    return count
-
-
-def test_mb1_a_fact_reaches_every_host_and_the_repair_is_quiet_when_nothing_is_lacking() -> None:
-    machines = hosts(30)
-    for name, machine in machines.items():
-        spread(machines, machine.publish(HostFact(name, 1, f"at-{name}", (f"agent-{name}",))), name)
-    for round_number in range(12):
-        for name, machine in machines.items():
-            spread(machines, machine.elapsed(round_number * 1_000_000), name)
-    spread(machines, machines["h7"].publish(Began("x", 2, ((1, 4),))), "h7")
-    for round_number in range(6):
-        for name, machine in machines.items():
-            spread(machines, machine.elapsed(round_number * 1_000_000), name)
-    for machine in machines.values():
-        assert len(machine.gossip.facts()) == 31
-        assert len(machine.homes) == 30
-    told = spread(machines, machines["h3"].elapsed(0), "h3")
-    assert told == 1
-
-
-def test_mb2_a_newer_fact_of_a_host_replaces_the_older_and_never_the_other_way() -> None:
-    machine = HostMachine("h0", random.Random(1), ())
-    old, new = HostFact("h1", 1, "old", ("a",)), HostFact("h1", 2, "new", ("a", "b"))
-    assert [a.address for a in machine.received("h1", (new,), None) if isinstance(a, Connect)] == ["new"]
-    assert machine.received("h1", (old,), None) == []
-    assert machine.homes == {"a": "h1", "b": "h1"}
-
-
-def test_mb2_a_host_whose_clock_ran_ahead_in_an_earlier_life_says_something_newer() -> None:
-    machine = HostMachine("h0", random.Random(1), ())
-    machine.publish(HostFact("h0", 5, "now", ("a",)))
-    actions = machine.received("h1", (HostFact("h0", 9, "before", ("a",)),), None)
-    assert Outdone(9) in actions
-    assert not any(isinstance(action, Connect) for action in actions)
