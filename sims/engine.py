@@ -199,6 +199,9 @@ class Engine:
             if not box.is_up() and box.wants_up:
                 found[box.name] = ["down"]
         drivers = self.drivers()
+        for name, home in self.homes.items():
+            if name not in drivers and self.boxes[home].is_up():
+                found[name] = ["not brought up"]
         for name, driver in drivers.items():
             busy = driver.machine.under_way()
             if busy:

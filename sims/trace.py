@@ -15,7 +15,7 @@ from protocol.action import Action, RunStep, Tell
 from protocol.event import Event, Received
 from protocol.ids import AgentId, HostId, MessageId, StepId
 from protocol.message import ROLLBACK
-from protocol.step import DecisionRecord, Record, StepRecord
+from protocol.step import DecisionRecord, ForcedRecord, Record, RestoredRecord, StepRecord
 from protocol.wire import decode_record
 
 SHIVIZ_PATTERN = r"(?<host>\S*) (?<clock>{.*})\n(?<event>.*)"
@@ -128,6 +128,24 @@ class Trace:
     def steps(self) -> list[StepRecord]:
         """Return every durable step that no disk has lost, by agent and in the agent's order."""
         return [r for agent in sorted(self.logs) for r in self.logs[agent] if isinstance(r, StepRecord)]
+
+    def retracted_by(self) -> dict[StepId, str]:
+        """Return the steps that a durable record undoes, each with the first that does: a proposal, loss or restore."""
+        found: dict[StepId, str] = {}
+        for log in self.logs.values():
+            for record in log:
+                match record:
+                    case DecisionRecord():
+                        name = record.proposal.id
+                    case ForcedRecord():
+                        name = f"loss/{record.began.agent}/{record.began.incarnation}"
+                    case RestoredRecord():
+                        name = f"restore/{record.restore.number}"
+                    case _:
+                        continue
+                for step in record.retracted:
+                    found.setdefault(step, name)
+        return found
 
     # -- for other people's tools ----------------------------------------------------------------------------------
 

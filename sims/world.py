@@ -260,12 +260,8 @@ class World:
         return [record for record in self.engine.trace.steps() if agent in (None, record.step.agent)]
 
     def retracted_by(self) -> dict[StepId, str]:
-        """Return the undone steps, each with the proposal or loss that undid it."""
-        return {
-            step: name
-            for driver in self.engine.drivers().values()
-            for step, name in driver.machine.core.retracted_by.items()
-        }
+        """Return the undone steps, each with the proposal, loss or restore that undid it first."""
+        return self.engine.trace.retracted_by()
 
     def metrics(self) -> "pandas.DataFrame":
         """Return what hosts, agents and proposals have done and cost: see `sims.metrics`."""

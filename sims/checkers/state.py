@@ -1,7 +1,7 @@
 """An agent's state is the fold of its log: its surviving versions, and nothing else."""
 
 from protocol.ids import StepId
-from protocol.step import DecisionRecord, ForcedRecord, StepRecord
+from protocol.step import DecisionRecord, ForcedRecord, RestoredRecord, StepRecord
 from sims.checkers.view import View, need
 
 INVARIANT = "state is the fold of the surviving versions"
@@ -12,7 +12,7 @@ def check(view: View) -> None:
     for agent, machine in view.machines.items():
         retracted: set[StepId] = set()
         for record in view.logs.get(agent, ()):
-            if isinstance(record, DecisionRecord | ForcedRecord):
+            if isinstance(record, DecisionRecord | ForcedRecord | RestoredRecord):
                 retracted.update(record.retracted)
         state: dict[str, bytes | None] = {}
         for record in view.logs.get(agent, ()):
