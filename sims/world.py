@@ -30,7 +30,7 @@ from sims.chance import AnySpread
 from sims.checkers import Broken, Watches, check_all
 from sims.checkers.view import View
 from sims.engine import Engine
-from sims.faults import Fault, Partition
+from sims.faults import AnyFault, Fault, Partition
 from sims.topology import Graph, topology_of
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class World:
         hosts: how many machines there are at first: `host-1`, `host-2`, ...
         agents_per_host: how many agents `populate` puts on each.
         topology: whom agents of `populate` write to: a name of `sims.topology.TOPOLOGIES`, or a graph.
-        faults: what goes wrong, and when; more by `fail`.
+        faults: what goes wrong, and when: one, or several; more by `fail`.
         delay: how long frames take; 0.1 to 0.4 ms if left out, as `sync` and `thread`.
         sync: how long a write takes until it is durable.
         thread: how long what is meant for a thread takes until it is done, and again until that is known.
@@ -63,7 +63,7 @@ class World:
 
     def __init__(
         self, seed: int = 0, hosts: int = 3, agents_per_host: int = 3, topology: str | Graph = "ring",
-        faults: Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
+        faults: Fault | Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
         thread: AnySpread | None = None, limits: Limits | None = None, checking: str = "each",
     ) -> None:  # fmt: skip
         if checking not in ("each", "end"):
@@ -75,7 +75,7 @@ class World:
         self._is_closed = False
         for number in range(1, hosts + 1):
             self.add_host(f"host-{number}")
-        self.fail(*faults)
+        self.fail(*([faults] if isinstance(faults, AnyFault) else faults))
 
     def __enter__(self) -> "World":
         return self

@@ -1,10 +1,12 @@
 """Whole worlds in virtual time: real agents, hosts, codec and handlers, under every kind of fault."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,15 @@ def test_a_host_that_is_down_or_parted_waits_and_nothing_is_lost():
         assert world.state("b") == {"sum": 14}
 
 
+async def test_a_world_runs_within_another_loop_as_in_a_notebook():
+    with World(seed=1, hosts=1, faults=Loss(0.1)) as world:
+        world.spawn("a", Counting)
+        world.submit("a", 8)
+        world.settle()
+        assert world.state("a") == {"sum": 8}
+    await asyncio.sleep(0)
+
+
 def test_an_agent_that_comes_back_from_a_loss_is_asked_again_and_not_unknown():
     with World(seed=1, hosts=2) as world:
         world.spawn("a", Counting, to="b", host="host-1")
@@ -246,6 +257,11 @@ def test_every_kind_of_fault_is_in_chaos():
     assert min(bitten.values()) > 30
 
 
+@cache
+def hashes():
+    return [play_quietly(preset(name, seed)).hash for name in ("chaos", "losses") for seed in range(8)]
+
+
 @pytest.mark.parametrize("hash_seed", ["0", "1", "4711"])
 def test_a_seed_gives_the_same_trace_whatever_pythonhashseed_is(hash_seed):
     code = (
@@ -256,7 +272,7 @@ def test_a_seed_gives_the_same_trace_whatever_pythonhashseed_is(hash_seed):
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
-    here = [play_quietly(preset(name, seed)).hash for name in ("chaos", "losses") for seed in range(8)]
+    here = hashes()
     assert done.stdout.split() == here
     assert len(set(here)) == len(here)
 
