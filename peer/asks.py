@@ -12,7 +12,7 @@ from msgspec import Struct
 from peer import errors
 from protocol.event import ProposeWanted, Submitted
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
-from protocol.proposal import Amendment, ConeStep, Proposal, Vote
+from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
 from protocol.step import STEP_INDEX_ENTRIES, Entry, Input, OutcomeRecord, StepRecord
 
 if TYPE_CHECKING:
@@ -69,6 +69,14 @@ class Status(Struct, frozen=True):
     dead_letters: int
     clock_entries: int
     """Entries of the last step's clock."""
+    epoch: int
+    """The colour: how many cuts it has made."""
+    committed: int
+    """The newest committed epoch that settles its steps; 0 before any."""
+    era: int
+    """How many restores it has carried out."""
+    steps_kept: int
+    """Steps in memory: those behind the horizon are folded."""
     activity: int
     """Grows with everything that happens here."""
     serves: dict[str, tuple[int, int]]
@@ -104,6 +112,29 @@ class Notice(Struct, frozen=True, array_like=True):
     detail: str
 
 
+class RestoreTo(Struct, frozen=True, array_like=True):
+    """Everything shall go back to the cut of an epoch; asked again under the same id, it is done once."""
+
+    id: str
+    epoch: int
+    inputs: str
+    reason: str
+    deadline_us: int
+
+
+class EpochsAnswer(Struct, frozen=True, array_like=True):
+    """What a host knows of checkpoints and restores."""
+
+    epoch: int
+    committed: int
+    horizon: int
+    view: tuple[str, ...]
+    restores: tuple[Restore, ...]
+    cost_us: int
+    """How long the last cut of this host took to be durable."""
+    under_way: tuple[str, ...]
+
+
 class Costs(Struct, frozen=True, array_like=True):
     """What a host has sent for each rollback in this life, and in all."""
 
@@ -115,7 +146,15 @@ class Costs(Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.msgpack.encode
-_KINDS: dict[str, Any] = {"submit": Submit, "propose": Propose, "part": Part, "steps": int, "outcome": str}
+_KINDS: dict[str, Any] = {
+    "submit": Submit,
+    "propose": Propose,
+    "part": Part,
+    "steps": int,
+    "outcome": str,
+    "restore": RestoreTo,
+    "suffix": StepId,
+}
 
 Answered = Callable[[bytes, str], None]
 
@@ -190,6 +229,17 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
             answered(_encode([notice for notice in host.notices if notice.agent == agent]), "")
         case "costs":
             answered(_encode(host.costs()), "")
+        case "checkpoint":
+            host.checkpoints.begin(lambda value, error: answered((error or value).encode(), _kind(error)))
+        case "restore":
+            host.checkpoints.restore(
+                asked,
+                lambda value, error: answered((error or value).encode(), _kind(error)),
+            )
+        case "epochs":
+            answered(_encode(_epochs(host)), "")
+        case "suffix":
+            answered(_encode(_suffix(host, agent, asked)), "")
         case _:
             raise errors.CallerError(f"nobody can answer {what!r}. Nothing changed.")
 
@@ -213,15 +263,48 @@ def _status(host: "Host", agent: AgentId) -> Status:
         agent=agent,
         host=host.host_id,
         incarnation=core.incarnation,
-        steps=len(core.cone),
-        undone=len(core.retracted_by),
-        under_way=tuple(machine.under_way()),
+        steps=len(core.cone) + core.cone.forgotten,
+        undone=core.undone,
+        under_way=(*machine.under_way(), *host.checkpoints.machine.calls.open),
         dead_letters=len(core.dead),
         clock_entries=len(core.cone.last_clock()),
+        epoch=core.epoch,
+        committed=core.committed,
+        era=core.era,
+        steps_kept=len(core.cone),
         activity=driver.activity,
         serves={space: driver.replicas.serves(space) for space in driver.agent.spaces},
         has=driver.replicas.has(),
     )
+
+
+def _kind(error: str) -> str:
+    return "RestoreRefused" if error else ""
+
+
+def _epochs(host: "Host") -> EpochsAnswer:
+    machine = host.checkpoints.machine
+    commit = machine.epochs.commit
+    return EpochsAnswer(
+        epoch=machine.epochs.colour,
+        committed=machine.epochs.committed,
+        horizon=machine.horizon,
+        view=() if commit is None else commit.view,
+        restores=tuple(machine.calls.restores),
+        cost_us=machine.cost_us,
+        under_way=tuple(machine.under_way()),
+    )
+
+
+def _suffix(host: "Host", agent: AgentId, after: StepId) -> tuple[StepId, ...]:
+    """Return an agent's surviving steps after one that it has."""
+    core = host.drivers[agent].machine.core
+    if after not in core.cone:
+        raise errors.StepUnknown(
+            f"no step {after} in the log of {agent}, which begins with epoch {core.horizon}. Nothing changed."
+        )
+    steps = [record.step for record in core.cone.records() if record.step not in core.retraction]
+    return tuple(step for step in steps if step[1:] > after[1:])
 
 
 def _steps(host: "Host", agent: AgentId, offset: int) -> StepsAnswer:

@@ -7,21 +7,34 @@ import asyncio
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from peer import asks, errors, payload
 from peer.agent import Agent
-from peer.asks import Ballots, Costs, Notice, Part, PartAnswer, Propose, Status, StepsAnswer, Submit
+from peer.asks import (
+    Ballots,
+    Costs,
+    EpochsAnswer,
+    Notice,
+    Part,
+    PartAnswer,
+    Propose,
+    RestoreTo,
+    Status,
+    StepsAnswer,
+    Submit,
+)
 from peer.backends import Backend, load_backend
 from peer.context import as_step, rollback_draft
 from peer.folding import SharedView
-from peer.host import AgentSpec, Host
+from peer.host import Host
+from peer.outcome import Outcome, Plan, Restored
+from peer.spec import AgentSpec
 from peer.state_key import decode_key
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
-from protocol.limits import Limits
+from protocol.limits import CheckpointLimits, Limits
 from protocol.step import Entry, Input, OutcomeRecord
 
 ASK_S = 30.0
@@ -32,41 +45,6 @@ QUIET_LOOKS = 2
 """How often in a row nothing may have moved before a cluster counts as quiet."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a rollback would undo, as far as things stand now."""
-
-    roots: tuple[StepId, ...]
-    steps: tuple[StepId, ...]
-    """The cone: the roots and everything that depends on them, retracted steps left out."""
-    agents: tuple[AgentId, ...]
-    """The electors: the roots' owners, and everyone whom the cone has reached."""
-    effects: tuple[str, ...]
-    """Intents of the tool calls that would have to be undone or claimed anew."""
-
-    def by_agent(self) -> dict[AgentId, list[StepId]]:
-        """Return the cone by agent."""
-        parts: dict[AgentId, list[StepId]] = {agent: [] for agent in self.agents}
-        for step in self.steps:
-            parts[step.agent].append(step)
-        return parts
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a rollback."""
-
-    proposal: ProposalId
-    committed: bool
-    undone: tuple[StepId, ...]
-    agents: tuple[AgentId, ...]
-    rejects: tuple[tuple[AgentId, str], ...]
-    """Who did not agree, and why."""
-    notes: tuple[str, ...]
-    seconds: float
-    """From the proposal to the last elector's decision."""
-
-
 class Cluster:
     """Hosts and agents on a backend; use it as an async context manager.
 
@@ -75,6 +53,8 @@ class Cluster:
         agents_per_actor: how many agents share one host.
         folder: where logs are kept; a temporary folder, removed at the end, if None.
         limits: bounds and waiting times.
+        checkpoint_every_s: begin a coordinated checkpoint this long after the last; 0: only when asked.
+        checkpoints_kept: how many committed checkpoints can be restored to; steps before the oldest are folded.
         options: passed to the backend.
     """
 
@@ -84,6 +64,8 @@ class Cluster:
         agents_per_actor: int = 1,
         folder: str | Path | None = None,
         limits: Limits | None = None,
+        checkpoint_every_s: float = 0.0,
+        checkpoints_kept: int = 4,
         **options: Any,
     ) -> None:
         if agents_per_actor < 1:
@@ -91,7 +73,14 @@ class Cluster:
         self._agents_per_actor = agents_per_actor
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
-        self._backend: Backend = load_backend(backend)(self.folder, secrets.token_bytes(32), limits, options)
+        if checkpoints_kept < 1 or checkpoint_every_s < 0:
+            raise errors.CallerError(
+                f"checkpoints_kept={checkpoints_kept}: at least 1; checkpoint_every_s={checkpoint_every_s}: at least 0."
+                " Nothing was started."
+            )
+        checkpoints = CheckpointLimits(interval_us=int(checkpoint_every_s * 1e6), epochs_kept=checkpoints_kept)
+        secret = secrets.token_bytes(32)
+        self._backend: Backend = load_backend(backend)(self.folder, secret, limits, checkpoints, options)
         self._host: Host | None = None
         self._agents: list[AgentId] = []
         self._room: list[str] = []
@@ -258,6 +247,72 @@ class Cluster:
             notes=record.notes,
             seconds=(record.decided_us - record.began_us) / 1e6,
         )
+
+    async def rollback_to(
+        self, agent: AgentId, step: StepId | str, *, inputs: str = "discard", reason: str = "", timeout_s: float = 60.0
+    ) -> Outcome | None:
+        """Take one agent back to where it was after a step: everything later is undone, with all consequences anywhere.
+
+        Args:
+            agent: whose steps.
+            step: the last one to stand.
+            inputs: what becomes of the inputs of the agent's later steps: `discard` or `retry`.
+            reason: for people; it stands in the log.
+            timeout_s: how long to wait here.
+
+        Returns: what became of it; None if nothing came after the step.
+
+        Raises: StepUnknown, AgentUnknown, RollbackTimeout.
+        """
+        later = await self._ask(agent, "suffix", tuple[StepId, ...], asks.encode(as_step(step)))
+        if not later:
+            return None
+        return await self.rollback(*later, inputs=inputs, reason=reason or f"back to {step}", timeout_s=timeout_s)
+
+    # -- checkpoints ----------------------------------------------------------------------------------------------
+
+    async def checkpoint(self, timeout_s: float = 60.0) -> int:
+        """Have all agents make a coordinated checkpoint, while they go on working; return its epoch once committed.
+
+        Raises: AskTimeout, if it is not committed in time (it goes on); RestoreRefused.
+        """
+        return int(await self.host.ask(self._any(), "checkpoint", timeout_s=timeout_s))
+
+    async def restore(
+        self, epoch: int, *, inputs: str = "discard", reason: str = "", deadline_s: float | None = None,
+        timeout_s: float = 60.0,
+    ) -> Restored:  # fmt: skip
+        """Take all agents back to a committed checkpoint; messages that were in flight at its cut are delivered again.
+
+        Args:
+            epoch: which checkpoint.
+            inputs: what becomes of inputs from outside taken on since: `discard` (dead letters) or `retry`.
+            reason: for people; it stands in the log.
+            deadline_s: hosts that have not voted by then reject.
+            timeout_s: how long to wait here for all agents to have carried it out.
+
+        Raises: CallerError, RestoreRefused (it is folded already, passed over, or somebody did not agree), AskTimeout.
+        """
+        if inputs not in ("discard", "retry"):
+            raise errors.CallerError(f"inputs={inputs!r}: it is discard or retry. Nothing changed.")
+        began_us = self.host.clock.now_us()
+        deadline_us = 0 if deadline_s is None else began_us + int(deadline_s * 1e6)
+        ask = RestoreTo(f"{self._source}/{secrets.token_hex(8)}", epoch, inputs, reason, deadline_us)
+        number = int(await self.host.ask(self._any(), "restore", asks.encode(ask), timeout_s=timeout_s))
+        while True:
+            looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._agents))
+            if all(look.era >= number for look in looks):
+                return Restored(number, epoch, (self.host.clock.now_us() - began_us) / 1e6)
+            await asyncio.sleep(0.02)
+
+    async def epochs(self) -> EpochsAnswer:
+        """Return what is known of checkpoints and restores where the first agent lives."""
+        return await self._ask(self._any(), "epochs", EpochsAnswer)
+
+    def _any(self) -> AgentId:
+        if not self._agents:
+            raise errors.CallerError("there are no agents yet. Nothing changed.")
+        return self._agents[0]
 
     # -- looking --------------------------------------------------------------------------------------------------
 

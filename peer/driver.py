@@ -14,6 +14,7 @@ from protocol.action import (
     Admit,
     Append,
     Consult,
+    CutReady,
     Finish,
     Publish,
     Reply,
@@ -73,6 +74,10 @@ class Surroundings(Protocol):
 
     def reply(self, request: int, value: str, error: str) -> None:
         """Answer a request from outside."""
+        ...
+
+    def cut_ready(self, agent: AgentId, action: CutReady) -> None:
+        """An agent's cut is durable."""
         ...
 
     def finished(self, agent: AgentId, finish: Finish) -> None:
@@ -206,6 +211,8 @@ class Driver:
                 self.replicas.withdraw(action.steps)
             case Publish():
                 self._host.spread(action.fact)
+            case CutReady():
+                self._host.cut_ready(name, action)
             case Reply():
                 self._host.reply(action.request, action.value, action.error)
             case Finish():

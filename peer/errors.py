@@ -55,6 +55,10 @@ class RollbackTimeout(EbbtideError):
     """A rollback has not been decided in time. It may still be: its outcome stands in the logs, whoever waits."""
 
 
+class RestoreRefused(EbbtideError):
+    """A checkpoint can't be restored, or not everyone agreed to it. Nothing changed."""
+
+
 class AskTimeout(EbbtideError):
     """A host has not answered in time; what was asked may still be done."""
 

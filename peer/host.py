@@ -4,27 +4,26 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from peer import asks, errors
-from peer.agent import Agent
 from peer.asks import Answered, Costs, Notice
+from peer.checkpoints import Checkpoints
 from peer.driver import Driver
 from peer.keys import HostKeys
 from peer.neighbours import Neighbours
 from peer.portions import portions
 from peer.ports import Clock, LogStore, Randomness, Transport
 from peer.randomness import SystemRandomness
-from protocol.action import Finish, Tell
+from peer.spec import AgentSpec
+from protocol.action import CutReady, Finish, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned
 from protocol.fact import Began, Fact, HostFact
 from protocol.ids import AgentId, HostId, ProposalId
-from protocol.limits import Limits
+from protocol.limits import CheckpointLimits, Limits
 from protocol.message import ROLLBACK, Message
 from protocol.wire import Answer, Ask, Envelope, Frame, decode_frame, encode_frame, encode_message
 
@@ -39,24 +38,13 @@ CATCH_UP_S = 5.0
 """How long a host with a lost agent waits for others, whom it asks for what they know of it."""
 
 
-@dataclass(frozen=True)
-class AgentSpec:
-    """An agent to bring up on a host."""
-
-    name: AgentId
-    kind: type[Agent]
-    options: dict[str, Any] = field(default_factory=dict)
-    lost: bool = False
-    """The end of its log is gone: begin a new incarnation and let everything go that hung on it."""
-
-
 class Host:
     """One network endpoint, one log file, any number of agents."""
 
     def __init__(
         self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
         seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
-        randomness: Randomness | None = None,
+        randomness: Randomness | None = None, checkpoints: CheckpointLimits | None = None, founder: bool = False,
     ) -> None:  # fmt: skip
         self.host_id: HostId = keys.host_id
         self.drivers: dict[AgentId, Driver] = {}
@@ -72,6 +60,7 @@ class Host:
         self._limits = limits or Limits()
         self.neighbours = Neighbours(self, secret, seeds)
         self._machine = self.neighbours.machine
+        self.checkpoints = Checkpoints(self, checkpoints, founder)
         self._version = 0
         self._open = False
         self._inner: deque[tuple[AgentId, AgentId, Message]] = deque()
@@ -110,6 +99,7 @@ class Host:
                 logger.critical("%s does not start: %s", spec.name, error)
                 self.drivers.pop(spec.name, None)
                 self.broken[spec.name] = str(error)
+        self.checkpoints.open()
 
     async def _catch_up(self) -> None:
         """Hear what others know before a lost agent begins an incarnation: it must be newer than any of its own."""
@@ -136,6 +126,7 @@ class Host:
         for fact in self._machine.gossip.facts():
             if isinstance(fact, Began):
                 driver.feed(Learned(fact))
+        self.checkpoints.joined(driver)
 
     def crash(self) -> None:
         """Stop dead, as a killed process does: nothing is written or sent any more."""
@@ -143,6 +134,7 @@ class Host:
         for driver in self.drivers.values():
             driver.stop()
         self.neighbours.close()
+        self.checkpoints.close()
 
     def failed(self, error: Exception) -> None:
         """The log can't be written: the agents stop, for what they do now could not be undone."""
@@ -214,6 +206,10 @@ class Host:
         if answered is not None:
             answered(value.encode() if not error else error.encode(), "CallerError" if error else "")
 
+    def cut_ready(self, agent: AgentId, action: CutReady) -> None:
+        """An agent's cut is durable."""
+        self.checkpoints.cut_ready(agent, action)
+
     def finished(self, agent: AgentId, finish: Finish) -> None:
         """A proposal of an agent here is over."""
         for answered in self._finishing.pop((agent, finish.outcome.proposal), ()):
@@ -266,7 +262,7 @@ class Host:
                 if agent in self.drivers:
                     self._asked(self.host_id, question)
                 elif home is not None:
-                    self._send(home, Frame(asks=(question,)))
+                    self.send_frame(home, Frame(asks=(question,)))
                 left = max(0.0, until - asyncio.get_running_loop().time())
                 wait_s = min(left, ASK_AGAIN_S if home is not None or agent in self.drivers else 0.05)
                 done, _ = await asyncio.wait((future,), timeout=wait_s)
@@ -303,7 +299,7 @@ class Host:
 
     def _give(self, host: HostId, given: Answer) -> None:
         if host != self.host_id:
-            self._send(host, Frame(answers=(given,)))
+            self.send_frame(host, Frame(answers=(given,)))
             return
         future = self._asking.get(given.number)
         if future is not None and not future.done():
@@ -326,20 +322,25 @@ class Host:
             if frame.envelopes or frame.asks or frame.answers:
                 self.transport.counts.refused += 1
             return
-        for envelope in frame.envelopes:
+        self.deliver(sender, self.checkpoints.received(sender, frame))
+        for question in frame.asks:
+            self._asked(sender, question)
+        for given in frame.answers:
+            self._give(self.host_id, given)
+
+    def deliver(self, sender: HostId, envelopes: tuple[Envelope, ...]) -> None:
+        """Hand agents what those of another host say."""
+        for envelope in envelopes:
             driver = self.drivers.get(envelope.receiver)
             if self._machine.homes.get(envelope.sender) != sender:
                 # Nobody speaks for an agent but its own host; news of a move may be late, and the message comes again.
                 self.transport.counts.refused += 1
             elif driver is not None:
                 driver.received(envelope.sender, envelope.message)
-        for question in frame.asks:
-            self._asked(sender, question)
-        for given in frame.answers:
-            self._give(self.host_id, given)
 
     def connected(self, agents: tuple[AgentId, ...]) -> None:
         """A host has come, or come back, with these agents."""
+        self.checkpoints.met()
         names = frozenset(agents)
         for driver in self.drivers.values():
             driver.reached(names)
@@ -362,8 +363,10 @@ class Host:
         self._version = version
         self._announce(())
 
-    def _send(self, host: HostId, frame: Frame) -> None:
-        self.transport.send(host, encode_frame(frame))
+    def send_frame(self, host: HostId, frame: Frame) -> None:
+        """Send a frame, with this host's colour and era as they are now."""
+        epoch, era = self.checkpoints.stamp()
+        self.transport.send(host, encode_frame(msgspec.structs.replace(frame, epoch=epoch, era=era)))
 
     def _flush_soon(self) -> None:
         if not self._flushing:
@@ -378,7 +381,7 @@ class Host:
         for host in list({**self._out_first, **self._out}):
             envelopes = [*self._out_first.pop(host, ()), *self._out.pop(host, ())]
             for some in portions(envelopes):
-                self._send(host, Frame(envelopes=some))
+                self.send_frame(host, Frame(envelopes=some))
         for _ in range(len(self._inner)):
             sender, receiver, message = self._inner.popleft()
             driver = self.drivers.get(receiver)

@@ -63,7 +63,6 @@ class CheckpointMachine:
         self._then: dict[int, CheckpointRecord] = {}
         self._waiting: list[tuple[int, int]] = []
         self._asking: dict[str, int] = {}
-        self._calls_made = 0
         self._met: dict[HostId, bool] = {}
         """Hosts outside the view that have spoken to this one, and whether that is durable."""
         self._stating: dict[int, None] = {}
@@ -221,14 +220,19 @@ class CheckpointMachine:
         return self._done()
 
     def restore(
-        self, request: int, epoch: int, inputs: str, reason: str, deadline_us: int, now_us: int
+        self, request: int, name: str, epoch: int, inputs: str, reason: str, deadline_us: int, now_us: int
     ) -> list[CheckpointAction]:
-        """Somebody here wants everything to go back to the cut of a committed epoch."""
+        """Somebody here wants everything to go back to the cut of a committed epoch; once for each `name`."""
         self._now_us = now_us
         commit = self.epochs.commit
-        self._calls_made += 1
         base = 0 if commit is None else commit.epoch
-        name = f"{self.host}/{self.calls.era + 1}/{now_us}/{self._calls_made}"
+        past = [restore for restore in self.calls.restores if restore.id == name]
+        if past or name in self.calls.open:
+            if past:
+                self._actions.append(ReplyHost(request, str(past[0].number)))
+            else:
+                self._asking[name] = request
+            return self._done()
         restore = Restore(self.calls.era + 1, epoch, name, base, inputs, reason, deadline_us)
         why = self.calls.why_not(restore, commit, self.horizon, now_us)
         if why or commit is None:

@@ -1,8 +1,11 @@
 """Bytes between hosts and bytes in logs: a version byte, MessagePack, and hard limits (CL-6)."""
 
+from typing import TypeVar
+
 import msgspec
 from msgspec import Struct, msgpack
 
+from protocol.checkpoint import CheckpointMessage, CheckpointRecord
 from protocol.errors import WireInvalid
 from protocol.fact import Claim, Fact, HostFact, Standing, State, Suspicion
 from protocol.host_message import Compare, Probe
@@ -21,6 +24,8 @@ from protocol.message import Ballot, Data, Message
 from protocol.step import Record
 
 VERSION = 1
+
+T = TypeVar("T")
 
 
 class Envelope(Struct, frozen=True, array_like=True):
@@ -57,11 +62,17 @@ class Frame(Struct, frozen=True, array_like=True):
     asks: tuple[Ask, ...] = ()
     answers: tuple[Answer, ...] = ()
     probes: tuple[Probe, ...] = ()
+    checkpoints: tuple[CheckpointMessage, ...] = ()
+    epoch: int = -1
+    """The sender's colour: its receiver cuts before it handles anything here (CP-1). -1: it has no part in epochs."""
+    era: int = 0
+    """How many restores the sender has carried out (CP-7)."""
 
 
 _encoder = msgpack.Encoder()
 _frames = msgpack.Decoder(Frame)
 _records = msgpack.Decoder(Record)
+_host_records = msgpack.Decoder(CheckpointRecord)
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -133,13 +144,30 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(data: bytes) -> Record:
-    """Decode a record of the log.
+    """Decode a record of an agent's log.
 
     Raises: WireInvalid, if it is not a record of this version.
     """
+    return _decoded(data, _records)
+
+
+def encode_host_record(record: CheckpointRecord) -> bytes:
+    """Encode a record for a host's own log."""
+    return bytes((VERSION,)) + _encoder.encode(record)
+
+
+def decode_host_record(data: bytes) -> CheckpointRecord:
+    """Decode a record of a host's own log.
+
+    Raises: WireInvalid, if it is not a record of this version.
+    """
+    return _decoded(data, _host_records)
+
+
+def _decoded(data: bytes, decoder: "msgpack.Decoder[T]") -> T:
     if not data or data[0] != VERSION:
         raise WireInvalid(f"log version {data[:1].hex() or 'none'}; this host reads {VERSION:02x}")
     try:
-        return _records.decode(memoryview(data)[1:])
+        return decoder.decode(memoryview(data)[1:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireInvalid(f"not a record: {error}") from error

@@ -316,7 +316,8 @@ class History:
         if host.up and host.machine.epochs.committed > 0:
             epoch = self.rng.randint(1, host.machine.epochs.committed)
             inputs = self.rng.choice(("discard", "retry"))
-            host.do(host.machine.restore(0, epoch, inputs, "seed", 0, self.now_us))
+            name = f"{host.name}/r{self.now_us}"
+            host.do(host.machine.restore(0, name, epoch, inputs, "seed", 0, self.now_us))
 
     def _input(self, node: Node) -> None:
         number = node.machine.core.inbox.next_number("ext:world")

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from peer import errors
 from peer.host import AgentSpec, Host
 from protocol.ids import AgentId
-from protocol.limits import Limits
+from protocol.limits import CheckpointLimits, Limits
 
 BACKENDS = {"ray": "peer.backends.ray:RayBackend", "local": "peer.backends.local:LocalBackend"}
 
@@ -33,7 +33,7 @@ class Backend(Protocol):
         ...
 
 
-def load_backend(name: str) -> Callable[[Path, bytes, Limits | None, dict[str, Any]], Backend]:
+def load_backend(name: str) -> Callable[[Path, bytes, Limits | None, CheckpointLimits, dict[str, Any]], Backend]:
     """Return a backend's class.
 
     Raises: CallerError, naming the ones there are.

@@ -12,7 +12,7 @@ from peer.store.memory import MemoryStore
 from peer.store.sqlite import SqliteStore
 from peer.transport.memory import MemoryNetwork, MemoryTransport
 from protocol.ids import AgentId
-from protocol.limits import Limits
+from protocol.limits import CheckpointLimits, Limits
 
 
 class _Place:
@@ -27,12 +27,15 @@ class _Place:
 class LocalBackend:
     """Implements `Backend` in one process."""
 
-    def __init__(self, folder: Path, secret: bytes, limits: Limits | None, options: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, options: dict[str, Any]
+    ) -> None:
         if options:
             raise errors.CallerError(f"the local backend knows no option {sorted(options)[0]!r}. Nothing was started.")
         self._folder = folder
         self._secret = secret
         self._limits = limits
+        self._checkpoints = checkpoints
         self._network = MemoryNetwork()
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -71,7 +74,10 @@ class LocalBackend:
         transport = MemoryTransport(self._network, keys)
         store = SqliteStore(place.folder, loop, lambda error: place.host.failed(error) if place.host else None)
         seeds = (self._client.transport.address,)
-        place.host = Host(keys, self._secret, transport, store, SystemClock(loop), seeds=seeds, limits=self._limits)
+        place.host = Host(
+            keys, self._secret, transport, store, SystemClock(loop),
+            seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=place is self._places[0],
+        )  # fmt: skip
         await place.host.open(place.specs)
 
     async def kill(self, agent: AgentId) -> None:

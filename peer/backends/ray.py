@@ -22,7 +22,7 @@ from peer.store.memory import MemoryStore
 from peer.store.sqlite import SqliteStore
 from peer.transport.zmq import ZmqTransport
 from protocol.ids import AgentId
-from protocol.limits import Limits
+from protocol.limits import CheckpointLimits, Limits
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -42,8 +42,10 @@ class HostActor:
 
     def __init__(
         self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
-        specs: list[AgentSpec], limits: Limits | None,
+        specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool,
     ) -> None:  # fmt: skip
+        self._checkpoints = checkpoints
+        self._founder = founder
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._loop = asyncio.new_event_loop()
@@ -61,7 +63,10 @@ class HostActor:
         keys = HostKeys.load_or_create(self._folder / "host.key")
         store = SqliteStore(self._folder, self._loop, lambda error: host.failed(error))
         transport = ZmqTransport(keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
-        host = Host(keys, secret, transport, store, SystemClock(self._loop), seeds=seeds, limits=limits)
+        host = Host(
+            keys, secret, transport, store, SystemClock(self._loop),
+            seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder,
+        )  # fmt: skip
         await host.open(specs)
         return host
 
@@ -125,13 +130,16 @@ class RayBackend:
     Options: `address` of a running Ray cluster (as `ray.init` takes it); `num_cpus` for a local one.
     """
 
-    def __init__(self, folder: Path, secret: bytes, limits: Limits | None, options: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, options: dict[str, Any]
+    ) -> None:
         unknown = sorted(set(options) - {"address", "num_cpus"})
         if unknown:
             raise errors.CallerError(f"the ray backend knows no option {unknown[0]!r}. Nothing was started.")
         self._folder = folder
         self._secret = secret
         self._limits = limits
+        self._checkpoints = checkpoints
         self._options = options
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -170,7 +178,10 @@ class RayBackend:
             group = left[at : at + agents_per_host]
             folder = self._folder / f"host-{len(self._places) + len(fresh) + 1}"
             seeds = (self._client.transport.address,)
-            actor = kind.remote(str(folder), self._secret, seeds, self._bind, group, self._limits)
+            founder = not self._places and not fresh
+            actor = kind.remote(
+                str(folder), self._secret, seeds, self._bind, group, self._limits, self._checkpoints, founder
+            )
             fresh.append(_Place(folder, actor, [spec.name for spec in group]))
         await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
         self._places.extend(fresh)

@@ -1,0 +1,217 @@
+"""Checkpoints and restores of one host: feeds its `CheckpointMachine`, and does what that says (CP-1 to CP-9).
+
+The host's own log stands beside those of its agents, in the same store and so in the same commits.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from peer.driver import Driver
+from peer.ports import Cancel
+from protocol.action import CutReady, Tell
+from protocol.checkpoint import (
+    AppendHost,
+    CarryOut,
+    CheckpointAction,
+    MakeCut,
+    Pause,
+    ReplyHost,
+    SendHost,
+    Settle,
+    TellHost,
+)
+from protocol.checkpoint_machine import CheckpointMachine
+from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
+from protocol.ids import AgentId, HostId
+from protocol.limits import CheckpointLimits
+from protocol.wire import Envelope, Frame, decode_host_record, encode_host_record
+
+if TYPE_CHECKING:
+    from peer.asks import RestoreTo
+    from peer.host import Host
+
+LOG = "host:"
+"""The name of the host's own log in its store; no agent can have it."""
+HELD_MAX = 256
+"""Frames of one host that wait until it is written down; more are dropped, and come again."""
+
+
+class Checkpoints:
+    """The checkpoints of one host."""
+
+    def __init__(self, host: "Host", limits: CheckpointLimits | None, founder: bool) -> None:
+        self._host = host
+        self.machine = CheckpointMachine(host.host_id, Random(host.randomness.seed()), limits)
+        self._founder = founder
+        self._open = False
+        self._timer: Cancel | None = None
+        self._timer_us = 0
+        self._ready: dict[AgentId, CutReady] = {}
+        self._settled: Settled | None = None
+        self._held: dict[HostId, deque[tuple[Envelope, ...]]] = {}
+        self._waiting: dict[int, Callable[[str, str], None]] = {}
+        self._requests = 0
+        self._members: tuple[HostId, ...] = ()
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether this host has agents: only those make cuts."""
+        return self._open and bool(self._host.drivers)
+
+    def open(self) -> None:
+        """Go on from the log; the agents here have read theirs."""
+        records = tuple(decode_host_record(data) for data in self._host.store.read(LOG))
+        drivers = self._host.drivers.values()
+        colour = max((driver.machine.core.epoch for driver in drivers), default=0)
+        restores = max((driver.machine.core.restores for driver in drivers), key=len, default=[])
+        self._open = True
+        self.met()
+        self._do(self.machine.start(records, colour, restores, self._founder, self._now_us()))
+
+    def close(self) -> None:
+        """Stop."""
+        self._open = False
+        if self._timer is not None:
+            self._timer()
+
+    def joined(self, driver: Driver) -> None:
+        """An agent has come up on a host that runs already: it takes the host's colour and era."""
+        if not self._open:
+            return
+        for restore in self.machine.calls.restores:
+            driver.feed(RestoreDecided(restore))
+        if self.machine.epochs.colour > driver.machine.core.epoch:
+            driver.feed(CutWanted(self.machine.epochs.colour))
+        if self._settled is not None:
+            driver.feed(self._settled)
+        driver.feed(RestorePending(self.machine.calls.is_paused()))
+
+    def met(self) -> None:
+        """The hosts known here have changed: those with agents are talked to, and named in the next cut."""
+        living = {**dict.fromkeys(self._host.neighbours.machine.living())}
+        facts = self._host.neighbours.machine.others()
+        self._members = tuple(fact.host for fact in facts if fact.agents and fact.host in living)
+        self.machine.others(self._members)
+
+    # -- frames ----------------------------------------------------------------------------------------------------
+
+    def stamp(self) -> tuple[int, int]:
+        """Return what every frame of this host carries: its colour and era; a colour of -1: it has no part in them."""
+        if not self.takes_part:
+            return -1, 0
+        return self.machine.epochs.colour, self.machine.calls.era
+
+    def received(self, sender: HostId, frame: Frame) -> tuple[Envelope, ...]:
+        """See what a frame carries for this host, before its agents see anything of it.
+
+        Returns: what its agents may be told now; the rest is held until it may.
+        """
+        if frame.epoch < 0 or not self.takes_part:
+            return frame.envelopes
+        self._do(self.machine.stamped(sender, frame.epoch, frame.era, self._now_us()))
+        for message in frame.checkpoints:
+            self._do(self.machine.received(sender, message, self._now_us()))
+        if not frame.envelopes or self.machine.takes(sender, frame.era):
+            return frame.envelopes
+        if frame.era <= self.machine.calls.era:
+            held = self._held.setdefault(sender, deque(maxlen=HELD_MAX))
+            held.append(frame.envelopes)
+        return ()
+
+    # -- what agents and people want -------------------------------------------------------------------------------
+
+    def cut_ready(self, agent: AgentId, action: CutReady) -> None:
+        """An agent's cut is durable; when all are, the host says so."""
+        colour = self.machine.epochs.colour
+        if action.epoch == colour:
+            self._ready[agent] = action
+        done = [ready for name, ready in self._ready.items() if ready.epoch == colour and name in self._host.drivers]
+        if len(done) == len(self._host.drivers):
+            begun = tuple(began for ready in done for began in ready.begun)
+            undecided = min(ready.undecided for ready in done)
+            self._do(self.machine.cut_done(colour, undecided, begun, self._now_us()))
+
+    def begin(self, answered: Callable[[str, str], None]) -> None:
+        """Begin a checkpoint; `answered` is told its epoch once it is committed, or what is wrong."""
+        self._do(self.machine.begin(self._request(answered), self._now_us()))
+
+    def restore(self, ask: "RestoreTo", answered: Callable[[str, str], None]) -> None:
+        """Have everything go back to the cut of an epoch; `answered` is told the restore's number."""
+        request = self._request(answered)
+        self._do(
+            self.machine.restore(request, ask.id, ask.epoch, ask.inputs, ask.reason, ask.deadline_us, self._now_us())
+        )
+
+    def _request(self, answered: Callable[[str, str], None]) -> int:
+        self._requests += 1
+        self._waiting[self._requests] = answered
+        return self._requests
+
+    # -- carrying out ----------------------------------------------------------------------------------------------
+
+    def _do(self, actions: list[CheckpointAction]) -> None:
+        drivers = list(self._host.drivers.values())
+        for action in actions:
+            match action:
+                case MakeCut():
+                    self._ready = {}
+                    for driver in drivers:
+                        driver.feed(CutWanted(action.epoch))
+                case Settle():
+                    self._settled = Settled(action.epoch, action.begun, action.horizon)
+                    for driver in drivers:
+                        driver.feed(self._settled)
+                case Pause():
+                    for driver in drivers:
+                        driver.feed(RestorePending(action.pending))
+                case CarryOut():
+                    for driver in drivers:
+                        driver.feed(RestoreDecided(action.restore))
+                case AppendHost():
+                    self._append(action)
+                case SendHost():
+                    self._host.send_frame(action.host, Frame(checkpoints=(action.message,)))
+                case ReplyHost():
+                    answered = self._waiting.pop(action.request, None)
+                    if answered is not None:
+                        answered(action.value, action.error)
+                case TellHost():
+                    self._host.noticed(LOG, Tell(action.notice, action.subject, action.detail))
+        self._wake()
+
+    def _append(self, action: AppendHost) -> None:
+        ticket = action.ticket
+
+        def durable() -> None:
+            if self._open:
+                self._do(self.machine.appended(ticket, self._now_us()))
+                self._release()
+
+        self._host.store.append(LOG, (encode_host_record(action.record),), durable)
+
+    def _release(self) -> None:
+        """Hand over what was held until its sender was written down."""
+        for sender in [host for host in self._held if self.machine.takes(host, 0)]:
+            for envelopes in self._held.pop(sender):
+                self._host.deliver(sender, envelopes)
+
+    def _wake(self) -> None:
+        deadline_us = self.machine.deadline_us
+        if not self._open or deadline_us is None:
+            return
+        if self._timer is not None:
+            if self._timer_us <= deadline_us:
+                return
+            self._timer()
+        self._timer_us = deadline_us
+        self._timer = self._host.clock.wake(deadline_us, self._elapsed)
+
+    def _elapsed(self) -> None:
+        self._timer = None
+        if self._open:
+            self._do(self.machine.elapsed(self._now_us()))
+
+    def _now_us(self) -> int:
+        return self._host.clock.now_us()

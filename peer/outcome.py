@@ -1,0 +1,51 @@
+"""What rollbacks and restores would do, and what became of them."""
+
+from dataclasses import dataclass
+
+from protocol.ids import AgentId, ProposalId, StepId
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a rollback would undo, as far as things stand now."""
+
+    roots: tuple[StepId, ...]
+    steps: tuple[StepId, ...]
+    """The cone: the roots and everything that depends on them, retracted steps left out."""
+    agents: tuple[AgentId, ...]
+    """The electors: the roots' owners, and everyone whom the cone has reached."""
+    effects: tuple[str, ...]
+    """Intents of the tool calls that would have to be undone or claimed anew."""
+
+    def by_agent(self) -> dict[AgentId, list[StepId]]:
+        """Return the cone by agent."""
+        parts: dict[AgentId, list[StepId]] = {agent: [] for agent in self.agents}
+        for step in self.steps:
+            parts[step.agent].append(step)
+        return parts
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a rollback."""
+
+    proposal: ProposalId
+    committed: bool
+    undone: tuple[StepId, ...]
+    agents: tuple[AgentId, ...]
+    rejects: tuple[tuple[AgentId, str], ...]
+    """Who did not agree, and why."""
+    notes: tuple[str, ...]
+    seconds: float
+    """From the proposal to the last elector's decision."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """All agents are back at a checkpoint."""
+
+    number: int
+    """The how manieth restore of the cluster this is: its era."""
+    epoch: int
+    seconds: float
+    """Until every agent had carried it out."""
