@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from peer.checkpoints import LOG as HOST_LOG
 from protocol.action import Action, RunStep, Tell
 from protocol.event import Event, Received
 from protocol.ids import AgentId, HostId, MessageId, StepId
@@ -73,19 +74,22 @@ class Trace:
             self._digest.update(f"{at_us} {sender} {receiver} ".encode())
             self._digest.update(body)
 
-    def wrote(self, agent: AgentId, records: Sequence[bytes], at_us: int) -> list[Record]:
-        """Note what has become durable; return it decoded."""
-        self._digest.update(f"{at_us} {agent} ".encode())
+    def wrote(self, host: str, agent: AgentId, records: Sequence[bytes], at_us: int) -> list[Record]:
+        """Note what has become durable; return it decoded, if it is an agent's and not the host's own."""
+        self._digest.update(f"{at_us} {host} {agent} ".encode())
         found: list[Record] = []
         for data in records:
             self._digest.update(data)
+            if agent == HOST_LOG:
+                continue
             record = decode_record(data)
             found.append(record)
             if isinstance(record, StepRecord):
                 self.durable_us[record.step] = at_us
             elif isinstance(record, DecisionRecord):
                 self.decided_us.append((at_us, agent, record))
-        self.logs.setdefault(agent, []).extend(found)
+        if agent != HOST_LOG:
+            self.logs.setdefault(agent, []).extend(found)
         return found
 
     def forgot(self, agent: AgentId, count: int) -> None:

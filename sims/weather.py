@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from peer.checkpoints import LOG as HOST_LOG
 from protocol.ids import AgentId
 from protocol.step import DecisionRecord, StepRecord, VoteRecord
 from protocol.wire import decode_record
@@ -204,7 +205,7 @@ class Weather:
             number, torn = self._torn[box.name].pop(0)
             self.bites[number] += 1
             self._soon(box, torn.restart_after, disk="torn")
-        if self._steps or self._rollbacks:
+        if (self._steps or self._rollbacks) and agent != HOST_LOG:
             self._wrote(box, agent, [decode_record(data) for data in records], "asked")
 
     def wrote(self, box: Box, agent: AgentId, records: Sequence[object]) -> None:

@@ -23,7 +23,7 @@ from peer.folding import SharedView
 from peer.host import AgentSpec
 from peer.state_key import decode_key
 from protocol.ids import AgentId, ProposalId, StepId
-from protocol.limits import Limits
+from protocol.limits import CheckpointLimits, Limits
 from protocol.peer_machine import PeerMachine
 from protocol.step import OutcomeRecord, StepRecord
 from sims.chance import AnySpread
@@ -58,20 +58,24 @@ class World:
         sync: how long a write takes until it is durable.
         thread: how long what is meant for a thread takes until it is done, and again until that is known.
         limits: bounds and waiting times of the peers.
+        checkpoint_every: virtual seconds between coordinated checkpoints; 0: only when `checkpoint` is called.
+        checkpoints_kept: how many committed checkpoints can be restored to; older steps are folded.
         checking: invariants are judged after `each` event and by `check`; or by `check` alone (`end`).
     """
 
     def __init__(
         self, seed: int = 0, hosts: int = 3, agents_per_host: int = 3, topology: str | Graph = "ring",
         faults: Fault | Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
-        thread: AnySpread | None = None, limits: Limits | None = None, checking: str = "each",
+        thread: AnySpread | None = None, limits: Limits | None = None, checkpoint_every: float = 0.0,
+        checkpoints_kept: int = 4, checking: str = "each",
     ) -> None:  # fmt: skip
         if checking not in ("each", "end"):
             raise errors.CallerError(f"checking={checking!r}: it is 'each' or 'end'. Nothing was started.")
         self.seed = seed
         self.agents_per_host = agents_per_host
         self.topology = topology
-        self.engine = Engine(seed, delay, sync, thread, limits, Watches() if checking == "each" else None)
+        checkpoints = CheckpointLimits(interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept)
+        self.engine = Engine(seed, delay, sync, thread, limits, checkpoints, Watches() if checking == "each" else None)
         self._is_closed = False
         for number in range(1, hosts + 1):
             self.add_host(f"host-{number}")
@@ -201,6 +205,14 @@ class World:
             await self.engine.operator.rollback(*steps, inputs=inputs, reason=reason, amend=amend, timeout_s=SETTLE_S)
 
         self.engine.later(at, f"rollback of {steps[0]}", asked)
+
+    def checkpoint(self, timeout: float = 300.0) -> int:
+        """Make a coordinated checkpoint, and run until it is committed; return its epoch."""
+        return self.engine.wait(self.engine.operator.checkpoint(timeout_s=timeout))
+
+    def restore(self, epoch: int, inputs: str = "discard", timeout: float = 300.0) -> int:
+        """Take every agent back to a committed checkpoint; return the restore's number."""
+        return self.engine.wait(self.engine.operator.restore_to(epoch, inputs, timeout))
 
     def preview(self, *steps: StepId | str) -> Plan:
         """Return what a rollback would undo."""
