@@ -42,6 +42,7 @@ class Engine:
         self.weather = Weather(self)
         self._limits = limits
         self._checkpoints = checkpoints
+        self._is_periodic = checkpoints is not None and checkpoints.interval_us > 0
         self._sync = sync
         self._watches = watches
         self._script: dict[int, str] = {}
@@ -210,7 +211,11 @@ class Engine:
             if busy:
                 found[name] = busy
         for box in self.boxes.values():
-            busy = box.host.checkpoints.machine.under_way() if box.host is not None and box.host.drivers else []
+            machine = box.host.checkpoints.machine if box.host is not None and box.host.drivers else None
+            busy = [] if machine is None else machine.under_way()
+            if machine is not None and self._is_periodic and machine.epochs.committed >= machine.epochs.colour - 1:
+                # Where one checkpoint follows another, the present one is always under way.
+                busy = [name for name in busy if not name.startswith("epoch")]
             if busy:
                 found[box.name] = busy
         return found or _unheard(drivers) or _lagging(drivers)

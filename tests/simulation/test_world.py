@@ -130,6 +130,23 @@ def test_a_host_that_is_down_or_parted_waits_and_nothing_is_lost():
         assert world.state("b") == {"sum": 14}
 
 
+def test_a_world_goes_back_to_a_checkpoint():
+    with World(seed=1, hosts=2) as world:
+        world.spawn("a", Counting, to="b", host="host-1")
+        world.spawn("b", Counting, host="host-2")
+        world.submit("a", 8)
+        world.settle()
+        epoch = world.checkpoint()
+        world.submit("a", 100)
+        world.settle()
+        assert world.state("b") == {"sum": 54}
+        assert world.restore(epoch) == 1
+        world.settle()
+        world.check()
+        assert (world.state("a"), world.state("b")) == ({"sum": 8}, {"sum": 4})
+        assert set(world.retracted_by().values()) == {"restore/1"}
+
+
 async def test_a_world_runs_within_another_loop_as_in_a_notebook():
     with World(seed=1, hosts=1, faults=Loss(0.1)) as world:
         world.spawn("a", Counting)
