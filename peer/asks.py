@@ -13,7 +13,8 @@ from peer import errors
 from protocol.event import ProposeWanted, Submitted
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
-from protocol.step import STEP_INDEX_ENTRIES, Entry, Input, OutcomeRecord, StepRecord
+from protocol.records import OutcomeRecord
+from protocol.step import STEP_INDEX_ENTRIES, Entry, Input, StepRecord
 
 if TYPE_CHECKING:
     from peer.host import Host

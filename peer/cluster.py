@@ -35,7 +35,8 @@ from peer.spec import AgentSpec
 from peer.state_key import decode_key
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.limits import CheckpointLimits, Limits
-from protocol.step import Entry, Input, OutcomeRecord
+from protocol.records import OutcomeRecord
+from protocol.step import Entry, Input
 
 ASK_S = 30.0
 """How long a question waits for an answer, unless the caller says else."""

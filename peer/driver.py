@@ -191,7 +191,7 @@ class Driver:
             case Append():
                 records = [encode_record(record) for record in action.records]
                 ticket = action.ticket
-                self._host.store.append(name, records, lambda: self.feed(Appended(ticket)))
+                self._host.store.append(name, records, lambda: self.feed(Appended(ticket)), action.anchor)
             case RunStep():
                 self.runner.start(action)
             case Resume():

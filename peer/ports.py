@@ -36,15 +36,17 @@ class Randomness(Protocol):
 class LogStore(Protocol):
     """The durable logs of a host's agents: append-only sequences of opaque records."""
 
-    def append(self, agent: AgentId, records: Sequence[bytes], done: Done) -> None:
+    def append(self, agent: AgentId, records: Sequence[bytes], done: Done, anchor: bool = False) -> None:
         """Append in order, in one transaction with whatever else the host waits for; call `done` once durable.
+
+        With `anchor` the records stand for everything of the agent's before them: reading may begin there.
 
         `done` is called on the host's event loop, never inside this call, and in the order of the appends.
         """
         ...
 
     def read(self, agent: AgentId) -> Iterator[bytes]:
-        """Yield the agent's records, oldest first.
+        """Yield the agent's records, oldest first, from the last anchor or an earlier place on.
 
         Raises: LogCorrupt, naming the file and the record, if a record's hash does not fit.
         """

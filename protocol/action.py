@@ -6,7 +6,8 @@ from protocol.fact import Began, Fact
 from protocol.ids import AgentId, StepId
 from protocol.message import Message
 from protocol.proposal import Proposal
-from protocol.step import Entry, Input, OutcomeRecord, Record
+from protocol.records import OutcomeRecord, Record
+from protocol.step import Entry, Input
 
 
 class _Action(Struct, frozen=True, tag=True):
@@ -26,6 +27,8 @@ class Append(_Action, frozen=True):
 
     ticket: int
     records: tuple[Record, ...]
+    anchor: bool = False
+    """Reading may begin with these: they stand for everything before them (CP-6)."""
 
 
 class Send(_Action, frozen=True):

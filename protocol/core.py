@@ -20,8 +20,9 @@ from protocol.message import Ack, Message, Void
 from protocol.outbox import Outbox
 from protocol.proposal import Proposal, Restore
 from protocol.quarantine import Quarantine
+from protocol.records import AckedRecord, Record
 from protocol.retraction import Retraction
-from protocol.step import AckedRecord, Consumer, Entry, Input, Record, StepRecord, VoidOut, entries_of
+from protocol.step import Consumer, Entry, Input, StepRecord, VoidOut, entries_of
 from protocol.versions import Versions
 
 Then = Callable[[], None]
@@ -83,15 +84,21 @@ class Core:
 
     # -- actions ---------------------------------------------------------------------------------------------------
 
-    def append(self, records: Sequence[Record], then: Then | None = None) -> None:
-        """Make records durable, then go on; acknowledgments ride along, since losing them is harmless."""
-        if self._acks:
+    def append(self, records: Sequence[Record], then: Then | None = None, anchor: bool = False) -> None:
+        """Make records durable, then go on; acknowledgments ride along, since losing them is harmless.
+
+        Args:
+            records: in order.
+            then: called once they are durable.
+            anchor: they stand for everything before them (CP-6).
+        """
+        if self._acks and not anchor:
             # They came before what is being written, and may be undone by it (a loss): so they stand before it.
             records = (AckedRecord(tuple(self._acks)), *records)
             self._acks = []
         self._tickets += 1
         self._pending[self._tickets] = [] if then is None else [then]
-        self.actions.append(Append(self._tickets, tuple(records)))
+        self.actions.append(Append(self._tickets, tuple(records), anchor))
 
     def appended(self, ticket: int) -> None:
         """Go on with what waited for a ticket; one of an earlier life is ignored."""
@@ -141,12 +148,14 @@ class Core:
         """An own step has been retracted: its versions are hidden."""
         self.retracted_by[step] = why
         self.undone += 1
-        self.versions.hide(self.cone.record(step).writes)
+        self.versions.touch(self.cone.record(step).writes)
 
     def forget_step(self, record: StepRecord) -> None:
         """An own step is final, and nobody will ask for it any more (CP-6); its surviving entries stay."""
         step, lineage = record.step, record.input.lineage
         self.cone.drop(step)
+        # What it wrote is the next base's to hold.
+        self.versions.touch(record.writes)
         runs = [run for run in self.runs_of[lineage] if run != step]
         if runs:
             self.runs_of[lineage] = runs

@@ -5,22 +5,24 @@ Source: Lai and Yang 1987, Mattern 1989 (colours instead of markers: no pause, n
 """
 
 from protocol.action import CutReady
+from protocol.base import Bases
 from protocol.core import Core
 from protocol.effects import Effects
 from protocol.event import CutWanted, Settled
 from protocol.loss import Loss
+from protocol.records import CutRecord
 from protocol.rollback import Rollback
-from protocol.step import CutRecord
 
 
 class Cutting:
     """The cuts of one agent, and its horizon."""
 
-    def __init__(self, core: Core, effects: Effects, rollback: Rollback, loss: Loss) -> None:
+    def __init__(self, core: Core, effects: Effects, rollback: Rollback, loss: Loss, bases: Bases) -> None:
         self._core = core
         self._effects = effects
         self._rollback = rollback
         self._loss = loss
+        self._bases = bases
 
     def wanted(self, event: CutWanted) -> None:
         """Make a cut: state is versioned, so that is one record (CP-1)."""
@@ -55,6 +57,7 @@ class Cutting:
         core.horizon = max(core.horizon, event.horizon)
         core.outbox.settle(core.committed)
         self.forget()
+        self._bases.work()
 
     def forget(self) -> None:
         """Fold and forget what is behind the horizon (CP-6); its cost follows what is forgotten."""

@@ -9,7 +9,8 @@ from protocol.core import Core
 from protocol.ids import AgentId, Lineage
 from protocol.intents import DONE, DOUBT, FAILED, OPEN, UNDOING, UNDONE, Effect
 from protocol.message import Void
-from protocol.step import EffectRecord, Input, IntentRecord, Output, VoidOut, VoidRecord
+from protocol.records import EffectRecord, IntentRecord, VoidRecord
+from protocol.step import Input, Output, VoidOut
 
 
 class Effects:
@@ -148,6 +149,25 @@ class Effects:
         self._ended.pop(lineage, None)
         self.voided.discard(lineage)
         self._settle(lineage, claims, voids)
+
+    def ended(self) -> tuple[tuple[Lineage, int], ...]:
+        """Return the lineages that will not run here again, and since when."""
+        return tuple(self._ended.items())
+
+    def after(self) -> tuple[tuple[AgentId, int, int, Lineage], ...]:
+        """Return the ordered voids that lineages' undos wait for."""
+        return tuple((*name, lineage) for name, lineage in self._after.items())
+
+    def load(
+        self,
+        ended: tuple[tuple[Lineage, int], ...],
+        voided: tuple[Lineage, ...],
+        after: tuple[tuple[AgentId, int, int, Lineage], ...],
+    ) -> None:
+        """Take in what a base has told."""
+        self._ended = dict(ended)
+        self.voided = set(voided)
+        self._after = {(receiver, incarnation, number): lineage for receiver, incarnation, number, lineage in after}
 
     def has_ended(self, lineage: Lineage) -> bool:
         """Tell whether a lineage will not run here again."""

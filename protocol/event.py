@@ -6,7 +6,8 @@ from protocol.fact import Began, Fact
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.message import Message
 from protocol.proposal import Amendment, Restore
-from protocol.step import Entry, Record, StepDraft
+from protocol.records import Record
+from protocol.step import Entry, StepDraft
 
 
 class _Event(Struct, frozen=True, tag=True):

@@ -124,6 +124,26 @@ class Inbox:
         """Note a place that was given in an earlier life."""
         self._place = max(self._place, place)
 
+    def last_place(self) -> int:
+        """Return the newest place that was given."""
+        return self._place
+
+    def settled(self) -> tuple[tuple[AgentId, int, tuple[tuple[int, int], ...]], ...]:
+        """Return, by channel, which numbers are consumed or void for good."""
+        return tuple((*name, channel.settled.intervals()) for name, channel in self._channels.items())
+
+    def load(self, place: int, channels: tuple[tuple[AgentId, int, tuple[tuple[int, int], ...]], ...]) -> None:
+        """Take in what `last_place` and `settled` have told."""
+        self._place = place
+        for sender, incarnation, intervals in channels:
+            channel = self._channel(sender, incarnation)
+            channel.settled = IntervalSet(intervals)
+            self._advance(channel)
+
+    def line(self) -> list[Input]:
+        """Return the inputs in line, in order."""
+        return [entry[2] for entry in sorted(self._ready, key=lambda entry: entry[:2])]
+
     def push(self, item: Input) -> None:
         """Put an input in line at its place: what a rollback gives back comes before what is newer."""
         self._pushes += 1

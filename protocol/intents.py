@@ -7,6 +7,7 @@ doing it again. Source: sagas, Garcia-Molina and Salem 1987; intent logs as in w
 from dataclasses import dataclass, field
 
 from protocol.ids import Lineage, StepId
+from protocol.records import EffectState
 
 OPEN, DONE, UNDOING, UNDONE, DOUBT, FAILED = "open", "done", "undoing", "undone", "doubt", "failed"
 
@@ -163,6 +164,37 @@ class Intents:
         for effect in self._by_lineage.pop(lineage, []):
             del self._by_intent[effect.intent]
         return True
+
+    def states(self) -> tuple[EffectState, ...]:
+        """Return every effect as a record holds it."""
+        return tuple(
+            EffectState(
+                intent=effect.intent,
+                lineage=effect.lineage,
+                tool=effect.tool,
+                args=effect.args,
+                key=effect.key,
+                number=effect.number,
+                state=effect.state,
+                result=effect.result,
+                claimed_by=effect.claimed_by,
+                doomed=effect.doomed,
+                waits=effect.intent in self._waiting,
+            )
+            for effect in self._by_intent.values()
+        )
+
+    def load(self, states: tuple[EffectState, ...], now_us: int) -> None:
+        """Take in what `states` has told."""
+        for kept in states:
+            effect = Effect(kept.intent, kept.lineage, kept.tool, kept.args, kept.key, kept.number)
+            effect.state, effect.result, effect.claimed_by = kept.state, kept.result, kept.claimed_by
+            self.add(effect)
+            if kept.doomed:
+                self.doom_one(effect)
+            elif kept.waits:
+                effect.waits_since_us = now_us
+                self._waiting[effect.intent] = effect
 
     def all(self) -> list[Effect]:
         """Return every effect ever journalled."""

@@ -9,7 +9,7 @@ from protocol.clock import names_lost
 from protocol.core import Core
 from protocol.fact import Began
 from protocol.ids import AgentId
-from protocol.step import BirthRecord, ForcedRecord
+from protocol.records import BirthRecord, ForcedRecord
 from protocol.stepping import Stepping
 
 
@@ -48,14 +48,26 @@ class Loss:
 
     def _lose(self, began: Began) -> None:
         core, agent = self._core, began.agent
-        self._beginnings.append(began)
-        core.beginnings[agent] = max(began.incarnation, core.beginnings.get(agent, 1))
+        self.load((began,))
         for life, last in began.lost:
-            core.lost_lives[agent, life] = min(last + 1, core.lost_lives.get((agent, life), last + 1))
             core.retraction.add_lost(agent, life, last + 1)
             core.inbox.forget(agent, life)
             # FR-3: an acknowledgment is void once its consumer is lost; of retracted messages only the places go.
             core.outbox.unack(agent, life, last + 1, core.retraction.__contains__)
+
+    def beginnings(self) -> tuple[Began, ...]:
+        """Return every beginning after a loss that is known here."""
+        return tuple(self._beginnings)
+
+    def load(self, beginnings: tuple[Began, ...]) -> None:
+        """Take in what `beginnings` has told; what followed from them is told otherwise."""
+        core = self._core
+        for began in beginnings:
+            self._beginnings.append(began)
+            core.beginnings[began.agent] = max(began.incarnation, core.beginnings.get(began.agent, 1))
+            for life, last in began.lost:
+                first = core.lost_lives.get((began.agent, life), last + 1)
+                core.lost_lives[began.agent, life] = min(last + 1, first)
 
     def own_beginnings(self) -> tuple[Began, ...]:
         """Return every beginning of this agent after a loss: its cuts name them (CP-4)."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterable
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import Data, Void
+from protocol.records import HeldOut
 from protocol.step import Consumer
 
 
@@ -204,6 +205,30 @@ class Outbox:
                 receivers[receiver] = None
         return list(receivers)
 
+    def numbers(self) -> tuple[tuple[AgentId, int], ...]:
+        """Return, by receiver, the next number of this incarnation."""
+        return tuple((receiver, line.next_number) for receiver, line in self._lines.items())
+
+    def held_out(self) -> tuple[HeldOut, ...]:
+        """Return every message and void that is kept, acknowledged or not."""
+        found: list[HeldOut] = []
+        for receiver, line in self._lines.items():
+            found.extend(_held_out(receiver, item.step, *name, item.message, None) for name, item in line.items.items())
+            found.extend(_held_out(receiver, kept[0], *name, kept[1], kept[2]) for name, kept in line.kept.items())
+        return tuple(found)
+
+    def load(self, numbers: tuple[tuple[AgentId, int], ...], outbox: tuple[HeldOut, ...]) -> None:
+        """Take in what `numbers` and `held_out` have told."""
+        for receiver, number in numbers:
+            self._line(receiver).next_number = number
+        for out in outbox:
+            void = Void(out.incarnation, out.number, out.lineage, out.ordered)
+            message = void if out.input is None else Data(out.input)
+            if out.consumer is None:
+                self.add(out.receiver, out.step, out.incarnation, out.number, message)
+            else:
+                self._line(out.receiver).kept[out.incarnation, out.number] = (out.step, message, out.consumer)
+
     def unsent(self) -> int:
         """Return how many messages are not acknowledged."""
         return sum(len(line.items) for line in self._lines.values())
@@ -231,3 +256,12 @@ class Outbox:
         for line in self._lines.values():
             assert line.under_way == sum(1 for item in line.items.values() if item.sent)
             assert all(item.released for item in line.items.values() if item.sent)
+
+
+def _held_out(
+    receiver: AgentId, step: StepId | None, incarnation: int, number: int, message: Data | Void,
+    consumer: Consumer | None,
+) -> HeldOut:  # fmt: skip
+    if isinstance(message, Data):
+        return HeldOut(receiver, step, incarnation, number, message.input, consumer=consumer)
+    return HeldOut(receiver, step, incarnation, number, None, message.lineage, message.ordered, consumer)

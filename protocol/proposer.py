@@ -6,7 +6,8 @@ from protocol.event import ProposeWanted
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.message import Done, Propose
 from protocol.proposal import Proposal
-from protocol.step import OutcomeRecord, ProposedRecord, RollbackDraft
+from protocol.records import OutcomeRecord, ProposedRecord
+from protocol.step import RollbackDraft
 
 
 class _Asked:
@@ -28,7 +29,8 @@ class Proposer:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._asked: dict[ProposalId, _Asked] = {}
-        self._count = 0
+        self.count = 0
+        """How many proposals this agent has ever made."""
         self.outcomes: dict[ProposalId, OutcomeRecord] = {}
 
     def wanted(self, event: ProposeWanted) -> None:
@@ -52,9 +54,9 @@ class Proposer:
     def prepare(self, draft: RollbackDraft) -> ProposedRecord:
         """Make a proposal; once its record is durable, `begin` it."""
         core = self._core
-        self._count += 1
+        self.count += 1
         proposal = Proposal(
-            id=f"{core.agent}/{core.incarnation}/p{self._count}",
+            id=f"{core.agent}/{core.incarnation}/p{self.count}",
             proposer=core.agent,
             roots=tuple(sorted(set(draft.roots))),
             inputs=draft.inputs,
@@ -107,7 +109,7 @@ class Proposer:
 
     def apply_proposed(self, record: ProposedRecord) -> None:
         """Take in an own proposal, live or from the log."""
-        self._count = max(self._count, int(record.proposal.id.rsplit("/p", 1)[1]))
+        self.count = max(self.count, int(record.proposal.id.rsplit("/p", 1)[1]))
         limits = self._core.limits
         self._asked[record.proposal.id] = _Asked(record.proposal, limits.ask_us)
 
@@ -131,6 +133,10 @@ class Proposer:
         """Ask again for what was open when the last life ended."""
         for asked in self._asked.values():
             asked.due_us = self._core.now_us
+
+    def proposed_records(self) -> tuple[ProposedRecord, ...]:
+        """Return the proposals that are not over, as records."""
+        return tuple(ProposedRecord(asked.proposal) for asked in self._asked.values())
 
     def open(self) -> list[tuple[ProposalId, tuple[StepId, ...]]]:
         """Return the proposals that are not over."""

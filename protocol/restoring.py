@@ -9,8 +9,9 @@ from protocol.effects import Effects
 from protocol.event import RestoreDecided
 from protocol.ids import Lineage, StepId
 from protocol.proposal import Restore
+from protocol.records import RestoredRecord
 from protocol.rollback import Rollback
-from protocol.step import RestoredRecord, VoidOut
+from protocol.step import VoidOut
 
 
 class Restoring:

@@ -51,6 +51,15 @@ class Retraction:
         """Return the retracted intervals, by agent and incarnation in order."""
         return {life: self._by_life[life].intervals() for life in sorted(self._by_life)}
 
+    def listed(self) -> tuple[tuple[AgentId, int, int, int], ...]:
+        """Return every interval: agent, incarnation, first, last."""
+        return tuple((*life, *interval) for life, intervals in self.intervals().items() for interval in intervals)
+
+    def load(self, listed: tuple[tuple[AgentId, int, int, int], ...]) -> None:
+        """Add what `listed` has told."""
+        for agent, incarnation, first, last in listed:
+            self._of(agent, incarnation).add(first, last)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Retraction) and self.intervals() == other.intervals()
 

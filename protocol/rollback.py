@@ -15,7 +15,8 @@ from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.message import Ballot as BallotMessage
 from protocol.message import Done, Propose
 from protocol.proposal import ConeStep, Credit, Proposal, Vote
-from protocol.step import STEP_INDEX_ENTRIES, DecisionRecord, Input, VoidOut, VoteRecord
+from protocol.records import DecisionRecord, VoteRecord
+from protocol.step import STEP_INDEX_ENTRIES, Input, VoidOut
 from protocol.stepping import Stepping
 
 
@@ -75,6 +76,15 @@ class Rollback:
                 self._evaluate(proposal.id)
         if message.wants and case is not None and case.vote is not None:
             self._core.send(sender, BallotMessage(proposal, (case.vote,)))
+        elif message.wants and decision is not None:
+            # Its votes are forgotten (CP-6), its verdict is not.
+            self._core.when_durable(lambda: self._core.send(sender, self._done(decision)))
+
+    def told(self, message: Done) -> None:
+        """Another elector has decided, and has forgotten its votes since: all decide alike, so this one does (RB-4)."""
+        case = self._open.get(message.proposal)
+        if case is not None and case.vote is not None and not case.busy:
+            self._decide(case, message.decision)
 
     # -- voting ----------------------------------------------------------------------------------------------------
 
@@ -402,6 +412,11 @@ class Rollback:
     def undecided(self) -> list[ProposalId]:
         """Return the proposals that this elector has not decided."""
         return list(self._open)
+
+    def vote_records(self) -> tuple[VoteRecord, ...]:
+        """Return this elector's votes on what is open or not forgotten, as records."""
+        cases = self._cases.values()
+        return tuple(VoteRecord(case.ballot.proposal, case.vote) for case in cases if case.vote is not None)
 
     def votes(self) -> list[tuple[Proposal, Vote]]:
         """Return this elector's own votes."""

@@ -10,7 +10,8 @@ from protocol.action import Admit
 from protocol.core import Core
 from protocol.event import Merged, SubscriberSeen
 from protocol.ids import AgentId
-from protocol.step import Entry, SubscribedRecord
+from protocol.records import SubscribedRecord
+from protocol.step import Entry
 
 
 class Sharing:

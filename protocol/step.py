@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from protocol.fact import Began
-from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
-from protocol.proposal import Amendment, Credit, Proposal, Restore, Vote
+from protocol.ids import AgentId, Lineage, MessageId, StepId
+from protocol.proposal import Amendment
 
 EXTERNAL = "ext:"
 """Prefix of the senders that are not agents: `ext:SOURCE`."""
@@ -163,25 +162,11 @@ class StepDraft(Struct, frozen=True):
     """The error will not go away by trying again."""
 
 
-class _Record(Struct, frozen=True, tag=True):
+class LogRecord(Struct, frozen=True, tag=True):
     """Something that the log keeps."""
 
 
-class BirthRecord(_Record, frozen=True):
-    """A life of an agent began: the first record of its log, or after a loss."""
-
-    incarnation: int
-    lost: tuple[tuple[int, int], ...] = ()
-    """Earlier incarnations, each with its last step that is still known; empty if nothing was lost."""
-
-
-class AcceptedRecord(_Record, frozen=True):
-    """External inputs that the agent has taken on."""
-
-    inputs: tuple[Input, ...]
-
-
-class StepRecord(_Record, frozen=True):
+class StepRecord(LogRecord, frozen=True):
     """One step, whole."""
 
     step: StepId
@@ -200,144 +185,6 @@ class StepRecord(_Record, frozen=True):
     era: int = 0
     floor: int = 0
     outside: bool = False
-
-
-class DeadRecord(_Record, frozen=True):
-    """An input that will not be handled: it failed too often, or was given back too often."""
-
-    input: Input
-    why: str
-    voids: tuple[VoidOut, ...] = ()
-
-
-class VoidRecord(_Record, frozen=True):
-    """Word taken in that a lineage will not come again."""
-
-    sender: AgentId
-    incarnation: int
-    number: int
-    lineage: Lineage
-    ordered: bool
-    voids: tuple[VoidOut, ...] = ()
-
-
-class IntentRecord(_Record, frozen=True):
-    """A tool is about to be called (EF-1): durable before the call runs."""
-
-    intent: str
-    lineage: Lineage
-    tool: str
-    args: bytes
-    key: str | None
-    number: int
-
-
-class EffectRecord(_Record, frozen=True):
-    """What became of a call or of its undo: `done`, `undoing`, `undone`, `doubt`, `failed`."""
-
-    intent: str
-    state: str
-    result: bytes = b""
-
-
-class AckedRecord(_Record, frozen=True):
-    """Messages whose consumers are durable: `(receiver, incarnation, number, consumer)`."""
-
-    acks: tuple[tuple[AgentId, int, int, "Consumer"], ...]
-
-
-class SubscribedRecord(_Record, frozen=True):
-    """From now on this agent's entries in `space` go to `subscriber` too."""
-
-    space: str
-    subscriber: AgentId
-
-
-class VoteRecord(_Record, frozen=True):
-    """A vote of this agent, durable before anybody else sees it."""
-
-    proposal: Proposal
-    vote: Vote
-
-
-class DecisionRecord(_Record, frozen=True):
-    """What this elector saw the books say, and all that followed here, in one record (RB-5)."""
-
-    proposal: Proposal
-    decision: str
-    """`commit` or `abort`."""
-    retracted: tuple[StepId, ...]
-    credits: tuple[Credit, ...]
-    electors: tuple[AgentId, ...]
-    rejects: tuple[tuple[AgentId, str], ...]
-    decided_us: int
-    voids: tuple[VoidOut, ...] = ()
-    notes: tuple[str, ...] = ()
-    taken: tuple[Input, ...] = ()
-    """Inputs of roots undone before that waited to run again, and are discarded or amended instead."""
-    epoch: int = 0
-    """In which it was carried out."""
-
-
-class ForcedRecord(_Record, frozen=True):
-    """Steps retracted because they hang on lost ones (FR-2)."""
-
-    began: Began
-    retracted: tuple[StepId, ...]
-
-
-class CutRecord(_Record, frozen=True):
-    """The agent's cut of an epoch: every step before this record is inside, every later one outside (CP-1)."""
-
-    epoch: int
-
-
-class RestoredRecord(_Record, frozen=True):
-    """All agents go back to the cut of an epoch (CP-7): what followed here, in one record."""
-
-    restore: Restore
-    retracted: tuple[StepId, ...]
-    voids: tuple[VoidOut, ...] = ()
-
-
-class ProposedRecord(_Record, frozen=True):
-    """A proposal of this agent, durable before it is sent."""
-
-    proposal: Proposal
-
-
-class OutcomeRecord(_Record, frozen=True):
-    """A proposal of this agent is over: every elector has said so."""
-
-    proposal: ProposalId
-    decision: str
-    undone: tuple[StepId, ...]
-    electors: tuple[AgentId, ...]
-    rejects: tuple[tuple[AgentId, str], ...]
-    notes: tuple[str, ...]
-    began_us: int
-    decided_us: int
-    """When the last elector decided."""
-
-
-Record = (
-    BirthRecord
-    | AcceptedRecord
-    | StepRecord
-    | DeadRecord
-    | VoidRecord
-    | IntentRecord
-    | EffectRecord
-    | AckedRecord
-    | SubscribedRecord
-    | VoteRecord
-    | DecisionRecord
-    | ForcedRecord
-    | ProposedRecord
-    | OutcomeRecord
-    | CutRecord
-    | RestoredRecord
-)
 
 
 def entries_of(record: StepRecord) -> tuple[Entry, ...]:

@@ -14,18 +14,8 @@ from protocol.inbox import Item
 from protocol.lineage import inherited
 from protocol.message import Data, Void
 from protocol.proposer import Proposer
-from protocol.step import (
-    EXTERNAL,
-    AcceptedRecord,
-    DeadRecord,
-    Entry,
-    Input,
-    Output,
-    ProposedRecord,
-    StepDraft,
-    StepRecord,
-    entries_of,
-)
+from protocol.records import AcceptedRecord, DeadRecord, ProposedRecord
+from protocol.step import EXTERNAL, Entry, Input, Output, StepDraft, StepRecord, entries_of
 
 
 class Stepping:
@@ -338,6 +328,13 @@ class Stepping:
     def deadline_us(self) -> int | None:
         """Return when a failed input is to be tried again."""
         return self._failed[0][0] if self._failed else None
+
+    def waiting(self) -> list[Input]:
+        """Return every input that waits or runs, in the order of their places."""
+        waiting = [*self._core.inbox.line(), *self._core.deferred, *(entry[2] for entry in self._failed)]
+        if self.running is not None:
+            waiting.append(self.running[2])
+        return sorted(waiting, key=lambda item: item.place)
 
     def backlog(self) -> int:
         """Return how many inputs wait or run."""

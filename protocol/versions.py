@@ -39,8 +39,8 @@ class Versions:
             self._unfolded[key] = None
             self._touched[key] = None
 
-    def hide(self, writes: Iterable[Write]) -> None:
-        """Note that versions have been retracted: they are to be folded, and their keys read differently."""
+    def touch(self, writes: Iterable[Write]) -> None:
+        """Note that versions have been retracted or become final: their keys are to be folded, and kept anew."""
         for key, _ in writes:
             if key in self._own:
                 self._unfolded[key] = None

@@ -21,7 +21,7 @@ from protocol.limits import (
     VOTE_STEPS_MAX,
 )  # fmt: skip
 from protocol.message import Ballot, Data, Message
-from protocol.step import Record
+from protocol.records import Record
 
 VERSION = 1
 

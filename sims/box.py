@@ -8,7 +8,7 @@ from peer.host import AgentSpec, Host
 from peer.keys import HostKeys
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
-from protocol.step import BirthRecord
+from protocol.records import BirthRecord
 from sims.chance import AnySpread, SeededRandomness, stream
 from sims.clock import VirtualClock
 from sims.disk import Disk, VirtualStore

@@ -63,7 +63,7 @@ class VirtualStore:
         self.fails = False
         """The next write fails, and nothing is written after it."""
 
-    def append(self, agent: AgentId, records: Sequence[bytes], done: Done) -> None:
+    def append(self, agent: AgentId, records: Sequence[bytes], done: Done, anchor: bool = False) -> None:
         """Queue for the disk's next write.
 
         Raises: LogFailed, if the store is closed.

@@ -36,7 +36,8 @@ from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import ROLLBACK, Message
 from protocol.proposal import Amendment, Restore
-from protocol.step import BirthRecord, CutRecord, Entry, StepRecord
+from protocol.records import BirthRecord, CutRecord
+from protocol.step import Entry, StepRecord
 from sims.host import HostDurable, HostMail, SimHost
 from sims.node import SPACE, Arrival, Delivery, Durable, Node, Pull, Script, ToolDue
 from sims.plan import MS, Plan

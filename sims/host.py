@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from sims.history import History
     from sims.node import Node
 
-LIMITS = CheckpointLimits(gossip_us=15 * MS, epochs_kept=3)
-
 
 @dataclass(frozen=True)
 class Stamp:
@@ -73,7 +71,8 @@ class SimHost:
         self.machine = self._fresh()
 
     def _fresh(self) -> CheckpointMachine:
-        return CheckpointMachine(self.name, Random(f"{self.world.plan.seed}/{self.name}/{self.life}"), LIMITS)
+        limits = CheckpointLimits(gossip_us=15 * MS, epochs_kept=self.world.plan.kept)
+        return CheckpointMachine(self.name, Random(f"{self.world.plan.seed}/{self.name}/{self.life}"), limits)
 
     def start(self) -> None:
         """Begin a life from what is on the disks."""

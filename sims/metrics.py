@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas
 
-from protocol.step import StepRecord, VoteRecord
+from protocol.records import VoteRecord
+from protocol.step import StepRecord
 
 if TYPE_CHECKING:
     from sims.world import World

@@ -35,18 +35,8 @@ from protocol.folds import Op, encode_op
 from protocol.ids import AgentId, StepId
 from protocol.message import Message
 from protocol.peer_machine import PeerMachine
-from protocol.step import (
-    Entry,
-    EntryDraft,
-    ForcedRecord,
-    Input,
-    OutputDraft,
-    Read,
-    Record,
-    StepDraft,
-    Write,
-    space_key,
-)
+from protocol.records import ForcedRecord, Record
+from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Write, space_key
 from protocol.versions import reads_of
 from sims.plan import MS
 

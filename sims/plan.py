@@ -36,6 +36,8 @@ class Plan:
     """How often a host begins an epoch."""
     restores: int = 0
     """How often everything goes back to a committed epoch."""
+    kept: int = 3
+    """Committed epochs that can be restored to; steps before them are forgotten."""
 
     @classmethod
     def random(cls, seed: int) -> "Plan":
@@ -66,4 +68,5 @@ class Plan:
             late=rng.choice((0.0, 0.0, 0.3)),
             checkpoints=rng.choice((0, 2, 5, 8)),
             restores=rng.choice((0, 0, 1, 2)),
+            kept=rng.choice((1, 1, 2, 3)),
         )

@@ -16,7 +16,8 @@ from protocol.action import Action, RunStep, Tell
 from protocol.event import Event, Received
 from protocol.ids import AgentId, HostId, MessageId, StepId
 from protocol.message import ROLLBACK
-from protocol.step import DecisionRecord, ForcedRecord, Record, RestoredRecord, StepRecord
+from protocol.records import DecisionRecord, ForcedRecord, Record, RestoredRecord
+from protocol.step import StepRecord
 from protocol.wire import decode_record
 
 SHIVIZ_PATTERN = r"(?<host>\S*) (?<clock>{.*})\n(?<event>.*)"

@@ -2,7 +2,8 @@
 
 from protocol.clock import covers
 from protocol.proposal import Proposal
-from protocol.step import CutRecord, DecisionRecord, RestoredRecord, StepRecord
+from protocol.records import CutRecord, DecisionRecord, RestoredRecord
+from protocol.step import StepRecord
 from sims.history import History
 from sims.node import Node
 from sims.oracle import LoggedStep, cone, dependents, orphans
@@ -35,6 +36,7 @@ class _Judge:
         self.decisions_agree()
         self.exactly_the_cones()
         self.cuts_are_consistent()
+        self.state_is_the_fold()
         self.no_orphans()
         self.every_message_once()
         self.every_external_input_once()
@@ -116,6 +118,17 @@ class _Judge:
                     self.need(
                         not outside, f"{step.step} is inside the cut of epoch {epoch}, its cause {outside} is not"
                     )
+
+    def state_is_the_fold(self) -> None:
+        """What a machine reads is the fold of the surviving versions in its whole log, forgotten ones included."""
+        for node in self.history.nodes.values():
+            values: dict[str, bytes | None] = {}
+            for record in _steps_of(node):
+                if str(record.step) not in self.retracted:
+                    values.update((write.key, write.value) for write in record.writes)
+            wanted = {key: value for key, value in values.items() if value is not None}
+            seen = {key: value for key, value, _ in node.machine.core.versions.read_all() if value is not None}
+            self.need(seen == wanted, f"{node.agent} reads {seen}, its log says {wanted}")
 
     def no_orphans(self) -> None:
         """No surviving step depends on a retracted or lost one."""

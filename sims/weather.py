@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from peer.checkpoints import LOG as HOST_LOG
 from protocol.ids import AgentId
-from protocol.step import DecisionRecord, StepRecord, VoteRecord
+from protocol.records import DecisionRecord, VoteRecord
+from protocol.step import StepRecord
 from protocol.wire import decode_record
 from sims.faults import (
     ClockSkew,

@@ -25,7 +25,8 @@ from peer.state_key import decode_key
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import CheckpointLimits, Limits
 from protocol.peer_machine import PeerMachine
-from protocol.step import OutcomeRecord, StepRecord
+from protocol.records import OutcomeRecord
+from protocol.step import StepRecord
 from sims.chance import AnySpread
 from sims.checkers import Broken, Watches, check_all
 from sims.checkers.view import View

@@ -25,7 +25,7 @@ class MemoryStore:
         self._finished: deque[Done] = deque()
         self._closed = False
 
-    def append(self, agent: AgentId, records: Sequence[bytes], done: Done) -> None:
+    def append(self, agent: AgentId, records: Sequence[bytes], done: Done, anchor: bool = False) -> None:
         """Queue for the loop's next turn.
 
         Raises: LogFailed, if the store is closed.

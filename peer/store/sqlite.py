@@ -33,13 +33,19 @@ FIRST_HASH = bytes(HASH_BYTES)
 _SCHEMA = """CREATE TABLE IF NOT EXISTS records (
     agent TEXT NOT NULL, number INTEGER NOT NULL, prev_hash BLOB NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (agent, number))"""
+# Where reading begins: what is before it is the archive, for audits only.
+_ANCHORS = """CREATE TABLE IF NOT EXISTS anchors (
+    agent TEXT NOT NULL PRIMARY KEY, number INTEGER NOT NULL, prev_hash BLOB NOT NULL)"""
 # From one name to the next by the index: DISTINCT would read the whole of it.
 _AGENTS = """WITH RECURSIVE names(name) AS (
     SELECT min(agent) FROM records
     UNION ALL SELECT (SELECT min(agent) FROM records WHERE agent > name) FROM names WHERE name IS NOT NULL)
     SELECT name FROM names WHERE name IS NOT NULL"""
 
-_Job = tuple[AgentId, tuple[bytes, ...], Done]
+_ANCHOR_OF = "SELECT number, prev_hash FROM anchors WHERE agent = ?"
+_RECORDS_OF = "SELECT number, prev_hash, hash, body FROM records WHERE agent = ? AND number > ? ORDER BY number"
+
+_Job = tuple[AgentId, tuple[bytes, ...], Done, bool]
 
 
 class SqliteStore:
@@ -87,7 +93,7 @@ class SqliteStore:
 
     # -- the port, on the event loop ----------------------------------------------------------------------------
 
-    def append(self, agent: AgentId, records: Sequence[bytes], done: Done) -> None:
+    def append(self, agent: AgentId, records: Sequence[bytes], done: Done, anchor: bool = False) -> None:
         """Queue for the next commit; `done` is called on the loop once durable, in the order of the appends.
 
         Raises: LogFailed, if the store has failed or is closed.
@@ -99,22 +105,27 @@ class SqliteStore:
                 self._changed.wait()
             if ended := self._ended():
                 raise ended
-            self._queue.append((agent, bodies, done))
+            self._queue.append((agent, bodies, done, anchor))
             self._pending_records += max(1, len(bodies))
             self._pending_bytes += size
             self._changed.notify_all()
 
-    def read(self, agent: AgentId) -> Iterator[bytes]:
+    def read(self, agent: AgentId, whole: bool = False) -> Iterator[bytes]:
         """Yield the agent's durable records, oldest first, as they are when the reading begins.
+
+        Args:
+            agent: whose.
+            whole: from the first on, the archive included; else from the last anchor on.
 
         Raises: LogCorrupt.
         """
         number, prev = 0, FIRST_HASH
         reader = self._reader()
         try:
-            rows = reader.execute(
-                "SELECT number, prev_hash, hash, body FROM records WHERE agent = ? ORDER BY number", (agent,)
-            )
+            anchor = None if whole else reader.execute(_ANCHOR_OF, (agent,)).fetchone()
+            if anchor is not None:
+                number, prev = anchor[0] - 1, anchor[1]
+            rows = reader.execute(_RECORDS_OF, (agent, number))
             for found, prev_hash, digest, body in rows:
                 number += 1
                 if found != number:
@@ -187,7 +198,7 @@ class SqliteStore:
         try:
             while batch := self._take():
                 self._commit(batch)
-                self._finished.extend(done for _, _, done in batch)
+                self._finished.extend(done for _, _, done, _ in batch)
                 self._call(self._finish)
         except Exception as error:  # noqa: BLE001 - whatever ends this thread, the host has to hear of it
             failure = LogFailed(
@@ -218,8 +229,11 @@ class SqliteStore:
     def _commit(self, batch: list[_Job]) -> None:
         tails: dict[AgentId, tuple[int, bytes]] = {}
         rows: list[tuple[AgentId, int, bytes, bytes, bytes]] = []
-        for agent, bodies, _ in batch:
+        anchors: list[tuple[AgentId, int, bytes]] = []
+        for agent, bodies, _, anchor in batch:
             number, prev = tails.get(agent) or self._tail(agent)
+            if anchor:
+                anchors.append((agent, number + 1, prev))
             for body in bodies:
                 number += 1
                 digest = chain(prev, agent, number, body)
@@ -228,6 +242,7 @@ class SqliteStore:
             tails[agent] = number, prev
         self._writer.execute("BEGIN IMMEDIATE")
         self._writer.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", rows)
+        self._writer.executemany("INSERT OR REPLACE INTO anchors VALUES (?, ?, ?)", anchors)
         self._writer.execute("COMMIT")
         self._tails.update(tails)
 
@@ -258,6 +273,7 @@ class SqliteStore:
             writer.execute("PRAGMA journal_mode=WAL")
             writer.execute("PRAGMA synchronous=FULL")
             writer.execute(_SCHEMA)
+            writer.execute(_ANCHORS)
             writer.execute(f"PRAGMA user_version={FORMAT}")
             _sync_folder(self.file.parent)
         except BaseException as error:

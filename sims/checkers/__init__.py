@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from protocol.ids import AgentId
 from protocol.peer_machine import PeerMachine
-from protocol.step import Record
+from protocol.records import Record
 from sims.checkers import (
     clocks,
     cones,

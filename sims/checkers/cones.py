@@ -1,6 +1,7 @@
 """Undone is what hangs on a committed root or on a lost step, or what a restore has passed over, and nothing else."""
 
-from protocol.step import CutRecord, RestoredRecord, StepRecord
+from protocol.records import CutRecord, RestoredRecord
+from protocol.step import StepRecord
 from sims.checkers.view import View, need, some
 from sims.oracle import cone
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from protocol.ids import AgentId, ProposalId
 from protocol.peer_machine import PeerMachine
-from protocol.step import DecisionRecord, Record
+from protocol.records import DecisionRecord, Record
 from sims.checkers.view import View, need
 
 INVARIANT = "all decide alike"

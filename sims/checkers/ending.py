@@ -1,6 +1,6 @@
 """Everything ends: each proposal is decided, its proposer has been told, and no peer has anything under way."""
 
-from protocol.step import ProposedRecord
+from protocol.records import ProposedRecord
 from sims.checkers.view import View, need
 
 INVARIANT = "every proposal ends"

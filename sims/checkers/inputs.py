@@ -1,6 +1,6 @@
 """Each input from outside is handled by exactly one surviving step, or is a dead letter."""
 
-from protocol.step import AcceptedRecord
+from protocol.records import AcceptedRecord
 from sims.checkers.view import View, need
 
 INVARIANT = "each input from outside is handled by exactly one surviving step"

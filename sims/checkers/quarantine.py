@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from protocol.ids import AgentId
 from protocol.peer_machine import PeerMachine
-from protocol.step import Record
+from protocol.records import Record
 from sims.checkers.view import View, need
 
 INVARIANT = "agents outside the cone never pause"

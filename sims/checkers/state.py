@@ -1,7 +1,8 @@
 """An agent's state is the fold of its log: its surviving versions, and nothing else."""
 
 from protocol.ids import StepId
-from protocol.step import DecisionRecord, ForcedRecord, RestoredRecord, StepRecord
+from protocol.records import DecisionRecord, ForcedRecord, RestoredRecord
+from protocol.step import StepRecord
 from sims.checkers.view import View, need
 
 INVARIANT = "state is the fold of the surviving versions"

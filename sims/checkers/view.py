@@ -7,7 +7,9 @@ from functools import cached_property
 from protocol.action import Tell
 from protocol.ids import AgentId, ProposalId
 from protocol.peer_machine import PeerMachine
-from protocol.step import DecisionRecord, OutcomeRecord, Proposal, Record, StepRecord, VoteRecord
+from protocol.proposal import Proposal
+from protocol.records import DecisionRecord, OutcomeRecord, Record, VoteRecord
+from protocol.step import StepRecord
 from sims.oracle import LoggedStep, cone, dependents
 
 

@@ -34,7 +34,8 @@ from protocol.limits import Limits
 from protocol.message import Message
 from protocol.peer_machine import PeerMachine
 from protocol.proposal import Amendment
-from protocol.step import EntryDraft, OutputDraft, Read, Record, RollbackDraft, StepDraft, Write
+from protocol.records import Record
+from protocol.step import EntryDraft, OutputDraft, Read, RollbackDraft, StepDraft, Write
 
 Mail = tuple[str, str, Message]
 

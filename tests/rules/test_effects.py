@@ -4,7 +4,7 @@ import pytest
 
 from protocol.limits import Limits
 from protocol.message import Data
-from protocol.step import IntentRecord
+from protocol.records import IntentRecord
 from tests.rules.bench import Bench
 
 

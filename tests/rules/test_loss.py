@@ -5,7 +5,8 @@ from protocol.fact import Began
 from protocol.ids import StepId
 from protocol.message import Data
 from protocol.peer_machine import PeerMachine
-from protocol.step import BirthRecord, StepRecord
+from protocol.records import BirthRecord
+from protocol.step import StepRecord
 from tests.rules.bench import Bench, of
 
 

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 from protocol.ids import StepId
 from protocol.message import Ballot, Data, Done, Propose
-from protocol.step import DecisionRecord, Read, VoteRecord
+from protocol.records import DecisionRecord, VoteRecord
+from protocol.step import Read
 from tests.rules.bench import Bench, of
 
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from protocol.ids import StepId
-from protocol.step import DecisionRecord, Entry, OutcomeRecord, StepRecord
+from protocol.records import DecisionRecord, OutcomeRecord
+from protocol.step import Entry, StepRecord
 from sims.chance import Uniform
 from sims.checkers import CHECKS, Broken, Watches, check_all, decisions
 from sims.faults import Crash

@@ -1,0 +1,242 @@
+"""The records that make up an agent's log, besides its steps (ST-1, ST-2).
+
+Applying them in order gives the agent's state back without running any of its code.
+"""
+
+from msgspec import Struct
+
+from protocol.fact import Began
+from protocol.ids import AgentId, Lineage, ProposalId, StepId
+from protocol.proposal import Credit, Proposal, Restore, Vote
+from protocol.step import Consumer, Entry, Input, LogRecord, StepRecord, VoidOut
+
+
+class BirthRecord(LogRecord, frozen=True):
+    """A life of an agent began: the first record of its log, or after a loss."""
+
+    incarnation: int
+    lost: tuple[tuple[int, int], ...] = ()
+    """Earlier incarnations, each with its last step that is still known; empty if nothing was lost."""
+
+
+class AcceptedRecord(LogRecord, frozen=True):
+    """External inputs that the agent has taken on."""
+
+    inputs: tuple[Input, ...]
+
+
+class DeadRecord(LogRecord, frozen=True):
+    """An input that will not be handled: it failed too often, or was given back too often."""
+
+    input: Input
+    why: str
+    voids: tuple[VoidOut, ...] = ()
+
+
+class VoidRecord(LogRecord, frozen=True):
+    """Word taken in that a lineage will not come again."""
+
+    sender: AgentId
+    incarnation: int
+    number: int
+    lineage: Lineage
+    ordered: bool
+    voids: tuple[VoidOut, ...] = ()
+
+
+class IntentRecord(LogRecord, frozen=True):
+    """A tool is about to be called (EF-1): durable before the call runs."""
+
+    intent: str
+    lineage: Lineage
+    tool: str
+    args: bytes
+    key: str | None
+    number: int
+
+
+class EffectRecord(LogRecord, frozen=True):
+    """What became of a call or of its undo: `done`, `undoing`, `undone`, `doubt`, `failed`."""
+
+    intent: str
+    state: str
+    result: bytes = b""
+
+
+class AckedRecord(LogRecord, frozen=True):
+    """Messages whose consumers are durable: `(receiver, incarnation, number, consumer)`."""
+
+    acks: tuple[tuple[AgentId, int, int, Consumer], ...]
+
+
+class SubscribedRecord(LogRecord, frozen=True):
+    """From now on this agent's entries in `space` go to `subscriber` too."""
+
+    space: str
+    subscriber: AgentId
+
+
+class VoteRecord(LogRecord, frozen=True):
+    """A vote of this agent, durable before anybody else sees it."""
+
+    proposal: Proposal
+    vote: Vote
+
+
+class DecisionRecord(LogRecord, frozen=True):
+    """What this elector saw the books say, and all that followed here, in one record (RB-5)."""
+
+    proposal: Proposal
+    decision: str
+    """`commit` or `abort`."""
+    retracted: tuple[StepId, ...]
+    credits: tuple[Credit, ...]
+    electors: tuple[AgentId, ...]
+    rejects: tuple[tuple[AgentId, str], ...]
+    decided_us: int
+    voids: tuple[VoidOut, ...] = ()
+    notes: tuple[str, ...] = ()
+    taken: tuple[Input, ...] = ()
+    """Inputs of roots undone before that waited to run again, and are discarded or amended instead."""
+    epoch: int = 0
+    """In which it was carried out."""
+
+
+class ForcedRecord(LogRecord, frozen=True):
+    """Steps retracted because they hang on lost ones (FR-2)."""
+
+    began: Began
+    retracted: tuple[StepId, ...]
+
+
+class ProposedRecord(LogRecord, frozen=True):
+    """A proposal of this agent, durable before it is sent."""
+
+    proposal: Proposal
+
+
+class OutcomeRecord(LogRecord, frozen=True):
+    """A proposal of this agent is over: every elector has said so."""
+
+    proposal: ProposalId
+    decision: str
+    undone: tuple[StepId, ...]
+    electors: tuple[AgentId, ...]
+    rejects: tuple[tuple[AgentId, str], ...]
+    notes: tuple[str, ...]
+    began_us: int
+    decided_us: int
+    """When the last elector decided."""
+
+
+class CutRecord(LogRecord, frozen=True):
+    """The agent's cut of an epoch: every step before this record is inside, every later one outside (CP-1)."""
+
+    epoch: int
+
+
+class RestoredRecord(LogRecord, frozen=True):
+    """All agents go back to the cut of an epoch (CP-7): what followed here, in one record."""
+
+    restore: Restore
+    retracted: tuple[StepId, ...]
+    voids: tuple[VoidOut, ...] = ()
+
+
+class HeldOut(Struct, frozen=True, array_like=True):
+    """A message or void in an outbox; `consumer` is set once it is acknowledged."""
+
+    receiver: AgentId
+    step: StepId | None
+    incarnation: int
+    number: int
+    input: Input | None
+    """None: a void."""
+    lineage: Lineage = ""
+    ordered: bool = False
+    consumer: Consumer | None = None
+
+
+class EffectState(Struct, frozen=True, array_like=True):
+    """A call and how it stands."""
+
+    intent: str
+    lineage: Lineage
+    tool: str
+    args: bytes
+    key: str | None
+    number: int
+    state: str
+    result: bytes
+    claimed_by: StepId | None
+    doomed: bool
+    waits: bool
+
+
+class BaseRecord(LogRecord, frozen=True):
+    """The whole state of a peer where this record stands: what is before it need not be read (CP-6)."""
+
+    is_full: bool
+    """It has the values of all keys; else only of those that have changed since the base before."""
+    incarnation: int
+    seq: int
+    epoch: int
+    committed: int
+    horizon: int
+    is_outside: bool
+    place: int
+    time_us: int
+    forgotten: int
+    undone: int
+    restores: tuple[Restore, ...]
+    steps: tuple[StepRecord, ...]
+    """Those that are not forgotten, oldest first."""
+    keys: tuple[tuple[str, tuple[tuple[StepId, bytes | None, int], ...]], ...]
+    """By key, the versions of forgotten steps: writer, value, epoch."""
+    entries: tuple[Entry, ...]
+    """Surviving shared entries of forgotten steps, as with keys."""
+    dead: tuple[tuple[Input, str], ...]
+    """Dead letters, as with keys."""
+    channels: tuple[tuple[AgentId, int, tuple[tuple[int, int], ...]], ...]
+    line: tuple[Input, ...]
+    """Inputs that wait, and will not be sent again."""
+    numbers: tuple[tuple[AgentId, int], ...]
+    """By receiver, the next number."""
+    outbox: tuple[HeldOut, ...]
+    effects: tuple[EffectState, ...]
+    ended: tuple[tuple[Lineage, int], ...]
+    voided: tuple[Lineage, ...]
+    after: tuple[tuple[AgentId, int, int, Lineage], ...]
+    subscribers: tuple[tuple[str, AgentId], ...]
+    retraction: tuple[tuple[AgentId, int, int, int], ...]
+    """Agent, incarnation, first, last."""
+    retracted_by: tuple[tuple[StepId, str], ...]
+    attempts: tuple[tuple[Lineage, int], ...]
+    beginnings: tuple[Began, ...]
+    votes: tuple[VoteRecord, ...]
+    decisions: tuple[DecisionRecord, ...]
+    proposed: tuple[ProposedRecord, ...]
+    outcomes: tuple[OutcomeRecord, ...]
+    proposals: int
+    """How many this agent has ever made."""
+
+
+Record = (
+    BirthRecord
+    | AcceptedRecord
+    | StepRecord
+    | DeadRecord
+    | VoidRecord
+    | IntentRecord
+    | EffectRecord
+    | AckedRecord
+    | SubscribedRecord
+    | VoteRecord
+    | DecisionRecord
+    | ForcedRecord
+    | ProposedRecord
+    | OutcomeRecord
+    | CutRecord
+    | RestoredRecord
+    | BaseRecord
+)
