@@ -157,15 +157,17 @@ class Weather:
                     link.extra.append(fault.extra)
                 case Delay():
                     link.extra.remove(fault.extra)
+                case SlowPeer() if begins:
+                    link.slow.append(fault.times)
                 case SlowPeer():
-                    link.slower *= fault.times**sign
+                    link.slow.remove(fault.times)
                 case Partition():
                     link.cut += sign
                 case _:
                     pass
         if isinstance(fault, SlowPeer) and fault.host in self._engine.boxes:
             box = self._engine.box(fault.host)
-            box.slower *= fault.times**sign
+            box.slower = max(box.slower * fault.times**sign, 1.0)
             if box.store is not None:
                 box.store.slower = box.slower
 
