@@ -103,6 +103,10 @@ class CheckpointMachine:
         """Note which other hosts with agents are there: they are talked to, and named in the next cut."""
         self.core.others = living
 
+    def keeps(self, host: HostId) -> None:
+        """Note that this host has a copy of another's logs: it may succeed that one."""
+        self.succession.keeps[host] = None
+
     def leave(self, host: HostId) -> None:
         """Name a host as leaving in the next cut: this one, or one that it has succeeded."""
         self.checkpointing.leaving[host] = None

@@ -74,6 +74,8 @@ class Succession:
         self._begun: dict[tuple[AgentId, int], Began] = {}
         self._said: dict[tuple[HostId, str], None] = {}
         """What this host has said for others, once and for all."""
+        self._repeats: dict[tuple[HostId, str], StatedRecord | VoteRecord] = {}
+        """What they had said themselves, by the copies of their logs."""
 
     def is_refused(self, host: HostId) -> bool:
         """Tell whether a host has been succeeded: what it says counts no more."""
@@ -222,13 +224,11 @@ class Succession:
 
     def taken_over(self, dead: HostId, records: Iterable[CheckpointRecord], begun: tuple[Began, ...]) -> None:
         """Its agents live here, and have made the cut: repeat what the dead host has said, and go on in its name."""
-        core = self._core
         self.cares[dead] = None
         self._begun.update({(began.agent, began.incarnation): began for began in begun})
         for record in records:
             if isinstance(record, (StatedRecord, VoteRecord)) and record.statement.host == dead:
-                self._said[dead, _about(record)] = None
-                core.append(record, is_fact=True)
+                self._repeats[dead, _about(record)] = record
         self.speak()
 
     def speak(self) -> None:
@@ -248,7 +248,8 @@ class Succession:
         name = (dead, _about(record))
         if name not in self._said and count.concerns(dead) and not count.has(dead):
             self._said[name] = None
-            self._core.append(record, is_fact=True)
+            # What the dead host has said itself stands: somebody may have heard it.
+            self._core.append(self._repeats.get(name, record), is_fact=True)
 
     def settled(self, view: tuple[HostId, ...]) -> None:
         """A commit tells who is left: nobody speaks for who is in no view any more."""

@@ -93,6 +93,10 @@ class SimHost:
         restores = max((node.machine.core.restores for node in self.nodes), key=len, default=[])
         self.do(self.machine.start(self.log, colour, restores, self.founder, self.world.now_us))
         self.world.hosts_changed()
+        for host in self.world.hosts.values():
+            self.machine.keeps(host.name)
+            if host.dead and host is not self:
+                self.do(self.machine.failed(host.name, self.world.now_us))
 
     def crash(self) -> None:
         """Lose everything but the disks."""

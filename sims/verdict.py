@@ -81,7 +81,8 @@ class _Judge:
         for decided in self.proposals.values():
             if decided[0][1].decision == "commit":
                 truth |= self.cone_of(decided[0][1].proposal)
-        truth |= self.restored()
+        # Of lost steps nothing is left that could be looked at.
+        truth = (truth | self.restored()) - self.lost
         self.need(
             self.retracted == truth, f"undone {sorted(self.retracted - truth)}, kept {sorted(truth - self.retracted)}"
         )
