@@ -300,7 +300,7 @@ class Effects:
         effect.tries += 1
         self._core.intents.set_state(effect.intent, UNDOING)
         record = EffectRecord(effect.intent, UNDOING)
-        self._core.append((record,), lambda: self._use(effect.intent, "undo"))
+        self._core.append((record,), lambda: self._use(effect.intent, "undo"), is_fact=True)
 
     def _undo_answered(self, effect: Effect, answer: str) -> None:
         if answer == "done":

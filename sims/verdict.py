@@ -185,9 +185,6 @@ class _Judge:
             if str(record.step) not in self.retracted:
                 for call in record.calls:
                     claimed[call] = claimed.get(call, 0) + 1
-        if self.history.plan.losses:
-            # What a lost disk knew of its effects is gone with it: damage, told to a person.
-            return
         failed = {notice.subject for _, notice in self.history.notices if notice.notice in ("undo-failed", "in-doubt")}
         for effect in self.history.effects.values():
             wanted = claimed.get(effect.intent, 0)
