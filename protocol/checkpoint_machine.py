@@ -182,7 +182,6 @@ class CheckpointMachine:
         self._apply(record)
         match record:
             case CommitRecord():
-                self.succession.settled(record.commit.next_view())
                 self.checkpointing.committed(record.commit)
             case StatedRecord():
                 self.checkpointing.stated(record)

@@ -70,7 +70,7 @@ class Succession:
         self.heirs: dict[HostId, HostId] = {}
         """By dead host, who succeeds it."""
         self.cares: dict[HostId, None] = {}
-        """Dead hosts whose agents live here now, and that are still in a view: this one cuts and votes for them."""
+        """Dead hosts whose agents live here now: where a view has them, this one cuts and votes for them."""
         self._begun: dict[tuple[AgentId, int], Began] = {}
         self._said: dict[tuple[HostId, str], None] = {}
         """What this host has said for others, once and for all."""
@@ -250,11 +250,6 @@ class Succession:
             self._said[name] = None
             # What the dead host has said itself stands: somebody may have heard it.
             self._core.append(self._repeats.get(name, record), is_fact=True)
-
-    def settled(self, view: tuple[HostId, ...]) -> None:
-        """A commit tells who is left: nobody speaks for who is in no view any more."""
-        for dead in [dead for dead in self.cares if dead not in view]:
-            del self.cares[dead]
 
     # -- the log ---------------------------------------------------------------------------------------------------
 
