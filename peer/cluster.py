@@ -56,6 +56,8 @@ class Cluster:
         limits: bounds and waiting times.
         checkpoint_every_s: begin a coordinated checkpoint this long after the last; 0: only when asked.
         checkpoints_kept: how many committed checkpoints can be restored to; steps before the oldest are folded.
+        buddies: how many other hosts keep copies of a host's logs; with any, a host that is dead for good is succeeded.
+        successor_s: how long a host must have failed before that; far longer than a restart takes.
         options: passed to the backend.
     """
 
@@ -67,6 +69,8 @@ class Cluster:
         limits: Limits | None = None,
         checkpoint_every_s: float = 0.0,
         checkpoints_kept: int = 4,
+        buddies: int = 0,
+        successor_s: float = 30.0,
         **options: Any,
     ) -> None:
         if agents_per_actor < 1:
@@ -79,7 +83,12 @@ class Cluster:
                 f"checkpoints_kept={checkpoints_kept}: at least 1; checkpoint_every_s={checkpoint_every_s}: at least 0."
                 " Nothing was started."
             )
-        checkpoints = CheckpointLimits(interval_us=int(checkpoint_every_s * 1e6), epochs_kept=checkpoints_kept)
+        checkpoints = CheckpointLimits(
+            int(checkpoint_every_s * 1e6),
+            epochs_kept=checkpoints_kept,
+            buddies=buddies,
+            successor_us=int(successor_s * 1e6),
+        )
         secret = secrets.token_bytes(32)
         self._backend: Backend = load_backend(backend)(self.folder, secret, limits, checkpoints, options)
         self._host: Host | None = None
@@ -141,9 +150,9 @@ class Cluster:
         self._agents.extend(spec.name for spec in specs)
         await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
 
-    async def kill(self, agent: AgentId) -> None:
-        """Kill the process that hosts an agent, as a crash would; it comes back from its log by itself."""
-        await self._backend.kill(agent)
+    async def kill(self, agent: AgentId, *, for_good: bool = False) -> None:
+        """Kill the process that hosts an agent, as a crash would; it comes back by itself, unless `for_good`."""
+        await self._backend.kill(agent, for_good)
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 

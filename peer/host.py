@@ -18,7 +18,7 @@ from peer.portions import portions
 from peer.ports import Clock, LogStore, Randomness, Transport
 from peer.randomness import SystemRandomness
 from peer.spec import AgentSpec
-from protocol.action import CutReady, Finish, Tell
+from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned
 from protocol.fact import Began, Fact, HostFact
@@ -116,13 +116,22 @@ class Host:
         self._start(spec)
         self._announce()
 
+    def adopt(self, spec: AgentSpec) -> None:
+        """Bring up an agent that lived on another host, which this one succeeds: it lives here from now on (MB-8)."""
+        if spec.name not in self.drivers:
+            self._start(spec)
+        self.neighbours.claim(spec.name, self._machine.term(spec.name) + 1)
+        self._announce()
+
     def _start(self, spec: AgentSpec) -> None:
         agent = spec.kind(**spec.options)
         agent.name = spec.name
         limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries)
         driver = Driver(self, agent, limits)
+        driver.options = spec.options
         known = [f.incarnation for f in self._machine.gossip.facts() if isinstance(f, Began) and f.agent == spec.name]
         self.drivers[spec.name] = driver
+        self.checkpoints.copies.begin(spec.name, self.store.length(spec.name))
         driver.start(spec.lost, max(known, default=1))
         for fact in self._machine.gossip.facts():
             if isinstance(fact, Began):
@@ -206,10 +215,6 @@ class Host:
         answered = self._waiting.pop(request, None)
         if answered is not None:
             answered(value.encode() if not error else error.encode(), "CallerError" if error else "")
-
-    def cut_ready(self, agent: AgentId, action: CutReady) -> None:
-        """An agent's cut is durable."""
-        self.checkpoints.cut_ready(agent, action)
 
     def finished(self, agent: AgentId, finish: Finish) -> None:
         """A proposal of an agent here is over."""

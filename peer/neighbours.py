@@ -31,8 +31,18 @@ from protocol.wire import Frame, encode_frame
 logger = logging.getLogger("ebbtide")
 
 
+class Turned(Protocol):
+    """Who wants to know whether hosts answer."""
+
+    def turned(self, host: HostId, failed: bool) -> None:
+        """A host does not answer any more (or has left), or does again."""
+        ...
+
+
 class Resident(Protocol):
     """The host in the middle."""
+
+    checkpoints: Turned
 
     host_id: HostId
     transport: Transport
@@ -137,6 +147,7 @@ class Neighbours:
                 case Failed() | Left() | Recovered():
                     what = type(action).__name__.lower()
                     logger.info("%s: host %s has %s", self._resident.host_id, action.host, what)
+                    self._resident.checkpoints.turned(action.host, not isinstance(action, Recovered))
         if displaced:
             self._resident.displaced(displaced)
         self._wake()

@@ -55,7 +55,9 @@ class _Judge:
 
     def reached_by(self, proposal: Proposal) -> tuple[set[str], set[str]]:
         """Return the true electors, at least and at most: a space may have got subscribers after the decision."""
-        truth = self.cone_of(proposal)
+        # What hangs on the roots through lost steps alone is undone by force: nobody is left who could tell of it.
+        kept = dependents(step for step in self.logged if step.step not in self.lost)
+        truth = cone([str(root) for root in proposal.roots], kept)
         least = {root.agent for root in proposal.roots}
         most: set[str] = set()
         for record in self.records:
