@@ -27,6 +27,7 @@ from peer.asks import (
     Submit,
 )
 from peer.backends import Backend, load_backend
+from peer.config import checkpoint_limits
 from peer.context import as_step, rollback_draft
 from peer.folding import SharedView
 from peer.host import Host
@@ -34,7 +35,7 @@ from peer.outcome import Outcome, Plan, Restored
 from peer.spec import AgentSpec
 from peer.state_key import decode_key
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
-from protocol.limits import CheckpointLimits, Limits
+from protocol.limits import Limits
 from protocol.records import OutcomeRecord
 from protocol.step import Entry, Input
 
@@ -78,17 +79,7 @@ class Cluster:
         self._agents_per_actor = agents_per_actor
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
-        if checkpoints_kept < 1 or checkpoint_every_s < 0:
-            raise errors.CallerError(
-                f"checkpoints_kept={checkpoints_kept}: at least 1; checkpoint_every_s={checkpoint_every_s}: at least 0."
-                " Nothing was started."
-            )
-        checkpoints = CheckpointLimits(
-            int(checkpoint_every_s * 1e6),
-            epochs_kept=checkpoints_kept,
-            buddies=buddies,
-            successor_us=int(successor_s * 1e6),
-        )
+        checkpoints = checkpoint_limits(checkpoint_every_s, checkpoints_kept, buddies, successor_s)
         secret = secrets.token_bytes(32)
         self._backend: Backend = load_backend(backend)(self.folder, secret, limits, checkpoints, options)
         self._host: Host | None = None

@@ -72,10 +72,14 @@ class Checkpointer(Protocol):
 class Surroundings(Protocol):
     """What a driver needs of its host."""
 
-    checkpoints: Checkpointer
     clock: Clock
     store: LogStore
     randomness: Randomness
+
+    @property
+    def checkpoints(self) -> Checkpointer:
+        """The host's checkpoints and copies."""
+        ...
 
     def route(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
         """Carry a message towards an agent, best effort."""

@@ -42,12 +42,15 @@ class Turned(Protocol):
 class Resident(Protocol):
     """The host in the middle."""
 
-    checkpoints: Turned
-
     host_id: HostId
     transport: Transport
     clock: Clock
     randomness: Randomness
+
+    @property
+    def checkpoints(self) -> Turned:
+        """Its checkpoints and successions."""
+        ...
 
     def connected(self, agents: tuple[AgentId, ...]) -> None:
         """These agents can be reached now, or again."""

@@ -81,11 +81,12 @@ class CheckpointMachine:
             self.calls.agreed(restore)
         if colour > self.epochs.colour:
             self.epochs.colour, self.epochs.own = colour, None
+        # Some agents may have carried a restore out and others not: they do, before anything that it undoes is final.
+        core.actions.extend(CarryOut(restore) for restore in self.calls.restores)
         if founder and self.epochs.commit is None:
             core.append(CommitRecord(Commit(0, (core.host,))))
         elif self.epochs.commit is not None:
             self.checkpointing.settle(self.epochs.commit)
-        core.actions.extend(CarryOut(restore) for restore in self.calls.restores)
         if self.calls.is_paused():
             core.actions.append(Pause(True))
         if self.epochs.colour > 0 and self.epochs.own is None:

@@ -138,7 +138,8 @@ class Rollback:
         self._freeze(event.proposal, part, credits)
         accepts, why = event.accepts, event.why
         unknown = [root for root in proposal.roots if root.agent == core.agent and root not in core.cone]
-        known = (step.epoch for vote in case.ballot.votes.values() for step in vote.cone)
+        known = [step.epoch for vote in case.ballot.votes.values() for step in vote.cone]
+        known.extend(core.cone.record(step).epoch for step in part)
         if unknown:
             accepts, why = False, f"no step {unknown[0]} in the log of {core.agent}"
             if core.horizon:
