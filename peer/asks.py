@@ -15,6 +15,7 @@ from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
 from protocol.records import OutcomeRecord
 from protocol.step import STEP_INDEX_ENTRIES, Entry, Input, StepRecord
+from protocol.wire import Answer
 
 if TYPE_CHECKING:
     from peer.host import Host
@@ -277,6 +278,17 @@ def _status(host: "Host", agent: AgentId) -> Status:
         serves={space: driver.replicas.serves(space) for space in driver.agent.spaces},
         has=driver.replicas.has(),
     )
+
+
+def unwrap(answer: Answer) -> bytes:
+    """Return an answer's body.
+
+    Raises: the error that the host has told.
+    """
+    if not answer.error:
+        return answer.body
+    kind: Callable[[str], Exception] = getattr(errors, answer.error, errors.EbbtideError)
+    raise kind(answer.body.decode())
 
 
 def _kind(error: str) -> str:
