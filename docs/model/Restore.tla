@@ -23,6 +23,7 @@ CONSTANTS Hosts, Calls, MaxEpoch, MaxSteps,
           FinalReject,   \* who has rejected never accepts
           OneAtATime,    \* a host that has accepted a call accepts no other until it knows the outcome
           BansPassed,    \* epochs that a restore has passed over can't be restored to
+          BansLate,      \* nor, for a host, those that it had cut when it carried that restore out
           \* Two rules of the code that these invariants do not need: see README.md.
           Pauses,        \* from its accepting vote until the decision, a host runs no step
           CarriesFirst   \* who sees a message of a higher era carries the restore out before it handles that
@@ -35,10 +36,11 @@ VARIABLES log,       \* log[x]: sequence of [in, to, epoch, era]
           call,      \* call[p]: [number, epoch], or None
           vote,      \* vote[p][x]: "none", "yes" or "no"
           ended,     \* ended[p]: who has seen p rejected
+          late,      \* late[x]: for each of done[x], x's colour when it carried that out
           top,       \* top[p]: the highest colour of those who have accepted
           kept       \* kept[e]: the surviving steps of the cut of e, when e was committed
 
-vars == <<log, retracted, settled, colour, done, call, vote, ended, top, kept>>
+vars == <<log, retracted, settled, colour, done, call, vote, ended, late, top, kept>>
 
 None == <<>>
 Ext == <<"ext", 0>>
@@ -61,6 +63,7 @@ Init == /\ log = [x \in Hosts |-> <<>>]
         /\ call = [p \in Calls |-> None]
         /\ vote = [p \in Calls |-> [x \in Hosts |-> "none"]]
         /\ ended = [p \in Calls |-> {}]
+        /\ late = [x \in Hosts |-> <<>>]
         /\ top = [p \in Calls |-> 0]
         /\ kept = [e \in Epochs |-> {}]
 
@@ -82,7 +85,7 @@ Run(x) ==
                       /\ Refuses => ~Passed(x, in)
        /\ log' = [log EXCEPT ![x] = Append(@, [in |-> in, to |-> to, epoch |-> colour[x], era |-> Era(x)])]
        /\ settled' = [settled EXCEPT ![x] = IF in = Ext THEN @ ELSE @ \cup {in}]
-  /\ UNCHANGED <<retracted, colour, done, call, vote, ended, top, kept>>
+  /\ UNCHANGED <<retracted, colour, done, call, vote, ended, late, top, kept>>
 
 MakeCut(x) ==
   /\ colour[x] < MaxEpoch
@@ -92,15 +95,17 @@ MakeCut(x) ==
      IN kept' = IF \A y \in Hosts \ {x} : colour[y] >= e
                 THEN [kept EXCEPT ![e] = {s \in StepIds : Lives(s) /\ StepOf(s).epoch < e}]
                 ELSE kept
-  /\ UNCHANGED <<log, retracted, settled, done, call, vote, ended, top>>
+  /\ UNCHANGED <<log, retracted, settled, done, call, vote, ended, late, top>>
 
-IsPassed(x, e) == \E i \in 1..Era(x) : call[done[x][i]].epoch < e /\ e <= top[done[x][i]]
+IsPassed(x, e) ==
+  \E i \in 1..Era(x) : /\ call[done[x][i]].epoch < e
+                        /\ e <= Max(top[done[x][i]], IF BansLate THEN late[x][i] ELSE 0)
 
 Ask(p) ==
   /\ call[p] = None
   /\ \E x \in Hosts, e \in Epochs :
        Committed(e) /\ call' = [call EXCEPT ![p] = [number |-> Era(x) + 1, epoch |-> e]]
-  /\ UNCHANGED <<log, retracted, settled, colour, done, vote, ended, top, kept>>
+  /\ UNCHANGED <<log, retracted, settled, colour, done, vote, ended, late, top, kept>>
 
 Accept(x, p) ==
   /\ call[p] # None
@@ -110,18 +115,18 @@ Accept(x, p) ==
   /\ BansPassed => ~IsPassed(x, call[p].epoch)
   /\ vote' = [vote EXCEPT ![p][x] = "yes"]
   /\ top' = [top EXCEPT ![p] = Max(@, colour[x])]
-  /\ UNCHANGED <<log, retracted, settled, colour, done, call, ended, kept>>
+  /\ UNCHANGED <<log, retracted, settled, colour, done, call, ended, late, kept>>
 
 Reject(x, p) ==
   /\ call[p] # None /\ vote[p][x] = "none"
   /\ vote' = [vote EXCEPT ![p][x] = "no"]
-  /\ UNCHANGED <<log, retracted, settled, colour, done, call, ended, top, kept>>
+  /\ UNCHANGED <<log, retracted, settled, colour, done, call, ended, late, top, kept>>
 
 \* x learns that somebody has rejected p.
 End(x, p) ==
   /\ x \notin ended[p] /\ \E y \in Hosts : vote[p][y] = "no"
   /\ ended' = [ended EXCEPT ![p] = @ \cup {x}]
-  /\ UNCHANGED <<log, retracted, settled, colour, done, call, vote, top, kept>>
+  /\ UNCHANGED <<log, retracted, settled, colour, done, call, vote, late, top, kept>>
 
 Accepts(p) == {x \in Hosts : vote[p][x] = "yes"}
 Agreed(p) == IF AllAgree THEN Accepts(p) = Hosts ELSE 2 * Cardinality(Accepts(p)) > Cardinality(Hosts)
@@ -133,6 +138,7 @@ CarryOut(x, p) ==
      IN /\ retracted' = [retracted EXCEPT ![x] = @ \cup undone]
         /\ settled' = [settled EXCEPT ![x] = IF GivesBack THEN @ \ {log[x][n].in : n \in undone} ELSE @]
   /\ done' = [done EXCEPT ![x] = Append(@, p)]
+  /\ late' = [late EXCEPT ![x] = Append(@, colour[x])]
   /\ UNCHANGED <<log, colour, call, vote, ended, top, kept>>
 
 Next == \/ \E x \in Hosts : Run(x) \/ MakeCut(x)

@@ -45,7 +45,7 @@ CONFIGURATIONS = [
     *_large("Epochs", "epochs"),
     *_small("Restore", "restore", "restore-two", "restore-votes", "restore-no-pause"),
     *_mutations("Restore", "restore-no-refusal", "restore-no-era", "restore-not-given-back", "restore-majority"),
-    *_mutations("Restore", "restore-no-final-reject", "restore-many-at-once", "restore-passed-over"),
+    *_mutations("Restore", "restore-no-final-reject", "restore-many-at-once", "restore-passed-over", "restore-late-cut"),
     *_large("Restore", "restore-large"),
     *_small("Horizon", "horizon"),
     *_mutations("Horizon", "horizon-not-reported", "horizon-accepts-forgotten", "horizon-not-kept"),
