@@ -45,11 +45,18 @@ CONFIGURATIONS = [
     *_large("Epochs", "epochs"),
     *_small("Restore", "restore", "restore-two", "restore-votes", "restore-no-pause"),
     *_mutations("Restore", "restore-no-refusal", "restore-no-era", "restore-not-given-back", "restore-majority"),
-    *_mutations("Restore", "restore-no-final-reject", "restore-many-at-once", "restore-passed-over", "restore-late-cut"),
+    *_mutations(
+        "Restore", "restore-no-final-reject", "restore-many-at-once", "restore-passed-over", "restore-late-cut"
+    ),
     *_large("Restore", "restore-large"),
     *_small("Horizon", "horizon"),
     *_mutations("Horizon", "horizon-not-reported", "horizon-accepts-forgotten", "horizon-not-kept"),
     *_large("Horizon", "horizon-large"),
+    *_small("Succession", "succession", "succession-grown-before"),
+    *_mutations("Succession", "succession-one-view", "succession-two-behind", "succession-no-promise"),
+    *_mutations("Succession", "succession-no-takeover", "succession-speaks-early", "succession-not-placed"),
+    *_mutations("Succession", "succession-not-repeated"),
+    *_large("Succession", "succession-large"),
 ]
 
 

@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from tests.model.tlc import Unavailable, running
 
 FILE = Path(__file__).with_name("behaviours.json.gz")
 TOKEN = re.compile(r"<<|>>|\|->|:>|@@|[\[\](){},]|\w+|\"[^\"]*\"")
-NONE: list[Any] = []
 
 
 class Text:
@@ -35,7 +35,7 @@ class Text:
     def take(self, wanted: str = "") -> str:
         """Take the next token, which must be `wanted` if that is given."""
         token = self.peek()
-        assert token and wanted in ("", token), f"{token!r} where {wanted!r} was expected"
+        assert wanted in ("", token), f"{token!r} where {wanted!r} was expected"
         self._at += 1
         return token
 
@@ -118,7 +118,7 @@ def action_between(old: dict[str, Any], new: dict[str, Any]) -> list[Any]:
 def behaviour_of(states: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Return a walk as its actions, what is due after each, and how it ends; None if nobody decides."""
     actions = []
-    for old, new in zip(states, states[1:], strict=False):
+    for old, new in pairwise(states):
         action = action_between(old, new)
         concerned = action[1]
         due = {prop: new["due"][prop][concerned] for prop in new["root"]} if concerned in new["steps"] else {}
@@ -168,7 +168,8 @@ def main() -> int:
         # Those with most commits first: walks at random reach them least.
         unique.sort(key=lambda behaviour: -sum(action[0] == "commit" for action in behaviour["actions"]))
         kept += [{"config": config, **behaviour} for behaviour in unique[: options.keep]]
-        print(f"{config}: {options.walks} walks, {len(unique)} in which somebody decides, {min(len(unique), options.keep)} kept")
+        kept_now = min(len(unique), options.keep)
+        print(f"{config}: {options.walks} walks, {len(unique)} in which somebody decides, {kept_now} kept")
     text = "[\n" + ",\n".join(json.dumps(behaviour, separators=(",", ":")) for behaviour in kept) + "\n]\n"
     options.out.write_bytes(gzip.compress(text.encode(), mtime=0))
     print(f"{len(kept)} behaviours, {options.out.stat().st_size:,} bytes in {options.out.name}")

@@ -119,6 +119,7 @@ class Replay:
         self.due: dict[tuple[str, str], str] = {}
         """By elector and proposal, the decision that has been due."""
         self.cones: dict[tuple[str, str], list[int]] = {}
+        self.credits: dict[tuple[str, str], list[list[Any]]] = {}
         self.loose: set[str] = set()
         """Proposals that the machines have aborted at an elector that votes once more in the model."""
         self.compared = 0
@@ -134,6 +135,7 @@ class Replay:
         if agent in AGENTS:
             for prop in self.pids:
                 self._compare(agent, prop, due[prop])
+            self._compare_retracted(agent)
 
     def _same(self, found: object, wanted: object, what: str) -> None:
         self.compared += 1
@@ -141,12 +143,14 @@ class Replay:
             raise Mismatch(f"{what}: {found}; in the model {wanted}")
 
     def _compare(self, agent: str, prop: str, due: str) -> None:
-        """Compare an elector's decision and retracted steps with what is due in the model."""
+        """Compare an elector's decision with what is due in the model."""
         if prop not in self.loose and not self.lessons.get((agent, prop)):
             if due != "no":
                 self.due[agent, prop] = due
             found = self.table.decision(agent, self.pids[prop])
             self._same(found, self.due.get((agent, prop), "no"), f"{agent} on {prop} has decided")
+
+    def _compare_retracted(self, agent: str) -> None:
         retraction = self.table.machines[agent].core.retraction
         found = [n for n in range(1, self.ran[agent] + 1) if StepId(agent, 1, n) in retraction]
         wanted = {n for (a, p), d in self.due.items() if a == agent and d == "commit" for n in self.cones[a, p]}
@@ -162,11 +166,7 @@ class Replay:
             table.submit(agent, payload)
             run = table.run_of(agent, lambda item: item.payload == payload and item.producer is None)
         else:
-            message, number = self._message(source[0], source[1], agent)
-            for at, letter in sorted(table.channels[source[0], agent].items()):
-                if at <= number:
-                    table.feed(agent, Received(source[0], letter))
-            run = table.run_of(agent, lambda item: item.message == message)
+            run = self._run_of_message(source[0], source[1], agent)
         if run is None:
             self._waits(agent, f"the input {source} of {agent}'s step {self.ran[agent]} is not in line")
             return
@@ -190,6 +190,14 @@ class Replay:
         if self.loose:
             raise CutShort("a proposal was aborted earlier than in the model")
         raise Mismatch(what)
+
+    def _run_of_message(self, sender: str, step: int, receiver: str) -> RunStep | None:
+        """Hand over a message and those before it, once more if need be, and have its handler run."""
+        message, number = self._message(sender, step, receiver)
+        for at, letter in sorted(self.table.channels[sender, receiver].items()):
+            if at <= number:
+                self.table.feed(receiver, Received(sender, letter))
+        return self.table.run_of(receiver, lambda item: item.message == message)
 
     def _message(self, sender: str, step: int, receiver: str) -> tuple[MessageId, int]:
         name = StepId(sender, 1, step)
@@ -237,11 +245,37 @@ class Replay:
         found = sorted([credit.producer.agent, credit.producer.seq] for credit in vote.credits)
         self._same(found, credits, f"{agent}'s credits on {prop}")
         self._same(vote.accepts, accepts, f"{agent} accepts {prop}")
-        self.cones[agent, prop] = cone
+        self.cones[agent, prop], self.credits[agent, prop] = cone, credits
+        self._refuses(agent, prop)
         for debit in (debit for step in vote.cone for debit in step.sends):
             # The model's `Names`: whom a vote debits may learn of it, so it is sent to them.
             told = (agent, debit.receiver, pid, vote.version) in table.told_votes
             self._same(told, True, f"{agent} sends its vote {vote.version} on {prop} to {debit.receiver}")
+
+    def _refuses(self, agent: str, prop: str) -> None:
+        """Until an abort, an elector neither handles what its vote credits nor reads what that freezes."""
+        table = self.table
+        if table.decision(agent, self.pids[prop]) == "abort":
+            return
+        steps = self._count_steps(agent)
+        for sender, step in self.credits[agent, prop]:
+            # Its handler may have begun before: then its step never becomes one (ST-6).
+            self._returns(agent, self._run_of_message(sender, step, agent), ())
+        self._same(self._count_steps(agent), steps, f"{agent} has handled what its vote on {prop} credits: its steps")
+        for frozen in self.cones[agent, prop][:1]:
+            payload = b"reads %d of %s in %d" % (frozen, prop.encode(), len(table.disks[agent]))
+            table.submit(agent, payload)
+            run = table.run_of(agent, lambda item, payload=payload: item.payload == payload)
+            self._returns(agent, run, (Read(f"k{frozen}", StepId(agent, 1, frozen)),))
+        self._same(self._count_steps(agent), steps, f"{agent} has read what {prop} freezes: its steps")
+
+    def _returns(self, agent: str, run: RunStep | None, reads: tuple[Read, ...]) -> None:
+        if run is not None:
+            del self.table.runs[agent]
+            self.table.feed(agent, StepRan(run.run, make_draft(reads=reads)))
+
+    def _count_steps(self, agent: str) -> int:
+        return sum(isinstance(record, StepRecord) for record in self.table.disks[agent])
 
     def _learn(self, agent: str, prop: str, voter: str, version: int) -> None:
         self.lessons.setdefault((agent, prop), []).append((voter, version))
@@ -258,6 +292,9 @@ class Replay:
         for key in [key for key in self.lessons if key[0] == agent]:
             del self.lessons[key]
         self.table.crash(agent)
+        for voter, prop in list(self.cones):
+            if voter == agent and prop not in self.loose:
+                self._refuses(agent, prop)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
