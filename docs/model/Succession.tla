@@ -100,7 +100,8 @@ Place(y) ==
   /\ UNCHANGED <<last, promised, accepted, answers, value, took, refuses, said>>
 
 Publish ==
-  /\ held # {} /\ PlacedFirst => held = Buddies
+  /\ held # {}
+  /\ PlacedFirst => held = Buddies
   /\ said' = said \cup {Dead}
   /\ UNCHANGED <<last, promised, accepted, answers, value, took, held, refuses>>
 
@@ -110,7 +111,8 @@ Refuse(y) ==
   /\ UNCHANGED <<last, promised, accepted, answers, value, took, held, said>>
 
 Speak(y) ==
-  /\ y \in Chosen /\ RefusesFirst => y \in refuses
+  /\ y \in Chosen
+  /\ RefusesFirst => y \in refuses
   /\ said' = said \cup {IF Repeats /\ y \in held THEN Dead ELSE y}
   /\ UNCHANGED <<last, promised, accepted, answers, value, took, held, refuses>>
 
