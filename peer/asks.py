@@ -289,10 +289,10 @@ def _epochs(host: "Host") -> EpochsAnswer:
     return EpochsAnswer(
         epoch=machine.epochs.colour,
         committed=machine.epochs.committed,
-        horizon=machine.horizon,
+        horizon=machine.core.horizon,
         view=() if commit is None else commit.view,
         restores=tuple(machine.calls.restores),
-        cost_us=machine.cost_us,
+        cost_us=machine.checkpointing.cost_us,
         under_way=tuple(machine.under_way()),
     )
 

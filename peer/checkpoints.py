@@ -8,22 +8,27 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from peer.copies import Copies
 from peer.driver import Driver
+from peer.heir import Heir
 from peer.ports import Cancel
 from protocol.action import CutReady, Tell
 from protocol.checkpoint import (
     AppendHost,
     CarryOut,
     CheckpointAction,
+    CheckpointRecord,
     MakeCut,
     Pause,
     ReplyHost,
     SendHost,
     Settle,
+    TakeOver,
     TellHost,
 )
 from protocol.checkpoint_machine import CheckpointMachine
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
+from protocol.fact import Began
 from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits
 from protocol.wire import Envelope, Frame, decode_host_record, encode_host_record
@@ -54,6 +59,8 @@ class Checkpoints:
         self._waiting: dict[int, Callable[[str, str], None]] = {}
         self._requests = 0
         self._members: tuple[HostId, ...] = ()
+        self.copies = Copies(host, self.machine.core.limits.buddies)
+        self.heir = Heir(host, self.copies, LOG)
 
     @property
     def takes_part(self) -> bool:
@@ -67,12 +74,15 @@ class Checkpoints:
         colour = max((driver.machine.core.epoch for driver in drivers), default=0)
         restores = max((driver.machine.core.restores for driver in drivers), key=len, default=[])
         self._open = True
+        self.copies.begin(LOG, len(records))
+        self.copies.open()
         self.met()
         self._do(self.machine.start(records, colour, restores, self._founder, self._now_us()))
 
     def close(self) -> None:
         """Stop."""
         self._open = False
+        self.copies.close()
         if self._timer is not None:
             self._timer()
 
@@ -94,6 +104,7 @@ class Checkpoints:
         facts = self._host.neighbours.machine.others()
         self._members = tuple(fact.host for fact in facts if fact.agents and fact.host in living)
         self.machine.others(self._members)
+        self.copies.changed()
 
     # -- frames ----------------------------------------------------------------------------------------------------
 
@@ -110,6 +121,8 @@ class Checkpoints:
         """
         if frame.epoch < 0 or not self.takes_part:
             return frame.envelopes
+        for copy in frame.copies:
+            self.copies.received(sender, copy)
         self._do(self.machine.stamped(sender, frame.epoch, frame.era, self._now_us()))
         for message in frame.checkpoints:
             self._do(self.machine.received(sender, message, self._now_us()))
@@ -124,6 +137,7 @@ class Checkpoints:
 
     def cut_ready(self, agent: AgentId, action: CutReady) -> None:
         """An agent's cut is durable; when all are, the host says so."""
+        self.heir.ready(agent, action)
         colour = self.machine.epochs.colour
         if action.epoch == colour:
             self._ready[agent] = action
@@ -169,6 +183,8 @@ class Checkpoints:
                 case CarryOut():
                     for driver in drivers:
                         driver.feed(RestoreDecided(action.restore))
+                case TakeOver():
+                    self.heir.take_over(action.dead)
                 case AppendHost():
                     self._append(action)
                 case SendHost():
@@ -182,14 +198,40 @@ class Checkpoints:
         self._wake()
 
     def _append(self, action: AppendHost) -> None:
-        ticket = action.ticket
+        ticket, records = action.ticket, [encode_host_record(action.record)]
 
-        def durable() -> None:
+        def appended() -> None:
             if self._open:
                 self._do(self.machine.appended(ticket, self._now_us()))
                 self._release()
 
-        self._host.store.append(LOG, (encode_host_record(action.record),), durable)
+        def durable() -> None:
+            if self._open:
+                self.copies.wrote(LOG, records)
+                if action.is_fact:
+                    self.copies.place(appended)
+                else:
+                    appended()
+
+        self._host.store.append(LOG, records, durable)
+
+    def wrote(self, log: AgentId, records: list[bytes]) -> None:
+        """Records of an agent are durable here."""
+        self.copies.wrote(log, records)
+
+    def place(self, done: Callable[[], None]) -> None:
+        """Call `done` once the buddies have all that is durable here (CP-8)."""
+        self.copies.place(done)
+
+    def taken_over(self, dead: HostId, records: tuple[CheckpointRecord, ...], begun: tuple[Began, ...]) -> None:
+        """A dead host's agents live here now."""
+        self._do(self.machine.taken_over(dead, records, begun, self._now_us()))
+
+    def turned(self, host: HostId, failed: bool) -> None:
+        """A host does not answer any more, or does again."""
+        turned = self.machine.failed if failed else self.machine.recovered
+        self.met()
+        self._do(turned(host, self._now_us()))
 
     def _release(self) -> None:
         """Hand over what was held until its sender was written down."""

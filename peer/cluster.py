@@ -27,6 +27,7 @@ from peer.asks import (
     Submit,
 )
 from peer.backends import Backend, load_backend
+from peer.config import checkpoint_limits
 from peer.context import as_step, rollback_draft
 from peer.folding import SharedView
 from peer.host import Host
@@ -34,7 +35,7 @@ from peer.outcome import Outcome, Plan, Restored
 from peer.spec import AgentSpec
 from peer.state_key import decode_key
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
-from protocol.limits import CheckpointLimits, Limits
+from protocol.limits import Limits
 from protocol.records import OutcomeRecord
 from protocol.step import Entry, Input
 
@@ -56,6 +57,8 @@ class Cluster:
         limits: bounds and waiting times.
         checkpoint_every_s: begin a coordinated checkpoint this long after the last; 0: only when asked.
         checkpoints_kept: how many committed checkpoints can be restored to; steps before the oldest are folded.
+        buddies: how many other hosts keep copies of a host's logs; with any, a host that is dead for good is succeeded.
+        successor_s: how long a host must have failed before that; far longer than a restart takes.
         options: passed to the backend.
     """
 
@@ -67,6 +70,8 @@ class Cluster:
         limits: Limits | None = None,
         checkpoint_every_s: float = 0.0,
         checkpoints_kept: int = 4,
+        buddies: int = 0,
+        successor_s: float = 30.0,
         **options: Any,
     ) -> None:
         if agents_per_actor < 1:
@@ -74,12 +79,7 @@ class Cluster:
         self._agents_per_actor = agents_per_actor
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
-        if checkpoints_kept < 1 or checkpoint_every_s < 0:
-            raise errors.CallerError(
-                f"checkpoints_kept={checkpoints_kept}: at least 1; checkpoint_every_s={checkpoint_every_s}: at least 0."
-                " Nothing was started."
-            )
-        checkpoints = CheckpointLimits(interval_us=int(checkpoint_every_s * 1e6), epochs_kept=checkpoints_kept)
+        checkpoints = checkpoint_limits(checkpoint_every_s, checkpoints_kept, buddies, successor_s)
         secret = secrets.token_bytes(32)
         self._backend: Backend = load_backend(backend)(self.folder, secret, limits, checkpoints, options)
         self._host: Host | None = None
@@ -141,9 +141,9 @@ class Cluster:
         self._agents.extend(spec.name for spec in specs)
         await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
 
-    async def kill(self, agent: AgentId) -> None:
-        """Kill the process that hosts an agent, as a crash would; it comes back from its log by itself."""
-        await self._backend.kill(agent)
+    async def kill(self, agent: AgentId, *, for_good: bool = False) -> None:
+        """Kill the process that hosts an agent, as a crash would; it comes back by itself, unless `for_good`."""
+        await self._backend.kill(agent, for_good)
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 

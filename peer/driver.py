@@ -1,8 +1,8 @@
 """Feeds one peer's machine and carries out what it says: the same in a Ray actor and in a plain process."""
 
 import logging
-from collections.abc import Container
-from typing import Protocol
+from collections.abc import Callable, Container
+from typing import Any, Protocol
 
 from peer.agent import Agent
 from peer.ports import Cancel, Clock, LogStore, Randomness
@@ -53,12 +53,33 @@ HURRY_US = 20_000
 """How soon it asks when somebody has come: a little later, since they seldom come alone."""
 
 
+class Checkpointer(Protocol):
+    """What a driver tells of its log, for checkpoints and copies."""
+
+    def cut_ready(self, agent: AgentId, action: CutReady) -> None:
+        """An agent's cut is durable."""
+        ...
+
+    def wrote(self, log: AgentId, records: list[bytes]) -> None:
+        """Records are durable here: the buddies may want them."""
+        ...
+
+    def place(self, done: Callable[[], None]) -> None:
+        """Call `done` once the buddies have all that is durable here (CP-8)."""
+        ...
+
+
 class Surroundings(Protocol):
     """What a driver needs of its host."""
 
     clock: Clock
     store: LogStore
     randomness: Randomness
+
+    @property
+    def checkpoints(self) -> Checkpointer:
+        """The host's checkpoints and copies."""
+        ...
 
     def route(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
         """Carry a message towards an agent, best effort."""
@@ -74,10 +95,6 @@ class Surroundings(Protocol):
 
     def reply(self, request: int, value: str, error: str) -> None:
         """Answer a request from outside."""
-        ...
-
-    def cut_ready(self, agent: AgentId, action: CutReady) -> None:
-        """An agent's cut is durable."""
         ...
 
     def finished(self, agent: AgentId, finish: Finish) -> None:
@@ -105,6 +122,10 @@ class Driver:
         self._sync_wait_us = SYNC_US
         self._cancel_sync: Cancel | None = None
         self._alive = True
+        self._appending: dict[int, bool] = {}
+        """Tickets in order, and whether each may be told of."""
+        self.options: dict[str, Any] = {}
+        """What the agent's class was given."""
         self.activity = 0
 
     def start(self, lost: bool, incarnation: int) -> None:
@@ -191,7 +212,8 @@ class Driver:
             case Append():
                 records = [encode_record(record) for record in action.records]
                 ticket = action.ticket
-                self._host.store.append(name, records, lambda: self.feed(Appended(ticket)), action.anchor)
+                self._appending[ticket] = False
+                self._host.store.append(name, records, lambda: self._written(ticket, records, action), action.anchor)
             case RunStep():
                 self.runner.start(action)
             case Resume():
@@ -212,13 +234,30 @@ class Driver:
             case Publish():
                 self._host.spread(action.fact)
             case CutReady():
-                self._host.cut_ready(name, action)
+                self._host.checkpoints.cut_ready(name, action)
             case Reply():
                 self._host.reply(action.request, action.value, action.error)
             case Finish():
                 self._host.finished(name, action)
             case Tell():
                 self._host.noticed(name, action)
+
+    def _written(self, ticket: int, records: list[bytes], action: Append) -> None:
+        """Records are durable here; a fact counts once it is with the buddies too, and what comes after it waits."""
+        self._host.checkpoints.wrote(self.agent.name, records)
+        if action.is_fact:
+            self._host.checkpoints.place(lambda: self._placed(ticket))
+        else:
+            self._placed(ticket)
+
+    def _placed(self, ticket: int) -> None:
+        self._appending[ticket] = True
+        while self._appending:
+            first = next(iter(self._appending))
+            if not self._appending[first]:
+                return
+            del self._appending[first]
+            self.feed(Appended(first))
 
     def _consult(self, action: Consult) -> None:
         """Ask the agent whether it agrees; a hook that fails rejects, since nobody knows what it would have said."""

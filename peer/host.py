@@ -18,12 +18,12 @@ from peer.portions import portions
 from peer.ports import Clock, LogStore, Randomness, Transport
 from peer.randomness import SystemRandomness
 from peer.spec import AgentSpec
-from protocol.action import CutReady, Finish, Tell
+from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned
 from protocol.fact import Began, Fact, HostFact
 from protocol.ids import AgentId, HostId, ProposalId
-from protocol.limits import CheckpointLimits, Limits
+from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.message import ROLLBACK, Message
 from protocol.wire import Answer, Ask, Envelope, Frame, decode_frame, encode_frame, encode_message
 
@@ -45,11 +45,12 @@ class Host:
         self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
         seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
         randomness: Randomness | None = None, checkpoints: CheckpointLimits | None = None, founder: bool = False,
+        host_limits: HostLimits | None = None,
     ) -> None:  # fmt: skip
         self.host_id: HostId = keys.host_id
         self.drivers: dict[AgentId, Driver] = {}
-        self._coming: set[AgentId] = set()
-        """Announced, with their logs not read yet: nobody is told that they are unknown."""
+        self._coming: dict[AgentId, AgentSpec] = {}
+        """Agents that are announced and not up yet, broken ones included: whoever asks is told here."""
         self.broken: dict[AgentId, str] = {}
         """Agents whose log can't be read, and why."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
@@ -58,7 +59,7 @@ class Host:
         self.randomness = randomness or SystemRandomness()
         self.transport = transport
         self._limits = limits or Limits()
-        self.neighbours = Neighbours(self, secret, seeds)
+        self.neighbours = Neighbours(self, secret, seeds, host_limits)
         self._machine = self.neighbours.machine
         self.checkpoints = Checkpoints(self, checkpoints, founder)
         self._version = 0
@@ -83,17 +84,17 @@ class Host:
         await self.transport.open(self._received)
         self._open = True
         self._version = self.clock.now_us()
-        self._coming.update(spec.name for spec in agents)
-        self._announce(agents)
+        self._coming = {spec.name: spec for spec in agents}
+        self._announce()
         self.neighbours.open()
         if any(spec.lost for spec in agents):
             await self._catch_up()
         for spec in agents:
-            self._coming.discard(spec.name)
-            if self._machine.homes.get(spec.name) != self.host_id:
+            if spec.name not in self._coming:
                 continue  # MB-8: it has moved on while this host was away
             try:
                 self._start(spec)
+                self._coming.pop(spec.name, None)
             except (errors.LogCorrupt, WireInvalid) as error:
                 # A log that can't be read stops its own agent; the others go on, and whoever asks is told.
                 logger.critical("%s does not start: %s", spec.name, error)
@@ -113,15 +114,24 @@ class Host:
         if spec.name in self.drivers:
             raise errors.CallerError(f"agent {spec.name!r} is on this host already. Nothing changed.")
         self._start(spec)
-        self._announce(())
+        self._announce()
+
+    def adopt(self, spec: AgentSpec) -> None:
+        """Bring up an agent that lived on another host, which this one succeeds: it lives here from now on (MB-8)."""
+        if spec.name not in self.drivers:
+            self._start(spec)
+        self.neighbours.claim(spec.name, self._machine.term(spec.name) + 1)
+        self._announce()
 
     def _start(self, spec: AgentSpec) -> None:
         agent = spec.kind(**spec.options)
         agent.name = spec.name
         limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries)
         driver = Driver(self, agent, limits)
+        driver.options = spec.options
         known = [f.incarnation for f in self._machine.gossip.facts() if isinstance(f, Began) and f.agent == spec.name]
         self.drivers[spec.name] = driver
+        self.checkpoints.copies.begin(spec.name, self.store.length(spec.name))
         driver.start(spec.lost, max(known, default=1))
         for fact in self._machine.gossip.facts():
             if isinstance(fact, Began):
@@ -154,10 +164,10 @@ class Host:
         await self.transport.close()
         self.store.close()
 
-    def _announce(self, coming: Sequence[AgentSpec]) -> None:
+    def _announce(self) -> None:
         self._version += 1
         kinds = {name: type(driver.agent) for name, driver in self.drivers.items()}
-        kinds.update((spec.name, spec.kind) for spec in coming)
+        kinds.update((spec.name, spec.kind) for spec in self._coming.values())
         spaces = tuple((name, space) for name in sorted(kinds) for space in kinds[name].spaces)
         self.neighbours.announce(
             HostFact(self.host_id, self._version, self.transport.address, tuple(sorted(kinds)), spaces)
@@ -205,10 +215,6 @@ class Host:
         answered = self._waiting.pop(request, None)
         if answered is not None:
             answered(value.encode() if not error else error.encode(), "CallerError" if error else "")
-
-    def cut_ready(self, agent: AgentId, action: CutReady) -> None:
-        """An agent's cut is durable."""
-        self.checkpoints.cut_ready(agent, action)
 
     def finished(self, agent: AgentId, finish: Finish) -> None:
         """A proposal of an agent here is over."""
@@ -281,7 +287,7 @@ class Host:
             if given is not None:
                 self._give(sender, given)
             return
-        if question.agent in self._coming:
+        if question.agent in self._coming and question.agent not in self.broken:
             return  # it is asked again, and the agent will be here soon
         self._answered[name] = None
         while len(self._answered) > ANSWERS_MAX:
@@ -353,15 +359,16 @@ class Host:
     def displaced(self, agents: list[AgentId]) -> None:
         """Agents live elsewhere now (MB-8): what they do here would contradict what they do there."""
         for agent in agents:
+            self._coming.pop(agent, None)
             driver = self.drivers.pop(agent, None)
             if driver is not None:
                 driver.stop()
-        self._announce(())
+        self._announce()
 
     def outdone(self, version: int) -> None:
         """An earlier life of this host has announced in a higher version (MB-2)."""
         self._version = version
-        self._announce(())
+        self._announce()
 
     def send_frame(self, host: HostId, frame: Frame) -> None:
         """Send a frame, with this host's colour and era as they are now."""

@@ -25,9 +25,18 @@ from protocol.host_machine import (
     Tell,
 )
 from protocol.ids import AgentId, HostId
+from protocol.limits import HostLimits
 from protocol.wire import Frame, encode_frame
 
 logger = logging.getLogger("ebbtide")
+
+
+class Turned(Protocol):
+    """Who wants to know whether hosts answer."""
+
+    def turned(self, host: HostId, failed: bool) -> None:
+        """A host does not answer any more (or has left), or does again."""
+        ...
 
 
 class Resident(Protocol):
@@ -37,6 +46,11 @@ class Resident(Protocol):
     transport: Transport
     clock: Clock
     randomness: Randomness
+
+    @property
+    def checkpoints(self) -> Turned:
+        """Its checkpoints and successions."""
+        ...
 
     def connected(self, agents: tuple[AgentId, ...]) -> None:
         """These agents can be reached now, or again."""
@@ -62,8 +76,10 @@ class Resident(Protocol):
 class Neighbours:
     """Gossip, membership and homes of one host, with a transport and a clock."""
 
-    def __init__(self, resident: Resident, secret: bytes, seeds: Sequence[str]) -> None:
-        self.machine = HostMachine(resident.host_id, Random(resident.randomness.seed()), tuple(seeds))
+    def __init__(
+        self, resident: Resident, secret: bytes, seeds: Sequence[str], limits: HostLimits | None = None
+    ) -> None:
+        self.machine = HostMachine(resident.host_id, Random(resident.randomness.seed()), tuple(seeds), limits)
         self._resident = resident
         self._secret = secret
         self._timer: Cancel | None = None
@@ -134,6 +150,7 @@ class Neighbours:
                 case Failed() | Left() | Recovered():
                     what = type(action).__name__.lower()
                     logger.info("%s: host %s has %s", self._resident.host_id, action.host, what)
+                    self._resident.checkpoints.turned(action.host, not isinstance(action, Recovered))
         if displaced:
             self._resident.displaced(displaced)
         self._wake()

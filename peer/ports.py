@@ -45,11 +45,17 @@ class LogStore(Protocol):
         """
         ...
 
-    def read(self, agent: AgentId) -> Iterator[bytes]:
+    def read(self, agent: AgentId, whole: bool = False) -> Iterator[bytes]:
         """Yield the agent's records, oldest first, from the last anchor or an earlier place on.
+
+        With `whole` from the first on.
 
         Raises: LogCorrupt, naming the file and the record, if a record's hash does not fit.
         """
+        ...
+
+    def length(self, agent: AgentId) -> int:
+        """Return how many durable records the agent has, from the first on."""
         ...
 
     def agents(self) -> list[AgentId]:

@@ -1,6 +1,7 @@
 """What it takes to bring an agent up."""
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from peer.agent import Agent
@@ -16,3 +17,28 @@ class AgentSpec:
     options: dict[str, Any] = field(default_factory=dict)
     lost: bool = False
     """The end of its log is gone: begin a new incarnation and let everything go that hung on it."""
+
+
+_KNOWN: dict[str, type[Agent]] = {}
+"""Classes that have been brought up in this process: one that no import finds is found here."""
+
+
+def path_of(kind: type[Agent]) -> str:
+    """Return the name by which a class can be found again, as `module:qualname`."""
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    _KNOWN[path] = kind
+    return path
+
+
+def kind_at(path: str) -> type[Agent] | None:
+    """Return the class of a name that `path_of` gave, or None if it can't be found in this process."""
+    if path in _KNOWN:
+        return _KNOWN[path]
+    module, _, name = path.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return found if isinstance(found, type) and issubclass(found, Agent) else None

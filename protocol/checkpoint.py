@@ -30,7 +30,58 @@ class Begin(Struct, frozen=True, tag=True):
     epoch: int
 
 
-CheckpointMessage = Tally | Commit | Agreed | Lacks | Begin
+Ballot = tuple[int, HostId]
+"""A round, and who began it."""
+
+
+class _Decree(Struct, frozen=True, tag=True):
+    """A step towards who succeeds a dead host."""
+
+    dead: HostId
+
+
+class Prepare(_Decree, frozen=True):
+    """Promise to accept nothing below this ballot, and say what you have accepted."""
+
+    ballot: Ballot
+
+
+class Promise(_Decree, frozen=True):
+    """I do, and this is what I have accepted."""
+
+    ballot: Ballot
+    accepted: Ballot
+    by: HostId
+
+
+class Accept(_Decree, frozen=True):
+    """Accept that `by` succeeds it."""
+
+    ballot: Ballot
+    by: HostId
+
+
+class Accepted(_Decree, frozen=True):
+    """I have."""
+
+    ballot: Ballot
+    by: HostId
+
+
+class Refusal(_Decree, frozen=True):
+    """I have promised more to somebody else."""
+
+    promised: Ballot
+
+
+class Succeeded(_Decree, frozen=True):
+    """It is decided."""
+
+    by: HostId
+
+
+DecreeMessage = Prepare | Promise | Accept | Accepted | Refusal | Succeeded
+CheckpointMessage = Tally | Commit | Agreed | Lacks | Begin | DecreeMessage
 
 
 class _HostRecord(Struct, frozen=True, tag=True):
@@ -64,13 +115,30 @@ class MetRecord(_HostRecord, frozen=True):
     host: HostId
 
 
+class PaxosRecord(_HostRecord, frozen=True):
+    """What this host has promised and accepted about a dead one, durable before it is said."""
+
+    dead: HostId
+    promised: Ballot
+    accepted: Ballot
+    value: HostId
+    sender: HostId
+
+
+class SucceededRecord(_HostRecord, frozen=True):
+    """Who succeeds a dead host is decided."""
+
+    dead: HostId
+    by: HostId
+
+
 class EndRecord(_HostRecord, frozen=True):
     """A restore came to nothing."""
 
     id: str
 
 
-CheckpointRecord = CommitRecord | StatedRecord | VoteRecord | EndRecord | MetRecord
+CheckpointRecord = CommitRecord | StatedRecord | VoteRecord | EndRecord | MetRecord | PaxosRecord | SucceededRecord
 
 
 class MakeCut(Struct, frozen=True):
@@ -104,6 +172,14 @@ class AppendHost(Struct, frozen=True):
 
     ticket: int
     record: CheckpointRecord
+    is_fact: bool = False
+    """It is to be with the buddies too, before it counts (CP-8)."""
+
+
+class TakeOver(Struct, frozen=True):
+    """Bring up the agents of a dead host from the copies of its logs; answer with `taken_over`."""
+
+    dead: HostId
 
 
 class SendHost(Struct, frozen=True):
@@ -129,4 +205,4 @@ class TellHost(Struct, frozen=True):
     detail: str = ""
 
 
-CheckpointAction = MakeCut | Settle | Pause | CarryOut | AppendHost | SendHost | ReplyHost | TellHost
+CheckpointAction = MakeCut | Settle | Pause | CarryOut | AppendHost | TakeOver | SendHost | ReplyHost | TellHost

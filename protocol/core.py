@@ -84,13 +84,16 @@ class Core:
 
     # -- actions ---------------------------------------------------------------------------------------------------
 
-    def append(self, records: Sequence[Record], then: Then | None = None, anchor: bool = False) -> None:
+    def append(
+        self, records: Sequence[Record], then: Then | None = None, *, anchor: bool = False, is_fact: bool = False
+    ) -> None:
         """Make records durable, then go on; acknowledgments ride along, since losing them is harmless.
 
         Args:
             records: in order.
             then: called once they are durable.
             anchor: they stand for everything before them (CP-6).
+            is_fact: they are with the host's buddies, with everything before them, before anything follows (CP-8).
         """
         if self._acks and not anchor:
             # They came before what is being written, and may be undone by it (a loss): so they stand before it.
@@ -98,7 +101,7 @@ class Core:
             self._acks = []
         self._tickets += 1
         self._pending[self._tickets] = [] if then is None else [then]
-        self.actions.append(Append(self._tickets, tuple(records), anchor))
+        self.actions.append(Append(self._tickets, tuple(records), anchor, is_fact))
 
     def appended(self, ticket: int) -> None:
         """Go on with what waited for a ticket; one of an earlier life is ignored."""

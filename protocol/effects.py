@@ -46,7 +46,7 @@ class Effects:
             claimed.add(intent)
             effect.busy = True
             self._calls[intent] = (run, checks, kind)
-            self._core.append((record,), lambda: self._use(intent, "call"))
+            self._core.append((record,), lambda: self._use(intent, "call"), is_fact=True)
             return
         claimed.add(effect.intent)
         self._core.intents.spare(effect)
@@ -300,7 +300,7 @@ class Effects:
         effect.tries += 1
         self._core.intents.set_state(effect.intent, UNDOING)
         record = EffectRecord(effect.intent, UNDOING)
-        self._core.append((record,), lambda: self._use(effect.intent, "undo"))
+        self._core.append((record,), lambda: self._use(effect.intent, "undo"), is_fact=True)
 
     def _undo_answered(self, effect: Effect, answer: str) -> None:
         if answer == "done":
@@ -336,7 +336,7 @@ class Effects:
         self._calls[intent] = call
         self._claimed.setdefault(call[0], set()).add(intent)
         self._claimed[call[0]].discard(effect.intent)
-        self._core.append((record, again), lambda: self._use(intent, "call"))
+        self._core.append((record, again), lambda: self._use(intent, "call"), is_fact=True)
 
     # -- the log ---------------------------------------------------------------------------------------------------
 

@@ -155,8 +155,8 @@ class HostMachine:
         """Spread a fact of this host or of one of its peers."""
         actions: list[HostAction] = []
         if isinstance(fact, HostFact) and fact.host == self.host:
-            if self._mine is not None and self._mine.version >= fact.version:
-                return actions
+            if self.membership.left or (self._mine is not None and self._mine.version >= fact.version):
+                return actions  # MB-7: a newer version would take the goodbye back
             self._homes.listed(self.host, tuple(self._listed), ())
             self._mine, self._listed = fact, dict.fromkeys(fact.agents)
         if self._learn(fact, None, now_us, actions):

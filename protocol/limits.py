@@ -67,6 +67,10 @@ class CheckpointLimits(Struct, frozen=True):
     """How often a host tells one other what it knows of an open count."""
     epochs_kept: int = 4
     """Committed epochs that can be restored to; what is older is folded (CP-6)."""
+    buddies: int = 0
+    """Other hosts that keep copies of this one's logs; 0: none, and nobody succeeds a host that is dead for good."""
+    successor_us: int = 30_000_000
+    """How long a host must have failed before a buddy proposes to succeed it: far longer than a restart takes."""
 
 
 class HostLimits(Struct, frozen=True):
@@ -96,8 +100,8 @@ class HostLimits(Struct, frozen=True):
     """A piece of news is sent this many times log2 N by each host: N / e^(log2 N) hosts miss it, fewer than one."""
     rumours_max: int = 4096
     """News under way at a host; at the bound the oldest is dropped, and is left to the repair."""
-    weight_max: int = 4096
-    """Names in one frame of facts, some 40 bytes each."""
+    weight_max: int = 2048
+    """Names in one frame of facts, some 40 bytes each: well below `FACTS_MAX`, so that every frame is read."""
     repair_us: int = 1_000_000
     """How often a host compares its facts with those of another, chosen at random."""
     hurry_us: int = 100_000

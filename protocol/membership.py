@@ -237,7 +237,8 @@ class Membership:
             self._out.append(Say(helper, PingFor(pending.number, pending.target)))
 
     def _ask_for(self, asker: HostId, probe: PingFor, now_us: int) -> None:
-        if probe.target == self._host or probe.target not in self._ranks:
+        if probe.target not in self._ranks:
+            self._out.append(Say(asker, Silence(probe.number)))
             return
         self._number += 1
         # Sooner than its asker gives up, so that silence is heard in time.

@@ -49,7 +49,7 @@ class Proposer:
             event.roots, event.inputs, event.reason, event.evidence, event.amendments, event.deadline_us
         )
         record = self.prepare(draft)
-        core.append((record,), lambda: self._durable(event.request, record.proposal))
+        core.append((record,), lambda: self._durable(event.request, record.proposal), is_fact=True)
 
     def prepare(self, draft: RollbackDraft) -> ProposedRecord:
         """Make a proposal; once its record is durable, `begin` it."""

@@ -138,7 +138,8 @@ class Rollback:
         self._freeze(event.proposal, part, credits)
         accepts, why = event.accepts, event.why
         unknown = [root for root in proposal.roots if root.agent == core.agent and root not in core.cone]
-        known = (step.epoch for vote in case.ballot.votes.values() for step in vote.cone)
+        known = [step.epoch for vote in case.ballot.votes.values() for step in vote.cone]
+        known.extend(core.cone.record(step).epoch for step in part)
         if unknown:
             accepts, why = False, f"no step {unknown[0]} in the log of {core.agent}"
             if core.horizon:
@@ -162,7 +163,7 @@ class Rollback:
                 call for step in part for call in core.cone.record(step).calls if step not in core.retraction
             ),
         )
-        core.append((VoteRecord(proposal, vote),), lambda: self._voted(proposal.id, vote))
+        core.append((VoteRecord(proposal, vote),), lambda: self._voted(proposal.id, vote), is_fact=True)
 
     def _debited(self, step: StepId) -> ConeStep:
         return self._core.cone.sends(step, self._core.subscribers, STEP_INDEX_ENTRIES)

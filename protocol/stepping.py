@@ -220,7 +220,7 @@ class Stepping:
         )
         self.apply_step(record)
         proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)
-        core.append((record, *proposed), lambda: self._durable(record, proposed))
+        core.append((record, *proposed), lambda: self._durable(record, proposed), is_fact=bool(proposed))
 
     def _clock(self, step: StepId, item: Input, draft: StepDraft) -> tuple[dict[AgentId, tuple[int, int]], int]:
         """Join the clocks of what the step depends on (CL-1); those of settled steps say nothing any more (CP-5)."""

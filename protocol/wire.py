@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct, msgpack
 
 from protocol.checkpoint import CheckpointMessage, CheckpointRecord
+from protocol.copy import CopyMessage
 from protocol.errors import WireInvalid
 from protocol.fact import Claim, Fact, HostFact, Standing, State, Suspicion
 from protocol.host_message import Compare, Probe
@@ -63,6 +64,7 @@ class Frame(Struct, frozen=True, array_like=True):
     answers: tuple[Answer, ...] = ()
     probes: tuple[Probe, ...] = ()
     checkpoints: tuple[CheckpointMessage, ...] = ()
+    copies: tuple[CopyMessage, ...] = ()
     epoch: int = -1
     """The sender's colour: its receiver cuts before it handles anything here (CP-1). -1: it has no part in epochs."""
     era: int = 0

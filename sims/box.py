@@ -7,7 +7,7 @@ from typing import Any
 from peer.host import AgentSpec, Host
 from peer.keys import HostKeys
 from protocol.ids import AgentId
-from protocol.limits import Limits
+from protocol.limits import CheckpointLimits, Limits
 from protocol.records import BirthRecord
 from sims.chance import AnySpread, SeededRandomness, stream
 from sims.clock import VirtualClock
@@ -23,7 +23,7 @@ class Box:
 
     def __init__(
         self, name: str, seed: int, loop: VirtualLoop, network: Network, secret: bytes, limits: Limits | None,
-        seeds: tuple[str, ...], sync: AnySpread | None,
+        seeds: tuple[str, ...], sync: AnySpread | None, checkpoints: CheckpointLimits | None, founder: bool,
     ) -> None:  # fmt: skip
         self.name = name
         self.keys = HostKeys.from_seed(f"{seed}/{name}".encode())
@@ -48,6 +48,8 @@ class Box:
         self._limits = limits
         self._seeds = seeds
         self._sync = sync
+        self._checkpoints = checkpoints
+        self._founder = founder
         self._opening: Task[None] | None = None
         self.wants_up = True
         """It runs, or will start again."""
@@ -86,7 +88,8 @@ class Box:
         clock = VirtualClock(self._loop, self.skew_us, self.drift_ppm)
         host = self.host = Host(
             self.keys, self._secret, transport, self.store, clock, seeds=self._seeds, limits=self._limits,
-            randomness=SeededRandomness(self._seed, f"host/{life}"),
+            randomness=SeededRandomness(self._seed, f"host/{life}"), checkpoints=self._checkpoints,
+            founder=self._founder,
         )  # fmt: skip
         specs = [AgentSpec(s.name, s.kind, s.options, s.name in self.lost) for s in self.specs.values()]
 

@@ -76,9 +76,13 @@ class VirtualStore:
         if not self._busy:
             self._begin()
 
-    def read(self, agent: AgentId) -> Iterator[bytes]:
+    def read(self, agent: AgentId, whole: bool = False) -> Iterator[bytes]:
         """Yield the agent's records, oldest first, as they are when the reading begins."""
         yield from tuple(self._disk.logs.get(agent, ()))
+
+    def length(self, agent: AgentId) -> int:
+        """Return how many records the agent has."""
+        return len(self._disk.logs.get(agent, ()))
 
     def agents(self) -> list[AgentId]:
         """Return the agents that have a record, in order of name."""

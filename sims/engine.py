@@ -10,7 +10,7 @@ from peer import errors
 from peer.driver import Driver
 from peer.host import AgentSpec
 from protocol.ids import AgentId
-from protocol.limits import Limits
+from protocol.limits import CheckpointLimits, Limits
 from sims.box import Box
 from sims.chance import AnySpread, stream
 from sims.checkers import Broken, Watches
@@ -29,7 +29,7 @@ class Engine:
 
     def __init__(
         self, seed: int, delay: AnySpread | None, sync: AnySpread | None, thread: AnySpread | None,
-        limits: Limits | None, watches: Watches | None,
+        limits: Limits | None, checkpoints: CheckpointLimits | None, watches: Watches | None,
     ) -> None:  # fmt: skip
         self.seed = seed
         self.trace = Trace()
@@ -41,6 +41,8 @@ class Engine:
         self.homes: dict[AgentId, str] = {}
         self.weather = Weather(self)
         self._limits = limits
+        self._checkpoints = checkpoints
+        self._is_periodic = checkpoints is not None and checkpoints.interval_us > 0
         self._sync = sync
         self._watches = watches
         self._script: dict[int, str] = {}
@@ -57,8 +59,9 @@ class Engine:
             raise errors.CallerError(f"there is a host {name!r} already. Nothing changed.")
         operator = self.operator
         box = self.boxes[name] = Box(
-            name, self.seed, self.loop, self.network, operator.secret, self._limits, (operator.address,), self._sync
-        )
+            name, self.seed, self.loop, self.network, operator.secret, self._limits, (operator.address,), self._sync,
+            self._checkpoints, founder=not self.boxes,
+        )  # fmt: skip
         if self._is_started:
             self._start(box)
 
@@ -84,6 +87,7 @@ class Engine:
         """Put an agent on a machine, which may be up."""
         box.specs[spec.name] = spec
         self.homes[spec.name] = box.name
+        self.operator.know(spec.name)
         if box.is_up():
             self.later(None, f"bring up {spec.name}", lambda: self._bring_up(box, spec))
 
@@ -115,7 +119,7 @@ class Engine:
 
     def _start(self, box: Box) -> None:
         def wrote(agent: AgentId, records: Sequence[bytes]) -> None:
-            found = self.trace.wrote(agent, records, self.loop.now_us)
+            found = self.trace.wrote(box.name, agent, records, self.loop.now_us)
             box.born(agent, found)
             self.weather.wrote(box, agent, found)
 
@@ -199,10 +203,21 @@ class Engine:
             if not box.is_up() and box.wants_up:
                 found[box.name] = ["down"]
         drivers = self.drivers()
+        for name, home in self.homes.items():
+            if name not in drivers and self.boxes[home].is_up():
+                found[name] = ["not brought up"]
         for name, driver in drivers.items():
             busy = driver.machine.under_way()
             if busy:
                 found[name] = busy
+        for box in self.boxes.values():
+            machine = box.host.checkpoints.machine if box.host is not None and box.host.drivers else None
+            busy = [] if machine is None else machine.under_way()
+            if machine is not None and self._is_periodic and machine.epochs.committed >= machine.epochs.colour - 1:
+                # Where one checkpoint follows another, the present one is always under way.
+                busy = [name for name in busy if not name.startswith("epoch")]
+            if busy:
+                found[box.name] = busy
         return found or _unheard(drivers) or _lagging(drivers)
 
     # -- the script ------------------------------------------------------------------------------------------------

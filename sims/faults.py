@@ -12,17 +12,17 @@ from msgspec import Struct
 from sims.chance import AnySpread, Exponential, LogNormal, Pareto, Uniform, stream
 
 
-class _Fault(Struct, frozen=True, tag=True):
-    """Something that goes wrong."""
+class AnyFault(Struct, frozen=True, tag=True):
+    """Something that goes wrong: the base of every fault, which only lets them be combined."""
 
     def __add__(self, other: "Fault | Sequence[Fault]") -> "list[Fault]":
-        return [self, *([other] if isinstance(other, _Fault) else other)]  # type: ignore[list-item]
+        return [self, *([other] if isinstance(other, AnyFault) else other)]  # type: ignore[list-item]
 
     def __radd__(self, other: "Sequence[Fault]") -> "list[Fault]":
         return [*other, self]  # type: ignore[list-item]
 
 
-class Loss(_Fault, frozen=True):
+class Loss(AnyFault, frozen=True):
     """A share of frames is lost."""
 
     share: float
@@ -32,7 +32,7 @@ class Loss(_Fault, frozen=True):
     target: str | None = None
 
 
-class Duplicate(_Fault, frozen=True):
+class Duplicate(AnyFault, frozen=True):
     """A share of frames comes twice."""
 
     share: float
@@ -42,7 +42,7 @@ class Duplicate(_Fault, frozen=True):
     target: str | None = None
 
 
-class Reorder(_Fault, frozen=True):
+class Reorder(AnyFault, frozen=True):
     """A share of frames may overtake those before them."""
 
     share: float
@@ -52,7 +52,7 @@ class Reorder(_Fault, frozen=True):
     target: str | None = None
 
 
-class Delay(_Fault, frozen=True):
+class Delay(AnyFault, frozen=True):
     """Frames take longer by what the distribution says."""
 
     extra: AnySpread
@@ -62,7 +62,7 @@ class Delay(_Fault, frozen=True):
     target: str | None = None
 
 
-class SlowPeer(_Fault, frozen=True):
+class SlowPeer(AnyFault, frozen=True):
     """All that a host sends and receives takes `times` as long, and so does its disk."""
 
     host: str
@@ -71,7 +71,7 @@ class SlowPeer(_Fault, frozen=True):
     until: float = 1.0
 
 
-class Partition(_Fault, frozen=True):
+class Partition(AnyFault, frozen=True):
     """Nothing passes between two groups of hosts until it heals; one way: nothing from the first to the second."""
 
     group: tuple[str, ...]
@@ -83,7 +83,7 @@ class Partition(_Fault, frozen=True):
     one_way: bool = False
 
 
-class Crash(_Fault, frozen=True):
+class Crash(AnyFault, frozen=True):
     """A host's process ends and starts again; what was not durable is gone."""
 
     host: str
@@ -95,7 +95,7 @@ class Crash(_Fault, frozen=True):
     """With a lost disk, which share of each log is still there."""
 
 
-class KillAtStep(_Fault, frozen=True):
+class KillAtStep(AnyFault, frozen=True):
     """An agent's host ends at the border of the agent's n-th step."""
 
     agent: str
@@ -105,7 +105,7 @@ class KillAtStep(_Fault, frozen=True):
     restart_after: float = 0.1
 
 
-class KillDuringRollback(_Fault, frozen=True):
+class KillDuringRollback(AnyFault, frozen=True):
     """An elector's host ends while a rollback is under way, at the n-th such record of the whole world."""
 
     record: str = "vote"
@@ -115,7 +115,7 @@ class KillDuringRollback(_Fault, frozen=True):
     restart_after: float = 0.1
 
 
-class ClockSkew(_Fault, frozen=True):
+class ClockSkew(AnyFault, frozen=True):
     """A host's clock is wrong by `skew_ms`, and gains `drift_ppm` microseconds a second, from the start."""
 
     host: str
@@ -123,7 +123,7 @@ class ClockSkew(_Fault, frozen=True):
     drift_ppm: int = 0
 
 
-class FailedWrite(_Fault, frozen=True):
+class FailedWrite(AnyFault, frozen=True):
     """A host's first write after `at` fails: its agents stop, and it starts again."""
 
     host: str
@@ -131,7 +131,7 @@ class FailedWrite(_Fault, frozen=True):
     restart_after: float = 0.1
 
 
-class TornWrite(_Fault, frozen=True):
+class TornWrite(AnyFault, frozen=True):
     """A host ends during its first write after `at`: a prefix of what was being written survives."""
 
     host: str
@@ -139,7 +139,7 @@ class TornWrite(_Fault, frozen=True):
     restart_after: float = 0.1
 
 
-class FailedUndos(_Fault, frozen=True):
+class FailedUndos(AnyFault, frozen=True):
     """The world outside fails the next undos."""
 
     count: int = 1

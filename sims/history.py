@@ -36,7 +36,7 @@ from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import ROLLBACK, Message
 from protocol.proposal import Amendment, Restore
-from protocol.records import BirthRecord, CutRecord
+from protocol.records import BirthRecord
 from protocol.step import Entry, StepRecord
 from sims.host import HostDurable, HostMail, SimHost
 from sims.node import SPACE, Arrival, Delivery, Durable, Node, Pull, Script, ToolDue
@@ -51,6 +51,13 @@ class WorldEffect:
     active: bool = False
     calls: int = 0
     undos: int = 0
+
+
+@dataclass(frozen=True)
+class Obituary:
+    """The others notice that a host is dead."""
+
+    host: str
 
 
 @dataclass(order=True)
@@ -104,6 +111,7 @@ class History:
         self.hosts = {f"h{number}": SimHost(self, f"h{number}", number == 0) for number in range(count)}
         for number, node in enumerate(self.nodes.values()):
             node.host = self.hosts[f"h{number % count}"]
+            node.home = node.host.name
             node.host.nodes.append(node)
         degree = self.rng.randint(1, max(1, plan.agents - 1))
         self.neighbours = {name: self.rng.sample(names, min(degree, len(names))) for name in names}
@@ -162,7 +170,7 @@ class History:
 
     def hosts_changed(self) -> None:
         """Let every host know which others there are: gossip is simulated apart."""
-        there = [host.name for host in self.hosts.values() if host.begun]
+        there = [host.name for host in self.hosts.values() if host.begun and not host.dead]
         for host in self.hosts.values():
             host.machine.others(tuple(name for name in there if name != host.name))
 
@@ -209,6 +217,8 @@ class History:
             self.at(self.now_us + rng.randint(0, horizon * 4 // 3), self.nodes[rng.choice(names)].host, -1, "crash")
         for _ in range(plan.checkpoints):
             self.at(self.now_us + rng.randint(0, horizon), None, -1, "checkpoint")
+        for _ in range(plan.deaths):
+            self.at(self.now_us + rng.randint(horizon // 2, horizon), None, -1, "die")
         for _ in range(plan.restores):
             self.at(self.now_us + rng.randint(horizon // 3, horizon * 4 // 3), None, -1, "restore")
         for _ in range(plan.losses):
@@ -245,7 +255,13 @@ class History:
     def _happen(self, due: _Due) -> None:
         node, what = due.node, due.what
         if node is None:
-            {"propose": self._propose, "checkpoint": self._checkpoint, "restore": self._restore}[what]()
+            happenings = {
+                "propose": self._propose, "checkpoint": self._checkpoint, "restore": self._restore, "die": self._die,
+            }  # fmt: skip
+            if isinstance(what, Obituary):
+                self._bury(what.host)
+            else:
+                happenings[what]()
             return
         if due.life >= 0 and due.life != node.life:
             return
@@ -269,6 +285,8 @@ class History:
                     node.feed(Merged(what.entries))
             case Durable():
                 node.disk.extend(what.order.records)
+                if what.order.is_fact:
+                    node.placed = len(node.disk)
                 node.lost = node.lost and not any(isinstance(record, BirthRecord) for record in what.order.records)
                 node.feed(Appended(what.order.ticket))
             case Script():
@@ -290,6 +308,8 @@ class History:
 
     def _happen_to(self, host: SimHost, what: Any) -> None:
         match what:
+            case _ if host.dead:
+                pass
             case "restart":
                 if not host.up:
                     host.start()
@@ -304,13 +324,33 @@ class History:
             case "crash" | "lose":
                 host.crash()
                 if what == "lose":
-                    self._lose(host)
+                    self.lose_end(host, self.rng.randint(1, 12))
                 self.at(self.now_us + self.rng.randint(MS, 60 * MS), host, -1, "restart")
 
     def _checkpoint(self) -> None:
         host = self.rng.choice(list(self.hosts.values()))
         if host.up:
             host.do(host.machine.begin(0, self.now_us))
+
+    def _die(self) -> None:
+        """A host that the others can succeed dies for good."""
+        commit = self.commits[max(self.commits)] if self.commits else None
+        views = [self.commits[epoch].next_view() for epoch in sorted(self.commits)[-2:]]
+        if commit is None or any(len(view) < 3 for view in views):
+            return
+        host = self.hosts[self.rng.choice(views[-1])]
+        if not host.up or any(other.dead for other in self.hosts.values()):
+            return
+        host.crash()
+        host.dead = True
+        self.at(self.now_us + self.rng.randint(MS, 40 * MS), None, -1, Obituary(host.name))
+
+    def _bury(self, dead: str) -> None:
+        """The others notice that a host is dead."""
+        self.hosts_changed()
+        for host in self.hosts.values():
+            if host.up:
+                host.do(host.machine.failed(dead, self.now_us))
 
     def _restore(self) -> None:
         host = self.rng.choice(list(self.hosts.values()))
@@ -350,12 +390,15 @@ class History:
         amendments = tuple(Amendment(root, b"0") for root in roots) if inputs == "amend" else ()
         rng.choice(nodes).feed(ProposeWanted(0, roots, inputs, "seed", b"", amendments))
 
-    def _lose(self, host: SimHost) -> None:
-        """The disk is lost; what comes back is older, but not older than the last cut that was stated (CP-2)."""
-        placed = host.placed_epoch()
+    def lose_end(self, host: SimHost, most: int = 0) -> None:
+        """The disk is lost; what comes back is what the buddies have, or a little more (CP-8).
+
+        Args:
+            host: whose.
+            most: how many records of each agent go, of those that the buddies have not; 0: all of these.
+        """
         for node in host.nodes:
-            cuts = [at for at, kept in enumerate(node.disk) if isinstance(kept, CutRecord) and kept.epoch <= placed]
-            keep = max(1, cuts[-1] + 1 if cuts else 0, len(node.disk) - self.rng.randint(1, 12))
+            keep = max(1, node.placed, len(node.disk) - most if most else 0)
             gone = node.disk[keep:]
             del node.disk[keep:]
             self.lost.extend((node.agent, record) for record in gone if isinstance(record, StepRecord))
@@ -386,7 +429,8 @@ class History:
         """Tell whether nothing is under way any more."""
         if not all(node.up and node.machine.is_idle() for node in self.nodes.values()):
             return False
-        if not all(host.up and not host.machine.under_way() for host in self.hosts.values()):
+        living = [host for host in self.hosts.values() if not host.dead]
+        if not all(host.up and not host.machine.under_way() for host in living):
             return False
         kinds = (Arrival, Durable, Script, ToolDue, Delivery, Learned, HostDurable)
         pending = any(isinstance(due.what, kinds) for due in self._heap)
@@ -408,7 +452,8 @@ class History:
     def under_way(self) -> dict[AgentId, list[str]]:
         """Say, by agent, what is not idle."""
         peers = {name: why for name, node in self.nodes.items() if (why := node.machine.under_way())}
-        return peers | {name: why for name, host in self.hosts.items() if (why := host.machine.under_way())}
+        living = {name: host for name, host in self.hosts.items() if not host.dead}
+        return peers | {name: why for name, host in living.items() if (why := host.machine.under_way())}
 
     def steps(self) -> list[StepRecord]:
         """Return every step ever made durable and not lost with a disk."""

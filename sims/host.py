@@ -20,6 +20,7 @@ from protocol.checkpoint import (
     SendHost,
     Settle,
     StatedRecord,
+    TakeOver,
     TellHost,
 )
 from protocol.checkpoint_machine import CheckpointMachine
@@ -68,10 +69,15 @@ class SimHost:
         self.written_us = 0
         self.timer_us: int | None = None
         self.ready: dict[str, CutReady] = {}
+        self.placed = 0
+        self.dead = False
+        self.settled: Settled | None = None
+        self.taking: dict[str, list[Node]] = {}
+        """By dead host, its agents that have not made this host's cut yet."""
         self.machine = self._fresh()
 
     def _fresh(self) -> CheckpointMachine:
-        limits = CheckpointLimits(gossip_us=15 * MS, epochs_kept=self.world.plan.kept)
+        limits = CheckpointLimits(gossip_us=15 * MS, epochs_kept=self.world.plan.kept, buddies=2, successor_us=60 * MS)
         return CheckpointMachine(self.name, Random(f"{self.world.plan.seed}/{self.name}/{self.life}"), limits)
 
     def start(self) -> None:
@@ -79,7 +85,7 @@ class SimHost:
         self.life += 1
         self.up = self.begun = True
         self.timer_us = None
-        self.ready = {}
+        self.ready, self.taking, self.settled = {}, {}, None
         for node in self.nodes:
             node.start()
         self.machine = self._fresh()
@@ -87,6 +93,10 @@ class SimHost:
         restores = max((node.machine.core.restores for node in self.nodes), key=len, default=[])
         self.do(self.machine.start(self.log, colour, restores, self.founder, self.world.now_us))
         self.world.hosts_changed()
+        for host in self.world.hosts.values():
+            self.machine.keeps(host.name)
+            if host.dead and host is not self:
+                self.do(self.machine.failed(host.name, self.world.now_us))
 
     def crash(self) -> None:
         """Lose everything but the disks."""
@@ -117,6 +127,12 @@ class SimHost:
         if action.epoch == colour:
             self.ready[agent] = action
         done = [ready for ready in self.ready.values() if ready.epoch == colour]
+        for dead, nodes in list(self.taking.items()):
+            if all(node.agent in self.ready for node in nodes):
+                del self.taking[dead]
+                begun = tuple(began for node in nodes for began in self.ready[node.agent].begun)
+                log = self.world.hosts[dead].log[: self.world.hosts[dead].placed]
+                self.do(self.machine.taken_over(dead, log, begun, self.world.now_us))
         if len(done) == len(self.nodes):
             begun = tuple(began for ready in done for began in ready.begun)
             undecided = min(ready.undecided for ready in done)
@@ -131,8 +147,9 @@ class SimHost:
                     for node in self.nodes:
                         node.feed(CutWanted(action.epoch))
                 case Settle():
-                    for node in self.nodes:
-                        node.feed(Settled(action.epoch, action.begun, action.horizon))
+                    self.settled = Settled(action.epoch, action.begun, action.horizon)
+                    for node in list(self.nodes):
+                        node.feed(self.settled)
                 case Pause():
                     for node in self.nodes:
                         node.feed(RestorePending(action.pending))
@@ -140,8 +157,12 @@ class SimHost:
                     for node in self.nodes:
                         node.feed(RestoreDecided(action.restore))
                     world.note_restore(action.restore)
+                case TakeOver():
+                    self.take_over(action.dead)
                 case AppendHost():
                     self.written_us = max(self.written_us, world.now_us + world.rng.randint(100, 3 * MS))
+                    if action.is_fact:
+                        self.written_us += world.rng.randint(100, 3 * MS)
                     world.at(self.written_us, self, self.life, HostDurable(action))
                 case SendHost():
                     world.carry(self, world.hosts[action.host], HostMail(action.message, self.stamp()))
@@ -162,9 +183,34 @@ class SimHost:
     def durable(self, order: AppendHost) -> None:
         """A record of the host is on its disk."""
         self.log.append(order.record)
+        if order.is_fact:
+            # All that its agents have written is with the buddies by then, too.
+            self.placed = len(self.log)
+            for node in self.nodes:
+                node.placed = len(node.disk)
         if isinstance(order.record, CommitRecord):
             self.world.note_commit(order.record.commit)
         self.do(self.machine.appended(order.ticket, self.world.now_us))
+
+    def take_over(self, dead: str) -> None:
+        """Bring the agents of a dead host up here, from what its buddies have of their logs."""
+        host = self.world.hosts[dead]
+        moved = host.nodes or [node for node in self.nodes if node.home == dead]
+        if host.nodes:
+            self.world.lose_end(host)
+            self.nodes.extend(host.nodes)
+            host.nodes = []
+        self.taking[dead] = moved
+        for node in moved:
+            node.host = self
+            if not node.up:
+                node.start()
+            for restore in self.machine.calls.restores:
+                node.feed(RestoreDecided(restore))
+            node.feed(CutWanted(self.machine.epochs.colour))
+            if self.settled is not None:
+                node.feed(self.settled)
+            node.feed(RestorePending(self.machine.calls.is_paused()))
 
     def placed_epoch(self) -> int:
         """Return the newest epoch whose cut this host has stated: no loss reaches behind it."""

@@ -82,9 +82,19 @@ class VirtualLoop(BaseEventLoop):
         return self._was_enough
 
     def run_forever(self) -> None:
-        """Run until stopped."""
+        """Run until stopped; also from within another loop, as in a notebook: that one stands still meanwhile."""
         self._turns_then = self.turns
-        super().run_forever()
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            super().run_forever()
+        finally:
+            asyncio._set_running_loop(outer)
+
+    def _check_running(self) -> None:
+        # Another loop may run: `run_forever` lets it stand still.
+        if self.is_running():
+            raise RuntimeError("this virtual loop runs already: World.run was called from within the world")
 
     # -- time ------------------------------------------------------------------------------------------------------
 

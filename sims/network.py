@@ -29,8 +29,8 @@ class Conditions:
     double: float = 0.0
     reorder: float = 0.0
     """Share of frames that may overtake others."""
-    slower: float = 1.0
-    """By what the delay is multiplied."""
+    slow: list[float] = field(default_factory=list)
+    """By what the delay is multiplied: by the greatest, for slow ends of one link do not make each other slower."""
     extra: list[AnySpread] = field(default_factory=list)
     """Further delays."""
     cut: int = 0
@@ -99,7 +99,7 @@ class Network:
             if copy:
                 self.saw("doubled", sender.me, other.me, body, now_us)
             delay_us = delays[copy] + sum(extra.draw(rng) for extra in conditions.extra)
-            at_s = sender.now_s() + max(1, int(delay_us * conditions.slower)) / 1e6
+            at_s = sender.now_s() + max(1, int(delay_us * max(conditions.slow, default=1.0))) / 1e6
             if overtakes < conditions.reorder:
                 self.saw("unordered", sender.me, other.me, body, now_us)
             else:

@@ -50,6 +50,21 @@ class Operator(Cluster):
         async with self._turns.setdefault(agent, asyncio.Lock()):
             await self.host.ask(agent, "submit", body, timeout_s=HAND_IN_S)
 
+    def know(self, agent: AgentId) -> None:
+        """An agent has come: somebody to ask about the whole cluster."""
+        self._agents.append(agent)
+
+    async def restore_to(self, epoch: int, inputs: str, timeout_s: float) -> int:
+        """Have everything go back to a checkpoint, and wait until every agent has; return the restore's number."""
+        self._calls += 1
+        ask = asks.RestoreTo(f"{NAME}/{self._calls}", epoch, inputs, "", 0)
+        number = int(await self.host.ask(self._agents[0], "restore", asks.encode(ask), timeout_s=timeout_s))
+        while True:
+            looks = [await self.status(agent, timeout_s=timeout_s) for agent in self._agents]
+            if all(look.era >= number for look in looks):
+                return number
+            await asyncio.sleep(0.02)
+
     def cut_off(self) -> None:
         """Stop dead."""
         self._launched.host.crash()
@@ -75,7 +90,7 @@ class _Launched:
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
         raise NotImplementedError("agents of a simulated world are launched by World.spawn")
 
-    async def kill(self, agent: AgentId) -> None:
+    async def kill(self, agent: AgentId, for_good: bool) -> None:
         raise NotImplementedError("hosts of a simulated world are killed by World.crash")
 
     async def stop(self) -> None:

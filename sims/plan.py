@@ -36,6 +36,8 @@ class Plan:
     """How often a host begins an epoch."""
     restores: int = 0
     """How often everything goes back to a committed epoch."""
+    deaths: int = 0
+    """Hosts that die for good, and are succeeded by others."""
     kept: int = 3
     """Committed epochs that can be restored to; steps before them are forgotten."""
 
@@ -51,14 +53,14 @@ class Plan:
             inputs=rng.randint(2, 14),
             depth=rng.randint(1, 5),
             fan_out=rng.choice((1, 1, 2, 2, 3)),
-            proposals=0 if losing else rng.choice((1, 1, 2, 3)),
+            proposals=rng.choice((0, 1, 2)) if losing else rng.choice((1, 1, 2, 3)),
             rejects=rng.choice((0.0, 0.0, 0.1, 0.4)),
             loss=0.0 if quiet else rng.choice((0.0, 0.05, 0.2)),
             double=0.0 if quiet else rng.choice((0.0, 0.1)),
             crashes=0 if quiet else rng.choice((0, 1, 3)),
             keys=rng.choice((1, 2, 5)),
             shared=rng.choice((0.0, 0.0, 0.3, 0.6)),
-            calls=0.0 if losing else rng.choice((0.0, 0.3, 0.6)),
+            calls=rng.choice((0.0, 0.3, 0.6)),
             delay_us=rng.choice((1, 5, 30)) * MS,
             losses=rng.choice((1, 2)) if losing else 0,
         )
@@ -69,4 +71,5 @@ class Plan:
             checkpoints=rng.choice((0, 2, 5, 8)),
             restores=rng.choice((0, 0, 1, 2)),
             kept=rng.choice((1, 1, 2, 3)),
+            deaths=rng.choice((0, 0, 0, 1)),
         )

@@ -1,6 +1,7 @@
 """A world's whole script as a value: what a seed decides before anything runs, how it is played, and judged."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -42,6 +43,10 @@ class Scenario(Struct, frozen=True):
     faults: tuple[Fault, ...] = ()
     delay: AnySpread = Uniform(100, 2000)
     sync: AnySpread = Uniform(100, 1000)
+    checkpoint_every: float = 0.0
+    """Seconds between coordinated checkpoints; 0: none."""
+    checkpoints_kept: int = 4
+    restores: int = 0
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -74,11 +79,14 @@ def world_of(scenario: Scenario, checking: str = "each") -> World:
     """Build a scenario's world: agents, inputs, rollbacks and faults, with nothing begun yet."""
     world = World(
         scenario.seed, scenario.hosts, scenario.agents_per_host, scenario.topology, delay=scenario.delay,
-        sync=scenario.sync, limits=LIMITS, checking=checking,
+        sync=scenario.sync, limits=LIMITS, checkpoint_every=scenario.checkpoint_every,
+        checkpoints_kept=scenario.checkpoints_kept, checking=checking,
     )  # fmt: skip
     world.populate(scenario.workload)
     for number in range(scenario.rollbacks):
         _propose(world, number)
+    for number in range(scenario.restores):
+        _restore(world, number)
     world.fail(*scenario.faults)
     return world
 
@@ -131,6 +139,21 @@ def _propose(world: World, number: int) -> None:
     world.engine.later(at, f"rollback {number}", propose)
 
 
+def _restore(world: World, number: int) -> None:
+    """Go back to one of the committed checkpoints at some time; one that is refused by then is no mistake."""
+    rng = stream(world.seed, f"restore/{number}")
+    at = rng.uniform(0.3, 0.95) * HORIZON_S
+
+    async def restore() -> None:
+        answer = await world.engine.operator.epochs()
+        epoch = rng.randint(min(answer.horizon, answer.committed), answer.committed)
+        if epoch > 0:
+            with suppress(errors.RestoreRefused):
+                await world.engine.operator.restore_to(epoch, rng.choice(("discard", "retry")), SETTLE_S)
+
+    world.engine.later(at, f"restore {number}", restore)
+
+
 # -- presets ----------------------------------------------------------------------------------------------------------
 
 PRESETS: dict[str, tuple[str, Callable[[int], Scenario]]] = {}
@@ -159,7 +182,7 @@ def _any(seed: int, name: str, rng: Random, kinds: Sequence[str], count: int, lo
         shared=rng.choice((0.0, 0.0, 0.3, 0.6)),
         shared_keys=rng.choice((1, 3)),
         sharing=rng.choice((0.5, 1.0)),
-        # What a lost disk knew of its effects and its votes is damage; those worlds have neither.
+        # What a lost disk knew of its effects, votes and cuts is damage until it is replicated; those worlds have none.
         calls=0.0 if losing else rng.choice((0.0, 0.2, 0.5)),
         failing=rng.choice((0.0, 0.02, 0.1)),
         thinking_us=rng.choice((0, 0, 3_000, 30_000)),
@@ -172,6 +195,9 @@ def _any(seed: int, name: str, rng: Random, kinds: Sequence[str], count: int, lo
         faults=tuple(faults.random(seed, names, agents, kinds=kinds, count=count, horizon=HORIZON_S)) if kinds else (),
         delay=rng.choice((Constant(300), Uniform(100, 2000), Exponential(1000), LogNormal(800), Pareto(300, 1.5))),
         sync=rng.choice((Constant(100), Uniform(100, 1000), LogNormal(500, 1.0))),
+        checkpoint_every=0.0 if losing else rng.choice((0.0, 0.05, 0.2)),
+        checkpoints_kept=rng.choice((1, 2, 4)),
+        restores=0 if losing else rng.choice((0, 0, 1, 2)),
     )  # fmt: skip
 
 

@@ -70,11 +70,13 @@ def _simpler_scenarios(scenario: Scenario) -> Iterator[Scenario]:
         yield with_(scenario, faults=faults[half:])
     for at in range(len(faults)):
         yield with_(scenario, faults=(*faults[:at], *faults[at + 1 :]))
-    for name, least in (("hosts", 1), ("agents_per_host", 1), ("rollbacks", 0)):
+    for name, least in (("hosts", 1), ("agents_per_host", 1), ("rollbacks", 0), ("restores", 0)):
         value = getattr(scenario, name)
         for fewer in sorted({least, (value + least) // 2, value - 1}):
             if least <= fewer < value:
                 yield with_(scenario, **{name: fewer})
+    if scenario.checkpoint_every:
+        yield with_(scenario, checkpoint_every=0.0, restores=0)
     for name, least in (("inputs", 1), ("depth", 0), ("fan_out", 1), ("keys", 1), ("shared_keys", 1), ("payload", 0)):
         value = getattr(work, name)
         for fewer in sorted({least, (value + least) // 2, value - 1}):

@@ -11,11 +11,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from peer.checkpoints import LOG as HOST_LOG
 from protocol.action import Action, RunStep, Tell
 from protocol.event import Event, Received
 from protocol.ids import AgentId, HostId, MessageId, StepId
 from protocol.message import ROLLBACK
-from protocol.records import DecisionRecord, Record
+from protocol.records import DecisionRecord, ForcedRecord, Record, RestoredRecord
 from protocol.step import StepRecord
 from protocol.wire import decode_record
 
@@ -74,19 +75,22 @@ class Trace:
             self._digest.update(f"{at_us} {sender} {receiver} ".encode())
             self._digest.update(body)
 
-    def wrote(self, agent: AgentId, records: Sequence[bytes], at_us: int) -> list[Record]:
-        """Note what has become durable; return it decoded."""
-        self._digest.update(f"{at_us} {agent} ".encode())
+    def wrote(self, host: str, agent: AgentId, records: Sequence[bytes], at_us: int) -> list[Record]:
+        """Note what has become durable; return it decoded, if it is an agent's and not the host's own."""
+        self._digest.update(f"{at_us} {host} {agent} ".encode())
         found: list[Record] = []
         for data in records:
             self._digest.update(data)
+            if agent == HOST_LOG:
+                continue
             record = decode_record(data)
             found.append(record)
             if isinstance(record, StepRecord):
                 self.durable_us[record.step] = at_us
             elif isinstance(record, DecisionRecord):
                 self.decided_us.append((at_us, agent, record))
-        self.logs.setdefault(agent, []).extend(found)
+        if agent != HOST_LOG:
+            self.logs.setdefault(agent, []).extend(found)
         return found
 
     def forgot(self, agent: AgentId, count: int) -> None:
@@ -129,6 +133,24 @@ class Trace:
     def steps(self) -> list[StepRecord]:
         """Return every durable step that no disk has lost, by agent and in the agent's order."""
         return [r for agent in sorted(self.logs) for r in self.logs[agent] if isinstance(r, StepRecord)]
+
+    def retracted_by(self) -> dict[StepId, str]:
+        """Return the steps that a durable record undoes, each with the first that does: a proposal, loss or restore."""
+        found: dict[StepId, str] = {}
+        for log in self.logs.values():
+            for record in log:
+                match record:
+                    case DecisionRecord():
+                        name = record.proposal.id
+                    case ForcedRecord():
+                        name = f"loss/{record.began.agent}/{record.began.incarnation}"
+                    case RestoredRecord():
+                        name = f"restore/{record.restore.number}"
+                    case _:
+                        continue
+                for step in record.retracted:
+                    found.setdefault(step, name)
+        return found
 
     # -- for other people's tools ----------------------------------------------------------------------------------
 

@@ -55,7 +55,9 @@ class _Judge:
 
     def reached_by(self, proposal: Proposal) -> tuple[set[str], set[str]]:
         """Return the true electors, at least and at most: a space may have got subscribers after the decision."""
-        truth = self.cone_of(proposal)
+        # What hangs on the roots through lost steps alone is undone by force: nobody is left who could tell of it.
+        kept = dependents(step for step in self.logged if step.step not in self.lost)
+        truth = cone([str(root) for root in proposal.roots], kept)
         least = {root.agent for root in proposal.roots}
         most: set[str] = set()
         for record in self.records:
@@ -81,7 +83,8 @@ class _Judge:
         for decided in self.proposals.values():
             if decided[0][1].decision == "commit":
                 truth |= self.cone_of(decided[0][1].proposal)
-        truth |= self.restored()
+        # Of lost steps nothing is left that could be looked at.
+        truth = (truth | self.restored()) - self.lost
         self.need(
             self.retracted == truth, f"undone {sorted(self.retracted - truth)}, kept {sorted(truth - self.retracted)}"
         )
@@ -184,9 +187,6 @@ class _Judge:
             if str(record.step) not in self.retracted:
                 for call in record.calls:
                     claimed[call] = claimed.get(call, 0) + 1
-        if self.history.plan.losses:
-            # What a lost disk knew of its effects is gone with it: damage, told to a person.
-            return
         failed = {notice.subject for _, notice in self.history.notices if notice.notice in ("undo-failed", "in-doubt")}
         for effect in self.history.effects.values():
             wanted = claimed.get(effect.intent, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from peer.checkpoints import LOG as HOST_LOG
 from protocol.ids import AgentId
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import StepRecord
@@ -156,15 +157,17 @@ class Weather:
                     link.extra.append(fault.extra)
                 case Delay():
                     link.extra.remove(fault.extra)
+                case SlowPeer() if begins:
+                    link.slow.append(fault.times)
                 case SlowPeer():
-                    link.slower *= fault.times**sign
+                    link.slow.remove(fault.times)
                 case Partition():
                     link.cut += sign
                 case _:
                     pass
         if isinstance(fault, SlowPeer) and fault.host in self._engine.boxes:
             box = self._engine.box(fault.host)
-            box.slower *= fault.times**sign
+            box.slower = max(box.slower * fault.times**sign, 1.0)
             if box.store is not None:
                 box.store.slower = box.slower
 
@@ -205,7 +208,7 @@ class Weather:
             number, torn = self._torn[box.name].pop(0)
             self.bites[number] += 1
             self._soon(box, torn.restart_after, disk="torn")
-        if self._steps or self._rollbacks:
+        if (self._steps or self._rollbacks) and agent != HOST_LOG:
             self._wrote(box, agent, [decode_record(data) for data in records], "asked")
 
     def wrote(self, box: Box, agent: AgentId, records: Sequence[object]) -> None:

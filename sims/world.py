@@ -23,7 +23,7 @@ from peer.folding import SharedView
 from peer.host import AgentSpec
 from peer.state_key import decode_key
 from protocol.ids import AgentId, ProposalId, StepId
-from protocol.limits import Limits
+from protocol.limits import CheckpointLimits, Limits
 from protocol.peer_machine import PeerMachine
 from protocol.records import OutcomeRecord
 from protocol.step import StepRecord
@@ -31,7 +31,7 @@ from sims.chance import AnySpread
 from sims.checkers import Broken, Watches, check_all
 from sims.checkers.view import View
 from sims.engine import Engine
-from sims.faults import Fault, Partition
+from sims.faults import AnyFault, Fault, Partition
 from sims.topology import Graph, topology_of
 
 if TYPE_CHECKING:
@@ -54,29 +54,33 @@ class World:
         hosts: how many machines there are at first: `host-1`, `host-2`, ...
         agents_per_host: how many agents `populate` puts on each.
         topology: whom agents of `populate` write to: a name of `sims.topology.TOPOLOGIES`, or a graph.
-        faults: what goes wrong, and when; more by `fail`.
+        faults: what goes wrong, and when: one, or several; more by `fail`.
         delay: how long frames take; 0.1 to 0.4 ms if left out, as `sync` and `thread`.
         sync: how long a write takes until it is durable.
         thread: how long what is meant for a thread takes until it is done, and again until that is known.
         limits: bounds and waiting times of the peers.
+        checkpoint_every: virtual seconds between coordinated checkpoints; 0: only when `checkpoint` is called.
+        checkpoints_kept: how many committed checkpoints can be restored to; older steps are folded.
         checking: invariants are judged after `each` event and by `check`; or by `check` alone (`end`).
     """
 
     def __init__(
         self, seed: int = 0, hosts: int = 3, agents_per_host: int = 3, topology: str | Graph = "ring",
-        faults: Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
-        thread: AnySpread | None = None, limits: Limits | None = None, checking: str = "each",
+        faults: Fault | Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
+        thread: AnySpread | None = None, limits: Limits | None = None, checkpoint_every: float = 0.0,
+        checkpoints_kept: int = 4, checking: str = "each",
     ) -> None:  # fmt: skip
         if checking not in ("each", "end"):
             raise errors.CallerError(f"checking={checking!r}: it is 'each' or 'end'. Nothing was started.")
         self.seed = seed
         self.agents_per_host = agents_per_host
         self.topology = topology
-        self.engine = Engine(seed, delay, sync, thread, limits, Watches() if checking == "each" else None)
+        checkpoints = CheckpointLimits(interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept)
+        self.engine = Engine(seed, delay, sync, thread, limits, checkpoints, Watches() if checking == "each" else None)
         self._is_closed = False
         for number in range(1, hosts + 1):
             self.add_host(f"host-{number}")
-        self.fail(*faults)
+        self.fail(*([faults] if isinstance(faults, AnyFault) else faults))
 
     def __enter__(self) -> "World":
         return self
@@ -159,7 +163,7 @@ class World:
         while rest < REST_LOOKS:
             self.run(until=self.now + LOOK_S)
             busy = self.engine.under_way()
-            moved = sum(len(log) for log in self.engine.trace.logs.values())
+            moved = len(self.engine.trace.durable_us) + len(self.engine.trace.decided_us)
             rest = rest + 1 if not busy and moved == last else 0
             last = moved
             if self.now > end:
@@ -202,6 +206,14 @@ class World:
             await self.engine.operator.rollback(*steps, inputs=inputs, reason=reason, amend=amend, timeout_s=SETTLE_S)
 
         self.engine.later(at, f"rollback of {steps[0]}", asked)
+
+    def checkpoint(self, timeout: float = 300.0) -> int:
+        """Make a coordinated checkpoint, and run until it is committed; return its epoch."""
+        return self.engine.wait(self.engine.operator.checkpoint(timeout_s=timeout))
+
+    def restore(self, epoch: int, inputs: str = "discard", timeout: float = 300.0) -> int:
+        """Take every agent back to a committed checkpoint; return the restore's number."""
+        return self.engine.wait(self.engine.operator.restore_to(epoch, inputs, timeout))
 
     def preview(self, *steps: StepId | str) -> Plan:
         """Return what a rollback would undo."""
@@ -261,12 +273,8 @@ class World:
         return [record for record in self.engine.trace.steps() if agent in (None, record.step.agent)]
 
     def retracted_by(self) -> dict[StepId, str]:
-        """Return the undone steps, each with the proposal or loss that undid it."""
-        return {
-            step: name
-            for driver in self.engine.drivers().values()
-            for step, name in driver.machine.core.retracted_by.items()
-        }
+        """Return the undone steps, each with the proposal, loss or restore that undid it first."""
+        return self.engine.trace.retracted_by()
 
     def metrics(self) -> "pandas.DataFrame":
         """Return what hosts, agents and proposals have done and cost: see `sims.metrics`."""

@@ -24,8 +24,8 @@ class Backend(Protocol):
         """Bring up hosts for agents, filling up one that has room first."""
         ...
 
-    async def kill(self, agent: AgentId) -> None:
-        """Kill the host of an agent; it is started again from its folder."""
+    async def kill(self, agent: AgentId, for_good: bool) -> None:
+        """Kill the host of an agent; it is started again from its folder, unless `for_good`."""
         ...
 
     async def stop(self) -> None:

@@ -80,13 +80,15 @@ class LocalBackend:
         )  # fmt: skip
         await place.host.open(place.specs)
 
-    async def kill(self, agent: AgentId) -> None:
-        """Stop an agent's host dead, and start it again from its folder."""
+    async def kill(self, agent: AgentId, for_good: bool) -> None:
+        """Stop an agent's host dead, and start it again from its folder, unless `for_good`."""
         place = next((place for place in self._places if any(spec.name == agent for spec in place.specs)), None)
         if place is None or place.host is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
         place.host.crash()
         await place.host.close()
+        if for_good:
+            return
         place.specs = [AgentSpec(spec.name, spec.kind, spec.options) for spec in place.specs]
         await self._bring_up(place)
 

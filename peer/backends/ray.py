@@ -16,8 +16,9 @@ import msgspec
 from peer import errors, payload
 from peer.agent import Agent
 from peer.clock import SystemClock
-from peer.host import AgentSpec, Host
+from peer.host import Host
 from peer.keys import HostKeys
+from peer.spec import AgentSpec, kind_at, path_of
 from peer.store.memory import MemoryStore
 from peer.store.sqlite import SqliteStore
 from peer.transport.zmq import ZmqTransport
@@ -95,7 +96,7 @@ class HostActor:
         return msgspec.json.decode(file.read_bytes(), type=list[_Known]) if file.exists() else []
 
     def _added(self) -> list[AgentSpec]:
-        return [AgentSpec(name, _kind_at(path), payload.decode(options)) for name, path, options in self._list()]  # type: ignore[arg-type]
+        return [AgentSpec(name, kind_at(path), payload.decode(options)) for name, path, options in self._list()]  # type: ignore[arg-type]
 
 
 def _path_of(kind: type[Agent]) -> str:
@@ -104,17 +105,7 @@ def _path_of(kind: type[Agent]) -> str:
             f"class {kind.__qualname__} can't be found again after a restart, being defined in a script or a function."
             " Nothing was started. Move it into a module, or launch all agents of a host at once with spawn_all."
         )
-    return f"{kind.__module__}:{kind.__qualname__}"
-
-
-def _kind_at(path: str) -> type[Agent]:
-    from importlib import import_module
-
-    module, _, name = path.partition(":")
-    found: Any = import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
+    return path_of(kind)
 
 
 class _Place:
@@ -186,13 +177,16 @@ class RayBackend:
         await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
         self._places.extend(fresh)
 
-    async def kill(self, agent: AgentId) -> None:
-        """SIGKILL the process of an agent's host, if it is on this machine; else have Ray end it. Ray restarts it."""
+    async def kill(self, agent: AgentId, for_good: bool) -> None:
+        """SIGKILL the process of an agent's host, if it is on this machine; else have Ray end it.
+
+        Ray restarts it, unless `for_good`.
+        """
         place = next((place for place in self._places if agent in place.names), None)
         if place is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
-        if self._bind is None:
-            ray.kill(place.actor, no_restart=False)
+        if self._bind is None or for_good:
+            ray.kill(place.actor, no_restart=for_good)
             return
         _, pid = await asyncio.to_thread(ray.get, place.actor.about.remote())
         os.kill(pid, signal.SIGKILL)

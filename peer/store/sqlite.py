@@ -141,6 +141,16 @@ class SqliteStore:
         finally:
             reader.close()
 
+    def length(self, agent: AgentId) -> int:
+        """Return how many durable records the agent has, the archive included."""
+        reader = self._reader()
+        try:
+            return reader.execute("SELECT count(*) FROM records WHERE agent = ?", (agent,)).fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise self._judged(error, agent) from error
+        finally:
+            reader.close()
+
     def agents(self) -> list[AgentId]:
         """Return the agents that have a durable record, in order of name.
 

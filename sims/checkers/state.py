@@ -1,7 +1,7 @@
 """An agent's state is the fold of its log: its surviving versions, and nothing else."""
 
 from protocol.ids import StepId
-from protocol.records import DecisionRecord, ForcedRecord
+from protocol.records import DecisionRecord, ForcedRecord, RestoredRecord
 from protocol.step import StepRecord
 from sims.checkers.view import View, need
 
@@ -13,7 +13,7 @@ def check(view: View) -> None:
     for agent, machine in view.machines.items():
         retracted: set[StepId] = set()
         for record in view.logs.get(agent, ()):
-            if isinstance(record, DecisionRecord | ForcedRecord):
+            if isinstance(record, DecisionRecord | ForcedRecord | RestoredRecord):
                 retracted.update(record.retracted)
         state: dict[str, bytes | None] = {}
         for record in view.logs.get(agent, ()):

@@ -80,7 +80,7 @@ def test_frames_overtake_each_other(wire):
 
 
 def test_frames_are_slow(wire):
-    wire.link.slower = 50.0
+    wire.link.slow += [50.0, 20.0]
     wire.one.send(wire.other.me, b"1")
     wire.loop.run_to(wire.loop.now_us + 4_999)
     assert wire.heard == []

@@ -1,0 +1,26 @@
+"""What users set, checked: bad values are named, with what they may be."""
+
+from peer import errors
+from protocol.limits import CheckpointLimits
+
+
+def checkpoint_limits(every_s: float, kept: int, buddies: int, successor_s: float) -> CheckpointLimits:
+    """Return the limits of checkpoints and successions.
+
+    Args:
+        every_s: seconds from one checkpoint to the next; 0: only when asked.
+        kept: committed checkpoints that can be restored to.
+        buddies: other hosts that keep copies of a host's logs.
+        successor_s: seconds for which a host must have failed before a buddy succeeds it.
+
+    Raises: CallerError, naming the value.
+    """
+    for name, value, least in (
+        ("checkpoint_every_s", every_s, 0), ("checkpoints_kept", kept, 1), ("buddies", buddies, 0),
+        ("successor_s", successor_s, 0),
+    ):  # fmt: skip
+        if value < least:
+            raise errors.CallerError(f"{name}={value}: at least {least}. Nothing was started.")
+    return CheckpointLimits(
+        interval_us=int(every_s * 1e6), epochs_kept=kept, buddies=buddies, successor_us=int(successor_s * 1e6)
+    )

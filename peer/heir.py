@@ -1,0 +1,61 @@
+"""Brings the agents of a dead host up on this one, from the copies of their logs (CP-8)."""
+
+from typing import TYPE_CHECKING
+
+from peer.copies import Copies
+from protocol.action import CutReady
+from protocol.event import CutWanted
+from protocol.ids import AgentId, HostId
+from protocol.wire import decode_host_record
+
+if TYPE_CHECKING:
+    from peer.host import Host
+
+
+class Heir:
+    """The successions that this host carries out."""
+
+    def __init__(self, host: "Host", copies: Copies, log: str) -> None:
+        self._host = host
+        self._copies = copies
+        self._log = log
+        self._waits: dict[HostId, dict[AgentId, CutReady | None]] = {}
+        """By dead host, its agents, and their cuts here once they have made them."""
+
+    def take_over(self, dead: HostId) -> None:
+        """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
+        agents = [name for name, _ in self._copies.of(dead) if name != self._log]
+        self._waits[dead] = dict.fromkeys(agents)
+        for name, records in self._copies.of(dead):
+            if name == self._log:
+                continue
+            if self._host.store.length(name):
+                self._bring_up(dead, name, lost=False)
+            else:
+                self._host.store.append(name, records, lambda name=name: self._bring_up(dead, name, lost=True))
+        self._finish(dead)
+
+    def _bring_up(self, dead: HostId, agent: AgentId, lost: bool) -> None:
+        spec = self._copies.spec(dead, agent, lost)
+        if spec is None:
+            del self._waits[dead][agent]
+            self._finish(dead)
+            return
+        self._host.adopt(spec)
+        self._host.drivers[agent].feed(CutWanted(self._host.checkpoints.machine.epochs.colour))
+
+    def ready(self, agent: AgentId, action: CutReady) -> None:
+        """An agent has made this host's cut."""
+        for dead, waits in list(self._waits.items()):
+            if agent in waits:
+                waits[agent] = action
+                self._finish(dead)
+
+    def _finish(self, dead: HostId) -> None:
+        ready = [action for action in self._waits[dead].values() if action is not None]
+        if len(ready) < len(self._waits[dead]):
+            return
+        del self._waits[dead]
+        begun = tuple(began for action in ready for began in action.begun)
+        said = next((records for name, records in self._copies.of(dead) if name == self._log), [])
+        self._host.checkpoints.taken_over(dead, tuple(decode_host_record(data) for data in said), begun)

@@ -1,0 +1,30 @@
+"""What hosts say to keep copies of each other's logs (CP-8). Records are opaque, and numbered from 1 in each log."""
+
+from msgspec import Struct
+
+from protocol.ids import AgentId
+
+COPY_BYTES = 1 << 20
+"""About how much one message brings."""
+
+
+class Copy(Struct, frozen=True, tag=True):
+    """Records of one of the sender's logs, from number `first` on; with none it asks what the receiver has."""
+
+    log: AgentId
+    first: int
+    records: tuple[bytes, ...]
+    kind: str = ""
+    """Of an agent's log: its class, as `module:qualname`."""
+    options: bytes = b""
+    """What its class is given."""
+
+
+class Copied(Struct, frozen=True, tag=True):
+    """The first `have` records of that log are durable here."""
+
+    log: AgentId
+    have: int
+
+
+CopyMessage = Copy | Copied

@@ -1,0 +1,139 @@
+"""Restores as one host takes part in them: it votes once, durably, and decides alone from what it hears (CP-7)."""
+
+from msgspec.structs import replace
+
+from protocol.calls import Call
+from protocol.checkpoint import Agreed, CarryOut, EndRecord, Pause, VoteRecord
+from protocol.epoch import Commit
+from protocol.host_core import HostCore
+from protocol.ids import HostId
+from protocol.proposal import Restore
+from protocol.tally import Statement, Tally
+
+
+class Voting:
+    """One host's votes on restores."""
+
+    def __init__(self, core: HostCore) -> None:
+        self._core = core
+        self._asking: dict[str, int] = {}
+
+    def wanted(self, request: int, name: str, epoch: int, inputs: str, reason: str, deadline_us: int) -> None:
+        """Somebody here wants everything to go back to the cut of a committed epoch; once for each `name`."""
+        core, calls, commit = self._core, self._core.calls, self._core.epochs.commit
+        past = [restore for restore in calls.restores if restore.id == name]
+        if past:
+            core.reply(request, str(past[0].number))
+        elif name in calls.open:
+            self._asking[name] = request
+        else:
+            base = 0 if commit is None else commit.epoch
+            restore = Restore(calls.era + 1, epoch, name, base, inputs, reason, deadline_us)
+            why = calls.why_not(restore, commit, core.horizon, core.now_us)
+            if why or commit is None:
+                core.reply(request, "", f"{why}. Nothing changed.")
+            else:
+                self._asking[name] = request
+                self._call(restore, commit)
+
+    def _call(self, restore: Restore, commit: Commit) -> Call:
+        """Vote on a restore, durably, before anybody hears of the vote."""
+        core, calls = self._core, self._core.calls
+        why = calls.why_not(restore, core.epochs.commit, core.horizon, core.now_us)
+        if restore.number != calls.era + 1:
+            why = why or f"it would be restore {restore.number}, but {calls.era} have been carried out here"
+        call = calls.open[restore.id] = Call(restore, commit)
+        statement = Statement(core.host, joined=core.named(), top=core.epochs.colour, reject=why)
+        core.append(VoteRecord(restore, statement, commit), is_fact=True)
+        return call
+
+    def voted(self, record: VoteRecord) -> None:
+        """The vote is durable."""
+        call = self._core.calls.open.get(record.restore.id)
+        if call is not None:
+            if not record.statement.reject:
+                self._core.actions.append(Pause(True))
+            self.decide(call)
+
+    def apply_vote(self, record: VoteRecord) -> None:
+        """Take in a vote of this host, live or from the log."""
+        calls, restore = self._core.calls, record.restore
+        call = calls.open.get(restore.id)
+        if call is None and restore.id not in calls.ended and restore.number > calls.era:
+            call = calls.open[restore.id] = Call(restore, record.commit)
+        if call is not None:
+            if record.statement.host == self._core.host:
+                call.own = record.statement
+            call.count.add(record.statement)
+
+    def apply_end(self, record: EndRecord) -> None:
+        """Take in from the log that a restore came to nothing."""
+        call = self._core.calls.open.get(record.id)
+        if call is not None:
+            self._core.calls.end(call)
+
+    def tallied(self, sender: HostId, tally: Tally, restore: Restore) -> None:
+        """Somebody has counted votes: vote, merge, and answer with what it lacks."""
+        core, calls = self._core, self._core.calls
+        if restore.number <= calls.era:
+            self.send_eras(sender, restore.number - 1)
+            return
+        if restore.id in calls.ended:
+            if not tally.rejects:
+                core.send(sender, calls.ended[restore.id])
+            return
+        call = calls.open.get(restore.id)
+        if call is None:
+            commit = core.epochs.commits.get(restore.base)
+            if commit is None:
+                # Its view is not known here: ask for that, whatever is newer.
+                core.send(sender, core.lacks(restore.base))
+                return
+            call = self._call(restore, commit)
+        call.count.merge(tally)
+        if call.own is not None:
+            call.count.add(call.own)
+        if call.count.exceeds(tally):
+            core.send(sender, call.count.tally(restore))
+        self.decide(call)
+
+    def decide(self, call: Call) -> None:
+        """Decide alone, if what is known says so."""
+        core, name = self._core, call.restore.id
+        verdict = core.calls.verdict(call)
+        if verdict is None or name not in core.calls.open:
+            return
+        if verdict:
+            self.agreed(replace(call.restore, top=call.count.top))
+            return
+        core.calls.end(call)
+        core.append(EndRecord(name))
+        core.actions.append(Pause(core.calls.is_paused()))
+        why = "; ".join(f"{host}: {text}" for host, text in sorted(call.count.rejects.items()))
+        core.tell("restore-rejected", name, why)
+        self._answer(name, "", f"not everyone agreed to restore epoch {call.restore.epoch}: {why}. Nothing changed.")
+
+    def agreed(self, restore: Restore) -> None:
+        """A restore is agreed on: every agent here carries it out, in a record of its own log."""
+        core = self._core
+        ended = [call for call in core.calls.open.values() if call.restore.number == restore.number]
+        if not core.calls.agreed(restore):
+            return
+        core.actions.append(CarryOut(restore))
+        core.actions.append(Pause(core.calls.is_paused()))
+        for call in ended:
+            if call.restore.id == restore.id:
+                self._answer(restore.id, str(restore.number), "")
+            else:
+                self._answer(call.restore.id, "", f"restore {restore.number} came first: {restore.id}")
+
+    def _answer(self, name: str, value: str, error: str) -> None:
+        request = self._asking.pop(name, None)
+        if request is not None:
+            self._core.reply(request, value, error)
+
+    def send_eras(self, host: HostId, era: int) -> None:
+        """Tell a host of the restores after the first `era`."""
+        calls = self._core.calls
+        if era < calls.era:
+            self._core.send(host, Agreed(tuple(calls.restores[era:])))

@@ -1,0 +1,35 @@
+"""The measurements of `ebbtide gossip`: within what docs/protocol.md expects, the same for the same seed."""
+
+import json
+from dataclasses import replace
+
+from typer.testing import CliRunner
+
+from peer.cli.main import app
+from sims.dissemination import STAGES, measure
+
+
+def test_what_is_measured_is_what_the_formulas_expect() -> None:
+    stages: list[str] = []
+    row = measure(40, seed=3, entered=stages.append)
+    assert tuple(stages) == STAGES
+    assert row.spread_s_max <= 0.3
+    assert (40).bit_length() - 1 <= row.spread_copies_per_host <= (40).bit_length() + 2
+    assert row.same_bytes < 30
+    assert row.one_differs_frames <= 5
+    assert 2.9 <= row.idle_frames_per_host_s <= 3.1
+    assert row.detect_s_first <= row.detect_s_all <= 20
+    assert row.lossy_false_alarms == 0
+    assert measure(40, seed=3) == row
+    assert measure(40, seed=4) != replace(row, seed=4)
+
+
+def test_the_command_prints_rows_and_says_what_it_wants() -> None:
+    result = CliRunner().invoke(app, ["gossip", "--hosts", "3, 5", "--json"])
+    assert result.exit_code == 0, result.output
+    assert [row["hosts"] for row in json.loads(result.stdout)] == [3, 5]
+    result = CliRunner().invoke(app, ["gossip", "--hosts", "5"])
+    assert "everywhere" in result.stdout
+    result = CliRunner().invoke(app, ["gossip", "--hosts", "two"])
+    assert result.exit_code == 2
+    assert "is not a list of" in " ".join(result.output.replace("│", "").split())
