@@ -23,10 +23,12 @@ CONSTANTS Acceptors,    \* all members but the host in question
           MaxLag,       \* how many commits a proposer may have missed
           \* The rules, each TRUE; FALSE is the mutation that must fail.
           TwoViews,     \* a quorum has a majority of the view before the last too
+          OneValue,     \* a ballot proposes one value, also when its proposer hears of a commit meanwhile
           Promises,     \* an acceptor that has answered a ballot accepts no lower one
           TakesOver,    \* a proposer takes over the value accepted in the highest ballot that it hears of
           RefusesFirst, \* a successor refuses the host's old incarnation before it speaks
           PlacedFirst,  \* the host publishes a cut only when every buddy holds it
+          SameBuddies,  \* who a buddy is does not depend on whom the host believes to be alive
           Repeats       \* a successor repeats what the host has placed with it
 
 Everyone == Acceptors \cup {Dead}
@@ -37,13 +39,16 @@ VARIABLES last,     \* last[b]: which view the proposer of ballot b takes for th
           promised, \* promised[a]: the highest ballot that a has answered
           accepted, \* accepted[a]: [ballot, value] of the last acceptance; ballot 0: none
           answers,  \* answers[b]: what acceptors have said to ballot b: set of [from, ballot, value]
-          value,    \* value[b]: what ballot b proposes, or None
+          value,    \* value[b]: what ballot b has proposed: a set, of one at most
+          asked,    \* asked[b]: last[b] when ballot b proposed
           took,     \* took[b]: who has accepted it
-          held,     \* buddies that hold the host's cut
+          buddies,  \* whom the host takes for its buddies
+          held,     \* those that hold the host's cut
           refuses,  \* buddies that refuse the host
+          heirs,    \* the successors that have been decided, each with the ballot that decided
           said      \* cuts published in the host's name: by whom each was made
 
-vars == <<last, promised, accepted, answers, value, took, held, refuses, said>>
+vars == <<last, promised, accepted, answers, value, asked, took, buddies, held, refuses, said, heirs>>
 
 None == "none"
 Ballots == 1..MaxBallot
@@ -52,11 +57,14 @@ Init == /\ last = [b \in Ballots |-> 0]
         /\ promised = [a \in Acceptors |-> 0]
         /\ accepted = [a \in Acceptors |-> [ballot |-> 0, value |-> None]]
         /\ answers = [b \in Ballots |-> {}]
-        /\ value = [b \in Ballots |-> None]
+        /\ value = [b \in Ballots |-> {}]
+        /\ asked = [b \in Ballots |-> 0]
         /\ took = [b \in Ballots |-> {}]
+        /\ buddies = Buddies
         /\ held = {}
         /\ refuses = {}
         /\ said = {}
+        /\ heirs = {}
 
 -----------------------------------------------------------------------------
 Majority(S, V) == 2 * Cardinality(S \cap V) > Cardinality(V)
@@ -66,66 +74,92 @@ IsQuorum(b, S) == /\ Majority(S, Views[last[b]])
 Begin(b) ==
   /\ last[b] = 0
   /\ \E v \in 2..Len(Views) : Len(Views) - v <= MaxLag /\ last' = [last EXCEPT ![b] = v]
-  /\ UNCHANGED <<promised, accepted, answers, value, took, held, refuses, said>>
+  /\ UNCHANGED <<promised, accepted, answers, value, asked, took, buddies, held, refuses, said, heirs>>
 
 Answer(a, b) ==
   /\ last[b] # 0 /\ promised[a] < b
   /\ promised' = [promised EXCEPT ![a] = b]
   /\ answers' = [answers EXCEPT ![b] = @ \cup {[from |-> a, ballot |-> accepted[a].ballot, value |-> accepted[a].value]}]
-  /\ UNCHANGED <<last, accepted, value, took, held, refuses, said>>
+  /\ UNCHANGED <<last, accepted, value, asked, took, buddies, held, refuses, said, heirs>>
 
 Propose(b) ==
-  /\ last[b] # 0 /\ value[b] = None
+  /\ last[b] # 0
+  /\ value[b] = {} \/ (~OneValue /\ last[b] > asked[b])
+  /\ asked' = [asked EXCEPT ![b] = last[b]]
   /\ IsQuorum(b, {r.from : r \in answers[b]})
   /\ LET earlier == {r \in answers[b] : r.ballot > 0}
          newest == CHOOSE r \in earlier : \A s \in earlier : s.ballot <= r.ballot
-     IN \E v \in IF TakesOver /\ earlier # {} THEN {newest.value} ELSE Buddies : value' = [value EXCEPT ![b] = v]
-  /\ UNCHANGED <<last, promised, accepted, answers, took, held, refuses, said>>
+     IN \E v \in IF TakesOver /\ earlier # {} THEN {newest.value}
+               ELSE IF value[b] # {} THEN value[b] ELSE Buddies :
+           value' = [value EXCEPT ![b] = @ \cup {v}]
+  /\ UNCHANGED <<last, promised, accepted, answers, took, buddies, held, refuses, said, heirs>>
 
-Accept(a, b) ==
-  /\ value[b] # None /\ a \notin took[b]
+Accept(a, b, v) ==
+  /\ v \in value[b]
+  /\ a \notin took[b] \/ accepted[a] # [ballot |-> b, value |-> v]
   /\ Promises => promised[a] <= b
   /\ promised' = [promised EXCEPT ![a] = IF @ > b THEN @ ELSE b]
-  /\ accepted' = [accepted EXCEPT ![a] = [ballot |-> b, value |-> value[b]]]
+  /\ accepted' = [accepted EXCEPT ![a] = [ballot |-> b, value |-> v]]
   /\ took' = [took EXCEPT ![b] = @ \cup {a}]
-  /\ UNCHANGED <<last, answers, value, held, refuses, said>>
+  /\ UNCHANGED <<last, answers, value, asked, buddies, held, refuses, said, heirs>>
 
-Chosen == {value[b] : b \in {c \in Ballots : value[c] # None /\ IsQuorum(c, took[c])}}
+\* The proposer hears of a commit while its ballot is under way.
+Hear(b) ==
+  /\ last[b] # 0 /\ last[b] < Len(Views)
+  /\ last' = [last EXCEPT ![b] = @ + 1]
+  /\ UNCHANGED <<promised, accepted, answers, value, asked, took, buddies, held, refuses, said, heirs>>
+
+Decide(b) ==
+  /\ last[b] # 0 /\ IsQuorum(b, took[b])
+  /\ \A h \in heirs : h[1] # b
+  /\ \E v \in value[b] : heirs' = heirs \cup {<<b, v>>}
+  /\ UNCHANGED <<last, promised, accepted, answers, value, asked, took, buddies, held, refuses, said>>
+
+Heirs == {h[2] : h \in heirs}
 
 -----------------------------------------------------------------------------
 \* The host, if it is alive: its cut goes to one buddy after the other, then it is published.
 Place(y) ==
-  /\ y \notin held \cup refuses
+  /\ y \in buddies /\ y \notin held \cup refuses
   /\ held' = held \cup {y}
-  /\ UNCHANGED <<last, promised, accepted, answers, value, took, refuses, said>>
+  /\ UNCHANGED <<last, promised, accepted, answers, value, asked, took, buddies, refuses, said, heirs>>
+
+\* It hears nothing of one that it takes for dead, and takes another.
+Regroup ==
+  /\ ~SameBuddies /\ buddies = Buddies
+  /\ \E lost \in Buddies, new \in Acceptors \ Buddies : buddies' = (buddies \ {lost}) \cup {new}
+  /\ UNCHANGED <<last, promised, accepted, answers, value, asked, took, held, refuses, said, heirs>>
 
 Publish ==
   /\ held # {}
-  /\ PlacedFirst => held = Buddies
+  /\ PlacedFirst => buddies \subseteq held
   /\ said' = said \cup {Dead}
-  /\ UNCHANGED <<last, promised, accepted, answers, value, took, held, refuses>>
+  /\ UNCHANGED <<last, promised, accepted, answers, value, asked, took, buddies, held, refuses, heirs>>
 
 Refuse(y) ==
-  /\ y \in Chosen /\ y \notin refuses
+  /\ y \in Heirs /\ y \notin refuses
   /\ refuses' = refuses \cup {y}
-  /\ UNCHANGED <<last, promised, accepted, answers, value, took, held, said>>
+  /\ UNCHANGED <<last, promised, accepted, answers, value, asked, took, buddies, held, said, heirs>>
 
 Speak(y) ==
-  /\ y \in Chosen
+  /\ y \in Heirs
   /\ RefusesFirst => y \in refuses
   /\ said' = said \cup {IF Repeats /\ y \in held THEN Dead ELSE y}
-  /\ UNCHANGED <<last, promised, accepted, answers, value, took, held, refuses>>
+  /\ UNCHANGED <<last, promised, accepted, answers, value, asked, took, buddies, held, refuses, heirs>>
 
-Next == \/ \E b \in Ballots : Begin(b) \/ Propose(b)
-        \/ \E a \in Acceptors, b \in Ballots : Answer(a, b) \/ Accept(a, b)
-        \/ \E y \in Buddies : Place(y) \/ Refuse(y) \/ Speak(y)
-        \/ Publish
+Next == \/ \E b \in Ballots : Begin(b) \/ Hear(b) \/ Propose(b) \/ Decide(b)
+        \/ \E a \in Acceptors, b \in Ballots : Answer(a, b) \/ \E v \in Buddies : Accept(a, b, v)
+        \/ \E y \in Acceptors : Place(y) \/ Refuse(y) \/ Speak(y)
+        \/ Regroup \/ Publish
 
 Spec == Init /\ [][Next]_vars
 
+\* For the larger sizes: the ballots alone, while the host and its successors say nothing.
+OnlyBallots == held = {} /\ refuses = {} /\ said = {} /\ buddies = Buddies
+
 -----------------------------------------------------------------------------
 \* Never two successors.
-OneSuccessor == Cardinality(Chosen) <= 1
+OneSuccessor == Cardinality(Heirs) <= 1
 
 \* What was published in the host's name is never contradicted.
 OneCut == Cardinality(said) <= 1

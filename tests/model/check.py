@@ -55,7 +55,7 @@ CONFIGURATIONS = [
     *_small("Succession", "succession", "succession-grown-before"),
     *_mutations("Succession", "succession-one-view", "succession-two-behind", "succession-no-promise"),
     *_mutations("Succession", "succession-no-takeover", "succession-speaks-early", "succession-not-placed"),
-    *_mutations("Succession", "succession-not-repeated"),
+    *_mutations("Succession", "succession-not-repeated", "succession-regroups", "succession-two-values"),
     *_large("Succession", "succession-large"),
 ]
 
