@@ -64,7 +64,7 @@ Undecided(a) == UNION {IF Aware(a, p) /\ decided[p][a] = "no"
 
 IsBehind(a, p) ==
   \/ root[p][1] = a /\ root[p][2] \in forgotten[a]
-  \/ \E b \in Agents : Heard(a, p, b) /\ \E n \in VoteOf(a, p, b).cone : EpochOf(<<b, n>>) < Behind(a)
+  \/ \E s \in KnownCone(a, p) : EpochOf(s) < Behind(a)
 
 -----------------------------------------------------------------------------
 HRun(a) ==

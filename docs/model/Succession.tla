@@ -154,6 +154,8 @@ Next == \/ \E b \in Ballots : Begin(b) \/ Hear(b) \/ Propose(b) \/ Decide(b)
 
 Spec == Init /\ [][Next]_vars
 
+BuddiesAlike == Permutations(Buddies)
+
 \* For the larger sizes: the ballots alone, while the host and its successors say nothing.
 OnlyBallots == held = {} /\ refuses = {} /\ said = {} /\ buddies = Buddies
 

@@ -5,6 +5,7 @@ Prints a row for each configuration; ends with 1 if one is not as expected.
 
 import argparse
 import re
+import signal
 import sys
 import time
 from typing import NamedTuple
@@ -52,7 +53,7 @@ CONFIGURATIONS = [
     *_small("Horizon", "horizon"),
     *_mutations("Horizon", "horizon-not-reported", "horizon-accepts-forgotten", "horizon-not-kept"),
     *_large("Horizon", "horizon-large"),
-    *_small("Succession", "succession", "succession-grown-before"),
+    *_small("Succession", "succession", "succession-ballots", "succession-grown-before"),
     *_mutations("Succession", "succession-one-view", "succession-two-behind", "succession-no-promise"),
     *_mutations("Succession", "succession-no-takeover", "succession-speaks-early", "succession-not-placed"),
     *_mutations("Succession", "succession-not-repeated", "succession-regroups", "succession-two-values"),
@@ -118,6 +119,8 @@ def main() -> int:
         parser.error(f"no configuration {unknown[0]} in {MODELS}; there are {', '.join(known)}")
     wanted = [one for name in options.names for one in (groups[name] if name in groups else [known[name]])]
     print(f"{'configuration':<26}{'expected':<10}{'found':<28}{'generated':>12}{'distinct':>12}{'seconds':>9}")
+    # So that the checker ends too, when this is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wrong = 0
     for configuration in dict.fromkeys(wanted):
         try:
