@@ -9,10 +9,10 @@ STAMP := $(VENV)/.synced
 SEEDS ?= 0:5000
 ARGS ?=
 
-.PHONY: help setup demo test check format bench swarm clean
+.PHONY: help setup demo test check format bench swarm model model-large model-behaviours clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv from the lock file
 
@@ -42,6 +42,15 @@ bench: setup ## what a rollback costs among 10, 100 and 1,000 agents
 
 swarm: setup ## random histories against the oracle (SEEDS=0:5000)
 	@$(BIN)/ebbtide sim --seeds $(SEEDS) $(ARGS)
+
+model: setup ## check the protocol's models with TLC: small sizes, and rules switched off (needs Java 17; ARGS="--workers 1")
+	@$(BIN)/python -m tests.model.check small $(ARGS)
+
+model-large: setup ## the larger sizes (half an hour)
+	@$(BIN)/python -m tests.model.check large $(ARGS)
+
+model-behaviours: setup ## draw anew the model's behaviours that tests/model replays on the code
+	@$(BIN)/python -m tests.model.draw $(ARGS)
 
 clean: ## remove what was made
 	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -53,6 +53,8 @@ class _Decree:
         self.value: HostId = ""
         self.own: Ballot | None = None
         self.promises: dict[HostId, tuple[Ballot, HostId]] = {}
+        self.proposed: HostId = ""
+        """What the own ballot proposes, once a majority has promised: one value, whatever is heard later."""
         self.accepts: dict[HostId, None] = {}
         self.due_us = 0
         self.tries = 0
@@ -127,7 +129,7 @@ class Succession:
         wait_us = core.limits.successor_us * decree.tries
         decree.due_us = core.now_us + wait_us + core.rng.choice(range(0, wait_us, 1 + wait_us // 16))
         decree.own = (max(decree.promised, decree.own or NOBODY)[0] + 1, core.host)
-        decree.promises, decree.accepts = {}, {}
+        decree.promises, decree.proposed, decree.accepts = {}, "", {}
         self._to_all(Prepare(dead, decree.own))
 
     def _to_all(self, message: DecreeMessage) -> None:
@@ -179,12 +181,13 @@ class Succession:
     def _promised(self, sender: HostId, message: Promise, decree: _Decree) -> None:
         if message.ballot != decree.own:
             return
-        had_majority = self._has_majority(decree.promises)
         decree.promises[sender] = (message.accepted, message.by)
-        if not had_majority and self._has_majority(decree.promises):
+        # Once a ballot: a commit that is heard of meanwhile makes another majority of the same promises.
+        if not decree.proposed and self._has_majority(decree.promises):
             # What may have been decided already is proposed again.
             accepted, by = max(decree.promises.values())
-            self._to_all(Accept(message.dead, message.ballot, by if accepted > NOBODY else self._core.host))
+            decree.proposed = by if accepted > NOBODY else self._core.host
+            self._to_all(Accept(message.dead, message.ballot, decree.proposed))
 
     def _write(
         self, dead: HostId, decree: _Decree, promised: Ballot, accepted: Ballot, value: HostId, sender: HostId

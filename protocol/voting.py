@@ -117,6 +117,9 @@ class Voting:
         """A restore is agreed on: every agent here carries it out, in a record of its own log."""
         core = self._core
         ended = [call for call in core.calls.open.values() if call.restore.number == restore.number]
+        if any(call.restore.id == restore.id for call in ended):
+            # CP-7: an epoch cut after the vote may be committed with steps that this undoes: it is passed over too.
+            restore = replace(restore, top=max(restore.top, core.epochs.colour))
         if not core.calls.agreed(restore):
             return
         core.actions.append(CarryOut(restore))
