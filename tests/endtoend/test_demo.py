@@ -44,12 +44,12 @@ def test_with_no_fault_nothing_is_undone(tmp_path: Path) -> None:
 
 
 def test_a_fault_that_nobody_undoes_is_seen_by_the_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def blind(cluster: object, payments: list, options: Options, progress: object) -> None:
-        await cluster.submit("intake", *payments)  # type: ignore[attr-defined]
-        await cluster.quiet(60)  # type: ignore[attr-defined]
+    async def blind(self: object) -> None:
+        await self.hand_in("intake", *self.payments)  # type: ignore[attr-defined]
+        await self.cluster.quiet(60)  # type: ignore[attr-defined]
 
     # The job without its audits: the wrong steps stand, so the proof must fail.
-    monkeypatch.setattr(job, "_work", blind)
+    monkeypatch.setattr(job._Job, "work", blind)
     report = play(Options(payments=400, seed=4, backend="local"), tmp_path)
     failed = {check.name for check in report.checks if not check.passed}
     assert {"accounts equal the oracle's", "holds equal the oracle's"} <= failed
