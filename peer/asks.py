@@ -139,6 +139,8 @@ class EpochsAnswer(Struct, frozen=True, array_like=True):
 class CutsAnswer(Struct, frozen=True, array_like=True):
     """An agent's cuts that the horizon has not passed, and the restores that it has carried out, each with its time."""
 
+    last: tuple[int, int]
+    """Incarnation and seq of its last step, now."""
     cuts: tuple[Cut, ...]
     committed: int
     """The newest committed epoch that settles its steps; 0 before any."""
@@ -252,8 +254,8 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
             answered(_encode(_epochs(host)), "")
         case "cuts":
             restores = tuple(zip(core.restores, core.restored_us, strict=True))
-            cuts = CutsAnswer(tuple(core.cuts), core.committed, machine.cutting.committed_us, restores)
-            answered(_encode(cuts), "")
+            last, heard = (core.incarnation, core.seq), machine.cutting.committed_us
+            answered(_encode(CutsAnswer(last, tuple(core.cuts), core.committed, heard, restores)), "")
         case "suffix":
             answered(_encode(_suffix(host, agent, asked)), "")
         case _:

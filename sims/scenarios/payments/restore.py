@@ -51,6 +51,19 @@ async def look(cluster: Cluster, books: Path) -> Moment:
     return Moment(states, exposure, accounts.entries(books), dead)
 
 
+async def checkpoint_now(cluster: Cluster, timeout_s: float) -> int:
+    """Have a checkpoint made of the bank as it stands, while it is quiet; return its epoch.
+
+    The next one to be committed may have been under way before: then some cut stands before the end of its log.
+    """
+    while True:
+        epoch = await cluster.checkpoint(timeout_s)
+        answers = await asyncio.gather(*(cluster.cuts(agent) for agent in cluster.agents))
+        ends = [[cut[2:4] for cut in answer.cuts if cut.epoch == epoch] == [answer.last] for answer in answers]
+        if all(ends):
+            return epoch
+
+
 async def go_back(cluster: Cluster, remembered: Remembered, kill: str | None, quiet_s: float) -> float:
     """Restore a checkpoint, and wait until nothing is under way; return the seconds until every agent was back.
 

@@ -15,7 +15,7 @@ from sims.scenarios.payments.agents import AuditDue, Auditor, Compliance, Intake
 from sims.scenarios.payments.checks import Check, Log, judge, serial_order
 from sims.scenarios.payments.data import Payment, load
 from sims.scenarios.payments.fault import Fault, draw
-from sims.scenarios.payments.restore import Remembered, checkpoint_line, go_back, judge_restore, look
+from sims.scenarios.payments.restore import Remembered, checkpoint_line, checkpoint_now, go_back, judge_restore, look
 from sims.scenarios.payments.serial import World, collect, play
 
 ROUNDS = 8
@@ -201,7 +201,7 @@ class _Job:
     async def remember(self) -> Remembered:
         """Have a checkpoint made while nothing is under way and nothing known to be wrong, and note how things are."""
         await self.settle()
-        epoch = await self.cluster.checkpoint(QUIET_S)
+        epoch = await checkpoint_now(self.cluster, QUIET_S)
         return Remembered(epoch, await look(self.cluster, self.books), dict(self.inputs))
 
 
