@@ -55,7 +55,7 @@ def demo(
         checks = [(check.name, check.passed, check.detail) for check in done.checks]
         write_report(folder, report, done.summary, checks, f"Ebbtide: {payments} payments, {agents} agents")
         picture = report.with_name("rollback.svg")
-        write_svg(folder, picture, focus=done.largest or "cone")
+        write_svg(done.before or folder, picture, focus=done.largest or "cone")
     _print(done, console)
     console.print(
         f"report: {report}, and a picture of its largest rollback: {picture}"

@@ -58,6 +58,8 @@ class Report:
     checks: list[Check] = field(default_factory=list)
     largest: str | None = None
     """The proposal that undid most."""
+    before: Path | None = None
+    """Where the run up to its restore is exported, if there was one."""
 
     @property
     def passed(self) -> bool:
@@ -67,6 +69,8 @@ class Report:
 
 async def run(options: Options, folder: Path, progress: Progress) -> Report:
     """Run the job, export it to `folder`, and check it.
+
+    With a restore, the run up to that is exported to `before-restore` in there, too: the usual proof is of that.
 
     Raises: ValueError, if the options can't be met.
     """
@@ -90,8 +94,9 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
             remembered = await job.work()
             seconds = time.monotonic() - began
             progress("collecting logs", 0, 1)
-            await export(cluster, folder)
-            log = Log(folder)
+            report.before = folder / "before-restore" if options.restore else None
+            await export(cluster, report.before or folder)
+            log = Log(report.before or folder)
             seen, replicas, dead = await _look(cluster)
             seen.balances = accounts.balances(books)
             entries = accounts.entries(books)
