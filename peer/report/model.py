@@ -229,11 +229,7 @@ class Run:
             "proposals": proposals,
             "texts": list(texts),
             "checkpoints": [
-                {
-                    "epoch": line.epoch,
-                    "committed": None if line.committed is None else line.committed - self.began,
-                    "cuts": sorted([rows[agent], cut.time - self.began] for agent, cut in line.cuts.items()),
-                }
+                {"epoch": line.epoch, "cuts": sorted([rows[a], cut.time - self.began] for a, cut in line.cuts.items())}
                 for line in self.checkpoints
             ],
             "restores": [

@@ -4,24 +4,22 @@
 """
 
 import heapq
-import html.parser
 import json
 import random
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from exports import START, page_of, proposal, step, write_lines
 
 from peer.report import ReportError, write_report, write_svg
-from peer.report.model import AGAIN, RESTORED, SURVIVED, UNDONE, Run, read_export
+from peer.report.model import AGAIN, SURVIVED, UNDONE, Run, read_export
 from peer.report.page import embedded
 
 AGENTS = ["intake", *(f"risk-{n}" for n in range(1, 5)), *(f"compliance-{n}" for n in range(1, 4))]
 AGENTS += [*(f"ledger-{n}" for n in range(1, 4)), "auditor"]
-START = 1_760_000_000_000_000
 
 
 class Payments:
@@ -95,56 +93,24 @@ class Payments:
 
     def undo(self, roots: list[str], at: int) -> None:
         cone = set(roots)
-        for step in self.steps:
-            if step["input"]["producer"] in cone or any(read["writer"] in cone for read in step["reads"]):
-                cone.add(step["step"])
+        for line in self.steps:
+            if line["input"]["producer"] in cone or any(read["writer"] in cone for read in line["reads"]):
+                cone.add(line["step"])
         self.retracted |= cone
         decided = at + 34_000
         for key, writers in self.versions.items():
             self.versions[key] = [w for w in writers if w not in cone]
-        for step in self.steps:
-            if step["step"] in cone:
-                step["retracted_by"] = "rollback-1"
-                for call in step["calls"]:
+        for line in self.steps:
+            if line["step"] in cone:
+                line["retracted_by"] = "rollback-1"
+                for call in line["calls"]:
                     call["state"] = "undone"
-                if step["input"]["producer"] not in cone:
-                    self.give(step["step"].split("/")[0], step["input"], step["number"], decided)
+                if line["input"]["producer"] not in cone:
+                    self.give(line["step"].split("/")[0], line["input"], line["number"], decided)
         electors = sorted({step.split("/")[0] for step in cone})
         self.proposals.append(
             proposal("rollback-1", roots, electors=electors, began=START + at, decided=START + decided)
         )
-
-
-def proposal(name: str, roots: list[str], **changes: Any) -> dict[str, Any]:
-    line = {
-        "id": name,
-        "roots": roots,
-        "mode": "retry",
-        "decision": "commit",
-        "electors": ["risk-2"],
-        "rejects": [],
-    }
-    line |= {
-        "messages": 214,
-        "bytes": 48_112,
-        "began": START,
-        "decided": START + 9000,
-        "reason": "scores drifted",
-    }
-    return line | changes
-
-
-def step(name: str, at: int, producer: str | None = None, **changes: Any) -> dict[str, Any]:
-    given = {"id": f"{producer}#0" if producer else f"ext:in#{at}", "producer": producer, "lineage": f"L{at}"}
-    line = {"step": name, "input": given, "reads": [], "writes": [], "sends": [], "calls": [], "clock": {}}
-    return line | {"time": START + at, "retracted_by": None} | changes
-
-
-def write_lines(folder: Path, steps: list[Any], proposals: list[Any]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in (("steps", steps), ("proposals", proposals)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return folder
 
 
 def make_export(folder: Path, payments: int = 2000, seed: int = 7) -> Path:
@@ -161,41 +127,6 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(export: Path) -> Run:
     return read_export(export)
-
-
-class Loads(html.parser.HTMLParser):
-    """Collects what a browser would fetch, and the scripts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fetched: list[str] = []
-        self.scripts: list[str] = []
-        self.inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.fetched += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
-        self.fetched += [tag] if tag in ("link", "img", "iframe", "object", "embed", "base") else []
-        self.inside = tag == "script"
-        self.scripts += [""] if self.inside else []
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = self.inside and tag != "script"
-
-    def handle_data(self, data: str) -> None:
-        if self.inside:
-            self.scripts[-1] += data
-
-
-def page_of(export: Path, out: Path, **changes: Any) -> tuple[str, Loads]:
-    given = {
-        "summary": {"Payments": 400},
-        "checks": [("Books balance", True, "to the cent")],
-        "title": "A run",
-    }
-    write_report(export, out, **(given | changes))
-    page, loads = out.read_text(encoding="utf-8"), Loads()
-    loads.feed(page)
-    return page, loads
 
 
 def test_page_loads_nothing(export: Path, tmp_path: Path) -> None:
@@ -309,83 +240,6 @@ def test_small_exports_are_drawn(tmp_path: Path, steps: list[Any]) -> None:
     page_of(folder, tmp_path / "report.html", summary={}, checks=[])
     write_svg(folder, tmp_path / "picture.svg")
     ElementTree.parse(tmp_path / "picture.svg")
-
-
-def checkpoint(epoch: int, **cuts: int) -> dict[str, Any]:
-    line = {"kind": "checkpoint", "epoch": epoch, "begun": START + min(cuts.values()), "committed": None}
-    return line | {"cuts": {agent: {"last": None, "era": 0, "time": START + at} for agent, at in cuts.items()}}
-
-
-def restore(number: int, epoch: int, decided: int) -> dict[str, Any]:
-    line = {"kind": "restore", "number": number, "epoch": epoch, "inputs": "discard", "reason": ""}
-    return line | {"decided": START + decided, "done": START + decided + 3}
-
-
-def write_checkpoints(folder: Path, *lines: dict[str, Any]) -> Path:
-    (folder / "checkpoints.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return folder
-
-
-def restored_export(folder: Path) -> Path:
-    lines = [
-        step("a/1/1", 1),
-        step("b/1/1", 2, producer="a/1/1"),
-        step("a/1/2", 5, retracted_by="p"),
-        step("a/1/3", 9, retracted_by="restore/1"),
-        step("b/1/2", 10, producer="a/1/3", retracted_by="restore/1"),
-        step("a/1/4", 20),
-    ]
-    lines[3]["input"] = lines[2]["input"]
-    lines = [*lines, step("c/1/1", 30)]
-    folder = write_lines(folder, lines, [proposal("p", ["a/1/2"], began=START + 6, decided=START + 7)])
-    return write_checkpoints(folder, checkpoint(1, a=3, b=4), restore(1, 1, 12), {"kind": "of another day", "x": 1})
-
-
-def test_steps_that_a_restore_took_back_are_told_apart(tmp_path: Path) -> None:
-    run = read_export(restored_export(tmp_path))
-    assert run.kinds == (SURVIVED, SURVIVED, UNDONE, RESTORED, RESTORED, SURVIVED, SURVIVED)
-    assert run.replacements == {2: 3}  # it had taken the wrong step's place, until the restore
-    assert "1 step took their place, and the other 5 steps stood." in run.story()
-    assert run.story().endswith("back to checkpoint 1: 2 steps at 2 agents no longer stand.")
-
-
-def test_checkpoints_and_restores_are_on_the_page_and_in_the_picture(tmp_path: Path) -> None:
-    folder = restored_export(tmp_path / "e")
-    model = json.loads(page_of(folder, tmp_path / "report.html")[1].scripts[0])
-    names = [[model["agents"][row], model["began"] - START + at] for row, at in model["checkpoints"][0]["cuts"]]
-    assert names == [["a", 3], ["b", 4]]
-    assert [(r["number"], r["epoch"], r["decided"], r["done"]) for r in model["restores"]] == [(1, 1, 11, 14)]
-    write_svg(folder, tmp_path / "picture.svg", focus="p")
-    ElementTree.parse(tmp_path / "picture.svg")
-    assert "checkpoint 1<" in (tmp_path / "picture.svg").read_text(encoding="utf-8")
-
-
-def test_names_of_checkpoints_do_not_run_into_each_other(tmp_path: Path) -> None:
-    folder = write_lines(tmp_path / "e", [step(f"a/1/{n}", 10 * n) for n in range(1, 100)], [])
-    write_checkpoints(folder, *(checkpoint(n, a=10 * n + 5) for n in range(1, 90)))
-    write_svg(folder, tmp_path / "picture.svg")
-    texts = re.findall(
-        r'<text x="([\d.]+)" y="\d+" fill="#0d9aa3"[^>]*>([^<]+)<', (tmp_path / "picture.svg").read_text()
-    )
-    assert len(texts) > 5
-    ends = [(float(x) - 3.5 * len(text), float(x) + 3.5 * len(text)) for x, text in texts]
-    assert all(end < begin for (_, end), (begin, _) in pairwise(ends))
-
-
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("{not json", "malformed"),
-        (json.dumps(checkpoint(2, a=1) | {"cuts": {"a": {"last": 3, "time": 1}}}), r"\$\.cuts\[\.\.\.\]\.last"),
-        (json.dumps({"kind": "restore", "number": 1}), "epoch"),
-    ],
-)
-def test_errors_in_checkpoints_name_file_and_line(tmp_path: Path, line: str, says: str) -> None:
-    folder = restored_export(tmp_path)
-    with (folder / "checkpoints.jsonl").open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-    with pytest.raises(ReportError, match=rf"checkpoints\.jsonl, line 4: .*{says}"):
-        read_export(folder)
 
 
 def test_a_failed_check_fails_the_verdict(export: Path, tmp_path: Path) -> None:
