@@ -41,7 +41,9 @@ def restored_export(folder: Path) -> Path:
     lines[3]["input"] = lines[2]["input"]
     lines = [*lines, step("c/1/1", 30)]
     folder = write_lines(folder, lines, [proposal("p", ["a/1/2"], began=START + 6, decided=START + 7)])
-    return write_checkpoints(folder, checkpoint(1, a=3, b=4), restore(1, 1, 12), {"kind": "of another day", "x": 1})
+    return write_checkpoints(
+        folder, checkpoint(1, a=3, b=4), checkpoint(2, a=7, b=8), restore(1, 1, 12), {"kind": "of another day", "x": 1}
+    )
 
 
 def test_steps_that_a_restore_took_back_are_told_apart(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_checkpoints_and_restores_are_on_the_page_and_in_the_picture(tmp_path: P
     assert [(r["number"], r["epoch"], r["decided"], r["done"]) for r in model["restores"]] == [(1, 1, 11, 14)]
     write_svg(folder, tmp_path / "picture.svg", focus="p")
     ElementTree.parse(tmp_path / "picture.svg")
-    assert "checkpoint 1<" in (tmp_path / "picture.svg").read_text(encoding="utf-8")
+    assert "checkpoint 2<" in (tmp_path / "picture.svg").read_text(encoding="utf-8")
 
 
 def test_names_of_checkpoints_do_not_run_into_each_other(tmp_path: Path) -> None:
@@ -86,5 +88,5 @@ def test_errors_in_checkpoints_name_file_and_line(tmp_path: Path, line: str, say
     folder = restored_export(tmp_path)
     with (folder / "checkpoints.jsonl").open("a", encoding="utf-8") as file:
         file.write(line + "\n")
-    with pytest.raises(ReportError, match=rf"checkpoints\.jsonl, line 4: .*{says}"):
+    with pytest.raises(ReportError, match=rf"checkpoints\.jsonl, line 5: .*{says}"):
         read_export(folder)
