@@ -41,7 +41,7 @@ class Restoring:
             if _discards(restore, item.epoch, item.producer) or item.lineage in self._effects.voided:
                 by_lineage[item.lineage] = self._effects.void_all(item.lineage, ordered=item.producer is None)
         voids = tuple(out for some in by_lineage.values() for out in some)
-        record = RestoredRecord(restore, retracted, voids)
+        record = RestoredRecord(restore, retracted, voids, core.time.tick(core.now_us))
         self.apply(record, by_lineage)
         core.tell("restored", core.agent, f"to the cut of epoch {restore.epoch}: {len(retracted)} steps undone")
         core.append((record,), lambda: self._durable(record))
@@ -50,6 +50,8 @@ class Restoring:
         """Carry a restore out, live or from the log."""
         core, restore = self._core, record.restore
         core.restores.append(restore)
+        core.restored_us.append(record.time_us)
+        core.time.see(record.time_us)
         core.retraction.add_all(record.retracted)
         core.retraction.add_all(
             entry.writer for entry in core.versions.all_entries() if core.is_passed(entry.epoch, entry.era)
