@@ -81,7 +81,7 @@ class VirtualStore:
             self._begin()
 
     def read(self, agent: AgentId, whole: bool = False) -> Iterator[bytes]:
-        """Yield the agent's records from the last anchor on (or the first), oldest first, as they are when it begins."""
+        """Yield the agent's records from the last anchor (or the first) on, as they are when the reading begins."""
         begin = 0 if whole else self._disk.anchors.get(agent, 0)
         yield from tuple(self._disk.logs.get(agent, ())[begin:])
 
