@@ -167,7 +167,9 @@ def _clocks(log: Log) -> Check:
         for line in log.lines
         for cause in (line["input"]["producer"], *(read["writer"] for read in line["reads"]))
         # A clock is silent of epochs that were committed when its step ran: its floor.
-        if cause is not None and log.by_step[cause].get("epoch", 0) >= line.get("floor", 0) and not _covers(line["clock"], cause)
+        if cause is not None
+        and log.by_step[cause].get("epoch", 0) >= line.get("floor", 0)
+        and not _covers(line["clock"], cause)
     ]
     detail = f"blind: {blind[:3]}" if blind else f"{len(log.lines)} clocks cover what their steps depend on, or say so"
     return Check("vector clocks are sound", not blind, detail)
