@@ -35,7 +35,8 @@ class Checkpointing:
         if commit is None:
             core.reply(request, "", "this host is in no cluster yet: it has heard of no view. Nothing changed.")
             return
-        self.waiting.append((request, commit.epoch + 1))
+        # The cuts of an epoch that is under way are older than this wish: the next one is meant.
+        self.waiting.append((request, max(core.epochs.colour, commit.epoch) + 1))
         self.begin(commit.epoch + 1)
         self.ask_member()
 

@@ -3,23 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from protocol.ballot import Ballot
-from protocol.core import Core
-from protocol.effects import Effects
-from protocol.inbox import Inbox
-from protocol.outbox import Outbox
-from protocol.quarantine import Quarantine
-from protocol.rollback import Rollback
 from sims.history import History
 from sims.plan import Plan
 from sims.shrink import shrunk
-from sims.swarm import Result, play, swarm
+from sims.swarm import play, swarm
 from sims.verdict import judge
+from tests.simulation.test_mutations import no_balance
 
 SEEDS = [
     int(line.split()[0]) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines() if line[0] != "#"
@@ -95,95 +88,8 @@ def test_a_seed_gives_the_same_trace_whatever_pythonhashseed_is(hash_seed: str) 
     assert done.stdout.split() == here
 
 
-# -- rules switched off: the swarm must notice
-
-
-def _no_quarantine(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Quarantine, "freezes", lambda self, writer: False)
-    patch.setattr(Outbox, "hold", lambda self, steps: None)
-    patch.setattr(Outbox, "unhold", lambda self, steps: [])
-
-
-def _no_deferral(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Quarantine, "defers", lambda self, message: False)
-    patch.setattr(Quarantine, "freezes", lambda self, writer: False)
-
-
-def _no_balance(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Ballot, "owes", lambda self, agent: agent not in self.votes)
-
-
-def _no_final_reject(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Ballot, "is_refused", lambda self: False)
-
-
-def _no_votes_kept(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Rollback, "apply_vote", lambda self, record: None)
-
-
-def _no_deduplication(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Inbox, "is_settled", lambda self, sender, incarnation, number: False)
-    patch.setattr(Inbox, "arrive", lambda self, sender, incarnation, number, item: [item])
-
-
-def _leaves_before_durable(patch: pytest.MonkeyPatch) -> None:
-    real = Core.append
-
-    def append(self: Core, records, then=None) -> None:  # type: ignore[no-untyped-def]
-        real(self, records)
-        if then is not None:
-            then()
-
-    patch.setattr(Core, "append", append)
-
-
-def _acknowledges_before_durable(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Core, "when_durable", lambda self, then: then())
-
-
-def _no_voids(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Effects, "voids_for", lambda self, unclaimed, ordered: ())
-
-
-def _no_claims(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("protocol.intents.Intents.match", lambda self, lineage, tool, args, key, claimed: None)
-
-
-def _no_beginnings(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Core, "is_unheard", lambda self, clock: False)
-
-
-def _no_orphans_by_clock(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("protocol.loss.names_lost", lambda clock, agent, incarnation, first: False)
-    patch.setattr(Core, "is_orphan", lambda self, clock: False)
-
-
-MUTATIONS = [
-    _no_quarantine, _no_deferral, _no_balance, _no_final_reject, _no_votes_kept, _no_deduplication,
-    _leaves_before_durable, _acknowledges_before_durable, _no_voids, _no_claims, _no_beginnings, _no_orphans_by_clock,
-]  # fmt: skip
-FIRST_SEEDS = {_acknowledges_before_durable: 9573, _no_beginnings: 8727}
-"""Rules that seldom matter: begin where they do."""
-
-
-@pytest.mark.parametrize("mutate", MUTATIONS, ids=lambda mutate: mutate.__name__[1:])
-def test_a_rule_switched_off_is_noticed(
-    mutate: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(History.run, "__defaults__", (6_000_000,))  # what hangs is seen soon
-    mutate(monkeypatch)
-    first = FIRST_SEEDS.get(mutate, 0)
-    found: Result | None = None
-    for seed in range(first, first + 400):
-        result = play(Plan.random(seed))
-        if result.failure:
-            found = result
-            break
-    assert found is not None, "the swarm did not notice"
-
-
 def test_a_failing_plan_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    _no_balance(monkeypatch)
+    no_balance(monkeypatch)
     plan = next(plan for seed in range(400) if play(plan := Plan.random(seed)).failure)
     small = shrunk(plan, lambda candidate: bool(play(candidate).failure), tries=60)
     assert play(small).failure
