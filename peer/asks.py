@@ -257,6 +257,8 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
             restores = tuple(zip(core.restores, core.restored_us, strict=True))
             last, heard = (core.incarnation, core.seq), machine.cutting.committed_us
             answered(_encode(CutsAnswer(last, tuple(core.cuts), core.committed, heard, restores)), "")
+        case "leave":
+            host.checkpoints.hand_over(lambda: answered(b"", ""))
         case "suffix":
             answered(_encode(_suffix(host, agent, asked)), "")
         case _:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from peer import errors
 from peer.copies import Copies
 from peer.driver import Driver
 from peer.heir import Heir
@@ -229,11 +230,33 @@ class Checkpoints:
         """A dead host's agents live here now."""
         self._do(self.machine.taken_over(dead, records, begun, self._now_us()))
 
-    def turned(self, host: HostId, failed: bool) -> None:
-        """A host does not answer any more, or does again."""
-        turned = self.machine.failed if failed else self.machine.recovered
+    def turned(self, host: HostId, how: str) -> None:
+        """A host has `failed`, `left` or `recovered`."""
+        turned = {"failed": self.machine.failed, "left": self.machine.left}.get(how, self.machine.recovered)
         self.met()
         self._do(turned(host, self._now_us()))
+
+    def hand_over(self, done: Callable[[], None]) -> None:
+        """Stop the agents here and leave: a buddy that has all of their logs goes on with them (CP-8).
+
+        Args:
+            done: called once the buddies have everything, and goodbye is said.
+
+        Raises: CallerError, if no other host keeps copies.
+        """
+        if not self.copies.buddies():
+            raise errors.CallerError(
+                f"host {self._host.host_id} can't leave: nobody keeps copies of its logs. Nothing changed."
+                " Start the cluster with buddies=1 or more, and at least two hosts."
+            )
+        for driver in self._host.drivers.values():
+            driver.stop()
+
+        def placed() -> None:
+            self._host.leave()
+            done()
+
+        self.copies.place(placed)
 
     def _release(self) -> None:
         """Hand over what was held until its sender was written down."""

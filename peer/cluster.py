@@ -148,6 +148,14 @@ class Cluster:
         """Kill the process that hosts an agent, as a crash would; it comes back by itself, unless `for_good`."""
         await self._backend.kill(agent, for_good)
 
+    async def leave(self, agent: AgentId) -> None:
+        """Have an agent's host leave for good: a buddy goes on with all of its agents, and nothing is lost.
+
+        Raises: CallerError, if there are no buddies; AskTimeout.
+        """
+        await self.host.ask(agent, "leave", timeout_s=2 * ASK_S)
+        await self._backend.kill(agent, True)
+
     # -- inputs ---------------------------------------------------------------------------------------------------
 
     async def submit(self, agent: AgentId, *messages: Any) -> None:

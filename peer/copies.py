@@ -114,6 +114,10 @@ class Copies:
         self._facts.append(_Fact({name: log.length for name, log in self._logs.items()}, done))
         self._send_all(again=False)
 
+    def buddies(self) -> tuple[HostId, ...]:
+        """Return the hosts that keep the copies, as things stand."""
+        return self._choose() if self._count else ()
+
     def changed(self) -> None:
         """Hosts have come or gone: others may be the buddies now."""
         if self._count:

@@ -152,10 +152,7 @@ class Host:
         self.crash()
 
     def leave(self) -> None:
-        """Say goodbye to the other hosts, so that nobody takes this one for failed; `close` follows.
-
-        The agents here are not handed over: until another host claims them, nobody reaches them.
-        """
+        """Say goodbye to the other hosts, so that nobody takes this one for failed; `close` follows."""
         self.neighbours.leave()
 
     async def close(self) -> None:

@@ -34,8 +34,8 @@ logger = logging.getLogger("ebbtide")
 class Turned(Protocol):
     """Who wants to know whether hosts answer."""
 
-    def turned(self, host: HostId, failed: bool) -> None:
-        """A host does not answer any more (or has left), or does again."""
+    def turned(self, host: HostId, how: str) -> None:
+        """A host has `failed`, `left` or `recovered`."""
         ...
 
 
@@ -150,7 +150,7 @@ class Neighbours:
                 case Failed() | Left() | Recovered():
                     what = type(action).__name__.lower()
                     logger.info("%s: host %s has %s", self._resident.host_id, action.host, what)
-                    self._resident.checkpoints.turned(action.host, not isinstance(action, Recovered))
+                    self._resident.checkpoints.turned(action.host, what)
         if displaced:
             self._resident.displaced(displaced)
         self._wake()

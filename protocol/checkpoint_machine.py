@@ -228,6 +228,12 @@ class CheckpointMachine:
         self.succession.failed(host)
         return self._done()
 
+    def left(self, host: HostId, now_us: int) -> list[CheckpointAction]:
+        """A host has said goodbye: a buddy succeeds it now (CP-8)."""
+        self.core.now_us = now_us
+        self.succession.left(host)
+        return self._done()
+
     def recovered(self, host: HostId, now_us: int) -> list[CheckpointAction]:
         """A host that had failed is there again."""
         self.core.now_us = now_us

@@ -93,6 +93,10 @@ class Succession:
         """A host does not answer any more."""
         self._failed.setdefault(host, self._core.now_us)
 
+    def left(self, host: HostId) -> None:
+        """A host has said goodbye, its logs whole with its buddies: one of them need not wait."""
+        self._failed[host] = self._core.now_us - self._core.limits.successor_us
+
     def recovered(self, host: HostId) -> None:
         """It was a false alarm, or it has come back."""
         self._failed.pop(host, None)

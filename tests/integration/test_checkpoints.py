@@ -189,3 +189,38 @@ async def test_a_host_that_is_dead_for_good_is_succeeded_and_nothing_is_done_twi
 def test_settings_that_make_no_sense_are_refused(option: str, value: float) -> None:
     with pytest.raises(errors.CallerError, match=option):
         Cluster("local", **{option: value})  # type: ignore[arg-type]
+
+
+async def test_a_host_that_leaves_hands_its_agents_over_whole() -> None:
+    async with Cluster("local", buddies=1, successor_s=60) as cluster:
+        await cluster.spawn("till", Till)
+        await cluster.spawn("till-2", Till)
+        await cluster.spawn("safe", Safe)
+        await cluster.submit("till", 1, 10)
+        await cluster.quiet()
+        for _ in range(2):
+            await cluster.checkpoint()
+        await cluster.submit("till-2", 100)
+        await cluster.quiet()
+        home = (await cluster.status("safe")).host
+        await cluster.leave("safe")
+        await cluster.submit("till", 1000)
+        look = await cluster.status("safe", timeout_s=30)
+        await cluster.quiet()
+        assert look.host != home
+        assert (await cluster.state("safe"))["kept"] == 1111
+        assert (await cluster.status("safe")).undone == 0, "nothing is lost with a host that leaves"
+        assert sorted(BOOKS.values()) == [1, 10, 100, 1000]
+        await cluster.checkpoint()
+        await cluster.checkpoint()
+        assert home not in (await cluster.epochs()).view
+
+
+async def test_a_host_without_buddies_does_not_leave() -> None:
+    async with Cluster("local") as cluster:
+        await filled(cluster)
+        with pytest.raises(errors.CallerError, match="nobody keeps copies"):
+            await cluster.leave("safe")
+        await cluster.submit("till", 100)
+        await cluster.quiet()
+        assert await both(cluster) == (111, 111)
