@@ -58,6 +58,10 @@ CONFIGURATIONS = [
     *_mutations("Succession", "succession-no-takeover", "succession-speaks-early", "succession-not-placed"),
     *_mutations("Succession", "succession-not-repeated", "succession-regroups", "succession-two-values"),
     *_large("Succession", "succession-large"),
+    *_small("Sharing", "sharing", "sharing-two"),
+    *_mutations("Sharing", "sharing-not-written-down", "sharing-passed-on", "sharing-admits-at-once"),
+    *_mutations("Sharing", "sharing-not-withdrawn", "sharing-reads-credited"),
+    *_large("Sharing", "sharing-large"),
 ]
 
 
