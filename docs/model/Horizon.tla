@@ -115,7 +115,9 @@ Fold(a) ==
      /\ forgotten' = [forgotten EXCEPT ![a] = @ \cup old]
      /\ UNCHANGED <<vars, epoch, colour, report, seen, cast>>
 
-HNext == \/ \E a \in Agents : HRun(a) \/ MakeCut(a) \/ LearnCommit(a) \/ Fold(a)
+HForget(a) == Forget(a) /\ UNCHANGED more
+
+HNext == \/ \E a \in Agents : HRun(a) \/ HForget(a) \/ MakeCut(a) \/ LearnCommit(a) \/ Fold(a)
          \/ \E p \in Props : HPropose(p)
          \/ \E a \in Agents, p \in Props : HVote(a, p) \/ HDecide(a, p)
          \/ \E q, b \in Agents, p \in Props : HLearn(q, p, b)

@@ -50,7 +50,7 @@ CONFIGURATIONS = [
         "Restore", "restore-no-final-reject", "restore-many-at-once", "restore-passed-over", "restore-late-cut"
     ),
     *_large("Restore", "restore-large"),
-    *_small("Horizon", "horizon"),
+    *_small("Horizon", "horizon", "horizon-crashes"),
     *_mutations("Horizon", "horizon-not-reported", "horizon-accepts-forgotten", "horizon-not-kept"),
     *_large("Horizon", "horizon-large"),
     *_small("Succession", "succession", "succession-ballots", "succession-grown-before"),
