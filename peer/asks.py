@@ -13,8 +13,9 @@ from peer import errors
 from protocol.event import ProposeWanted, Submitted
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
-from protocol.records import OutcomeRecord
+from protocol.records import Cut, OutcomeRecord
 from protocol.step import STEP_INDEX_ENTRIES, Entry, Input, StepRecord
+from protocol.wire import Answer
 
 if TYPE_CHECKING:
     from peer.host import Host
@@ -136,6 +137,19 @@ class EpochsAnswer(Struct, frozen=True, array_like=True):
     under_way: tuple[str, ...]
 
 
+class CutsAnswer(Struct, frozen=True, array_like=True):
+    """An agent's cuts that the horizon has not passed, and the restores that it has carried out, each with its time."""
+
+    last: tuple[int, int]
+    """Incarnation and seq of its last step, now."""
+    cuts: tuple[Cut, ...]
+    committed: int
+    """The newest committed epoch that settles its steps; 0 before any."""
+    committed_us: dict[int, int]
+    """By epoch, when its commit was heard of here; those of earlier lives are not remembered."""
+    restores: tuple[tuple[Restore, int], ...]
+
+
 class Costs(Struct, frozen=True, array_like=True):
     """What a host has sent for each rollback in this life, and in all."""
 
@@ -239,6 +253,10 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
             )
         case "epochs":
             answered(_encode(_epochs(host)), "")
+        case "cuts":
+            restores = tuple(zip(core.restores, core.restored_us, strict=True))
+            last, heard = (core.incarnation, core.seq), machine.cutting.committed_us
+            answered(_encode(CutsAnswer(last, tuple(core.cuts), core.committed, heard, restores)), "")
         case "suffix":
             answered(_encode(_suffix(host, agent, asked)), "")
         case _:
@@ -277,6 +295,17 @@ def _status(host: "Host", agent: AgentId) -> Status:
         serves={space: driver.replicas.serves(space) for space in driver.agent.spaces},
         has=driver.replicas.has(),
     )
+
+
+def unwrap(answer: Answer) -> bytes:
+    """Return an answer's body.
+
+    Raises: the error that the host has told.
+    """
+    if not answer.error:
+        return answer.body
+    kind: Callable[[str], Exception] = getattr(errors, answer.error, errors.EbbtideError)
+    raise kind(answer.body.decode())
 
 
 def _kind(error: str) -> str:

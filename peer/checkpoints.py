@@ -218,6 +218,8 @@ class Checkpoints:
     def wrote(self, log: AgentId, records: list[bytes]) -> None:
         """Records of an agent are durable here."""
         self.copies.wrote(log, records)
+        if self._open and (self.machine.core.limits.interval_records or self.machine.core.limits.interval_bytes):
+            self._do(self.machine.grown(len(records), sum(map(len, records)), self._now_us()))
 
     def place(self, done: Callable[[], None]) -> None:
         """Call `done` once the buddies have all that is durable here (CP-8)."""

@@ -16,6 +16,7 @@ from peer.agent import Agent
 from peer.asks import (
     Ballots,
     Costs,
+    CutsAnswer,
     EpochsAnswer,
     Notice,
     Part,
@@ -31,6 +32,7 @@ from peer.config import checkpoint_limits
 from peer.context import as_step, rollback_draft
 from peer.folding import SharedView
 from peer.host import Host
+from peer.lagging import lagging
 from peer.outcome import Outcome, Plan, Restored
 from peer.spec import AgentSpec
 from peer.state_key import decode_key
@@ -87,6 +89,7 @@ class Cluster:
         self._room: list[str] = []
         self._source = f"cluster-{secrets.token_hex(4)}"
         self._numbers: dict[AgentId, int] = {}
+        self._turns: dict[AgentId, asyncio.Lock] = {}
 
     async def __aenter__(self) -> "Cluster":
         self._host = await self._backend.start()
@@ -150,15 +153,19 @@ class Cluster:
     async def submit(self, agent: AgentId, *messages: Any) -> None:
         """Hand inputs to an agent from outside; when this returns they are durable, each taken once.
 
+        Called at the same time for one agent, one call's inputs come after the other's.
+
         Raises: AgentUnknown, AskTimeout.
         """
         payloads = [payload.encode_message(message) for message in messages]
-        for at in range(0, len(payloads), SUBMIT_BATCH):
-            first = self._numbers.get(agent, 0) + 1
-            batch = tuple(payloads[at : at + SUBMIT_BATCH])
-            body = asks.encode(Submit(self._source, first, batch))
-            await self.host.ask(agent, "submit", body, timeout_s=4 * ASK_S)
-            self._numbers[agent] = first + len(batch) - 1
+        # Two calls at once would give their inputs the same numbers, and one would be taken for the other's repetition.
+        async with self._turns.setdefault(agent, asyncio.Lock()):
+            for at in range(0, len(payloads), SUBMIT_BATCH):
+                first = self._numbers.get(agent, 0) + 1
+                batch = tuple(payloads[at : at + SUBMIT_BATCH])
+                body = asks.encode(Submit(self._source, first, batch))
+                await self.host.ask(agent, "submit", body, timeout_s=4 * ASK_S)
+                self._numbers[agent] = first + len(batch) - 1
 
     # -- rollback -------------------------------------------------------------------------------------------------
 
@@ -310,6 +317,10 @@ class Cluster:
         """Return what is known of checkpoints and restores where the first agent lives."""
         return await self._ask(self._any(), "epochs", EpochsAnswer)
 
+    async def cuts(self, agent: AgentId) -> CutsAnswer:
+        """Return where an agent's cuts stand in its log, and which restores it has carried out."""
+        return await self._ask(agent, "cuts", CutsAnswer)
+
     def _any(self) -> AgentId:
         if not self._agents:
             raise errors.CallerError("there are no agents yet. Nothing changed.")
@@ -368,7 +379,7 @@ class Cluster:
         until, last, quiet = loop.time() + timeout_s, None, 0
         while True:
             looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._agents))
-            busy = {look.agent: look.under_way for look in looks if look.under_way} or _lagging(looks)
+            busy = {look.agent: look.under_way for look in looks if look.under_way} or lagging(looks)
             moves = [(look.host, look.steps, look.undone) for look in looks]
             quiet = quiet + 1 if not busy and moves == last else 0
             last = moves
@@ -381,18 +392,6 @@ class Cluster:
 
     async def _ask(self, agent: AgentId, what: str, kind: Any, body: bytes = b"") -> Any:
         return asks.decode(await self.host.ask(agent, what, body, timeout_s=ASK_S), kind)
-
-
-def _lagging(looks: Sequence[Status]) -> dict[AgentId, tuple[str, ...]]:
-    """Return who has not all the entries that the others of its spaces serve."""
-    late: dict[AgentId, tuple[str, ...]] = {}
-    for look in looks:
-        for author in looks:
-            for space, position in author.serves.items():
-                shares = space in look.serves and author is not look
-                if shares and look.has.get(space, {}).get(author.agent) != position:
-                    late[look.agent] = (f"entries of {author.agent} in space {space}",)
-    return late
 
 
 def _is_name(name: str) -> bool:

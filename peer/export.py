@@ -1,14 +1,14 @@
-"""Write a run down for the outside, in the format of docs/export.md: `steps.jsonl` and `proposals.jsonl`."""
+"""Write a run down for the outside, in the format of docs/export.md: steps, proposals, checkpoints."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from peer.asks import StepsAnswer
+from peer.asks import CutsAnswer, StepsAnswer
 from peer.cluster import Cluster
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
-from protocol.proposal import Proposal
+from protocol.proposal import Proposal, Restore
 from protocol.step import StepRecord
 
 _STATES = {"open": "claimed", "doubt": "in-doubt", "failed": "in-doubt"}
@@ -16,11 +16,11 @@ _STATES = {"open": "claimed", "doubt": "in-doubt", "failed": "in-doubt"}
 
 
 async def export(cluster: Cluster, folder: Path, agents: Iterable[AgentId] | None = None) -> None:
-    """Ask every agent for its steps and ballots, and write them to a folder.
+    """Ask every agent for its steps, ballots and cuts, and write them to a folder.
 
     Args:
         cluster: who asks.
-        folder: made if missing; the two files are replaced.
+        folder: made if missing; the three files are replaced.
         agents: whose steps; all that were launched from the cluster if left out.
     """
     names = list(cluster.agents if agents is None else agents)
@@ -30,9 +30,11 @@ async def export(cluster: Cluster, folder: Path, agents: Iterable[AgentId] | Non
             lines.extend(_step(page, at) for at in range(len(page.records)))
     lines.sort(key=lambda line: (line["time"], StepId.parse(line["step"])))
     proposals = await proposals_of(cluster, names)
+    checkpoints = checkpoints_of({name: await cluster.cuts(name) for name in names})
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "steps.jsonl", lines)
     _write(folder / "proposals.jsonl", proposals)
+    _write(folder / "checkpoints.jsonl", checkpoints)
 
 
 async def proposals_of(cluster: Cluster, agents: Iterable[AgentId]) -> list[dict[str, Any]]:
@@ -77,6 +79,48 @@ async def proposals_of(cluster: Cluster, agents: Iterable[AgentId]) -> list[dict
     ]
 
 
+def checkpoints_of(answers: Mapping[AgentId, CutsAnswer]) -> list[dict[str, Any]]:
+    """Return every committed checkpoint and every restore, put together from what each agent knows of its own cuts."""
+    committed = max((answer.committed for answer in answers.values()), default=0)
+    cuts: dict[int, dict[AgentId, dict[str, Any]]] = {}
+    restores: dict[int, tuple[Restore, list[int]]] = {}
+    for agent, answer in sorted(answers.items()):
+        for cut in answer.cuts:
+            last = str(StepId(agent, cut.incarnation, cut.seq)) if cut.seq else None
+            if cut.epoch <= committed:
+                cuts.setdefault(cut.epoch, {})[agent] = {"last": last, "era": cut.era, "time": cut.time_us}
+        for restore, at_us in answer.restores:
+            restores.setdefault(restore.number, (restore, []))[1].append(at_us)
+    heard = {
+        epoch: [answer.committed_us[epoch] for answer in answers.values() if epoch in answer.committed_us]
+        for epoch in cuts
+    }
+    return [
+        *(
+            {
+                "kind": "checkpoint",
+                "epoch": epoch,
+                "begun": min(cut["time"] for cut in cuts[epoch].values()),
+                "committed": min(heard[epoch], default=None),
+                "cuts": cuts[epoch],
+            }
+            for epoch in sorted(cuts)
+        ),
+        *(
+            {
+                "kind": "restore",
+                "number": number,
+                "epoch": restore.epoch,
+                "inputs": restore.inputs,
+                "reason": restore.reason,
+                "decided": min(times),
+                "done": max(times),
+            }
+            for number, (restore, times) in sorted(restores.items())
+        ),
+    ]
+
+
 def _step(page: StepsAnswer, at: int) -> dict[str, Any]:
     record: StepRecord = page.records[at]
     item = record.input
@@ -97,6 +141,9 @@ def _step(page: StepsAnswer, at: int) -> dict[str, Any]:
         "calls": [_call(page, intent) for intent in record.calls],
         "clock": {agent: list(entry) for agent, entry in sorted(record.clock.items())},
         "time": record.time_us,
+        "epoch": record.epoch,
+        "era": record.era,
+        "floor": record.floor,
         "retracted_by": page.retracted_by[at] or None,
     }
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -129,13 +129,13 @@ class Host:
         limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries)
         driver = Driver(self, agent, limits)
         driver.options = spec.options
-        known = [f.incarnation for f in self._machine.gossip.facts() if isinstance(f, Began) and f.agent == spec.name]
+        begun = [fact for fact in self._machine.gossip.facts() if isinstance(fact, Began)]
+        known = (fact.incarnation for fact in begun if fact.agent == spec.name)
         self.drivers[spec.name] = driver
         self.checkpoints.copies.begin(spec.name, self.store.length(spec.name))
         driver.start(spec.lost, max(known, default=1))
-        for fact in self._machine.gossip.facts():
-            if isinstance(fact, Began):
-                driver.feed(Learned(fact))
+        for fact in begun:
+            driver.feed(Learned(fact))
         self.checkpoints.joined(driver)
 
     def crash(self) -> None:
@@ -269,11 +269,11 @@ class Host:
                     self._asked(self.host_id, question)
                 elif home is not None:
                     self.send_frame(home, Frame(asks=(question,)))
-                left = max(0.0, until - asyncio.get_running_loop().time())
-                wait_s = min(left, ASK_AGAIN_S if home is not None or agent in self.drivers else 0.05)
+                again_s = ASK_AGAIN_S if home is not None or agent in self.drivers else 0.05
+                wait_s = min(max(0.0, until - asyncio.get_running_loop().time()), again_s)
                 done, _ = await asyncio.wait((future,), timeout=wait_s)
                 if done:
-                    return _unwrap(future.result())
+                    return asks.unwrap(future.result())
         finally:
             del self._asking[question.number]
         if self._machine.homes.get(agent) is None:
@@ -394,10 +394,3 @@ class Host:
             driver = self.drivers.get(receiver)
             if driver is not None:
                 driver.received(sender, message)
-
-
-def _unwrap(answer: Answer) -> bytes:
-    if not answer.error:
-        return answer.body
-    kind: Callable[[str], Exception] = getattr(errors, answer.error, errors.EbbtideError)
-    raise kind(answer.body.decode())

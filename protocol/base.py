@@ -94,6 +94,8 @@ class Bases:
             proposed=self._proposer.proposed_records(),
             outcomes=tuple(self._proposer.outcomes.values()),
             proposals=self._proposer.count,
+            cuts=tuple(core.cuts),
+            restored_us=tuple(core.restored_us),
         )
 
     def _final_versions(self, key: str) -> tuple[tuple[StepId, bytes | None, int], ...]:
@@ -137,6 +139,8 @@ class Bases:
         core.undone = last.undone
         core.time.see(last.time_us)
         core.restores = list(last.restores)
+        core.restored_us = list(last.restored_us)
+        core.cuts = list(last.cuts)
         core.retraction.load(last.retraction)
         core.retracted_by = dict(last.retracted_by)
         core.attempts = dict(last.attempts)

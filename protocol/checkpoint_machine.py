@@ -216,6 +216,12 @@ class CheckpointMachine:
         self.voting.wanted(request, name, epoch, inputs, reason, deadline_us)
         return self._done()
 
+    def grown(self, records: int, size: int, now_us: int) -> list[CheckpointAction]:
+        """Agents here have written so many records, of so many bytes."""
+        self.core.now_us = now_us
+        self.checkpointing.grown(records, size)
+        return self._done()
+
     def failed(self, host: HostId, now_us: int) -> list[CheckpointAction]:
         """A host does not answer any more: if it stays so, one of its buddies succeeds it (CP-8)."""
         self.core.now_us = now_us

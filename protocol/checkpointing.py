@@ -5,6 +5,7 @@ from protocol.epoch import Commit
 from protocol.fact import Began
 from protocol.host_core import HostCore
 from protocol.ids import HostId
+from protocol.pacing import interval_us, is_due
 from protocol.tally import Statement, Tally
 
 
@@ -23,6 +24,8 @@ class Checkpointing:
         self.cost_us = 0
         """How long the last cut of this host took to be durable, and placed."""
         self._stating: dict[int, None] = {}
+        self._records = 0
+        self._size = 0
 
     # -- beginning -------------------------------------------------------------------------------------------------
 
@@ -53,13 +56,20 @@ class Checkpointing:
 
     def pace(self) -> None:
         """Begin again an interval from now."""
-        interval_us = self._core.limits.interval_us
-        self.next_us = self._core.now_us + interval_us if interval_us else None
+        wait_us = interval_us(self._core.limits, self.cost_us)
+        self.next_us = self._core.now_us + wait_us if wait_us else None
 
     def elapsed(self) -> None:
         """Begin what is due."""
         if self.next_us is not None and self._core.now_us >= self.next_us:
             self.pace()
+            self.begin(self._core.epochs.committed + 1)
+
+    def grown(self, records: int, size: int) -> None:
+        """The agents here have written; begin an epoch if that is enough (CP-9)."""
+        self._records += records
+        self._size += size
+        if is_due(self._core.limits, self._records, self._size):
             self.begin(self._core.epochs.committed + 1)
 
     # -- cutting ---------------------------------------------------------------------------------------------------
@@ -69,6 +79,7 @@ class Checkpointing:
         core = self._core
         core.epochs.colour = epoch
         core.epochs.own = None
+        self._records = self._size = 0
         self.began_us = core.now_us
         core.actions.append(MakeCut(epoch))
 

@@ -20,7 +20,7 @@ from protocol.message import Ack, Message, Void
 from protocol.outbox import Outbox
 from protocol.proposal import Proposal, Restore
 from protocol.quarantine import Quarantine
-from protocol.records import AckedRecord, Record
+from protocol.records import AckedRecord, Cut, Record
 from protocol.retraction import Retraction
 from protocol.step import Consumer, Entry, Input, StepRecord, VoidOut, entries_of
 from protocol.versions import Versions
@@ -62,6 +62,10 @@ class Core:
         """Steps of epochs before this one are final: folded and forgotten (CP-6)."""
         self.restores: list[Restore] = []
         """Every restore carried out, by number from 1; their count is the era (CP-7)."""
+        self.restored_us: list[int] = []
+        """When each of them was."""
+        self.cuts: list[Cut] = []
+        """The cuts made here, but for those that the horizon has passed: for people to look at."""
         self.is_outside = True
         """The host is in no committed view yet: no epoch settles anything here (CP-3)."""
         self.is_paused = False

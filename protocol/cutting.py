@@ -10,7 +10,7 @@ from protocol.core import Core
 from protocol.effects import Effects
 from protocol.event import CutWanted, Settled
 from protocol.loss import Loss
-from protocol.records import CutRecord
+from protocol.records import Cut, CutRecord
 from protocol.rollback import Rollback
 
 
@@ -23,6 +23,8 @@ class Cutting:
         self._rollback = rollback
         self._loss = loss
         self._bases = bases
+        self.committed_us: dict[int, int] = {}
+        """By epoch, when its commit was heard of in this life; for people to look at."""
 
     def wanted(self, event: CutWanted) -> None:
         """Make a cut: state is versioned, so that is one record (CP-1)."""
@@ -32,7 +34,7 @@ class Cutting:
             ready = self._ready(core.epoch)
             core.when_durable(lambda: core.actions.append(ready))
             return
-        record = CutRecord(event.epoch)
+        record = CutRecord(event.epoch, core.time.tick(core.now_us))
         self.apply_cut(record)
         ready = self._ready(event.epoch)
         core.append((record,), lambda: core.actions.append(ready))
@@ -43,7 +45,10 @@ class Cutting:
 
     def apply_cut(self, record: CutRecord) -> None:
         """Take in a cut, live or from the log."""
-        self._core.epoch = max(self._core.epoch, record.epoch)
+        core = self._core
+        core.epoch = max(core.epoch, record.epoch)
+        core.time.see(record.time_us)
+        core.cuts.append(Cut(record.epoch, core.era, core.incarnation, core.seq, record.time_us))
 
     def settled(self, event: Settled) -> None:
         """An epoch is committed, and this host is in its view."""
@@ -56,6 +61,7 @@ class Cutting:
         core.committed = max(core.committed, event.epoch)
         core.horizon = max(core.horizon, event.horizon)
         core.outbox.settle(core.committed)
+        self.committed_us.setdefault(event.epoch, core.now_us)
         self.forget()
         self._bases.work()
 
@@ -74,6 +80,8 @@ class Cutting:
             if stands:
                 final.append(lineage)
             core.forget_step(record)
+        core.cuts = [cut for cut in core.cuts if cut.epoch >= horizon]
+        self.committed_us = {epoch: at_us for epoch, at_us in self.committed_us.items() if epoch >= horizon}
         core.versions.fold(horizon)
         self._effects.forget(final, horizon)
         self._rollback.forget(horizon)

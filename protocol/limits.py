@@ -63,6 +63,12 @@ class CheckpointLimits(Struct, frozen=True):
 
     interval_us: int = 0
     """A member begins an epoch this long after the last commit that it knows; 0: only when asked."""
+    interval_records: int = 0
+    """It begins one once its agents have written so many records since their last cut; 0: no such bound."""
+    interval_bytes: int = 0
+    """The same, in bytes."""
+    failure_us: int = 0
+    """Mean time between failures: with it the interval follows from the measured cost of a checkpoint (CP-9)."""
     gossip_us: int = 100_000
     """How often a host tells one other what it knows of an open count."""
     epochs_kept: int = 4

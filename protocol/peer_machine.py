@@ -6,6 +6,7 @@ from protocol.action import Action
 from protocol.base import Bases
 from protocol.core import Core
 from protocol.cutting import Cutting
+from protocol.disposal import Disposal
 from protocol.effects import Effects
 from protocol.event import (
     Appended,
@@ -68,12 +69,13 @@ class PeerMachine:
         self.effects = Effects(self.core)
         self.proposer = Proposer(self.core)
         self.stepping = Stepping(self.core, self.effects, self.proposer)
-        self.rollback = Rollback(self.core, self.effects, self.stepping)
+        self.disposal = Disposal(self.core, self.effects, self.stepping)
+        self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
         self.loss = Loss(self.core, self.stepping)
         self.sharing = Sharing(self.core)
         self.bases = Bases(self.core, self.effects, self.proposer, self.stepping, self.rollback, self.loss)
         self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases)
-        self.restoring = Restoring(self.core, self.effects, self.rollback)
+        self.restoring = Restoring(self.core, self.effects, self.rollback, self.disposal)
         self._alive = False
 
     @property

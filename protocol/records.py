@@ -3,6 +3,8 @@
 Applying them in order gives the agent's state back without running any of its code.
 """
 
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from protocol.fact import Began
@@ -133,6 +135,8 @@ class CutRecord(LogRecord, frozen=True):
     """The agent's cut of an epoch: every step before this record is inside, every later one outside (CP-1)."""
 
     epoch: int
+    time_us: int = 0
+    """When, by the agent's hybrid clock; it decides nothing."""
 
 
 class RestoredRecord(LogRecord, frozen=True):
@@ -141,6 +145,20 @@ class RestoredRecord(LogRecord, frozen=True):
     restore: Restore
     retracted: tuple[StepId, ...]
     voids: tuple[VoidOut, ...] = ()
+    time_us: int = 0
+    """When, by the agent's hybrid clock; it decides nothing."""
+
+
+class Cut(NamedTuple):
+    """A cut as people look at it: where it stands, and when it was made."""
+
+    epoch: int
+    era: int
+    """How many restores had been carried out."""
+    incarnation: int
+    seq: int
+    """The last step inside; 0: none."""
+    time_us: int
 
 
 class HeldOut(Struct, frozen=True, array_like=True):
@@ -219,6 +237,10 @@ class BaseRecord(LogRecord, frozen=True):
     outcomes: tuple[OutcomeRecord, ...]
     proposals: int
     """How many this agent has ever made."""
+    cuts: tuple[Cut, ...] = ()
+    """Those that the horizon has not passed."""
+    restored_us: tuple[int, ...] = ()
+    """By number from 1, when each restore was carried out here."""
 
 
 Record = (

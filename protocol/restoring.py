@@ -5,6 +5,7 @@ numbers that every step carries, its epoch and its era, so no cone has to be wor
 """
 
 from protocol.core import Core
+from protocol.disposal import Disposal
 from protocol.effects import Effects
 from protocol.event import RestoreDecided
 from protocol.ids import Lineage, StepId
@@ -17,10 +18,11 @@ from protocol.step import VoidOut
 class Restoring:
     """Restores as one agent carries them out."""
 
-    def __init__(self, core: Core, effects: Effects, rollback: Rollback) -> None:
+    def __init__(self, core: Core, effects: Effects, rollback: Rollback, disposal: Disposal) -> None:
         self._core = core
         self._effects = effects
         self._rollback = rollback
+        self._disposal = disposal
 
     def decided(self, event: RestoreDecided) -> None:
         """A restore is agreed on: undo every step after its cut, in one durable record."""
@@ -39,7 +41,7 @@ class Restoring:
             if _discards(restore, item.epoch, item.producer) or item.lineage in self._effects.voided:
                 by_lineage[item.lineage] = self._effects.void_all(item.lineage, ordered=item.producer is None)
         voids = tuple(out for some in by_lineage.values() for out in some)
-        record = RestoredRecord(restore, retracted, voids)
+        record = RestoredRecord(restore, retracted, voids, core.time.tick(core.now_us))
         self.apply(record, by_lineage)
         core.tell("restored", core.agent, f"to the cut of epoch {restore.epoch}: {len(retracted)} steps undone")
         core.append((record,), lambda: self._durable(record))
@@ -48,6 +50,8 @@ class Restoring:
         """Carry a restore out, live or from the log."""
         core, restore = self._core, record.restore
         core.restores.append(restore)
+        core.restored_us.append(record.time_us)
+        core.time.see(record.time_us)
         core.retraction.add_all(record.retracted)
         core.retraction.add_all(
             entry.writer for entry in core.versions.all_entries() if core.is_passed(entry.epoch, entry.era)
@@ -58,24 +62,17 @@ class Restoring:
         core.post_voids(record.voids)
         for step in record.retracted:
             core.note_undone(step, f"restore/{restore.number}")
-            self._dispose(step, restore, (voids or {}).get(core.cone.record(step).input.lineage, ()))
+            item = core.cone.record(step).input
+            discards = _discards(restore, item.epoch, item.producer)
+            # In flight at the cut: it is delivered again.
+            self._disposal.dispose(
+                step,
+                (voids or {}).get(item.lineage, ()),
+                discarded=f"discarded by restore {restore.number}" if discards else "",
+                counts=False,
+            )
         self._rollback.refresh_held()
         core.undefer()
-
-    def _dispose(self, step: StepId, restore: Restore, voids: tuple[VoidOut, ...]) -> None:
-        """Decide what becomes of an undone step's input: in flight at the cut, it is delivered again."""
-        core = self._core
-        item = core.cone.record(step).input
-        self._effects.orphan(item.lineage)
-        if _discards(restore, item.epoch, item.producer):
-            core.dead.append((item, f"discarded by restore {restore.number}"))
-            self._effects.voided.discard(item.lineage)
-            self._effects.end(item.lineage, voids)
-        elif item.lineage in self._effects.voided:
-            self._effects.voided.discard(item.lineage)
-            self._effects.end(item.lineage, voids)
-        elif not core.is_undone(item):
-            core.give_back(item, None, step, counts=False)
 
     def _durable(self, record: RestoredRecord) -> None:
         self._core.release_voids(record.voids)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from protocol.action import Consult
 from protocol.ballot import Ballot
 from protocol.core import Core
+from protocol.disposal import Disposal
 from protocol.effects import Effects
 from protocol.event import Consulted
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
@@ -16,7 +17,7 @@ from protocol.message import Ballot as BallotMessage
 from protocol.message import Done, Propose
 from protocol.proposal import ConeStep, Credit, Proposal, Vote
 from protocol.records import DecisionRecord, VoteRecord
-from protocol.step import STEP_INDEX_ENTRIES, Input, VoidOut
+from protocol.step import STEP_INDEX_ENTRIES, VoidOut
 from protocol.stepping import Stepping
 
 
@@ -37,10 +38,11 @@ class _Case:
 class Rollback:
     """This peer as an elector."""
 
-    def __init__(self, core: Core, effects: Effects, stepping: Stepping) -> None:
+    def __init__(self, core: Core, effects: Effects, stepping: Stepping, disposal: Disposal) -> None:
         self._core = core
         self._effects = effects
         self._stepping = stepping
+        self._disposal = disposal
         self._cases: dict[ProposalId, _Case] = {}
         self._open: dict[ProposalId, _Case] = {}
         """Those of them that are not decided: what is looked at after every event."""
@@ -230,22 +232,12 @@ class Rollback:
             rejects=ballot.rejects(),
             decided_us=core.now_us,
             voids=tuple(out for voids in by_lineage.values() for out in voids),
-            notes=self._notes(ballot.proposal, retracted) if decision == "commit" else (),
-            taken=self._take_back(ballot.proposal, retracted) if decision == "commit" else (),
+            notes=self._disposal.notes(ballot.proposal, retracted) if decision == "commit" else (),
+            taken=self._disposal.take_back(ballot.proposal, retracted) if decision == "commit" else (),
             epoch=core.epoch,
         )
         self.apply_decision(record, by_lineage)
         core.append((record,), lambda: self._decision_durable(record))
-
-    def _notes(self, proposal: Proposal, retracted: tuple[StepId, ...]) -> tuple[str, ...]:
-        """Say of roots that were undone before where their inputs ran again, to be proposed anew."""
-        notes: list[str] = []
-        for root in proposal.roots:
-            if root.agent == self._core.agent and root not in retracted:
-                again = self._core.live_run(self._core.cone.record(root).input.lineage)
-                if again is not None:
-                    notes.append(f"{root} was undone before; its input ran again as {again}")
-        return tuple(notes)
 
     def _decision_durable(self, record: DecisionRecord) -> None:
         self._core.release_voids(record.voids)
@@ -287,8 +279,14 @@ class Rollback:
             core.post_voids(record.voids)
             for step in record.retracted:
                 core.note_undone(step, proposal.id)
-                self._dispose(step, proposal, (voids or {}).get(core.cone.record(step).input.lineage, ()))
-            self._dispose_taken(record)
+                is_root = step in proposal.roots
+                self._disposal.dispose(
+                    step,
+                    (voids or {}).get(core.cone.record(step).input.lineage, ()),
+                    discarded=f"discarded by {proposal.id}" if is_root and proposal.inputs == "discard" else "",
+                    proposal=proposal if is_root else None,
+                )
+            self._disposal.dispose_taken(record)
         core.outbox.unhold(steps)
         if record.decision == "abort":
             for message, number in messages.items():
@@ -298,50 +296,6 @@ class Rollback:
                     self._stepping.deliver(producer.agent, late)
         self.refresh_held()
         core.undefer()
-
-    def _dispose(self, step: StepId, proposal: Proposal, voids: tuple[VoidOut, ...]) -> None:
-        """Decide what becomes of an undone step's input: dropped, discarded, given back (RB-1, RB-9)."""
-        core = self._core
-        item = core.cone.record(step).input
-        self._effects.orphan(item.lineage)
-        root = step in proposal.roots
-        if root and proposal.inputs == "discard":
-            core.dead.append((item, f"discarded by {proposal.id}"))
-            self._effects.voided.discard(item.lineage)
-            self._effects.end(item.lineage, voids)
-        elif item.lineage in self._effects.voided:
-            self._effects.voided.discard(item.lineage)
-            self._effects.end(item.lineage, voids)
-        elif item.producer is None or item.producer not in core.retraction:
-            core.give_back(item, proposal if root else None, step)
-
-    def _take_back(self, proposal: Proposal, retracted: tuple[StepId, ...]) -> tuple[Input, ...]:
-        """Take hold of the inputs of roots that were undone before and wait to run again."""
-        core = self._core
-        if proposal.inputs == "retry":
-            return ()
-        lineages = dict.fromkeys(
-            core.cone.record(root).input.lineage
-            for root in proposal.roots
-            if root.agent == core.agent and root not in retracted and root in core.cone
-        )
-        return tuple(item for lineage in lineages if (item := core.take_back(lineage)) is not None)
-
-    def _dispose_taken(self, record: DecisionRecord) -> None:
-        """Discard or amend what was taken back: it counts as consumed by this record."""
-        core, proposal = self._core, record.proposal
-        for item in record.taken:
-            core.left_line(item.lineage)
-            self._stepping.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
-            if proposal.inputs == "discard":
-                core.dead.append((item, f"discarded by {proposal.id}"))
-                self._effects.end(item.lineage, ())
-            else:
-                root = next(root for root in proposal.roots if self._handled(root, item))
-                core.give_back(item, proposal, root, counts=False)
-
-    def _handled(self, root: StepId, item: Input) -> bool:
-        return root in self._core.cone and self._core.cone.record(root).input.lineage == item.lineage
 
     def refresh_held(self) -> None:
         """Inputs wait whose undone step an undecided proposal names: what becomes of them is still open (RB-9)."""

@@ -13,7 +13,7 @@ from peer.ports import Done
 from protocol.ids import AgentId
 from sims.chance import AnySpread, Uniform
 
-Queued = tuple[AgentId, tuple[bytes, ...], Done]
+Queued = tuple[AgentId, tuple[bytes, ...], Done, bool]
 
 
 class Disk:
@@ -21,12 +21,16 @@ class Disk:
 
     def __init__(self) -> None:
         self.logs: dict[AgentId, list[bytes]] = {}
+        self.anchors: dict[AgentId, int] = {}
+        """By agent, where the newest append stands that stands for everything before it: reading begins there."""
 
     def lose_end(self, agent: AgentId, keep: int) -> list[bytes]:
         """Forget all but the first `keep` records of an agent; return what is gone."""
         log = self.logs.get(agent, [])
         gone = log[keep:]
         del log[keep:]
+        if self.anchors.get(agent, 0) >= len(log):
+            self.anchors.pop(agent, None)
         return gone
 
 
@@ -70,15 +74,16 @@ class VirtualStore:
         """
         if self._closed:
             raise LogFailed("The virtual log is closed. Nothing was appended. Append before close().")
-        self._queue.append((agent, tuple(records), done))
+        self._queue.append((agent, tuple(records), done, anchor))
         if self._asked is not None:
             self._asked(agent, records)
         if not self._busy:
             self._begin()
 
     def read(self, agent: AgentId, whole: bool = False) -> Iterator[bytes]:
-        """Yield the agent's records, oldest first, as they are when the reading begins."""
-        yield from tuple(self._disk.logs.get(agent, ()))
+        """Yield the agent's records from the last anchor (or the first) on, as they are when the reading begins."""
+        begin = 0 if whole else self._disk.anchors.get(agent, 0)
+        yield from tuple(self._disk.logs.get(agent, ())[begin:])
 
     def length(self, agent: AgentId) -> int:
         """Return how many records the agent has."""
@@ -92,9 +97,9 @@ class VirtualStore:
         """Write what is queued; its `done`s come with the loop's next turn."""
         if not self._closed:
             self._closed = True
-            for agent, records, done in (*self._writing, *self._queue):
+            for agent, records, done, anchor in (*self._writing, *self._queue):
                 self._finished.append(done)
-                self._put(agent, records)
+                self._put(agent, records, anchor)
             self._writing.clear()
             self._queue.clear()
             if self._finished:
@@ -112,8 +117,8 @@ class VirtualStore:
         self._writing.clear()
         self._queue.clear()
         self._finished.clear()
-        for agent, records, _ in kept:
-            self._put(agent, records)
+        for agent, records, _, anchor in kept:
+            self._put(agent, records, anchor)
         return len(kept)
 
     def _begin(self) -> None:
@@ -130,14 +135,17 @@ class VirtualStore:
             self._break()
             return
         while self._writing:
-            agent, records, done = self._writing.popleft()
+            agent, records, done, anchor = self._writing.popleft()
             self._finished.append(done)
-            self._put(agent, records)
+            self._put(agent, records, anchor)
         self._tell()
 
-    def _put(self, agent: AgentId, records: Sequence[bytes]) -> None:
+    def _put(self, agent: AgentId, records: Sequence[bytes], anchor: bool) -> None:
         if records:
-            self._disk.logs.setdefault(agent, []).extend(records)
+            log = self._disk.logs.setdefault(agent, [])
+            if anchor:
+                self._disk.anchors[agent] = len(log)
+            log.extend(records)
             if self._wrote is not None:
                 self._wrote(agent, records)
 

@@ -11,6 +11,8 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
+from msgspec import structs
+
 from protocol.action import (
     Consult,
     Finish,
@@ -26,7 +28,6 @@ from protocol.event import (
     Event,
     Learned,
     Merged,
-    ProposeWanted,
     Received,
     Submitted,
     SubscriberSeen,
@@ -35,10 +36,11 @@ from protocol.event import (
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import ROLLBACK, Message
-from protocol.proposal import Amendment, Restore
+from protocol.proposal import Restore
 from protocol.records import BirthRecord
 from protocol.step import Entry, StepRecord
 from sims.host import HostDurable, HostMail, SimHost
+from sims.mishaps import Mishaps
 from sims.node import SPACE, Arrival, Delivery, Durable, Node, Pull, Script, ToolDue
 from sims.plan import MS, Plan
 
@@ -51,13 +53,6 @@ class WorldEffect:
     active: bool = False
     calls: int = 0
     undos: int = 0
-
-
-@dataclass(frozen=True)
-class Obituary:
-    """The others notice that a host is dead."""
-
-    host: str
 
 
 @dataclass(order=True)
@@ -115,7 +110,7 @@ class History:
             node.host.nodes.append(node)
         degree = self.rng.randint(1, max(1, plan.agents - 1))
         self.neighbours = {name: self.rng.sample(names, min(degree, len(names))) for name in names}
-        self._submitted: dict[AgentId, int] = {}
+        self.mishaps = Mishaps(self)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -181,6 +176,8 @@ class History:
 
     def note_restore(self, restore: Restore) -> None:
         """A host carries out a restore: all must agree on it."""
+        # How new the cuts are that it passes over is each host's own to say.
+        restore = structs.replace(restore, top=0)
         known = self.restored.setdefault(restore.number, restore)
         assert known == restore, f"seed {self.plan.seed}: restore {restore.number} is {known} and {restore}"
 
@@ -255,13 +252,7 @@ class History:
     def _happen(self, due: _Due) -> None:
         node, what = due.node, due.what
         if node is None:
-            happenings = {
-                "propose": self._propose, "checkpoint": self._checkpoint, "restore": self._restore, "die": self._die,
-            }  # fmt: skip
-            if isinstance(what, Obituary):
-                self._bury(what.host)
-            else:
-                happenings[what]()
+            self.mishaps.happen(what)
             return
         if due.life >= 0 and due.life != node.life:
             return
@@ -324,41 +315,8 @@ class History:
             case "crash" | "lose":
                 host.crash()
                 if what == "lose":
-                    self.lose_end(host, self.rng.randint(1, 12))
+                    self.mishaps.lose_end(host, self.rng.randint(1, 12))
                 self.at(self.now_us + self.rng.randint(MS, 60 * MS), host, -1, "restart")
-
-    def _checkpoint(self) -> None:
-        host = self.rng.choice(list(self.hosts.values()))
-        if host.up:
-            host.do(host.machine.begin(0, self.now_us))
-
-    def _die(self) -> None:
-        """A host that the others can succeed dies for good."""
-        commit = self.commits[max(self.commits)] if self.commits else None
-        views = [self.commits[epoch].next_view() for epoch in sorted(self.commits)[-2:]]
-        if commit is None or any(len(view) < 3 for view in views):
-            return
-        host = self.hosts[self.rng.choice(views[-1])]
-        if not host.up or any(other.dead for other in self.hosts.values()):
-            return
-        host.crash()
-        host.dead = True
-        self.at(self.now_us + self.rng.randint(MS, 40 * MS), None, -1, Obituary(host.name))
-
-    def _bury(self, dead: str) -> None:
-        """The others notice that a host is dead."""
-        self.hosts_changed()
-        for host in self.hosts.values():
-            if host.up:
-                host.do(host.machine.failed(dead, self.now_us))
-
-    def _restore(self) -> None:
-        host = self.rng.choice(list(self.hosts.values()))
-        if host.up and host.machine.epochs.committed > 0:
-            epoch = self.rng.randint(1, host.machine.epochs.committed)
-            inputs = self.rng.choice(("discard", "retry"))
-            name = f"{host.name}/r{self.now_us}"
-            host.do(host.machine.restore(0, name, epoch, inputs, "seed", 0, self.now_us))
 
     def _input(self, node: Node) -> None:
         number = node.machine.core.inbox.next_number("ext:world")
@@ -372,37 +330,6 @@ class History:
             if author is not node and author.up:
                 self.later(author, self.rng.randint(50, self.plan.delay_us), Pull(node.agent, has))
         self.at(self.now_us + 60 * MS, node, -1, "pull")
-
-    def _propose(self) -> None:
-        rng = self.rng
-        steps = [
-            record.step
-            for node in self.nodes.values()
-            if node.up
-            for record in node.machine.core.cone.records()
-            if _durable(node, record)
-        ]
-        nodes = [node for node in self.nodes.values() if node.up]
-        if not steps or not nodes:
-            return
-        roots = tuple(rng.sample(steps, min(len(steps), rng.choice((1, 1, 1, 2)))))
-        inputs = rng.choice(("discard", "retry", "amend"))
-        amendments = tuple(Amendment(root, b"0") for root in roots) if inputs == "amend" else ()
-        rng.choice(nodes).feed(ProposeWanted(0, roots, inputs, "seed", b"", amendments))
-
-    def lose_end(self, host: SimHost, most: int = 0) -> None:
-        """The disk is lost; what comes back is what the buddies have, or a little more (CP-8).
-
-        Args:
-            host: whose.
-            most: how many records of each agent go, of those that the buddies have not; 0: all of these.
-        """
-        for node in host.nodes:
-            keep = max(1, node.placed, len(node.disk) - most if most else 0)
-            gone = node.disk[keep:]
-            del node.disk[keep:]
-            self.lost.extend((node.agent, record) for record in gone if isinstance(record, StepRecord))
-            node.lost = True
 
     # -- tools -----------------------------------------------------------------------------------------------------
 
@@ -467,7 +394,3 @@ class History:
             for record in node.disk
             if isinstance(record, StepRecord) and record.step in node.machine.core.retraction
         }
-
-
-def _durable(node: Node, record: StepRecord) -> bool:
-    return any(kept is record for kept in node.disk[-40:]) or len(node.disk) > 40

@@ -197,7 +197,7 @@ class SimHost:
         host = self.world.hosts[dead]
         moved = host.nodes or [node for node in self.nodes if node.home == dead]
         if host.nodes:
-            self.world.lose_end(host)
+            self.world.mishaps.lose_end(host)
             self.nodes.extend(host.nodes)
             host.nodes = []
         self.taking[dead] = moved

@@ -34,7 +34,6 @@ class Operator(Cluster):
         self._backend = launched
         self._source = NAME
         self._calls = 0
-        self._turns: dict[AgentId, asyncio.Lock] = {}
         self.secret = launched.secret
         self.address = launched.transport.address
 

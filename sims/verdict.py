@@ -110,11 +110,12 @@ class _Judge:
                 # Where a cluster begins: nothing is inside.
                 continue
             inside: set[str] = set()
-            for host in commit.view:
-                for node in self.history.hosts[host].nodes:
-                    cuts = [n for n, r in enumerate(node.disk) if isinstance(r, CutRecord) and r.epoch >= epoch]
-                    self.need(bool(cuts), f"{node.agent} has no cut of epoch {epoch}, which is committed")
-                    inside.update(str(r.step) for r in node.disk[: cuts[0]] if isinstance(r, StepRecord))
+            # An agent whose host has died is on another now.
+            members = [n for n in self.history.nodes.values() if {n.home, n.host.name} & {*commit.view}]
+            for node in members:
+                cuts = [n for n, r in enumerate(node.disk) if isinstance(r, CutRecord) and r.epoch >= epoch]
+                self.need(bool(cuts), f"{node.agent} has no cut of epoch {epoch}, which is committed")
+                inside.update(str(r.step) for r in node.disk[: cuts[0]] if isinstance(r, StepRecord))
             for step in self.logged:
                 if step.step in inside and step.step not in hanging:
                     outside = [c for c in (step.producer, *step.writers) if c is not None and c not in inside]

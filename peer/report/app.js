@@ -200,6 +200,7 @@ function address() {
   if (step >= 0) pin(step);
 }
 
+for (const entry of document.querySelectorAll("[data-of]")) entry.hidden = !run[entry.dataset.of].length;
 chips();
 listen();
 address();

@@ -16,12 +16,13 @@ class Diagram {
     this.undoneCount = run.agents.map(() => 0);
     for (const i of run.undone) this.undoneCount[run.agent[i]]++;
     this.messages = [...run.indices(i => run.producer[i] >= 0)];
+    this.cuts = new Cuts(this);
     this.recolour();
   }
 
   recolour() {
     const style = getComputedStyle(document.documentElement);
-    this.colour = Object.fromEntries(["card", "ink", "soft", "line", "faint", "step", "undone", "again", "causes", "effects", "band"]
+    this.colour = Object.fromEntries(["card", "ink", "soft", "line", "faint", "step", "undone", "again", "causes", "effects", "band", "cut"]
       .map(name => [name, style.getPropertyValue(`--${name}`).trim()]));
     this.font = `12px ${getComputedStyle(document.body).fontFamily}`;
   }
@@ -39,7 +40,8 @@ class Diagram {
       y += tall;
     });
     this.bottom = y - tall / 2 + 4;
-    const width = this.canvas.clientWidth, height = this.bottom + FOOT, ratio = window.devicePixelRatio || 1;
+    this.axis = this.bottom + 15 + this.cuts.lanes;
+    const width = this.canvas.clientWidth, height = this.axis + FOOT - 15, ratio = window.devicePixelRatio || 1;
     this.canvas.style.height = `${height}px`;
     if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
       this.canvas.width = Math.round(width * ratio);
@@ -75,9 +77,11 @@ class Diagram {
     pen.rect(GUTTER - 8, 0, this.width - GUTTER + 8, this.bottom);
     pen.clip();
     this.drawBands();
+    this.cuts.drawRestores();
     const focus = this.focus(), quiet = focus ? 0.3 : 1;
     this.drawMessages(quiet);
     if (!this.onlyCone) this.drawSurvivors(quiet);
+    this.cuts.draw();
     const seen = i => this.visible(i), undone = run.undone.filter(seen), again = run.again.filter(seen);
     const fit = steps => Math.max(3, Math.min(6.5, this.crowding(steps) * 0.6)), size = fit(undone), fresh = fit(again);
     const lit = i => !focus || focus.has(i);
@@ -89,6 +93,7 @@ class Diagram {
     this.drawHover(size);
     pen.restore();
     this.drawBandLabels();
+    this.cuts.drawLabels();
   }
 
   focus() {
@@ -112,7 +117,7 @@ class Diagram {
       pen.fillRect(x - 0.5, TOP - 2, 1, this.bottom - TOP + 4);
       pen.fillStyle = colour.soft;
       const label = tickTime(t, unit);
-      if (x + pen.measureText(label).width / 2 < this.width) pen.fillText(label, x, this.bottom + 15);
+      if (x + pen.measureText(label).width / 2 < this.width) pen.fillText(label, x, this.axis);
     }
   }
 
@@ -192,30 +197,34 @@ class Diagram {
     for (const [row, a, b] of sparse) {
       for (let n = a; n < b; n++) {
         const i = run.rows[row][n];
-        if (run.kind[i] !== SURVIVED) continue;
-        const [x, y] = this.point(i);
+        if (run.kind[i] !== SURVIVED && run.kind[i] !== RESTORED) continue;
+        const [x, y] = this.point(i), back = run.kind[i] === RESTORED;
         pen.globalAlpha = quiet === 1 || this.focus()?.has(i) ? 1 : quiet;
-        pen.beginPath(); pen.arc(x, y + 0.5, size, 0, 7); pen.fill();
+        pen.fillStyle = back ? colour.card : colour.step;
+        pen.beginPath(); pen.arc(x, y + 0.5, back ? size * 0.9 : size, 0, 7); pen.fill();
+        if (back) { pen.strokeStyle = colour.cut; pen.lineWidth = size > 4 ? 1.5 : 1; pen.stroke(); }
       }
     }
     const bin = 2 ** Math.ceil(Math.log2(3 / this.scale)), wide = bin * this.scale, piles = [];
     let most = 1;
     for (const [row, a, b] of dense) {
-      const pile = new Map();
+      const stand = new Map(), back = new Map();
       for (let n = a; n < b; n++) {
         const i = run.rows[row][n];
-        if (run.kind[i] !== SURVIVED) continue;
-        const at = Math.floor(run.time[i] / bin), count = (pile.get(at) ?? 0) + 1;
+        if (run.kind[i] !== SURVIVED && run.kind[i] !== RESTORED) continue;
+        const pile = run.kind[i] === SURVIVED ? stand : back, at = Math.floor(run.time[i] / bin), count = (pile.get(at) ?? 0) + 1;
         pile.set(at, count);
         if (count > most) most = count;
       }
-      piles.push([row, pile]);
+      piles.push([row, stand, colour.step, 0.75], [row, back, colour.cut, 0.32]);
     }
-    pen.fillStyle = colour.step;
-    pen.globalAlpha = 0.75 * (quiet === 1 ? 1 : 0.5);
-    for (const [row, pile] of piles) for (const [at, count] of pile) {
-      const high = Math.max(3, this.tall * 0.62 * Math.sqrt(count / most));
-      pen.fillRect(this.x(at * bin), this.ys[row] + 0.5 - high / 2, Math.max(1, wide - 0.6), high);
+    for (const [row, pile, paint, alpha] of piles) {
+      pen.fillStyle = paint;
+      pen.globalAlpha = alpha * (quiet === 1 ? 1 : 0.5);
+      for (const [at, count] of pile) {
+        const high = Math.max(3, this.tall * 0.62 * Math.sqrt(count / most));
+        pen.fillRect(this.x(at * bin), this.ys[row] + 0.5 - high / 2, Math.max(1, wide - 0.6), high);
+      }
     }
     pen.globalAlpha = 1;
   }
@@ -366,7 +375,7 @@ class Diagram {
       const [a, b] = this.between(agent, this.us(x - 11), this.us(x + 11));
       for (let n = a; n < b; n++) {
         const i = run.rows[agent][n];
-        if (this.onlyCone && run.kind[i] === SURVIVED) continue;
+        if (this.onlyCone && (run.kind[i] === SURVIVED || run.kind[i] === RESTORED)) continue;
         const away = Math.abs(this.x(run.time[i]) - x) + (run.kind[i] === SURVIVED ? 2.5 : 0);
         if (away < least) { least = away; best = i; }
       }

@@ -47,7 +47,7 @@ class Minimap {
     still.height = Math.round(height * ratio);
     pen.scale(ratio, ratio);
     const wide = Math.max(1, Math.ceil((width - GUTTER - EDGE) / 2)), piles = new Float64Array(wide + 1);
-    for (let i = 0; i < run.size; i++) if (run.kind[i] === SURVIVED) piles[Math.floor((this.x(run.time[i]) - GUTTER) / 2)]++;
+    for (let i = 0; i < run.size; i++) if (run.kind[i] === SURVIVED || run.kind[i] === RESTORED) piles[Math.floor((this.x(run.time[i]) - GUTTER) / 2)]++;
     const most = Math.max(1, ...piles);
     pen.fillStyle = colour.step;
     pen.globalAlpha = 0.55;
@@ -55,6 +55,15 @@ class Minimap {
     pen.globalAlpha = 0.35;
     pen.fillStyle = colour.band;
     for (const p of run.proposals) pen.fillRect(this.x(p.began), 2, Math.max(1.5, this.x(p.decided ?? run.end) - this.x(p.began)), height - 8);
+    pen.fillStyle = colour.cut;
+    for (const r of run.restores) {
+      const back = run.cutSpan(r.epoch);
+      if (!back) continue;
+      pen.globalAlpha = 0.13;
+      pen.fillRect(this.x(back[0]), 2, this.x(r.decided) - this.x(back[0]), height - 8);
+    }
+    pen.globalAlpha = 0.8;
+    for (const c of run.checkpoints) pen.fillRect(this.x(run.cutSpan(c.epoch)[0]) - 0.6, height - 6, 1.2, 5);
     const rows = run.agents.length || 1;
     pen.globalAlpha = 0.9;
     for (const [steps, paint] of [[run.again, colour.again], [run.undone, colour.undone]]) {

@@ -1,8 +1,8 @@
 """An export folder, read and checked, and turned into the compact model that the page and the picture draw.
 
-The format is `docs/export.md`. Unknown extra fields are ignored; everything else that does not fit is a
-`ReportError` that names the file and the line. This module decides what a step *is* in the picture (survived,
-undone, run again) and in which order agents are listed; how it looks is left to `page.py` and `svg.py`.
+The format is `docs/export.md`; `lines.py` reads and checks it. This module decides what a step *is* in the picture
+(survived, undone, run again, taken back by a restore) and in which order agents are listed; how it looks is left to
+`page.py` and `svg.py`.
 """
 
 import re
@@ -11,97 +11,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-STEPS_FILE = "steps.jsonl"
-PROPOSALS_FILE = "proposals.jsonl"
+from peer.report.lines import (
+    CHECKPOINTS_FILE,
+    PROPOSALS_FILE,
+    STEPS_FILE,
+    CheckpointLine,
+    ProposalLine,
+    ReportError,
+    RestoreLine,
+    StepLine,
+    checkpoints_of,
+    lines_of,
+)
 
-SURVIVED, UNDONE, AGAIN = 0, 1, 2
-"""What became of a step. AGAIN: it survived and stands where an undone step of its agent stood."""
-
-
-class ReportError(ValueError):
-    """The export cannot be reported on. Names the file and the line; nothing has been written."""
-
-
-class InputLine(Struct, frozen=True):
-    """What a step consumed: a message of `producer`, or something from outside (`producer` is null)."""
-
-    id: str
-    producer: str | None
-    lineage: str
-
-
-class ReadLine(Struct, frozen=True):
-    """One key read and one step whose write was seen; a summed counter gives one such line per writer."""
-
-    key: str
-    writer: str | None
-
-
-class WriteLine(Struct, frozen=True):
-    """One key written."""
-
-    key: str
-
-
-class SendLine(Struct, frozen=True):
-    """One message sent."""
-
-    id: str
-    to: str
-
-
-class CallLine(Struct, frozen=True):
-    """One tool call and where it stands now."""
-
-    tool: str
-    intent: str
-    effect: str
-    state: str
-
-
-class StepLine(Struct, frozen=True):
-    """One line of steps.jsonl."""
-
-    step: str
-    input: InputLine
-    reads: tuple[ReadLine, ...]
-    writes: tuple[WriteLine, ...]
-    sends: tuple[SendLine, ...]
-    calls: tuple[CallLine, ...]
-    clock: dict[str, tuple[int, int]]
-    time: int
-    retracted_by: str | None
-
-
-class RejectLine(Struct, frozen=True):
-    """Who voted against, and the reason that travelled with the vote."""
-
-    voter: str
-    why: str
-
-
-class ProposalLine(Struct, frozen=True):
-    """One line of proposals.jsonl."""
-
-    id: str
-    roots: tuple[str, ...]
-    mode: Literal["discard", "retry", "amend"]
-    decision: Literal["commit", "abort", "undecided"]
-    electors: tuple[str, ...]
-    rejects: tuple[RejectLine, ...]
-    messages: int
-    bytes: int
-    began: int
-    decided: int | None
-    reason: str
-
-
-_Line = TypeVar("_Line", StepLine, ProposalLine)
+SURVIVED, UNDONE, AGAIN, RESTORED = 0, 1, 2, 3
+"""What became of a step. AGAIN: it survived and stands where an undone step of its agent stood. RESTORED: it stood
+until a restore took everything back to a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +42,8 @@ class Run:
     index: dict[str, int] = field(repr=False)
     places: tuple[tuple[str, int, int], ...] = field(repr=False)
     """Of each step: agent, incarnation, seq."""
+    checkpoints: tuple[CheckpointLine, ...] = ()
+    restores: tuple[RestoreLine, ...] = ()
 
     @cached_property
     def began(self) -> int:
@@ -129,11 +60,17 @@ class Run:
     def roots(self) -> frozenset[int]:
         """The undone steps that a proposal names as roots."""
         named = {self.index.get(root, -1) for proposal in self.proposals for root in proposal.roots}
-        return frozenset(i for i in named if i >= 0 and self.steps[i].retracted_by is not None)
+        return frozenset(i for i in named if i >= 0 and self.kinds[i] == UNDONE)
+
+    @cached_property
+    def took_back(self) -> frozenset[str]:
+        """What steps that a restore has undone name as what undid them."""
+        return frozenset(f"restore/{restore.number}" for restore in self.restores)
 
     @cached_property
     def replacements(self) -> dict[int, int]:
-        """Undone step -> the surviving step of the same agent that handled the same lineage later."""
+        """Undone step -> the step of the same agent that handled the same lineage later, and stands, or stood until a
+        restore."""
         turns: dict[tuple[str, str], list[int]] = defaultdict(list)
         for i, step in enumerate(self.steps):
             turns[self.places[i][0], step.input.lineage].append(i)
@@ -142,20 +79,23 @@ class Run:
             attempts.sort(key=lambda i: self.places[i])
             heir = -1
             for i in reversed(attempts):
-                if self.steps[i].retracted_by is None:
-                    heir = i
-                elif heir >= 0:
+                by = self.steps[i].retracted_by
+                if by is not None and heir >= 0:
                     replaced[i] = heir
+                if by is None or by in self.took_back:
+                    heir = i
         return replaced
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:
-        """Of each step: SURVIVED, UNDONE or AGAIN."""
+        """Of each step: SURVIVED, UNDONE, AGAIN or RESTORED."""
         heirs = frozenset(self.replacements.values())
         return tuple(
-            UNDONE if step.retracted_by is not None else AGAIN if i in heirs else SURVIVED
+            (AGAIN if i in heirs else SURVIVED) if step.retracted_by is None
+            else RESTORED if step.retracted_by in self.took_back
+            else UNDONE
             for i, step in enumerate(self.steps)
-        )
+        )  # fmt: skip
 
     @cached_property
     def agents(self) -> tuple[str, ...]:
@@ -180,6 +120,7 @@ class Run:
             totals[_family(self.places[i][0])] = count + 1, total + depth
         names = {place[0] for place in self.places}
         names.update(send.to for step in self.steps for send in step.sends)
+        names.update(agent for checkpoint in self.checkpoints for agent in checkpoint.cuts)
         names.update(elector for proposal in self.proposals for elector in proposal.electors)
 
         def rank(name: str) -> tuple[float, str, list[tuple[int, str]]]:
@@ -189,7 +130,16 @@ class Run:
         return tuple(sorted(names, key=rank))
 
     def story(self) -> str:
-        """Say in one plain sentence what happened."""
+        """Say in a plain sentence or two what happened."""
+        return " ".join([self.story_of_rollbacks(), *map(self._story_of, self.restores)])
+
+    def _story_of(self, restore: RestoreLine) -> str:
+        taken = [i for i, step in enumerate(self.steps) if step.retracted_by == f"restore/{restore.number}"]
+        at = f"{_count(len(taken), 'step')} at {_count(len({self.places[i][0] for i in taken}), 'agent')}"
+        return f"A restore then took everything back to checkpoint {restore.epoch}: {at} no longer stand."
+
+    def story_of_rollbacks(self) -> str:
+        """Say what happened before any restore."""
         undone = [i for i, kind in enumerate(self.kinds) if kind == UNDONE]
         agents = {place[0] for place in self.places}
         whole = f"{_count(len(self.steps), 'step')} at {_count(len(agents), 'agent')}"
@@ -200,12 +150,13 @@ class Run:
         where = sorted({self.places[i][0] for i in self.roots}, key=_natural)
         cause = f"{_count(len(self.roots), 'wrong step')} at {_listed(where)}" if where else "Lost steps"
         touched = {self.places[i][0] for i in undone}
-        again = sum(kind == AGAIN for kind in self.kinds)
+        again = len({self.replacements[i] for i in undone if i in self.replacements})
         rest = len(self.steps) - len(undone)
+        stand = "stood" if self.restores else "stand"
         return (
             f"{cause} and what followed from {'it' if len(self.roots) == 1 else 'them'} were undone: "
             f"{_count(len(undone), 'step')} at {len(touched)} of {_count(len(agents), 'agent')}. "
-            f"{_count(again, 'step')} took their place, and the other {_count(rest - again, 'step')} stand."
+            f"{_count(again, 'step')} took their place, and the other {_count(rest - again, 'step')} {stand}."
         )
 
     def drawing(self) -> dict[str, Any]:
@@ -277,6 +228,14 @@ class Run:
             "replaced": [[old, new] for old, new in sorted(self.replacements.items())],
             "proposals": proposals,
             "texts": list(texts),
+            "checkpoints": [
+                {"epoch": line.epoch, "cuts": sorted([rows[a], cut.time - self.began] for a, cut in line.cuts.items())}
+                for line in self.checkpoints
+            ],
+            "restores": [
+                msgspec.structs.asdict(line) | {"decided": line.decided - self.began, "done": line.done - self.began}
+                for line in self.restores
+            ],
         }
 
 
@@ -288,7 +247,7 @@ def read_export(export: Path) -> Run:
     index: dict[str, int] = {}
     found: list[tuple[int, tuple[str, int, int], StepLine]] = []
     path = export / STEPS_FILE
-    for number, step in _lines(path, StepLine):
+    for number, step in lines_of(path, StepLine):
         if step.step in index:
             raise ReportError(
                 f"{path}, line {number}: step {step.step} is there twice (first in line {index[step.step]})"
@@ -296,30 +255,16 @@ def read_export(export: Path) -> Run:
         index[step.step] = number
         found.append((step.time, _place(step.step, path, number), step))
     found.sort(key=lambda entry: entry[:2])
-    proposals = [proposal for _, proposal in _lines(export / PROPOSALS_FILE, ProposalLine)]
+    proposals = [proposal for _, proposal in lines_of(export / PROPOSALS_FILE, ProposalLine)]
+    checkpoints, restores = checkpoints_of(export / CHECKPOINTS_FILE)
     return Run(
         steps=tuple(step for _, _, step in found),
         proposals=tuple(sorted(proposals, key=lambda proposal: (proposal.began, proposal.id))),
         index={step.step: i for i, (_, _, step) in enumerate(found)},
         places=tuple(place for _, place, _ in found),
+        checkpoints=checkpoints,
+        restores=restores,
     )
-
-
-def _lines(path: Path, kind: type[_Line]) -> list[tuple[int, _Line]]:
-    decoder = msgspec.json.Decoder(kind)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ReportError(f"{path}: cannot be read: {error.strerror or error}. Is this an export folder?") from error
-    decoded: list[tuple[int, _Line]] = []
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            decoded.append((number, decoder.decode(line)))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ReportError(f"{path}, line {number}: {error}") from error
-    return decoded
 
 
 def _place(step: str, path: Path, number: int) -> tuple[str, int, int]:

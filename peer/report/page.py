@@ -14,7 +14,7 @@ import msgspec
 
 from peer.report.model import Run, read_export
 
-SCRIPTS = ("run.js", "diagram.js", "minimap.js", "tables.js", "app.js")
+SCRIPTS = ("run.js", "cuts.js", "diagram.js", "minimap.js", "tables.js", "app.js")
 """In the order in which they are joined; later ones use earlier ones."""
 
 

@@ -1,6 +1,6 @@
 /* The run, decoded: columns of steps, what depends on what, and the walks along it. Draws nothing. */
 
-const SURVIVED = 0, UNDONE = 1, AGAIN = 2;
+const SURVIVED = 0, UNDONE = 1, AGAIN = 2, RESTORED = 3;
 
 class Run {
   constructor(model) {
@@ -9,6 +9,8 @@ class Run {
     this.families = model.families;
     this.proposals = model.proposals;
     this.began = model.began;
+    this.checkpoints = model.checkpoints;
+    this.restores = model.restores;
     this.texts = model.texts;
     this.columns = steps;
     this.size = steps.time.length;
@@ -24,8 +26,9 @@ class Run {
     for (let i = 0; i < this.size; i++) this.rows[this.agent[i]].push(i);
     this.undone = [...this.indices(i => this.kind[i] === UNDONE)];
     this.again = [...this.indices(i => this.kind[i] === AGAIN)];
-    const ends = this.proposals.map(p => p.decided ?? p.began);
-    this.end = Math.max(1000, this.size ? this.time[this.size - 1] : 0, ...ends);
+    const ends = [...this.proposals.map(p => p.decided ?? p.began), ...this.restores.map(r => r.done),
+      ...this.checkpoints.flatMap(c => c.cuts.map(([, time]) => time))];
+    this.end = Math.max(1000, this.size ? this.time[this.size - 1] : 0, ends.reduce((a, b) => Math.max(a, b), 0));
     this.origins = new Map();
     this.link();
     this.tainted = this.undone.flatMap(i => this.taints(i).map(w => [w, i]));
@@ -126,6 +129,14 @@ class Run {
       || this.input(i).toLowerCase().includes(wanted) || this.origin(i).toLowerCase().includes(wanted));
   }
 
+  /* From the first to the last agent's cut of a checkpoint; null if the export knows of none. */
+  cutSpan(epoch) {
+    const found = this.checkpoints.find(c => c.epoch === epoch);
+    if (!found?.cuts.length) return null;
+    const times = found.cuts.map(([, time]) => time);
+    return [times.reduce((a, b) => Math.min(a, b)), times.reduce((a, b) => Math.max(a, b))];
+  }
+
   /* The stretch of time that holds the undone steps, what replaced them, and the decision. */
   rollbackSpan(proposal = null) {
     const mine = this.undone.filter(i => !proposal || this.retractedBy(i) === proposal.id);
@@ -139,7 +150,7 @@ class Run {
   }
 }
 
-const STATES = ["stands", "undone", "run again, stands"];
+const STATES = ["stands", "undone", "run again, stands", "stood, until a restore took it back"];
 
 /* A time for people: s from a second on, else ms; up to microseconds. */
 function shownTime(us) {

@@ -10,7 +10,8 @@ from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 
-from peer.report.model import AGAIN, UNDONE, ReportError, Run, read_export
+from peer.report.lines import ReportError
+from peer.report.model import AGAIN, RESTORED, UNDONE, Run, read_export
 
 STEPS_MAX = 120
 """Steps in a picture: more do not read at the width of a page."""
@@ -20,6 +21,7 @@ WIDTH, GUTTER, ROW, TOP, FOOT = 1100, 118, 38, 88, 66
 
 READ = 'stroke-width="1.6" stroke-dasharray="1.5 3"'
 INK, STEP, STOOD, GONE, LATER, BAND = "#7c8896", "#8b97a5", "#9aa5b1", "#e0591b", "#3a86d6", "#d99a00"
+CUT = "#0d9aa3"
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 
 
@@ -34,7 +36,9 @@ def write_svg(export: Path, out: Path, focus: str = "cone") -> None:
     Raises: ReportError, and nothing is written, where the export is bad or nobody has heard of `focus`.
     """
     run = read_export(export)
-    known = {step.retracted_by for step in run.steps} | {proposal.id for proposal in run.proposals}
+    known = {step.retracted_by for step, kind in zip(run.steps, run.kinds, strict=True) if kind == UNDONE} | {
+        proposal.id for proposal in run.proposals
+    }
     if focus != "cone" and focus not in known:
         raise ReportError(f"{export}: no proposal {focus!r} to draw; 'cone' draws whatever was undone")
     out.write_text(_Picture(run, focus).text(), encoding="utf-8")
@@ -118,6 +122,7 @@ class _Picture:
         self.y = {name: TOP + ROW * row + ROW // 2 for row, name in enumerate(self.agents)}
         self.bottom = TOP + ROW * len(self.agents)
         self.x = self._columns()
+        self.cuts = self._cuts()
         undid = {run.steps[i].retracted_by for i in self.steps}
         self.proposals = [p for p in run.proposals if focus == p.id or (focus == "cone" and p.id in undid)]
 
@@ -141,10 +146,44 @@ class _Picture:
                 return round(x + (u - x) * (time - before) / (after - before), 1)
         return known[0][1] - 12 if not known or time < known[0][0] else known[-1][1] + 14
 
+    def _cuts(self) -> list[tuple[int, list[tuple[float, int]]]]:
+        """The checkpoints inside the picture: epoch, and where each agent's cut stands."""
+        if not self.steps:
+            return []
+        first, last = self.run.steps[self.steps[0]].time, self.run.steps[self.steps[-1]].time
+        found = []
+        for checkpoint in self.run.checkpoints:
+            cuts = {name: checkpoint.cuts[name].time for name in self.agents if name in checkpoint.cuts}
+            if cuts and first <= min(cuts.values()) and max(cuts.values()) < last:
+                found.append((checkpoint.epoch, [(self._at(at), self.y[name]) for name, at in cuts.items()]))
+        return found
+
+    def _checkpoints(self) -> list[str]:
+        """Each as a line across the lifelines: what is left of it is inside."""
+        parts, free = [], 0.0
+        faint = ' opacity=".6"' if len(self.cuts) > 3 else ""
+        for epoch, points in self.cuts:
+            (x, y), (u, v) = points[0], points[-1]
+            line = f"M{x} {y - ROW // 2}V{y}" + "".join(f"L{a} {b}" for a, b in points[1:]) + f"V{v + ROW // 2}"
+            ticks = "".join(f"M{a - 4:.1f} {b}h8" for a, b in points)
+            parts.append(
+                f'<g fill="none" stroke="{CUT}"{faint}><path d="{line}" stroke-width="1.6" stroke-linejoin="round"/>'
+                f'<path d="{ticks}" stroke-width="3"/></g>'
+            )
+            # As much of its name as there is room for.
+            label = next((text for text in (f"checkpoint {epoch}", f"{epoch}") if u - 3.8 * len(text) >= free), None)
+            if label is not None:
+                free = u + 3.8 * len(label) + 10
+                parts.append(
+                    f'<text x="{u}" y="{self.bottom + 15}" fill="{CUT}" text-anchor="middle" font-weight="600">'
+                    f"{label}</text>"
+                )
+        return parts
+
     def text(self) -> str:
         """Return the whole SVG."""
-        height = self.bottom + FOOT
-        story = _xml(self.run.story())
+        height = self.bottom + FOOT + (18 if self.cuts else 0)
+        story = _xml(self.run.story_of_rollbacks())
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
             f'width="{WIDTH}" height="{height}" role="img" aria-labelledby="title" '
@@ -155,7 +194,7 @@ class _Picture:
             full = sentence if sentence.endswith(".") else f"{sentence}."
             parts.append(f'<text x="16" y="{24 + 21 * line}" fill="{INK}" font-size="14.5">{full}</text>')
         if self.steps:
-            parts += [*self._bands(), *self._rows(), *self._messages(), *self._marks()]
+            parts += [*self._bands(), *self._rows(), *self._messages(), *self._checkpoints(), *self._marks()]
         return "\n".join([*parts, *self._legend(height - 40), "</svg>\n"])
 
     def _bands(self) -> list[str]:
@@ -238,6 +277,13 @@ class _Picture:
             x += 60 + 7 * len(label)
         shown = f"{len(self.steps)} of {len(self.run.steps):,} steps"
         note = f"{shown}; time runs to the right, quiet stretches shortened"
+        if self.cuts:
+            x = GUTTER + 34 + 6 * len(note)
+            parts.append(
+                f'<path d="M{x} {y + 13}v14" stroke="{CUT}" stroke-width="1.6"/>'
+                f'<path d="M{x - 4} {y + 20}h8" stroke="{CUT}" stroke-width="3"/>'
+                f'<text x="{x + 14}" y="{y + 24}" fill="{INK}">checkpoint: each agent\'s cut</text>'
+            )
         return [*parts, f'<text x="{GUTTER}" y="{y + 24}" fill="{INK}" font-size="12">{note}</text>']
 
 
@@ -255,6 +301,8 @@ def _mark(x: float, y: int, kind: int, root: bool, name: str) -> str:
         paint = f'fill="{GONE}" fill-opacity=".18" stroke="{GONE}" stroke-width="2"'
         ring = f'<circle cx="{x}" cy="{y}" r="5.5" {paint}/>'
         return f"<g>{title}{ring}{strike.replace(INK, GONE)}</g>"
+    if kind == RESTORED:
+        return f'<circle cx="{x}" cy="{y}" r="3.6" fill="none" stroke="{CUT}" stroke-width="1.4">{title}</circle>'
     if kind == AGAIN:
         return f'<rect x="{x - 5:.1f}" y="{y - 5}" width="10" height="10" rx="2" fill="{LATER}">{title}</rect>'
     return f'<circle cx="{x}" cy="{y}" r="4" fill="{STEP}">{title}</circle>'

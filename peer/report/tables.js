@@ -21,7 +21,7 @@ class Texts {
   link(i) {
     if (typeof i === "string") return node("span", { class: "dim", title: "not in this export" }, i);
     const kind = this.run.kind[i], name = this.run.id(i);
-    return node("button", { class: `link${kind === AGAIN ? " again" : kind === UNDONE ? " struck" : ""}`, title: STATES[kind], onclick: () => this.go(i) }, name);
+    return node("button", { class: `link${kind === AGAIN ? " again" : kind === UNDONE ? " struck" : kind === RESTORED ? " back" : ""}`, title: STATES[kind], onclick: () => this.go(i) }, name);
   }
 
   state(i) {

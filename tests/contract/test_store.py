@@ -123,6 +123,25 @@ async def test_a_reopened_log_goes_on(open_store):
     assert list(open_store().read("a")) == [b"1", b"2", b"3"]
 
 
+async def test_reading_begins_no_later_than_the_last_anchor(open_store):
+    store = open_store()
+    await appended(store, "a", b"1", b"2")
+    for number in (3, 4):
+        durable = asyncio.Event()
+        store.append("a", [b"base %d" % number, b"%d" % number], durable.set, anchor=True)
+        store.append("b", [b"other"], lambda: None)
+        await asyncio.wait_for(durable.wait(), 20)
+    await appended(store, "a", b"5")
+    store.close()
+    store = open_store()
+    found = list(store.read("a"))
+    assert found == [b"1", b"2", b"base 3", b"3", b"base 4", b"4", b"5"][-len(found) :]
+    assert found[-3:] == [b"base 4", b"4", b"5"]
+    assert list(store.read("b")) == [b"other"] * 2
+    await appended(store, "a", b"6")
+    assert list(store.read("a")) == [*found, b"6"]
+
+
 async def test_close_writes_what_is_queued_and_its_dones_follow(open_store):
     store = open_store()
     called, last = [], asyncio.Event()

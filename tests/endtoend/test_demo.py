@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sims.scenarios.payments import run as job
+from sims.scenarios.payments.checks import Log
 from sims.scenarios.payments.run import Options
 
 EBBTIDE = Path(sys.executable).with_name("ebbtide")
@@ -37,6 +38,44 @@ def test_the_proof_holds_though_hosts_are_killed(tmp_path: Path) -> None:
     assert [check for check in report.checks if not check.passed] == []
 
 
+@pytest.mark.parametrize(("packed", "kills"), [(1, 0), (4, 0), (1, 3), (4, 3)])
+def test_it_goes_back_to_a_checkpoint_and_proves_it(packed: int, kills: int, tmp_path: Path) -> None:
+    options = Options(
+        payments=300, backend="local", agents_per_actor=packed, kills=kills, checkpoint_every_s=0.5, restore=True
+    )
+    report = play(options, tmp_path)
+    assert [check for check in report.checks if not check.passed] == []
+    assert len([check for check in report.checks if check.name.startswith("restored: ")]) == 6
+    assert "steps undone" in str(report.summary["restored"])
+    log = Log(tmp_path)
+    assert [line["number"] for line in log.checkpoints if line["kind"] == "restore"] == [1]
+    assert len([line for line in log.checkpoints if line["kind"] == "checkpoint"]) >= 2
+    assert any(line["retracted_by"] == "restore/1" for line in log.lines)
+
+
+def test_what_is_not_as_it_was_after_a_restore_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stay(*_: object) -> float:
+        return 0.0
+
+    monkeypatch.setattr(job, "go_back", stay)
+    report = play(Options(payments=200, backend="local", restore=True), tmp_path)
+    failed = {check.name.removeprefix("restored: ") for check in report.checks if not check.passed}
+    assert failed == {
+        "every agent's state is as it was",
+        "the shared counters are as they were",
+        "the books stand as they did",
+        "nothing done twice: each undone entry reversed once",
+        "inputs taken on after the cut are dead letters",
+        "undone is exactly what ran after the cut",
+    }
+
+
+def test_without_checkpoints_none_is_made(tmp_path: Path) -> None:
+    report = play(Options(payments=100, backend="local", checkpoint_every_s=0), tmp_path)
+    assert report.passed
+    assert report.summary["checkpoints"] == "0 committed"
+
+
 def test_with_no_fault_nothing_is_undone(tmp_path: Path) -> None:
     report = play(Options(payments=200, seed=4, fault="none", backend="local"), tmp_path)
     assert report.passed
@@ -44,12 +83,12 @@ def test_with_no_fault_nothing_is_undone(tmp_path: Path) -> None:
 
 
 def test_a_fault_that_nobody_undoes_is_seen_by_the_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def blind(cluster: object, payments: list, options: Options, progress: object) -> None:
-        await cluster.submit("intake", *payments)  # type: ignore[attr-defined]
-        await cluster.quiet(60)  # type: ignore[attr-defined]
+    async def blind(self: object) -> None:
+        await self.hand_in("intake", *self.payments)  # type: ignore[attr-defined]
+        await self.cluster.quiet(60)  # type: ignore[attr-defined]
 
     # The job without its audits: the wrong steps stand, so the proof must fail.
-    monkeypatch.setattr(job, "_work", blind)
+    monkeypatch.setattr(job._Job, "work", blind)
     report = play(Options(payments=400, seed=4, backend="local"), tmp_path)
     failed = {check.name for check in report.checks if not check.passed}
     assert {"accounts equal the oracle's", "holds equal the oracle's"} <= failed
@@ -68,6 +107,19 @@ def test_the_command_proves_itself_on_ray_though_hosts_are_killed(tmp_path: Path
     steps = [json.loads(line) for line in (export / "steps.jsonl").read_text().splitlines()]
     assert {line["step"].split("/")[0] for line in steps} >= {"intake", "auditor", "risk-1", "ledger-1"}
     assert any(line["retracted_by"] for line in steps)
+
+
+@pytest.mark.ray
+def test_the_command_goes_back_to_a_checkpoint_on_ray(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [EBBTIDE, "demo", "--payments", "200", "--agents-per-actor", "4", "--kills", "2", "--checkpoint-every", "0.5",
+         "--restore", "--report", tmp_path / "report.html", "--export", tmp_path / "export"],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all checks hold" in done.stdout
+    lines = [json.loads(line) for line in (tmp_path / "export" / "checkpoints.jsonl").read_text().splitlines()]
+    assert {line["kind"] for line in lines} == {"checkpoint", "restore"}
 
 
 @pytest.mark.parametrize(

@@ -17,3 +17,15 @@ def test_two_agents_undo_a_step() -> None:
         "undone: buyer/1/1 cashier/1/1",
         "after: {('paid', 'tea'): 4}",
     ]
+
+
+def test_two_agents_go_back_to_a_checkpoint() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "checkpoints.py"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "before: {'planned': 1003} {'paid': 1003}",
+        "after: {'planned': 3} {'paid': 3}",
+        "dead letters: ['discarded by restore 1']",
+        "still paid: [1, 2]",
+    ]

@@ -1,5 +1,6 @@
 """The public API on a cluster in one process, with real logs: what users rely on."""
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from peer import (
     handles,
     tool,
 )  # fmt: skip
+from peer.state_key import decode_key
 
 WORLD: dict[str, int] = {}
 """What tools have done, by intent."""
@@ -164,6 +166,17 @@ async def test_preview_changes_nothing_and_tells_what_rollback_undoes() -> None:
         await cluster.quiet()
         assert await cluster.state("till") == {"paid": 4}
         assert list(WORLD.values()) == [4]
+
+
+async def test_inputs_handed_in_at_the_same_time_are_all_taken_each_call_in_order() -> None:
+    async with Cluster("local") as cluster:
+        await cluster.spawn("s", Store)
+        calls = [[Put(f"{call}/{at}", call) for at in range(250)] for call in range(4)]
+        await asyncio.gather(*(cluster.submit("s", *messages) for messages in calls))
+        await cluster.quiet()
+        written = [write.key for page in await cluster.steps("s") for record in page.records for write in record.writes]
+        assert [decode_key(key) for key in written] == [message.key for messages in calls for message in messages]
+        assert len(await cluster.state("s")) == 1000
 
 
 async def test_an_exception_undoes_its_step_alone_and_ends_as_a_dead_letter() -> None:

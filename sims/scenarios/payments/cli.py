@@ -24,6 +24,12 @@ def demo(
     backend: Annotated[str, typer.Option(help="ray: each host a Ray actor. local: all in this process.")] = "ray",
     agents_per_actor: Annotated[int, typer.Option(help="How many agents share a host.", min=1)] = 1,
     kills: Annotated[int, typer.Option(help="Kill this many hosts at random while payments flow.", min=0)] = 0,
+    checkpoint_every: Annotated[
+        float, typer.Option(help="Seconds from one coordinated checkpoint to the next; 0: none.", min=0)
+    ] = 1.0,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="In the end, go back to a checkpoint of the middle, and prove that too.")
+    ] = False,
     export: Annotated[Path | None, typer.Option(help="Keep the run's log here (docs/export.md).")] = None,
     report: Annotated[Path, typer.Option(help="Where to write the page with the space-time diagram.")] = Path(
         "out/report.html"
@@ -34,12 +40,13 @@ def demo(
     A bank of agents settles purchases of CDNOW's customers (1997-98). In the middle one risk scorer's threshold is
     corrupted. The auditor notices, and proposes to undo exactly the wrong steps; the agents agree by themselves, undo
     what hangs on those and nothing else, and run the inputs again. In the end accounts, exposures and holds must equal
-    those of a run with no fault. Exits with 1 if any check fails.
+    those of a run with no fault. Meanwhile all agents make coordinated checkpoints, and go on working. Exits with 1
+    if any check fails.
     """
     for name, value, known in (("fault", fault, list(KINDS)), ("backend", backend, list(BACKENDS))):
         if value not in known:
             raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}", param_hint=f"--{name}")
-    options = Options(payments, agents, seed, fault, backend, agents_per_actor, kills)
+    options = Options(payments, agents, seed, fault, backend, agents_per_actor, kills, checkpoint_every, restore)
     console = Console()
     with tempfile.TemporaryDirectory(prefix="ebbtide-export-") as temporary:
         folder = export or Path(temporary)
@@ -48,7 +55,7 @@ def demo(
         checks = [(check.name, check.passed, check.detail) for check in done.checks]
         write_report(folder, report, done.summary, checks, f"Ebbtide: {payments} payments, {agents} agents")
         picture = report.with_name("rollback.svg")
-        write_svg(folder, picture, focus=done.largest or "cone")
+        write_svg(done.before or folder, picture, focus=done.largest or "cone")
     _print(done, console)
     console.print(
         f"report: {report}, and a picture of its largest rollback: {picture}"

@@ -15,6 +15,7 @@ from sims.scenarios.payments.agents import AuditDue, Auditor, Compliance, Intake
 from sims.scenarios.payments.checks import Check, Log, judge, serial_order
 from sims.scenarios.payments.data import Payment, load
 from sims.scenarios.payments.fault import Fault, draw
+from sims.scenarios.payments.restore import Remembered, checkpoint_line, checkpoint_now, go_back, judge_restore, look
 from sims.scenarios.payments.serial import World, collect, play
 
 ROUNDS = 8
@@ -22,6 +23,8 @@ ROUNDS = 8
 LAST_ROUNDS = 10
 """How often it looks again at the end, until it finds nothing; each look undoes all that it finds."""
 QUIET_S = 120.0
+CHECKPOINTS_KEPT = 1_000_000
+"""More than a run makes: nothing is folded, for the proof needs every step."""
 
 Progress = Callable[[str, float, float], None]
 """Told what is going on, how far it is, and of how much."""
@@ -39,6 +42,10 @@ class Options:
     agents_per_actor: int = 1
     kills: int = 0
     """How many times a host chosen at random is killed while payments flow."""
+    checkpoint_every_s: float = 1.0
+    """How long after a checkpoint the next begins; 0: none."""
+    restore: bool = False
+    """In the end, go back to a checkpoint in the middle of the run."""
 
 
 @dataclass
@@ -51,6 +58,8 @@ class Report:
     checks: list[Check] = field(default_factory=list)
     largest: str | None = None
     """The proposal that undid most."""
+    before: Path | None = None
+    """Where the run up to its restore is exported, if there was one."""
 
     @property
     def passed(self) -> bool:
@@ -60,6 +69,8 @@ class Report:
 
 async def run(options: Options, folder: Path, progress: Progress) -> Report:
     """Run the job, export it to `folder`, and check it.
+
+    With a restore, the run up to that is exported to `before-restore` in there, too: the usual proof is of that.
 
     Raises: ValueError, if the options can't be met.
     """
@@ -71,29 +82,55 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
         books = Path(place) / "books.db"
         accounts.open_books(str(books)).close()
         progress("starting agents", 0, 1)
-        async with Cluster(options.backend, options.agents_per_actor) as cluster:
+        async with Cluster(
+            options.backend,
+            options.agents_per_actor,
+            checkpoint_every_s=options.checkpoint_every_s,
+            checkpoints_kept=CHECKPOINTS_KEPT,
+        ) as cluster:
             await cluster.spawn_all(_specs(team, books, fault))
             began = time.monotonic()
-            await _work(cluster, payments, options, progress)
+            job = _Job(cluster, options, payments, books, progress)
+            remembered = await job.work()
             seconds = time.monotonic() - began
             progress("collecting logs", 0, 1)
-            await export(cluster, folder)
+            report.before = folder / "before-restore" if options.restore else None
+            await export(cluster, report.before or folder)
+            log = Log(report.before or folder)
             seen, replicas, dead = await _look(cluster)
+            seen.balances = accounts.balances(books)
+            entries = accounts.entries(books)
             frames = [await cluster.costs(agent) for agent in cluster.agents]
-        seen.balances = accounts.balances(books)
-        entries = accounts.entries(books)
-        log = Log(folder)
+            restored: list[Check] = []
+            if remembered is not None:
+                restored = await _go_back(cluster, job, remembered, log, folder, report)
         progress("running the oracle", 0, 1)
         order = serial_order(log, payments)
         truth = await asyncio.to_thread(play, order, team, Path(place) / "oracle.db")
-    report.checks = judge(log, payments, seen, truth, replicas, entries, dead)
-    report.checks.append(_noticed(log, fault))
+    report.checks = [*judge(log, payments, seen, truth, replicas, entries, dead), _noticed(log, fault), *restored]
     by = [line["retracted_by"] for line in log.lines if line["retracted_by"] is not None]
     report.largest = max(dict.fromkeys(by), key=by.count, default=None)
     hosts = -(-options.agents // options.agents_per_actor)
     messages = sum(sum(cost.messages.values()) for cost in frames[:: options.agents_per_actor])
-    report.summary = _summary(options, payments, log, hosts, messages, seconds, fault, entries)
+    report.summary = _summary(options, payments, log, hosts, messages, seconds, fault, entries) | report.summary
     return report
+
+
+async def _go_back(
+    cluster: Cluster, job: "_Job", remembered: Remembered, log: Log, folder: Path, report: Report
+) -> list[Check]:
+    """Go back to the remembered checkpoint, export the run once more, and return the checks of it."""
+    job.progress("going back", 0, 1)
+    kill = job.rng.choice(cluster.agents) if job.options.kills else None
+    seconds = await go_back(cluster, remembered, kill, QUIET_S)
+    await export(cluster, folder)
+    after = Log(folder)
+    cuts = checkpoint_line(after, remembered.epoch)["cuts"]
+    undone = len(after.undone) - len(log.undone)
+    report.summary["restored"] = f"checkpoint {remembered.epoch} in {1000 * seconds:.0f} ms, {undone} steps undone" + (
+        "" if kill is None else f"; the host of {kill} killed meanwhile"
+    )
+    return judge_restore(log, after, cuts, remembered, await look(cluster, job.books), job.inputs)
 
 
 def _specs(team: Team, books: Path, fault: tuple[int, Fault] | None) -> list[AgentSpec]:
@@ -109,29 +146,68 @@ def _specs(team: Team, books: Path, fault: tuple[int, Fault] | None) -> list[Age
     return specs
 
 
-async def _work(cluster: Cluster, payments: list[Payment], options: Options, progress: Progress) -> None:
-    """Hand in the payments with audits in between, let it settle, and audit until nothing is found."""
-    rng = Random(f"kills/{options.seed}")
-    batch = max(1, len(payments) // 40)
-    batches = [payments[at : at + batch] for at in range(0, len(payments), batch)]
-    kills = sorted(rng.randrange(len(batches)) for _ in range(options.kills))
-    audits = 0
-    for index, some in enumerate(batches):
-        await cluster.submit("intake", *some)
-        while kills and kills[0] <= index:
-            kills.pop(0)
-            await cluster.kill(rng.choice(cluster.agents))
-        # Payments come in as fast as they are settled, so that what is wrong has time to spread.
-        await _settled(cluster, max(0, some[-1].number - 4 * batch), progress, len(payments))
-        if some[-1].number * ROUNDS // len(payments) > audits:
-            audits += 1
-            await cluster.submit("auditor", AuditDue(audits))
-    for number in range(LAST_ROUNDS):
-        await cluster.quiet(QUIET_S)
-        progress("settling payments", len(payments), len(payments))
-        if not (await cluster.state("auditor")).get("wrong"):
-            return
-        await cluster.submit("auditor", AuditDue(ROUNDS + 1 + number))
+class _Job:
+    """Hands in the payments with audits in between, and notes what was handed in."""
+
+    def __init__(
+        self, cluster: Cluster, options: Options, payments: list[Payment], books: Path, progress: Progress
+    ) -> None:
+        self.cluster = cluster
+        self.options = options
+        self.payments = payments
+        self.books = books
+        self.progress = progress
+        self.rng = Random(f"kills/{options.seed}")
+        self.inputs = {"intake": 0, "auditor": 0}
+        """By agent, how many inputs it has been handed."""
+
+    async def work(self) -> Remembered | None:
+        """Hand everything in, let it settle, and audit until nothing is found; return what is to be gone back to."""
+        payments, cluster, rng = self.payments, self.cluster, self.rng
+        batch = max(1, len(payments) // 40)
+        batches = [payments[at : at + batch] for at in range(0, len(payments), batch)]
+        kills = sorted(rng.randrange(len(batches)) for _ in range(self.options.kills))
+        remembered = None
+        rounds = 0
+        for index, some in enumerate(batches):
+            if self.options.restore and index == len(batches) // 2:
+                remembered = await self.remember()
+            await self.hand_in("intake", *some)
+            while kills and kills[0] <= index:
+                kills.pop(0)
+                await cluster.kill(rng.choice(cluster.agents))
+            # Payments come in as fast as they are settled, so that what is wrong has time to spread.
+            await _settled(cluster, max(0, some[-1].number - 4 * batch), self.progress, len(payments))
+            if some[-1].number * ROUNDS // len(payments) > rounds:
+                rounds += 1
+                await self.audit()
+        await self.settle()
+        return remembered
+
+    async def hand_in(self, agent: str, *messages: object) -> None:
+        """Hand inputs to an agent."""
+        await self.cluster.submit(agent, *messages)
+        self.inputs[agent] += len(messages)
+
+    async def audit(self) -> None:
+        """Have the auditor look."""
+        await self.hand_in("auditor", AuditDue(self.inputs["auditor"] + 1))
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way, and audit until nothing is found."""
+        for _ in range(LAST_ROUNDS):
+            await self.cluster.quiet(QUIET_S)
+            done = self.inputs["intake"]
+            self.progress("settling payments", done, len(self.payments))
+            if not (await self.cluster.state("auditor")).get("wrong"):
+                return
+            await self.audit()
+
+    async def remember(self) -> Remembered:
+        """Have a checkpoint made while nothing is under way and nothing known to be wrong, and note how things are."""
+        await self.settle()
+        epoch = await checkpoint_now(self.cluster, QUIET_S)
+        return Remembered(epoch, await look(self.cluster, self.books), dict(self.inputs))
 
 
 async def _settled(cluster: Cluster, count: int, progress: Progress, total: int) -> None:
@@ -191,8 +267,18 @@ def _summary(
         else "-",
         "entries reversed": sum(1 for entry in books if entry[4] is not None),
         "work kept": f"{100 * kept / max(1, len(log.lines)):.1f} % of all steps stand",
+        "checkpoints": _checkpoints(log),
         "seconds": f"{seconds:.1f} ({len(payments) / seconds:.0f} payments a second)",
     }
     if options.kills:
         summary["hosts killed"] = options.kills
     return summary
+
+
+def _checkpoints(log: Log) -> str:
+    """Say how many were committed while the work went on, and how long that took."""
+    lines = [line for line in log.checkpoints if line["kind"] == "checkpoint"]
+    took = sorted((line["committed"] - line["begun"]) / 1000 for line in lines if line["committed"] is not None)
+    if not took:
+        return f"{len(lines)} committed"
+    return f"{len(lines)} committed; first cut to commit {took[len(took) // 2]:.0f} ms median, {took[-1]:.0f} ms most"

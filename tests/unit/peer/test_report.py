@@ -4,7 +4,6 @@
 """
 
 import heapq
-import html.parser
 import json
 import random
 import re
@@ -13,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from exports import START, page_of, proposal, step, write_lines
 
 from peer.report import ReportError, write_report, write_svg
 from peer.report.model import AGAIN, SURVIVED, UNDONE, Run, read_export
@@ -20,7 +20,6 @@ from peer.report.page import embedded
 
 AGENTS = ["intake", *(f"risk-{n}" for n in range(1, 5)), *(f"compliance-{n}" for n in range(1, 4))]
 AGENTS += [*(f"ledger-{n}" for n in range(1, 4)), "auditor"]
-START = 1_760_000_000_000_000
 
 
 class Payments:
@@ -94,56 +93,24 @@ class Payments:
 
     def undo(self, roots: list[str], at: int) -> None:
         cone = set(roots)
-        for step in self.steps:
-            if step["input"]["producer"] in cone or any(read["writer"] in cone for read in step["reads"]):
-                cone.add(step["step"])
+        for line in self.steps:
+            if line["input"]["producer"] in cone or any(read["writer"] in cone for read in line["reads"]):
+                cone.add(line["step"])
         self.retracted |= cone
         decided = at + 34_000
         for key, writers in self.versions.items():
             self.versions[key] = [w for w in writers if w not in cone]
-        for step in self.steps:
-            if step["step"] in cone:
-                step["retracted_by"] = "rollback-1"
-                for call in step["calls"]:
+        for line in self.steps:
+            if line["step"] in cone:
+                line["retracted_by"] = "rollback-1"
+                for call in line["calls"]:
                     call["state"] = "undone"
-                if step["input"]["producer"] not in cone:
-                    self.give(step["step"].split("/")[0], step["input"], step["number"], decided)
+                if line["input"]["producer"] not in cone:
+                    self.give(line["step"].split("/")[0], line["input"], line["number"], decided)
         electors = sorted({step.split("/")[0] for step in cone})
         self.proposals.append(
             proposal("rollback-1", roots, electors=electors, began=START + at, decided=START + decided)
         )
-
-
-def proposal(name: str, roots: list[str], **changes: Any) -> dict[str, Any]:
-    line = {
-        "id": name,
-        "roots": roots,
-        "mode": "retry",
-        "decision": "commit",
-        "electors": ["risk-2"],
-        "rejects": [],
-    }
-    line |= {
-        "messages": 214,
-        "bytes": 48_112,
-        "began": START,
-        "decided": START + 9000,
-        "reason": "scores drifted",
-    }
-    return line | changes
-
-
-def step(name: str, at: int, producer: str | None = None, **changes: Any) -> dict[str, Any]:
-    given = {"id": f"{producer}#0" if producer else f"ext:in#{at}", "producer": producer, "lineage": f"L{at}"}
-    line = {"step": name, "input": given, "reads": [], "writes": [], "sends": [], "calls": [], "clock": {}}
-    return line | {"time": START + at, "retracted_by": None} | changes
-
-
-def write_lines(folder: Path, steps: list[Any], proposals: list[Any]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in (("steps", steps), ("proposals", proposals)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return folder
 
 
 def make_export(folder: Path, payments: int = 2000, seed: int = 7) -> Path:
@@ -160,41 +127,6 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(export: Path) -> Run:
     return read_export(export)
-
-
-class Loads(html.parser.HTMLParser):
-    """Collects what a browser would fetch, and the scripts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fetched: list[str] = []
-        self.scripts: list[str] = []
-        self.inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.fetched += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
-        self.fetched += [tag] if tag in ("link", "img", "iframe", "object", "embed", "base") else []
-        self.inside = tag == "script"
-        self.scripts += [""] if self.inside else []
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = self.inside and tag != "script"
-
-    def handle_data(self, data: str) -> None:
-        if self.inside:
-            self.scripts[-1] += data
-
-
-def page_of(export: Path, out: Path, **changes: Any) -> tuple[str, Loads]:
-    given = {
-        "summary": {"Payments": 400},
-        "checks": [("Books balance", True, "to the cent")],
-        "title": "A run",
-    }
-    write_report(export, out, **(given | changes))
-    page, loads = out.read_text(encoding="utf-8"), Loads()
-    loads.feed(page)
-    return page, loads
 
 
 def test_page_loads_nothing(export: Path, tmp_path: Path) -> None:

@@ -166,6 +166,17 @@ def test_a_failed_write_is_told_once_and_nothing_is_written_after_it(loop):
     assert (len(failures), done, disk.logs["a"]) == (1, [1], [b"1"])
 
 
+def test_reading_begins_at_the_last_anchor_until_the_disk_loses_it(loop):
+    disk = Disk()
+    store = VirtualStore(loop, disk, sync=Constant(100))
+    for number, anchor in ((1, False), (2, True), (3, False), (4, True), (5, False)):
+        store.append("a", [b"%d" % number], lambda: None, anchor)
+    loop.run_to(1000)
+    assert list(store.read("a")) == [b"4", b"5"]
+    assert disk.lose_end("a", 3) == [b"4", b"5"]
+    assert list(store.read("a")) == [b"1", b"2", b"3"]
+
+
 def test_appends_that_wait_for_the_disk_go_together(loop):
     times = []
     store = VirtualStore(loop, Disk(), sync=Constant(1000))
