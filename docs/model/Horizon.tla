@@ -59,7 +59,7 @@ PartOf(a, p) ==
 \* The cone steps whose epochs a knows: in the votes that have reached it, and its own.
 KnownCone(a, p) == UNION {IF Heard(a, p, b) THEN {<<b, n>> : n \in VoteOf(a, p, b).cone} ELSE {} : b \in Agents}
                    \cup {<<a, n>> : n \in PartOf(a, p)}
-Undecided(a) == UNION {IF Aware(a, p) /\ decided[p][a] = "no"
+Undecided(a) == UNION {IF (Aware(a, p) \/ Voted(a, p)) /\ decided[p][a] = "no"
                        THEN {EpochOf(s) : s \in KnownCone(a, p)} ELSE {} : p \in Props}
 
 IsBehind(a, p) ==
