@@ -161,7 +161,7 @@ class _Picture:
     def _checkpoints(self) -> list[str]:
         """Each as a line across the lifelines: what is left of it is inside."""
         parts, free = [], 0.0
-        faint = ' opacity=".6"' if len(self.cuts) > 3 else ""
+        faint = ' opacity=".42"' if len(self.cuts) > 3 else ""
         for epoch, points in self.cuts:
             (x, y), (u, v) = points[0], points[-1]
             line = f"M{x} {y - ROW // 2}V{y}" + "".join(f"L{a} {b}" for a, b in points[1:]) + f"V{v + ROW // 2}"
