@@ -1,11 +1,12 @@
 ------------------------------ MODULE Behaviours -----------------------------
 (***************************************************************************)
 (* Rollback.tla once more, for drawing behaviours that the code replays: it *)
-(* notes which decision is due at each elector, and crashes are few.        *)
+(* notes which decision is due at each elector, crashes are few, and some    *)
+(* steps are left for after the first decision.                             *)
 (***************************************************************************)
 EXTENDS Rollback
 
-CONSTANTS MaxCrashes
+CONSTANTS MaxCrashes, Reserve
 
 VARIABLES due,     \* due[p][q]: what q has decided, or would if it decided now
           crashes
@@ -15,7 +16,9 @@ Due == [p \in Props |-> [q \in Agents |->
 
 BInit == Init /\ due = Due /\ crashes = 0
 
-BNext == \/ /\ \/ \E a \in Agents : Run(a)
+MayRun == Total < MaxSteps - Reserve \/ \E p \in Props, a \in Agents : decided[p][a] # "no"
+
+BNext == \/ /\ \/ MayRun /\ \E a \in Agents : Run(a)
                \/ \E p \in Props : Propose(p)
                \/ \E a \in Agents, p \in Props : Vote(a, p) \/ Commit(a, p) \/ Abort(a, p)
                \/ \E q, b \in Agents, p \in Props : Learn(q, p, b)

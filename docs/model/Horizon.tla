@@ -59,7 +59,7 @@ PartOf(a, p) ==
 \* The cone steps whose epochs a knows: in the votes that have reached it, and its own.
 KnownCone(a, p) == UNION {IF Heard(a, p, b) THEN {<<b, n>> : n \in VoteOf(a, p, b).cone} ELSE {} : b \in Agents}
                    \cup {<<a, n>> : n \in PartOf(a, p)}
-Undecided(a) == UNION {IF Aware(a, p) /\ decided[p][a] = "no"
+Undecided(a) == UNION {IF (Aware(a, p) \/ Voted(a, p)) /\ decided[p][a] = "no"
                        THEN {EpochOf(s) : s \in KnownCone(a, p)} ELSE {} : p \in Props}
 
 IsBehind(a, p) ==
@@ -115,7 +115,9 @@ Fold(a) ==
      /\ forgotten' = [forgotten EXCEPT ![a] = @ \cup old]
      /\ UNCHANGED <<vars, epoch, colour, report, seen, cast>>
 
-HNext == \/ \E a \in Agents : HRun(a) \/ MakeCut(a) \/ LearnCommit(a) \/ Fold(a)
+HForget(a) == Forget(a) /\ UNCHANGED more
+
+HNext == \/ \E a \in Agents : HRun(a) \/ HForget(a) \/ MakeCut(a) \/ LearnCommit(a) \/ Fold(a)
          \/ \E p \in Props : HPropose(p)
          \/ \E a \in Agents, p \in Props : HVote(a, p) \/ HDecide(a, p)
          \/ \E q, b \in Agents, p \in Props : HLearn(q, p, b)

@@ -88,8 +88,8 @@ Propose(b) ==
   /\ asked' = [asked EXCEPT ![b] = last[b]]
   /\ IsQuorum(b, {r.from : r \in answers[b]})
   /\ LET earlier == {r \in answers[b] : r.ballot > 0}
-         newest == CHOOSE r \in earlier : \A s \in earlier : s.ballot <= r.ballot
-     IN \E v \in IF TakesOver /\ earlier # {} THEN {newest.value}
+         newest == {r.value : r \in {r \in earlier : \A s \in earlier : s.ballot <= r.ballot}}
+     IN \E v \in IF TakesOver /\ earlier # {} THEN newest
                ELSE IF value[b] # {} THEN value[b] ELSE Buddies :
            value' = [value EXCEPT ![b] = @ \cup {v}]
   /\ UNCHANGED <<last, promised, accepted, answers, took, buddies, held, refuses, said, heirs>>
@@ -162,6 +162,9 @@ OnlyBallots == held = {} /\ refuses = {} /\ said = {} /\ buddies = Buddies
 -----------------------------------------------------------------------------
 \* Never two successors.
 OneSuccessor == Cardinality(Heirs) <= 1
+
+\* What is decided is all that this ballot and later ones propose.
+Decided == \A h \in heirs : \A b \in Ballots : b >= h[1] => value[b] \subseteq {h[2]}
 
 \* What was published in the host's name is never contradicted.
 OneCut == Cardinality(said) <= 1

@@ -50,7 +50,7 @@ CONFIGURATIONS = [
         "Restore", "restore-no-final-reject", "restore-many-at-once", "restore-passed-over", "restore-late-cut"
     ),
     *_large("Restore", "restore-large"),
-    *_small("Horizon", "horizon"),
+    *_small("Horizon", "horizon", "horizon-crashes"),
     *_mutations("Horizon", "horizon-not-reported", "horizon-accepts-forgotten", "horizon-not-kept"),
     *_large("Horizon", "horizon-large"),
     *_small("Succession", "succession", "succession-ballots", "succession-grown-before"),
@@ -58,6 +58,10 @@ CONFIGURATIONS = [
     *_mutations("Succession", "succession-no-takeover", "succession-speaks-early", "succession-not-placed"),
     *_mutations("Succession", "succession-not-repeated", "succession-regroups", "succession-two-values"),
     *_large("Succession", "succession-large"),
+    *_small("Sharing", "sharing", "sharing-two"),
+    *_mutations("Sharing", "sharing-not-written-down", "sharing-passed-on", "sharing-admits-at-once"),
+    *_mutations("Sharing", "sharing-not-withdrawn", "sharing-reads-credited"),
+    *_large("Sharing", "sharing-large"),
 ]
 
 

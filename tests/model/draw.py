@@ -152,8 +152,8 @@ def main() -> int:
     """Draw and write; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--walks", type=int, default=500, help="of each configuration")
-    parser.add_argument("--keep", type=int, default=200, help="of each configuration, at most")
-    parser.add_argument("--depth", type=int, default=60)
+    parser.add_argument("--keep", type=int, default=150, help="of each configuration, at most")
+    parser.add_argument("--depth", type=int, default=70)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, default=FILE)
     options = parser.parse_args()
