@@ -105,7 +105,6 @@ class Checkpoints:
         facts = self._host.neighbours.machine.others()
         self._members = tuple(fact.host for fact in facts if fact.agents and fact.host in living)
         self.machine.others(self._members)
-        self.copies.changed()
 
     # -- frames ----------------------------------------------------------------------------------------------------
 
@@ -204,6 +203,7 @@ class Checkpoints:
         def appended() -> None:
             if self._open:
                 self._do(self.machine.appended(ticket, self._now_us()))
+                self.copies.changed()
                 self._release()
 
         def durable() -> None:

@@ -28,7 +28,7 @@ from peer.asks import (
     Submit,
 )
 from peer.backends import Backend, load_backend
-from peer.config import checkpoint_limits
+from peer.config import checkpoint_limits, is_name
 from peer.context import as_step, rollback_draft
 from peer.folding import SharedView
 from peer.host import Host
@@ -136,10 +136,9 @@ class Cluster:
             raise errors.CallerError(
                 f"there is an agent {double or 'of one of these names'!r} already. Nothing started."
             )
-        bad = next((spec.name for spec in specs if not _is_name(spec.name)), None)
-        if bad is not None:
-            raise errors.CallerError(f"not a name for an agent: {bad!r} (letters, digits, '.', '_' and '-')")
-        _ = self.host
+        for spec in specs:
+            if not is_name(spec.name):
+                raise errors.CallerError(f"not a name for an agent: {spec.name!r} (letters, digits, '.', '_' and '-')")
         await self._backend.launch(list(specs), self._agents_per_actor)
         self._agents.extend(spec.name for spec in specs)
         await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
@@ -400,7 +399,3 @@ class Cluster:
 
     async def _ask(self, agent: AgentId, what: str, kind: Any, body: bytes = b"") -> Any:
         return asks.decode(await self.host.ask(agent, what, body, timeout_s=ASK_S), kind)
-
-
-def _is_name(name: str) -> bool:
-    return bool(name) and all(letter.isalnum() or letter in "._-" for letter in name)

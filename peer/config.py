@@ -24,3 +24,8 @@ def checkpoint_limits(every_s: float, kept: int, buddies: int, successor_s: floa
     return CheckpointLimits(
         interval_us=int(every_s * 1e6), epochs_kept=kept, buddies=buddies, successor_us=int(successor_s * 1e6)
     )
+
+
+def is_name(name: str) -> bool:
+    """Tell whether an agent may have this name."""
+    return bool(name) and all(letter.isalnum() or letter in "._-" for letter in name)

@@ -15,7 +15,6 @@ from peer.spec import AgentSpec, kind_at, path_of
 from protocol.action import Tell
 from protocol.copy import COPY_BYTES, Copied, Copy, CopyMessage
 from protocol.ids import AgentId, HostId
-from protocol.succession import buddies_of
 from protocol.wire import Frame
 
 if TYPE_CHECKING:
@@ -55,6 +54,7 @@ class Copies:
         self._count = count
         self._logs: dict[AgentId, _Log] = {}
         self._buddies: tuple[HostId, ...] = ()
+        self._chosen_by = (-2, 0)
         self._has: dict[HostId, dict[AgentId, int]] = {}
         """By buddy and log, how much it is known to have; a log that is not there has not been asked about."""
         self._sent: dict[tuple[HostId, AgentId], int] = {}
@@ -119,13 +119,17 @@ class Copies:
         return self._choose() if self._count else ()
 
     def changed(self) -> None:
-        """Hosts have come or gone: others may be the buddies now."""
+        """An epoch is committed, or a host succeeded: others may be the buddies now."""
         if self._count:
             self._choose()
             self._settle()
 
     def _choose(self) -> tuple[HostId, ...]:
-        self._buddies = buddies_of(self._host.host_id, self._host.checkpoints.machine.core.others, self._count)
+        machine = self._host.checkpoints.machine
+        known = (machine.epochs.committed, len(machine.succession.heirs))
+        if known != self._chosen_by:
+            self._chosen_by = known
+            self._buddies = machine.succession.buddies(self._host.host_id)
         return self._buddies
 
     # -- sending ---------------------------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ class Prepare(_Decree, frozen=True):
     """Promise to accept nothing below this ballot, and say what you have accepted."""
 
     ballot: Ballot
+    epoch: int
+    """The newest commit that the sender knows: it counts majorities by that view and the one before."""
 
 
 class Promise(_Decree, frozen=True):
@@ -59,6 +61,7 @@ class Accept(_Decree, frozen=True):
 
     ballot: Ballot
     by: HostId
+    epoch: int
 
 
 class Accepted(_Decree, frozen=True):

@@ -52,6 +52,8 @@ class _Decree:
         self.accepted: Ballot = NOBODY
         self.value: HostId = ""
         self.own: Ballot | None = None
+        self.epoch = 0
+        """The commit whose views the own ballot counts by: one that it outlives is begun anew."""
         self.promises: dict[HostId, tuple[Ballot, HostId]] = {}
         self.proposed: HostId = ""
         """What the own ballot proposes, once a majority has promised: one value, whatever is heard later."""
@@ -101,13 +103,24 @@ class Succession:
         """It was a false alarm, or it has come back."""
         self._failed.pop(host, None)
 
+    def buddies(self, host: HostId) -> tuple[HostId, ...]:
+        """Return who keeps copies of a host's logs: buddies by either of the last two views, less who was succeeded.
+
+        By the views, not by who is thought to be alive: hosts may differ about that, and then a host could say
+        something new with other buddies, while one that has been given up is succeeding it.
+        """
+        found: dict[HostId, None] = {}
+        for view in self._views():
+            living = [other for other in view if other not in self.heirs]
+            found.update(dict.fromkeys(buddies_of(host, living, self._core.limits.buddies)))
+        return tuple(found)
+
     def _turn_us(self, host: HostId) -> int | None:
         """Return when this host is to propose itself: the buddies of the dead one take turns; None if it is none."""
         core, commit = self._core, self._core.epochs.commit
         if host in self.heirs or commit is None or host not in self.keeps or not core.limits.buddies:
             return None
-        buddies = buddies_of(host, commit.next_view(), core.limits.buddies)
-        living = [buddy for buddy in buddies if buddy not in self._failed]
+        living = [buddy for buddy in self.buddies(host) if buddy not in self._failed]
         if core.host not in living:
             return None
         turn_us = self._failed[host] + core.limits.successor_us * (1 + living.index(core.host))
@@ -134,7 +147,8 @@ class Succession:
         decree.due_us = core.now_us + wait_us + core.rng.choice(range(0, wait_us, 1 + wait_us // 16))
         decree.own = (max(decree.promised, decree.own or NOBODY)[0] + 1, core.host)
         decree.promises, decree.proposed, decree.accepts = {}, "", {}
-        self._to_all(Prepare(dead, decree.own))
+        decree.epoch = core.epochs.committed
+        self._to_all(Prepare(dead, decree.own, decree.epoch))
 
     def _to_all(self, message: DecreeMessage) -> None:
         for host in dict.fromkeys(host for view in self._views() for host in view):
@@ -161,6 +175,10 @@ class Succession:
             self._learn(message.dead, message.by)
         elif message.dead in self.heirs:
             core.send(sender, Succeeded(message.dead, self.heirs[message.dead]))
+        elif isinstance(message, (Prepare, Accept)) and abs(message.epoch - core.epochs.committed) > 1:
+            # Majorities of views that are further apart need have nobody in common.
+            self._say(sender, Refusal(message.dead, decree.promised))
+            core.send_commit(sender)
         elif isinstance(message, Prepare):
             if message.ballot > decree.promised:
                 self._write(message.dead, decree, message.ballot, decree.accepted, decree.value, sender)
@@ -174,7 +192,7 @@ class Succession:
         elif isinstance(message, Promise):
             self._promised(sender, message, decree)
         elif isinstance(message, Accepted):
-            if message.ballot == decree.own:
+            if message.ballot == decree.own and decree.epoch == core.epochs.committed:
                 decree.accepts[sender] = None
                 if self._has_majority(decree.accepts):
                     self._learn(message.dead, message.by)
@@ -183,7 +201,7 @@ class Succession:
             decree.promised = max(decree.promised, message.promised)
 
     def _promised(self, sender: HostId, message: Promise, decree: _Decree) -> None:
-        if message.ballot != decree.own:
+        if message.ballot != decree.own or decree.epoch != self._core.epochs.committed:
             return
         decree.promises[sender] = (message.accepted, message.by)
         # Once a ballot: a commit that is heard of meanwhile makes another majority of the same promises.
@@ -191,7 +209,7 @@ class Succession:
             # What may have been decided already is proposed again.
             accepted, by = max(decree.promises.values())
             decree.proposed = by if accepted > NOBODY else self._core.host
-            self._to_all(Accept(message.dead, message.ballot, decree.proposed))
+            self._to_all(Accept(message.dead, message.ballot, decree.proposed, decree.epoch))
 
     def _write(
         self, dead: HostId, decree: _Decree, promised: Ballot, accepted: Ballot, value: HostId, sender: HostId
