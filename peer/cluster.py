@@ -133,9 +133,8 @@ class Cluster:
         names = [*self._agents, *(spec.name for spec in specs)]
         double = next((name for name in names if names.count(name) > 1), None) if len(names) < 200 else None
         if double is not None or len(set(names)) != len(names):
-            raise errors.CallerError(
-                f"there is an agent {double or 'of one of these names'!r} already. Nothing started."
-            )
+            name = double or "of one of these names"
+            raise errors.CallerError(f"there is an agent {name!r} already. Nothing started.")
         for spec in specs:
             if not is_name(spec.name):
                 raise errors.CallerError(f"not a name for an agent: {spec.name!r} (letters, digits, '.', '_' and '-')")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocol.checkpoint import CarryOut, Pause, StatedRecord, SucceededRecord, TakeOver
+from protocol.checkpoint import CarryOut, Pause, Prepare, Promise, Refusal, StatedRecord, SucceededRecord, TakeOver
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.ids import StepId
 from protocol.limits import CheckpointLimits
@@ -225,6 +225,28 @@ def test_cp8_without_a_majority_nobody_succeeds_and_epochs_wait() -> None:
     away = tuple(name for name in crowd.names if name != first)
     crowd.rounds(40, without=away)
     assert heirs(crowd) == set()
+
+
+def test_cp8_buddies_follow_the_views_and_not_who_seems_alive() -> None:
+    crowd = bereaved()
+    machine = crowd.machines["h0"]
+    before = machine.succession.buddies("h3")
+    for name in ("h1", "h2"):
+        crowd.do("h0", machine.failed(name, crowd.now_us))
+    machine.others(())
+    assert machine.succession.buddies("h3") == before == buddies_of("h3", crowd.names, 2)
+
+
+def test_cp8_majorities_of_views_far_apart_are_refused() -> None:
+    crowd = bereaved()
+    first = buddies_of("h3", crowd.names, 2)[0]
+    machine = crowd.machines[first]
+    crowd.do(first, machine.received("h0", Prepare("h3", (9, "h0"), machine.epochs.committed - 2), crowd.now_us))
+    answers = [mail[2] for mail in crowd.mail if mail[0] == first and mail[1] == "h0"]
+    assert any(isinstance(answer, Refusal) for answer in answers)
+    assert not any(isinstance(answer, Promise) for answer in answers)
+    crowd.do(first, machine.received("h0", Prepare("h3", (9, "h0"), machine.epochs.committed - 1), crowd.now_us))
+    assert any(isinstance(mail[2], Promise) for mail in crowd.mail)
 
 
 def test_cp8_a_promise_survives_a_crash() -> None:
