@@ -12,7 +12,7 @@ from sims.plan import Plan
 from sims.shrink import shrunk
 from sims.swarm import play, swarm
 from sims.verdict import judge
-from tests.simulation.test_mutations import no_balance
+from tests.simulation.mutations import no_balance
 
 SEEDS = [
     int(line.split()[0]) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines() if line[0] != "#"
