@@ -83,7 +83,8 @@ class Effects:
         state = {"done": DONE, "failed": UNDONE}.get(answer, DOUBT)
         self._core.intents.set_state(effect.intent, state, result)
         record = EffectRecord(effect.intent, state, result)
-        self._core.append((record,), lambda: self._resume(effect.intent))
+        call = self._calls.get(effect.intent)
+        self._core.append((record,), lambda: self._resume(effect.intent, call))
         if state == DOUBT:
             self._core.tell("in-doubt", effect.intent, f"{effect.tool} did not say whether it happened")
 
@@ -102,13 +103,15 @@ class Effects:
     def _doubt(self, effect: Effect) -> None:
         self._core.intents.set_state(effect.intent, DOUBT)
         record = EffectRecord(effect.intent, DOUBT)
-        self._core.append((record,), lambda: self._resume(effect.intent))
+        call = self._calls.get(effect.intent)
+        self._core.append((record,), lambda: self._resume(effect.intent, call))
         self._core.tell("in-doubt", effect.intent, f"nobody knows whether {effect.tool} happened; it is not repeated")
 
-    def _resume(self, intent: str) -> None:
-        call = self._calls.pop(intent, None)
-        effect = self._core.intents[intent]
-        if call is not None:
+    def _resume(self, intent: str, call: tuple[int, bool, str] | None) -> None:
+        """Answer the run that awaited this; one that has come to want the effect since waits for its own answer."""
+        effect = self._core.intents.get(intent)
+        if effect is not None and call is not None and self._calls.get(intent) is call:
+            del self._calls[intent]
             answer = {DONE: "done", UNDONE: "failed"}.get(effect.state, "doubt")
             self._core.actions.append(Resume(call[0], answer, effect.result))
 

@@ -226,3 +226,26 @@ def test_ef6_past_a_bound_an_undo_goes_on_and_says_so() -> None:
     bench.elapse(bench.limits.order_wait_us + 1)
     assert verbs(bench)[-1] == ("undo", b"first")
     assert any(tell.notice == "undo-unordered" for _, tell in bench.told)
+
+
+def test_ef3_the_answer_to_an_undos_check_is_no_answer_to_a_run() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    bench.call("a", b"1")
+    bench.crash("a")
+    step = bench.ran("a")
+    check = bench.tools[-1][1]
+    assert check.verb == "check", "the effect that was not claimed is to be undone"
+    bench.propose("a", step, inputs="retry")
+    bench.deliver()
+    bench.slow.add("a")
+    bench.used("a", check, "yes")
+    bench.call("a", b"1")
+    bench.resumed.clear()
+    bench.sync("a")
+    assert bench.resumed == [], "it waits until the undo is done"
+    undo = bench.tools[-1][1]
+    assert undo.verb == "undo"
+    bench.used("a", undo)
+    bench.sync("a")
+    assert bench.tools[-1][1].verb == "call"
