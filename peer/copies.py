@@ -25,8 +25,10 @@ SPEC = "spec:"
 """Names of logs here: of copies, and of what it takes to bring their agents up."""
 AGAIN_US = 500_000
 """How long a buddy may take to say that it has something, before it is sent again."""
-TAIL_RECORDS_MAX = 2_000
+UNSENT_RECORDS_MAX = 2_000
 """Records that wait for a fact before they are sent anyway."""
+TAIL_RECORDS_MAX = 20_000
+"""Records of a log kept in memory for a buddy that lags; what it lacks before those is read again."""
 
 
 @dataclass
@@ -92,7 +94,9 @@ class Copies:
         known.length += len(records)
         known.tail.extend(records)
         self._unsent += len(records)
-        if self._unsent > TAIL_RECORDS_MAX:
+        while len(known.tail) > TAIL_RECORDS_MAX:
+            known.tail.popleft()
+        if self._unsent > UNSENT_RECORDS_MAX:
             self._send_all(again=False)
 
     def _log(self, log: AgentId) -> _Log:

@@ -34,6 +34,8 @@ class HostCore:
         """Steps of epochs before this one are final here."""
         self.others: tuple[HostId, ...] = ()
         """The other hosts with agents that are there."""
+        self.failed: dict[HostId, int] = {}
+        """Hosts that do not answer, and since when."""
         self.met: dict[HostId, bool] = {}
         """Hosts outside the view that have spoken to this one, and whether that is durable."""
         self.actions: list[CheckpointAction] = []

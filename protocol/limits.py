@@ -11,6 +11,9 @@ ENVELOPES_MAX = 4096
 CLOCK_ENTRIES_MAX = 100_000
 """Agents upstream of one step: more is a broken or hostile clock."""
 
+MEMBERS_MAX = 100_000
+"""Hosts that a tally or a commit names: more is a broken or hostile one."""
+
 VOTE_STEPS_MAX = 1_000_000
 """Cone steps in one vote."""
 

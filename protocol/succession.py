@@ -67,7 +67,6 @@ class Succession:
 
     def __init__(self, core: HostCore) -> None:
         self._core = core
-        self._failed: dict[HostId, int] = {}
         self._decrees: dict[HostId, _Decree] = {}
         self.keeps: dict[HostId, None] = {}
         """Hosts whose logs are copied here: only who has a copy can succeed."""
@@ -93,15 +92,15 @@ class Succession:
 
     def failed(self, host: HostId) -> None:
         """A host does not answer any more."""
-        self._failed.setdefault(host, self._core.now_us)
+        self._core.failed.setdefault(host, self._core.now_us)
 
     def left(self, host: HostId) -> None:
         """A host has said goodbye, its logs whole with its buddies: one of them need not wait."""
-        self._failed[host] = self._core.now_us - self._core.limits.successor_us
+        self._core.failed[host] = self._core.now_us - self._core.limits.successor_us
 
     def recovered(self, host: HostId) -> None:
         """It was a false alarm, or it has come back."""
-        self._failed.pop(host, None)
+        self._core.failed.pop(host, None)
 
     def buddies(self, host: HostId) -> tuple[HostId, ...]:
         """Return who keeps copies of a host's logs: buddies by either of the last two views, less who was succeeded.
@@ -120,21 +119,21 @@ class Succession:
         core, commit = self._core, self._core.epochs.commit
         if host in self.heirs or commit is None or host not in self.keeps or not core.limits.buddies:
             return None
-        living = [buddy for buddy in self.buddies(host) if buddy not in self._failed]
+        living = [buddy for buddy in self.buddies(host) if buddy not in self._core.failed]
         if core.host not in living:
             return None
-        turn_us = self._failed[host] + core.limits.successor_us * (1 + living.index(core.host))
+        turn_us = self._core.failed[host] + core.limits.successor_us * (1 + living.index(core.host))
         decree = self._decrees.get(host)
         return turn_us if decree is None else max(turn_us, decree.due_us)
 
     def deadline_us(self) -> int | None:
         """Return when this host is to propose itself for somebody."""
-        times = [time_us for host in self._failed if (time_us := self._turn_us(host)) is not None]
+        times = [time_us for host in self._core.failed if (time_us := self._turn_us(host)) is not None]
         return min(times, default=None)
 
     def elapsed(self) -> None:
         """Propose what is due."""
-        for host in list(self._failed):
+        for host in list(self._core.failed):
             turn_us = self._turn_us(host)
             if turn_us is not None and turn_us <= self._core.now_us:
                 self._propose(host)

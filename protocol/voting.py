@@ -29,7 +29,7 @@ class Voting:
         else:
             base = 0 if commit is None else commit.epoch
             restore = Restore(calls.era + 1, epoch, name, base, inputs, reason, deadline_us)
-            why = calls.why_not(restore, commit, core.horizon, core.now_us)
+            why = self._why_not(restore, commit)
             if why or commit is None:
                 core.reply(request, "", f"{why}. Nothing changed.")
             else:
@@ -39,13 +39,23 @@ class Voting:
     def _call(self, restore: Restore, commit: Commit) -> Call:
         """Vote on a restore, durably, before anybody hears of the vote."""
         core, calls = self._core, self._core.calls
-        why = calls.why_not(restore, core.epochs.commit, core.horizon, core.now_us)
+        why = self._why_not(restore, core.epochs.commit)
         if restore.number != calls.era + 1:
             why = why or f"it would be restore {restore.number}, but {calls.era} have been carried out here"
         call = calls.open[restore.id] = Call(restore, commit)
         statement = Statement(core.host, joined=core.named(), top=core.epochs.colour, reject=why)
         core.append(VoteRecord(restore, statement, commit), is_fact=True)
         return call
+
+    def _why_not(self, restore: Restore, commit: Commit | None) -> str:
+        """Return why this host does not agree; empty if it does."""
+        core = self._core
+        why = core.calls.why_not(restore, commit, core.horizon, core.now_us)
+        silent = [host for host in commit.next_view() if host in core.failed] if commit is not None else []
+        if silent and not why:
+            # All must vote, and all pause meanwhile: nobody shall wait for one that may never come back.
+            return f"host {silent[0]} does not answer; try again when it is back, or succeeded and out of the view"
+        return why
 
     def voted(self, record: VoteRecord) -> None:
         """The vote is durable."""

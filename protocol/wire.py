@@ -7,6 +7,7 @@ from msgspec import Struct, msgpack
 
 from protocol.checkpoint import CheckpointMessage, CheckpointRecord
 from protocol.copy import CopyMessage
+from protocol.epoch import Commit
 from protocol.errors import WireInvalid
 from protocol.fact import Claim, Fact, HostFact, Standing, State, Suspicion
 from protocol.host_message import Compare, Probe
@@ -17,12 +18,14 @@ from protocol.limits import (
     ENVELOPES_MAX,
     FACTS_MAX,
     FRAME_BYTES_MAX,
+    MEMBERS_MAX,
     NUMBER_MAX,
     PROBES_MAX,
     VOTE_STEPS_MAX,
 )  # fmt: skip
 from protocol.message import Ballot, Data, Message
 from protocol.records import Record
+from protocol.tally import Tally
 
 VERSION = 1
 
@@ -104,6 +107,11 @@ def decode_frame(data: bytes) -> Frame:
         if isinstance(message, Ballot) and sum(len(vote.cone) for vote in message.votes) > VOTE_STEPS_MAX:
             raise WireInvalid(f"votes on more than {VOTE_STEPS_MAX} steps in one message")
     _check_gossip(frame)
+    for message in frame.checkpoints:
+        named = len(message.joined) if isinstance(message, Tally) else 0
+        named += len(message.view) if isinstance(message, Commit) else 0
+        if named > MEMBERS_MAX:
+            raise WireInvalid(f"a view of {named} hosts; at most {MEMBERS_MAX} are read")
     return frame
 
 

@@ -10,6 +10,7 @@ from protocol.ids import StepId
 from protocol.limits import FRAME_BYTES_MAX
 from protocol.message import Ack, Data
 from protocol.step import Input, Read
+from protocol.tally import Tally
 from protocol.wire import VERSION, Envelope, Frame, decode_frame, encode_frame
 from tests.rules.bench import Bench, of
 
@@ -113,6 +114,9 @@ def test_cl6_a_frame_over_a_limit_or_of_another_version_is_refused() -> None:
     many = Frame(envelopes=(Envelope("a", "b", message),) * 5000)
     with pytest.raises(WireInvalid, match="5000"):
         decode_frame(encode_frame(many))
+    crowd = Frame(checkpoints=(Tally(0, b"", joined=("h",) * 100_001),))
+    with pytest.raises(WireInvalid, match="100001 hosts"):
+        decode_frame(encode_frame(crowd))
 
 
 def test_cl6_a_message_in_the_name_of_another_agent_is_refused_and_told() -> None:

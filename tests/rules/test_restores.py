@@ -150,6 +150,17 @@ def test_cp7_who_is_behind_takes_nothing_of_a_later_era() -> None:
     assert not machine.takes("h0", 1)
 
 
+def test_cp7_nobody_waits_for_a_host_that_does_not_answer() -> None:
+    crowd = agreed_crowd()
+    crowd.do("h1", crowd.machines["h1"].failed("h2", crowd.now_us))
+    crowd.do("h1", crowd.machines["h1"].restore(9, "mine", 1, "discard", "", 0, crowd.now_us))
+    assert any("h2 does not answer" in error for _, error in crowd.replies("h1"))
+    crowd.do("h1", crowd.machines["h1"].recovered("h2", crowd.now_us))
+    crowd.do("h1", crowd.machines["h1"].restore(9, "mine", 1, "discard", "", 0, crowd.now_us))
+    crowd.rounds()
+    assert ("1", "") in crowd.replies("h1")
+
+
 def test_cp7_past_its_deadline_a_host_rejects() -> None:
     crowd = agreed_crowd()
     late_us = crowd.now_us + 1
