@@ -213,4 +213,15 @@ _add("lossy", "frames are lost, doubled, late and out of order", ("loss", "dupli
 _add("partitions", "groups of hosts are parted, both ways and one way, and heal", ("partition", "slow", "loss"), 4)
 _add("crashes", "hosts crash at any time and at the borders of steps and votes; disks fail", faults.CRASHES, 5)
 _add("chaos", "everything of these at once, with wrong clocks and failing undos", faults.KINDS, 8)
+
+
+def _thousand(seed: int) -> Scenario:
+    workload = Workload(inputs=800, arrivals=Poisson(800.0), sharing=0.02, failing=0.0)
+    return Scenario(
+        seed=seed, preset="thousand", hosts=25, agents_per_host=40, workload=workload, rollbacks=4,
+        checkpoint_every=0.15, restores=1,
+    )  # fmt: skip
+
+
+PRESETS["thousand"] = ("a thousand agents on 25 hosts, with checkpoints, rollbacks and a restore", _thousand)
 _add("losses", "disks lose the end of their logs, without rollbacks or tools", ("lost-disk", *faults.NETWORK), 3, True)
