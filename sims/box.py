@@ -7,7 +7,7 @@ from typing import Any
 from peer.host import AgentSpec, Host
 from peer.keys import HostKeys
 from protocol.ids import AgentId
-from protocol.limits import CheckpointLimits, Limits
+from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.records import BirthRecord
 from sims.chance import AnySpread, SeededRandomness, stream
 from sims.clock import VirtualClock
@@ -24,7 +24,9 @@ class Box:
     def __init__(
         self, name: str, seed: int, loop: VirtualLoop, network: Network, secret: bytes, limits: Limits | None,
         seeds: tuple[str, ...], sync: AnySpread | None, checkpoints: CheckpointLimits | None, founder: bool,
+        host_limits: HostLimits | None = None,
     ) -> None:  # fmt: skip
+        self._host_limits = host_limits
         self.name = name
         self.keys = HostKeys.from_seed(f"{seed}/{name}".encode())
         self.disk = Disk()
@@ -53,6 +55,8 @@ class Box:
         self._opening: Task[None] | None = None
         self.wants_up = True
         """It runs, or will start again."""
+        self.is_dead = False
+        """It never will."""
 
     @property
     def address(self) -> str:
@@ -89,7 +93,7 @@ class Box:
         host = self.host = Host(
             self.keys, self._secret, transport, self.store, clock, seeds=self._seeds, limits=self._limits,
             randomness=SeededRandomness(self._seed, f"host/{life}"), checkpoints=self._checkpoints,
-            founder=self._founder,
+            founder=self._founder, host_limits=self._host_limits,
         )  # fmt: skip
         specs = [AgentSpec(s.name, s.kind, s.options, s.name in self.lost) for s in self.specs.values()]
 

@@ -1,5 +1,6 @@
 """`ebbtide sim --world`: whole worlds on the command line, in virtual time."""
 
+import time
 from pathlib import Path
 
 import typer
@@ -84,12 +85,17 @@ def one_world(name: str, seed: int, console: Console, hashes: bool) -> None:
     check_name(name)
     scenario = preset(name, seed)
     console.print(scenario.to_json(), highlight=False, markup=False)
+    began_s = time.perf_counter()
     result = _show(scenario, console)
+    took_s = time.perf_counter() - began_s
     if hashes:
         console.print(f"{result.seed} {result.hash}", highlight=False)
     if result.failure:
         raise typer.Exit(1)
-    console.print(f"[bold green]passes[/]: {result.steps} steps, {result.undone} undone, {result.events} events")
+    console.print(
+        f"[bold green]passes[/]: {result.steps} steps, {result.undone} undone, {result.events} events"
+        f" in {took_s:.1f} s, {result.events / took_s:,.0f} a second"
+    )
 
 
 def replay(path: Path, console: Console) -> None:

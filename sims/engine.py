@@ -7,10 +7,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from peer import errors
+from peer.checkpoints import LOG as HOST_LOG
+from peer.copies import PREFIX
 from peer.driver import Driver
 from peer.host import AgentSpec
 from protocol.ids import AgentId
-from protocol.limits import CheckpointLimits, Limits
+from protocol.limits import CheckpointLimits, HostLimits, Limits
 from sims.box import Box
 from sims.chance import AnySpread, stream
 from sims.checkers import Broken, Watches
@@ -30,18 +32,21 @@ class Engine:
     def __init__(
         self, seed: int, delay: AnySpread | None, sync: AnySpread | None, thread: AnySpread | None,
         limits: Limits | None, checkpoints: CheckpointLimits | None, watches: Watches | None,
+        host_limits: HostLimits | None = None,
     ) -> None:  # fmt: skip
         self.seed = seed
         self.trace = Trace()
         self.loop = VirtualLoop(stream(seed, "threads"), thread)
         self.outside = self.loop.outside = Outside()
         self.network = Network(seed, delay, self.trace)
-        self.operator = Operator(seed, self.loop, self.network, limits)
+        self.operator = Operator(seed, self.loop, self.network, limits, host_limits)
+        self._host_limits = host_limits
         self.boxes: dict[str, Box] = {}
         self.homes: dict[AgentId, str] = {}
         self.weather = Weather(self)
         self._limits = limits
         self._checkpoints = checkpoints
+        self._has_buddies = checkpoints is not None and checkpoints.buddies > 0
         self._is_periodic = checkpoints is not None and checkpoints.interval_us > 0
         self._sync = sync
         self._watches = watches
@@ -60,7 +65,7 @@ class Engine:
         operator = self.operator
         box = self.boxes[name] = Box(
             name, self.seed, self.loop, self.network, operator.secret, self._limits, (operator.address,), self._sync,
-            self._checkpoints, founder=not self.boxes,
+            self._checkpoints, founder=not self.boxes, host_limits=self._host_limits,
         )  # fmt: skip
         if self._is_started:
             self._start(box)
@@ -100,25 +105,42 @@ class Engine:
         survived = box.crash(torn=disk == "torn")
         self.note(name, "crash", f"{disk}, {survived} survive" if disk == "torn" else disk)
         if disk == "lost":
-            for agent in box.specs:
-                log = box.disk.logs.get(agent, [])
-                # Its birth stays: an agent that knows nothing of itself is another one.
-                gone = box.disk.lose_end(agent, max(min(1, len(log)), int(len(log) * keep)))
-                self.trace.forgot(agent, len(gone))
-                box.lost[agent] = None
+            self._lose(box, keep)
         if restart_after is not None:
             self.loop.call_later(restart_after, self.restart, name)
+
+    def _lose(self, box: Box, keep: float) -> None:
+        """Take the end of a machine's logs, as far as no other has a copy of it."""
+        for log in (*box.specs, HOST_LOG):
+            length = len(box.disk.logs.get(log, ()))
+            copy = f"{PREFIX}{box.keys.host_id}/{log}"
+            copied = max(len(other.disk.logs.get(copy, ())) for other in self.boxes.values())
+            if log != HOST_LOG:
+                # Its birth stays: an agent that knows nothing of itself is another one.
+                gone = box.disk.lose_end(log, max(min(1, length), copied, int(length * keep)))
+                self.trace.forgot(log, len(gone))
+                box.lost[log] = None
+            elif self._has_buddies:
+                box.disk.lose_end(log, max(copied, int(length * keep)))
+
+    def bury(self, name: str) -> None:
+        """End a host's process for good: another succeeds it."""
+        self.crash(name, None)
+        self.box(name).is_dead = True
 
     def restart(self, name: str) -> None:
         """Start a host again from its disk, if it is down."""
         box = self.box(name)
-        if box.host is None:
+        if box.host is None and not box.is_dead:
             box.wants_up = True
             self.note(name, "restart")
             self._start(box)
 
     def _start(self, box: Box) -> None:
         def wrote(agent: AgentId, records: Sequence[bytes]) -> None:
+            if self.homes.get(agent, box.name) != box.name:
+                self._moved(box, agent, records)
+                return
             found = self.trace.wrote(box.name, agent, records, self.loop.now_us)
             box.born(agent, found)
             self.weather.wrote(box, agent, found)
@@ -129,6 +151,26 @@ class Engine:
             wrote=wrote,
             failed=lambda: self.weather.failed_write(box),
         )
+        host = box.host
+        assert host is not None
+        adopt = host.adopt
+
+        def adopted(spec: AgentSpec) -> None:
+            is_new = spec.name not in host.drivers
+            adopt(spec)
+            if is_new and box.is_up():
+                self._watch(host.drivers[spec.name])
+
+        host.adopt = adopted  # type: ignore[method-assign]
+
+    def _moved(self, box: Box, agent: AgentId, records: Sequence[bytes]) -> None:
+        """A machine that is not an agent's home has written to its log: its successor begins it, or it is outlived."""
+        if len(box.disk.logs[agent]) > len(records):
+            self.trace.outlived(records)
+            return
+        self.trace.moved(box.name, agent, records, self.loop.now_us)
+        self.note(box.name, "succeeds", f"{self.homes[agent]}: {agent}")
+        self.homes[agent] = box.name
 
     def _opened(self, box: Box) -> None:
         assert box.host is not None
@@ -202,6 +244,8 @@ class Engine:
         for box in self.boxes.values():
             if not box.is_up() and box.wants_up:
                 found[box.name] = ["down"]
+            if box.is_dead and box.name in self.homes.values():
+                found[box.name] = ["dead, and not succeeded"]
         drivers = self.drivers()
         for name, home in self.homes.items():
             if name not in drivers and self.boxes[home].is_up():

@@ -95,6 +95,13 @@ class Crash(AnyFault, frozen=True):
     """With a lost disk, which share of each log is still there."""
 
 
+class Death(AnyFault, frozen=True):
+    """A host dies and never comes back, if the others can succeed it: two views that know it, of three or more."""
+
+    host: str
+    at: float = 0.0
+
+
 class KillAtStep(AnyFault, frozen=True):
     """An agent's host ends at the border of the agent's n-th step."""
 
@@ -154,6 +161,7 @@ Fault = (
     | SlowPeer
     | Partition
     | Crash
+    | Death
     | KillAtStep
     | KillDuringRollback
     | ClockSkew
@@ -165,7 +173,7 @@ Fault = (
 NETWORK = ("loss", "duplicate", "reorder", "delay", "slow", "partition")
 CRASHES = ("crash", "kill-at-step", "kill-during-rollback", "failed-write", "torn-write")
 KINDS = (*NETWORK, *CRASHES, "clock", "undos")
-"""What `random` draws from; a lost disk is asked for by name: `lost-disk`."""
+"""What `random` draws from; what needs buddies is asked for by name: `lost-disk`, `death`."""
 
 
 def to_json(faults: Sequence[Fault]) -> str:
@@ -190,7 +198,7 @@ def random(
     Args:
         hosts: who may be hit.
         agents: whose steps may be hit.
-        kinds: of `KINDS`, or `lost-disk`.
+        kinds: of `KINDS`, or `lost-disk`, or `death`.
         count: how many at most.
     """
     rng = stream(seed, "faults")
@@ -221,6 +229,8 @@ def random(
                 found.append(Crash(host, at, after, rng.choice(("kept", "torn"))))
             case "lost-disk":
                 found.append(Crash(host, at, after, "lost", round(rng.uniform(0.0, 1.0), 2)))
+            case "death":
+                found.append(Death(host, at))
             case "kill-at-step":
                 point = rng.choice(("asked", "durable"))
                 found.append(KillAtStep(rng.choice(agents), rng.randint(1, 12), point, after))
@@ -236,5 +246,5 @@ def random(
             case "undos":
                 found.append(FailedUndos(rng.randint(1, 4), at))
             case kind:
-                raise ValueError(f"no kind of fault {kind!r}; there are: {', '.join((*KINDS, 'lost-disk'))}")
+                raise ValueError(f"no kind of fault {kind!r}; there are: {', '.join((*KINDS, 'lost-disk', 'death'))}")
     return found

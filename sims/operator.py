@@ -13,7 +13,7 @@ from peer.cluster import Cluster
 from peer.host import AgentSpec, Host
 from peer.keys import HostKeys
 from protocol.ids import AgentId
-from protocol.limits import Limits
+from protocol.limits import HostLimits, Limits
 from sims.chance import SeededRandomness, stream
 from sims.clock import VirtualClock
 from sims.disk import Disk, VirtualStore
@@ -28,9 +28,12 @@ HAND_IN_S = 600.0
 class Operator(Cluster):
     """A cluster whose backend is the simulator: it asks, and launches nothing."""
 
-    def __init__(self, seed: int, loop: VirtualLoop, network: Network, limits: Limits | None) -> None:
+    def __init__(
+        self, seed: int, loop: VirtualLoop, network: Network, limits: Limits | None,
+        host_limits: HostLimits | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(backend="local", folder=Path())
-        launched = self._launched = _Launched(seed, loop, network, limits)
+        launched = self._launched = _Launched(seed, loop, network, limits, host_limits)
         self._backend = launched
         self._source = NAME
         self._calls = 0
@@ -73,13 +76,17 @@ class Operator(Cluster):
 class _Launched:
     """Implements `peer.backends.Backend` as far as somebody who only asks needs it."""
 
-    def __init__(self, seed: int, loop: VirtualLoop, network: Network, limits: Limits | None) -> None:
+    def __init__(
+        self, seed: int, loop: VirtualLoop, network: Network, limits: Limits | None,
+        host_limits: HostLimits | None,
+    ) -> None:  # fmt: skip
         keys = HostKeys.from_seed(f"{seed}/{NAME}".encode())
         self.secret = blake2b(f"{seed}/secret".encode(), digest_size=32).digest()
         self.transport = VirtualTransport(network, keys)
         self.host = Host(
             keys, self.secret, self.transport, VirtualStore(loop, Disk(), stream(seed, f"disk/{NAME}")),
             VirtualClock(loop), limits=limits, randomness=SeededRandomness(seed, f"host/{NAME}"),
+            host_limits=host_limits,
         )  # fmt: skip
 
     async def start(self) -> Host:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from peer import errors
 from protocol.ids import StepId
-from protocol.limits import Limits
+from protocol.limits import HostLimits, Limits
 from sims import faults
 from sims.chance import AnySpread, Constant, Exponential, LogNormal, Pareto, Uniform, stream
 from sims.faults import Fault
@@ -28,6 +28,8 @@ LIMITS = Limits(
     undo_wait_us=5_000, order_wait_us=2_000_000, effect_wait_us=20_000_000,
 )  # fmt: skip
 """Shorter waits than a real cluster's: more happens in a second."""
+HOST_LIMITS = HostLimits(probe_us=60_000, probe_timeout_us=25_000, gossip_us=10_000, repair_us=60_000)
+"""The same; a dead host is found in some 0.4 s."""
 
 
 class Scenario(Struct, frozen=True):
@@ -47,6 +49,10 @@ class Scenario(Struct, frozen=True):
     """Seconds between coordinated checkpoints; 0: none."""
     checkpoints_kept: int = 4
     restores: int = 0
+    buddies: int = 0
+    """Hosts that keep copies of a host's logs; with any, failed hosts are found fast."""
+    successor: float = 0.4
+    """Seconds that one must have failed before it is succeeded: longer than restarts take."""
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -80,7 +86,8 @@ def world_of(scenario: Scenario, checking: str = "each") -> World:
     world = World(
         scenario.seed, scenario.hosts, scenario.agents_per_host, scenario.topology, delay=scenario.delay,
         sync=scenario.sync, limits=LIMITS, checkpoint_every=scenario.checkpoint_every,
-        checkpoints_kept=scenario.checkpoints_kept, checking=checking,
+        checkpoints_kept=scenario.checkpoints_kept, checking=checking, buddies=scenario.buddies,
+        successor=scenario.successor, host_limits=HOST_LIMITS if scenario.buddies else None,
     )  # fmt: skip
     world.populate(scenario.workload)
     for number in range(scenario.rollbacks):
@@ -133,7 +140,7 @@ def _propose(world: World, number: int) -> None:
             )
         except errors.CallerError:
             # Whoever has lost its disk may have lost the proposal with it.
-            if not world.engine.trace.lost_records:
+            if not world.view().has_lost:
                 raise
 
     world.engine.later(at, f"rollback {number}", propose)
@@ -170,6 +177,8 @@ def preset(name: str, seed: int) -> Scenario:
 
 def _any(seed: int, name: str, rng: Random, kinds: Sequence[str], count: int, losing: bool = False) -> Scenario:
     hosts, per_host = rng.choice((2, 3, 3, 4, 6)), rng.choice((1, 2, 2, 3))
+    if "death" in kinds:
+        hosts = max(3, hosts)
     names = [f"host-{number}" for number in range(1, hosts + 1)]
     agents = [f"a{number}" for number in range(hosts * per_host)]
     inputs = rng.randint(5, 40)
@@ -213,4 +222,38 @@ _add("lossy", "frames are lost, doubled, late and out of order", ("loss", "dupli
 _add("partitions", "groups of hosts are parted, both ways and one way, and heal", ("partition", "slow", "loss"), 4)
 _add("crashes", "hosts crash at any time and at the borders of steps and votes; disks fail", faults.CRASHES, 5)
 _add("chaos", "everything of these at once, with wrong clocks and failing undos", faults.KINDS, 8)
+
+
+def _deaths(seed: int) -> Scenario:
+    rng = stream(seed, "preset/deaths")
+    kinds = ("loss", "duplicate", "reorder", "crash", "kill-at-step", "death", "death", "death")
+    drawn = _any(seed, "deaths", rng, kinds, 4)
+    dying = faults.Death(f"host-{rng.randint(1, drawn.hosts)}", round(rng.uniform(0.2, 0.9), 4))
+    return msgspec.structs.replace(
+        drawn, faults=(*drawn.faults, dying), buddies=rng.choice((1, 2)), checkpoint_every=rng.choice((0.05, 0.1)),
+        checkpoints_kept=rng.choice((2, 4)),
+    )  # fmt: skip
+
+
+PRESETS["deaths"] = ("hosts die for good, and are succeeded; others crash, frames are lost", _deaths)
+
+
+def _thousand(seed: int) -> Scenario:
+    workload = Workload(inputs=800, arrivals=Poisson(800.0), sharing=0.02, failing=0.0)
+    return Scenario(
+        seed=seed, preset="thousand", hosts=25, agents_per_host=40, workload=workload, rollbacks=4,
+        checkpoint_every=0.15, restores=1,
+    )  # fmt: skip
+
+
+def _copies(seed: int) -> Scenario:
+    rng = stream(seed, "preset/copies")
+    drawn = _any(seed, "copies", rng, ("lost-disk", "lost-disk", "crash", *faults.NETWORK), 5)
+    return msgspec.structs.replace(drawn, hosts=max(3, drawn.hosts), buddies=rng.choice((1, 2)), successor=1e6)
+
+
+PRESETS["copies"] = ("disks lose what no other host has a copy of: rollbacks, tools, cuts and restores stand", _copies)
+
+
+PRESETS["thousand"] = ("a thousand agents on 25 hosts, with checkpoints, rollbacks and a restore", _thousand)
 _add("losses", "disks lose the end of their logs, without rollbacks or tools", ("lost-disk", *faults.NETWORK), 3, True)

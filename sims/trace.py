@@ -11,7 +11,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from peer.checkpoints import LOG as HOST_LOG
 from protocol.action import Action, RunStep, Tell
 from protocol.event import Event, Received
 from protocol.ids import AgentId, HostId, MessageId, StepId
@@ -22,6 +21,11 @@ from protocol.wire import decode_record
 
 SHIVIZ_PATTERN = r"(?<host>\S*) (?<clock>{.*})\n(?<event>.*)"
 """What ShiViz has to be told of the log's form."""
+
+
+def is_agents(log: str) -> bool:
+    """Tell whether a log is an agent's: not the host's own, and no copy."""
+    return ":" not in log
 
 
 @dataclass
@@ -81,7 +85,7 @@ class Trace:
         found: list[Record] = []
         for data in records:
             self._digest.update(data)
-            if agent == HOST_LOG:
+            if not is_agents(agent):
                 continue
             record = decode_record(data)
             found.append(record)
@@ -89,7 +93,7 @@ class Trace:
                 self.durable_us[record.step] = at_us
             elif isinstance(record, DecisionRecord):
                 self.decided_us.append((at_us, agent, record))
-        if agent != HOST_LOG:
+        if is_agents(agent):
             self.logs.setdefault(agent, []).extend(found)
         return found
 
@@ -100,6 +104,18 @@ class Trace:
         del log[len(log) - count :]
         self.lost_records += len(gone)
         self.lost.extend(record for record in gone if isinstance(record, StepRecord))
+
+    def moved(self, host: str, agent: AgentId, records: Sequence[bytes], at_us: int) -> None:
+        """A successor goes on from its copy of an agent's log; what is not in it is lost."""
+        self._digest.update(f"{at_us} {host} takes over {agent} ".encode())
+        log = self.logs.get(agent, [])
+        assert [decode_record(data) for data in records] == log[: len(records)], f"not a copy of the log of {agent}"
+        self.lost.extend(record for record in log[len(records) :] if isinstance(record, StepRecord))
+        del log[len(records) :]
+
+    def outlived(self, records: Sequence[bytes]) -> None:
+        """A host that has been succeeded has written: nobody will ever read it."""
+        self.lost.extend(found for found in map(decode_record, records) if isinstance(found, StepRecord))
 
     def event(self, agent: AgentId, event: Event, actions: Iterable[Action], at_us: int) -> None:
         """Note what a machine was told, and what it said."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from peer.checkpoints import LOG as HOST_LOG
 from protocol.ids import AgentId
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import StepRecord
@@ -13,6 +12,7 @@ from protocol.wire import decode_record
 from sims.faults import (
     ClockSkew,
     Crash,
+    Death,
     Delay,
     Duplicate,
     FailedUndos,
@@ -27,11 +27,14 @@ from sims.faults import (
     TornWrite,
 )
 from sims.network import Conditions
+from sims.trace import is_agents
 
 if TYPE_CHECKING:
     from sims.box import Box
     from sims.engine import Engine
 
+DEATH_VIEW_MIN = 3
+"""Members of which a majority is left when one dies."""
 _RECORDS = {"vote": VoteRecord, "decision": DecisionRecord}
 
 
@@ -66,6 +69,8 @@ class Weather:
                     self._at(fault.heal, lambda: self._end(number))
             case Crash():
                 self._at(fault.at, lambda: self._crash(number, fault))
+            case Death():
+                self._at(fault.at, lambda: self._die(number, fault))
             case FailedWrite():
                 self._at(fault.at, lambda: self._fail_write(number, fault))
             case TornWrite():
@@ -180,6 +185,19 @@ class Weather:
         self.bites[number] += 1
         self._engine.crash(fault.host, fault.restart_after, fault.disk, fault.keep)
 
+    def _die(self, number: int, fault: Death) -> None:
+        """End a host for good, if it can be succeeded, and no other has died."""
+        boxes = self._engine.boxes
+        epochs = [box.host.checkpoints.machine.epochs for box in boxes.values() if box.host is not None and box.is_up()]
+        box = boxes.get(fault.host)
+        if box is None or not box.is_up() or any(other.is_dead for other in boxes.values()):
+            return
+        commits = max(epochs, key=lambda known: known.committed).commits
+        views = [commits[epoch].next_view() for epoch in sorted(commits)[-2:]]
+        if views and all(len(view) >= DEATH_VIEW_MIN and box.keys.host_id in view for view in views):
+            self.bites[number] += 1
+            self._engine.bury(fault.host)
+
     def _fail_write(self, number: int, fault: FailedWrite) -> None:
         box = self._engine.boxes.get(fault.host)
         if box is None or box.store is None or box.host is None:
@@ -208,7 +226,7 @@ class Weather:
             number, torn = self._torn[box.name].pop(0)
             self.bites[number] += 1
             self._soon(box, torn.restart_after, disk="torn")
-        if (self._steps or self._rollbacks) and agent != HOST_LOG:
+        if (self._steps or self._rollbacks) and is_agents(agent):
             self._wrote(box, agent, [decode_record(data) for data in records], "asked")
 
     def wrote(self, box: Box, agent: AgentId, records: Sequence[object]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from msgspec import Struct
 
 from peer import Agent, Context, handles
@@ -107,14 +108,14 @@ class WorkAgent(Agent):
     """An ordinary agent, with nothing special but that its chance comes from the seed and the input.
 
     Args:
-        workload: what it does.
+        workload: what it does, as a `Workload` or its fields: options must be plain values where agents move.
         targets: whom it writes to.
         seed: of its chance.
     """
 
-    def __init__(self, workload: Workload, targets: tuple[AgentId, ...], seed: int) -> None:
-        self.workload = workload
-        self.targets = targets
+    def __init__(self, workload: Workload | dict[str, Any], targets: Sequence[AgentId], seed: int) -> None:
+        self.workload = msgspec.convert(workload, Workload) if isinstance(workload, dict) else workload
+        self.targets = tuple(targets)
         self.seed = seed
 
     @handles(Work)
@@ -167,7 +168,7 @@ def populate(world: World, workload: Workload, graph: Graph) -> list[AgentId]:
         sharing = workload.shared > 0 and rng.random() < workload.sharing
         world.spawn(
             names[number], SharingAgent if sharing else WorkAgent,
-            workload=workload, targets=tuple(names[target] for target in targets), seed=world.seed,
+            workload=msgspec.to_builtins(workload), targets=tuple(names[target] for target in targets), seed=world.seed,
         )  # fmt: skip
     agents = list(names.values())
     if isinstance(workload.arrivals, ClosedLoop):

@@ -23,7 +23,7 @@ from peer.folding import SharedView
 from peer.host import AgentSpec
 from peer.state_key import decode_key
 from protocol.ids import AgentId, ProposalId, StepId
-from protocol.limits import CheckpointLimits, Limits
+from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.peer_machine import PeerMachine
 from protocol.records import OutcomeRecord
 from protocol.step import StepRecord
@@ -61,6 +61,9 @@ class World:
         limits: bounds and waiting times of the peers.
         checkpoint_every: virtual seconds between coordinated checkpoints; 0: only when `checkpoint` is called.
         checkpoints_kept: how many committed checkpoints can be restored to; older steps are folded.
+        buddies: how many other hosts keep copies of a host's logs; with any, one that is dead for good is succeeded.
+        successor: virtual seconds that a host must have failed before that.
+        host_limits: waiting times among hosts: how soon a failed one is found.
         checking: invariants are judged after `each` event and by `check`; or by `check` alone (`end`).
     """
 
@@ -68,15 +71,21 @@ class World:
         self, seed: int = 0, hosts: int = 3, agents_per_host: int = 3, topology: str | Graph = "ring",
         faults: Fault | Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
         thread: AnySpread | None = None, limits: Limits | None = None, checkpoint_every: float = 0.0,
-        checkpoints_kept: int = 4, checking: str = "each",
+        checkpoints_kept: int = 4, checking: str = "each", buddies: int = 0, successor: float = 30.0,
+        host_limits: HostLimits | None = None,
     ) -> None:  # fmt: skip
         if checking not in ("each", "end"):
             raise errors.CallerError(f"checking={checking!r}: it is 'each' or 'end'. Nothing was started.")
         self.seed = seed
         self.agents_per_host = agents_per_host
         self.topology = topology
-        checkpoints = CheckpointLimits(interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept)
-        self.engine = Engine(seed, delay, sync, thread, limits, checkpoints, Watches() if checking == "each" else None)
+        self.buddies = buddies
+        checkpoints = CheckpointLimits(
+            interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept, buddies=buddies,
+            successor_us=int(successor * 1e6),
+        )  # fmt: skip
+        watches = Watches() if checking == "each" else None
+        self.engine = Engine(seed, delay, sync, thread, limits, checkpoints, watches, host_limits)
         self._is_closed = False
         for number in range(1, hosts + 1):
             self.add_host(f"host-{number}")
@@ -299,7 +308,7 @@ class World:
             machines={name: driver.machine for name, driver in drivers.items()},
             logs=trace.logs,
             lost=tuple(trace.lost),
-            has_lost=trace.lost_records > 0,
+            has_lost=trace.lost_records > 0 and not self.buddies,
             notices=trace.notices,
             heard={name: tuple(agents) for name, agents in trace.heard.items()},
             standing={intent: seen.stands for intent, seen in outside.posted.items()},

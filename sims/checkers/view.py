@@ -32,7 +32,7 @@ class View:
     lost: Sequence[StepRecord] = ()
     """Steps that were durable, and that a disk has lost."""
     has_lost: bool = False
-    """A disk has lost anything at all: what it knew of its effects is damage, not a mistake."""
+    """A disk has lost anything that nobody has a copy of: what it knew of its effects is damage, not a mistake."""
     notices: Sequence[tuple[AgentId, Tell]] = ()
     heard: Mapping[ProposalId, Sequence[AgentId]] = field(default_factory=dict)
     """By proposal, who has ever got a message of it."""
@@ -64,6 +64,11 @@ class View:
     def after(self) -> dict[str, list[str]]:
         """Which steps depend on which, directly."""
         return dependents(self.logged)
+
+    @cached_property
+    def after_kept(self) -> dict[str, list[str]]:
+        """The same, of the steps that no disk has lost."""
+        return dependents([logged(record) for record in self.steps])
 
     @cached_property
     def retracted(self) -> set[str]:
@@ -107,13 +112,21 @@ class View:
         return cone([str(root) for root in proposal.roots], self.after)
 
     def reached_by(self, proposal: Proposal) -> tuple[set[AgentId], set[AgentId]]:
-        """Return the true electors, at least and at most: a space may have got subscribers after the decision."""
+        """Return the true electors, at least and at most.
+
+        A space may have got subscribers after the decision. Where the cone goes through a step that is lost, nobody may
+        have known of what it sent: who got it finds out by the loss.
+        """
         truth = self.cone_of(proposal)
+        known = cone([str(root) for root in proposal.roots], self.after_kept) if self.lost else truth
         least = {root.agent for root in proposal.roots}
         most: set[AgentId] = set()
         for record in (*self.steps, *self.lost):
             if str(record.step) in truth:
-                least.update(output.receiver for output in record.outputs)
+                receivers = {output.receiver for output in record.outputs}
+                most |= receivers
+                if str(record.step) in known - self.lost_names:
+                    least |= receivers
                 machine = self.machines.get(record.step.agent)
                 for entry in record.entries if machine is not None else ():
                     assert machine is not None

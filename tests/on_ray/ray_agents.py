@@ -54,10 +54,13 @@ class Pay:
 
 
 class Front(Agent):
+    def __init__(self, to: str = "back") -> None:
+        self.to = to
+
     @handles(Pay)
     async def take(self, message: Pay, ctx: Context) -> None:
         self.state["taken"] = self.state.get("taken", 0) + message.amount
-        ctx.send("back", message)
+        ctx.send(self.to, message)
 
 
 class Back(Agent):

@@ -116,3 +116,56 @@ async def test_unsigned_frames_are_refused_and_counted_while_work_goes_on(tmp_pa
         assert effects(str(world)) == list(range(50))
         intruder.close(linger=0)
         context.term()
+
+
+async def test_an_actor_that_is_dead_for_good_is_succeeded_on_another_and_nothing_is_paid_twice(tmp_path: Path) -> None:
+    world = tmp_path / "world.db"
+    async with Cluster("ray", buddies=1, successor_s=1.0) as cluster:
+        for name in ("front-1", "front-2", "front-3"):
+            await cluster.spawn(name, Front)
+        await cluster.spawn("back", Back, world=str(world))
+        for number in range(3):
+            await cluster.submit(f"front-{number + 1}", *[Pay(100 * number + amount) for amount in range(20)])
+            await cluster.quiet()
+            await cluster.checkpoint()
+        home = (await cluster.status("back")).host
+        await cluster.submit("front-1", Pay(1000), Pay(2000))
+        await cluster.kill("back", for_good=True)
+        await cluster.submit("front-2", Pay(4000))
+        look = await cluster.status("back", timeout_s=60)
+        await cluster.quiet()
+        paid = [100 * number + amount for number in range(3) for amount in range(20)] + [1000, 2000, 4000]
+        assert look.host in {(await cluster.status(f"front-{number}")).host for number in (1, 2, 3)}
+        assert look.host != home
+        assert look.incarnation == 2
+        assert await cluster.state("back") == {"paid": sum(paid)}
+        assert effects(str(world)) == paid
+        epoch = await cluster.checkpoint()
+        assert await cluster.checkpoint() == epoch + 1
+        assert home not in (await cluster.epochs()).view
+        assert len((await cluster.epochs()).view) == 3
+
+
+async def test_a_checkpoint_and_a_restore_outlive_a_kill_of_every_actor(tmp_path: Path) -> None:
+    world = tmp_path / "world.db"
+    async with Cluster("ray") as cluster:
+        await bank(cluster, world)
+        await cluster.submit("front", Pay(1), Pay(2))
+        await cluster.quiet()
+        epoch = await cluster.checkpoint()
+        await cluster.submit("front", Pay(4))
+        await cluster.quiet()
+        for agent in ("front", "back"):
+            await cluster.kill(agent)
+        assert (await cluster.epochs()).committed == epoch
+        await cluster.restore(epoch)
+        for agent in ("front", "back"):
+            await cluster.kill(agent)
+        await cluster.quiet()
+        assert await cluster.state("front") == {"taken": 3}
+        assert await cluster.state("back") == {"paid": 3}
+        assert effects(str(world)) == [1, 2]
+        await cluster.submit("front", Pay(8))
+        await cluster.quiet()
+        assert effects(str(world)) == [1, 2, 8]
+        assert await cluster.checkpoint() == epoch + 1

@@ -259,7 +259,7 @@ def test_a_wrong_clock_shows_in_the_steps():
 # -- the swarm
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "thousand"])
 def test_a_swarm_of_worlds_passes(name):
     failures = [result for result in fleet(name, 0, 25) if result.failure]
     assert failures == [], f"ebbtide sim --world {name} --seed {failures[0].seed}"
@@ -294,17 +294,18 @@ def test_a_seed_gives_the_same_trace_whatever_pythonhashseed_is(hash_seed):
     assert len(set(here)) == len(here)
 
 
-def test_a_thousand_agents_work_and_roll_back_within_seconds():
+def test_a_thousand_agents_make_checkpoints_roll_back_and_restore_within_seconds():
     began = time.monotonic()
-    with World(seed=1, hosts=20, agents_per_host=50, topology="random-regular", checking="end") as world:
-        world.populate(Workload(inputs=800, sharing=0.02, failing=0.0))
-        world.run(until=2.0)
-        roots = [record.step for record in world.steps()[::200]]
-        assert all(world.rollback(root, inputs="discard").committed for root in roots)
-        world.settle()
-        world.check()
-        assert len(world.agents) == 1000
-        assert len(world.steps()) > 2000
+    world = world_of(preset("thousand", 1))
+    result = play(world=world, scenario=preset("thousand", 1))
+    assert result.failure == ""
+    assert len(world.agents) == 1000
+    assert len(world.steps()) > 2000
+    assert sum(outcome.decision == "commit" for outcome in world.outcomes().values()) == 4
+    machines = [world.machine(agent).core for agent in world.agents]
+    assert min(core.epoch for core in machines) >= 4
+    assert {core.era for core in machines} == {1}
+    world.close()
     assert time.monotonic() - began < 60
 
 

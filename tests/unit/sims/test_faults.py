@@ -9,6 +9,7 @@ from sims.faults import KINDS, Crash, Delay, KillAtStep, Loss, Partition
 from sims.scenario import PRESETS, Scenario, preset
 from sims.topology import TOPOLOGIES, topology_of
 
+ALL = (*KINDS, "lost-disk", "death")
 HOSTS = ("host-1", "host-2", "host-3")
 
 
@@ -29,8 +30,8 @@ def test_faults_survive_json():
 
 
 def test_random_faults_are_the_same_for_the_same_seed_and_of_every_kind():
-    drawn = [faults.random(seed, HOSTS, ["a", "b"], kinds=(*KINDS, "lost-disk"), count=8) for seed in range(300)]
-    assert drawn[7] == faults.random(7, HOSTS, ["a", "b"], kinds=(*KINDS, "lost-disk"), count=8)
+    drawn = [faults.random(seed, HOSTS, ["a", "b"], kinds=ALL, count=8) for seed in range(300)]
+    assert drawn[7] == faults.random(7, HOSTS, ["a", "b"], kinds=ALL, count=8)
     kinds = {type(fault) for some in drawn for fault in some}
     assert kinds == set(faults.Fault.__args__)
     assert {fault.disk for some in drawn for fault in some if isinstance(fault, Crash)} == {"kept", "torn", "lost"}
