@@ -133,6 +133,7 @@ def _step(page: StepsAnswer, at: int) -> dict[str, Any]:
             "lineage": item.lineage,
         },
         "reads": [{"key": r.key, "writer": None if r.writer is None else str(r.writer)} for r in record.reads],
+        "observed": list(record.observed),
         "writes": [{"key": key} for key in keys],
         "sends": [
             {"id": str(MessageId(record.step, index)), "to": output.receiver}

@@ -101,6 +101,7 @@ class Runner:
             confidence=ctx.confidence,
             scores=ctx.scores,
             rollbacks=tuple(ctx.rollbacks),
+            observed=tuple(ctx.run.observed),
         )
 
     # -- tools -----------------------------------------------------------------------------------------------------

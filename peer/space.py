@@ -55,6 +55,11 @@ class Spaces:
             self._run.reads[read.key, read.writer] = None
         return entries
 
+    def observed(self, key: str) -> list[Entry]:
+        """Return the surviving entries of a key, noting the key alone (SH-4)."""
+        self._run.observed[key] = None
+        return self._run.versions.entries(key)
+
     def note(self, key: str, writer: StepId | None) -> None:
         """Note a read of one writer's entry."""
         self._run.reads[key, writer] = None
@@ -109,8 +114,15 @@ class Counter:
     @property
     def value(self) -> Any:
         """The sum; reading it depends on everyone who has added to it."""
+        return self._sum(self._spaces.entries(self._key))
+
+    def observe(self) -> Any:
+        """Return the sum without depending on anybody: what it shows may be undone later, and this step stays."""
+        return self._sum(self._spaces.observed(self._key))
+
+    def _sum(self, entries: list[Entry]) -> Any:
         own = [op.value for op in self._spaces.own(self._key) if op.verb == "add"]
-        return sum(payload.decode(value) for value in (*counter_amounts(self._spaces.entries(self._key)), *own))  # type: ignore[misc]
+        return sum(payload.decode(value) for value in (*counter_amounts(entries), *own))  # type: ignore[misc]
 
 
 class SharedMap:
@@ -132,12 +144,19 @@ class SharedMap:
         """Return the last writer's value, or the default; depends on that writer alone."""
         return self._get(self._at(key), default)
 
-    def _get(self, key: str, default: Any) -> Any:
+    def observe(self, key: Any, default: Any = None) -> Any:
+        """Return the last writer's value, or the default, without depending on that writer."""
+        return self._get(self._at(key), default, observes=True)
+
+    def _get(self, key: str, default: Any, observes: bool = False) -> Any:
         own = self._spaces.own(key)
         if own:
             return payload.decode(own[-1].value) if own[-1].verb == "put" else default
-        winner = map_winner(self._spaces.peek(key))
-        self._spaces.note(key, None if winner is None else winner.writer)
+        if observes:
+            winner = map_winner(self._spaces.observed(key))
+        else:
+            winner = map_winner(self._spaces.peek(key))
+            self._spaces.note(key, None if winner is None else winner.writer)
         if winner is None:
             return default
         op = decode_op(winner.op)
@@ -170,7 +189,14 @@ class SharedSet:
 
     def members(self) -> set[Any]:
         """Return the members; depends on everyone who has added or removed one."""
-        members = dict.fromkeys(set_members(self._spaces.entries(self._key)))
+        return self._members(self._spaces.entries(self._key))
+
+    def observe(self) -> set[Any]:
+        """Return the members without depending on anybody."""
+        return self._members(self._spaces.observed(self._key))
+
+    def _members(self, entries: list[Entry]) -> set[Any]:
+        members = dict.fromkeys(set_members(entries))
         for op in self._spaces.own(self._key):
             if op.verb == "sadd":
                 members[op.value] = None

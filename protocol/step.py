@@ -160,6 +160,8 @@ class StepDraft(Struct, frozen=True):
     rollbacks: tuple[RollbackDraft, ...] = ()
     poison: bool = False
     """The error will not go away by trying again."""
+    observed: tuple[str, ...] = ()
+    """Keys that were read without depending on anybody (SH-4)."""
 
 
 class LogRecord(Struct, frozen=True, tag=True):
@@ -185,6 +187,8 @@ class StepRecord(LogRecord, frozen=True):
     era: int = 0
     floor: int = 0
     outside: bool = False
+    observed: tuple[str, ...] = ()
+    """Keys whose values it saw and does not hang on: whoever wrote them may be undone, and this step stays (SH-4)."""
 
 
 def entries_of(record: StepRecord) -> tuple[Entry, ...]:

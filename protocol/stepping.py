@@ -217,6 +217,7 @@ class Stepping:
             era=core.era,
             floor=floor,
             outside=core.is_outside,
+            observed=draft.observed,
         )
         self.apply_step(record)
         proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)

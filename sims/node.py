@@ -226,6 +226,8 @@ class Script:
             reads.append(Read(key, machine.core.versions.read(key)[1]))
         if rng.random() < 0.05:
             reads.extend(Read(key, writer) for key, _, writer in machine.core.versions.read_all())
+        # A generator of its own: what is observed leaves the rest of the script as it was (SH-4).
+        reads, observed = _observing(Random(f"{plan.seed}/{item.lineage}/{mood}/observed"), reads)
         shared = space_key(SPACE, f"x{rng.randrange(3)}")
         if rng.random() < plan.shared:
             reads.extend(reads_of(shared, machine.core.versions.entries(shared)))
@@ -238,7 +240,9 @@ class Script:
                 outputs.append(OutputDraft(rng.choice(peers), b"%d" % (depth - 1)))
         self.calls = [b"%d" % rng.randrange(3) for _ in range(rng.randint(1, 2))] if rng.random() < plan.calls else []
         error = "boom" if node.world.rng.random() < 0.02 else None
-        self.draft = StepDraft(tuple(reads), tuple(writes), tuple(entries), tuple(outputs), error=error)
+        self.draft = StepDraft(
+            tuple(reads), tuple(writes), tuple(entries), tuple(outputs), error=error, observed=observed
+        )
 
     def go(self) -> None:
         if self.node.script is not self:
@@ -249,3 +253,10 @@ class Script:
             return
         self.node.script = None
         self.node.feed(StepRan(self.run, self.draft))
+
+
+def _observing(rng: Random, reads: list[Read]) -> tuple[list[Read], tuple[str, ...]]:
+    """Make a few of the reads observing ones; return the reads that are left, and the keys that were observed."""
+    chosen = [rng.random() < 0.06 for _ in reads]
+    left = [read for read, observes in zip(reads, chosen, strict=True) if not observes]
+    return left, tuple(dict.fromkeys(read.key for read, observes in zip(reads, chosen, strict=True) if observes))

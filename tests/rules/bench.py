@@ -205,6 +205,7 @@ def make_draft(
     entries: tuple[EntryDraft, ...] = (),
     rollbacks: tuple[RollbackDraft, ...] = (),
     error: str | None = None,
+    observed: tuple[str, ...] = (),
 ) -> StepDraft:
     """Make a handler's draft."""
     outputs = [OutputDraft(receiver, payload) for receiver, payload in sends]
@@ -216,6 +217,7 @@ def make_draft(
         outputs=tuple(outputs),
         rollbacks=rollbacks,
         error=error,
+        observed=observed,
     )
 
 

@@ -39,6 +39,7 @@ from protocol.versions import Versions
 from sims.history import History
 from sims.plan import Plan
 from sims.swarm import play
+from tests.simulation import switched_off
 
 Patch = pytest.MonkeyPatch
 ROOT = Path(__file__).parents[2]
@@ -252,15 +253,6 @@ def no_voids(patch: Patch) -> None:
     patch.setattr(Effects, "voids_for", lambda self, unclaimed, ordered: ())
 
 
-def entries_in_order_of_arrival(patch: Patch) -> None:
-    patch.setattr("protocol.versions._order", lambda entry: 0)
-
-
-def newcomers_while_frozen(patch: Patch) -> None:
-    patch.setattr(Quarantine, "freezes_space", lambda self, entries_of, space: False)
-    patch.setattr(Core, "withdraw", lambda self, steps: None)
-
-
 def colours_are_not_seen(patch: Patch) -> None:
     real = CheckpointMachine.stamped
     patch.setattr(
@@ -353,8 +345,9 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "EF-3": (checks_always_say_yes,),
     "EF-4": (nothing_unclaimed_is_undone,),
     "EF-5": (no_voids,),
-    "SH-2": (entries_in_order_of_arrival,),
-    "SH-3": (newcomers_while_frozen,),
+    "SH-2": (switched_off.entries_in_order_of_arrival,),
+    "SH-3": (switched_off.newcomers_while_frozen,),
+    "SH-4": (switched_off.observed_keys_are_dependencies,),
     "CP-1": (colours_are_not_seen,),
     "CP-2": (most_have_stated,),
     "CP-3": (newcomers_are_not_named,),
