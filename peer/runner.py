@@ -102,6 +102,7 @@ class Runner:
             scores=ctx.scores,
             rollbacks=tuple(ctx.rollbacks),
             observed=tuple(ctx.run.observed),
+            tolerated=tuple(ctx.run.tolerated),
         )
 
     # -- tools -----------------------------------------------------------------------------------------------------

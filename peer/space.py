@@ -5,7 +5,10 @@ map of slots. An author serves its own slots only, by Yjs updates: the differenc
 says it has.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -18,12 +21,14 @@ from peer.state_key import decode_key, encode_key
 from protocol.folds import Op, counter_amounts, decode_op, encode_op, map_winner, set_members, tag_of
 from protocol.ids import AgentId, StepId
 from protocol.message import Shared, Sync
-from protocol.step import Entry, EntryDraft, space_key
+from protocol.step import Entry, EntryDraft, Tolerated, space_key
 from protocol.versions import reads_of
 
 _SLOTS = "slots"
 _CLIENT_ID_MAX = (1 << 53) - 1
 """Yjs names documents by integers that a JavaScript number holds."""
+_MILLIONTHS_MAX = (1 << 62) - 1
+"""The log holds integers of 64 bits."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
 
@@ -60,6 +65,17 @@ class Spaces:
         self._run.observed[key] = None
         return self._run.versions.entries(key)
 
+    def tolerated(self, key: str, limit: Any) -> list[Entry]:
+        """Return the surviving entries of a counter, noting what each writer has added, and the limit (RB-11)."""
+        entries = self._run.versions.entries(key)
+        parts: dict[StepId, int] = {}
+        for entry in entries:
+            for amount in counter_amounts([entry]):
+                parts[entry.writer] = parts.get(entry.writer, 0) + _millionths(payload.decode(amount), math.ceil)
+        most = min(_millionths(limit, math.floor), _MILLIONTHS_MAX - 1)
+        self._run.tolerated[Tolerated(key, most, tuple(parts.items()))] = None
+        return entries
+
     def note(self, key: str, writer: StepId | None) -> None:
         """Note a read of one writer's entry."""
         self._run.reads[key, writer] = None
@@ -79,6 +95,13 @@ class Spaces:
     def own(self, key: str) -> list[Op]:
         """Return what this run itself has written to a key so far."""
         return [decode_op(draft.op) for draft in self.drafts if draft.key == key]
+
+
+def _millionths(amount: Any, rounded: Callable[[Fraction], int]) -> int:
+    """Return an amount without its sign as a whole number; what is no finite number counts as beyond every limit."""
+    if not isinstance(amount, int | float | Decimal) or not math.isfinite(amount):
+        return _MILLIONTHS_MAX
+    return min(rounded(abs(Fraction(amount)) * 1_000_000), _MILLIONTHS_MAX)
 
 
 class Space:
@@ -115,6 +138,19 @@ class Counter:
     def value(self) -> Any:
         """The sum; reading it depends on everyone who has added to it."""
         return self._sum(self._spaces.entries(self._key))
+
+    def value_within(self, tolerance: Any) -> Any:
+        """Return the sum, and stand by it while no more than `tolerance` of it is undone (RB-11).
+
+        Args:
+            tolerance: of the amounts that were added or subtracted, without their signs, in the counter's own unit;
+                counted in millionths, rounded towards less tolerance. What a loss takes is not tolerated.
+
+        Raises: CallerError, if the tolerance is negative or no number.
+        """
+        if not isinstance(tolerance, int | float | Decimal) or not math.isfinite(tolerance) or tolerance < 0:
+            raise errors.CallerError(f"a tolerance is a number from 0 on, not {tolerance!r}. Nothing was read.")
+        return self._sum(self._spaces.tolerated(self._key, tolerance))
 
     def observe(self) -> Any:
         """Return the sum without depending on anybody: what it shows may be undone later, and this step stays."""

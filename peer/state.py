@@ -6,7 +6,7 @@ from typing import Any
 from peer import errors, payload
 from peer.state_key import decode_key, encode_key
 from protocol.ids import StepId
-from protocol.step import Read, Write
+from protocol.step import Read, Tolerated, Write
 from protocol.versions import Versions
 
 
@@ -18,6 +18,7 @@ class Tracked:
         self.reads: dict[tuple[str, StepId | None], None] = {}
         self.writes: dict[str, bytes | None] = {}
         self.observed: dict[str, None] = {}
+        self.tolerated: dict[Tolerated, None] = {}
 
     def read(self, key: str) -> bytes | None:
         """Return a key's surviving value, noting whose it is; of its own writes a run depends on nobody."""

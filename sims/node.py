@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ from protocol.ids import AgentId, StepId
 from protocol.message import Message
 from protocol.peer_machine import PeerMachine
 from protocol.records import ForcedRecord, Record
-from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Write, space_key
+from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Tolerated, Write, space_key
 from protocol.versions import reads_of
 from sims.plan import MS
 
@@ -229,8 +230,15 @@ class Script:
         # A generator of its own: what is observed leaves the rest of the script as it was (SH-4).
         reads, observed = _observing(Random(f"{plan.seed}/{item.lineage}/{mood}/observed"), reads)
         shared = space_key(SPACE, f"x{rng.randrange(3)}")
+        tolerated: tuple[Tolerated, ...] = ()
         if rng.random() < plan.shared:
-            reads.extend(reads_of(shared, machine.core.versions.entries(shared)))
+            found = machine.core.versions.entries(shared)
+            chance = Random(f"{plan.seed}/{item.lineage}/{mood}/tolerated")
+            if chance.random() < plan.tolerant:
+                parts = Counter(entry.writer for entry in found)
+                tolerated = (Tolerated(shared, chance.randint(0, 2), tuple(parts.items())),)
+            else:
+                reads.extend(reads_of(shared, found))
         writes = [Write(f"k{rng.randrange(plan.keys)}", b"%d" % rng.randrange(9))] if rng.random() < 0.7 else []
         entries = [EntryDraft(shared, encode_op(Op("add", b"1")))] if rng.random() < plan.shared / 2 else []
         outputs: list[OutputDraft] = []
@@ -241,7 +249,13 @@ class Script:
         self.calls = [b"%d" % rng.randrange(3) for _ in range(rng.randint(1, 2))] if rng.random() < plan.calls else []
         error = "boom" if node.world.rng.random() < 0.02 else None
         self.draft = StepDraft(
-            tuple(reads), tuple(writes), tuple(entries), tuple(outputs), error=error, observed=observed
+            tuple(reads),
+            tuple(writes),
+            tuple(entries),
+            tuple(outputs),
+            error=error,
+            observed=observed,
+            tolerated=tolerated,
         )
 
     def go(self) -> None:

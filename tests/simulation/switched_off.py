@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from protocol.core import Core
 from protocol.quarantine import Quarantine
-from protocol.step import Read
+from protocol.step import Read, Tolerated
 
 Patch = pytest.MonkeyPatch
 
@@ -29,3 +29,7 @@ def observed_keys_are_dependencies(patch: Patch) -> None:
         real(self, replace(record, reads=(*record.reads, *seen)))
 
     patch.setattr(Core, "note_step", note_step)
+
+
+def tolerance_has_no_end(patch: Patch) -> None:
+    patch.setattr(Tolerated, "is_exceeded", lambda self, is_gone: False)

@@ -337,6 +337,7 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "RB-8": (outsiders_hear,),
     "RB-9": (inputs_are_not_given_back,),
     "RB-10": (accepts_behind_the_horizon,),
+    "RB-11": (switched_off.tolerance_has_no_end,),
     "FR-1": (beginnings_are_not_published,),
     "FR-2": (no_orphans_by_clock,),
     "FR-3": (acknowledgments_survive_a_loss,),

@@ -1,13 +1,19 @@
 """How handlers read: with a dependency, or without one."""
 
-from peer import payload
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from peer import errors, payload
 from peer.space import Spaces
 from peer.state import State, Tracked
 from peer.state_key import encode_key
 from protocol.folds import Op, encode_op
 from protocol.ids import StepId
 from protocol.retraction import Retraction
-from protocol.step import Entry, Write, space_key
+from protocol.step import Entry, Tolerated, Write, space_key
 from protocol.versions import Versions
 
 WRITER, OTHER = StepId("b", 1, 1), StepId("b", 1, 2)
@@ -49,3 +55,37 @@ def test_shared_objects_are_observed_without_their_writers() -> None:
     assert len(run.observed) == 4
     assert space.counter("n").value == 6
     assert [writer for _, writer in run.reads] == [WRITER]
+
+
+def test_a_tolerant_read_notes_what_each_writer_has_added() -> None:
+    key = encode_key("n")
+    run, spaces = run_with(
+        (key, WRITER, Op("add", payload.encode(4))),
+        (key, WRITER, Op("add", payload.encode(-1))),
+        (key, OTHER, Op("add", payload.encode(Decimal("0.25")))),
+    )
+    counter = spaces.open("s").counter("n")
+    counter.add(1)
+    assert counter.value_within(Decimal("5")) == Decimal("4.25")
+    parts = ((WRITER, 5_000_000), (OTHER, 250_000))
+    assert list(run.tolerated) == [Tolerated(space_key("s", key), 5_000_000, parts)]
+    assert run.reads == {}
+
+
+@pytest.mark.parametrize("tolerance", [-1, math.nan, math.inf, "5", None])
+def test_a_tolerance_is_a_number_from_0_on(tolerance: Any) -> None:
+    run, spaces = run_with()
+    with pytest.raises(errors.CallerError, match="a tolerance is a number"):
+        spaces.open("s").counter("n").value_within(tolerance)
+    assert run.tolerated == {}
+
+
+def test_amounts_are_rounded_up_and_what_is_no_number_is_never_tolerated() -> None:
+    key = encode_key("n")
+    run, spaces = run_with(
+        (key, WRITER, Op("add", payload.encode(1e-9))), (key, OTHER, Op("add", payload.encode(math.nan)))
+    )
+    spaces.open("s").counter("n").value_within(10**30)
+    (sums,) = run.tolerated
+    assert dict(sums.parts)[WRITER] == 1
+    assert sums.is_exceeded(lambda writer: writer == OTHER)
