@@ -5,7 +5,7 @@ from itertools import permutations
 from protocol.event import CutWanted, Learned, Settled, SubscriberSeen
 from protocol.folds import Op, encode_op
 from protocol.ids import StepId
-from protocol.message import Data
+from protocol.message import Ballot, Data
 from protocol.records import BaseRecord, VoteRecord
 from protocol.step import EntryDraft, Read, Tolerated, space_key
 from tests.rules.bench import Bench, Mail
@@ -109,6 +109,28 @@ def test_rb11_a_vote_that_others_may_have_decided_by_does_not_grow_by_another_pr
     assert bench.undone(writers[0])
     assert bench.undone(reader)
     assert [reader in cone for cone in votes_of(bench, "b")] == [False, True]
+
+
+def test_rb11_what_was_frozen_for_a_vote_stays_in_it_whatever_becomes_of_other_proposals() -> None:
+    bench, writers, reader = summing(3, 3)
+    bench.propose("d", writers[0])
+    bench.deliver(but_for_e)
+    bench.asks_by_hand = True
+    bench.propose("d", writers[1])
+    bench.deliver(but_for_e)
+    bench.answer("a")
+    bench.deliver(but_for_e)
+    assert bench.machines["b"].core.quarantine.freezes(reader)
+    bench.asks_by_hand = False
+    bench.agrees = lambda agent: agent != "e"
+    bench.deliver(lambda mail: isinstance(mail[2], Ballot) and mail[2].proposal.roots == (writers[0],))
+    assert len(bench.machines["b"].rollback.undecided()) == 1
+    bench.agrees = lambda agent: True
+    bench.answer("b")
+    bench.deliver()
+    assert [bench.undone(writer) for writer in writers] == [False, True]
+    assert [reader in cone for cone in votes_of(bench, "b")] == [False, True]
+    assert bench.undone(reader)
 
 
 def test_rb11_who_reads_more_frozen_than_it_tolerates_waits_and_who_reads_less_goes_on() -> None:
