@@ -32,5 +32,5 @@ def observed_keys_are_dependencies(patch: Patch) -> None:
 
 
 def tolerance_has_no_end(patch: Patch) -> None:
-    # That pending proposals count is for tests/rules/test_tolerance.py: histories hardly ever have the right two at once.
+    # That pending proposals count is for tests/rules/test_tolerance.py: histories hardly have the right two at once.
     patch.setattr(Tolerated, "is_exceeded", lambda self, is_gone: False)
