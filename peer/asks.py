@@ -268,7 +268,7 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
 def _part(host: "Host", agent: AgentId, asked: Part) -> PartAnswer:
     core = host.drivers[agent].machine.core
     roots = tuple(root for root in asked.roots if root.agent == agent)
-    part = core.cone.part(roots, asked.credits)
+    part = core.cone.part(roots, asked.credits, core.counts_as_gone)
     return PartAnswer(
         unknown=tuple(root for root in roots if root not in core.cone),
         cone=tuple(core.cone.sends(step, core.subscribers, STEP_INDEX_ENTRIES) for step in part),

@@ -133,6 +133,15 @@ def _step(page: StepsAnswer, at: int) -> dict[str, Any]:
             "lineage": item.lineage,
         },
         "reads": [{"key": r.key, "writer": None if r.writer is None else str(r.writer)} for r in record.reads],
+        "observed": list(record.observed),
+        "tolerated": [
+            {
+                "key": sums.key,
+                "limit": sums.limit,
+                "parts": [{"writer": str(writer), "amount": amount} for writer, amount in sums.parts],
+            }
+            for sums in record.tolerated
+        ],
         "writes": [{"key": key} for key in keys],
         "sends": [
             {"id": str(MessageId(record.step, index)), "to": output.receiver}

@@ -101,6 +101,8 @@ class Runner:
             confidence=ctx.confidence,
             scores=ctx.scores,
             rollbacks=tuple(ctx.rollbacks),
+            observed=tuple(ctx.run.observed),
+            tolerated=tuple(ctx.run.tolerated),
         )
 
     # -- tools -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,10 @@ map of slots. An author serves its own slots only, by Yjs updates: the differenc
 says it has.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -18,12 +21,14 @@ from peer.state_key import decode_key, encode_key
 from protocol.folds import Op, counter_amounts, decode_op, encode_op, map_winner, set_members, tag_of
 from protocol.ids import AgentId, StepId
 from protocol.message import Shared, Sync
-from protocol.step import Entry, EntryDraft, space_key
+from protocol.step import Entry, EntryDraft, Tolerated, space_key
 from protocol.versions import reads_of
 
 _SLOTS = "slots"
 _CLIENT_ID_MAX = (1 << 53) - 1
 """Yjs names documents by integers that a JavaScript number holds."""
+_MILLIONTHS_MAX = (1 << 62) - 1
+"""The log holds integers of 64 bits."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
 
@@ -55,6 +60,22 @@ class Spaces:
             self._run.reads[read.key, read.writer] = None
         return entries
 
+    def observed(self, key: str) -> list[Entry]:
+        """Return the surviving entries of a key, noting the key alone (SH-4)."""
+        self._run.observed[key] = None
+        return self._run.versions.entries(key)
+
+    def tolerated(self, key: str, limit: Any) -> list[Entry]:
+        """Return the surviving entries of a counter, noting what each writer has added, and the limit (RB-11)."""
+        entries = self._run.versions.entries(key)
+        parts: dict[StepId, int] = {}
+        for entry in entries:
+            for amount in counter_amounts([entry]):
+                parts[entry.writer] = parts.get(entry.writer, 0) + _millionths(payload.decode(amount), math.ceil)
+        most = min(_millionths(limit, math.floor), _MILLIONTHS_MAX - 1)
+        self._run.tolerated[Tolerated(key, most, tuple(parts.items()))] = None
+        return entries
+
     def note(self, key: str, writer: StepId | None) -> None:
         """Note a read of one writer's entry."""
         self._run.reads[key, writer] = None
@@ -74,6 +95,13 @@ class Spaces:
     def own(self, key: str) -> list[Op]:
         """Return what this run itself has written to a key so far."""
         return [decode_op(draft.op) for draft in self.drafts if draft.key == key]
+
+
+def _millionths(amount: Any, rounded: Callable[[Fraction], int]) -> int:
+    """Return an amount without its sign as a whole number; what is no finite number counts as beyond every limit."""
+    if not isinstance(amount, int | float | Decimal) or not math.isfinite(amount):
+        return _MILLIONTHS_MAX
+    return min(rounded(abs(Fraction(amount)) * 1_000_000), _MILLIONTHS_MAX)
 
 
 class Space:
@@ -109,8 +137,28 @@ class Counter:
     @property
     def value(self) -> Any:
         """The sum; reading it depends on everyone who has added to it."""
+        return self._sum(self._spaces.entries(self._key))
+
+    def value_within(self, tolerance: Any) -> Any:
+        """Return the sum, and stand by it while no more than `tolerance` of it is undone (RB-11).
+
+        Args:
+            tolerance: of the amounts that were added or subtracted, without their signs, in the counter's own unit;
+                counted in millionths, rounded towards less tolerance. What a loss takes is not tolerated.
+
+        Raises: CallerError, if the tolerance is negative or no number.
+        """
+        if not isinstance(tolerance, int | float | Decimal) or not math.isfinite(tolerance) or tolerance < 0:
+            raise errors.CallerError(f"a tolerance is a number from 0 on, not {tolerance!r}. Nothing was read.")
+        return self._sum(self._spaces.tolerated(self._key, tolerance))
+
+    def observe(self) -> Any:
+        """Return the sum without depending on anybody: what it shows may be undone later, and this step stays."""
+        return self._sum(self._spaces.observed(self._key))
+
+    def _sum(self, entries: list[Entry]) -> Any:
         own = [op.value for op in self._spaces.own(self._key) if op.verb == "add"]
-        return sum(payload.decode(value) for value in (*counter_amounts(self._spaces.entries(self._key)), *own))  # type: ignore[misc]
+        return sum(payload.decode(value) for value in (*counter_amounts(entries), *own))  # type: ignore[misc]
 
 
 class SharedMap:
@@ -132,12 +180,19 @@ class SharedMap:
         """Return the last writer's value, or the default; depends on that writer alone."""
         return self._get(self._at(key), default)
 
-    def _get(self, key: str, default: Any) -> Any:
+    def observe(self, key: Any, default: Any = None) -> Any:
+        """Return the last writer's value, or the default, without depending on that writer."""
+        return self._get(self._at(key), default, observes=True)
+
+    def _get(self, key: str, default: Any, observes: bool = False) -> Any:
         own = self._spaces.own(key)
         if own:
             return payload.decode(own[-1].value) if own[-1].verb == "put" else default
-        winner = map_winner(self._spaces.peek(key))
-        self._spaces.note(key, None if winner is None else winner.writer)
+        if observes:
+            winner = map_winner(self._spaces.observed(key))
+        else:
+            winner = map_winner(self._spaces.peek(key))
+            self._spaces.note(key, None if winner is None else winner.writer)
         if winner is None:
             return default
         op = decode_op(winner.op)
@@ -170,7 +225,14 @@ class SharedSet:
 
     def members(self) -> set[Any]:
         """Return the members; depends on everyone who has added or removed one."""
-        members = dict.fromkeys(set_members(self._spaces.entries(self._key)))
+        return self._members(self._spaces.entries(self._key))
+
+    def observe(self) -> set[Any]:
+        """Return the members without depending on anybody."""
+        return self._members(self._spaces.observed(self._key))
+
+    def _members(self, entries: list[Entry]) -> set[Any]:
+        members = dict.fromkeys(set_members(entries))
         for op in self._spaces.own(self._key):
             if op.verb == "sadd":
                 members[op.value] = None

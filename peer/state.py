@@ -6,7 +6,7 @@ from typing import Any
 from peer import errors, payload
 from peer.state_key import decode_key, encode_key
 from protocol.ids import StepId
-from protocol.step import Read, Write
+from protocol.step import Read, Tolerated, Write
 from protocol.versions import Versions
 
 
@@ -17,6 +17,8 @@ class Tracked:
         self.versions = versions
         self.reads: dict[tuple[str, StepId | None], None] = {}
         self.writes: dict[str, bytes | None] = {}
+        self.observed: dict[str, None] = {}
+        self.tolerated: dict[Tolerated, None] = {}
 
     def read(self, key: str) -> bytes | None:
         """Return a key's surviving value, noting whose it is; of its own writes a run depends on nobody."""
@@ -25,6 +27,13 @@ class Tracked:
         value, writer = self.versions.read(key)
         self.reads[key, writer] = None
         return value
+
+    def observe(self, key: str) -> bytes | None:
+        """Return a key's value, noting the key alone: the run depends on nobody for it (SH-4)."""
+        if key in self.writes:
+            return self.writes[key]
+        self.observed[key] = None
+        return self.versions.read(key)[0]
 
     def read_all(self) -> dict[str, bytes]:
         """Return every key that has a value; that reads the mapping whole."""
@@ -66,6 +75,15 @@ class State(MutableMapping[Any, Any]):
         if data is None:
             raise KeyError(key)
         return payload.decode(data)
+
+    def observe(self, key: Any, default: Any = None) -> Any:
+        """Return a key's value, or the default, without depending on whoever wrote it.
+
+        What it shows may be undone later, and this step stays: good for logs, hints and dashboards, not for decisions.
+        The step's record names the keys that it observed.
+        """
+        data = self._bound.observe(encode_key(key))
+        return default if data is None else payload.decode(data)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._bound.writes[encode_key(key)] = payload.encode(value)

@@ -1,17 +1,17 @@
-"""An agent's own part of a cone: what its steps depend on, turned round (RB-2).
+"""An agent's own part of a cone: what its steps depend on, turned round (RB-2, RB-11).
 
 Source: causal-consistent rollback, Lanese, Mezzina, Schmitt, Stefani 2011: undo a step only with all of its
 consequences. The cost of a part follows the part, not the history.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import TypeVar
 
 from protocol.clock import Clock
 from protocol.ids import MessageId, StepId
 from protocol.proposal import ConeStep, Debit
-from protocol.step import StepRecord, space_of
+from protocol.step import StepRecord, Tolerated, space_of
 
 
 class Cone:
@@ -21,6 +21,8 @@ class Cone:
         self._records: dict[StepId, StepRecord] = {}
         self._readers: dict[StepId, list[StepId]] = {}
         self._consumers: dict[MessageId, list[StepId]] = {}
+        self._tolerant: dict[StepId, list[StepId]] = {}
+        """By writer, the steps that read a sum with a tolerance for it."""
         self.forgotten = 0
         """How many steps have been dropped behind the horizon."""
 
@@ -33,6 +35,8 @@ class Cone:
         for writer in dict.fromkeys(read.writer for read in record.reads):
             if writer is not None and writer != record.step:
                 self._readers.setdefault(writer, []).append(record.step)
+        for writer in _tolerated_by(record):
+            self._tolerant.setdefault(writer, []).append(record.step)
 
     def drop(self, step: StepId) -> None:
         """Forget a step that is final, and its edges (CP-6)."""
@@ -44,6 +48,8 @@ class Cone:
         for writer in dict.fromkeys(read.writer for read in record.reads):
             if writer is not None and writer != step:
                 _discard(self._readers, writer, step)
+        for writer in _tolerated_by(record):
+            _discard(self._tolerant, writer, step)
 
     def __contains__(self, step: StepId) -> bool:
         return step in self._records
@@ -81,17 +87,48 @@ class Cone:
         steps = self._consumers.get(message)
         return steps[-1] if steps else None
 
-    def part(self, roots: Iterable[StepId], credited: Iterable[MessageId]) -> tuple[StepId, ...]:
-        """Return, in order, the own steps that depend on the own `roots` or on the `credited` messages and entries."""
+    def part(
+        self,
+        roots: Iterable[StepId],
+        credited: Iterable[MessageId],
+        is_gone: Callable[[StepId], bool] | None = None,
+    ) -> tuple[StepId, ...]:
+        """Return, in order, the own steps that depend on the own `roots` or on the `credited` messages and entries.
+
+        Args:
+            roots: steps that are in the part by themselves; others' are passed over.
+            credited: messages and entries of cone steps of others.
+            is_gone: tells which writers count as retracted besides those of this cone; without it no tolerant reader
+                joins (RB-11).
+        """
         found: dict[StepId, None] = {root: None for root in roots if root in self._records}
+        producers: dict[StepId, None] = {}
         for message in credited:
+            producers[message.producer] = None
             for step in self._consumers.get(message, ()):
                 found[step] = None
             for step in self._readers.get(message.producer, ()):
                 found[step] = None
+
+        def counts(writer: StepId) -> bool:
+            return writer in found or writer in producers or (is_gone is not None and is_gone(writer))
+
+        def exceeded(writer: StepId) -> list[StepId]:
+            # What counts only grows here, so whoever is within its limit now is asked again with the next writer.
+            readers = self._tolerant.get(writer, ()) if is_gone is not None else ()
+            return [r for r in readers if r not in found and any(t.is_exceeded(counts) for t in _sums(r, writer))]
+
+        def _sums(reader: StepId, writer: StepId) -> list[Tolerated]:
+            return [t for t in self._records[reader].tolerated if any(part[0] == writer for part in t.parts)]
+
+        for producer in producers:
+            found.update(dict.fromkeys(exceeded(producer)))
         todo = list(found)
         while todo:
             step = todo.pop()
+            for reader in exceeded(step):
+                found[reader] = None
+                todo.append(reader)
             for reader in self._readers.get(step, ()):
                 if reader not in found:
                     found[reader] = None
@@ -115,6 +152,10 @@ class Cone:
                 if subscriber != step.agent
             )
         return ConeStep(step, tuple(dict.fromkeys(debits)), record.epoch)
+
+
+def _tolerated_by(record: StepRecord) -> dict[StepId, None]:
+    return dict.fromkeys(writer for sums in record.tolerated for writer, _ in sums.parts if writer != record.step)
 
 
 K = TypeVar("K")

@@ -190,6 +190,10 @@ class Core:
         """Return this agent's own surviving entries, in order: what its documents hold when it comes back."""
         return [entry for step, entries in self.own_entries.items() if step not in self.retraction for entry in entries]
 
+    def counts_as_gone(self, writer: StepId) -> bool:
+        """Tell whether a tolerance has to count a writer: undone, or frozen by a proposal that may undo it (RB-11)."""
+        return writer in self.retraction or self.quarantine.freezes(writer)
+
     # -- voids -----------------------------------------------------------------------------------------------------
 
     def void(self, receiver: AgentId, lineage: Lineage, ordered: bool) -> VoidOut:

@@ -28,6 +28,8 @@ class _Case:
         self.ballot = Ballot(proposal)
         self.vote: Vote | None = None
         """The last vote that is durable."""
+        self.latest: Vote | None = None
+        """The last vote that was made: it may still be in the writing."""
         self.busy = False
         """A vote is being made: the agent is asked, or the record written."""
         self.told: dict[AgentId, int] = {}
@@ -108,12 +110,19 @@ class Rollback:
     def _part(self, case: _Case) -> tuple[tuple[StepId, ...], dict[MessageId, int]]:
         me = self._core.agent
         credits = {message: credit.number for message, credit in case.ballot.debits_to(me).items()}
-        if case.vote is not None:
-            # RB-7: what a vote credits is refused even after a crash forgot the debit; else a commit could reopen.
-            for credit in case.vote.credits:
-                credits[MessageId(credit.producer, credit.at)] = credit.number
+        # RB-11: tolerant readers join a first vote, or one that grows by debits; else others may have decided by it.
+        is_gone = self._core.counts_as_gone
+        joins = case.latest is None
+        # What was frozen for it stays in: other proposals that made a tolerant reader join may end meanwhile.
         roots = [root for root in case.ballot.proposal.roots if root.agent == me]
-        part = self._core.cone.part(roots, credits)
+        roots.extend(self._core.quarantine.part(case.ballot.proposal.id))
+        if case.latest is not None:
+            taken = {MessageId(credit.producer, credit.at): credit.number for credit in case.latest.credits}
+            joins = any(message not in taken for message in credits)
+            roots.extend(step.step for step in case.latest.cone)
+            # RB-7: what a vote credits is refused even after a crash forgot the debit; else a commit could reopen.
+            credits.update(taken)
+        part = self._core.cone.part(roots, credits, is_gone if joins else None)
         for step in part:
             for debit in self._debited(step).sends:
                 if debit.receiver == me:
@@ -165,6 +174,7 @@ class Rollback:
                 call for step in part for call in core.cone.record(step).calls if step not in core.retraction
             ),
         )
+        case.latest = vote
         core.append((VoteRecord(proposal, vote),), lambda: self._voted(proposal.id, vote), is_fact=True)
 
     def _debited(self, step: StepId) -> ConeStep:
@@ -329,7 +339,7 @@ class Rollback:
     def apply_vote(self, record: VoteRecord) -> None:
         """Take in an own vote from the log: what it credits stays refused (RB-7)."""
         case = self._cases.setdefault(record.proposal.id, _Case(record.proposal))
-        case.vote = record.vote
+        case.vote = case.latest = record.vote
         case.ballot.take(record.vote)
         if record.proposal.id in self.decided:
             # It was being written when an abort was decided: it must not freeze anything again.

@@ -4,6 +4,7 @@ A log is a sequence of records of one agent. Applying them in order gives the ag
 of its code: that is why a handler may be as random as a language model.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -60,6 +61,20 @@ class Read(NamedTuple):
 
     key: str
     writer: StepId | None
+
+
+class Tolerated(NamedTuple):
+    """A step read the sum at `key`, and hangs on its writers only together: beyond a limit (RB-11)."""
+
+    key: str
+    limit: int
+    """How much of it may be retracted, and the step stays."""
+    parts: tuple[tuple[StepId, int], ...]
+    """Each writer, and what it had contributed without its sign, in the limit's unit."""
+
+    def is_exceeded(self, is_gone: Callable[[StepId], bool]) -> bool:
+        """Tell whether more than the limit is gone: absolute amounts, so the order of rollbacks makes no difference."""
+        return sum(amount for writer, amount in self.parts if is_gone(writer)) > self.limit
 
 
 class Write(NamedTuple):
@@ -160,6 +175,10 @@ class StepDraft(Struct, frozen=True):
     rollbacks: tuple[RollbackDraft, ...] = ()
     poison: bool = False
     """The error will not go away by trying again."""
+    observed: tuple[str, ...] = ()
+    """Keys that were read without depending on anybody (SH-4)."""
+    tolerated: tuple[Tolerated, ...] = ()
+    """Sums that were read with a tolerance (RB-11)."""
 
 
 class LogRecord(Struct, frozen=True, tag=True):
@@ -185,6 +204,10 @@ class StepRecord(LogRecord, frozen=True):
     era: int = 0
     floor: int = 0
     outside: bool = False
+    observed: tuple[str, ...] = ()
+    """Keys whose values it saw and does not hang on: whoever wrote them may be undone, and this step stays (SH-4)."""
+    tolerated: tuple[Tolerated, ...] = ()
+    """Sums of which no more than a limit may be undone while this step stays (RB-11)."""
 
 
 def entries_of(record: StepRecord) -> tuple[Entry, ...]:

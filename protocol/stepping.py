@@ -181,6 +181,10 @@ class Stepping:
             if read.writer is not None:
                 stale = stale or read.writer in core.retraction
                 frozen = frozen or core.quarantine.freezes(read.writer)
+        for sums in draft.tolerated:
+            # RB-11: what was undone meanwhile is read anew; what is frozen counts as if it were undone.
+            stale = stale or any(writer in core.retraction for writer, _ in sums.parts)
+            frozen = frozen or sums.is_exceeded(core.quarantine.freezes)
         if not stale and not frozen:
             return True
         # Something that it read no longer stands, or may not: the step never was.
@@ -217,6 +221,8 @@ class Stepping:
             era=core.era,
             floor=floor,
             outside=core.is_outside,
+            observed=draft.observed,
+            tolerated=draft.tolerated,
         )
         self.apply_step(record)
         proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)
@@ -226,13 +232,14 @@ class Stepping:
         """Join the clocks of what the step depends on (CL-1); those of settled steps say nothing any more (CP-5)."""
         core = self._core
         causes: list[Input | StepRecord | Entry] = [item]
-        for writer in dict.fromkeys(read.writer for read in draft.reads):
-            if writer is None:
-                continue
+        # RB-11: a tolerated writer is joined, too: losses are told by clocks alone, and know no tolerance.
+        seen = {writer: sums.key for sums in draft.tolerated for writer, _ in sums.parts}
+        seen.update({read.writer: read.key for read in draft.reads if read.writer is not None})
+        for writer, key in seen.items():
             if writer in core.cone:
                 causes.append(core.cone.record(writer))
             elif writer.agent != core.agent:
-                causes.append(self._entry_of(writer, draft))
+                causes.append(self._entry_of(writer, key))
         floor = core.committed
         clocks: list[Clock] = []
         for cause in causes:
@@ -244,12 +251,10 @@ class Stepping:
         clock[step.agent] = (step.incarnation, step.seq)
         return clock, floor
 
-    def _entry_of(self, writer: StepId, draft: StepDraft) -> Entry:
-        for read in draft.reads:
-            if read.writer == writer:
-                for entry in self._core.versions.entries(read.key):
-                    if entry.writer == writer:
-                        return entry
+    def _entry_of(self, writer: StepId, key: str) -> Entry:
+        for entry in self._core.versions.entries(key):
+            if entry.writer == writer:
+                return entry
         raise AssertionError(f"a step read {writer}, which left no entry here")
 
     def apply_step(self, record: StepRecord) -> None:

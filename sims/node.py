@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ from protocol.ids import AgentId, StepId
 from protocol.message import Message
 from protocol.peer_machine import PeerMachine
 from protocol.records import ForcedRecord, Record
-from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Write, space_key
+from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Tolerated, Write, space_key
 from protocol.versions import reads_of
 from sims.plan import MS
 
@@ -226,9 +227,18 @@ class Script:
             reads.append(Read(key, machine.core.versions.read(key)[1]))
         if rng.random() < 0.05:
             reads.extend(Read(key, writer) for key, _, writer in machine.core.versions.read_all())
+        # A generator of its own: what is observed leaves the rest of the script as it was (SH-4).
+        reads, observed = _observing(Random(f"{plan.seed}/{item.lineage}/{mood}/observed"), reads)
         shared = space_key(SPACE, f"x{rng.randrange(3)}")
+        tolerated: tuple[Tolerated, ...] = ()
         if rng.random() < plan.shared:
-            reads.extend(reads_of(shared, machine.core.versions.entries(shared)))
+            found = machine.core.versions.entries(shared)
+            chance = Random(f"{plan.seed}/{item.lineage}/{mood}/tolerated")
+            if chance.random() < plan.tolerant:
+                parts = Counter(entry.writer for entry in found)
+                tolerated = (Tolerated(shared, chance.randint(0, 2), tuple(parts.items())),)
+            else:
+                reads.extend(reads_of(shared, found))
         writes = [Write(f"k{rng.randrange(plan.keys)}", b"%d" % rng.randrange(9))] if rng.random() < 0.7 else []
         entries = [EntryDraft(shared, encode_op(Op("add", b"1")))] if rng.random() < plan.shared / 2 else []
         outputs: list[OutputDraft] = []
@@ -238,7 +248,15 @@ class Script:
                 outputs.append(OutputDraft(rng.choice(peers), b"%d" % (depth - 1)))
         self.calls = [b"%d" % rng.randrange(3) for _ in range(rng.randint(1, 2))] if rng.random() < plan.calls else []
         error = "boom" if node.world.rng.random() < 0.02 else None
-        self.draft = StepDraft(tuple(reads), tuple(writes), tuple(entries), tuple(outputs), error=error)
+        self.draft = StepDraft(
+            tuple(reads),
+            tuple(writes),
+            tuple(entries),
+            tuple(outputs),
+            error=error,
+            observed=observed,
+            tolerated=tolerated,
+        )
 
     def go(self) -> None:
         if self.node.script is not self:
@@ -249,3 +267,10 @@ class Script:
             return
         self.node.script = None
         self.node.feed(StepRan(self.run, self.draft))
+
+
+def _observing(rng: Random, reads: list[Read]) -> tuple[list[Read], tuple[str, ...]]:
+    """Make a few of the reads observing ones; return the reads that are left, and the keys that were observed."""
+    chosen = [rng.random() < 0.06 for _ in reads]
+    left = [read for read, observes in zip(reads, chosen, strict=True) if not observes]
+    return left, tuple(dict.fromkeys(read.key for read, observes in zip(reads, chosen, strict=True) if observes))

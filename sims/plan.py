@@ -40,6 +40,8 @@ class Plan:
     """Hosts that die for good, and are succeeded by others."""
     kept: int = 3
     """Committed epochs that can be restored to; steps before them are forgotten."""
+    tolerant: float = 0.0
+    """Share of shared reads that declare a tolerance."""
 
     @classmethod
     def random(cls, seed: int) -> "Plan":
@@ -72,4 +74,5 @@ class Plan:
             restores=rng.choice((0, 0, 1, 2)),
             kept=rng.choice((1, 1, 2, 3)),
             deaths=rng.choice((0, 0, 0, 1)),
+            tolerant=rng.choice((0.0, 0.0, 0.5)),
         )

@@ -24,6 +24,9 @@ class _Judge:
         gone = [record for _, record in history.lost]
         self.logged = [_logged(record) for record in (*self.records, *gone)]
         self.after = dependents(self.logged)
+        # Whoever tolerates may be undone with what it read, or not: its cone has a least and a most (RB-11).
+        self.most_logged = [_logged(record, tolerates=True) for record in (*self.records, *gone)]
+        self.after_at_most = dependents(self.most_logged)
         self.retracted = {str(step) for step in history.retracted()}
         self.lost = {str(record.step) for record in gone}
         self.proposals: dict[str, list[tuple[str, DecisionRecord]]] = {}
@@ -38,6 +41,7 @@ class _Judge:
         self.cuts_are_consistent()
         self.state_is_the_fold()
         self.no_orphans()
+        self.tolerances_hold()
         self.every_message_once()
         self.every_external_input_once()
         self.outsiders_hear_nothing()
@@ -49,20 +53,20 @@ class _Judge:
         """Assert, naming the seed."""
         assert holds, f"seed {self.history.plan.seed}: {text}"
 
-    def cone_of(self, proposal: Proposal) -> set[str]:
-        """Return the true cone of a proposal."""
-        return cone([str(root) for root in proposal.roots], self.after)
-
     def reached_by(self, proposal: Proposal) -> tuple[set[str], set[str]]:
         """Return the true electors, at least and at most: a space may have got subscribers after the decision."""
         # What hangs on the roots through lost steps alone is undone by force: nobody is left who could tell of it.
         kept = dependents(step for step in self.logged if step.step not in self.lost)
-        truth = cone([str(root) for root in proposal.roots], kept)
+        roots = [str(root) for root in proposal.roots]
+        truth = cone(roots, kept)
+        truth_at_most = cone(roots, dependents(step for step in self.most_logged if step.step not in self.lost))
         least = {root.agent for root in proposal.roots}
         most: set[str] = set()
         for record in self.records:
             if str(record.step) in truth:
                 least.update(output.receiver for output in record.outputs)
+            if str(record.step) in truth_at_most:
+                most.update(output.receiver for output in record.outputs)
                 if record.entries:
                     most.update(self.history.nodes[record.step.agent].machine.core.subscribers.get("s", ()))
         return least, least | most
@@ -79,15 +83,15 @@ class _Judge:
 
     def exactly_the_cones(self) -> None:
         """Undone is what hangs on a committed root or on a lost step, and nothing else."""
-        truth = cone(self.lost, self.after) - self.lost
+        roots = set(self.lost)
         for decided in self.proposals.values():
             if decided[0][1].decision == "commit":
-                truth |= self.cone_of(decided[0][1].proposal)
+                roots.update(str(root) for root in decided[0][1].proposal.roots)
         # Of lost steps nothing is left that could be looked at.
-        truth = (truth | self.restored()) - self.lost
-        self.need(
-            self.retracted == truth, f"undone {sorted(self.retracted - truth)}, kept {sorted(truth - self.retracted)}"
-        )
+        truth = (cone(roots, self.after) | self.restored()) - self.lost
+        most = (cone(roots, self.after_at_most) | self.restored()) - self.lost
+        extra, kept = self.retracted - most, truth - self.retracted
+        self.need(not extra and not kept, f"undone {sorted(extra)}, kept {sorted(kept)}")
 
     def restored(self) -> set[str]:
         """Return what restores have undone: in each log, what stands between the cut and the restore."""
@@ -104,7 +108,7 @@ class _Judge:
 
     def cuts_are_consistent(self) -> None:
         """No step inside a committed cut depends on one outside it, or on somebody outside the view (CP-1, CP-3)."""
-        hanging = cone(self.lost, self.after)
+        hanging = cone(self.lost, self.after_at_most)
         for epoch, commit in self.history.commits.items():
             if epoch == 0:
                 # Where a cluster begins: nothing is inside.
@@ -139,6 +143,14 @@ class _Judge:
         kept = [step for step in self.logged if step.step not in self.lost]
         left = orphans(kept, self.retracted | self.lost)
         self.need(not left, f"orphans: {left}")
+
+    def tolerances_hold(self) -> None:
+        """Of what a surviving step read with a tolerance, no more than that is undone (RB-11)."""
+        gone = self.retracted | self.lost
+        for record in self.records:
+            for sums in record.tolerated if str(record.step) not in gone else ():
+                undone = sum(amount for writer, amount in sums.parts if str(writer) in gone)
+                self.need(undone <= sums.limit, f"{record.step} tolerates {sums.limit}, {undone} is undone: {sums}")
 
     def every_message_once(self) -> None:
         """Every message of a surviving step is handled by exactly one surviving step, or is a dead letter."""
@@ -224,9 +236,12 @@ def _steps_of(node: Node) -> list[StepRecord]:
     return [record for record in node.disk if isinstance(record, StepRecord)]
 
 
-def _logged(record: StepRecord) -> LoggedStep:
+def _logged(record: StepRecord, tolerates: bool = False) -> LoggedStep:
+    writers = [read.writer for read in record.reads if read.writer is not None]
+    if tolerates:
+        writers.extend(writer for sums in record.tolerated for writer, _ in sums.parts)
     return LoggedStep(
         step=str(record.step),
         producer=None if record.input.producer is None else str(record.input.producer),
-        writers=tuple(str(read.writer) for read in record.reads if read.writer is not None),
+        writers=tuple(str(writer) for writer in writers),
     )

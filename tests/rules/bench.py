@@ -35,7 +35,7 @@ from protocol.message import Message
 from protocol.peer_machine import PeerMachine
 from protocol.proposal import Amendment
 from protocol.records import Record
-from protocol.step import EntryDraft, OutputDraft, Read, RollbackDraft, StepDraft, Write
+from protocol.step import EntryDraft, OutputDraft, Read, RollbackDraft, StepDraft, Tolerated, Write
 
 Mail = tuple[str, str, Message]
 
@@ -205,6 +205,8 @@ def make_draft(
     entries: tuple[EntryDraft, ...] = (),
     rollbacks: tuple[RollbackDraft, ...] = (),
     error: str | None = None,
+    observed: tuple[str, ...] = (),
+    tolerated: tuple[Tolerated, ...] = (),
 ) -> StepDraft:
     """Make a handler's draft."""
     outputs = [OutputDraft(receiver, payload) for receiver, payload in sends]
@@ -216,6 +218,8 @@ def make_draft(
         outputs=tuple(outputs),
         rollbacks=rollbacks,
         error=error,
+        observed=observed,
+        tolerated=tolerated,
     )
 
 

@@ -87,3 +87,42 @@ def test_sh3_no_newcomer_is_admitted_while_entries_are_frozen() -> None:
     bench.deliver()
     assert [action.subscriber for _, action in bench.admitted] == ["b", "c"]
     assert bench.machines["a"].core.shared_entries() == []
+
+
+def test_sh4_an_observed_value_is_undone_and_the_step_stays() -> None:
+    bench = Bench("a")
+    writer = bench.step("a", writes={"k": b"1"})
+    watcher = bench.step("a", observed=("k",))
+    reader = bench.step("a", reads=(Read("k", writer),))
+    record = bench.machines["a"].core.cone.record(watcher)
+    assert (record.observed, record.reads) == (("k",), ())
+    bench.propose("a", writer)
+    bench.deliver()
+    assert bench.undone(writer)
+    assert bench.undone(reader)
+    assert not bench.undone(watcher)
+
+
+def test_sh4_an_observer_of_a_shared_entry_is_in_nobodys_cone_and_its_clock_is_silent() -> None:
+    bench = bench_with_subscriber()
+    writer = bench.step("a", entries=ADD)
+    share(bench)
+    watcher = bench.step("b", observed=(KEY,))
+    assert bench.machines["b"].core.cone.record(watcher).clock == {"b": (1, 1)}
+    bench.propose("a", writer)
+    bench.deliver()
+    assert bench.machines["b"].core.versions.entries(KEY) == []
+    assert not bench.undone(watcher)
+    bench.crash("b")
+    assert bench.machines["b"].core.cone.record(watcher).observed == (KEY,)
+
+
+def test_sh4_an_observer_that_runs_while_the_value_is_frozen_is_not_called_off() -> None:
+    bench = Bench("a", "b", "d")
+    writer = bench.step("a", writes={"k": b"1"}, sends=(("b", b"m"),))
+    bench.submit("a", b"x")
+    bench.propose("d", writer)
+    bench.deliver(lambda mail: mail[1] == "a")
+    assert bench.machines["a"].core.quarantine.freezes(writer)
+    watcher = bench.ran("a", observed=("k",))
+    assert watcher in bench.machines["a"].core.cone

@@ -34,6 +34,12 @@ from protocol.stepping import Stepping
 from protocol.succession import Succession
 from protocol.tally import Count
 from protocol.versions import Versions
+from tests.simulation.switched_off import (
+    entries_in_order_of_arrival,
+    newcomers_while_frozen,
+    observed_keys_are_dependencies,
+    tolerance_has_no_end,
+)
 
 Patch = pytest.MonkeyPatch
 
@@ -243,15 +249,6 @@ def no_voids(patch: Patch) -> None:
     patch.setattr(Effects, "voids_for", lambda self, unclaimed, ordered: ())
 
 
-def entries_in_order_of_arrival(patch: Patch) -> None:
-    patch.setattr("protocol.versions._order", lambda entry: 0)
-
-
-def newcomers_while_frozen(patch: Patch) -> None:
-    patch.setattr(Quarantine, "freezes_space", lambda self, entries_of, space: False)
-    patch.setattr(Core, "withdraw", lambda self, steps: None)
-
-
 def colours_are_not_seen(patch: Patch) -> None:
     real = CheckpointMachine.stamped
     patch.setattr(
@@ -336,6 +333,7 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "RB-8": (outsiders_hear,),
     "RB-9": (inputs_are_not_given_back,),
     "RB-10": (accepts_behind_the_horizon,),
+    "RB-11": (tolerance_has_no_end,),
     "FR-1": (beginnings_are_not_published,),
     "FR-2": (no_orphans_by_clock,),
     "FR-3": (acknowledgments_survive_a_loss,),
@@ -346,6 +344,7 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "EF-5": (no_voids,),
     "SH-2": (entries_in_order_of_arrival,),
     "SH-3": (newcomers_while_frozen,),
+    "SH-4": (observed_keys_are_dependencies,),
     "CP-1": (colours_are_not_seen,),
     "CP-2": (most_have_stated,),
     "CP-3": (newcomers_are_not_named,),

@@ -1,0 +1,36 @@
+"""Rules of shared state and of reads switched off, for `mutations`."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from protocol.core import Core
+from protocol.quarantine import Quarantine
+from protocol.step import Read, Tolerated
+
+Patch = pytest.MonkeyPatch
+
+
+def entries_in_order_of_arrival(patch: Patch) -> None:
+    patch.setattr("protocol.versions._order", lambda entry: 0)
+
+
+def newcomers_while_frozen(patch: Patch) -> None:
+    patch.setattr(Quarantine, "freezes_space", lambda self, entries_of, space: False)
+    patch.setattr(Core, "withdraw", lambda self, steps: None)
+
+
+def observed_keys_are_dependencies(patch: Patch) -> None:
+    real = Core.note_step
+
+    def note_step(self: Core, record: Any) -> None:
+        seen = [Read(key, self.versions.read(key)[1]) for key in record.observed]
+        real(self, replace(record, reads=(*record.reads, *seen)))
+
+    patch.setattr(Core, "note_step", note_step)
+
+
+def tolerance_has_no_end(patch: Patch) -> None:
+    # That pending proposals count is for tests/rules/test_tolerance.py: histories hardly have the right two at once.
+    patch.setattr(Tolerated, "is_exceeded", lambda self, is_gone: False)
