@@ -61,6 +61,8 @@ class Checkpoints:
         self._members: tuple[HostId, ...] = ()
         self.copies = Copies(host, self.machine.core.limits.buddies)
         self.heir = Heir(host, self.copies, LOG)
+        self._leaving: list[Callable[[], None]] | None = [] if self.machine.core.limits.buddies else None
+        """What is to leave once the buddies have what earlier lives have written; None: it may."""
 
     @property
     def takes_part(self) -> bool:
@@ -78,6 +80,7 @@ class Checkpoints:
         self.copies.open()
         self.met()
         self._do(self.machine.start(records, colour, restores, self._founder, self._now_us()))
+        self.copies.recover(self._recovered)
 
     def close(self) -> None:
         """Stop."""
@@ -85,6 +88,18 @@ class Checkpoints:
         self.copies.close()
         if self._timer is not None:
             self._timer()
+
+    def when_recovered(self, leave: Callable[[], None]) -> None:
+        """Let something leave this host, once the buddies have what earlier lives have written (CP-8)."""
+        if self._leaving is None:
+            leave()
+        else:
+            self._leaving.append(leave)
+
+    def _recovered(self) -> None:
+        leaving, self._leaving = self._leaving or [], None
+        for leave in leaving:
+            leave()
 
     def joined(self, driver: Driver) -> None:
         """An agent has come up on a host that runs already: it takes the host's colour and era."""
@@ -188,7 +203,8 @@ class Checkpoints:
                 case AppendHost():
                     self._append(action)
                 case SendHost():
-                    self._host.send_frame(action.host, Frame(checkpoints=(action.message,)))
+                    frame = Frame(checkpoints=(action.message,))
+                    self.when_recovered(lambda to=action.host, frame=frame: self._host.send_frame(to, frame))
                 case ReplyHost():
                     answered = self._waiting.pop(action.request, None)
                     if answered is not None:

@@ -3,6 +3,7 @@
 from peer import Agent, Context, handles
 from sims.faults import Death
 from sims.scenario import HOST_LIMITS
+from sims.tools import post
 from sims.world import World
 
 
@@ -42,6 +43,34 @@ def test_a_host_that_dies_for_good_is_succeeded_and_leaves_the_view():
         machine = world.engine.box("host-1").host.checkpoints.machine
         assert dead not in machine.epochs.commit.view
         assert len(machine.epochs.commit.view) == 3
+
+
+class Posting(Agent):
+    @handles(int)
+    async def take(self, message: int, ctx: Context) -> None:
+        await ctx.call(post, message)
+
+
+def test_an_intent_of_an_earlier_life_is_with_the_buddies_before_its_tool_is_called():
+    with World(seed=1, hosts=3, buddies=1, host_limits=HOST_LIMITS) as world:
+        for number in (1, 2):
+            world.spawn(f"a{number}", Counting, host=f"host-{number}")
+        world.spawn("b", Posting, host="host-3")
+        world.run(until=0.2)
+        world.partition("host-3")
+        world.submit("b", 7)
+        # Parted for a short while only: nobody takes anybody for failed yet.
+        world.run(until=0.25)
+        posted = world.engine.outside.posted
+        assert not posted
+        world.crash("host-3", restart_after=0.01)
+        world.run(until=0.4)
+        assert world.engine.box("host-3").is_up()
+        assert not posted
+        world.heal()
+        world.settle()
+        world.check()
+        assert [seen.calls for seen in posted.values()] == [1]
 
 
 def test_nobody_dies_who_could_not_be_succeeded():
