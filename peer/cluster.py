@@ -34,7 +34,7 @@ from peer.folding import SharedView
 from peer.host import Host
 from peer.lagging import lagging
 from peer.outcome import Outcome, Plan, Restored
-from peer.spec import AgentSpec
+from peer.spec import AgentSpec, check_movable
 from peer.state_key import decode_key
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.limits import Limits
@@ -81,9 +81,9 @@ class Cluster:
         self._agents_per_actor = agents_per_actor
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
-        checkpoints = checkpoint_limits(checkpoint_every_s, checkpoints_kept, buddies, successor_s)
+        self._checkpoints = checkpoint_limits(checkpoint_every_s, checkpoints_kept, buddies, successor_s)
         secret = secrets.token_bytes(32)
-        self._backend: Backend = load_backend(backend)(self.folder, secret, limits, checkpoints, options)
+        self._backend: Backend = load_backend(backend)(self.folder, secret, limits, self._checkpoints, options)
         self._host: Host | None = None
         self._agents: list[AgentId] = []
         self._room: list[str] = []
@@ -139,6 +139,8 @@ class Cluster:
         bad = next((spec.name for spec in specs if not _is_name(spec.name)), None)
         if bad is not None:
             raise errors.CallerError(f"not a name for an agent: {bad!r} (letters, digits, '.', '_' and '-')")
+        if self._checkpoints.buddies:
+            check_movable(specs)
         _ = self.host
         await self._backend.launch(list(specs), self._agents_per_actor)
         self._agents.extend(spec.name for spec in specs)
