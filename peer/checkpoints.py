@@ -32,6 +32,7 @@ from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.fact import Began
 from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits
+from protocol.tally import Tally
 from protocol.wire import Envelope, Frame, decode_host_record, encode_host_record
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Checkpoints:
         self._members: tuple[HostId, ...] = ()
         self.copies = Copies(host, self.machine.core.limits.buddies)
         self.heir = Heir(host, self.copies, LOG)
+        self._leaving: list[Callable[[], None]] | None = [] if self.machine.core.limits.buddies else None
+        """What is to leave once the buddies have what earlier lives have written; None: it may."""
 
     @property
     def takes_part(self) -> bool:
@@ -79,6 +82,7 @@ class Checkpoints:
         self.copies.open()
         self.met()
         self._do(self.machine.start(records, colour, restores, self._founder, self._now_us()))
+        self.copies.recover(self._recovered)
 
     def close(self) -> None:
         """Stop."""
@@ -86,6 +90,18 @@ class Checkpoints:
         self.copies.close()
         if self._timer is not None:
             self._timer()
+
+    def when_recovered(self, leave: Callable[[], None]) -> None:
+        """Let something leave this host, once the buddies have what earlier lives have written (CP-8)."""
+        if self._leaving is None:
+            leave()
+        else:
+            self._leaving.append(leave)
+
+    def _recovered(self) -> None:
+        leaving, self._leaving = self._leaving or [], None
+        for leave in leaving:
+            leave()
 
     def joined(self, driver: Driver) -> None:
         """An agent has come up on a host that runs already: it takes the host's colour and era."""
@@ -188,7 +204,7 @@ class Checkpoints:
                 case AppendHost():
                     self._append(action)
                 case SendHost():
-                    self._host.send_frame(action.host, Frame(checkpoints=(action.message,)))
+                    self._say(action)
                 case ReplyHost():
                     answered = self._waiting.pop(action.request, None)
                     if answered is not None:
@@ -196,6 +212,14 @@ class Checkpoints:
                 case TellHost():
                     self._host.noticed(LOG, Tell(action.notice, action.subject, action.detail))
         self._wake()
+
+    def _say(self, action: SendHost) -> None:
+        """Say something to another host; what this one has stated or voted only once the buddies have that."""
+        frame = Frame(checkpoints=(action.message,))
+        if isinstance(action.message, Tally):
+            self.when_recovered(lambda: self._host.send_frame(action.host, frame))
+        else:
+            self._host.send_frame(action.host, frame)
 
     def _append(self, action: AppendHost) -> None:
         ticket, records = action.ticket, [encode_host_record(action.record)]

@@ -28,13 +28,13 @@ from peer.asks import (
     Submit,
 )
 from peer.backends import Backend, load_backend
-from peer.config import checkpoint_limits, is_name
+from peer.config import check_names, checkpoint_limits
 from peer.context import as_step, rollback_draft
 from peer.folding import SharedView
 from peer.host import Host
 from peer.lagging import lagging
 from peer.outcome import Outcome, Plan, Restored
-from peer.spec import AgentSpec
+from peer.spec import AgentSpec, check_movable
 from peer.state_key import decode_key
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.limits import Limits
@@ -81,9 +81,9 @@ class Cluster:
         self._agents_per_actor = agents_per_actor
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
-        checkpoints = checkpoint_limits(checkpoint_every_s, checkpoints_kept, buddies, successor_s)
+        self._checkpoints = checkpoint_limits(checkpoint_every_s, checkpoints_kept, buddies, successor_s)
         secret = secrets.token_bytes(32)
-        self._backend: Backend = load_backend(backend)(self.folder, secret, limits, checkpoints, options)
+        self._backend: Backend = load_backend(backend)(self.folder, secret, limits, self._checkpoints, options)
         self._host: Host | None = None
         self._agents: list[AgentId] = []
         self._room: list[str] = []
@@ -130,14 +130,10 @@ class Cluster:
 
     async def spawn_all(self, specs: Sequence[AgentSpec]) -> None:
         """Launch many agents, packed as the cluster says, and wait until all answer."""
-        names = [*self._agents, *(spec.name for spec in specs)]
-        double = next((name for name in names if names.count(name) > 1), None) if len(names) < 200 else None
-        if double is not None or len(set(names)) != len(names):
-            name = double or "of one of these names"
-            raise errors.CallerError(f"there is an agent {name!r} already. Nothing started.")
-        for spec in specs:
-            if not is_name(spec.name):
-                raise errors.CallerError(f"not a name for an agent: {spec.name!r} (letters, digits, '.', '_' and '-')")
+        check_names([spec.name for spec in specs], self._agents)
+        if self._checkpoints.buddies:
+            check_movable(specs)
+        _ = self.host
         await self._backend.launch(list(specs), self._agents_per_actor)
         self._agents.extend(spec.name for spec in specs)
         await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))

@@ -26,6 +26,15 @@ def checkpoint_limits(every_s: float, kept: int, buddies: int, successor_s: floa
     )
 
 
-def is_name(name: str) -> bool:
-    """Tell whether an agent may have this name."""
-    return bool(name) and all(letter.isalnum() or letter in "._-" for letter in name)
+def check_names(names: list[str], taken: list[str]) -> None:
+    """Check what new agents are to be called.
+
+    Raises: CallerError, naming the first name that is taken, there twice, or not made of letters, digits, '.', '_', '-'.
+    """
+    seen = set(taken)
+    for name in names:
+        if not name or not all(letter.isalnum() or letter in "._-" for letter in name):
+            raise errors.CallerError(f"not a name for an agent: {name!r} (letters, digits, '.', '_' and '-')")
+        if name in seen:
+            raise errors.CallerError(f"there is an agent {name!r} already. Nothing started.")
+        seen.add(name)

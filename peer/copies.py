@@ -25,6 +25,8 @@ SPEC = "spec:"
 """Names of logs here: of copies, and of what it takes to bring their agents up."""
 AGAIN_US = 500_000
 """How long a buddy may take to say that it has something, before it is sent again."""
+ALONE_US = 5_000_000
+"""How long a host that comes back and knows nobody waits for buddies, before it goes on without."""
 UNSENT_RECORDS_MAX = 2_000
 """Records that wait for a fact before they are sent anyway."""
 TAIL_RECORDS_MAX = 20_000
@@ -66,6 +68,8 @@ class Copies:
         self._durable: dict[str, int] = {}
         self._specs: dict[tuple[HostId, AgentId], list[Any]] = {}
         self._again: Cancel | None = None
+        self._alone: Cancel | None = None
+        """While it runs, a host that has come back waits until it knows others."""
         self._unsent = 0
 
     # -- this host's logs ------------------------------------------------------------------------------------------
@@ -83,8 +87,9 @@ class Copies:
 
     def close(self) -> None:
         """Stop."""
-        if self._again is not None:
-            self._again()
+        for cancel in (self._again, self._alone):
+            if cancel is not None:
+                cancel()
 
     def wrote(self, log: AgentId, records: list[bytes]) -> None:
         """Note records that are durable here."""
@@ -112,7 +117,7 @@ class Copies:
 
     def place(self, done: Callable[[], None]) -> None:
         """Call `done` once the buddies have everything that is durable here now; at once, if there are none."""
-        if not self._count or not self._choose():
+        if not self._count or (not self._choose() and self._alone is None):
             done()
             return
         self._facts.append(_Fact({name: log.length for name, log in self._logs.items()}, done))
@@ -122,10 +127,28 @@ class Copies:
         """Return the hosts that keep the copies, as things stand."""
         return self._choose() if self._count else ()
 
+    def recover(self, done: Callable[[], None]) -> None:
+        """Call `done` once the buddies have what earlier lives have written: a fact there may not have been placed."""
+        if not self._count or not any(log.length for log in self._logs.values()):
+            done()
+            return
+        if not self._choose():
+            self._alone = self._host.clock.wake(self._host.clock.now_us() + ALONE_US, self._stays_alone)
+        self._facts.append(_Fact({name: log.length for name, log in self._logs.items()}, done))
+        self._send_all(again=False)
+
+    def _stays_alone(self) -> None:
+        self._alone = None
+        self._settle()
+
     def changed(self) -> None:
         """An epoch is committed, or a host succeeded: others may be the buddies now."""
         if self._count:
-            self._choose()
+            if self._choose() and self._alone is not None:
+                self._alone()
+                self._alone = None
+            if self._facts:
+                self._send_all(again=False)
             self._settle()
 
     def _choose(self) -> tuple[HostId, ...]:
@@ -187,6 +210,8 @@ class Copies:
 
     def _settle(self) -> None:
         """Go on with the facts that all buddies have."""
+        if self._alone is not None:
+            return
         while self._facts and all(self._has_all(buddy, self._facts[0].lengths) for buddy in self._buddies):
             self._facts.popleft().done()
         for name, log in self._logs.items():

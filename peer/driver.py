@@ -68,6 +68,10 @@ class Checkpointer(Protocol):
         """Call `done` once the buddies have all that is durable here (CP-8)."""
         ...
 
+    def when_recovered(self, leave: Callable[[], None]) -> None:
+        """Let something leave, once the buddies have what earlier lives have written (CP-8)."""
+        ...
+
 
 class Surroundings(Protocol):
     """What a driver needs of its host."""
@@ -208,7 +212,7 @@ class Driver:
         name = self.agent.name
         match action:
             case Send():
-                self._host.route(name, action.receiver, action.message)
+                self._leaves(lambda: self._host.route(name, action.receiver, action.message))
             case Append():
                 records = [encode_record(record) for record in action.records]
                 ticket = action.ticket
@@ -219,7 +223,7 @@ class Driver:
             case Resume():
                 self.runner.resume(action)
             case UseTool():
-                self.runner.use(action)
+                self._leaves(lambda: self.runner.use(action))
             case Consult():
                 self._consult(action)
             case Share():
@@ -236,11 +240,14 @@ class Driver:
             case CutReady():
                 self._host.checkpoints.cut_ready(name, action)
             case Reply():
-                self._host.reply(action.request, action.value, action.error)
+                self._leaves(lambda: self._host.reply(action.request, action.value, action.error))
             case Finish():
-                self._host.finished(name, action)
+                self._leaves(lambda: self._host.finished(name, action))
             case Tell():
                 self._host.noticed(name, action)
+
+    def _leaves(self, leave: Callable[[], None]) -> None:
+        self._host.checkpoints.when_recovered(lambda: leave() if self._alive else None)
 
     def _written(self, ticket: int, records: list[bytes], action: Append) -> None:
         """Records are durable here; a fact counts once it is with the buddies too, and what comes after it waits."""

@@ -1,9 +1,11 @@
 """What it takes to bring an agent up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from peer import errors, payload
 from peer.agent import Agent
 from protocol.ids import AgentId
 
@@ -17,6 +19,20 @@ class AgentSpec:
     options: dict[str, Any] = field(default_factory=dict)
     lost: bool = False
     """The end of its log is gone: begin a new incarnation and let everything go that hung on it."""
+
+
+def check_movable(specs: Sequence[AgentSpec]) -> None:
+    """Check that a successor could bring agents up elsewhere: their options have to be plain values.
+
+    Raises: CallerError, naming the agent.
+    """
+    for spec in specs:
+        try:
+            payload.encode(spec.options)
+        except errors.PayloadUnsupported as error:
+            raise errors.CallerError(
+                f"with buddies, options of agents go to other hosts; those of {spec.name!r}: {error}"
+            ) from error
 
 
 _KNOWN: dict[str, type[Agent]] = {}

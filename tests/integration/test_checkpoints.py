@@ -182,6 +182,16 @@ async def test_a_host_that_is_dead_for_good_is_succeeded_and_nothing_is_done_twi
         assert home not in (await cluster.epochs()).view
 
 
+async def test_options_that_could_not_go_to_a_successor_are_refused_at_once() -> None:
+    class Odd(Agent):
+        def __init__(self, thing: object) -> None: ...
+
+    async with Cluster("local", buddies=1) as cluster:
+        with pytest.raises(errors.CallerError, match="options of agents go to other hosts; those of 'odd'"):
+            await cluster.spawn("odd", Odd, thing=object())
+        assert cluster.agents == []
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("checkpoints_kept", 0), ("checkpoint_every_s", -1.0), ("buddies", -1), ("successor_s", -0.1)],

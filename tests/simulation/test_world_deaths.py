@@ -1,0 +1,82 @@
+"""Hosts of a world that die for good, and disks that lose what no other host has a copy of (CP-8)."""
+
+from peer import Agent, Context, handles
+from sims.faults import Death
+from sims.scenario import HOST_LIMITS
+from sims.tools import post
+from sims.world import World
+
+
+class Counting(Agent):
+    def __init__(self, to=None):
+        self.to = to
+
+    @handles(int)
+    async def take(self, message: int, ctx: Context) -> None:
+        self.state["sum"] = self.state.get("sum", 0) + message
+        if self.to is not None:
+            ctx.send(self.to, message // 2)
+
+
+def test_a_host_that_dies_for_good_is_succeeded_and_leaves_the_view():
+    with World(
+        seed=1, hosts=4, buddies=1, successor=0.3, host_limits=HOST_LIMITS, faults=[Death("host-4", 0.4)]
+    ) as world:
+        for number in range(1, 4):
+            world.spawn(f"a{number}", Counting, to="b", host=f"host-{number}")
+        world.spawn("b", Counting, host="host-4")
+        for _ in range(3):
+            world.checkpoint()
+        for number in range(1, 4):
+            world.submit(f"a{number}", 8)
+        world.run(until=0.39)
+        world.submit("a1", 80, at=0.41)
+        world.settle()
+        world.check()
+        assert world.bites()[0][1] == 1
+        assert world.engine.homes["b"] in ("host-1", "host-2", "host-3")
+        assert world.machine("b").core.incarnation == 2
+        assert world.state("b") == {"sum": 3 * 4 + 40}
+        dead = world.engine.box("host-4").keys.host_id
+        world.checkpoint()
+        world.checkpoint()
+        machine = world.engine.box("host-1").host.checkpoints.machine
+        assert dead not in machine.epochs.commit.view
+        assert len(machine.epochs.commit.view) == 3
+
+
+class Posting(Agent):
+    @handles(int)
+    async def take(self, message: int, ctx: Context) -> None:
+        await ctx.call(post, message)
+
+
+def test_an_intent_of_an_earlier_life_is_with_the_buddies_before_its_tool_is_called():
+    with World(seed=1, hosts=3, buddies=1, host_limits=HOST_LIMITS) as world:
+        for number in (1, 2):
+            world.spawn(f"a{number}", Counting, host=f"host-{number}")
+        world.spawn("b", Posting, host="host-3")
+        world.run(until=0.2)
+        world.partition("host-3")
+        world.submit("b", 7)
+        # Parted for a short while only: nobody takes anybody for failed yet.
+        world.run(until=0.25)
+        posted = world.engine.outside.posted
+        assert not posted
+        world.crash("host-3", restart_after=0.01)
+        world.run(until=0.4)
+        assert world.engine.box("host-3").is_up()
+        assert not posted
+        world.heal()
+        world.settle()
+        world.check()
+        assert [seen.calls for seen in posted.values()] == [1]
+
+
+def test_nobody_dies_who_could_not_be_succeeded():
+    with World(seed=1, hosts=2, buddies=1, faults=[Death("host-2", 0.4)]) as world:
+        world.spawn("a", Counting, to="b", host="host-1")
+        world.spawn("b", Counting, host="host-2")
+        world.checkpoint()
+        world.settle()
+        assert world.bites()[0][1] == 0
