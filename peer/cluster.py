@@ -137,6 +137,9 @@ class Cluster:
         await self._backend.launch(list(specs), self._agents_per_actor)
         self._agents.extend(spec.name for spec in specs)
         await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
+        if self._checkpoints.buddies:
+            # Buddies are chosen by the view: with the first commit that has them the new hosts have some.
+            await self.checkpoint()
 
     async def kill(self, agent: AgentId, *, for_good: bool = False) -> None:
         """Kill the process that hosts an agent, as a crash would; it comes back by itself, unless `for_good`."""

@@ -29,7 +29,7 @@ def checkpoint_limits(every_s: float, kept: int, buddies: int, successor_s: floa
 def check_names(names: list[str], taken: list[str]) -> None:
     """Check what new agents are to be called.
 
-    Raises: CallerError, naming the first name that is taken, there twice, or not made of letters, digits, '.', '_', '-'.
+    Raises: CallerError, naming the first that is taken, there twice, or not made of letters, digits, '.', '_' and '-'.
     """
     seen = set(taken)
     for name in names:

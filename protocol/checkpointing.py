@@ -31,13 +31,10 @@ class Checkpointing:
 
     def wanted(self, request: int) -> None:
         """Somebody here wants a checkpoint; the reply comes when it is committed."""
-        core, commit = self._core, self._core.epochs.commit
-        if commit is None:
-            core.reply(request, "", "this host is in no cluster yet: it has heard of no view. Nothing changed.")
-            return
+        epochs = self._core.epochs
         # The cuts of an epoch that is under way are older than this wish: the next one is meant.
-        self.waiting.append((request, max(core.epochs.colour, commit.epoch) + 1))
-        self.begin(commit.epoch + 1)
+        self.waiting.append((request, max(epochs.colour, epochs.committed) + 1))
+        self.begin(epochs.committed + 1)
         self.ask_member()
 
     def begin(self, epoch: int) -> None:
@@ -163,6 +160,7 @@ class Checkpointing:
         self.waiting = [(request, epoch) for request, epoch in self.waiting if epoch > commit.epoch]
         if self.waiting:
             self.begin(commit.epoch + 1)
+            self.ask_member()
         self.complete()
 
     def settle(self, commit: Commit) -> None:

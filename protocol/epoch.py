@@ -41,6 +41,8 @@ class Epochs:
         self.own: Statement | None = None
         """What this host says of its cut of epoch `colour`, once that is durable."""
         self.commits: dict[int, Commit] = {}
+        self._viewed: Commit | None = None
+        self._members: dict[HostId, None] = {}
         self.count: Count | None = None
         """Of the epoch after the newest commit."""
 
@@ -57,13 +59,15 @@ class Epochs:
 
     def is_member(self) -> bool:
         """Tell whether this host is in the newest view that it knows."""
-        commit = self.commit
-        return commit is not None and self._host in commit.view
+        return self.is_in_view(self._host)
 
     def is_in_view(self, host: HostId) -> bool:
         """Tell whether a host is in the newest view that is known here."""
         commit = self.commit
-        return commit is not None and host in commit.view
+        if commit is not self._viewed:
+            # Asked for every frame: a look-up, however many there are.
+            self._viewed, self._members = commit, dict.fromkeys(() if commit is None else commit.view)
+        return host in self._members
 
     def may_begin(self) -> bool:
         """Tell whether this host may begin the next epoch: it knows the one before to be committed, as a member."""

@@ -111,6 +111,10 @@ class Engine:
 
     def _lose(self, box: Box, keep: float) -> None:
         """Take the end of a machine's logs, as far as no other has a copy of it."""
+        copies = f"{PREFIX}{box.keys.host_id}/"
+        if self._has_buddies and not any(name.startswith(copies) for b in self.boxes.values() for name in b.disk.logs):
+            # In no view yet, it has no buddies: what its disk loses is lost, and no invariant can help that (CP-8).
+            return
         for log in (*box.specs, HOST_LOG):
             length = len(box.disk.logs.get(log, ()))
             copy = f"{PREFIX}{box.keys.host_id}/{log}"

@@ -56,15 +56,17 @@ def test_an_intent_of_an_earlier_life_is_with_the_buddies_before_its_tool_is_cal
         for number in (1, 2):
             world.spawn(f"a{number}", Counting, host=f"host-{number}")
         world.spawn("b", Posting, host="host-3")
-        world.run(until=0.2)
+        world.checkpoint()
+        world.checkpoint()
+        now = world.now
         world.partition("host-3")
         world.submit("b", 7)
         # Parted for a short while only: nobody takes anybody for failed yet.
-        world.run(until=0.25)
+        world.run(until=now + 0.05)
         posted = world.engine.outside.posted
         assert not posted
         world.crash("host-3", restart_after=0.01)
-        world.run(until=0.4)
+        world.run(until=now + 0.2)
         assert world.engine.box("host-3").is_up()
         assert not posted
         world.heal()
