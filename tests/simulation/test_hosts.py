@@ -5,8 +5,11 @@ from random import Random
 import pytest
 
 from protocol.fact import Began, Claim, State
+from protocol.gossip import Gossip
+from protocol.homes import Homes
 from protocol.host_machine import Displaced, Failed, Left, Recovered
 from protocol.limits import HostLimits
+from protocol.membership import Membership
 from sims.hosts import HostWorld, Network
 
 LIMITS = HostLimits()
@@ -177,3 +180,44 @@ def test_goodbyes_raise_no_alarm() -> None:
 def test_one_seed_one_history() -> None:
     first, second = (life(19) for _ in range(2))
     assert (first.now_us, first.sent, first.turned) == (second.now_us, second.sent, second.turned)
+
+
+# -- rules switched off: the lives of hosts must notice
+
+
+def no_repairs(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Gossip, "answer", lambda self, compare: None)
+
+
+def no_probes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Membership, "_next", lambda self: None)
+
+
+def nobody_refutes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Membership, "_answer_for_itself", lambda self, incarnation, state: None)
+
+
+def the_first_claim_stands(patch: pytest.MonkeyPatch) -> None:
+    def settle(self: Homes, agent: str) -> None:
+        self.by_agent.setdefault(agent, self._best(agent)[1])
+
+    patch.setattr(Homes, "_settle", settle)
+
+
+MUTATIONS = {
+    "MB-3": no_repairs,
+    "MB-4": no_probes,
+    "MB-5": nobody_refutes,
+    "MB-8": the_first_claim_stands,
+}
+
+
+@pytest.mark.parametrize("rule", MUTATIONS)
+def test_a_rule_of_hosts_switched_off_is_noticed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    MUTATIONS[rule](monkeypatch)
+    for seed in range(40):
+        try:
+            test_when_faults_end_no_two_hosts_disagree(seed)
+        except AssertionError:
+            return
+    pytest.fail("the lives of hosts did not notice")
