@@ -92,7 +92,7 @@ class CheckpointMachine:
         if self.epochs.colour > 0 and self.epochs.own is None:
             # Cut by some agents, not by all, or not yet said: the others cut before they do anything else.
             core.actions.append(MakeCut(self.epochs.colour))
-        core.actions.extend(TakeOver(dead) for dead in self.succession.cares)
+        core.actions.extend(TakeOver(dead) for dead in self.succession.inherited())
         # What was complete when the last life ended may not have been written.
         self.checkpointing.complete()
         for call in list(self.calls.open.values()):

@@ -286,8 +286,10 @@ class Succession:
     def apply_decided(self, record: SucceededRecord) -> None:
         """Take in a succession, live or from the log."""
         self.heirs[record.dead] = record.by
-        if record.by == self._core.host:
-            self.cares[record.dead] = None
+
+    def inherited(self) -> list[HostId]:
+        """Return the dead hosts whose agents are to live here; spoken for only once they do: they know what is lost."""
+        return [dead for dead, by in self.heirs.items() if by == self._core.host]
 
 
 def _about(record: StatedRecord | VoteRecord) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from protocol.checkpoint import CarryOut, Pause, Prepare, Promise, Refusal, StatedRecord, SucceededRecord, TakeOver
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
+from protocol.fact import Began
 from protocol.ids import StepId
 from protocol.limits import CheckpointLimits
 from protocol.message import Data, Done
@@ -297,6 +298,21 @@ def test_cp8_the_successor_repeats_what_the_dead_host_has_said() -> None:
     crowd.do(heir, machine.begin(1, crowd.now_us))
     stated = [r.statement for r in crowd.logs[heir] if isinstance(r, StatedRecord) and r.statement.host == "h3"]
     assert stated == [said]
+
+
+def test_cp8_nobody_is_spoken_for_before_it_is_known_what_he_has_lost() -> None:
+    crowd = bereaved()
+    crowd.rounds(40, without=("h3",))
+    (heir,) = heirs(crowd)
+    crowd.do(heir, crowd.machines[heir].begin(1, crowd.now_us))
+    crowd.rounds(5, without=("h3",))
+    assert not [r for r in crowd.logs[heir] if isinstance(r, StatedRecord) and r.statement.host == "h3"]
+    lost = Began("a3", 2, ((1, 5),))
+    crowd.do(heir, crowd.machines[heir].taken_over("h3", (), (lost,), crowd.now_us))
+    crowd.rounds(30, without=("h3",))
+    commit = crowd.machines[heir].epochs.commit
+    assert commit is not None
+    assert (commit.epoch, commit.begun) == (3, (lost,))
 
 
 def test_cp8_a_succession_is_remembered() -> None:
