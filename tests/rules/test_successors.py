@@ -1,0 +1,187 @@
+"""Rule CP-8: a dead host's facts outlive it, and one other host goes on in its name."""
+
+import pytest
+
+from protocol.checkpoint import Prepare, Promise, Refusal, StatedRecord, SucceededRecord, TakeOver
+from protocol.fact import Began
+from protocol.limits import CheckpointLimits
+from protocol.succession import buddies_of
+from protocol.tally import Statement
+from tests.rules.bench import Bench
+from tests.rules.crowd import Crowd
+
+LIMITS = CheckpointLimits(buddies=2, successor_us=200_000)
+
+
+def bereaved(*, views: int = 2) -> Crowd:
+    """Four hosts of which one is dead, and the others know it."""
+    crowd = Crowd("h0", "h1", "h2", "h3", limits=LIMITS)
+    for _ in range(views):
+        crowd.checkpoint("h0")
+    for name, machine in crowd.machines.items():
+        for other in crowd.names:
+            machine.keeps(other)
+        if name != "h3":
+            crowd.do(name, machine.failed("h3", crowd.now_us))
+    return crowd
+
+
+def heirs(crowd: Crowd) -> set[str]:
+    return {name for name in crowd.names if crowd.of(name, TakeOver)}
+
+
+def test_cp8_buddies_are_chosen_alike_everywhere_and_never_oneself() -> None:
+    names = [f"h{number}" for number in range(20)]
+    for host in names:
+        buddies = buddies_of(host, names, 3)
+        assert len(buddies) == 3
+        assert host not in buddies
+        assert buddies == buddies_of(host, reversed(names), 3)
+    moved = sum(buddies_of(host, names, 1) != buddies_of(host, names[:-1], 1) for host in names[:-1])
+    assert moved < 6, "a host that goes takes only its own share along"
+
+
+def test_cp8_one_buddy_succeeds_and_all_hear_of_it() -> None:
+    crowd = bereaved()
+    crowd.rounds(40, without=("h3",))
+    (heir,) = heirs(crowd)
+    assert heir in buddies_of("h3", crowd.names, 2)
+    for name in ("h0", "h1", "h2"):
+        assert crowd.machines[name].succession.heirs == {"h3": heir}
+        assert not crowd.machines[name].takes("h3", 0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_cp8_two_that_contend_never_both_succeed(seed: int) -> None:
+    crowd = bereaved()
+    first, second = (name for name in buddies_of("h3", crowd.names, 2))
+    for name in (first, second):
+        crowd.machines[name].succession._propose("h3")  # both at once, whatever their turn
+        crowd.do(name, crowd.machines[name].elapsed(crowd.now_us))
+    order = list(crowd.mail)
+    shift = seed % max(1, len(order))
+    crowd.mail = [mail for mail in (*order[shift:], *order[:shift]) if mail[1] != "h3"]
+    crowd.rounds(60, without=("h3",))
+    decided = {machine.succession.heirs.get("h3") for name, machine in crowd.machines.items() if name != "h3"}
+    assert len(decided) == 1
+    assert len(heirs(crowd)) == 1
+
+
+def test_cp8_without_a_majority_nobody_succeeds_and_epochs_wait() -> None:
+    crowd = bereaved()
+    first = buddies_of("h3", crowd.names, 2)[0]
+    away = tuple(name for name in crowd.names if name != first)
+    crowd.rounds(40, without=away)
+    assert heirs(crowd) == set()
+
+
+def test_cp8_buddies_follow_the_views_and_not_who_seems_alive() -> None:
+    crowd = bereaved()
+    machine = crowd.machines["h0"]
+    before = machine.succession.buddies("h3")
+    for name in ("h1", "h2"):
+        crowd.do("h0", machine.failed(name, crowd.now_us))
+    machine.others(())
+    assert machine.succession.buddies("h3") == before == buddies_of("h3", crowd.names, 2)
+
+
+def test_cp8_majorities_of_views_far_apart_are_refused() -> None:
+    crowd = bereaved()
+    first = buddies_of("h3", crowd.names, 2)[0]
+    machine = crowd.machines[first]
+    crowd.do(first, machine.received("h0", Prepare("h3", (9, "h0"), machine.epochs.committed - 2), crowd.now_us))
+    answers = [mail[2] for mail in crowd.mail if mail[0] == first and mail[1] == "h0"]
+    assert any(isinstance(answer, Refusal) for answer in answers)
+    assert not any(isinstance(answer, Promise) for answer in answers)
+    crowd.do(first, machine.received("h0", Prepare("h3", (9, "h0"), machine.epochs.committed - 1), crowd.now_us))
+    assert any(isinstance(mail[2], Promise) for mail in crowd.mail)
+
+
+def test_cp8_a_promise_survives_a_crash() -> None:
+    crowd = bereaved()
+    first = buddies_of("h3", crowd.names, 2)[0]
+    other = next(name for name in ("h0", "h1", "h2") if name != first)
+    crowd.machines[first].succession._propose("h3")
+    crowd.do(first, crowd.machines[first].elapsed(crowd.now_us))
+    crowd.deliver(lambda mail: mail[1] == other)
+    crowd.start(other)
+    decree = crowd.machines[other].succession._decrees["h3"]
+    assert decree.promised[1] == first
+
+
+def test_cp8_the_successor_cuts_in_the_dead_hosts_place_until_it_is_out_of_the_view() -> None:
+    crowd = bereaved()
+    crowd.rounds(40, without=("h3",))
+    (heir,) = heirs(crowd)
+    crowd.do(heir, crowd.machines[heir].taken_over("h3", (), (), crowd.now_us))
+    for name in ("h0", "h1", "h2"):
+        crowd.machines[name].others(tuple(other for other in ("h0", "h1", "h2") if other != name))
+    crowd.do("h0", crowd.machines["h0"].begin(1, crowd.now_us))
+    crowd.rounds(30, without=("h3",))
+    commit = crowd.machines["h0"].epochs.commit
+    assert commit is not None
+    assert (commit.epoch, commit.view) == (3, ("h0", "h1", "h2", "h3"))
+    assert commit.next_view() == ("h0", "h1", "h2")
+
+
+def test_cp8_the_successor_repeats_what_the_dead_host_has_said() -> None:
+    crowd = bereaved()
+    crowd.rounds(40, without=("h3",))
+    (heir,) = heirs(crowd)
+    said = Statement("h3", joined=("somebody",), undecided=1, top=3)
+    machine = crowd.machines[heir]
+    crowd.do(heir, machine.taken_over("h3", (StatedRecord(3, said),), (), crowd.now_us))
+    crowd.do(heir, machine.begin(1, crowd.now_us))
+    stated = [r.statement for r in crowd.logs[heir] if isinstance(r, StatedRecord) and r.statement.host == "h3"]
+    assert stated == [said]
+
+
+def test_cp8_nobody_is_spoken_for_before_it_is_known_what_he_has_lost() -> None:
+    crowd = bereaved()
+    crowd.rounds(40, without=("h3",))
+    (heir,) = heirs(crowd)
+    crowd.do(heir, crowd.machines[heir].begin(1, crowd.now_us))
+    crowd.rounds(5, without=("h3",))
+    assert not [r for r in crowd.logs[heir] if isinstance(r, StatedRecord) and r.statement.host == "h3"]
+    lost = Began("a3", 2, ((1, 5),))
+    crowd.do(heir, crowd.machines[heir].taken_over("h3", (), (lost,), crowd.now_us))
+    crowd.rounds(30, without=("h3",))
+    commit = crowd.machines[heir].epochs.commit
+    assert commit is not None
+    assert (commit.epoch, commit.begun) == (3, (lost,))
+
+
+def test_cp8_a_succession_is_remembered() -> None:
+    crowd = bereaved()
+    crowd.rounds(40, without=("h3",))
+    (heir,) = heirs(crowd)
+    assert SucceededRecord("h3", heir) in crowd.logs[heir]
+    crowd.done[heir].clear()
+    crowd.start(heir)
+    assert crowd.of(heir, TakeOver) == [TakeOver("h3")]
+    assert not crowd.machines[heir].takes("h3", 0)
+
+
+def test_cp8_votes_proposals_and_intents_are_facts() -> None:
+    bench = Bench("a")
+    bench.slow.add("a")
+
+    def facts() -> list[str]:
+        orders, found = list(bench.pending["a"]), []
+        for order in orders:
+            found.extend(type(record).__name__ for record in order.records if order.is_fact)
+        bench.sync("a")
+        return found
+
+    bench.submit("a", b"x")
+    facts()
+    bench.call("a", b"args")
+    assert "IntentRecord" in facts()
+    bench.used("a", bench.tools[-1][1])
+    facts()
+    step = bench.ran("a")
+    facts()
+    bench.propose("a", step)
+    assert "ProposedRecord" in facts()
+    bench.deliver()
+    assert "VoteRecord" in facts()
