@@ -60,7 +60,6 @@ class Checkpoints:
         self._held: dict[HostId, deque[tuple[Envelope, ...]]] = {}
         self._waiting: dict[int, Callable[[str, str], None]] = {}
         self._requests = 0
-        self._members: tuple[HostId, ...] = ()
         self.copies = Copies(host, self.machine.core.limits.buddies)
         self.heir = Heir(host, self.copies, LOG)
         self._leaving: list[Callable[[], None]] | None = [] if self.machine.core.limits.buddies else None
@@ -117,10 +116,9 @@ class Checkpoints:
 
     def met(self) -> None:
         """The hosts known here have changed: those with agents are talked to, and named in the next cut."""
-        living = {**dict.fromkeys(self._host.neighbours.machine.living())}
+        living = dict.fromkeys(self._host.neighbours.machine.living())
         facts = self._host.neighbours.machine.others()
-        self._members = tuple(fact.host for fact in facts if fact.agents and fact.host in living)
-        self.machine.others(self._members)
+        self.machine.others(tuple(fact.host for fact in facts if fact.agents and fact.host in living))
 
     # -- frames ----------------------------------------------------------------------------------------------------
 

@@ -57,10 +57,6 @@ class Epochs:
         commit = self.commit
         return -1 if commit is None else commit.epoch
 
-    def is_member(self) -> bool:
-        """Tell whether this host is in the newest view that it knows."""
-        return self.is_in_view(self._host)
-
     def is_in_view(self, host: HostId) -> bool:
         """Tell whether a host is in the newest view that is known here."""
         commit = self.commit

@@ -96,15 +96,6 @@ class Versions:
                 return value, step
         return None, None
 
-    def at_cut(self, epoch: int) -> Iterator[tuple[str, bytes]]:
-        """Yield, by key in order, the values that an epoch's cut holds: what surviving steps before it had written."""
-        for key in sorted(self._own):
-            for step, value, ran in reversed(self._own[key]):
-                if ran < epoch and step not in self._retraction:
-                    if value is not None:
-                        yield key, value
-                    break
-
     def read_all(self) -> Iterator[tuple[str, bytes | None, StepId]]:
         """Yield every key that has a surviving version, tombstones included, in order of first writing."""
         for key in self._own:

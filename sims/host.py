@@ -19,7 +19,6 @@ from protocol.checkpoint import (
     ReplyHost,
     SendHost,
     Settle,
-    StatedRecord,
     TakeOver,
     TellHost,
 )
@@ -211,7 +210,3 @@ class SimHost:
             if self.settled is not None:
                 node.feed(self.settled)
             node.feed(RestorePending(self.machine.calls.is_paused()))
-
-    def placed_epoch(self) -> int:
-        """Return the newest epoch whose cut this host has stated: no loss reaches behind it."""
-        return max((record.epoch for record in self.log if isinstance(record, StatedRecord)), default=0)
