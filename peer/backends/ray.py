@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,15 @@ def _path_of(kind: type[Agent]) -> str:
     return path_of(kind)
 
 
+def _await_end(actor: Any, pid: int) -> None:
+    """Return once an actor's process has ended: Ray only asks for that, and the actor may go on answering for a while."""
+    try:
+        while ray.get(actor.about.remote())[1] == pid:
+            time.sleep(0.01)
+    except ray.exceptions.RayActorError:
+        return  # dead for good
+
+
 class _Place:
     def __init__(self, folder: Path, actor: Any, names: list[AgentId]) -> None:
         self.folder = folder
@@ -180,16 +190,17 @@ class RayBackend:
     async def kill(self, agent: AgentId, for_good: bool) -> None:
         """SIGKILL the process of an agent's host, if it is on this machine; else have Ray end it.
 
-        Ray restarts it, unless `for_good`.
+        Ray restarts it, unless `for_good`. When this returns, the process does nothing more.
         """
         place = next((place for place in self._places if agent in place.names), None)
         if place is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
+        _, pid = await asyncio.to_thread(ray.get, place.actor.about.remote())
         if self._bind is None or for_good:
             ray.kill(place.actor, no_restart=for_good)
-            return
-        _, pid = await asyncio.to_thread(ray.get, place.actor.about.remote())
-        os.kill(pid, signal.SIGKILL)
+            await asyncio.to_thread(_await_end, place.actor, pid)
+        else:
+            os.kill(pid, signal.SIGKILL)
 
     async def stop(self) -> None:
         """End all hosts, and Ray if it was started from here."""
