@@ -1,12 +1,15 @@
 """Ebbtide itself: the unchanged machine of `protocol/`, with messages as long as the real codec makes them.
 
-Source: docs/protocol.md. Each agent has a host of its own. Nothing leaves before it is durable, and every message is
-acknowledged: what the other protocols leave to their channels is counted here. The agent whose step was wrong proposes.
+Source: docs/protocol.md. Each agent has a host of its own, with checkpoints by epochs. Nothing leaves before it is durable,
+and every message is acknowledged: what the other protocols leave to their channels is counted here. The agent whose step
+was wrong proposes.
 """
+
+from typing import NamedTuple
 
 from msgspec import msgpack
 
-from protocol.action import Action, Append, Consult, Publish, Reply, Share
+from protocol.action import Action, Append, Consult, CutReady, Publish, Reply, Share
 from protocol.action import RunStep as MachineRunStep
 from protocol.action import Send as MachineSend
 from protocol.event import Appended, Consulted, ProposeWanted, Recovered, StepRan
@@ -19,8 +22,10 @@ from protocol.message import Ack, Data, Message
 from protocol.peer_machine import PeerMachine
 from protocol.records import DecisionRecord, Record
 from protocol.step import OutputDraft, Read, StepDraft, StepRecord, Write
-from protocol.wire import encode_message, encode_record
+from protocol.wire import Envelope, encode_frame, encode_record
+from protocol.wire import Frame as WireFrame
 from sims.baselines.application import Item, content_bytes
+from sims.baselines.ebbtide_host import EbbtideHost, Mail
 from sims.baselines.process import (
     CallOff,
     Durable,
@@ -49,13 +54,21 @@ START_US = 1_000_000
 """The machine's time when the rig's is 0: it takes 0 for "never"."""
 
 
+class Body(NamedTuple):
+    """What a frame carries: its sender's colour, and a message to the agent."""
+
+    epoch: int
+    message: Message
+
+
 class Ebbtide:
-    """One agent's machine."""
+    """One agent's machine, and its host's."""
 
     def __init__(self, number: int, setting: Setting) -> None:
         self.number = number
         self.name: AgentId = f"a{number}"
         self.machine = PeerMachine(self.name)
+        self.host = EbbtideHost(number, setting, START_US, self._feed)
         self.inputs = 0
         self.timer_us: int | None = None
         self.steps: dict[int, StepId] = {}
@@ -66,17 +79,21 @@ class Ebbtide:
         """Let the machine handle an event."""
         match event:
             case Started():
-                return self._feed(Recovered(()), now_us)
+                return [*self._feed(Recovered(()), now_us), *self.host.started(now_us)]
             case Submitted():
                 self.inputs += 1
                 return self._feed(MachineSubmitted(0, "world", self.inputs, (msgpack.encode(event.item),)), now_us)
             case Received():
-                return self._feed(MachineReceived(f"a{event.sender}", event.frame.body), now_us)
+                return self._received(event.sender, event.frame.body, now_us)
             case Ran():
                 return self._ran(event.run, event.outcome, now_us)
             case Durable():
+                if event.ticket < 0:
+                    return self.host.durable(-event.ticket, now_us)
                 return self._feed(Appended(event.ticket), now_us)
             case Elapsed():
+                if event.timer == "checkpoint":
+                    return self.host.elapsed(now_us)
                 self.timer_us = None
                 return self._feed(MachineElapsed(), now_us)
             case FoundWrong():
@@ -90,6 +107,12 @@ class Ebbtide:
     def waiting(self) -> int:
         """Return how many inputs wait, those that are deferred included."""
         return self.machine.stepping.backlog() - (self.machine.stepping.running is not None)
+
+    def _received(self, sender: int, body: Body | Mail, now_us: int) -> list[Effect]:
+        effects = self.host.stamped(sender, body.epoch, now_us)
+        if isinstance(body, Mail):
+            return [*effects, *self.host.received(sender, body.message, now_us)]
+        return [*effects, *self._feed(MachineReceived(f"a{sender}", body.message), now_us)]
 
     def _ran(self, run: int, outcome: Outcome, now_us: int) -> list[Effect]:
         draft = StepDraft(
@@ -117,7 +140,7 @@ class Ebbtide:
         events = [event]
         while events:
             for action in self.machine.handle(events.pop(0), START_US + now_us):
-                answer, done = self._do(action)
+                answer, done = self._do(action, now_us)
                 events.extend(answer)
                 effects.extend(done)
         deadline_us = self.machine.deadline_us
@@ -126,12 +149,12 @@ class Ebbtide:
             effects.append(SetTimer("deadline", self.timer_us - START_US - now_us))
         return effects
 
-    def _do(self, action: Action) -> tuple[list[MachineEvent], list[Effect]]:
+    def _do(self, action: Action, now_us: int) -> tuple[list[MachineEvent], list[Effect]]:
         match action:
             case MachineSend():
                 if action.receiver == self.name:
                     return [MachineReceived(self.name, action.message)], []
-                return [], [Send(int(action.receiver[1:]), _frame(action.message))]
+                return [], [Send(int(action.receiver[1:]), self._frame(action.receiver, action.message))]
             case MachineRunStep():
                 return [], [RunStep(action.run, _items.decode(action.input.payload))]
             case Append():
@@ -139,11 +162,22 @@ class Ebbtide:
                 return [], [*self._undone(action.records), WriteEffect(action.ticket, size)]
             case Consult():
                 return [Consulted(action.proposal.id, True)], []
+            case CutReady():
+                return [], self.host.cut_ready(action, now_us)
             case Reply():
                 assert not action.error, action.error
             case Publish() | Share():
                 raise AssertionError(f"nothing here is shared or lost: {action}")
         return [], []
+
+    def _frame(self, receiver: AgentId, message: Message) -> Frame:
+        """Return a frame with one message, as long as the real codec makes it."""
+        body = Body(self.host.epoch, message)
+        size = len(encode_frame(WireFrame((Envelope(self.name, receiver, message),), epoch=body.epoch)))
+        if isinstance(message, Data):
+            return Frame("application", body, size, content_bytes(_items.decode(message.input.payload)))
+        kind: Kind = "acknowledgment" if isinstance(message, Ack) else "rollback"
+        return Frame(kind, body, size)
 
     def _undone(self, records: tuple[Record, ...]) -> list[Effect]:
         undone: list[Effect] = []
@@ -154,16 +188,6 @@ class Ebbtide:
             elif isinstance(record, StepRecord):
                 assert record.step in self.numbers
         return undone
-
-
-def _frame(message: Message) -> Frame:
-    size = len(encode_message(message))
-    kind: Kind = "rollback"
-    if isinstance(message, Data):
-        return Frame("application", message, size, content_bytes(_items.decode(message.input.payload)))
-    if isinstance(message, Ack):
-        kind = "acknowledgment"
-    return Frame(kind, message, size)
 
 
 def processes(setting: Setting) -> list[Process]:
