@@ -100,22 +100,23 @@ class Application:
         return Item(lineage, item.depth - 1, producer, self._ballast)
 
     def arrivals(self) -> list[Arrival]:
-        """Return every input from outside, in order of time."""
+        """Return every input from outside, in order of time: at least one."""
         rng = stream(self.load.seed, "arrivals")
         rate = self._rate()
         found: list[Arrival] = []
         at_us = 0.0
         while True:
             at_us += rng.expovariate(rate)
-            if at_us >= self.load.horizon_us:
+            if at_us >= self.load.horizon_us and found:
                 return found
             item = Item(str(len(found)), self.load.depth, 0, self._ballast)
             found.append(Arrival(int(at_us), rng.randrange(self.load.agents), item))
 
     def wrong_lineage(self, arrivals: list[Arrival]) -> str:
-        """Return the input whose first handling is wrong, or an empty text where no input comes late enough."""
+        """Return the input whose first handling is wrong: the first after the border, or the last of all."""
         border_us = self.load.wrong_at * self.load.horizon_us
-        return next((arrival.item.lineage for arrival in arrivals if arrival.at_us >= border_us), "")
+        late = [arrival.item.lineage for arrival in arrivals if arrival.at_us >= border_us]
+        return late[0] if late else arrivals[-1].item.lineage
 
     def _rate(self) -> float:
         """Return how many inputs come in a microsecond, so that the busiest agent is as busy as the load says."""

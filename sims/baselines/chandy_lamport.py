@@ -1,8 +1,9 @@
 """Everybody goes back to the last snapshot before the wrong step.
 
-Source: Chandy and Lamport 1985, "Distributed Snapshots: Determining Global States of Distributed Systems", section 3 (the
-marker rules); the restore is the obvious use of it, as section 1 suggests ("checkpointing"). Snapshots do not stop anybody;
-the restore stops all. Process 0 begins snapshots and restores; the paper leaves open who does, and how parts are collected.
+Source: Chandy and Lamport 1985, "Distributed Snapshots: Determining Global States of Distributed Systems", section 3
+(the marker rules); the restore is the obvious use of it, as section 1 suggests ("checkpointing"). Snapshots do not stop
+anybody; the restore stops all. Process 0 begins snapshots and restores; the paper leaves open who does, and how parts
+are collected.
 """
 
 from dataclasses import dataclass, field
@@ -275,5 +276,3 @@ class ChandyLamport:
 def processes(setting: Setting) -> list[Process]:
     """Return the protocol's processes."""
     return [ChandyLamport(number, setting) for number in setting.graph]
-
-

@@ -17,9 +17,8 @@ from protocol.checkpoint import (
 )
 from protocol.checkpoint_machine import CheckpointMachine
 from protocol.epoch import Commit
-from protocol.event import CutWanted
+from protocol.event import CutWanted, Settled
 from protocol.event import Event as MachineEvent
-from protocol.event import Settled
 from protocol.ids import HostId
 from protocol.limits import CheckpointLimits
 from protocol.wire import Frame as WireFrame

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from sims.baselines.application import Item
 from sims.baselines.journal import Entry, Journal
 from sims.baselines.koo_toueg_checkpoint import (
-    Checkpointing,
     CheckpointDecision,
+    Checkpointing,
     CheckpointReply,
     CheckpointRequest,
 )

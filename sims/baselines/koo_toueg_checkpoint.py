@@ -53,9 +53,7 @@ class Tentative:
 class Checkpointing:
     """One process's part in checkpoints."""
 
-    def __init__(
-        self, number: int, setting: Setting, worker: Worker, journal: Journal, labels: dict[int, int]
-    ) -> None:
+    def __init__(self, number: int, setting: Setting, worker: Worker, journal: Journal, labels: dict[int, int]) -> None:
         self.number = number
         self.interval_us = setting.checkpoint_us
         self.chance = stream(setting.seed, f"checkpoints/{number}")
