@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -20,10 +21,13 @@ from sims.topology import TOPOLOGIES
 AGENTS_MAX = 1000
 SEEDS_MAX = 1000
 
-WIDTH_MIN = 124
+WIDTH_MIN = 150
 """Of a table, in characters: a narrower terminal wraps it."""
 
-AGENTS, TOPOLOGIES_TAKEN, SEEDS, CONE_SWEEP = AGENTS, "ring,small-world,scale-free,all-to-all", "0:10", "20,50,200,350"
+AGENTS = "10,30,100"
+TOPOLOGIES_TAKEN = "ring,small-world,scale-free,all-to-all"
+SEEDS = "0:10"
+CONE_SWEEP = "20,50,200,350"
 QUICK = {AGENTS: "10", TOPOLOGIES_TAKEN: "ring,small-world", SEEDS: "0:3", CONE_SWEEP: ""}
 """What `--quick` puts in place of what is not said otherwise."""
 
@@ -76,9 +80,8 @@ def compare(
     Try `ebbtide sim compare --quick` first: it takes a few seconds. The whole takes two or three minutes on two cores.
     """
     if quick:
-        agents, topologies, seeds, cone_sweep = (
-            QUICK.get(text, text) for text in (agents, topologies, seeds, cone_sweep)
-        )
+        agents, topologies = QUICK.get(agents, agents), QUICK.get(topologies, topologies)
+        seeds, cone_sweep = QUICK.get(seeds, seeds), QUICK.get(cone_sweep, cone_sweep)
     sizes = _numbers(agents, "--agents", 2, AGENTS_MAX)
     places = _names(topologies, "--topologies", list(TOPOLOGIES))
     chosen = _names(protocols, "--protocols", list(PROTOCOLS))
@@ -126,7 +129,10 @@ def _run(wanted: Sequence[Case], jobs: int) -> list[Measured]:
 
 def _show(console: Console, runs: Sequence[Measured]) -> None:
     found = summaries(runs)
-    table = Table("protocol", *COLUMNS.values(), title=f"{found[0].topology}, {found[0].agents} agents")
+    title = f"{found[0].topology}, {found[0].agents} agents"
+    table = Table("protocol", *COLUMNS.values(), title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for column in table.columns:
+        column.no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"
     for summary in found:

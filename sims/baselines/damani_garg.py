@@ -1,8 +1,8 @@
-"""Optimistic recovery: each process undoes by itself what its clock says depends on the wrong state, and replays the rest.
+"""Optimistic recovery: each process undoes by itself what its clock says hangs on a wrong state, and replays the rest.
 
-Source: Damani and Garg 1996, "How to Recover Efficiently and Asynchronously when Optimism Fails" (ICDCS): fault-tolerant
-vector clocks (section 4), tokens, obsolete and postponed messages, rollback (section 6). A wrong step stands for a failure
-that loses the states from it on. The paper replays: handlers must be deterministic, as those of the rig are.
+Source: Damani and Garg 1996, "How to Recover Efficiently and Asynchronously when Optimism Fails" (ICDCS):
+fault-tolerant vector clocks, tokens, obsolete and postponed messages, rollback. A wrong step stands for a failure that
+loses the states from it on. The paper replays: handlers must be deterministic, as those of the rig are.
 """
 
 from typing import NamedTuple
@@ -147,7 +147,7 @@ class DamaniGarg:
     def _arrived(self, job: Job) -> None:
         if self._is_obsolete(job):
             return
-        # Section 6.1: a message that knows a later version waits for the tokens of those before it.
+        # A message that knows a later version waits for the tokens of those before it.
         unknown = any(stamp.version > self.versions.get(at, 0) for at, stamp in enumerate(job.tag))
         (self.postponed if unknown else self.worker.line).append(job)
 
@@ -175,7 +175,7 @@ class DamaniGarg:
     # -- going back ------------------------------------------------------------------------------------------------
 
     def _failed(self, step: int) -> list[Effect]:
-        """Go back to before the wrong step, begin a new version, and tell everybody (section 6.2, restart)."""
+        """Go back to before the wrong step, begin a new version, and tell everybody."""
         assert not self.replaying, "one failure at a time"
         place = self.journal.place_of(step)
         version, time = self.journal.entries[place].tag.delivered[self.number]
@@ -188,7 +188,7 @@ class DamaniGarg:
         return [*sends, *effects, *self._go_on()]
 
     def _learned(self, token: Token) -> list[Effect]:
-        """Undo what depends on the states that are gone, if anything does (section 6.3, rollback)."""
+        """Undo what depends on the states that are gone, if anything does."""
         assert not self.replaying, "one failure at a time"
         self._know(token)
         effects: list[Effect] = []

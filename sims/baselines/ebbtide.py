@@ -1,8 +1,8 @@
 """Ebbtide itself: the unchanged machine of `protocol/`, with messages as long as the real codec makes them.
 
-Source: docs/protocol.md. Each agent has a host of its own, with checkpoints by epochs. Nothing leaves before it is durable,
-and every message is acknowledged: what the other protocols leave to their channels is counted here. The agent whose step
-was wrong proposes.
+Source: docs/protocol.md. Each agent has a host of its own, with checkpoints by epochs. Nothing leaves before it is
+durable, and every message is acknowledged: what the other protocols leave to their channels is counted here. The agent
+whose step was wrong proposes.
 """
 
 from typing import NamedTuple
@@ -124,7 +124,8 @@ class Ebbtide:
             ),
         )
         running = self.machine.stepping.running
-        assert running is not None and running[0] == run, "the machine runs something else"
+        assert running is not None
+        assert running[0] == run, "the machine runs something else"
         step = running[1]
         self.steps[outcome.step], self.numbers[step] = step, outcome.step
         effects = self._feed(StepRan(run, draft), now_us)

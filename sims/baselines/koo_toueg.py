@@ -1,9 +1,10 @@
 """Coordinated checkpoints and rollbacks among the processes that have to take part, and no others; two phases each.
 
-Source: Koo and Toueg 1987, "Checkpointing and Rollback-Recovery for Distributed Systems", section 3 (checkpoints, by labels of
-messages) and section 4 (rollback). The paper keeps only the last permanent checkpoint; a wrong step may be found out after
-it, so all are kept here, and a process goes back as far as the labels demand. Who was asked first by whom is a tree, so that
-the initiator knows when nobody is left to ask. Concurrent checkpoints are refused, and tried again.
+Source: Koo and Toueg 1987, "Checkpointing and Rollback-Recovery for Distributed Systems", section 3 (checkpoints, by
+labels of messages) and section 4 (rollback). The paper keeps only the last permanent checkpoint; a wrong step may be
+found out after it, so all are kept here, and a process goes back as far as the labels demand. Who was asked first by
+whom is a tree, so that the initiator knows when nobody is left to ask. Concurrent checkpoints are refused, and tried
+again.
 """
 
 from dataclasses import dataclass, field
@@ -224,7 +225,8 @@ class KooToueg:
 
     def _replied(self, reply: RollbackReply) -> list[Effect]:
         case = self.case
-        assert case is not None and case.initiator == reply.initiator
+        assert case is not None
+        assert case.initiator == reply.initiator
         case.owed -= 1
         case.willing = case.willing and reply.willing
         return self._settle(case)

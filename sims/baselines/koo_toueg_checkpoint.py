@@ -1,7 +1,7 @@
 """Koo and Toueg's checkpoints: a process takes one only if another's would else hold a message that nobody has sent.
 
-Source: Koo and Toueg 1987, section 3.2. Whoever has handled messages of others since its last checkpoint asks those, and
-each that has not recorded their sending takes one too, and asks in turn. All become permanent, or none.
+Source: Koo and Toueg 1987, section 3.2. Whoever has handled messages of others since its last checkpoint asks those,
+and each that has not recorded their sending takes one too, and asks in turn. All become permanent, or none.
 """
 
 from dataclasses import dataclass, field
@@ -141,7 +141,8 @@ class Checkpointing:
     def replied(self, sender: int, reply: CheckpointReply) -> list[Effect]:
         """Somebody who was asked has answered."""
         opened = self.open
-        assert opened is not None and (opened.initiator, opened.number) == (reply.initiator, reply.number)
+        assert opened is not None
+        assert (opened.initiator, opened.number) == (reply.initiator, reply.number)
         opened.owed -= 1
         opened.willing = opened.willing and reply.willing
         return self._settle(opened)

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from sims.baselines.process import KINDS, Kind
 from sims.baselines.rig import Rig
 
 MESSAGE_US = 50.0
@@ -73,7 +74,7 @@ def measured(rig: Rig, protocol: str) -> Measured:
             lost_us += step.called_off_us - step.began_us
     held_us = sum(seat.held_us for seat in rig.seats)
     useful_us = sum(step.run_us for step in rig.truth.standing())
-    own = [kind for kind in traffic.frames if kind != "application"]
+    own: list[Kind] = [kind for kind in KINDS if kind != "application"]
     frames = sum(traffic.frames[kind] for kind in own)
     sizes = sum(traffic.sizes[kind] for kind in own) + traffic.piggybacked
     messages_us = frames * MESSAGE_US + sizes * BYTE_US

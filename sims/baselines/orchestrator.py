@@ -1,7 +1,8 @@
-"""A central orchestrator that is told every step: it knows the whole graph, and commands exactly the cone to be undone.
+"""A central orchestrator that is told every step: it knows the whole graph, and commands exactly the cone.
 
-Source: no paper, but what most agent frameworks have: one place that sees everything. Agents keep versions, so a step is
-undone without stopping anybody. Each step costs a report, and all reports meet in one process, which takes a time for each.
+Source: no paper, but what most agent frameworks have: one place that sees everything. Agents keep versions, so a step
+is undone without stopping anybody. Each step costs a report, and all reports meet in one process, which takes a time
+for each.
 """
 
 from collections.abc import Iterable

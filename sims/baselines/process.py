@@ -1,4 +1,4 @@
-"""What a rollback protocol is to the rig: a process for each agent, events in, effects out; no clock, no chance, no I/O.
+"""What a rollback protocol is to the rig: a process for each agent, events in, effects out; no clock, no chance.
 
 Channels are reliable and first in, first out, as most of the papers ask. What a process keeps it may look at for free;
 what it has to survive by is written (`Write`), and is durable only when `Durable` says so.

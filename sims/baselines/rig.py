@@ -196,7 +196,8 @@ class Rig:
             case Undo():
                 for number in effect.steps:
                     step = self.truth.steps[number]
-                    assert step.agent == place and step.stands, f"{place} undoes {number}, which is not its to undo"
+                    is_own = step.agent == place and step.stands
+                    assert is_own, f"{place} undoes {number}, which is not its to undo"
                     step.undone_us = self.now_us
                 self.rounds = max(self.rounds, seat.round)
             case Pause():

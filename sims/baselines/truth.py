@@ -80,7 +80,8 @@ class Truth:
         for step in self.standing():
             for cause in (step.item.producer, *(writer for _, writer in step.reads)):
                 assert not cause or self.steps[cause].stands, f"step {step.number} stands on {cause}, which does not"
-        assert self.root and self.steps[self.root].undone_us >= 0, f"the wrong step {self.root} was not undone"
+        assert self.root, "the wrong step has not run"
+        assert self.steps[self.root].undone_us >= 0, f"the wrong step {self.root} was not undone"
         assert not any(step.wrong for step in self.standing()), "a wrong step stands"
 
     def _check_inputs(self, arrivals: list[Arrival]) -> None:

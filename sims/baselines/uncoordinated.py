@@ -1,8 +1,9 @@
 """Checkpoints that nobody agrees on: a wrong step may push everybody back to the start (the domino effect).
 
 Source: Bhargava and Lian 1988, "Independent Checkpointing and Concurrent Rollback for Recovery in Distributed Systems";
-Elnozahy, Alvisi, Wang and Johnson 2002, "A Survey of Rollback-Recovery Protocols in Message-Passing Systems", section 3.1: the
-rollback-dependency graph, and its recovery by dependency requests from one initiator, here the agent that was wrong.
+Elnozahy, Alvisi, Wang and Johnson 2002, "A Survey of Rollback-Recovery Protocols in Message-Passing Systems", section
+3.1: the rollback-dependency graph, and its recovery by dependency requests from one initiator, here the agent that was
+wrong.
 """
 
 from typing import NamedTuple
