@@ -21,7 +21,7 @@ from sims.topology import TOPOLOGIES
 AGENTS_MAX = 1000
 SEEDS_MAX = 1000
 
-WIDTH_MIN = 150
+WIDTH_MIN = 124
 """Of a table, in characters: a narrower terminal wraps it."""
 
 AGENTS = "10,30,100"
@@ -34,17 +34,18 @@ QUICK = {AGENTS: "10", TOPOLOGIES_TAKEN: "ring,small-world", SEEDS: "0:3", CONE_
 COLUMNS = {
     "efficiency": "efficiency",
     "cone": "cone",
-    "innocent": "innocents undone",
-    "lost_s": "work lost, s",
-    "held_agents": "held",
+    "innocent": "innocents\nundone",
+    "lost_s": "work\nlost, s",
+    "held_agents": "agents\nheld",
     "held_s": "held, s",
-    "rollback_messages": "messages",
+    "rollback_messages": "rollback\nmessages",
     "rounds": "rounds",
-    "redone_after_s": "redone, s",
-    "overhead": "others/step",
-    "metadata_bytes": "meta, B",
+    "undone_after_s": "undone\nafter, s",
+    "redone_after_s": "redone\nafter, s",
+    "overhead": "others\na step",
+    "metadata_bytes": "bytes a\nmessage",
 }
-SPREADS = ("efficiency", "innocent", "rollback_messages")
+"""By figure of `Measured`, or `overhead`: its heading."""
 
 
 def compare(
@@ -141,8 +142,8 @@ def _show(console: Console, runs: Sequence[Measured]) -> None:
             if figure == "overhead":
                 cells.append(f"{_overhead(summary.runs):.2f}")
             else:
-                spread = summary.of(figure)
-                cells.append(str(spread) if figure in SPREADS else short(spread.median))
+                found_spread = summary.of(figure)
+                cells.append(str(found_spread) if figure == "efficiency" else short(found_spread.median))
         table.add_row(summary.protocol, *cells)
     console.print(table)
 

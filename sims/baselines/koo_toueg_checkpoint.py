@@ -110,7 +110,9 @@ class Checkpointing:
         opened = self.open
         if opened is not None and (opened.initiator, opened.number) == (initiator, number):
             return [_reply(sender, initiator, number, True)]
-        first = self.first_sent.get(sender, 0)
+        # What only a tentative checkpoint holds may yet come to nothing.
+        tentative = {} if opened is None else opened.first_sent
+        first = tentative.get(sender) or self.first_sent.get(sender, 0)
         if not 0 < first <= label:
             # What it has handled is in the last checkpoint here already.
             return [_reply(sender, initiator, number, True)]
