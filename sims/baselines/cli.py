@@ -21,7 +21,7 @@ from sims.topology import TOPOLOGIES
 AGENTS_MAX = 1000
 SEEDS_MAX = 1000
 
-WIDTH_MIN = 124
+WIDTH_MIN = 130
 """Of a table, in characters: a narrower terminal wraps it."""
 
 AGENTS = "10,30,100"
@@ -131,7 +131,15 @@ def _run(wanted: Sequence[Case], jobs: int) -> list[Measured]:
 def _show(console: Console, runs: Sequence[Measured]) -> None:
     found = summaries(runs)
     title = f"{found[0].topology}, {found[0].agents} agents"
-    table = Table("protocol", *COLUMNS.values(), title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(
+        "protocol",
+        *COLUMNS.values(),
+        title=title,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for column in table.columns:
         column.no_wrap = True
     for column in table.columns[1:]:

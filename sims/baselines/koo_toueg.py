@@ -3,8 +3,7 @@
 Source: Koo and Toueg 1987, "Checkpointing and Rollback-Recovery for Distributed Systems", section 3 (checkpoints, by
 labels of messages) and section 4 (rollback). The paper keeps only the last permanent checkpoint; a wrong step may be
 found out after it, so all are kept here, and a process goes back as far as the labels demand. Who was asked first by
-whom is a tree, so that the initiator knows when nobody is left to ask. Concurrent checkpoints are refused, and tried
-again.
+whom is a tree, so that the initiator knows when nobody is left to ask.
 """
 
 from dataclasses import dataclass, field
@@ -104,6 +103,7 @@ class KooToueg:
 
     def handle(self, event: Event, now_us: int) -> list[Effect]:
         """Take in one event."""
+        self.checkpointing.now_us = now_us
         match event:
             case Started():
                 return self.checkpointing.started()
@@ -121,7 +121,7 @@ class KooToueg:
             case Durable():
                 return [*self.checkpointing.durable(event.ticket), *self._go_on()]
             case Elapsed():
-                return [*self.checkpointing.elapsed(now_us, self.case is not None), *self._go_on()]
+                return [*self.checkpointing.elapsed(self.case is not None), *self._go_on()]
             case FoundWrong():
                 self.found = event.step
                 return self._go_on()
@@ -170,7 +170,10 @@ class KooToueg:
         """Do what an open checkpoint has held up, if none is open."""
         if self.checkpointing.is_open:
             return []
-        effects = self._release()
+        # What has waited leaves first: the next checkpoint holds its steps, and must hold its sending too.
+        effects = [*self._release(), *self.checkpointing.take_up()]
+        if self.checkpointing.is_open:
+            return effects
         if self.found is not None:
             step, self.found = self.found, None
             self.case = Case(self.number)

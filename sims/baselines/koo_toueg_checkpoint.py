@@ -1,7 +1,8 @@
 """Koo and Toueg's checkpoints: a process takes one only if another's would else hold a message that nobody has sent.
 
 Source: Koo and Toueg 1987, section 3.2. Whoever has handled messages of others since its last checkpoint asks those,
-and each that has not recorded their sending takes one too, and asks in turn. All become permanent, or none.
+and each that has not recorded their sending takes one too, and asks in turn. All become permanent, or none. Of two at a
+time the younger is refused, and tried again later; the paper leaves open which.
 """
 
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ class CheckpointRequest(NamedTuple):
 
     initiator: int
     number: int
+    """When it was begun: of two, the older one goes first."""
     label: int
 
 
@@ -65,9 +67,11 @@ class Checkpointing:
         self.first_sent: dict[int, int] = {}
         """By receiver, the label of the first message sent to it since then."""
         self.open: Tentative | None = None
-        self.begun = 0
+        self.deferred: list[tuple[int, CheckpointRequest]] = []
+        """Requests of older checkpoints than the open one."""
         self.tickets = 0
-        self.last_us = 0
+        self.due_us = 0
+        """When to initiate the next one."""
         self.now_us = 0
 
     @property
@@ -93,16 +97,14 @@ class Checkpointing:
         self.last_received.clear()
         self.first_sent.clear()
 
-    def elapsed(self, now_us: int, rolling_back: bool) -> list[Effect]:
+    def elapsed(self, rolling_back: bool) -> list[Effect]:
         """Initiate one, unless this process has had one lately."""
-        due_us = self.last_us + self.interval_us
-        if self.is_open or rolling_back or now_us < due_us:
-            wait_us = max(self.interval_us // 8, due_us - now_us)
-            return [SetTimer("checkpoint", wait_us, periodic=True)]
-        self.begun += 1
-        self.last_us = now_us
-        again = SetTimer("checkpoint", self.interval_us, periodic=True)
-        return [again, *self._take(self.number, self.number, self.begun)]
+        if self.is_open or rolling_back or self.now_us < self.due_us:
+            return [SetTimer("checkpoint", max(self.interval_us // 16, self.due_us - self.now_us), periodic=True)]
+        # Should it come to nothing: others are at it, and not all are to try again at once.
+        self.due_us = self.now_us + self.chance.randint(self.interval_us // 8, self.interval_us // 2)
+        again = SetTimer("checkpoint", self.due_us - self.now_us, periodic=True)
+        return [again, *self._take(self.number, self.number, self.now_us)]
 
     def requested(self, sender: int, request: CheckpointRequest, rolling_back: bool) -> list[Effect]:
         """Take one if needed; answer when everybody asked has answered."""
@@ -116,6 +118,10 @@ class Checkpointing:
         if not 0 < first <= label:
             # What it has handled is in the last checkpoint here already.
             return [_reply(sender, initiator, number, True)]
+        if opened is not None and (number, initiator) < (opened.number, opened.initiator):
+            # The older one waits for the younger, never the other way round: so nobody waits in a circle.
+            self.deferred.append((sender, request))
+            return []
         if opened is not None or rolling_back:
             return [_reply(sender, initiator, number, False)]
         return self._take(sender, initiator, number)
@@ -162,12 +168,22 @@ class Checkpointing:
         if opened is None or (opened.initiator, opened.number) != (decision.initiator, decision.number):
             return []
         self.open = None
-        if not decision.commits:
+        if decision.commits:
+            self.due_us = self.now_us + self.chance.randint(self.interval_us * 3 // 4, self.interval_us * 5 // 4)
+        else:
             self.journal.checkpoints.pop()
             self.last_received = {**opened.last_received, **self.last_received}
             self.first_sent = {**self.first_sent, **opened.first_sent}
         passed = frame("checkpoint", decision)
         return [Send(other, passed) for other in opened.asked]
+
+    def take_up(self) -> list[Effect]:
+        """Look again at what has waited for a checkpoint that is decided now."""
+        deferred, self.deferred = self.deferred, []
+        effects: list[Effect] = []
+        for sender, request in deferred:
+            effects.extend(self.requested(sender, request, rolling_back=False))
+        return effects
 
 
 def _reply(receiver: int, initiator: int, number: int, willing: bool) -> Effect:
