@@ -21,7 +21,7 @@ from sims.topology import TOPOLOGIES
 AGENTS_MAX = 1000
 SEEDS_MAX = 1000
 
-WIDTH_MIN = 130
+WIDTH_MIN = 140
 """Of a table, in characters: a narrower terminal wraps it."""
 
 AGENTS = "10,30,100"

@@ -36,9 +36,6 @@ from sims.baselines.process import (
 from sims.baselines.truth import Step, Truth
 from sims.chance import AnySpread, Uniform, stream
 
-EVENTS_MAX = 20_000_000
-"""A run that takes more is going round in circles."""
-
 
 class Terms(Struct, frozen=True):
     """What everything but the application takes."""
@@ -53,6 +50,8 @@ class Terms(Struct, frozen=True):
     """The same for a process that is no agent's: it makes each report durable, as SQLite does 4,800 times a second."""
     checkpoint_us: int = 200_000
     """How far apart the checkpoints of an agent are."""
+    limit_us: int = 60_000_000
+    """A run that takes longer goes round in circles."""
 
 
 @dataclass
@@ -136,7 +135,7 @@ class Rig:
         while self._heap:
             self.now_us, _, place, what = heappop(self._heap)
             self._happen(place, what)
-            assert self._number < EVENTS_MAX, "this run does not come to an end"
+            assert self.now_us < self.terms.limit_us, "this run does not come to an end"
         self.truth.judge(self.arrivals, lambda agent, key: self.seats[agent].process.value(key))
         assert not any(seat.stopped_since_us >= 0 for seat in self.seats), "an agent is still paused"
         return self
