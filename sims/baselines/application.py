@@ -20,7 +20,7 @@ class Load(Struct, frozen=True):
     agents: int = 10
     topology: str = "small-world"
     seed: int = 0
-    horizon_us: int = 800_000
+    horizon_us: int = 1_200_000
     """Inputs from outside come for this long."""
     utilization: float = 0.4
     """Share of its time that the busiest agent works, on average: the rate of inputs follows from it."""
@@ -38,8 +38,9 @@ class Load(Struct, frozen=True):
     run_us_most: int = 16_000
     ballast: int = 64
     """Bytes that each message carries besides."""
-    wrong_at: float = 0.5
-    """The wrong step handles the first input after this share of the horizon."""
+    wrong_from: float = 0.4
+    wrong_to: float = 0.6
+    """The wrong step handles the first input after a time between these shares of the horizon, as the seed wants."""
     found_after_us: int = 100_000
     """How long after its end a wrong step is found out."""
 
@@ -113,8 +114,10 @@ class Application:
             found.append(Arrival(int(at_us), rng.randrange(self.load.agents), item))
 
     def wrong_lineage(self, arrivals: list[Arrival]) -> str:
-        """Return the input whose first handling is wrong: the first after the border, or the last of all."""
-        border_us = self.load.wrong_at * self.load.horizon_us
+        """Return the input whose first handling is wrong: the first after some time, or the last of all."""
+        # Not at a fixed time: it would come as long after everybody's last checkpoint in every run.
+        chance = stream(self.load.seed, "wrong")
+        border_us = chance.uniform(self.load.wrong_from, self.load.wrong_to) * self.load.horizon_us
         late = [arrival.item.lineage for arrival in arrivals if arrival.at_us >= border_us]
         return late[0] if late else arrivals[-1].item.lineage
 

@@ -21,7 +21,7 @@ from sims.topology import TOPOLOGIES
 AGENTS_MAX = 1000
 SEEDS_MAX = 1000
 
-WIDTH_MIN = 140
+WIDTH_MIN = 148
 """Of a table, in characters: a narrower terminal wraps it."""
 
 AGENTS = "10,30,100"
@@ -36,6 +36,7 @@ COLUMNS = {
     "cone": "cone",
     "innocent": "innocents\nundone",
     "lost_s": "work\nlost, s",
+    "vain_s": "in\nvain, s",
     "held_agents": "agents\nheld",
     "held_s": "held, s",
     "rollback_messages": "rollback\nmessages",

@@ -31,6 +31,8 @@ class Measured(Struct, frozen=True):
     """Steps undone that do not depend on the wrong one."""
     lost_s: float
     """Run time of innocent work that had to be repeated: steps undone, runs broken off, replays."""
+    vain_s: float
+    """Run time of work that hangs on the wrong step and was begun after it was found out: a quick protocol has less."""
     held_agents: int
     held_s: float
     """Time in which an agent had inputs waiting, and the protocol let it handle none."""
@@ -58,7 +60,7 @@ class Measured(Struct, frozen=True):
     useful_s: float
     """Run time of the steps that stand."""
     efficiency: float
-    """The figure of merit: useful time over that, lost time, held time and the time that messages cost."""
+    """The figure of merit: useful time over useful, lost, vain and held time and the time that messages cost."""
 
 
 def measured(rig: Rig, protocol: str) -> Measured:
@@ -69,9 +71,12 @@ def measured(rig: Rig, protocol: str) -> Measured:
     undone = rig.truth.undone()
     innocent = undone - cone
     lost_us = rig.replayed_us + sum(steps[number].run_us for number in innocent)
+    vain_us = sum(steps[number].run_us for number in cone if steps[number].began_us >= rig.found_us)
     for step in steps.values():
         if step.called_off_us >= 0 and step.number not in reached:
             lost_us += step.called_off_us - step.began_us
+        elif step.called_off_us >= 0 and step.began_us >= rig.found_us:
+            vain_us += step.called_off_us - step.began_us
     held_us = sum(seat.held_us for seat in rig.seats)
     useful_us = sum(step.run_us for step in rig.truth.standing())
     own: list[Kind] = [kind for kind in KINDS if kind != "application"]
@@ -93,6 +98,7 @@ def measured(rig: Rig, protocol: str) -> Measured:
         undone_agents=len({steps[number].agent for number in undone}),
         innocent=len(innocent),
         lost_s=lost_us / 1e6,
+        vain_s=vain_us / 1e6,
         held_agents=sum(1 for seat in rig.seats if seat.held_us),
         held_s=held_us / 1e6,
         stopped_agents=sum(1 for seat in rig.seats if seat.stops),
@@ -112,5 +118,5 @@ def measured(rig: Rig, protocol: str) -> Measured:
         metadata_bytes=traffic.piggybacked / max(1, traffic.frames["application"]),
         written_bytes=traffic.written,
         useful_s=useful_us / 1e6,
-        efficiency=useful_us / (useful_us + lost_us + held_us + messages_us),
+        efficiency=useful_us / (useful_us + lost_us + vain_us + held_us + messages_us),
     )

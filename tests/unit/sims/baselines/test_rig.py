@@ -154,7 +154,7 @@ def test_what_was_held_and_stopped_is_counted_apart():
     _, found = played("chandy-lamport", Load(agents=20, topology="ring", seed=1))
     assert found.stopped_agents == 20
     assert 0 < found.held_agents <= 20
-    assert found.held_s < found.stopped_s
+    assert found.held_s <= found.stopped_s
 
 
 def test_the_figure_of_merit_is_what_it_says():
@@ -163,6 +163,6 @@ def test_the_figure_of_merit_is_what_it_says():
     sizes = sum(size for kind, size in rig.traffic.sizes.items() if kind != "application") + rig.traffic.piggybacked
     messages_s = (others * 50 + sizes * 0.01) / 1e6
     assert found.efficiency == pytest.approx(
-        found.useful_s / (found.useful_s + found.lost_s + found.held_s + messages_s)
+        found.useful_s / (found.useful_s + found.lost_s + found.vain_s + found.held_s + messages_s)
     )
     assert found.useful_s == sum(step.run_us for step in rig.truth.standing()) / 1e6
