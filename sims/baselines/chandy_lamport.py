@@ -1,8 +1,8 @@
 """Everybody goes back to the last snapshot before the wrong step.
 
 Source: Chandy and Lamport 1985, "Distributed Snapshots: Determining Global States of Distributed Systems", section 3
-(the marker rules); the restore is the obvious use of it, as section 1 suggests ("checkpointing"). Snapshots do not stop
-anybody; the restore stops all. Process 0 begins snapshots and restores; the paper leaves open who does, and how parts
+(the marker rules). The restore is the obvious use of a snapshot; the paper gives none. Snapshots do not stop anybody;
+the restore stops all. Process 0 begins snapshots and restores; the paper leaves open who does, and how parts
 are collected.
 """
 
@@ -189,7 +189,7 @@ class ChandyLamport:
                 return self._go()
         raise AssertionError(f"no message of this protocol: {body}")
 
-    # -- snapshots (section 3.1) -----------------------------------------------------------------------------------
+    # -- snapshots ------------------------------------------------------------------------------------------------
 
     def _begin(self) -> list[Effect]:
         """Process 0: begin a snapshot, unless one is under way, or a restore."""

@@ -66,6 +66,9 @@ def compare(
             " the second topology (or the only one). An empty text: none."
         ),
     ] = CONE_SWEEP,
+    keys: Annotated[
+        int, typer.Option(help="Keys of each agent's state: the fewer, the more steps hang on each other.", min=1)
+    ] = 3,
     jobs: Annotated[int, typer.Option(help="Processes; 0: one for each core.", min=0)] = 0,
     out: Annotated[Path, typer.Option(help="Where the runs, the medians and the plots go.")] = Path("out/compare"),
     quick: Annotated[bool, typer.Option("--quick", help="A few small runs, where not said otherwise.")] = False,
@@ -91,11 +94,11 @@ def compare(
     more = _numbers(cone_sweep, "--cone-sweep", 1, 10_000) if cone_sweep else []
     if draws:
         plots.pyplot()
-    wanted = cases(chosen, places, sizes, numbers, found_after * 1000)
+    wanted = cases(chosen, places, sizes, numbers, found_after * 1000, keys)
     swept = [
         case
         for milliseconds in more
-        for case in cases(chosen, places[:2][-1:], [sizes[len(sizes) // 2]], numbers, milliseconds * 1000)
+        for case in cases(chosen, places[:2][-1:], [sizes[len(sizes) // 2]], numbers, milliseconds * 1000, keys)
     ]
     console = Console(soft_wrap=True)
     console.width = max(console.width, WIDTH_MIN)

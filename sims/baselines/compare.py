@@ -58,11 +58,16 @@ def spread(runs: Sequence[Measured], figure: str) -> Spread:
 
 
 def cases(
-    protocols: Sequence[str], topologies: Sequence[str], agents: Sequence[int], seeds: range, found_after_us: int
+    protocols: Sequence[str],
+    topologies: Sequence[str],
+    agents: Sequence[int],
+    seeds: range,
+    found_after_us: int,
+    keys: int = 3,
 ) -> list[Case]:
     """Return a case for each combination; those of one load come together."""
     return [
-        Case(protocol, Load(agents=count, topology=topology, seed=seed, found_after_us=found_after_us))
+        Case(protocol, Load(count, topology, seed, keys=keys, found_after_us=found_after_us))
         for topology in topologies
         for count in agents
         for seed in seeds

@@ -1,9 +1,9 @@
 """Coordinated checkpoints and rollbacks among the processes that have to take part, and no others; two phases each.
 
-Source: Koo and Toueg 1987, "Checkpointing and Rollback-Recovery for Distributed Systems", section 3 (checkpoints, by
-labels of messages) and section 4 (rollback). The paper keeps only the last permanent checkpoint; a wrong step may be
-found out after it, so all are kept here, and a process goes back as far as the labels demand. Who was asked first by
-whom is a tree, so that the initiator knows when nobody is left to ask.
+Source: Koo and Toueg 1987, "Checkpointing and Rollback-Recovery for Distributed Systems": the algorithms of both, by
+labels of messages. The paper keeps only the last permanent checkpoint; a wrong step may be found out after it, so all
+are kept here, and a process goes back as far as the labels demand. Who was asked first by whom is a tree, so that the
+initiator knows when nobody is left to ask.
 """
 
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ class Message(NamedTuple):
 
 
 class RollbackRequest(NamedTuple):
-    """Prepare to undo what you have handled of the sender's messages after `label` (section 4: `last_smsg`)."""
+    """Prepare to undo what you have handled of the sender's messages after `label` (the paper's `last_smsg`)."""
 
     initiator: int
     label: int
@@ -155,7 +155,7 @@ class KooToueg:
         raise AssertionError(f"no message of this protocol: {body}")
 
     def _release(self) -> list[Effect]:
-        """Send what has waited: nothing leaves between a tentative checkpoint and its decision (section 3)."""
+        """Send what has waited: nothing leaves between a tentative checkpoint and its decision."""
         if self.checkpointing.is_open:
             return []
         held, self.held = self.held, []

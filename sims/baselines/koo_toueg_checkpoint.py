@@ -1,8 +1,8 @@
 """Koo and Toueg's checkpoints: a process takes one only if another's would else hold a message that nobody has sent.
 
-Source: Koo and Toueg 1987, section 3.2. Whoever has handled messages of others since its last checkpoint asks those,
-and each that has not recorded their sending takes one too, and asks in turn. All become permanent, or none. Of two at a
-time the younger is refused, and tried again later; the paper leaves open which.
+Source: Koo and Toueg 1987, the checkpoint algorithm. Whoever has handled messages of others since its last checkpoint
+asks those, and each that has not recorded their sending takes one too, and asks in turn. All become permanent, or none.
+Of two at a time the younger is refused, and tried again later: that choice is ours.
 """
 
 from dataclasses import dataclass, field

@@ -1,12 +1,12 @@
 """The curves: a figure against agents, against the size of the cone, and by topology."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from peer.errors import EbbtideError
-from sims.baselines.compare import by_cone, summaries
+from sims.baselines.compare import CONE_BORDERS, by_cone, summaries
 from sims.baselines.measures import Measured
 from sims.baselines.protocols import PROTOCOLS
 
@@ -54,7 +54,7 @@ def draw(out: Path, runs: Sequence[Measured], swept: Sequence[Measured]) -> list
             left.set_yscale("symlog", linthresh=0.01 if name.endswith("_s") else 1)
             left.set_ylim(bottom=0)
         else:
-            left.set_ylim(0, 1.02)
+            left.set_ylim(min(0.9, *(getattr(run, name) for run in runs)) - 0.05, 1.01)
         for panel in (left, middle, right):
             panel.grid(alpha=0.3)
         left.legend(fontsize=8)
@@ -79,7 +79,7 @@ def _against_agents(panel: Any, runs: Sequence[Measured], name: str) -> None:
             color=COLOURS[protocol],
             alpha=0.1,
         )
-    panel.set_xscale("log")
+    _plain_log(panel, dict.fromkeys(run.agents for run in runs))
     panel.set_xlabel("agents (shaded: between topologies)")
 
 
@@ -92,8 +92,15 @@ def _against_cone(panel: Any, runs: Sequence[Measured], name: str) -> None:
         middles = [median(run.cone for run in group) for group in classes.values()]
         values = [median(float(getattr(run, name)) for run in group) for group in classes.values()]
         panel.plot(middles, values, "o-", color=COLOURS[protocol])
-    panel.set_xscale("log")
+    _plain_log(panel, CONE_BORDERS)
     panel.set_xlabel(f"steps in the cone ({most.agents} agents, {most.topology})")
+
+
+def _plain_log(panel: Any, ticks: Iterable[int]) -> None:
+    """A logarithmic axis with plain numbers."""
+    panel.set_xscale("log")
+    panel.set_xticks(list(ticks), [str(tick) for tick in ticks])
+    panel.minorticks_off()
 
 
 def _by_topology(panel: Any, runs: Sequence[Measured], name: str) -> None:

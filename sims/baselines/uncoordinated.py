@@ -73,7 +73,7 @@ class Tag(NamedTuple):
 
 
 def recovery_line(count: int, wrong: Interval, edges: list[tuple[Interval, Interval]]) -> tuple[int, ...]:
-    """Return, by process, the first interval that is undone, or -1 (Elnozahy et al., section 3.1.3).
+    """Return, by process, the first interval that is undone, or -1 (Elnozahy et al., section 3.1).
 
     Args:
         count: how many processes there are.
