@@ -24,6 +24,7 @@ FAILURES_MAX = 5
 """Failures shown, each shrunk; more seldom tell more."""
 
 group = typer.Typer(
+    name="sim",
     invoke_without_command=True, rich_markup_mode="rich", pretty_exceptions_short=True, add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )  # fmt: skip
