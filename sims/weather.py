@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from peer.checkpoints import LOG as HOST_LOG
+from peer.copies import PREFIX
 from protocol.ids import AgentId
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import StepRecord
@@ -186,7 +188,10 @@ class Weather:
         self._engine.crash(fault.host, fault.restart_after, fault.disk, fault.keep)
 
     def _die(self, number: int, fault: Death) -> None:
-        """End a host for good, if it can be succeeded, and no other has died."""
+        """End a host for good, if it can be succeeded, and no other has died.
+
+        Who has just come into the views may have no copy anywhere yet: with it, its log is gone (CP-8).
+        """
         boxes = self._engine.boxes
         epochs = [box.host.checkpoints.machine.epochs for box in boxes.values() if box.host is not None and box.is_up()]
         box = boxes.get(fault.host)
@@ -194,7 +199,9 @@ class Weather:
             return
         commits = max(epochs, key=lambda known: known.committed).commits
         views = [commits[epoch].next_view() for epoch in sorted(commits)[-2:]]
-        if views and all(len(view) >= DEATH_VIEW_MIN and box.keys.host_id in view for view in views):
+        copy = f"{PREFIX}{box.keys.host_id}/{HOST_LOG}"
+        has_copy = any(copy in other.disk.logs for other in boxes.values())
+        if has_copy and all(len(view) >= DEATH_VIEW_MIN and box.keys.host_id in view for view in views):
             self.bites[number] += 1
             self._engine.bury(fault.host)
 
