@@ -372,6 +372,8 @@ class Rollback:
 
     def deadline_us(self) -> int | None:
         """Return when to ask again."""
+        if not self._open:
+            return None
         return min((case.due_us for case in self._open.values() if case.due_us is not None), default=None)
 
     def undecided(self) -> list[ProposalId]:
