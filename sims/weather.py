@@ -233,13 +233,16 @@ class Weather:
             number, torn = self._torn[box.name].pop(0)
             self.bites[number] += 1
             self._soon(box, torn.restart_after, disk="torn")
-        if (self._steps or self._rollbacks) and is_agents(agent):
+        if self.sees_writes() and is_agents(agent):
             self._wrote(box, agent, [decode_record(data) for data in records], "asked")
+
+    def sees_writes(self) -> bool:
+        """Tell whether something is to happen at the border of a step or a vote."""
+        return bool(self._steps or self._rollbacks)
 
     def wrote(self, box: Box, agent: AgentId, records: Sequence[object]) -> None:
         """An append is durable, and nobody has been told."""
-        if self._steps or self._rollbacks:
-            self._wrote(box, agent, records, "durable")
+        self._wrote(box, agent, records, "durable")
 
     def _wrote(self, box: Box, agent: AgentId, records: Sequence[object], point: str) -> None:
         for record in records:
