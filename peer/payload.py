@@ -52,7 +52,7 @@ _BROKEN = (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError, 
 _REFUSED = "Nothing was sent or stored."
 _NO_MESSAGE = "A payload is no message (wanted a type's name and its fields). It was refused."
 
-_Place = tuple[Any, str] | None  # the place of the container, and the step from there
+_Place = tuple[Any, str, object] | None  # the place of the container; the form of the step from there, and the step
 
 
 class _Ext(IntEnum):
@@ -249,11 +249,27 @@ def _walk(
             raise too_large(
                 f"{_path(place)} makes it more than {ITEMS_MAX} items. {_REFUSED} Split it, or use an array."
             )
+        if _is_flat(kind, value):
+            continue
         for form, step, child in _children(kind, value):
             child_kind = type(child)
             if child_kind in _LEAVES or (child_kind is str and len(child) <= STRING_CHARS_MAX):
                 continue
-            pending.append((child, (place, form.format(brief(step))), depth + 1))
+            pending.append((child, (place, form, step), depth + 1))
+
+
+def _is_flat(kind: type, value: Any) -> bool:
+    """Tell quickly of most values that there is nothing below them to look at: leaves, and short strings, only."""
+    if kind is dict:
+        for key in value:
+            if type(key) is not str or len(key) > STRING_CHARS_MAX:
+                return False
+        value = value.values()
+    for child in value:
+        child_kind = type(child)
+        if child_kind not in _LEAVES and (child_kind not in _LENGTHS or len(child) > _LENGTHS[child_kind]):
+            return False
+    return True
 
 
 def _children(kind: type, value: Any) -> Iterable[tuple[str, object, Any]]:
@@ -272,8 +288,8 @@ def _children(kind: type, value: Any) -> Iterable[tuple[str, object, Any]]:
 def _path(place: _Place) -> str:
     steps: list[str] = []
     while place is not None:
-        place, step = place
-        steps.append(step)
+        place, form, step = place
+        steps.append(form.format(brief(step)))
     return "value" + "".join(reversed(steps))
 
 
