@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from protocol.event import Elapsed
 from sims import cli_worlds
+from sims.demers_cli import demers
 from sims.history import History
 from sims.plan import Plan
 from sims.shrink import shrunk
@@ -146,3 +147,6 @@ def _range(text: str) -> tuple[int, int]:
     if not first.isdigit() or not last.isdigit() or int(first) >= int(last):
         raise typer.BadParameter(f"{text!r} is not FIRST:LAST, as in 0:1000", param_hint="--seeds")
     return int(first), int(last)
+
+
+group.command("demers")(demers)
