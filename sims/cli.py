@@ -17,6 +17,7 @@ from sims import cli_worlds
 from sims.demers_cli import demers
 from sims.history import History
 from sims.plan import Plan
+from sims.scale.cli import scale
 from sims.shrink import shrunk
 from sims.swarm import Result, play, swarm
 
@@ -150,3 +151,4 @@ def _range(text: str) -> tuple[int, int]:
 
 
 group.command("demers")(demers)
+group.command("scale")(scale)

@@ -5,8 +5,8 @@ sent it log2 N times; who misses it so finds it in a comparison, at most some `r
 slices as long as the fastest frame: nothing that is sent in a slice arrives in it, so taking all of a slice at once
 changes nothing.
 
-Left out, since it hardly matters to one fact: hosts that fail, and what else waits to be passed on. `sims.dissemination`
-plays all of that with the hosts' own machines; `ebbtide sim scale` prints both side by side where both fit.
+Left out, since it hardly matters to one fact: hosts that fail, and what else waits to be passed on. All of that is in
+`sims.dissemination`, with the hosts' own machines; `ebbtide sim scale` prints both side by side where both fit.
 
 Source: Demers et al. 1987, section 1.4 (blind rumours with a counter, push); Pittel 1987 (log2 N + ln N rounds).
 """
