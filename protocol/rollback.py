@@ -13,6 +13,7 @@ from protocol.disposal import Disposal
 from protocol.effects import Effects
 from protocol.event import Consulted
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
+from protocol.limits import EARLY_BALLOTS_MAX
 from protocol.message import Ballot as BallotMessage
 from protocol.message import Done, Propose
 from protocol.proposal import ConeStep, Credit, Proposal, Vote
@@ -49,6 +50,8 @@ class Rollback:
         self._open: dict[ProposalId, _Case] = {}
         """Those of them that are not decided: what is looked at after every event."""
         self.decided: dict[ProposalId, DecisionRecord] = {}
+        self._early: dict[ProposalId, _Case] = {}
+        """Votes that overtook the one whose debits name this agent: dropped, they would have to be asked for."""
 
     # -- hearing ---------------------------------------------------------------------------------------------------
 
@@ -68,10 +71,13 @@ class Rollback:
         decision = self.decided.get(proposal.id)
         case = self._cases.get(proposal.id)
         if decision is None:
-            case = case or _Case(proposal)
+            case = case or self._early.pop(proposal.id, None) or _Case(proposal)
             news = [case.ballot.take(vote) for vote in message.votes if vote.voter != self._core.agent]
             if proposal.id not in self._cases:
                 if not case.ballot.concerns(self._core.agent):
+                    self._early[proposal.id] = case
+                    if len(self._early) > EARLY_BALLOTS_MAX:
+                        del self._early[next(iter(self._early))]
                     return
                 self._cases[proposal.id] = self._open[proposal.id] = case
             if any(news):

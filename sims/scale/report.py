@@ -77,53 +77,64 @@ def _plot(found: Found, folder: Path) -> list[Path]:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 3, figsize=(14, 7.5))
-    for axis in axes.flat:
-        axis.grid(alpha=0.3)
-    _cones(axes[0][0], [row for row in found.get("cones", []) if isinstance(row, ConeRow)])
-    spreads = [row for row in found.get("spreads", []) if isinstance(row, SpreadRow)]
-    _spreads(axes[0][1], spreads, [row for row in found.get("cuts", []) if isinstance(row, CutRow)])
-    clocks = [row for row in found.get("clocks", []) if isinstance(row, ClockRow)]
-    for axis, varied, name in (
-        (axes[0][2], "agents", "agents"), (axes[1][0], "degree", "agents that each writes to"),
-        (axes[1][1], "epoch_s", "epoch, virtual s"),
+    files: list[Path] = []
+    for name, parts, width, draw in (
+        ("crowd", ("crowd",), 1, _crowd), ("cones", ("cones",), 1, _cones), ("clocks", ("clocks",), 3, _clocks),
+        ("spreads", ("spreads", "cuts"), 1, _spreads),
     ):  # fmt: skip
-        rows = [row for row in clocks if row.varied == varied.removesuffix("_s")]
-        axis.plot([getattr(row, varied) for row in rows], [row.entries_mean for row in rows], marker="o", label="mean")
-        axis.plot([getattr(row, varied) for row in rows], [row.entries_max for row in rows], marker=".", label="most")
-        axis.set(title="clock entries a message", xlabel=name, ylim=(0, None), xscale="log")
-        axis.legend()
-    _crowd(axes[1][2], [row for row in found.get("crowd", []) if isinstance(row, CrowdRow)])
-    figure.tight_layout()
-    files = [folder / "scale.svg", folder / "scale.png"]
-    for file in files:
-        figure.savefig(file, dpi=120)
-    pyplot.close(figure)
+        rows = [row for part in parts for row in found.get(part, [])]
+        if not rows:
+            continue
+        figure, axes = pyplot.subplots(1, width, figsize=(5 * width, 3.8), squeeze=False)
+        draw(list(axes[0]), rows)
+        for axis in axes[0]:
+            axis.grid(alpha=0.3)
+        figure.tight_layout()
+        files.append(folder / f"{name}.svg")
+        figure.savefig(files[-1])
+        pyplot.close(figure)
     return files
 
 
-def _cones(axis: Any, rows: list[ConeRow]) -> None:
-    for agents in sorted({row.agents for row in rows}):
-        some = [row for row in rows if row.agents == agents]
-        axis.plot([row.cone for row in some], [row.messages for row in some], marker="o", label=f"{agents:,} agents")
-    axis.set(title="messages of a rollback", xlabel="steps of the cone", xscale="log", yscale="log")
-    axis.legend()
+def _crowd(axes: list[Any], rows: list[Row]) -> None:
+    crowds = [row for row in rows if isinstance(row, CrowdRow)]
+    agents = [row.agents for row in crowds]
+    axes[0].plot(agents, [row.bytes_per_agent / 1000 for row in crowds], marker="o", label="after its work")
+    axes[0].plot(agents, [row.idle_bytes_per_agent / 1000 for row in crowds], marker=".", label="idle")
+    axes[0].set(title="memory of an agent, kB", xlabel="agents in one process", xscale="log", ylim=(0, None))
+    axes[0].legend()
 
 
-def _spreads(axis: Any, spreads: list[SpreadRow], cuts: list[CutRow]) -> None:
+def _cones(axes: list[Any], rows: list[Row]) -> None:
+    cones = [row for row in rows if isinstance(row, ConeRow)]
+    for agents in sorted({row.agents for row in cones}):
+        some = [row for row in cones if row.agents == agents]
+        axes[0].plot([row.cone for row in some], [row.messages for row in some], marker="o", label=f"{agents:,} agents")
+    axes[0].set(title="messages of a rollback", xlabel="steps of its cone", xscale="log", yscale="log")
+    axes[0].legend()
+
+
+def _clocks(axes: list[Any], rows: list[Row]) -> None:
+    clocks = [row for row in rows if isinstance(row, ClockRow)]
+    about = {"agents": "agents", "degree": "agents that each writes to", "epoch_s": "epoch, virtual s"}
+    for axis, (name, label) in zip(axes, about.items(), strict=True):
+        some = [row for row in clocks if row.varied == name.removesuffix("_s")]
+        values = [getattr(row, name) for row in some]
+        axis.plot(values, [row.entries_mean for row in some], marker="o", label="mean")
+        axis.plot(values, [row.entries_max for row in some], marker=".", label="most")
+        axis.set(title="clock entries of a message", xlabel=label, ylim=(0, None))
+        axis.legend()
+
+
+def _spreads(axes: list[Any], rows: list[Row]) -> None:
+    spreads = [row for row in rows if isinstance(row, SpreadRow)]
     for how, style in (("machines", "o"), ("arrays", "-")):
         some = [row for row in spreads if row.how == how]
-        axis.plot([row.hosts for row in some], [row.rounds_median for row in some], style, label=f"retraction, {how}")
-    axis.plot([row.hosts for row in cuts], [row.cut_rounds for row in cuts], "s--", label="cut, machines")
-    axis.plot([row.hosts for row in cuts], [row.commit_rounds for row in cuts], "s:", label="commit, machines")
-    axis.set(title="rounds until all hosts know", xlabel="hosts", xscale="log", ylim=(0, None))
-    axis.legend()
-
-
-def _crowd(axis: Any, rows: list[CrowdRow]) -> None:
-    axis.plot(
-        [row.agents for row in rows], [row.bytes_per_agent / 1000 for row in rows], marker="o", label="at the end"
-    )
-    axis.plot([row.agents for row in rows], [row.idle_bytes_per_agent / 1000 for row in rows], marker=".", label="idle")
-    axis.set(title="kB an agent, in one process", xlabel="agents", xscale="log", ylim=(0, None))
-    axis.legend()
+        axes[0].plot(
+            [row.hosts for row in some], [row.rounds_median for row in some], style, label=f"retraction, {how}"
+        )
+    cuts = [row for row in rows if isinstance(row, CutRow)]
+    axes[0].plot([row.hosts for row in cuts], [row.cut_rounds for row in cuts], "s--", label="cut, machines")
+    axes[0].plot([row.hosts for row in cuts], [row.commit_rounds for row in cuts], "s:", label="commit, machines")
+    axes[0].set(title="rounds until all hosts know", xlabel="hosts", xscale="log", ylim=(0, None))
+    axes[0].legend()
