@@ -14,9 +14,6 @@ CLOCK_ENTRIES_MAX = 100_000
 MEMBERS_MAX = 100_000
 """Hosts that a tally or a commit names: more is a broken or hostile one."""
 
-EARLY_BALLOTS_MAX = 64
-"""Proposals of which a peer keeps votes though none names it yet; of those that are dropped it asks again."""
-
 VOTE_STEPS_MAX = 1_000_000
 """Cone steps in one vote."""
 
