@@ -249,27 +249,11 @@ def _walk(
             raise too_large(
                 f"{_path(place)} makes it more than {ITEMS_MAX} items. {_REFUSED} Split it, or use an array."
             )
-        if _is_flat(kind, value):
-            continue
         for form, step, child in _children(kind, value):
             child_kind = type(child)
             if child_kind in _LEAVES or (child_kind is str and len(child) <= STRING_CHARS_MAX):
                 continue
             pending.append((child, (place, form, step), depth + 1))
-
-
-def _is_flat(kind: type, value: Any) -> bool:
-    """Tell quickly of most values that there is nothing below them to look at: leaves, and short strings, only."""
-    if kind is dict:
-        for key in value:
-            if type(key) is not str or len(key) > STRING_CHARS_MAX:
-                return False
-        value = value.values()
-    for child in value:
-        child_kind = type(child)
-        if child_kind not in _LEAVES and (child_kind not in _LENGTHS or len(child) > _LENGTHS[child_kind]):
-            return False
-    return True
 
 
 def _children(kind: type, value: Any) -> Iterable[tuple[str, object, Any]]:
