@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sims.scale import clocks, cones, crowd, spreads
 from sims.scale.report import Found, Row, plain, tables, write
 
-WIDTH = 150
+WIDTH = 110
 DEPTHS = (0, 1, 2, 3, 4)
 """Of cones: 1, 4, 13, 40 and 121 steps."""
 CLOCK_AGENTS = (50, 100, 200, 400, 800)

@@ -17,6 +17,7 @@ from sims.scale.crowd import CrowdRow
 from sims.scale.spreads import CutRow, SpreadRow
 
 Row = CrowdRow | ClockRow | ConeRow | SpreadRow | CutRow
+COLUMNS_MAX = 9
 Found = dict[str, list[Row]]
 """By part, its rows."""
 
@@ -46,13 +47,21 @@ def plain(found: Found) -> dict[str, list[dict[str, Any]]]:
 
 
 def tables(found: Found) -> list[Table]:
-    """Return a table for each part, a column for each row of it."""
+    """Return a table for each part; one with many figures to a row is turned on its side."""
     return [_table(TITLES[part], rows) for part, rows in found.items() if rows]
 
 
 def _table(title: str, rows: Sequence[Row]) -> Table:
     table = Table(title=title, title_justify="left", box=None)
     dicts = [asdict(row) for row in rows]
+    if len(dicts[0]) > COLUMNS_MAX:
+        first, *names = dicts[0]
+        table.add_column(first)
+        for row in dicts:
+            table.add_column(_cell(row[first]), justify="right")
+        for name in names:
+            table.add_row(name.replace("_", " "), *(_cell(row[name]) for row in dicts))
+        return table
     for name in dicts[0]:
         table.add_column(name.replace("_", " "), justify="right")
     for row in dicts:
