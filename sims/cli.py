@@ -15,8 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from protocol.event import Elapsed
 from sims import cli_worlds
 from sims.baselines.cli import compare
+from sims.demers_cli import demers
 from sims.history import History
 from sims.plan import Plan
+from sims.scale.cli import scale
 from sims.shrink import shrunk
 from sims.swarm import Result, play, swarm
 
@@ -151,3 +153,5 @@ def _range(text: str) -> tuple[int, int]:
 
 
 group.command("compare")(compare)
+group.command("demers")(demers)
+group.command("scale")(scale)
