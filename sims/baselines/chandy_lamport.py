@@ -104,7 +104,7 @@ class ChandyLamport:
         self.number = number
         self.worker = Worker()
         self.receivers = setting.graph[number]
-        self.senders = setting.senders_to(number)
+        self.senders = setting.senders[number]
         self.others = tuple(other for other in setting.graph if other != number)
         self.interval_us = setting.checkpoint_us
         self.era = 0

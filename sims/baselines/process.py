@@ -166,20 +166,23 @@ class Process(Protocol):
         ...
 
 
-class Setting(NamedTuple):
-    """What a protocol's processes are told about where they are."""
+class Setting:
+    """What a protocol's processes are told about where they are.
 
-    graph: Graph
-    """By agent, whom it writes to: the channels."""
-    seed: int
-    checkpoint_us: int
-    """How far apart an agent's checkpoints are."""
+    Args:
+        graph: by agent, whom it writes to: the channels.
+        seed: of what a protocol leaves to chance.
+        checkpoint_us: how far apart an agent's checkpoints are.
+    """
 
-    @property
-    def agents(self) -> int:
-        """How many there are."""
-        return len(self.graph)
-
-    def senders_to(self, agent: int) -> tuple[int, ...]:
-        """Return who writes to an agent, in order."""
-        return tuple(sender for sender, receivers in self.graph.items() if agent in receivers)
+    def __init__(self, graph: Graph, seed: int, checkpoint_us: int) -> None:
+        self.graph = graph
+        self.seed = seed
+        self.checkpoint_us = checkpoint_us
+        self.agents = len(graph)
+        senders: dict[int, list[int]] = {agent: [] for agent in graph}
+        for sender, receivers in graph.items():
+            for receiver in receivers:
+                senders[receiver].append(sender)
+        self.senders: Graph = {agent: tuple(found) for agent, found in senders.items()}
+        """By agent, who writes to it."""

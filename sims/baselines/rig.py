@@ -89,9 +89,25 @@ class Traffic:
 
 @dataclass
 class _Mail:
+    """A frame that has come, and waits its turn."""
+
     sender: int
     frame: Frame
     round: int
+
+
+@dataclass
+class _Turn:
+    """It is a frame's turn."""
+
+    mail: _Mail
+
+
+@dataclass
+class _End:
+    """A run ends, if it is still the one under way."""
+
+    run: int
 
 
 class Rig:
@@ -150,17 +166,17 @@ class Rig:
         seat = self.seats[place]
         match what:
             case _Mail():
-                # It waits its turn: a process handles one frame at a time.
                 is_agent = place < self.load.agents
                 handling_us = self.terms.handling_us if is_agent else self.terms.orchestrator_us
                 seat.busy_until_us = max(seat.busy_until_us, self.now_us) + handling_us
-                self._at(seat.busy_until_us, place, (what,))
-            case (_Mail() as mail,):
+                self._at(seat.busy_until_us, place, _Turn(what))
+            case _Turn():
+                mail = what.mail
                 if mail.frame.kind == "rollback":
                     seat.round = max(seat.round, mail.round)
                 self._feed(place, Received(mail.sender, mail.frame))
-            case int():
-                if what == seat.runs and seat.run is not None:
+            case _End():
+                if what.run == seat.runs and seat.run is not None:
                     self._ended(place, seat, seat.run)
             case FoundWrong():
                 self.found_us = self.now_us
@@ -237,7 +253,7 @@ class Rig:
             step = self._new_step(place, seat, order.item)
         seat.run, seat.step, seat.began_us = order, step, self.now_us
         seat.runs += 1
-        self._at(self.now_us + step.run_us, place, seat.runs)
+        self._at(self.now_us + step.run_us, place, _End(seat.runs))
 
     def _call_off(self, seat: _Seat) -> None:
         assert seat.step is not None, "there is no run to call off"
