@@ -7,8 +7,9 @@ clocks: an entry inside the lost interval is proof. Source: Damani and Garg 1996
 from protocol.action import Publish
 from protocol.clock import names_lost
 from protocol.core import Core
+from protocol.effects import Effects
 from protocol.fact import Began
-from protocol.ids import AgentId
+from protocol.ids import AgentId, Lineage
 from protocol.records import BirthRecord, ForcedRecord
 from protocol.stepping import Stepping
 
@@ -16,8 +17,9 @@ from protocol.stepping import Stepping
 class Loss:
     """What this peer knows of lost steps, its own and others'."""
 
-    def __init__(self, core: Core, stepping: Stepping) -> None:
+    def __init__(self, core: Core, effects: Effects, stepping: Stepping) -> None:
         self._core = core
+        self._effects = effects
         self._stepping = stepping
         self._beginnings: list[Began] = []
         """This agent's own, and those of others that it has heard of."""
@@ -89,11 +91,21 @@ class Loss:
             if record.step not in core.retraction
             and any(names_lost(record.clock, fact.agent, life, last + 1) for life, last in fact.lost)
         )
-        record = ForcedRecord(fact, retracted)
+        core.retraction.add_all(retracted)
+        lineages = dict.fromkeys(core.cone.record(step).input.lineage for step in retracted)
+        ending = {lineage: self._effects.void_all(lineage, False) for lineage in lineages if self._ends(lineage)}
+        record = ForcedRecord(fact, retracted, tuple(out for voids in ending.values() for out in voids))
         receivers = self.apply_forced(record)
         if retracted:
             core.tell("forced", fact.agent, f"{len(retracted)} steps hung on its lost ones")
-        core.append((record,), lambda: core.flush(receivers))
+        core.append((record,), lambda: self._durable(record, receivers))
+
+    def _durable(self, record: ForcedRecord, receivers: list[AgentId]) -> None:
+        self._core.release_voids(record.voids)
+        self._core.flush([*receivers, *(out.receiver for out in record.voids)])
+
+    def _ends(self, lineage: Lineage) -> bool:
+        return lineage in self._effects.voided and self._core.live_run(lineage) is None
 
     def apply_forced(self, record: ForcedRecord) -> list[AgentId]:
         """Take in a loss, live or from the log; return the receivers of places left empty."""
@@ -102,11 +114,16 @@ class Loss:
         receivers = core.outbox.empty(record.retracted)
         core.withdraw(record.retracted)
         self._lose(began)
+        core.post_voids(record.voids)
         for step in record.retracted:
             core.note_undone(step, f"loss/{began.agent}/{began.incarnation}")
             item = core.cone.record(step).input
             core.intents.orphan(item.lineage, core.now_us)
-            if not core.is_undone(item) and not core.is_orphan(item.clock):
+            if self._ends(item.lineage):
+                # EF-5: its sender has said that it will not come again, while the run stood that is undone now.
+                self._effects.voided.discard(item.lineage)
+                self._effects.end(item.lineage, ())
+            elif not core.is_undone(item) and not core.is_orphan(item.clock):
                 core.give_back(item, None, step)
         core.retraction.add_all(entry.writer for entry in core.versions.all_entries() if core.is_orphan(entry.clock))
         core.undefer()

@@ -71,7 +71,7 @@ class PeerMachine:
         self.stepping = Stepping(self.core, self.effects, self.proposer)
         self.disposal = Disposal(self.core, self.effects, self.stepping)
         self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
-        self.loss = Loss(self.core, self.stepping)
+        self.loss = Loss(self.core, self.effects, self.stepping)
         self.sharing = Sharing(self.core)
         self.bases = Bases(self.core, self.effects, self.proposer, self.stepping, self.rollback, self.loss)
         self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases)

@@ -109,6 +109,8 @@ class ForcedRecord(LogRecord, frozen=True):
 
     began: Began
     retracted: tuple[StepId, ...]
+    voids: tuple[VoidOut, ...] = ()
+    """What tells on that lineages have ended which their senders had called off before."""
 
 
 class ProposedRecord(LogRecord, frozen=True):

@@ -2,10 +2,12 @@
 
 import pytest
 
+from protocol.event import Learned
 from protocol.limits import Limits
 from protocol.message import Data, Done
 from protocol.records import IntentRecord
 from tests.rules.bench import Bench
+from tests.rules.test_loss import lose_last_step
 
 
 def paid(bench: Bench, args: bytes = b"5") -> None:
@@ -249,3 +251,29 @@ def test_ef3_the_answer_to_an_undos_check_is_no_answer_to_a_run() -> None:
     bench.used("a", undo)
     bench.sync("a")
     assert bench.tools[-1][1].verb == "call"
+
+
+def test_ef5_a_run_that_was_called_off_and_then_lost_its_cause_is_over() -> None:
+    bench = Bench("a", "b")
+    root = bench.step("a", sends=(("b", b"m"),))
+    bench.deliver()
+    bench.ran("b")
+    bench.deliver()
+    bench.propose("a", root, inputs="retry")
+    bench.deliver()
+    bench.ran("a", sends=(("b", b"m"),))
+    bench.deliver()
+    order = bench.call("b", b"5")
+    assert order is not None
+    bench.used("b", order)
+    bench.ran("b")
+    bench.deliver()
+    fact = lose_last_step(bench, "a")
+    # `a` runs once more without what its first run had sent, and says so; only then `b` hears of the loss.
+    bench.ran("a")
+    bench.deliver()
+    assert bench.machines["b"].effects.voided
+    bench.feed("b", Learned(fact))
+    bench.deliver()
+    assert verbs(bench) == [("call", b"5"), ("undo", b"5")]
+    assert not bench.machines["b"].effects.voided
