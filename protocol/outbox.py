@@ -50,6 +50,8 @@ class Outbox:
         self._timed: dict[AgentId, _Line] = {}
         """The lines with something under way: only these have a time at which to send again."""
         self._by_step: dict[StepId, list[tuple[AgentId, _Item]]] = {}
+        self._holds: dict[StepId, int] = {}
+        """By frozen step, how many rollbacks hold its outputs: one that is to be sent again is held as well."""
 
     def number(self, receiver: AgentId) -> int:
         """Give the next number to `receiver` in this incarnation."""
@@ -72,6 +74,7 @@ class Outbox:
         item = _Item(step, incarnation, number, message)
         self._line(receiver).items[incarnation, number] = item
         if step is not None:
+            item.held = self._holds.get(step, 0)
             self._by_step.setdefault(step, []).append((receiver, item))
 
     def release(self, receiver: AgentId, incarnation: int, number: int) -> None:
@@ -178,6 +181,7 @@ class Outbox:
     def hold(self, steps: Iterable[StepId]) -> None:
         """Stop sending the outputs of frozen steps."""
         for step in steps:
+            self._holds[step] = self._holds.get(step, 0) + 1
             for _, item in self._by_step.get(step, ()):
                 item.held += 1
 
@@ -185,6 +189,9 @@ class Outbox:
         """Send them again; return the receivers concerned."""
         receivers: dict[AgentId, None] = {}
         for step in steps:
+            self._holds[step] -= 1
+            if not self._holds[step]:
+                del self._holds[step]
             for receiver, item in self._by_step.get(step, ()):
                 item.held -= 1
                 receivers[receiver] = None
@@ -262,6 +269,8 @@ class Outbox:
         for line in self._lines.values():
             assert line.under_way == sum(1 for item in line.items.values() if item.sent)
             assert all(item.released for item in line.items.values() if item.sent)
+        for step, pairs in self._by_step.items():
+            assert all(item.held == self._holds.get(step, 0) for _, item in pairs)
         due = [receiver for receiver, line in self._lines.items() if line.due_us is not None]
         assert sorted(self._timed) == sorted(due)
 

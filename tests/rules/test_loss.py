@@ -3,7 +3,7 @@
 from protocol.event import Learned, Recovered
 from protocol.fact import Began
 from protocol.ids import StepId
-from protocol.message import Data
+from protocol.message import Data, Propose
 from protocol.peer_machine import PeerMachine
 from protocol.records import BirthRecord
 from protocol.step import StepRecord
@@ -109,4 +109,24 @@ def test_fr3_an_acknowledgment_by_a_lost_step_that_comes_late_is_void() -> None:
     bench.deliver(lambda mail: mail[1] == "a")
     bench.elapse()
     bench.deliver()
+    assert bench.runs["b"].input.payload == b"m"
+
+
+def test_fr3_what_is_to_be_sent_again_waits_while_its_step_is_frozen_and_leaves_after_an_abort() -> None:
+    bench = Bench("a", "b")
+    bench.agrees = lambda agent: agent != "b"
+    root = bench.step("a", sends=(("b", b"m"),))
+    bench.deliver()
+    bench.ran("b")
+    bench.deliver()
+    bench.propose("a", root)
+    bench.deliver(of(Propose))
+    fact = lose_last_step(bench, "b")
+    bench.feed("a", Learned(fact))
+    bench.elapse()
+    assert not any(of(Data)(mail) for mail in bench.mail)
+    bench.deliver()
+    bench.elapse()
+    bench.deliver()
+    assert not bench.undone(root)
     assert bench.runs["b"].input.payload == b"m"
