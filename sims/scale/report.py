@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,17 +30,61 @@ TITLES = {
     "spreads": "until all hosts know of a forced retraction (rounds of 100 ms)",
     "cuts": "a checkpoint among hosts (rounds of 100 ms)",
 }
+ABOUT = {
+    "crowd": (
+        "Each agent gets an input every five virtual seconds, from which some four steps follow at others; "
+        "every virtual second there is a checkpoint, and five times a step of somebody is rolled back. "
+        "Events are those of the agents' machines, and frames that hosts take in, by second of the "
+        "processor's time of day. Memory is what is resident."
+    ),
+    "cones": (
+        "One step makes three others, each of these three more, and so on, each at another agent; then the "
+        "first is rolled back. Messages and bytes are all that the rollback took, from the proposal to its "
+        "proposer's hearing the end."
+    ),
+    "clocks": (
+        "Every agent writes to some others, and gets two inputs a virtual second; one of the number of "
+        "agents, of whom each writes to, and of the length of an epoch is varied. Entries of settled steps "
+        "are dropped from clocks."
+    ),
+    "spreads": (
+        "A fact is told to one host, and passed on as rumours are. `machines` are the hosts' own, `arrays` "
+        "the epidemic of `sims/epidemic.py`. A host is told at once by frames of 0.5 to 5 ms, so the first "
+        "half takes no round at all; the last ones take the rounds in which rumours are passed on again."
+    ),
+    "cuts": ("One host begins a checkpoint; counts are gossiped once a round until every host knows it committed."),
+}
+"""What a reader of the page must know, by part."""
 
 
 def write(found: Found, folder: Path) -> list[Path]:
-    """Write the rows as JSON, and plots of them; return the files.
+    """Write the rows as JSON, plots of them, and a page with both; return the files.
 
     Raises: CallerError, if the library for plots is not there; the JSON is written by then.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = folder / "scale.json"
+    rows, page = folder / "scale.json", folder / "scale.md"
     rows.write_text(json.dumps(plain(found), indent=2) + "\n", encoding="utf-8")
-    return [rows, *_plot(found, folder)]
+    plots = _plot(found, folder)
+    page.write_text(_page(found, {plot.stem: plot.name for plot in plots}), encoding="utf-8")
+    return [page, rows, *plots]
+
+
+def _page(found: Found, plots: dict[str, str]) -> str:
+    """Return the tables as Markdown, each with its plot."""
+    cores = os.cpu_count()
+    lines = [f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {cores} cores.", ""]
+    for part, rows in found.items():
+        if not rows:
+            continue
+        lines += [f"## {part.capitalize()}: {TITLES[part]}", "", ABOUT[part], ""]
+        if part in plots:
+            lines += [f"![{TITLES[part]}]({plots[part]})", ""]
+        head, *body = _cells(rows)
+        lines += [f"| {' | '.join(head)} |", "|" + " ---: |" * len(head)]
+        lines += [f"| {' | '.join(cells)} |" for cells in body]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def plain(found: Found) -> dict[str, list[dict[str, Any]]]:
@@ -47,26 +93,28 @@ def plain(found: Found) -> dict[str, list[dict[str, Any]]]:
 
 
 def tables(found: Found) -> list[Table]:
-    """Return a table for each part; one with many figures to a row is turned on its side."""
+    """Return a table for each part."""
     return [_table(TITLES[part], rows) for part, rows in found.items() if rows]
 
 
 def _table(title: str, rows: Sequence[Row]) -> Table:
     table = Table(title=title, title_justify="left", box=None)
-    dicts = [asdict(row) for row in rows]
-    if len(dicts[0]) > COLUMNS_MAX:
-        first, *names = dicts[0]
-        table.add_column(first)
-        for row in dicts:
-            table.add_column(_cell(row[first]), justify="right")
-        for name in names:
-            table.add_row(name.replace("_", " "), *(_cell(row[name]) for row in dicts))
-        return table
-    for name in dicts[0]:
-        table.add_column(name.replace("_", " "), justify="right")
-    for row in dicts:
-        table.add_row(*(_cell(value) for value in row.values()))
+    head, *body = _cells(rows)
+    for name in head:
+        table.add_column(name, justify="right")
+    for cells in body:
+        table.add_row(*cells)
     return table
+
+
+def _cells(rows: Sequence[Row]) -> list[list[str]]:
+    """Return a table's head and its lines; one with many figures to a row is turned on its side."""
+    dicts = [asdict(row) for row in rows]
+    lines = [
+        [name.replace("_", " ") for name in dicts[0]],
+        *([_cell(value) for value in row.values()] for row in dicts),
+    ]
+    return [list(line) for line in zip(*lines, strict=True)] if len(dicts[0]) > COLUMNS_MAX else lines
 
 
 def _cell(value: object) -> str:

@@ -77,7 +77,8 @@ def test_the_command_prints_rows_and_writes_plots(tmp_path: Path) -> None:
     printed = json.loads(done.stdout)
     assert printed == json.loads((tmp_path / "scale.json").read_text())
     assert [row["how"] for row in printed["spreads"]] == ["machines", "arrays"]
-    assert {file.name for file in tmp_path.iterdir()} == {"scale.json", "cones.svg", "spreads.svg"}
+    assert {file.name for file in tmp_path.iterdir()} == {"scale.json", "scale.md", "cones.svg", "spreads.svg"}
+    assert "![a rollback of a tree of steps](cones.svg)" in (tmp_path / "scale.md").read_text()
     shown = CliRunner().invoke(app, ["sim", *arguments[:-1], "--parts", "cones"])
     assert "a rollback of a tree of steps" in shown.stdout
 
