@@ -102,6 +102,12 @@ class VirtualLoop(BaseEventLoop):
         """Return virtual seconds."""
         return self.now_us / 1e6
 
+    def next_us(self) -> int | None:
+        """Return when something is next due, in virtual microseconds; None: nothing is scheduled."""
+        if self._ready:  # type: ignore[attr-defined]
+            return self.now_us
+        return min((at_us for at_us, _, timer in self._timers if not timer.cancelled()), default=None)
+
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> TimerHandle:

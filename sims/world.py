@@ -30,8 +30,10 @@ from protocol.step import StepRecord
 from sims.chance import AnySpread
 from sims.checkers import Broken, Watches, check_all
 from sims.checkers.view import View
+from sims.embedding import Delivery, Proposed, deliver, run_until, steps_of
 from sims.engine import Engine
 from sims.faults import AnyFault, Fault, Partition
+from sims.ports import Actuator, Sensor, attach
 from sims.topology import Graph, topology_of
 
 if TYPE_CHECKING:
@@ -179,6 +181,39 @@ class World:
                 raise Broken("everything ends", f"still under way after {limit:g} s: {busy or 'something moves'}")
         return self.now
 
+    # -- driven from outside (sims.embedding) ----------------------------------------------------------------------
+
+    def run_until(self, time: float) -> None:
+        """Run exactly up to a virtual time in seconds, what is due then included, for a simulator that owns time.
+
+        Raises: CallerError, if it is gone; else as `run`.
+        """
+        run_until(self.engine, time)
+
+    def next_event(self) -> float | None:
+        """Return when something is next due, in virtual seconds; hosts that probe each other count."""
+        next_us = self.engine.loop.next_us()
+        return None if next_us is None else next_us / 1e6
+
+    def busy(self) -> dict[str, list[str]]:
+        """Return what is under way, by agent and host: empty at rest. No time passes."""
+        return self.engine.under_way()
+
+    def deliver(self, agent: AgentId, message: Any) -> Delivery:
+        """Hand an input to an agent at this very instant, past the network; no time passes.
+
+        It is taken once; while the agent's host is down it waits. Returns what `steps_of` finds its step by.
+        """
+        return deliver(self.engine, agent, message)
+
+    def steps_of(self, what: AgentId | Delivery) -> list[StepId]:
+        """Return the durable steps that stand, oldest first: an agent's, or the one that handled a delivery."""
+        return steps_of(self.engine, what)
+
+    def attach(self, name: str, port: Sensor | Actuator) -> None:
+        """Let agents sense or act in another simulation by this name: see `sims.ports`."""
+        attach(self.engine.outside, name, port)
+
     # -- what the world is asked -----------------------------------------------------------------------------------
 
     def submit(self, agent: AgentId, *messages: Any, at: float | None = None) -> None:
@@ -207,14 +242,18 @@ class World:
 
     def propose(
         self, *steps: StepId | str, at: float | None = None, inputs: str = "retry", reason: str = "",
-        amend: Mapping[StepId | str, Any] | None = None,
-    ) -> None:  # fmt: skip
-        """Have steps rolled back, now or at a time, without waiting for the outcome: `outcomes` will have it."""
+        evidence: Any = None, amend: Mapping[StepId | str, Any] | None = None,
+    ) -> Proposed:  # fmt: skip
+        """Have steps rolled back, now or at a time, without waiting: `outcomes` and what is returned will have it."""
+        proposed = Proposed()
 
         async def asked() -> None:
-            await self.engine.operator.rollback(*steps, inputs=inputs, reason=reason, amend=amend, timeout_s=SETTLE_S)
+            proposed.outcome = await self.engine.operator.rollback(
+                *steps, inputs=inputs, reason=reason, evidence=evidence, amend=amend, timeout_s=SETTLE_S
+            )
 
-        self.engine.later(at, f"rollback of {steps[0]}", asked)
+        self.engine.later(at, f"rollback of {', '.join(map(str, steps[:1]))}", asked)
+        return proposed
 
     def checkpoint(self, timeout: float = 300.0) -> int:
         """Make a coordinated checkpoint, and run until it is committed; return its epoch."""
