@@ -101,25 +101,33 @@ async def _is_durable(host: Host, agent: AgentId, inputs: Submit) -> bool:
     return done.done()
 
 
-def steps_of(engine: Engine, what: AgentId | Delivery) -> list[StepId]:
-    """Return the durable steps of an agent, or those that handled a delivery, that stand; oldest first."""
-    agent = what.agent if isinstance(what, Delivery) else what
+def steps_of(engine: Engine, what: AgentId | Delivery | str) -> list[StepId]:
+    """Return the durable steps that stand, oldest first; see `World.steps_of`.
+
+    Raises: CallerError, if there is no such agent.
+    """
+    agent = what.agent if isinstance(what, Delivery) else what.split("/", 1)[0]
     if agent not in engine.homes:
         raise CallerError(f"no agent {agent!r} was spawned in this world.")
-    driver, trace = engine.drivers().get(agent), engine.trace
-    if driver is not None:
-        # The machine knows what stands; to find that in the logs, all of them would have to be read.
-        core = driver.machine.core
-        if isinstance(what, Delivery):
-            run = core.live_run(what.input)
-            found = [] if run is None else [run]
-        else:
-            found = [record.step for record in core.cone.records() if record.step not in core.retraction]
-        return [step for step in found if step in trace.durable_us]
-    undone = trace.retracted_by()
-    return [
-        record.step
-        for record in trace.logs.get(agent, ())
-        if isinstance(record, StepRecord) and record.step not in undone
-        if isinstance(what, str) or record.input.lineage == what.input
-    ]
+    driver = engine.drivers().get(agent)
+    if driver is None:
+        undone = engine.trace.retracted_by()
+        records = [r for r in engine.trace.logs.get(agent, ()) if isinstance(r, StepRecord)]
+        return [record.step for record in records if record.step not in undone and _is_of(record, what)]
+    # The machine knows what stands; to find that in the logs, all of them would have to be read.
+    core = driver.machine.core
+    if isinstance(what, Delivery):
+        found = [core.live_run(what.input)]
+    elif what != agent:
+        effect = core.intents.get(what)
+        found = [None if effect is None else effect.claimed_by]
+    else:
+        found = [record.step for record in core.cone.records()]
+    standing = [step for step in found if step is not None and step not in core.retraction]
+    return [step for step in standing if step in engine.trace.durable_us]
+
+
+def _is_of(record: StepRecord, what: AgentId | Delivery | str) -> bool:
+    if isinstance(what, Delivery):
+        return record.input.lineage == what.input
+    return "/" not in what or what in record.calls

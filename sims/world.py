@@ -206,8 +206,8 @@ class World:
         """
         return deliver(self.engine, agent, message)
 
-    def steps_of(self, what: AgentId | Delivery) -> list[StepId]:
-        """Return the durable steps that stand, oldest first: an agent's, or the one that handled a delivery."""
+    def steps_of(self, what: AgentId | Delivery | str) -> list[StepId]:
+        """Return the durable steps that stand, oldest first: an agent's, a delivery's, or that behind an act's intent."""
         return steps_of(self.engine, what)
 
     def attach(self, name: str, port: Sensor | Actuator) -> None:
