@@ -207,7 +207,7 @@ class World:
         return deliver(self.engine, agent, message)
 
     def steps_of(self, what: AgentId | Delivery | str) -> list[StepId]:
-        """Return the durable steps that stand, oldest first: an agent's, a delivery's, or that behind an act's intent."""
+        """Return the durable steps that stand, oldest first: an agent's, a delivery's, or that of an act's intent."""
         return steps_of(self.engine, what)
 
     def attach(self, name: str, port: Sensor | Actuator) -> None:
