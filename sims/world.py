@@ -24,6 +24,7 @@ from peer.host import AgentSpec
 from peer.state_key import decode_key
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
+from protocol.pacing import PolicyMaker
 from protocol.peer_machine import PeerMachine
 from protocol.records import OutcomeRecord
 from protocol.step import StepRecord
@@ -62,6 +63,7 @@ class World:
         thread: how long what is meant for a thread takes until it is done, and again until that is known.
         limits: bounds and waiting times of the peers.
         checkpoint_every: virtual seconds between coordinated checkpoints; 0: only when `checkpoint` is called.
+        checkpoint_policy: says how often instead, and may learn: `peer.policies`.
         checkpoints_kept: how many committed checkpoints can be restored to; older steps are folded.
         buddies: how many other hosts keep copies of a host's logs; with any, one that is dead for good is succeeded.
         successor: virtual seconds that a host must have failed before that.
@@ -74,7 +76,7 @@ class World:
         faults: Fault | Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
         thread: AnySpread | None = None, limits: Limits | None = None, checkpoint_every: float = 0.0,
         checkpoints_kept: int = 4, checking: str = "each", buddies: int = 0, successor: float = 30.0,
-        host_limits: HostLimits | None = None,
+        host_limits: HostLimits | None = None, checkpoint_policy: PolicyMaker | None = None,
     ) -> None:  # fmt: skip
         if checking not in ("each", "end"):
             raise errors.CallerError(f"checking={checking!r}: it is 'each' or 'end'. Nothing was started.")
@@ -84,7 +86,7 @@ class World:
         self.buddies = buddies
         checkpoints = CheckpointLimits(
             interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept, buddies=buddies,
-            successor_us=int(successor * 1e6),
+            successor_us=int(successor * 1e6), policy=checkpoint_policy,
         )  # fmt: skip
         watches = Watches() if checking == "each" else None
         self.engine = Engine(seed, delay, sync, thread, limits, checkpoints, watches, host_limits)
