@@ -26,8 +26,8 @@ FIT_KEEP = 0.99
 ENOUGH = 8
 """Failures after which what was assumed of them before is left off."""
 PATIENCE = 20
-"""How often the best is used before its neighbours are tried: one that is best by luck is not climbed on from (measured,
-too: without it a learner wastes twice as much where losses are dear)."""
+"""How often the best is used before its neighbours are tried: one that is best by luck is not climbed on from
+(measured, too: without it a learner wastes twice as much where losses are dear)."""
 USES_MIN = 0.5
 """A choice of which less than half a use is remembered is not known."""
 

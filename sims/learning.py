@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from peer.policies import Fixed, Hindsight, Bandit, YoungDaly
+from peer.policies import Bandit, Fixed, Hindsight, YoungDaly
 from protocol.pacing import CheckpointPolicy, Observation, Period, PolicyMaker
 from sims.chance import stream
 from sims.sweeping import sweep
@@ -95,7 +95,7 @@ def policies(case: Case) -> dict[str, PolicyMaker]:
     return {
         "formula, told": YoungDaly(failure_s=told_s, first_s=first_s),
         "formula, measured": YoungDaly(first_s=first_s, assumed_s=told_s),
-        "learned": Bandit(first_s, least_s, most_s),
+        "bandit": Bandit(first_s, least_s, most_s),
         "hindsight": Hindsight(first_s, least_s, most_s),
     }
 
