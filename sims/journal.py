@@ -4,10 +4,11 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
-from peer.errors import CallerError, LogCorrupt
+from peer.errors import CallerError, LogBusy, LogCorrupt
 
 FORM = 1
 Rows = list[dict[str, Any]]
@@ -21,7 +22,8 @@ class Journal:
         build: what builds a run; only its name is compared, not its code.
         parameters: the values of each parameter, as they are swept.
 
-    Raises: CallerError, if the file is of another sweep; LogCorrupt, if it is damaged before its last line.
+    Raises: CallerError, if the file is of another sweep; LogCorrupt, if it is damaged before its last line; LogBusy, if
+        another sweep writes it now.
     """
 
     def __init__(self, path: Path, build: Callable[..., Any], parameters: Mapping[str, Sequence[Any]]) -> None:
@@ -34,11 +36,16 @@ class Journal:
             "parameters": {name: [stable(value) for value in values] for name, values in parameters.items()},
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole = self._read(head)
         self._file = path.open("ab")
-        self._file.truncate(whole)
-        if not whole:
-            self._append(head)
+        try:
+            self._lock()
+            whole = self._read(head)
+            self._file.truncate(whole)
+            if not whole:
+                self._append(head)
+        except BaseException:
+            self._file.close()
+            raise
 
     def add(self, at: int, seed: int, rows: Rows) -> None:
         """Write down a finished run; it is on the disk when this returns."""
@@ -49,6 +56,13 @@ class Journal:
         """Release the file."""
         self._file.close()
 
+    def _lock(self) -> None:
+        """Keep others out: each would take the other's line for a torn one."""
+        try:
+            flock(self._file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            raise LogBusy(f"{self._path} is the journal of a sweep that goes on. Nothing was run or changed.") from None
+
     def _append(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
         self._file.flush()
@@ -56,8 +70,6 @@ class Journal:
 
     def _read(self, head: dict[str, Any]) -> int:
         """Take in what is there; return how many of its bytes are whole lines."""
-        if not self._path.exists():
-            return 0
         # What follows the last line's end is torn: an interruption came while it was written.
         lines = self._path.read_bytes().split(b"\n")[:-1]
         for number, text in enumerate(lines, 1):

@@ -105,7 +105,7 @@ def sweep(
 
     Returns: for each row the seed, the parameters, and what `build` gave; by combination, then seed, as given.
 
-    Raises: SweepFailed, when all runs have ended, if some of them raised; CallerError; LogCorrupt.
+    Raises: SweepFailed, when all runs have ended, if some of them raised; CallerError; LogCorrupt; LogBusy.
     """
     values = {name: _values(value) for name, value in (parameters or {}).items()}
     chosen = list(dict.fromkeys(int(seed) for seed in seeds))

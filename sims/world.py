@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from peer import errors, payload
 from peer.agent import Agent
 from peer.cluster import Outcome, Plan
+from peer.context import rollback_draft
 from peer.export import export
 from peer.folding import SharedView
 from peer.host import AgentSpec
@@ -247,6 +248,7 @@ class World:
         evidence: Any = None, amend: Mapping[StepId | str, Any] | None = None,
     ) -> Proposed:  # fmt: skip
         """Have steps rolled back, now or at a time, without waiting: `outcomes` and what is returned will have it."""
+        rollback_draft(steps, inputs, reason, evidence, amend or {})  # who asks wrongly is told now, not when it runs
         proposed = Proposed()
 
         async def asked() -> None:
@@ -254,7 +256,7 @@ class World:
                 *steps, inputs=inputs, reason=reason, evidence=evidence, amend=amend, timeout_s=SETTLE_S
             )
 
-        self.engine.later(at, f"rollback of {', '.join(map(str, steps[:1]))}", asked)
+        self.engine.later(at, f"rollback of {steps[0]}", asked)
         return proposed
 
     def checkpoint(self, timeout: float = 300.0) -> int:

@@ -284,3 +284,14 @@ def test_what_cannot_be_rolled_back_is_an_outcome_with_the_reason():
         assert asked.outcome is not None
         assert not asked.outcome.committed
         assert asked.outcome.rejects == (("a", "no step a/1/77 in the log of a"),)
+
+
+@pytest.mark.parametrize(
+    ("steps", "options", "said"),
+    [((), {}, "at least one step"), (("a/1/1",), {"inputs": "undo"}, "inputs='undo'"), (("a",), {}, "'a'")],
+)
+def test_who_asks_for_a_rollback_wrongly_is_told_at_once(steps, options, said):
+    with shelf_world()[1] as world:
+        with pytest.raises(errors.CallerError, match=said):
+            world.propose(*steps, **options)
+        world.run_until(0.1)

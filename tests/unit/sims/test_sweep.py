@@ -185,6 +185,20 @@ def test_a_journal_of_other_parameters_is_refused_and_left(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_journal_that_a_sweep_writes_now_is_refused_to_another(tmp_path):
+    path = tmp_path / "j"
+
+    def build(seed):
+        if seed == 1:
+            with pytest.raises(errors.LogBusy, match="goes on"):
+                sweep(product, seeds=[0], journal=path, progress=False)
+        return product(seed)
+
+    assert len(sweep(build, seeds=range(3), journal=path, progress=False)) == 3
+    assert len(path.read_text().splitlines()) == 4
+    assert len(sweep(build, seeds=range(4), journal=path, progress=False)) == 4
+
+
 def test_a_damaged_journal_is_refused_by_its_line(tmp_path):
     path = tmp_path / "j"
     sweep(product, seeds=range(3), journal=path, progress=False)
