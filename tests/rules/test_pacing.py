@@ -111,6 +111,19 @@ def test_cp9_a_restore_ends_a_period_and_tells_what_it_has_undone() -> None:
     assert policy.periods[-1].lost_us == 0
 
 
+def test_cp9_a_restore_further_back_has_undone_more() -> None:
+    maker = Maker(2 * S)
+    crowd = crowd_of(maker, "h0")
+    machine = crowd.machines["h0"]
+    cuts: list[int] = []
+    while machine.epochs.committed < 3:
+        crowd.rounds(1)
+        if machine.epochs.committed > len(cuts):
+            cuts.append(machine.checkpointing.began_us)
+    crowd.do("h0", machine.restore(1, "wish", 1, "discard", "", 0, crowd.now_us))
+    assert maker.made[0].periods[-1].lost_us == crowd.now_us - cuts[0] >= 4 * S
+
+
 def test_cp9_each_life_of_each_host_has_a_policy_and_a_seed_of_its_own() -> None:
     maker = Maker(1 * S)
     crowd = crowd_of(maker, "h0", "h1")

@@ -3,6 +3,7 @@
 import pytest
 
 from peer.policies import Bandit, Fixed, Hindsight, YoungDaly
+from sims.chance import Constant
 from sims.faults import Crash
 from sims.workload import Periodic, Workload
 from sims.world import World
@@ -47,6 +48,16 @@ def test_a_world_makes_a_checkpoint_as_often_as_its_policy_says():
             world.run(until=3.0)
         assert 8 <= min(committed(often)) <= 12
         assert 2 <= min(committed(seldom)) <= 3
+
+
+def test_a_world_comes_to_rest_though_its_policy_lets_one_checkpoint_follow_the_other():
+    # Frames that take long: a commit takes longer than the wait for the next, and longer than a world looks for rest.
+    with World(4, hosts=3, delay=Constant(100_000), checkpoint_policy=Fixed(0.001), checking="end") as world:
+        world.populate(Workload(inputs=10, failing=0.0))
+        world.run(until=3.0)
+        assert "host-1" not in world.busy()
+        assert world.settle(limit=20.0) < 20.0
+        assert min(committed(world)) > 3
 
 
 def test_the_formula_takes_the_cost_that_the_world_has_measured():
