@@ -46,7 +46,7 @@ class Period(Struct, frozen=True):
 
 
 class CheckpointPolicy(Protocol):
-    """Says how long to wait, and learns from what that has cost. One for each life of a host.
+    """Says how long to wait, and learns from what that has cost. One for each life of a host; it must not raise.
 
     It may use floats and chance of its own: what it says is an input of the protocol, and bounded by
     `INTERVAL_US_MIN`; whatever it says, checkpoints are consistent.
@@ -118,7 +118,7 @@ class Pace:
         self._wanted_us = 0
         self._span_us = 0
         self._failures = 0
-        self._begun = 0
+        self._begun: int | None = None
 
     def wait_us(self, view: Sequence[HostId], cost_us: int, now_us: int) -> int:
         """Return how long to wait from now, at the beginning of a period; 0: until somebody asks.
@@ -135,7 +135,8 @@ class Pace:
         self._wanted_us = 0
         if view and view[0] != self._host and self._span_us:
             return STAND_IN * self._span_us
-        wanted_us = self._policy.interval_us(Observation(now_us, cost_us, self._failures, now_us - self._life_us))
+        seen = Observation(now_us, cost_us, self._failures, now_us - self._life_us)
+        wanted_us = int(self._policy.interval_us(seen))
         if wanted_us <= 0:
             return 0
         self._wanted_us = max(INTERVAL_US_MIN, wanted_us)
@@ -150,8 +151,8 @@ class Pace:
 
     def committed(self, begun: int, cost_us: int, now_us: int) -> None:
         """A period has ended with a commit, that names so many beginnings after losses."""
-        # One lost log is one failure, however many agents have begun anew.
-        self._failures += begun > self._begun
+        # A lost log is one failure, however many agents have begun anew; earlier lives' failures are not counted.
+        self._failures += self._begun is not None and begun > self._begun
         self._begun = begun
         self._over(cost_us, 0, now_us)
 
