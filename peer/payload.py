@@ -52,7 +52,7 @@ _BROKEN = (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError, 
 _REFUSED = "Nothing was sent or stored."
 _NO_MESSAGE = "A payload is no message (wanted a type's name and its fields). It was refused."
 
-_Place = tuple[Any, str] | None  # the place of the container, and the step from there
+_Place = tuple[Any, str, object] | None  # the place of the container; the form of the step from there, and the step
 
 
 class _Ext(IntEnum):
@@ -253,7 +253,7 @@ def _walk(
             child_kind = type(child)
             if child_kind in _LEAVES or (child_kind is str and len(child) <= STRING_CHARS_MAX):
                 continue
-            pending.append((child, (place, form.format(brief(step))), depth + 1))
+            pending.append((child, (place, form, step), depth + 1))
 
 
 def _children(kind: type, value: Any) -> Iterable[tuple[str, object, Any]]:
@@ -272,8 +272,8 @@ def _children(kind: type, value: Any) -> Iterable[tuple[str, object, Any]]:
 def _path(place: _Place) -> str:
     steps: list[str] = []
     while place is not None:
-        place, step = place
-        steps.append(step)
+        place, form, step = place
+        steps.append(form.format(brief(step)))
     return "value" + "".join(reversed(steps))
 
 

@@ -9,6 +9,11 @@ from protocol.proposal import Credit, Debit, Proposal, Vote
 from protocol.step import StepId
 
 
+def keeper_of(proposal: Proposal) -> AgentId:
+    """Return the elector to whom all send their votes: it sees the whole books first. Nobody depends on it (RB-4)."""
+    return min(root.agent for root in proposal.roots)
+
+
 class Ballot:
     """What one peer knows of one proposal."""
 

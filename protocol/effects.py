@@ -268,6 +268,8 @@ class Effects:
 
     def work(self) -> None:
         """Start every undo that may start, newest first within the agent."""
+        if self._is_quiet():
+            return
         now_us = self._core.now_us
         for lineage in [name for name, (_, until_us) in self._blocked.items() if until_us <= now_us]:
             self._core.tell("undo-unordered", lineage, "effects that depend on it are not known to be undone; goes on")
@@ -283,6 +285,8 @@ class Effects:
 
     def deadline_us(self) -> int | None:
         """Return when an undo is to be tried again, or an effect gives up waiting."""
+        if self._is_quiet():
+            return None
         times = [
             effect.again_us
             for effect in self._core.intents.doomed()
@@ -292,6 +296,9 @@ class Effects:
         waiting = self._core.intents.waiting()
         times += [effect.waits_since_us + self._core.limits.effect_wait_us for effect in waiting[:1]]
         return min(times) if times else None
+
+    def _is_quiet(self) -> bool:
+        return self._core.intents.is_quiet() and not self._blocked and not self._owed
 
     def _begin_undo(self, effect: Effect) -> None:
         effect.busy = True

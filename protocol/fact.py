@@ -1,6 +1,7 @@
 """Immutable statements with one writer, which gossip spreads to every host."""
 
 from enum import IntEnum
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -99,6 +100,7 @@ def fact_version(fact: Fact) -> tuple[int, str]:
             return fact.incarnation, ""
 
 
+@lru_cache(maxsize=1 << 16)
 def rank(incarnation: int, state: State) -> int:
     """Return the place of a host's standing among all that were ever said of it: the highest stands (MB-5)."""
     return incarnation * len(State) + state

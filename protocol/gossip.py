@@ -30,7 +30,9 @@ class Gossip:
 
     def __init__(self, limits: HostLimits) -> None:
         self._limits = limits
-        self._facts: dict[str, tuple[Fact, int]] = {}
+        self._facts: dict[str, Fact] = {}
+        self._prints: dict[str, int] = {}
+        """By place, the hash of the fact there; no tuple of both, since each of N hosts would keep N of them."""
         self._places: list[str] = []
         self._sum = 0
         self._rumours: dict[str, tuple[Fact, int]] = {}
@@ -41,22 +43,29 @@ class Gossip:
         known = self._facts.get(place)
         if known is None:
             insort(self._places, place)
-        elif fact_version(known[0]) >= fact_version(fact):
+        elif fact_version(known) >= fact_version(fact):
             return False
         else:
-            self._sum -= known[1]
-        self._facts[place] = (fact, print_)
+            self._sum -= self._prints[place]
+        self._facts[place] = fact
+        self._prints[place] = print_
         self._sum = (self._sum + print_) & _WORD
         return True
 
     def facts(self) -> list[Fact]:
         """Return all facts held."""
-        return [fact for fact, _ in self._facts.values()]
+        return list(self._facts.values())
+
+    def twin(self) -> "Gossip":
+        """Return another host's gossip that holds the same facts, and has no news of its own yet."""
+        twin = Gossip(self._limits)
+        twin._facts, twin._prints, twin._places = self._facts.copy(), self._prints.copy(), self._places.copy()
+        twin._sum = self._sum
+        return twin
 
     def get(self, key: str) -> Fact | None:
         """Return the fact of a name, or None."""
-        found = self._facts.get(_placed(key))
-        return None if found is None else found[0]
+        return self._facts.get(_placed(key))
 
     # -- rumours
 
@@ -115,13 +124,13 @@ class Gossip:
         for prefix, items in compare.lists[:DESCENTS_MAX]:
             held = dict(items)
             for place in self._under(prefix):
-                if held.get(place) != self._facts[place][1]:
-                    facts[place] = self._facts[place][0]
+                if held.get(place) != self._prints[place]:
+                    facts[place] = self._facts[place]
             # Of two versions nobody knows from its hash which is the newer: each sends its own.
-            wants.update((place, None) for place, print_ in items if self._print(place) != print_)
+            wants.update((place, None) for place, print_ in items if self._prints.get(place) != print_)
         for place in compare.wants:
             if place in self._facts:
-                facts[place] = self._facts[place][0]
+                facts[place] = self._facts[place]
         if not (sums or lists or wants or facts):
             return None
         return Compare(tuple(sums), tuple(lists), tuple(wants), tuple(facts.values()))
@@ -131,25 +140,21 @@ class Gossip:
     ) -> None:
         places = self._under(prefix)
         if len(places) <= LEAF_MAX:
-            lists.append((prefix, tuple((place, self._facts[place][1]) for place in places)))
+            lists.append((prefix, tuple((place, self._prints[place]) for place in places)))
             return
         below = [0] * 16
         for place in places:
-            below[int(place[len(prefix)], 16)] += self._facts[place][1]
+            below[int(place[len(prefix)], 16)] += self._prints[place]
         sums.extend((f"{prefix}{digit:x}", total & _WORD) for digit, total in enumerate(below))
 
     def _sum_of(self, prefix: str) -> int:
         if not prefix:
             return self._sum
-        return sum(self._facts[place][1] for place in self._under(prefix)) & _WORD
+        return sum(self._prints[place] for place in self._under(prefix)) & _WORD
 
     def _under(self, prefix: str) -> list[str]:
         first = bisect_left(self._places, prefix)
         return self._places[first : bisect_left(self._places, prefix + _PLACE_END, first)]
-
-    def _print(self, place: str) -> int | None:
-        found = self._facts.get(place)
-        return None if found is None else found[1]
 
 
 def shared_out(facts: Iterable[Fact], weight_max: int) -> Iterator[tuple[Fact, ...]]:

@@ -146,6 +146,10 @@ class Intents:
             self._doomed.pop(intent, None)
             self._waiting.pop(intent, None)
 
+    def is_quiet(self) -> bool:
+        """Tell whether no effect is to be undone or waits for a new run, as nearly always."""
+        return not (self._doomed or self._waiting)
+
     def doomed(self) -> list[Effect]:
         """Return the effects that are still to be undone."""
         return list(self._doomed.values())

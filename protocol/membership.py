@@ -114,6 +114,17 @@ class Membership:
             times.append(next(iter(self._relays.values())).until_us)
         return min((time for time in times if time is not None), default=None)
 
+    def twin(self, host: HostId, chance: Chance) -> "Membership":
+        """Return the view of another living host, to which all stand as they do to this one, and neither doubts any."""
+        twin = Membership(host, chance, self._limits)
+        twin._ranks, twin._living, twin._failed = self._ranks.copy(), self._living.copy(), self._failed.copy()
+        twin._early, twin._since = self._early.copy(), self._since.copy()
+        twin.incarnation = twin._ranks.pop(host) // len(State)
+        twin._ranks[self._host] = rank(self.incarnation, State.ALIVE)
+        del twin._living[bisect_left(twin._living, host)]
+        insort(twin._living, self._host)
+        return twin
+
     def standing(self, host: HostId) -> State | None:
         """Return how a host stands; None if it has never been heard of."""
         if host == self._host:

@@ -47,6 +47,8 @@ class Outbox:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._lines: dict[AgentId, _Line] = {}
+        self._timed: dict[AgentId, _Line] = {}
+        """The lines with something under way: only these have a time at which to send again."""
         self._by_step: dict[StepId, list[tuple[AgentId, _Item]]] = {}
 
     def number(self, receiver: AgentId) -> int:
@@ -113,15 +115,18 @@ class Outbox:
                     break
             if line.under_way == 0:
                 line.due_us = None
+                self._timed.pop(receiver, None)
             elif line.due_us is None or again:
+                self._timed[receiver] = line
                 line.wait_us = line.wait_us or self._limits.resend_us
                 line.due_us = now_us + line.wait_us
         return due
 
     def deadline_us(self) -> int | None:
         """Return when the next message is to be resent."""
-        times = [line.due_us for line in self._lines.values() if line.due_us is not None and line.items]
-        return min(times) if times else None
+        if not self._timed:
+            return None
+        return min([line.due_us for line in self._timed.values() if line.due_us is not None], default=None)
 
     def nudge(self, receiver: AgentId, now_us: int) -> None:
         """The receiver is at an address again: resend at once."""
@@ -244,6 +249,7 @@ class Outbox:
             line.under_way -= 1
         if line.under_way == 0:
             line.due_us = None
+            self._timed.pop(receiver, None)
         if item.step is not None:
             left = [pair for pair in self._by_step.get(item.step, ()) if pair[1] is not item]
             if left:
@@ -256,6 +262,8 @@ class Outbox:
         for line in self._lines.values():
             assert line.under_way == sum(1 for item in line.items.values() if item.sent)
             assert all(item.released for item in line.items.values() if item.sent)
+        due = [receiver for receiver, line in self._lines.items() if line.due_us is not None]
+        assert sorted(self._timed) == sorted(due)
 
 
 def _held_out(

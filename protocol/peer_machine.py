@@ -88,7 +88,7 @@ class PeerMachine:
             self.proposer.deadline_us(),
             self.effects.deadline_us(),
         )
-        return min((time for time in times if time is not None), default=None)
+        return min([time for time in times if time is not None], default=None)
 
     def handle(self, event: Event, now_us: int) -> list[Action]:
         """Take in one event; what it says may leave is in the actions."""

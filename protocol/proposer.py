@@ -127,6 +127,8 @@ class Proposer:
 
     def deadline_us(self) -> int | None:
         """Return when to ask again."""
+        if not self._asked:
+            return None
         return min((asked.due_us for asked in self._asked.values() if asked.due_us is not None), default=None)
 
     def recovered(self) -> None:

@@ -7,7 +7,8 @@ docs/model/Rollback.tla, whose actions are named beside the code that does them.
 from msgspec.structs import replace
 
 from protocol.action import Consult
-from protocol.ballot import Ballot
+from protocol.ballot import keeper_of
+from protocol.case import Case
 from protocol.core import Core
 from protocol.disposal import Disposal
 from protocol.effects import Effects
@@ -21,22 +22,6 @@ from protocol.step import STEP_INDEX_ENTRIES, VoidOut
 from protocol.stepping import Stepping
 
 
-class _Case:
-    """One proposal as this elector stands to it."""
-
-    def __init__(self, proposal: Proposal) -> None:
-        self.ballot = Ballot(proposal)
-        self.vote: Vote | None = None
-        """The last vote that is durable."""
-        self.latest: Vote | None = None
-        """The last vote that was made: it may still be in the writing."""
-        self.busy = False
-        """A vote is being made: the agent is asked, or the record written."""
-        self.told: dict[AgentId, int] = {}
-        self.wait_us = 0
-        self.due_us: int | None = None
-
-
 class Rollback:
     """This peer as an elector."""
 
@@ -45,8 +30,8 @@ class Rollback:
         self._effects = effects
         self._stepping = stepping
         self._disposal = disposal
-        self._cases: dict[ProposalId, _Case] = {}
-        self._open: dict[ProposalId, _Case] = {}
+        self._cases: dict[ProposalId, Case] = {}
+        self._open: dict[ProposalId, Case] = {}
         """Those of them that are not decided: what is looked at after every event."""
         self.decided: dict[ProposalId, DecisionRecord] = {}
 
@@ -57,9 +42,9 @@ class Rollback:
         proposal = message.proposal
         decision = self.decided.get(proposal.id)
         if decision is not None:
-            self._core.when_durable(lambda: self._core.send(sender, self._done(decision)))
+            self._core.when_durable(lambda: self._tell_end(sender, decision))
         elif proposal.id not in self._cases and any(root.agent == self._core.agent for root in proposal.roots):
-            self._cases[proposal.id] = self._open[proposal.id] = _Case(proposal)
+            self._cases[proposal.id] = self._open[proposal.id] = Case(proposal)
             self._review(proposal.id)
 
     def balloted(self, sender: AgentId, message: BallotMessage) -> None:
@@ -68,7 +53,7 @@ class Rollback:
         decision = self.decided.get(proposal.id)
         case = self._cases.get(proposal.id)
         if decision is None:
-            case = case or _Case(proposal)
+            case = case or Case(proposal)
             news = [case.ballot.take(vote) for vote in message.votes if vote.voter != self._core.agent]
             if proposal.id not in self._cases:
                 if not case.ballot.concerns(self._core.agent):
@@ -78,17 +63,23 @@ class Rollback:
                 self._review(proposal.id)
                 self._publish(proposal.id)
                 self._evaluate(proposal.id)
-        if message.wants and case is not None and case.vote is not None:
-            self._core.send(sender, BallotMessage(proposal, (case.vote,)))
-        elif message.wants and decision is not None:
-            # Its votes are forgotten (CP-6), its verdict is not.
-            self._core.when_durable(lambda: self._core.send(sender, self._done(decision)))
+        if decision is not None:
+            if message.wants or keeper_of(proposal) == self._core.agent:
+                # Who asks hears of it, and who has sent the keeper a vote only after the end.
+                self._core.when_durable(lambda: self._tell_end(sender, decision))
+        elif message.wants and case is not None and case.vote is not None:
+            self._core.send(sender, case.answer(self._core.agent, case.vote))
 
     def told(self, message: Done) -> None:
-        """Another elector has decided, and has forgotten its votes since: all decide alike, so this one does (RB-4)."""
+        """Another elector has decided: what it saw is stable, so this one need not see it too (RB-4)."""
         case = self._open.get(message.proposal)
-        if case is not None and case.vote is not None and not case.busy:
-            self._decide(case, message.decision)
+        if case is not None:
+            case.verdict = message
+            self._heed(case)
+
+    def _heed(self, case: Case) -> None:
+        if case.verdict is not None and case.vote is not None and not case.busy:
+            self._decide(case, case.verdict.decision, case.verdict.rejects)
 
     # -- voting ----------------------------------------------------------------------------------------------------
 
@@ -107,7 +98,7 @@ class Rollback:
         case.busy = True
         self._core.actions.append(Consult(case.ballot.proposal, part))
 
-    def _part(self, case: _Case) -> tuple[tuple[StepId, ...], dict[MessageId, int]]:
+    def _part(self, case: Case) -> tuple[tuple[StepId, ...], dict[MessageId, int]]:
         me = self._core.agent
         credits = {message: credit.number for message, credit in case.ballot.debits_to(me).items()}
         # RB-11: tolerant readers join a first vote, or one that grows by debits; else others may have decided by it.
@@ -186,6 +177,7 @@ class Rollback:
         case.busy = False
         case.vote = vote
         case.ballot.take(vote)
+        self._heed(case)
         if pid in self.decided:
             return
         case.wait_us = self._core.limits.ask_us
@@ -195,15 +187,10 @@ class Rollback:
         self._evaluate(pid)
 
     def _publish(self, pid: ProposalId) -> None:
-        """Tell the vote to everyone whom the cone is known to reach, once a version; to nobody else (RB-8)."""
+        """Tell the vote to whom the cone has reached from here, and to the keeper; to nobody else (RB-8)."""
         case = self._cases[pid]
-        if case.vote is None:
-            return
-        receivers = dict.fromkeys(case.ballot.electors())
-        receivers.update(dict.fromkeys(debit.receiver for step in case.vote.cone for debit in step.sends))
-        for receiver in receivers:
-            if receiver != self._core.agent and case.told.get(receiver, 0) < case.vote.version:
-                case.told[receiver] = case.vote.version
+        if case.vote is not None:
+            for receiver in case.untold(self._core.agent, case.vote):
                 self._core.send(receiver, BallotMessage(case.ballot.proposal, (case.vote,)))
 
     # -- deciding --------------------------------------------------------------------------------------------------
@@ -214,11 +201,11 @@ class Rollback:
         if case.vote is None or pid in self.decided:
             return
         if case.ballot.is_refused():
-            self._decide(case, "abort")
+            self._decide(case, "abort", case.ballot.rejects())
         elif case.ballot.is_balanced():
-            self._decide(case, "commit")
+            self._decide(case, "commit", ())
 
-    def _decide(self, case: _Case, decision: str) -> None:
+    def _decide(self, case: Case, decision: str, rejects: tuple[tuple[AgentId, str], ...]) -> None:
         core, ballot, vote = self._core, case.ballot, case.vote
         assert vote is not None
         retracted: tuple[StepId, ...] = ()
@@ -239,7 +226,7 @@ class Rollback:
             credits=vote.credits,
             # Who was never reached before an abort has frozen nothing, and need not hear of it.
             electors=ballot.electors() if decision == "commit" else tuple(sorted(ballot.votes)),
-            rejects=ballot.rejects(),
+            rejects=rejects,
             decided_us=core.now_us,
             voids=tuple(out for voids in by_lineage.values() for out in voids),
             notes=self._disposal.notes(ballot.proposal, retracted) if decision == "commit" else (),
@@ -256,6 +243,17 @@ class Rollback:
             if item.producer is not None:
                 self._core.acknowledge(item.sender, item.incarnation, item.number, None)
         self._core.send(record.proposal.proposer, self._done(record))
+        if keeper_of(record.proposal) == self._core.agent:
+            for elector in record.electors:
+                if elector not in (self._core.agent, record.proposal.proposer):
+                    self._tell_end(elector, record)
+
+    def _tell_end(self, receiver: AgentId, record: DecisionRecord) -> None:
+        """Tell a decision: to another elector, which works out for itself what follows, the verdict is enough."""
+        done = self._done(record)
+        if receiver != record.proposal.proposer:
+            done = replace(done, undone=(), electors=(), notes=())
+        self._core.send(receiver, done)
 
     def _done(self, record: DecisionRecord) -> Done:
         return Done(
@@ -338,7 +336,7 @@ class Rollback:
 
     def apply_vote(self, record: VoteRecord) -> None:
         """Take in an own vote from the log: what it credits stays refused (RB-7)."""
-        case = self._cases.setdefault(record.proposal.id, _Case(record.proposal))
+        case = self._cases.setdefault(record.proposal.id, Case(record.proposal))
         case.vote = case.latest = record.vote
         case.ballot.take(record.vote)
         if record.proposal.id in self.decided:
@@ -364,14 +362,13 @@ class Rollback:
                 continue
             case.wait_us = min(2 * case.wait_us, self._core.limits.ask_us_max)
             case.due_us = self._core.now_us + case.wait_us
-            for elector in case.ballot.electors():
-                if elector != self._core.agent and case.ballot.owes(elector):
-                    owed = {vote.voter: vote for vote in (case.vote, *case.ballot.creditors_of(elector))}
-                    message = BallotMessage(case.ballot.proposal, tuple(owed.values()), wants=True)
-                    self._core.send(elector, message)
+            for elector, question in case.questions(self._core.agent, case.vote, self._core.limits.ask_us):
+                self._core.send(elector, question)
 
     def deadline_us(self) -> int | None:
         """Return when to ask again."""
+        if not self._open:
+            return None
         return min((case.due_us for case in self._open.values() if case.due_us is not None), default=None)
 
     def undecided(self) -> list[ProposalId]:

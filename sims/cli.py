@@ -14,16 +14,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from protocol.event import Elapsed
 from sims import cli_worlds
+from sims.demers_cli import demers
 from sims.history import History
 from sims.plan import Plan
+from sims.scale.cli import scale
 from sims.shrink import shrunk
 from sims.swarm import Result, play, swarm
 
 FAILURES_MAX = 5
 """Failures shown, each shrunk; more seldom tell more."""
 
+group = typer.Typer(
+    invoke_without_command=True, rich_markup_mode="rich", pretty_exceptions_short=True, add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)  # fmt: skip
+"""`ebbtide sim` with its subcommands: each is a function of its own module, added at the end of this one."""
 
+
+@group.callback()
 def sim(
+    ctx: typer.Context,
     seeds: Annotated[str, typer.Option(help="Seeds to play, as FIRST:LAST (LAST is left out).")] = "0:1000",
     jobs: Annotated[int, typer.Option(help="Processes; 0: one for each core.", min=0)] = 0,
     seed: Annotated[int | None, typer.Option(help="Play one seed and print what happened.")] = None,
@@ -42,6 +52,8 @@ def sim(
     rejects it. Undone must be exactly the true cones; nothing may be lost, doubled or left hanging. A failure prints
     the seed, what broke, and a smaller plan with the command that plays it. Exits with 1 if any fails.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     console = Console(soft_wrap=True)
     if list_:
         cli_worlds.list_worlds(console)
@@ -136,3 +148,7 @@ def _range(text: str) -> tuple[int, int]:
     if not first.isdigit() or not last.isdigit() or int(first) >= int(last):
         raise typer.BadParameter(f"{text!r} is not FIRST:LAST, as in 0:1000", param_hint="--seeds")
     return int(first), int(last)
+
+
+group.command("demers")(demers)
+group.command("scale")(scale)

@@ -105,6 +105,18 @@ def measure(
     )  # fmt: skip
 
 
+def spreads(hosts: int, seed: int) -> list[tuple[float, int, int]]:
+    """Spread facts one by one among hosts that are at rest otherwise.
+
+    Returns: for each the virtual seconds until all had it, the copies sent in all, and their bytes.
+    """
+    world = HostWorld(seed, Network())
+    names = [f"{number:016x}" for number in range(hosts)]
+    world.acquaint(names)
+    world.run(1)
+    return list(_spreads(world, names, "quiet"))
+
+
 def _spreads(world: HostWorld, names: list[HostId], about: str) -> Iterator[tuple[float, int, int]]:
     """Spread facts one by one; yield the seconds until all have it, and the copies sent and their bytes in all."""
     for number in range(SPREADS):

@@ -13,6 +13,7 @@ from peer.driver import Driver
 from peer.host import AgentSpec
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
+from protocol.wire import decode_record
 from sims.box import Box
 from sims.chance import AnySpread, stream
 from sims.checkers import Broken, Watches
@@ -20,7 +21,7 @@ from sims.loop import VirtualLoop
 from sims.network import Network
 from sims.operator import Operator
 from sims.tools import Outside
-from sims.trace import Trace
+from sims.trace import Trace, is_agents
 from sims.weather import Weather
 
 T = TypeVar("T")
@@ -145,9 +146,11 @@ class Engine:
             if self.homes.get(agent, box.name) != box.name:
                 self._moved(box, agent, records)
                 return
-            found = self.trace.wrote(box.name, agent, records, self.loop.now_us)
-            box.born(agent, found)
-            self.weather.wrote(box, agent, found)
+            self.trace.wrote(box.name, agent, records, self.loop.now_us)
+            if is_agents(agent) and (agent in box.lost or self.weather.sees_writes()):
+                found = [decode_record(data) for data in records]
+                box.born(agent, found)
+                self.weather.wrote(box, agent, found)
 
         box.start(
             opened=self._opened,
@@ -237,6 +240,11 @@ class Engine:
         if box.host is None or agent not in box.host.drivers:
             raise errors.CallerError(f"{box.name}, the host of {agent!r}, is down. Nothing changed.")
         return box.host.drivers[agent]
+
+    def progress(self) -> int:
+        """Return a number that changes when a step is taken or undone."""
+        cores = [driver.machine.core for driver in self.drivers().values()]
+        return sum(core.seq + core.undone for core in cores)
 
     def under_way(self) -> dict[str, list[str]]:
         """Say what is not finished: by agent, by host, and of faults and script."""

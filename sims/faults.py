@@ -96,7 +96,10 @@ class Crash(AnyFault, frozen=True):
 
 
 class Death(AnyFault, frozen=True):
-    """A host dies and never comes back, if the others can succeed it: two views that know it, of three or more."""
+    """A host dies and never comes back, if the others can succeed it.
+
+    They can, if two views of three or more members know it, and another host has a copy of its log.
+    """
 
     host: str
     at: float = 0.0

@@ -6,7 +6,7 @@ doubled, when a peer crashes, who proposes which rollback and who rejects it. `r
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from random import Random
 from typing import Any
@@ -55,13 +55,8 @@ class WorldEffect:
     undos: int = 0
 
 
-@dataclass(order=True)
-class _Due:
-    at_us: int
-    number: int
-    node: Any = field(compare=False)
-    life: int = field(compare=False)
-    what: Any = field(compare=False)
+_Due = tuple[int, int, Any, int, Any]
+"""When, a number by which no two are equal, to which node or host, in which life of it (-1: in any), what."""
 
 
 class History:
@@ -117,7 +112,7 @@ class History:
     def at(self, at_us: int, node: Node | SimHost | None, life: int, what: Any) -> None:
         """Let something happen at a time; what is for a life of a node ends with that life."""
         self._number += 1
-        heappush(self._heap, _Due(at_us, self._number, node, life, what))
+        heappush(self._heap, (at_us, self._number, node, life, what))
 
     def later(self, node: Node, delay_us: int, what: Any) -> None:
         """Let something happen to a node's present life, after a delay."""
@@ -227,8 +222,8 @@ class History:
         end_us = self.now_us + limit_us
         while self._heap:
             due = heappop(self._heap)
-            self.now_us = due.at_us
-            if due.what == "over?":
+            self.now_us = due[0]
+            if due[4] == "over?":
                 if self.is_over():
                     return self
                 assert self.now_us < end_us, f"seed {plan.seed}: still under way at the limit: {self.under_way()}"
@@ -245,16 +240,16 @@ class History:
         end_us = self.now_us + limit_us
         while self._heap and not self.is_over():
             due = heappop(self._heap)
-            self.now_us = due.at_us
+            self.now_us = due[0]
             assert self.now_us < end_us, f"still under way: {self.under_way()}"
             self._happen(due)
 
     def _happen(self, due: _Due) -> None:
-        node, what = due.node, due.what
+        _, _, node, life, what = due
         if node is None:
             self.mishaps.happen(what)
             return
-        if due.life >= 0 and due.life != node.life:
+        if life >= 0 and life != node.life:
             return
         if isinstance(node, SimHost):
             self._happen_to(node, what)
@@ -360,7 +355,7 @@ class History:
         if not all(host.up and not host.machine.under_way() for host in living):
             return False
         kinds = (Arrival, Durable, Script, ToolDue, Delivery, Learned, HostDurable)
-        pending = any(isinstance(due.what, kinds) for due in self._heap)
+        pending = any(isinstance(due[4], kinds) for due in self._heap)
         return not pending and self._replicas_agree()
 
     def _replicas_agree(self) -> bool:

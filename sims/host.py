@@ -138,8 +138,9 @@ class SimHost:
             self.do(self.machine.cut_done(colour, undecided, begun, self.world.now_us))
 
     def do(self, actions: list[CheckpointAction]) -> None:
-        """Carry out what the machine says."""
+        """Carry out what the machine says to an event."""
         world = self.world
+        world.events += 1
         for action in actions:
             match action:
                 case MakeCut():

@@ -1,7 +1,7 @@
 """Many host machines in virtual time: frames are late or lost, hosts are cut off, killed, started again."""
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -58,7 +58,7 @@ class HostWorld:
 
     def start(self, host: HostId, agents: tuple[str, ...] = (), seeds: tuple[HostId, ...] = ()) -> HostMachine:
         """Bring up a host, for the first time or again; of its earlier life it knows nothing."""
-        machine = HostMachine(host, Random(self._rng.getrandbits(64)), seeds, self._limits)
+        machine = HostMachine(host, self._chance(), seeds, self._limits)
         self.machines[host] = machine
         self._timers.pop(host, None)
         self._carry_out(host, machine.publish(self.fact(host, agents), self.now_us))
@@ -77,16 +77,18 @@ class HostWorld:
         self._carry_out(host, self.machines[host].leave(self.now_us))
         self.kill(host)
 
-    def acquaint(self, hosts: Iterable[HostId]) -> None:
+    def acquaint(self, hosts: Sequence[HostId]) -> None:
         """Let hosts know each other, as if they had been there for long: cheaper than to let all of them join."""
-        facts = tuple(self.fact(host) for host in hosts)
+        own, *facts = (self.fact(host) for host in hosts)
+        first = HostMachine(own.host, self._chance(), (), self._limits)
+        first.publish(own, self.now_us)
+        first.received(own.host, (), Compare(facts=tuple(facts)), (), self.now_us)
+        while first.gossip.has_rumours():
+            first.gossip.rumours(1)
+        self.machines[own.host] = first
+        for fact in facts:
+            self.machines[fact.host] = first.twin(fact, self._chance())
         for host in hosts:
-            machine = self.machines[host] = HostMachine(host, Random(self._rng.getrandbits(64)), (), self._limits)
-            own = next(fact for fact in facts if fact.host == host)
-            machine.publish(own, self.now_us)
-            machine.received(host, (), Compare(facts=facts), (), self.now_us)
-            while machine.gossip.has_rumours():
-                machine.gossip.rumours(1)
             self._arm(host)
 
     def publish(self, host: HostId, fact: Fact) -> None:
@@ -128,6 +130,9 @@ class HostWorld:
             and all(machine.standing(host) == State.ALIVE for host in running)
             for machine in self.machines.values()
         )
+
+    def _chance(self) -> Random:
+        return Random(self._rng.getrandbits(64))
 
     def _carry_out(self, host: HostId, actions: list[HostAction]) -> None:
         for action in actions:

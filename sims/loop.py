@@ -21,6 +21,8 @@ CANCELLED_MAX = 10_000
 """Cancelled timers that may lie about before they are swept out, if they are more than half."""
 
 
+_Timer = tuple[int, int, TimerHandle | None, Callable[..., object], tuple[Any, ...]]
+"""When, a number by which no two are equal, a handle if it may be cancelled, what to call."""
 GARBAGE = 100_000
 """Allocations between two searches for garbage while a loop runs: a world keeps most of what it makes, so looking
 often costs a fifth of the time and finds little."""
@@ -54,7 +56,7 @@ class VirtualLoop(BaseEventLoop):
         """The world outside, for tools that run here (`sims.tools`)."""
         self._rng = rng or Random(0)
         self._thread: AnySpread = thread or Uniform(100, 400)
-        self._timers: list[tuple[int, int, TimerHandle]] = []
+        self._timers: list[_Timer] = []
         self._number = 0
         self._cancelled = 0
         self._limit_us: int | None = None
@@ -120,6 +122,11 @@ class VirtualLoop(BaseEventLoop):
         """Call back after virtual seconds."""
         return self._push(self.now_us + max(0, round(delay * 1e6)), callback, args, context)
 
+    def let(self, at_us: int, callback: Callable[..., object], *args: Any) -> None:
+        """Let something happen at a virtual time in microseconds, that nobody will ever want to cancel."""
+        self._number += 1
+        heappush(self._timers, (max(self.now_us, at_us), self._number, None, callback, args))
+
     def call_at_us(self, at_us: int, callback: Callable[..., object], *args: Any) -> TimerHandle:
         """Call back at a virtual time in microseconds."""
         return self._push(max(self.now_us, at_us), callback, args, None)
@@ -131,13 +138,13 @@ class VirtualLoop(BaseEventLoop):
         timer = TimerHandle(at_us / 1e6, callback, args, self, context)
         timer._scheduled = True
         self._number += 1
-        heappush(self._timers, (at_us, self._number, timer))
+        heappush(self._timers, (at_us, self._number, timer, callback, args))
         return timer
 
     def _timer_handle_cancelled(self, handle: TimerHandle) -> None:
         self._cancelled += 1
         if self._cancelled > CANCELLED_MAX and self._cancelled > len(self._timers) // 2:
-            self._timers = [entry for entry in self._timers if not entry[2].cancelled()]
+            self._timers = [entry for entry in self._timers if entry[2] is None or not entry[2].cancelled()]
             heapify(self._timers)
             self._cancelled = 0
 
@@ -149,18 +156,29 @@ class VirtualLoop(BaseEventLoop):
         if not ready and not self._jump():
             return
         timers = self._timers
-        while timers and timers[0][0] <= self.now_us:
-            timer = heappop(timers)[2]
+        now_us = self.now_us
+        while timers and timers[0][0] <= now_us:
+            due = heappop(timers)
+            timer = due[2]
+            if timer is None:
+                ready.append(due)
+                continue
             timer._scheduled = False
-            if timer.cancelled():
+            if timer._cancelled:
                 self._cancelled -= 1
             else:
                 ready.append(timer)
         for _ in range(len(ready)):
-            handle: Handle = ready.popleft()
-            if not handle.cancelled():
+            handle: Handle | _Timer = ready.popleft()
+            if type(handle) is tuple:
                 self.turns += 1
-                handle._run()
+                try:
+                    handle[3](*handle[4])
+                except Exception as error:  # noqa: BLE001  # as a handle does: the world ends with it
+                    self.failures.append(error)
+            elif not handle._cancelled:  # type: ignore[union-attr]
+                self.turns += 1
+                handle._run()  # type: ignore[union-attr]
         if self.turns - self._turns_then > TURNS_MAX:
             raise TimeStands(f"{TURNS_MAX} callbacks ran at {self.now_us} us, and no time passed")
 
@@ -171,8 +189,9 @@ class VirtualLoop(BaseEventLoop):
             self.stop()
             return False
         timers = self._timers
-        while timers and timers[0][2].cancelled():
-            heappop(timers)[2]._scheduled = False
+        while timers and (timer := timers[0][2]) is not None and timer._cancelled:
+            heappop(timers)
+            timer._scheduled = False
             self._cancelled -= 1
         at_us = timers[0][0] if timers else None
         if self._limit_us is not None and (at_us is None or at_us > self._limit_us):

@@ -16,6 +16,7 @@ from peer.ports import TransportCounts
 from peer.transport.frame import HEADER_BYTES, check_size
 from protocol.ids import HostId
 from sims.chance import AnySpread, Uniform, stream
+from sims.loop import VirtualLoop
 
 IN_FLIGHT_MAX = 1000
 """Frames under way on one link; more are dropped and counted, as the real transport's queue does."""
@@ -52,7 +53,7 @@ class _Link:
         self.rng = rng
         self.conditions = Conditions()
         self.flying = 0
-        self.last_s = 0.0
+        self.last_us = 0
         """When the last frame that keeps its place arrives."""
 
 
@@ -82,7 +83,7 @@ class Network:
         if link.flying >= IN_FLIGHT_MAX:
             return False
         self.sent += 1
-        now_us = round(sender.now_s() * 1e6)
+        now_us = sender.now_us()
         self.saw("sent", sender.me, other.me, body, now_us)
         conditions, rng = link.conditions, link.rng
         # All is drawn for every frame: a fault that goes away leaves the later draws as they were.
@@ -99,13 +100,13 @@ class Network:
             if copy:
                 self.saw("doubled", sender.me, other.me, body, now_us)
             delay_us = delays[copy] + sum(extra.draw(rng) for extra in conditions.extra)
-            at_s = sender.now_s() + max(1, int(delay_us * max(conditions.slow, default=1.0))) / 1e6
+            at_us = now_us + max(1, int(delay_us * max(conditions.slow, default=1.0)))
             if overtakes < conditions.reorder:
                 self.saw("unordered", sender.me, other.me, body, now_us)
             else:
-                at_s = link.last_s = max(at_s, link.last_s + 1e-6)
+                at_us = link.last_us = max(at_us, link.last_us + 1)
             link.flying += 1
-            sender.loop.call_at(at_s, self._arrive, link, sender.me, other.address, to, body)
+            sender.let(at_us, self._arrive, link, sender.me, other.address, to, body)
         return True
 
     def _arrive(self, link: _Link, sender: HostId, address: str, to: HostId | None, body: bytes) -> None:
@@ -133,15 +134,20 @@ class VirtualTransport:
         self._received: Callable[[HostId, bytes], None] | None = None
         self._loop: AbstractEventLoop | None = None
 
-    @property
-    def loop(self) -> AbstractEventLoop:
-        """The loop on which it is open."""
-        assert self._loop is not None
-        return self._loop
+    def now_us(self) -> int:
+        """Return the loop's time, in microseconds."""
+        loop = self._loop
+        assert loop is not None
+        return loop.now_us if isinstance(loop, VirtualLoop) else round(loop.time() * 1e6)
 
-    def now_s(self) -> float:
-        """Return the loop's time."""
-        return self.loop.time()
+    def let(self, at_us: int, callback: Callable[..., object], *args: object) -> None:
+        """Let something happen at a time, on whatever loop it is open."""
+        loop = self._loop
+        assert loop is not None
+        if isinstance(loop, VirtualLoop):
+            loop.let(at_us, callback, *args)
+        else:
+            loop.call_at(at_us / 1e6, callback, *args)
 
     async def open(self, received: Callable[[HostId, bytes], None]) -> None:
         """Start to receive.
@@ -192,7 +198,7 @@ class VirtualTransport:
         self.counts.frames_received += 1
         self.counts.bytes_received += HEADER_BYTES + len(body)
         if self._received is not None:
-            self._network.saw("arrived", sender, self.me, body, round(self.now_s() * 1e6))
+            self._network.saw("arrived", sender, self.me, body, self.now_us())
             self._received(sender, body)
 
     def _put(self, address: str | None, receiver: HostId | None, body: bytes) -> None:

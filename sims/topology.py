@@ -24,11 +24,16 @@ def _star(count: int, seed: int) -> Graph:
     return _both_ways(nx.star_graph(count - 1))
 
 
-def _random_regular(count: int, seed: int) -> Graph:
-    degree = min(4, count - 1)
+def regular(count: int, degree: int, seed: int = 0) -> Graph:
+    """Return a random graph in which everybody writes to `degree` others, or to one fewer if that can't be."""
+    degree = min(degree, count - 1)
     if degree * count % 2:
         degree -= 1
     return _both_ways(nx.random_regular_graph(degree, count, seed=seed))
+
+
+def _random_regular(count: int, seed: int) -> Graph:
+    return regular(count, 4, seed)
 
 
 def _small_world(count: int, seed: int) -> Graph:

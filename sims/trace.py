@@ -53,9 +53,6 @@ class Trace:
     """One world's trace."""
 
     def __init__(self) -> None:
-        self.logs: dict[AgentId, list[Record]] = {}
-        """Every record that is durable, decoded; those that a lost disk forgot are in `lost`."""
-        self.durable_us: dict[StepId, int] = {}
         self.began_us: dict[StepId, int] = {}
         self.lost: list[StepRecord] = []
         self.lost_records = 0
@@ -66,9 +63,45 @@ class Trace:
         """How many frames were sent, lost, cut off, doubled, ..., arrived."""
         self.happenings: list[Happening] = []
         self.tallies: dict[AgentId, Tally] = {}
-        self.decided_us: list[tuple[int, AgentId, DecisionRecord]] = []
         self.events = 0
         self._digest = blake2b(digest_size=16)
+        self._logs: dict[AgentId, list[Record]] = {}
+        self._durable_us: dict[StepId, int] = {}
+        self._decided_us: list[tuple[int, AgentId, DecisionRecord]] = []
+        self._unread: list[tuple[int, AgentId, Sequence[bytes]]] = []
+        """What is durable and nobody has looked at: decoded it takes ten times as much room."""
+
+    # -- what is durable -------------------------------------------------------------------------------------------
+
+    @property
+    def logs(self) -> dict[AgentId, list[Record]]:
+        """Every record that is durable, decoded; those that a lost disk forgot are in `lost`."""
+        self._read()
+        return self._logs
+
+    @property
+    def durable_us(self) -> dict[StepId, int]:
+        """When each step became durable, in virtual microseconds."""
+        self._read()
+        return self._durable_us
+
+    @property
+    def decided_us(self) -> list[tuple[int, AgentId, DecisionRecord]]:
+        """When each elector's decision became durable, in order of time."""
+        self._read()
+        return self._decided_us
+
+    def _read(self) -> None:
+        for at_us, agent, records in self._unread:
+            log = self._logs.setdefault(agent, [])
+            for data in records:
+                record = decode_record(data)
+                log.append(record)
+                if isinstance(record, StepRecord):
+                    self._durable_us[record.step] = at_us
+                elif isinstance(record, DecisionRecord):
+                    self._decided_us.append((at_us, agent, record))
+        self._unread.clear()
 
     # -- what the ports see ----------------------------------------------------------------------------------------
 
@@ -79,23 +112,13 @@ class Trace:
             self._digest.update(f"{at_us} {sender} {receiver} ".encode())
             self._digest.update(body)
 
-    def wrote(self, host: str, agent: AgentId, records: Sequence[bytes], at_us: int) -> list[Record]:
-        """Note what has become durable; return it decoded, if it is an agent's and not the host's own."""
+    def wrote(self, host: str, agent: AgentId, records: Sequence[bytes], at_us: int) -> None:
+        """Note what has become durable."""
         self._digest.update(f"{at_us} {host} {agent} ".encode())
-        found: list[Record] = []
         for data in records:
             self._digest.update(data)
-            if not is_agents(agent):
-                continue
-            record = decode_record(data)
-            found.append(record)
-            if isinstance(record, StepRecord):
-                self.durable_us[record.step] = at_us
-            elif isinstance(record, DecisionRecord):
-                self.decided_us.append((at_us, agent, record))
         if is_agents(agent):
-            self.logs.setdefault(agent, []).extend(found)
-        return found
+            self._unread.append((at_us, agent, records))
 
     def forgot(self, agent: AgentId, count: int) -> None:
         """The last `count` records of an agent went with its disk."""

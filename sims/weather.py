@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from peer.checkpoints import LOG as HOST_LOG
+from peer.copies import PREFIX
 from protocol.ids import AgentId
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import StepRecord
@@ -186,7 +188,10 @@ class Weather:
         self._engine.crash(fault.host, fault.restart_after, fault.disk, fault.keep)
 
     def _die(self, number: int, fault: Death) -> None:
-        """End a host for good, if it can be succeeded, and no other has died."""
+        """End a host for good, if it can be succeeded, and no other has died.
+
+        Who has just come into the views may have no copy anywhere yet: with it, its log is gone (CP-8).
+        """
         boxes = self._engine.boxes
         epochs = [box.host.checkpoints.machine.epochs for box in boxes.values() if box.host is not None and box.is_up()]
         box = boxes.get(fault.host)
@@ -194,7 +199,9 @@ class Weather:
             return
         commits = max(epochs, key=lambda known: known.committed).commits
         views = [commits[epoch].next_view() for epoch in sorted(commits)[-2:]]
-        if views and all(len(view) >= DEATH_VIEW_MIN and box.keys.host_id in view for view in views):
+        copy = f"{PREFIX}{box.keys.host_id}/{HOST_LOG}"
+        has_copy = any(copy in other.disk.logs for other in boxes.values())
+        if has_copy and all(len(view) >= DEATH_VIEW_MIN and box.keys.host_id in view for view in views):
             self.bites[number] += 1
             self._engine.bury(fault.host)
 
@@ -226,13 +233,16 @@ class Weather:
             number, torn = self._torn[box.name].pop(0)
             self.bites[number] += 1
             self._soon(box, torn.restart_after, disk="torn")
-        if (self._steps or self._rollbacks) and is_agents(agent):
+        if self.sees_writes() and is_agents(agent):
             self._wrote(box, agent, [decode_record(data) for data in records], "asked")
+
+    def sees_writes(self) -> bool:
+        """Tell whether something is to happen at the border of a step or a vote."""
+        return bool(self._steps or self._rollbacks)
 
     def wrote(self, box: Box, agent: AgentId, records: Sequence[object]) -> None:
         """An append is durable, and nobody has been told."""
-        if self._steps or self._rollbacks:
-            self._wrote(box, agent, records, "durable")
+        self._wrote(box, agent, records, "durable")
 
     def _wrote(self, box: Box, agent: AgentId, records: Sequence[object], point: str) -> None:
         for record in records:

@@ -95,6 +95,8 @@ class Workload(Struct, frozen=True):
     """Bytes that each message carries besides."""
     rejects: float = 0.0
     """Share of proposals that an agent does not agree to."""
+    begin: float = 0.0
+    """Virtual seconds until the first inputs may come."""
 
 
 class Work(Struct, frozen=True):
@@ -176,7 +178,7 @@ def populate(world: World, workload: Workload, graph: Graph) -> list[AgentId]:
             _client(world, workload, workload.arrivals, agents, client)
         return agents
     for at in workload.arrivals.times(rng, workload.inputs):
-        world.submit(rng.choice(agents), Work(workload.depth, bytes(workload.payload)), at=at)
+        world.submit(rng.choice(agents), Work(workload.depth, bytes(workload.payload)), at=workload.begin + at)
     return agents
 
 
@@ -184,6 +186,7 @@ def _client(world: World, workload: Workload, loop: ClosedLoop, agents: list[Age
     rng = stream(world.seed, f"client/{number}")
 
     async def go() -> None:
+        await asyncio.sleep(workload.begin)
         for _ in range(number, workload.inputs, loop.clients):
             await asyncio.sleep(rng.expovariate(1.0) * loop.think)
             await world.engine.operator.hand_in(rng.choice(agents), [Work(workload.depth, bytes(workload.payload))])

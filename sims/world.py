@@ -177,7 +177,7 @@ class World:
         while rest < REST_LOOKS:
             self.run(until=self.now + LOOK_S)
             busy = self.engine.under_way()
-            moved = len(self.engine.trace.durable_us) + len(self.engine.trace.decided_us)
+            moved = self.engine.progress()
             rest = rest + 1 if not busy and moved == last else 0
             last = moved
             if self.now > end:

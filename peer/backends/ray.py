@@ -30,6 +30,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray  # after its settings
+from ray.exceptions import RayActorError
 
 LOOPBACK = "tcp://127.0.0.1:*"
 START_S = 60.0
@@ -110,11 +111,11 @@ def _path_of(kind: type[Agent]) -> str:
 
 
 def _await_end(actor: Any, pid: int) -> None:
-    """Return once an actor's process has ended: Ray only asks for that, and the actor may go on answering for a while."""
+    """Return once an actor's process has ended: Ray only asks for that, and it may go on answering for a while."""
     try:
         while ray.get(actor.about.remote())[1] == pid:
             time.sleep(0.01)
-    except ray.exceptions.RayActorError:
+    except RayActorError:
         return  # dead for good
 
 

@@ -1,4 +1,4 @@
-"""The console command `ebbtide`: every entry point of group `ebbtide.commands` is a command of it."""
+"""The console command `ebbtide`: every entry point of group `ebbtide.commands` is a command of it, or a group."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
-from typer.main import get_command_from_info
+from typer.main import get_command, get_command_from_info
 from typer.models import CommandInfo
 
 from peer.errors import EbbtideError
@@ -44,6 +44,8 @@ def _load(found: EntryPoint) -> Any:
 
         broken.__doc__ = f"({text})"
         function = broken
+    if isinstance(function, typer.Typer):
+        return get_command(function)
     info = CommandInfo(name=found.name, callback=function, context_settings={"help_option_names": ["--help", "-h"]})
     return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
 

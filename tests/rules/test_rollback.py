@@ -113,6 +113,31 @@ def test_rb4_a_reject_is_final_whatever_its_voter_learns_later() -> None:
     assert not any(bench.undone(step) for step in (first, *rest))
 
 
+def test_rb4_an_elector_decides_as_the_keeper_tells_it_without_having_seen_all_votes() -> None:
+    bench = Bench("a", "b", "c")
+    first, *rest = chain(bench)
+    bench.propose("a", first)
+    # `c` is told by `b`, whose step reached it, and at the end by `a`; never what `a` has voted.
+    bench.deliver(lambda mail: not (mail[0] == "a" and mail[1] == "c" and isinstance(mail[2], Ballot)))
+    assert not bench.mail
+    assert all(bench.undone(step) for step in (first, *rest))
+
+
+def test_rb4_nobody_waits_for_a_keeper_that_has_voted_and_is_silent() -> None:
+    bench = Bench("a", "b", "c", "d")
+    first, *rest = chain(bench)
+    bench.propose("d", first)
+    bench.deliver(of(Propose))
+    bench.deliver(lambda mail: mail[0] == "a" and mail[1] == "b")
+    for _ in range(12):
+        bench.drop(lambda mail: "a" in mail[:2])
+        bench.deliver()
+        bench.drop(lambda mail: "a" in mail[:2])
+        bench.elapse()
+    assert not bench.undone(first)
+    assert all(bench.undone(step) for step in rest)
+
+
 def test_rb5_a_vote_is_durable_before_anybody_sees_it() -> None:
     bench = Bench("a", "b")
     first = bench.step("a", sends=(("b", b"m"),))
@@ -223,6 +248,23 @@ def test_rb8_nobody_but_electors_and_the_proposer_hears_of_a_rollback() -> None:
     bench.deliver()
     assert bench.undone(first)
     assert {mail[1] for mail in bench.sent if isinstance(mail[2], Propose | Ballot | Done)} == {"a", "b", "c", "d"}
+
+
+def test_rb8_messages_are_four_for_each_elector_of_a_tree() -> None:
+    for width in (3, 10, 30):
+        leaves = [f"l{number:02}" for number in range(width)]
+        bench = Bench("a", *leaves, "z")
+        first = bench.step("a", sends=tuple((leaf, b"m") for leaf in leaves))
+        bench.deliver()
+        for leaf in leaves:
+            bench.ran(leaf)
+        bench.deliver()
+        bench.propose("z", first)
+        bench.deliver()
+        assert bench.undone(first)
+        sent = [mail for mail in bench.sent if isinstance(mail[2], Propose | Ballot | Done)]
+        # A vote to each leaf and one back, the end to each leaf, and from everybody to the proposer.
+        assert len(sent) == 4 * width + 2
 
 
 def test_rb9_given_back_inputs_come_in_their_first_order_before_newer_ones() -> None:

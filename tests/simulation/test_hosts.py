@@ -198,8 +198,8 @@ def nobody_refutes(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_first_claim_stands(patch: pytest.MonkeyPatch) -> None:
-    def settle(self: Homes, agent: str) -> None:
-        self.by_agent.setdefault(agent, self._best(agent)[1])
+    def settle(self: Homes, agent: str, listers: tuple[str, ...]) -> None:
+        self.by_agent.setdefault(agent, self._best(agent, listers)[1])
 
     patch.setattr(Homes, "_settle", settle)
 

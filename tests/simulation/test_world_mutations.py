@@ -104,7 +104,7 @@ def _tells_everyone(patch: pytest.MonkeyPatch) -> None:
 
 
 MUTATIONS = {
-    _no_quarantine: "calm", _no_deferral: "calm", _no_balance: "lossy", _no_final_reject: "calm",
+    _no_quarantine: "partitions", _no_deferral: "calm", _no_balance: "lossy", _no_final_reject: "calm",
     _no_votes_kept: "crashes", _no_deduplication: "lossy", _leaves_before_durable: "crashes",
     _says_durable_before_it_is: "crashes", _no_voids: "calm", _no_beginnings: "losses",
     _no_resending: "lossy", _no_hiding: "calm", _tells_everyone: "calm",

@@ -14,7 +14,9 @@ def test_what_is_measured_is_what_the_formulas_expect() -> None:
     stages: list[str] = []
     row = measure(40, seed=3, entered=stages.append)
     assert tuple(stages) == STAGES
-    assert row.spread_s_max <= 0.3
+    assert row.spread_s_median <= 0.3
+    # Whom no rumour reaches, a comparison does.
+    assert row.spread_s_max <= 1.3
     assert (40).bit_length() - 1 <= row.spread_copies_per_host <= (40).bit_length() + 2
     assert row.same_bytes < 30
     assert row.one_differs_frames <= 5
