@@ -108,7 +108,7 @@ class VirtualLoop(BaseEventLoop):
         """Return when something is next due, in virtual microseconds; None: nothing is scheduled."""
         if self._ready:  # type: ignore[attr-defined]
             return self.now_us
-        return min((at_us for at_us, _, timer in self._timers if not timer.cancelled()), default=None)
+        return min((due[0] for due in self._timers if due[2] is None or not due[2].cancelled()), default=None)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
