@@ -2,9 +2,12 @@
 
 from peer import errors
 from protocol.limits import CheckpointLimits
+from protocol.pacing import PolicyMaker
 
 
-def checkpoint_limits(every_s: float, kept: int, buddies: int, successor_s: float) -> CheckpointLimits:
+def checkpoint_limits(
+    every_s: float, kept: int, buddies: int, successor_s: float, policy: PolicyMaker | None = None
+) -> CheckpointLimits:
     """Return the limits of checkpoints and successions.
 
     Args:
@@ -12,6 +15,7 @@ def checkpoint_limits(every_s: float, kept: int, buddies: int, successor_s: floa
         kept: committed checkpoints that can be restored to.
         buddies: other hosts that keep copies of a host's logs.
         successor_s: seconds for which a host must have failed before a buddy succeeds it.
+        policy: says how long to wait, instead of `every_s`.
 
     Raises: CallerError, naming the value.
     """
@@ -22,8 +26,9 @@ def checkpoint_limits(every_s: float, kept: int, buddies: int, successor_s: floa
         if value < least:
             raise errors.CallerError(f"{name}={value}: at least {least}. Nothing was started.")
     return CheckpointLimits(
-        interval_us=int(every_s * 1e6), epochs_kept=kept, buddies=buddies, successor_us=int(successor_s * 1e6)
-    )
+        interval_us=int(every_s * 1e6), epochs_kept=kept, buddies=buddies, successor_us=int(successor_s * 1e6),
+        policy=policy,
+    )  # fmt: skip
 
 
 def check_names(names: list[str], taken: list[str]) -> None:

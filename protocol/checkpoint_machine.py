@@ -316,6 +316,7 @@ class CheckpointMachine:
                 assert_never(record)
 
     def _done(self) -> list[CheckpointAction]:
+        self.checkpointing.restored()
         is_open = bool(self.calls.open or self.checkpointing.waiting) or self.epochs.colour > self.epochs.committed
         times = [self._due_us] if is_open or self.epochs.commit is None else []
         for time_us in (self.checkpointing.next_us, self.succession.deadline_us()):

@@ -5,7 +5,7 @@ from protocol.epoch import Commit
 from protocol.fact import Began
 from protocol.host_core import HostCore
 from protocol.ids import HostId
-from protocol.pacing import interval_us, is_due
+from protocol.pacing import Pace, is_due
 from protocol.tally import Statement, Tally
 
 
@@ -23,6 +23,10 @@ class Checkpointing:
         self.began_us = 0
         self.cost_us = 0
         """How long the last cut of this host took to be durable, and placed."""
+        self._pace = Pace(core.host, core.limits, core.rng)
+        self._wait_us = 0
+        self._restores = 0
+        """Restores that are past: those carried out in this life end a period."""
         self._stating: dict[int, None] = {}
         self._records = 0
         self._size = 0
@@ -53,14 +57,27 @@ class Checkpointing:
             core.send(core.rng.choice(members), Begin(commit.epoch + 1))
 
     def pace(self) -> None:
-        """Begin again an interval from now."""
-        wait_us = interval_us(self._core.limits, self.cost_us)
-        self.next_us = self._core.now_us + wait_us if wait_us else None
+        """A period begins: choose when to begin the next epoch."""
+        core, commit = self._core, self._core.epochs.commit
+        self._restores = core.calls.era
+        self._wait_us = self._pace.wait_us(() if commit is None else commit.next_view(), self.cost_us, core.now_us)
+        self._arm()
+
+    def _arm(self) -> None:
+        self.next_us = self._core.now_us + self._wait_us if self._wait_us else None
+
+    def restored(self) -> None:
+        """A restore that was agreed on since the last event ends a period; only a policy cares."""
+        core = self._core
+        if core.limits.policy is not None and core.calls.era > self._restores:
+            for restore in core.calls.restores[self._restores :]:
+                self._pace.restored(restore.epoch, core.now_us)
+            self.pace()
 
     def elapsed(self) -> None:
         """Begin what is due."""
         if self.next_us is not None and self._core.now_us >= self.next_us:
-            self.pace()
+            self._arm()
             self.begin(self._core.epochs.committed + 1)
 
     def grown(self, records: int, size: int) -> None:
@@ -79,6 +96,7 @@ class Checkpointing:
         core.epochs.own = None
         self._records = self._size = 0
         self.began_us = core.now_us
+        self._pace.cut(epoch, core.now_us)
         core.actions.append(MakeCut(epoch))
 
     def done(self, epoch: int, undecided: int, begun: tuple[Began, ...]) -> None:
@@ -153,6 +171,7 @@ class Checkpointing:
         """A commit is durable here: settle by it, and answer those who waited."""
         core = self._core
         self.settle(commit)
+        self._pace.committed(len(commit.begun), self.cost_us, core.now_us)
         self.pace()
         for request, epoch in self.waiting:
             if epoch <= commit.epoch:

@@ -48,7 +48,7 @@ class Engine:
         self._limits = limits
         self._checkpoints = checkpoints
         self._has_buddies = checkpoints is not None and checkpoints.buddies > 0
-        self._is_periodic = checkpoints is not None and checkpoints.interval_us > 0
+        self._is_periodic = checkpoints is not None and (checkpoints.interval_us > 0 or checkpoints.policy is not None)
         self._sync = sync
         self._watches = watches
         self._script: dict[int, str] = {}

@@ -104,6 +104,12 @@ class VirtualLoop(BaseEventLoop):
         """Return virtual seconds."""
         return self.now_us / 1e6
 
+    def next_us(self) -> int | None:
+        """Return when something is next due, in virtual microseconds; None: nothing is scheduled."""
+        if self._ready:  # type: ignore[attr-defined]
+            return self.now_us
+        return min((due[0] for due in self._timers if due[2] is None or not due[2].cancelled()), default=None)
+
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> TimerHandle:

@@ -46,11 +46,18 @@ class Operator(Cluster):
         Each call is a source of its own: an agent that loses its disk forgets what it had accepted, and would take
         nothing more from a source whose numbers go on.
         """
-        self._calls += 1
         payloads = tuple(payload.encode_message(message) for message in messages)
-        body = asks.encode(asks.Submit(f"{NAME}-{self._calls}", 1, payloads))
+        await self.hand_on(agent, asks.Submit(self.new_source(), 1, payloads))
+
+    async def hand_on(self, agent: AgentId, inputs: asks.Submit) -> None:
+        """Hand inputs to an agent's host, and wait until they are durable; those that it has already are left."""
         async with self._turns.setdefault(agent, asyncio.Lock()):
-            await self.host.ask(agent, "submit", body, timeout_s=HAND_IN_S)
+            await self.host.ask(agent, "submit", asks.encode(inputs), timeout_s=HAND_IN_S)
+
+    def new_source(self) -> str:
+        """Return the name of a source of inputs that is like no other."""
+        self._calls += 1
+        return f"{NAME}-{self._calls}"
 
     def know(self, agent: AgentId) -> None:
         """An agent has come: somebody to ask about the whole cluster."""

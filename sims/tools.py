@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 from peer.tool import Call, Happened, NotHappened, tool
 
@@ -26,6 +27,8 @@ class Outside:
     """Intents that were called while they stood: an effect twice."""
     undo_failures: int = 0
     """How many of the next undos fail."""
+    ports: dict[str, Any] = field(default_factory=dict)
+    """What agents sense and do in somebody else's simulation, by name: see `sims.ports`."""
 
     def post(self, intent: str, *args: object) -> int:
         """Do it; return how many calls there were under this intent."""

@@ -18,20 +18,24 @@ from typing import TYPE_CHECKING, Any
 from peer import errors, payload
 from peer.agent import Agent
 from peer.cluster import Outcome, Plan
+from peer.context import rollback_draft
 from peer.export import export
 from peer.folding import SharedView
 from peer.host import AgentSpec
 from peer.state_key import decode_key
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
+from protocol.pacing import PolicyMaker
 from protocol.peer_machine import PeerMachine
 from protocol.records import OutcomeRecord
 from protocol.step import StepRecord
 from sims.chance import AnySpread
 from sims.checkers import Broken, Watches, check_all
 from sims.checkers.view import View
+from sims.embedding import Delivery, Proposed, deliver, run_until, steps_of
 from sims.engine import Engine
 from sims.faults import AnyFault, Fault, Partition
+from sims.ports import Actuator, Sensor, attach
 from sims.topology import Graph, topology_of
 
 if TYPE_CHECKING:
@@ -60,6 +64,7 @@ class World:
         thread: how long what is meant for a thread takes until it is done, and again until that is known.
         limits: bounds and waiting times of the peers.
         checkpoint_every: virtual seconds between coordinated checkpoints; 0: only when `checkpoint` is called.
+        checkpoint_policy: says how often instead, and may learn: `peer.policies`.
         checkpoints_kept: how many committed checkpoints can be restored to; older steps are folded.
         buddies: how many other hosts keep copies of a host's logs; with any, one that is dead for good is succeeded.
         successor: virtual seconds that a host must have failed before that.
@@ -72,7 +77,7 @@ class World:
         faults: Fault | Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
         thread: AnySpread | None = None, limits: Limits | None = None, checkpoint_every: float = 0.0,
         checkpoints_kept: int = 4, checking: str = "each", buddies: int = 0, successor: float = 30.0,
-        host_limits: HostLimits | None = None,
+        host_limits: HostLimits | None = None, checkpoint_policy: PolicyMaker | None = None,
     ) -> None:  # fmt: skip
         if checking not in ("each", "end"):
             raise errors.CallerError(f"checking={checking!r}: it is 'each' or 'end'. Nothing was started.")
@@ -82,7 +87,7 @@ class World:
         self.buddies = buddies
         checkpoints = CheckpointLimits(
             interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept, buddies=buddies,
-            successor_us=int(successor * 1e6),
+            successor_us=int(successor * 1e6), policy=checkpoint_policy,
         )  # fmt: skip
         watches = Watches() if checking == "each" else None
         self.engine = Engine(seed, delay, sync, thread, limits, checkpoints, watches, host_limits)
@@ -179,6 +184,39 @@ class World:
                 raise Broken("everything ends", f"still under way after {limit:g} s: {busy or 'something moves'}")
         return self.now
 
+    # -- driven from outside (sims.embedding) ----------------------------------------------------------------------
+
+    def run_until(self, time: float) -> None:
+        """Run exactly up to a virtual time in seconds, what is due then included, for a simulator that owns time.
+
+        Raises: CallerError, if it is gone; else as `run`.
+        """
+        run_until(self.engine, time)
+
+    def next_event(self) -> float | None:
+        """Return when something is next due, in virtual seconds; hosts that probe each other count."""
+        next_us = self.engine.loop.next_us()
+        return None if next_us is None else next_us / 1e6
+
+    def busy(self) -> dict[str, list[str]]:
+        """Return what is under way, by agent and host: empty at rest. No time passes."""
+        return self.engine.under_way()
+
+    def deliver(self, agent: AgentId, message: Any) -> Delivery:
+        """Hand an input to an agent at this very instant, past the network; no time passes.
+
+        It is taken once; while the agent's host is down it waits. Returns what `steps_of` finds its step by.
+        """
+        return deliver(self.engine, agent, message)
+
+    def steps_of(self, what: AgentId | Delivery | str) -> list[StepId]:
+        """Return the durable steps that stand, oldest first: an agent's, a delivery's, or that of an act's intent."""
+        return steps_of(self.engine, what)
+
+    def attach(self, name: str, port: Sensor | Actuator) -> None:
+        """Let agents sense or act in another simulation by this name: see `sims.ports`."""
+        attach(self.engine.outside, name, port)
+
     # -- what the world is asked -----------------------------------------------------------------------------------
 
     def submit(self, agent: AgentId, *messages: Any, at: float | None = None) -> None:
@@ -207,14 +245,19 @@ class World:
 
     def propose(
         self, *steps: StepId | str, at: float | None = None, inputs: str = "retry", reason: str = "",
-        amend: Mapping[StepId | str, Any] | None = None,
-    ) -> None:  # fmt: skip
-        """Have steps rolled back, now or at a time, without waiting for the outcome: `outcomes` will have it."""
+        evidence: Any = None, amend: Mapping[StepId | str, Any] | None = None,
+    ) -> Proposed:  # fmt: skip
+        """Have steps rolled back, now or at a time, without waiting: `outcomes` and what is returned will have it."""
+        rollback_draft(steps, inputs, reason, evidence, amend or {})  # who asks wrongly is told now, not when it runs
+        proposed = Proposed()
 
         async def asked() -> None:
-            await self.engine.operator.rollback(*steps, inputs=inputs, reason=reason, amend=amend, timeout_s=SETTLE_S)
+            proposed.outcome = await self.engine.operator.rollback(
+                *steps, inputs=inputs, reason=reason, evidence=evidence, amend=amend, timeout_s=SETTLE_S
+            )
 
         self.engine.later(at, f"rollback of {steps[0]}", asked)
+        return proposed
 
     def checkpoint(self, timeout: float = 300.0) -> int:
         """Make a coordinated checkpoint, and run until it is committed; return its epoch."""

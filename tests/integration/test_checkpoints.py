@@ -2,10 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from peer import Agent, Call, Cluster, Context, Happened, NotHappened, errors, handles, tool
+from peer.policies import Bandit
 
 BOOKS: dict[str, int] = {}
 
@@ -144,8 +146,9 @@ async def test_one_agent_goes_back_to_a_step_with_all_consequences() -> None:
             await cluster.rollback_to("till", "till/1/99")
 
 
-async def test_checkpoints_are_made_by_themselves() -> None:
-    async with Cluster("local", checkpoint_every_s=0.05) as cluster:
+@pytest.mark.parametrize("options", [{"checkpoint_every_s": 0.05}, {"checkpoint_policy": Bandit(first_s=0.05)}])
+async def test_checkpoints_are_made_by_themselves(options: dict[str, Any]) -> None:
+    async with Cluster("local", **options) as cluster:
         await filled(cluster)
         for _ in range(200):
             if (await cluster.epochs()).committed >= 2:
