@@ -13,7 +13,7 @@ from sims.checkpoint_costs import CheckpointRow, measure_checkpoints
 from sims.dissemination import STAGES, Row, Stage, measure
 
 HOSTS_MAX = 5000
-"""Each of N machines knows N hosts: 5,000 take some 6 GB and a few minutes."""
+"""Each of N machines knows N hosts: 5,000 take some 3 GB and a few minutes."""
 STAGES_EACH = len(STAGES) + 1
 
 
