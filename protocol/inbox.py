@@ -59,6 +59,10 @@ class Inbox:
         """Tell whether the consumption or void of a number is durable."""
         return number in self._channel(sender, incarnation).settled
 
+    def is_ahead(self, sender: AgentId, incarnation: int, number: int) -> bool:
+        """Tell whether an earlier number has not come yet."""
+        return number > self._channel(sender, incarnation).cursor
+
     def next_number(self, sender: AgentId) -> int:
         """Return the number that an external source's next input must have."""
         return self._channel(sender, 0).cursor

@@ -376,9 +376,12 @@ class Rollback:
         return list(self._open)
 
     def vote_records(self) -> tuple[VoteRecord, ...]:
-        """Return this elector's votes on what is open or not forgotten, as records."""
+        """Return this elector's votes on what is open or not forgotten, as records; also those in the writing.
+
+        They stand in the log before whatever is written next, so what is written next may stand for them (CP-6).
+        """
         cases = self._cases.values()
-        return tuple(VoteRecord(case.ballot.proposal, case.vote) for case in cases if case.vote is not None)
+        return tuple(VoteRecord(case.ballot.proposal, case.latest) for case in cases if case.latest is not None)
 
     def votes(self) -> list[tuple[Proposal, Vote]]:
         """Return this elector's own votes."""

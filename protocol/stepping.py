@@ -51,8 +51,7 @@ class Stepping:
         if core.is_unheard(item.clock):
             self._unheard.append((sender, item))
             return
-        delivered = core.inbox.arrive(sender, item.incarnation, item.number, item)
-        self.deliver(sender, delivered or ())
+        self._arrive(sender, item)
 
     def void_came(self, sender: AgentId, void: Void) -> None:
         """A void has arrived; it is numbered as data is."""
@@ -60,7 +59,15 @@ class Stepping:
         if core.inbox.is_settled(sender, void.incarnation, void.number):
             core.when_durable(lambda: self._effects.void_again(sender, void))
             return
-        self.deliver(sender, core.inbox.arrive(sender, void.incarnation, void.number, void) or ())
+        self._arrive(sender, void)
+
+    def _arrive(self, sender: AgentId, item: Item) -> None:
+        core, inbox = self._core, self._core.inbox
+        is_of_lost_life = (sender, item.incarnation) in core.lost_lives
+        if is_of_lost_life and inbox.is_ahead(sender, item.incarnation, item.number):
+            # FR-3: what survives of a lost life comes again, in order; for what went with it this would wait for ever.
+            return
+        self.deliver(sender, inbox.arrive(sender, item.incarnation, item.number, item) or ())
 
     def deliver(self, sender: AgentId, items: list[Item] | tuple[Item, ...]) -> None:
         """Put what the inbox delivers in line."""

@@ -341,6 +341,48 @@ def test_cp6_what_an_undecided_proposal_needs_is_not_forgotten() -> None:
     assert bench.undone(root)
 
 
+def test_cp6_a_base_stands_for_a_vote_that_is_in_the_writing_too() -> None:
+    bench = Bench("a", "b", "c")
+    bench.step("b")
+    cut(bench, 1, "a", "b", "c")
+    root = bench.step("a", sends=(("b", b"m"), ("c", b"m")))
+    bench.deliver(of(Data))
+    step = bench.ran("b")
+    bench.propose("a", root)
+    bench.slow.add("b")
+    bench.deliver(lambda mail: mail[1] != "c")
+    # `b` has made its vote, and writes it; what it writes next stands for all before it.
+    settle(bench, 1, "b", horizon=1)
+    bench.sync("b")
+    assert isinstance(bench.disks["b"][-1], BaseRecord)
+    bench.crash("b")
+    assert bench.machines["b"].core.quarantine.freezes(step)
+
+
+def test_cp6_what_a_running_handler_has_called_is_not_forgotten_though_its_lineage_had_ended() -> None:
+    bench = Bench("a", "b")
+    root = bench.step("a", sends=(("b", b"m"),))
+    bench.deliver()
+    bench.ran("b")
+    bench.deliver()
+    bench.propose("a", root, inputs="retry")
+    bench.deliver()
+    bench.ran("a")  # sends nothing: what `b` had done on this lineage is over
+    bench.deliver()
+    bench.propose("a", StepId("a", 1, 2), inputs="retry")
+    bench.deliver()
+    bench.ran("a", sends=(("b", b"m"),))  # sends it after all
+    bench.deliver()
+    order = bench.call("b", b"5")
+    assert order is not None
+    cut(bench, 1, "b")
+    bench.slow.add("b")
+    bench.used("b", order)
+    settle(bench, 1, "b", horizon=1)
+    bench.sync("b")
+    assert [action.answer for name, action in bench.resumed if name == "b"] == ["done"]
+
+
 # -- CP-9
 
 

@@ -3,7 +3,7 @@
 from protocol.event import Learned, Recovered
 from protocol.fact import Began
 from protocol.ids import StepId
-from protocol.message import Data, Propose
+from protocol.message import Data, Propose, Void
 from protocol.peer_machine import PeerMachine
 from protocol.records import BirthRecord
 from protocol.step import StepRecord
@@ -130,3 +130,19 @@ def test_fr3_what_is_to_be_sent_again_waits_while_its_step_is_frozen_and_leaves_
     bench.deliver()
     assert not bench.undone(root)
     assert bench.runs["b"].input.payload == b"m"
+
+
+def test_fr3_nobody_waits_for_a_number_that_went_with_a_lost_life() -> None:
+    bench = Bench("a", "b")
+    bench.step("a", sends=(("b", b"kept"),))
+    kept = bench.drop(of(Data))
+    bench.step("a", sends=(("b", b"lost"),))
+    bench.drop(of(Data))
+    fact = lose_last_step(bench, "a")
+    bench.feed("b", Learned(fact))
+    bench.mail.append(("a", "b", Void(1, 3, "", False)))  # late, of the lost life: number 2 will never come
+    bench.deliver()
+    bench.mail += kept
+    bench.deliver()
+    bench.ran("b")
+    assert bench.machines["b"].is_idle()
