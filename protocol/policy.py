@@ -1,4 +1,4 @@
-"""What may say how long to wait between checkpoints: handed in, asked once a period, and told what came of it (CP-9)."""
+"""What may say how long to wait between checkpoints: handed in, asked once a period, told what came of it (CP-9)."""
 
 from typing import Protocol
 
