@@ -58,6 +58,13 @@ class Ballot:
                     todo.append(receiver)
         return tuple(sorted(found))
 
+    def reached(self) -> tuple[AgentId, ...]:
+        """Return everybody who is known to be an elector, also where the votes that lead there were not heard."""
+        found = dict.fromkeys((*self.owners, *self.votes))
+        for voter in self.votes:
+            found.update(self._receivers[voter])
+        return tuple(sorted(found))
+
     def owes(self, agent: AgentId) -> bool:
         """Tell whether `agent`'s vote is missing, or lacks a credit for a debit that is known."""
         if agent not in self.votes:
