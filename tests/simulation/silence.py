@@ -6,14 +6,15 @@ overtaken by anything, an agent may take for ever to agree, and whoever keeps th
 
 from random import Random
 
-from protocol.action import Action, Append, Consult, Finish
+from protocol.action import Action, Append, Consult, Finish, Publish
 from protocol.ballot import Ballot as Books
 from protocol.ballot import keeper_of
-from protocol.event import Appended, Consulted
+from protocol.event import Appended, Consulted, Learned, Recovered
+from protocol.fact import Began
 from protocol.ids import AgentId, ProposalId
-from protocol.message import ROLLBACK
+from protocol.peer_machine import PeerMachine
 from protocol.proposal import Proposal
-from protocol.records import DecisionRecord, ProposedRecord
+from protocol.records import BirthRecord, DecisionRecord, ProposedRecord
 from protocol.step import Read, StepRecord
 from sims.oracle import LoggedStep, cone, dependents, orphans
 from tests.rules.bench import Bench
@@ -24,9 +25,17 @@ STEPS_MAX = 30
 class Silence(Bench):
     """One world under one seed; `play` plays it to its end, and judges it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, loses: bool = False) -> None:
         self.rng = rng = Random(seed)
         self.seed = seed
+        self.loses = loses
+        """A crash may take the end of a disk: what came after the last fact (CP-8)."""
+        self.placed: dict[AgentId, int] = {}
+        self.lost: set[AgentId] = set()
+        """Who has lost the end of its disk, and not begun anew durably."""
+        self.gone: list[StepRecord] = []
+        self.began: list[Began] = []
+        self.news: list[tuple[AgentId, Began]] = []
         self.asked: dict[tuple[AgentId, ProposalId], Consult] = {}
         self.opinions: dict[tuple[AgentId, ProposalId], bool] = {}
         self.cut_off: set[AgentId] = set()
@@ -47,20 +56,43 @@ class Silence(Bench):
                 self.ends.append(action)
             case Append():
                 self.pending[name].append(action)
+            case Publish() if isinstance(action.fact, Began):
+                self.began.append(action.fact)
+                self.news += [(other, action.fact) for other in self.machines if other != name]
             case _:
                 super()._take(name, action)
 
     def crash(self, name: AgentId) -> None:
-        """Lose all but the disk; mail that is under way may still come."""
+        """Lose all but the disk, perhaps its end too; mail that is under way may still come."""
         self.asked = {key: order for key, order in self.asked.items() if key[0] != name}
-        self.start(name)
+        disk = self.disks[name]
+        if self.loses and disk and self.rng.random() < 0.4:
+            keep = max(1, self.placed.get(name, 0), len(disk) - self.rng.randint(1, 8))
+            self.gone += [record for record in disk[keep:] if isinstance(record, StepRecord)]
+            del disk[keep:]
+            self.lost.add(name)
+        known = max((began.incarnation for began in self.began if began.agent == name), default=1)
+        self.machines[name] = PeerMachine(name, self.limits)
+        self.pending[name] = []
+        self.runs.pop(name, None)
+        self.feed(name, Recovered(tuple(disk), name in self.lost, known))
+        self.news += [(name, began) for began in self.began if began.agent != name]
 
     def write(self, name: AgentId) -> None:
         """Make one append durable."""
         if self.pending[name]:
             order = self.pending[name].pop(0)
             self.disks[name].extend(order.records)
+            if order.is_fact:
+                self.placed[name] = len(self.disks[name])
+            if any(isinstance(record, BirthRecord) for record in order.records):
+                self.lost.discard(name)
             self.feed(name, Appended(order.ticket))
+
+    def hear(self) -> None:
+        """Let one hear of a beginning: gossip brings it to everybody some time."""
+        name, began = self.news.pop(self.rng.randrange(len(self.news)))
+        self.feed(name, Learned(began))
 
     def opine(self, name: AgentId, pid: ProposalId) -> None:
         """Let an elector agree, or not."""
@@ -124,6 +156,8 @@ class Silence(Bench):
     def chance(self, proposes: bool = True) -> None:
         """Let one thing happen."""
         rng, kind = self.rng, self.rng.random()
+        if self.news and rng.random() < 0.2:
+            self.hear()
         name = rng.choice([*self.names, "z"])
         if kind < 0.5:
             if self.mail:
@@ -153,7 +187,9 @@ class Silence(Bench):
     def calm(self) -> None:
         """Let all happen that is under way, with time enough for everybody to ask again."""
         for _ in range(14):
-            while self.mail or self.asked or self.runs or any(self.pending.values()):
+            while self.news or self.mail or self.asked or self.runs or any(self.pending.values()):
+                while self.news:
+                    self.hear()
                 for name in self.machines:
                     while self.pending[name]:
                         self.write(name)
@@ -197,17 +233,11 @@ class Silence(Bench):
 
     def judge(self) -> None:
         """All have decided, alike; undone is exactly what hangs on committed roots; the proposers know it all."""
-        logged = [
-            LoggedStep(
-                str(record.step),
-                str(record.input.producer) if record.input.producer else None,
-                tuple(str(read.writer) for read in record.reads if read.writer is not None),
-            )
-            for record in self.step_records()
-        ]
-        after = dependents(logged)
+        logged = [_logged(record) for record in self.step_records()]
+        gone = {str(record.step) for record in self.gone}
+        after = dependents([*logged, *(_logged(record) for record in self.gone)])
         undone = {str(record.step) for record in self.step_records() if self.undone(record.step)}
-        truth: set[str] = set()
+        roots = {*gone}
         for proposal in self.proposals():
             decided = {
                 name: record
@@ -216,19 +246,21 @@ class Silence(Bench):
             }
             self.need(bool(decided), f"nobody has decided {proposal.id}")
             self.need(len({record.decision for record in decided.values()}) == 1, f"{proposal.id} both ways")
-            mine = cone([str(root) for root in proposal.roots], after)
-            self.outcome(proposal, decided, mine)
+            own = {str(root) for root in proposal.roots}
+            if not self.gone:
+                self.outcome(proposal, decided, cone(own, after))
             if next(iter(decided.values())).decision == "commit":
-                truth |= mine
+                roots |= own
         for name, machine in self.machines.items():
             self.need(not machine.rollback.undecided(), f"{name} is undecided")
             self.need(not machine.proposer.open(), f"{name} waits for the end of its proposal")
             self.need(not len(machine.core.quarantine), f"something stays frozen at {name}")
             records = [record for record in self.disks[name] if isinstance(record, DecisionRecord)]
             names = [record.proposal.id for record in records]
-            self.need(len(names) == len(set(names)), f"{name} decided twice: {names}")
+            self.need(len(names) == len({*names}), f"{name} decided twice: {names}")
+        truth = cone(roots, after) - gone
         self.need(undone == truth, f"undone {sorted(undone - truth)}, kept {sorted(truth - undone)}")
-        self.need(not orphans(logged, undone), "a step stands on an undone one")
+        self.need(not orphans(logged, undone | gone), "a step stands on an undone one")
 
     def outcome(self, proposal: Proposal, decided: dict[AgentId, DecisionRecord], mine: set[str]) -> None:
         """What the proposer was told is complete."""
@@ -257,6 +289,7 @@ class Silence(Bench):
         """Return all steps."""
         return [record for disk in self.disks.values() for record in disk if isinstance(record, StepRecord)]
 
-    def rollback_mail(self) -> int:
-        """Return how many messages of rollbacks were sent."""
-        return sum(isinstance(mail[2], ROLLBACK) for mail in self.sent)
+
+def _logged(record: StepRecord) -> LoggedStep:
+    writers = tuple(str(read.writer) for read in record.reads if read.writer is not None)
+    return LoggedStep(str(record.step), str(record.input.producer) if record.input.producer else None, writers)

@@ -23,12 +23,19 @@ def failure(seed: int) -> str:
 
 def test_whoever_is_silent_all_decide_alike_in_the_end_and_undo_the_cone() -> None:
     ends: list[str] = []
-    for seed in (*range(70), *SEEDS):
+    for seed in (*range(60), *SEEDS):
         world = Silence(seed)
         world.play()
         ends += [end.outcome.decision for end in world.ends]
     assert ends.count("commit") > 20
     assert ends.count("abort") > 5
+
+
+def test_the_same_where_disks_lose_what_came_after_their_last_fact() -> None:
+    worlds = [Silence(seed, loses=True) for seed in range(40)]
+    for world in worlds:
+        world.play()
+    assert sum(len(world.gone) for world in worlds) > 5
 
 
 def _nobody_asks_the_others(patch: pytest.MonkeyPatch) -> None:
