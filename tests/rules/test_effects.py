@@ -3,6 +3,8 @@
 import pytest
 
 from protocol.event import Learned
+from protocol.ids import StepId
+from protocol.intents import Effect, Intents
 from protocol.limits import Limits
 from protocol.message import Data, Done
 from protocol.records import IntentRecord
@@ -277,3 +279,14 @@ def test_ef5_a_run_that_was_called_off_and_then_lost_its_cause_is_over() -> None
     bench.deliver()
     assert verbs(bench) == [("call", b"5"), ("undo", b"5")]
     assert not bench.machines["b"].effects.voided
+
+
+def test_cp6_the_journal_of_a_run_that_has_not_returned_is_kept() -> None:
+    # Its lineage ended before the horizon, when its input was discarded; then a restore brought that again.
+    intents = Intents()
+    effect = Effect("a/x/1", "x", "post", b"", None, 1, state="done")
+    intents.add(effect)
+    assert not intents.forget("x")
+    effect.claimed_by = StepId("a", 1, 4)
+    assert intents.forget("x")
+    assert intents.all() == []
