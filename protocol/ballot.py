@@ -4,6 +4,8 @@ Each elector evaluates this alone, from the votes that have reached it, in any o
 verdicts are stable, and exclude each other: see docs/model/Rollback.tla.
 """
 
+from hashlib import blake2b
+
 from protocol.ids import AgentId, MessageId
 from protocol.proposal import Credit, Debit, Proposal, Vote
 from protocol.step import StepId
@@ -38,6 +40,11 @@ class Ballot:
                 receivers[debit.receiver] = None
         self._credited[vote.voter] = {MessageId(credit.producer, credit.at) for credit in vote.credits}
         return True
+
+    def heard(self) -> str:
+        """Name all votes that are known here: equal names, equal votes."""
+        text = "\n".join(f"{voter} {self.votes[voter].version}" for voter in sorted(self.votes))
+        return blake2b(text.encode(), digest_size=12).hexdigest()
 
     def debits_to(self, agent: AgentId) -> dict[MessageId, Credit]:
         """Return the cone messages addressed to `agent`, as far as is known; votes only grow, so these do."""

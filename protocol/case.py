@@ -74,9 +74,10 @@ class Case:
         self.unanswered += 1
         asked.pop(me, None)
         questions: list[tuple[AgentId, BallotMessage]] = []
+        heard = self.ballot.heard()
         for agent in asked:
             owed = {known.voter: known for known in (vote, *self.ballot.creditors_of(agent))}
-            questions.append((agent, BallotMessage(self.ballot.proposal, tuple(owed.values()), wants=True)))
+            questions.append((agent, BallotMessage(self.ballot.proposal, tuple(owed.values()), True, heard)))
         return questions
 
     def answered(self, sender: AgentId, message: BallotMessage) -> None:
@@ -84,10 +85,20 @@ class Case:
         if sender == self.keeper and not message.wants:
             self.unanswered = 0
 
-    def answer(self, me: AgentId, asker: AgentId, vote: Vote) -> BallotMessage:
-        """Return what an elector that asks is told: a keeper will tell the end; another tells all it has heard."""
-        heard = tuple(known for known in self.ballot.votes.values() if known.voter != asker)
-        return BallotMessage(self.ballot.proposal, (vote,) if me == self.keeper else heard)
+    def answer(self, me: AgentId, asker: AgentId, question: BallotMessage) -> BallotMessage | None:
+        """Return what an elector that asks is told, or None if it is nothing.
+
+        A keeper will tell the end, so it says that it has heard the question, also while its own agent takes its time.
+        Another tells all that it has heard and the asker has not.
+        """
+        own = () if self.vote is None else (self.vote,)
+        heard = tuple(vote for vote in self.ballot.votes.values() if vote.voter != asker)
+        if me == self.keeper:
+            # It can't decide before its own vote, but others can.
+            return BallotMessage(self.ballot.proposal, heard if self.ballot.is_refused() else own)
+        if self.vote is None:
+            return None
+        return BallotMessage(self.ballot.proposal, own if question.heard == self.ballot.heard() else heard)
 
 
 def end_for(receiver: AgentId, record: DecisionRecord) -> Done:

@@ -56,11 +56,12 @@ class Rollback:
             case = case or Case(proposal)
             case.answered(sender, message)
             news = [case.ballot.take(vote) for vote in message.votes if vote.voter != self._core.agent]
-            if proposal.id not in self._cases:
+            is_new = proposal.id not in self._cases
+            if is_new:
                 if not case.ballot.concerns(self._core.agent):
                     return
                 self._cases[proposal.id] = self._open[proposal.id] = case
-            if any(news):
+            if is_new or any(news):
                 self._review(proposal.id)
                 self._publish(proposal.id)
                 self._evaluate(proposal.id)
@@ -68,8 +69,10 @@ class Rollback:
             if message.wants or keeper_of(proposal) == self._core.agent:
                 # Who asks hears of it, and who has sent the keeper a vote only after the end.
                 self._core.when_durable(lambda: self._tell_end(sender, decision))
-        elif message.wants and case is not None and case.vote is not None:
-            self._core.send(sender, case.answer(self._core.agent, sender, case.vote))
+        elif message.wants and case is not None:
+            answer = case.answer(self._core.agent, sender, message)
+            if answer is not None:
+                self._core.send(sender, answer)
 
     def told(self, message: Done) -> None:
         """Another elector has decided: what it saw is stable, so this one need not see it too (RB-4)."""

@@ -170,6 +170,69 @@ def test_rb8_while_one_agent_takes_its_time_the_others_ask_the_keeper_and_not_ea
     assert counts[40] < counts[10]
 
 
+def two_roots(bench: Bench, *leaves: str) -> tuple[StepId, StepId]:
+    """Let a step of `b` reach every leaf, beside one of `a`, and have both proposed to be undone."""
+    apart = bench.step("a")
+    first = bench.step("b", sends=tuple((leaf, b"m") for leaf in leaves))
+    bench.deliver()
+    for leaf in leaves:
+        bench.ran(leaf)
+    bench.deliver()
+    bench.propose("z", apart, first)
+    return apart, first
+
+
+def test_rb8_a_keeper_whose_own_agent_takes_its_time_says_that_it_has_heard() -> None:
+    leaves = [f"l{number:02}" for number in range(10)]
+    bench = Deliberate("a", "b", *leaves, "z")
+    bench.slowest = "a"
+    two_roots(bench, *leaves)
+    for _ in range(30):
+        bench.deliver()
+        bench.elapse(1_000_000)
+    assert not [mail for mail in rollback_mail(bench) if mail[0] in leaves and mail[1] in leaves]
+    bench.answer("a")
+    bench.deliver()
+    assert all(decisions(bench, name) == ["commit"] for name in ("a", "b", *leaves))
+
+
+def test_rb4_a_reject_ends_it_for_the_others_while_the_keepers_agent_takes_its_time() -> None:
+    bench = Deliberate("a", "b", "c", "d", "z")
+    bench.slowest = "a"
+    bench.agrees = lambda agent: agent != "d"
+    two_roots(bench, "c", "d")
+    for _ in range(3):
+        bench.deliver()
+        bench.elapse(1_000_000)
+    bench.deliver()
+    assert [decisions(bench, name) for name in "abcd"] == [[], ["abort"], ["abort"], ["abort"]]
+    bench.answer("a")
+    bench.deliver()
+    assert decisions(bench, "a") == ["abort"]
+
+
+def test_rb8_votes_that_an_asker_has_heard_are_not_told_again() -> None:
+    leaves = [f"l{number:02}" for number in range(10)]
+    bench = Bench("a", "b", *leaves, "z")
+    two_roots(bench, *leaves)
+    pass_time(bench, "a", 8)  # `a` has never voted, so nobody can decide
+    bench.sent.clear()
+    pass_time(bench, "a", 3)
+    answers = [mail[2] for mail in bench.sent if isinstance(mail[2], Ballot) and not mail[2].wants]
+    assert answers
+    assert all(len(answer.votes) == 1 for answer in answers)
+
+
+def test_rb4_who_first_hears_of_a_proposal_by_an_answer_without_votes_votes_too() -> None:
+    bench = Bench("a", "b", "z")
+    two_roots(bench)
+    asked = next(mail[2].proposal for mail in bench.sent if isinstance(mail[2], Propose))
+    bench.drop()
+    bench.mail.append(("a", "b", Ballot(asked, ())))
+    pass_time(bench, "nobody", 3)
+    assert decisions(bench, "a") == decisions(bench, "b") == ["commit"]
+
+
 def test_rb8_where_the_keeper_is_silent_the_others_are_asked_a_few_at_a_time() -> None:
     leaves = [f"l{number:02}" for number in range(60)]
     bench = Bench("a", *leaves, "z")
