@@ -4,7 +4,7 @@ from protocol.action import Action, Consult
 from protocol.ids import StepId
 from protocol.message import ROLLBACK, Ballot, Data, Done, Propose
 from protocol.proposal import Proposal
-from protocol.records import DecisionRecord
+from protocol.records import DecisionRecord, VoteRecord
 from tests.rules.bench import Bench, Mail, of
 
 
@@ -224,12 +224,17 @@ def test_rb8_votes_that_an_asker_has_heard_are_not_told_again() -> None:
 
 
 def test_rb4_who_first_hears_of_a_proposal_by_an_answer_without_votes_votes_too() -> None:
-    bench = Bench("a", "b", "z")
+    bench = Deliberate("a", "b", "z")
+    bench.slowest = "a"
     two_roots(bench)
     asked = next(mail[2].proposal for mail in bench.sent if isinstance(mail[2], Propose))
     bench.drop()
     bench.mail.append(("a", "b", Ballot(asked, ())))
-    pass_time(bench, "nobody", 3)
+    bench.deliver(lambda mail: mail[1] == "b")
+    assert any(isinstance(record, VoteRecord) for record in bench.disks["b"])
+    pass_time(bench, "nobody", 2)
+    bench.answer("a")
+    bench.deliver()
     assert decisions(bench, "a") == decisions(bench, "b") == ["commit"]
 
 
