@@ -4,6 +4,8 @@ Each elector evaluates this alone, from the votes that have reached it, in any o
 verdicts are stable, and exclude each other: see docs/model/Rollback.tla.
 """
 
+from hashlib import blake2b
+
 from protocol.ids import AgentId, MessageId
 from protocol.proposal import Credit, Debit, Proposal, Vote
 from protocol.step import StepId
@@ -39,6 +41,11 @@ class Ballot:
         self._credited[vote.voter] = {MessageId(credit.producer, credit.at) for credit in vote.credits}
         return True
 
+    def heard(self) -> str:
+        """Name all votes that are known here: equal names, equal votes."""
+        text = "\n".join(f"{voter} {self.votes[voter].version}" for voter in sorted(self.votes))
+        return blake2b(text.encode(), digest_size=12).hexdigest()
+
     def debits_to(self, agent: AgentId) -> dict[MessageId, Credit]:
         """Return the cone messages addressed to `agent`, as far as is known; votes only grow, so these do."""
         return self._debits.get(agent, {})
@@ -56,6 +63,13 @@ class Ballot:
                 if receiver not in found:
                     found[receiver] = None
                     todo.append(receiver)
+        return tuple(sorted(found))
+
+    def reached(self) -> tuple[AgentId, ...]:
+        """Return everybody who is known to be an elector, also where the votes that lead there were not heard."""
+        found = dict.fromkeys((*self.owners, *self.votes))
+        for voter in self.votes:
+            found.update(self._receivers[voter])
         return tuple(sorted(found))
 
     def owes(self, agent: AgentId) -> bool:

@@ -1,13 +1,21 @@
 """One proposal as one elector stands to it: its books, its vote, whom it tells and whom it asks (RB-4, RB-6, RB-8)."""
 
+from hashlib import blake2b
+
+from msgspec.structs import replace
+
 from protocol.ballot import Ballot, keeper_of
 from protocol.ids import AgentId
 from protocol.message import Ballot as BallotMessage
 from protocol.message import Done
 from protocol.proposal import Proposal, Vote
+from protocol.records import DecisionRecord
 
-PATIENCE = 4
-"""By how many first waits a keeper may be silent before the others are asked for all that they have heard."""
+PATIENCE = 2
+"""How many questions a keeper may leave unanswered before others are asked for all that they have heard."""
+
+ASKED_AT_ONCE = 8
+"""How many of the others are asked at a time: they answer with all that they have heard, so it spreads fast anyhow."""
 
 
 class Case:
@@ -25,6 +33,8 @@ class Case:
         self.verdict: Done | None = None
         """What another elector has decided; heeded as soon as this one's own vote is durable."""
         self.told: dict[AgentId, int] = {}
+        self.unanswered = 0
+        """How many questions to the keeper it has left unanswered; of the keeper's own, how many it has asked."""
         self.wait_us = 0
         self.due_us: int | None = None
 
@@ -39,24 +49,72 @@ class Case:
         self.told.update(dict.fromkeys(found, vote.version))
         return found
 
-    def questions(self, me: AgentId, vote: Vote, first_wait_us: int) -> list[tuple[AgentId, BallotMessage]]:
-        """Return whom to ask again, and with which votes: whoever owes a vote, and the keeper.
+    def questions(self, me: AgentId, vote: Vote) -> list[tuple[AgentId, BallotMessage]]:
+        """Return whom to ask again, and with which votes.
 
-        If the keeper is silent for long, all are asked who are known to have voted: they tell all they have heard, so
-        nobody has to wait for it.
+        The keeper asks whoever owes it a vote; others ask the keeper, and whom their own steps have reached until these
+        have answered once. So while one agent takes long to agree, the others' questions follow their number. Where the
+        keeper is silent, the others are asked in turn, a few at a time: they tell all they have heard, so nobody
+        depends on it. It asks them too, for it may not hear from everybody.
         """
-        asked = dict.fromkeys(agent for agent in self.ballot.electors() if self.ballot.owes(agent))
-        asked[self.keeper] = None
-        if self.wait_us > PATIENCE * first_wait_us:
-            asked.update(dict.fromkeys(sorted(self.ballot.votes)))
+        owing = [agent for agent in self.ballot.electors() if self.ballot.owes(agent)]
+        if me == self.keeper:
+            asked = dict.fromkeys(owing)
+        else:
+            receivers = {debit.receiver for step in vote.cone for debit in step.sends}
+            asked = dict.fromkeys((self.keeper, *(agent for agent in sorted(receivers) if self.ballot.owes(agent))))
+        if self.unanswered >= PATIENCE:
+            # Whom it credits is in its vote: after a crash that may be all that is left of what it had heard.
+            others = {*owing, *self.ballot.reached(), *(credit.producer.agent for credit in vote.credits)}
+            others.add(self.ballot.proposal.proposer)
+            # Each in an order of its own: so what is heard spreads within a few rounds, and nobody is asked by all.
+            left = sorted(others - asked.keys() - {me}, key=lambda agent: blake2b(f"{me} {agent}".encode()).digest())
+            at = ASKED_AT_ONCE * (self.unanswered - PATIENCE) % len(left) if left else 0
+            asked.update(dict.fromkeys((left[at:] + left[:at])[:ASKED_AT_ONCE]))
+        self.unanswered += 1
         asked.pop(me, None)
         questions: list[tuple[AgentId, BallotMessage]] = []
+        heard = self.ballot.heard()
         for agent in asked:
             owed = {known.voter: known for known in (vote, *self.ballot.creditors_of(agent))}
-            questions.append((agent, BallotMessage(self.ballot.proposal, tuple(owed.values()), wants=True)))
+            questions.append((agent, BallotMessage(self.ballot.proposal, tuple(owed.values()), True, heard)))
         return questions
 
-    def answer(self, me: AgentId, vote: Vote) -> BallotMessage:
-        """Return what an elector that asks is told: a keeper will tell the end; another tells all it has heard."""
-        votes = (vote,) if me == self.keeper else tuple(self.ballot.votes.values())
-        return BallotMessage(self.ballot.proposal, votes)
+    def answered(self, sender: AgentId, message: BallotMessage) -> None:
+        """Note that the keeper has heard a question, and with it this elector's vote: it will tell the end."""
+        if sender == self.keeper and not message.wants:
+            self.unanswered = 0
+
+    def answer(self, me: AgentId, asker: AgentId, question: BallotMessage) -> BallotMessage | None:
+        """Return what an elector that asks is told, or None if it is nothing.
+
+        A keeper will tell the end, so it says that it has heard the question, also while its own agent takes its time.
+        Another tells all that it has heard and the asker has not.
+        """
+        own = () if self.vote is None else (self.vote,)
+        heard = tuple(vote for vote in self.ballot.votes.values() if vote.voter != asker)
+        if me == self.keeper:
+            # It can't decide before its own vote, but others can.
+            return BallotMessage(self.ballot.proposal, heard if self.ballot.is_refused() else own)
+        if self.vote is None:
+            return None
+        return BallotMessage(self.ballot.proposal, own if question.heard == self.ballot.heard() else heard)
+
+
+def end_for(receiver: AgentId, record: DecisionRecord) -> Done:
+    """Return a decision as it is told: to another elector the verdict is enough; what follows it works out itself."""
+    done = Done(
+        proposal=record.proposal.id,
+        decision=record.decision,
+        undone=record.retracted,
+        electors=record.electors,
+        rejects=record.rejects,
+        notes=record.notes,
+        decided_us=record.decided_us,
+    )
+    return done if receiver == record.proposal.proposer else verdict_of(done)
+
+
+def verdict_of(done: Done) -> Done:
+    """Return what any elector may be told of a decision."""
+    return replace(done, undone=(), electors=(), notes=())

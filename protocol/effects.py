@@ -184,11 +184,9 @@ class Effects:
 
     def forget(self, final: list[Lineage], horizon: int) -> None:
         """Drop the journal of lineages whose last run is final, or that ended before the horizon (CP-6)."""
-        intents, ended = self._core.intents, [lineage for lineage, epoch in self._ended.items() if epoch < horizon]
-        # One that had ended may be sent anew, and run at this moment: its run waits for what it has called.
-        running = {intents[intent].lineage for claimed in self._claimed.values() for intent in claimed}
+        ended = [lineage for lineage, epoch in self._ended.items() if epoch < horizon]
         for lineage in (*final, *ended):
-            if lineage not in self._core.runs_of and lineage not in running and intents.forget(lineage):
+            if lineage not in self._core.runs_of and self._core.intents.forget(lineage):
                 self._ended.pop(lineage, None)
 
     # -- settling a lineage ----------------------------------------------------------------------------------------

@@ -165,6 +165,9 @@ class Intents:
             return False
         if any(effect.intent in self._waiting for effect in effects):
             return False
+        if any(effect.state == DONE and effect.claimed_by is None for effect in effects):
+            # A run that is under way has called it: an input that was discarded came again after a restore (CP-7).
+            return False
         for effect in self._by_lineage.pop(lineage, []):
             del self._by_intent[effect.intent]
         return True

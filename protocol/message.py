@@ -40,11 +40,13 @@ class Propose(_Message, frozen=True):
 
 
 class Ballot(_Message, frozen=True):
-    """Votes on a proposal; `wants` asks for the receiver's own."""
+    """Votes on a proposal; `wants` asks for what the receiver knows."""
 
     proposal: Proposal
     votes: tuple[Vote, ...]
     wants: bool = False
+    heard: str = ""
+    """With `wants`: names all votes that the sender has heard, so that it is not told them again and again."""
 
 
 class Done(_Message, frozen=True):

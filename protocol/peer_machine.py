@@ -169,6 +169,8 @@ class PeerMachine:
                 core.flush([sender])
             case Ballot():
                 self.rollback.balloted(sender, message)
+                if message.proposal.id not in self.rollback.decided:
+                    self.proposer.balloted(sender, message)
             case Void():
                 self.stepping.void_came(sender, message)
             case Propose():

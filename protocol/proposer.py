@@ -1,10 +1,11 @@
 """The one who proposes: it asks, and collects what became of it; it decides nothing, and blocks nothing (RB-1)."""
 
 from protocol.action import Finish, Reply
+from protocol.case import verdict_of
 from protocol.core import Core
 from protocol.event import ProposeWanted
 from protocol.ids import AgentId, ProposalId, StepId
-from protocol.message import Done, Propose
+from protocol.message import Ballot, Done, Propose
 from protocol.proposal import Proposal
 from protocol.records import OutcomeRecord, ProposedRecord
 from protocol.step import RollbackDraft
@@ -83,12 +84,23 @@ class Proposer:
         for agent in sorted(asked.electors() - asked.done.keys()):
             self._core.send(agent, Propose(asked.proposal))
 
+    def balloted(self, sender: AgentId, message: Ballot) -> None:
+        """An elector asks to whom nobody else answers: tell it the end, if it is known here."""
+        pid = message.proposal.id
+        ends = [*self._asked[pid].done.values()] if pid in self._asked else []
+        if pid in self.outcomes:
+            outcome = self.outcomes[pid]
+            ends.append(Done(pid, outcome.decision, (), (), outcome.rejects, (), outcome.decided_us))
+        if message.wants and ends:
+            self._core.send(sender, verdict_of(ends[0]))
+
     def done(self, sender: AgentId, message: Done) -> None:
         """An elector has decided and carried it out."""
         asked = self._asked.get(message.proposal)
         if asked is None:
             return
-        asked.done[sender] = message
+        # The first word is the fullest: who is asked again may have forgotten the steps since (CP-6).
+        asked.done.setdefault(sender, message)
         if asked.electors() <= asked.done.keys():
             self._finish(asked)
 

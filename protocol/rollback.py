@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from protocol.action import Consult
 from protocol.ballot import keeper_of
-from protocol.case import Case
+from protocol.case import Case, end_for
 from protocol.core import Core
 from protocol.disposal import Disposal
 from protocol.effects import Effects
@@ -54,12 +54,14 @@ class Rollback:
         case = self._cases.get(proposal.id)
         if decision is None:
             case = case or Case(proposal)
+            case.answered(sender, message)
             news = [case.ballot.take(vote) for vote in message.votes if vote.voter != self._core.agent]
-            if proposal.id not in self._cases:
+            is_new = proposal.id not in self._cases
+            if is_new:
                 if not case.ballot.concerns(self._core.agent):
                     return
                 self._cases[proposal.id] = self._open[proposal.id] = case
-            if any(news):
+            if is_new or any(news):
                 self._review(proposal.id)
                 self._publish(proposal.id)
                 self._evaluate(proposal.id)
@@ -67,8 +69,10 @@ class Rollback:
             if message.wants or keeper_of(proposal) == self._core.agent:
                 # Who asks hears of it, and who has sent the keeper a vote only after the end.
                 self._core.when_durable(lambda: self._tell_end(sender, decision))
-        elif message.wants and case is not None and case.vote is not None:
-            self._core.send(sender, case.answer(self._core.agent, case.vote))
+        elif message.wants and case is not None:
+            answer = case.answer(self._core.agent, sender, message)
+            if answer is not None:
+                self._core.send(sender, answer)
 
     def told(self, message: Done) -> None:
         """Another elector has decided: what it saw is stable, so this one need not see it too (RB-4)."""
@@ -79,7 +83,8 @@ class Rollback:
 
     def _heed(self, case: Case) -> None:
         if case.verdict is not None and case.vote is not None and not case.busy:
-            self._decide(case, case.verdict.decision, case.verdict.rejects)
+            rejects = {*case.verdict.rejects, *case.ballot.rejects()}
+            self._decide(case, case.verdict.decision, tuple(sorted(rejects)))
 
     # -- voting ----------------------------------------------------------------------------------------------------
 
@@ -173,6 +178,9 @@ class Rollback:
 
     def _voted(self, pid: ProposalId, vote: Vote) -> None:
         """The vote is durable (RB-5): votes overtake data."""
+        if pid in self.decided:
+            # An abort was decided while this was being written.
+            return
         case = self._cases[pid]
         case.busy = False
         case.vote = vote
@@ -225,7 +233,7 @@ class Rollback:
             retracted=retracted,
             credits=vote.credits,
             # Who was never reached before an abort has frozen nothing, and need not hear of it.
-            electors=ballot.electors() if decision == "commit" else tuple(sorted(ballot.votes)),
+            electors=ballot.reached() if decision == "commit" else tuple(sorted(ballot.votes)),
             rejects=rejects,
             decided_us=core.now_us,
             voids=tuple(out for voids in by_lineage.values() for out in voids),
@@ -242,29 +250,14 @@ class Rollback:
         for item in record.taken:
             if item.producer is not None:
                 self._core.acknowledge(item.sender, item.incarnation, item.number, None)
-        self._core.send(record.proposal.proposer, self._done(record))
+        self._tell_end(record.proposal.proposer, record)
         if keeper_of(record.proposal) == self._core.agent:
             for elector in record.electors:
                 if elector not in (self._core.agent, record.proposal.proposer):
                     self._tell_end(elector, record)
 
     def _tell_end(self, receiver: AgentId, record: DecisionRecord) -> None:
-        """Tell a decision: to another elector, which works out for itself what follows, the verdict is enough."""
-        done = self._done(record)
-        if receiver != record.proposal.proposer:
-            done = replace(done, undone=(), electors=(), notes=())
-        self._core.send(receiver, done)
-
-    def _done(self, record: DecisionRecord) -> Done:
-        return Done(
-            proposal=record.proposal.id,
-            decision=record.decision,
-            undone=record.retracted,
-            electors=record.electors,
-            rejects=record.rejects,
-            notes=record.notes,
-            decided_us=record.decided_us,
-        )
+        self._core.send(receiver, end_for(receiver, record))
 
     # -- carrying out ----------------------------------------------------------------------------------------------
 
@@ -362,7 +355,7 @@ class Rollback:
                 continue
             case.wait_us = min(2 * case.wait_us, self._core.limits.ask_us_max)
             case.due_us = self._core.now_us + case.wait_us
-            for elector, question in case.questions(self._core.agent, case.vote, self._core.limits.ask_us):
+            for elector, question in case.questions(self._core.agent, case.vote):
                 self._core.send(elector, question)
 
     def deadline_us(self) -> int | None:

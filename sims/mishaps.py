@@ -52,7 +52,11 @@ class Mishaps:
         if commit is None or any(len(view) < 3 for view in views):
             return
         host = self._world.hosts[self._world.rng.choice(views[-1])]
-        if not host.up or any(other.dead for other in self._world.hosts.values()):
+        others = [other for other in self._world.hosts.values() if other is not host]
+        if not host.up or any(other.dead for other in others):
+            return
+        if all(other.machine.epochs.committed < commit.epoch for other in others):
+            # These would count by views that are older: the founder's own view has no majority without it.
             return
         host.crash()
         host.dead = True

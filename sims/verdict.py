@@ -37,6 +37,7 @@ class _Judge:
     def all(self) -> None:
         """Check every invariant."""
         self.decisions_agree()
+        self.proposers_know()
         self.exactly_the_cones()
         self.cuts_are_consistent()
         self.state_is_the_fold()
@@ -80,6 +81,17 @@ class _Judge:
                 least, most = self.reached_by(decided[0][1].proposal)
                 electors = {agent for agent, _ in decided}
                 self.need(least <= electors <= most, f"{name}: electors {electors} are not whom its cone reached")
+
+    def proposers_know(self) -> None:
+        """What proposers are told at the end names all electors, or who rejects."""
+        for name, finish in self.history.outcomes.items():
+            outcome, decided = finish.outcome, self.proposals.get(name, [])
+            self.need(outcome.decision == decided[0][1].decision, f"{name}: its proposer was told {outcome.decision}")
+            if outcome.decision == "commit":
+                electors = {agent for agent, _ in decided}
+                self.need({*outcome.electors} == electors, f"{name}: electors {electors}, told {outcome.electors}")
+            else:
+                self.need(bool(outcome.rejects), f"{name} is aborted, and nobody is said to reject")
 
     def exactly_the_cones(self) -> None:
         """Undone is what hangs on a committed root or on a lost step, and nothing else."""

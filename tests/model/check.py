@@ -38,7 +38,7 @@ def _mutations(module: str, *names: str) -> list[Configuration]:
 
 CONFIGURATIONS = [
     *_small("Rollback", "small"),
-    *_mutations("Rollback", "no-quarantine", "no-deferral", "no-balance", "no-final-reject"),
+    *_mutations("Rollback", "no-quarantine", "no-deferral", "no-balance", "no-final-reject", "tells-early"),
     *_large("Rollback", "three", "overlap"),
     *_small("Epochs", "epochs-small"),
     *_mutations("Epochs", "epochs-no-colour", "epochs-no-names", "epochs-not-placed"),

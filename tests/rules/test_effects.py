@@ -3,6 +3,8 @@
 import pytest
 
 from protocol.event import Learned
+from protocol.ids import StepId
+from protocol.intents import Effect, Intents
 from protocol.limits import Limits
 from protocol.message import Data, Done
 from protocol.records import IntentRecord
@@ -300,3 +302,14 @@ def test_ef4_what_a_crash_cut_short_is_not_taken_for_a_call_with_other_arguments
     if then:
         bench.used("a", bench.tools[-1][1])
     assert [resume.answer for _, resume in bench.resumed] == ["done" if then else "doubt"]
+
+
+def test_cp6_the_journal_of_a_run_that_has_not_returned_is_kept() -> None:
+    # Its lineage ended before the horizon, when its input was discarded; then a restore brought that again.
+    intents = Intents()
+    effect = Effect("a/x/1", "x", "post", b"", None, 1, state="done")
+    intents.add(effect)
+    assert not intents.forget("x")
+    effect.claimed_by = StepId("a", 1, 4)
+    assert intents.forget("x")
+    assert intents.all() == []
