@@ -34,7 +34,8 @@ from sims.checkers import Broken, Watches, check_all
 from sims.checkers.view import View
 from sims.embedding import Delivery, Proposed, deliver, run_until, steps_of
 from sims.engine import Engine
-from sims.faults import AnyFault, Fault, Partition
+from sims.faults import Fault, Partition
+from sims.given import check_fault, check_kind, check_workload, check_world
 from sims.ports import Actuator, Sensor, attach
 from sims.topology import Graph, topology_of
 
@@ -79,8 +80,11 @@ class World:
         checkpoints_kept: int = 4, checking: str = "each", buddies: int = 0, successor: float = 30.0,
         host_limits: HostLimits | None = None, checkpoint_policy: PolicyMaker | None = None,
     ) -> None:  # fmt: skip
-        if checking not in ("each", "end"):
-            raise errors.CallerError(f"checking={checking!r}: it is 'each' or 'end'. Nothing was started.")
+        numbers = {
+            "hosts": hosts, "agents_per_host": agents_per_host, "checkpoint_every": checkpoint_every,
+            "checkpoints_kept": checkpoints_kept, "buddies": buddies, "successor": successor,
+        }  # fmt: skip
+        check_world(numbers, topology, checkpoint_policy, checking)
         self.seed = seed
         self.agents_per_host = agents_per_host
         self.topology = topology
@@ -94,7 +98,7 @@ class World:
         self._is_closed = False
         for number in range(1, hosts + 1):
             self.add_host(f"host-{number}")
-        self.fail(*([faults] if isinstance(faults, AnyFault) else faults))
+        self.fail(*(faults if isinstance(faults, Sequence) else [faults]))
 
     def __enter__(self) -> "World":
         return self
@@ -135,6 +139,7 @@ class World:
         """
         if name in self.engine.homes:
             raise errors.CallerError(f"there is an agent {name!r} already. Nothing changed.")
+        check_kind(name, kind)
         boxes = self.engine.boxes
         box = self.engine.box(host) if host else min(boxes.values(), key=lambda box: len(box.specs))
         self.engine.add(box, AgentSpec(name, kind, options))
@@ -147,12 +152,14 @@ class World:
         """
         from sims.workload import Workload, populate
 
-        graph = topology_of(topology or self.topology, len(self.hosts) * self.agents_per_host, self.seed)
-        return populate(self, workload or Workload(), graph)
+        count, workload = len(self.hosts) * self.agents_per_host, workload or Workload()
+        check_workload(workload, count)
+        return populate(self, workload, topology_of(topology or self.topology, count, self.seed))
 
     def fail(self, *faults: Fault) -> None:
         """Add faults to the schedule; their times are since the world began."""
         for fault in faults:
+            check_fault(fault)
             self.engine.weather.add(fault)
 
     # -- time ------------------------------------------------------------------------------------------------------
