@@ -1,4 +1,4 @@
-"""What a world can't be made of is named at once, with its value; nothing hangs, and nothing fails later and elsewhere."""
+"""What a world can't be made of is named at once, with its value: nothing hangs, or fails later and elsewhere."""
 
 import pytest
 
