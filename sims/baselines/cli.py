@@ -115,9 +115,8 @@ def compare(
     for topology in places:
         for size in sizes:
             _show(console, [run for run in runs if (run.topology, run.agents) == (topology, size)])
-    console.print(
-        f"Medians of {len(numbers)} seed{'s' if len(numbers) > 1 else ''} (least-most); {found_after} ms until a wrong step is found out."
-    )
+    many = f"{len(numbers)} seeds" if len(numbers) > 1 else "1 seed"
+    console.print(f"Medians of {many} (least-most); {found_after} ms until a wrong step is found out.")
     console.print(f"Written: {', '.join(str(path) for path in paths)}", highlight=False)
 
 
