@@ -38,7 +38,7 @@ from peer.spec import AgentSpec, check_movable
 from peer.state_key import decode_key
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.limits import Limits
-from protocol.pacing import PolicyMaker
+from protocol.policy import PolicyMaker
 from protocol.records import OutcomeRecord
 from protocol.step import Entry, Input
 

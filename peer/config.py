@@ -2,7 +2,7 @@
 
 from peer import errors
 from protocol.limits import CheckpointLimits
-from protocol.pacing import PolicyMaker
+from protocol.policy import PolicyMaker
 
 
 def checkpoint_limits(

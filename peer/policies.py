@@ -13,7 +13,8 @@ from random import Random
 from msgspec import Struct
 
 from peer.errors import ConfigInvalid
-from protocol.pacing import CheckpointPolicy, Observation, Period, young_daly_us
+from protocol.pacing import young_daly_us
+from protocol.policy import CheckpointPolicy, Observation, Period
 
 ARMS_RATIO = 2.0
 """Neighbouring choices of a learner are so far apart: waste is flat near its least, so finer ones teach nothing."""

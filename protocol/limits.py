@@ -1,11 +1,8 @@
 """Every bound, with its reason. A bound that is met is reported, never silent."""
 
-from typing import TYPE_CHECKING
-
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    from protocol.pacing import PolicyMaker
+from protocol.policy import PolicyMaker
 
 FRAME_BYTES_MAX = 32 << 20
 """Larger frames are refused: a vote of 100,000 cone steps has about 4 MB."""
@@ -77,7 +74,7 @@ class CheckpointLimits(Struct, frozen=True):
     """The same, in bytes."""
     failure_us: int = 0
     """Mean time between failures: with it the interval follows from the measured cost of a checkpoint (CP-9)."""
-    policy: "PolicyMaker | None" = None
+    policy: PolicyMaker | None = None
     """Makes the policy that says how long to wait, in place of the two above (CP-9)."""
     gossip_us: int = 100_000
     """How often a host tells one other what it knows of an open count."""

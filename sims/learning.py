@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from peer.policies import Bandit, Fixed, Hindsight, YoungDaly
-from protocol.pacing import CheckpointPolicy, Observation, Period, PolicyMaker
+from protocol.policy import CheckpointPolicy, Observation, Period, PolicyMaker
 from sims.chance import stream
 from sims.sweeping import sweep
 

@@ -25,8 +25,8 @@ from peer.host import AgentSpec
 from peer.state_key import decode_key
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
-from protocol.pacing import PolicyMaker
 from protocol.peer_machine import PeerMachine
+from protocol.policy import PolicyMaker
 from protocol.records import OutcomeRecord
 from protocol.step import StepRecord
 from sims.chance import AnySpread

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from protocol.limits import CheckpointLimits
-from protocol.pacing import INTERVAL_US_MIN, STAND_IN, Observation, Period
+from protocol.pacing import INTERVAL_US_MIN, STAND_IN
+from protocol.policy import Observation, Period
 from tests.rules.crowd import Crowd
 
 S = 1_000_000

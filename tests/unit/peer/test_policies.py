@@ -7,7 +7,7 @@ import pytest
 
 from peer import errors
 from peer.policies import Bandit, Fixed, Hindsight, Ladder, Line, YoungDaly
-from protocol.pacing import Observation, Period
+from protocol.policy import Observation, Period
 
 S = 1_000_000
 
