@@ -1,10 +1,11 @@
 """What a world is given, judged before anything starts: a mistake is named with its value and what to give instead."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from peer.agent import Agent
 from peer.errors import CallerError
+from protocol.ids import AgentId, StepId
 from sims.faults import AnyFault
 from sims.topology import TOPOLOGIES
 
@@ -38,6 +39,13 @@ def check_kind(name: str, kind: object) -> None:
     """Raises: CallerError, if agents can't be of this class."""
     if not isinstance(kind, type) or not issubclass(kind, Agent):
         raise CallerError(f"agent {name!r}: {kind!r} is no class derived from peer.Agent. Nothing changed.")
+
+
+def check_roots(roots: Iterable[StepId], known: Container[AgentId]) -> None:
+    """Raises: CallerError, if a step is of an agent that there is not: it would be asked for till the end of time."""
+    for root in roots:
+        if root.agent not in known:
+            raise CallerError(f"{root}: no agent {root.agent!r} was spawned in this world. Nothing was proposed.")
 
 
 def check_fault(fault: object) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from peer import errors, payload
 from peer.agent import Agent
 from peer.cluster import Outcome, Plan
-from peer.context import rollback_draft
+from peer.context import as_step, rollback_draft
 from peer.export import export
 from peer.folding import SharedView
 from peer.host import AgentSpec
@@ -35,7 +35,7 @@ from sims.checkers.view import View
 from sims.embedding import Delivery, Proposed, deliver, run_until, steps_of
 from sims.engine import Engine
 from sims.faults import Fault, Partition
-from sims.given import check_fault, check_kind, check_workload, check_world
+from sims.given import check_fault, check_kind, check_roots, check_workload, check_world
 from sims.ports import Actuator, Sensor, attach
 from sims.topology import Graph, topology_of
 
@@ -244,6 +244,7 @@ class World:
         Args:
             timeout: virtual seconds.
         """
+        check_roots(map(as_step, steps), self.engine.homes)
         return self.engine.wait(
             self.engine.operator.rollback(
                 *steps, inputs=inputs, reason=reason, evidence=evidence, amend=amend, timeout_s=timeout
@@ -255,7 +256,9 @@ class World:
         evidence: Any = None, amend: Mapping[StepId | str, Any] | None = None,
     ) -> Proposed:  # fmt: skip
         """Have steps rolled back, now or at a time, without waiting: `outcomes` and what is returned will have it."""
-        rollback_draft(steps, inputs, reason, evidence, amend or {})  # who asks wrongly is told now, not when it runs
+        # Who asks wrongly is told now, not when it runs; an agent may come until then.
+        roots = rollback_draft(steps, inputs, reason, evidence, amend or {}).roots
+        check_roots(roots if at is None else (), self.engine.homes)
         proposed = Proposed()
 
         async def asked() -> None:

@@ -39,6 +39,15 @@ def test_nobody_does_no_work():
         world.populate()
 
 
+def test_a_step_of_nobody_is_not_rolled_back():
+    with World(1) as world:
+        world.spawn("one", Agent)
+        for ask in (world.rollback, world.propose):
+            with pytest.raises(CallerError, match="two/1/1: no agent 'two' was spawned"):
+                ask("one/1/1", "two/1/1")
+        assert world.now == 0
+
+
 def test_an_agent_is_of_an_agents_class():
     with World(1) as world:
         with pytest.raises(CallerError, match="agent 'one': <class 'int'> is no class"):
