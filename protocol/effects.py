@@ -91,6 +91,10 @@ class Effects:
     def _checked(self, effect: Effect, answer: str, result: bytes) -> None:
         if effect.state == UNDOING:
             self._undo_checked(effect, answer)
+        elif effect.intent in self._redo and answer != "unknown":
+            # A crash cut the call short, and the run that came after it wants another: if it happened, undo it first.
+            self._core.intents.set_state(effect.intent, DONE)
+            self._undo_checked(effect, answer)
         elif answer == "yes":
             self._called(effect, "done", result)
         elif answer == "no" and effect.intent in self._calls and not effect.doomed:
@@ -101,6 +105,7 @@ class Effects:
             self._doubt(effect)
 
     def _doubt(self, effect: Effect) -> None:
+        self._redo.pop(effect.intent, None)
         self._core.intents.set_state(effect.intent, DOUBT)
         record = EffectRecord(effect.intent, DOUBT)
         call = self._calls.get(effect.intent)
@@ -128,6 +133,7 @@ class Effects:
         """The run never became a step: its effects belong to its lineage, and wait."""
         for intent in self.claims_of(run):
             self._calls.pop(intent, None)
+            self._redo.pop(intent, None)
         self.orphan(item.lineage)
 
     def orphan(self, lineage: Lineage) -> None:

@@ -83,7 +83,9 @@ class Loss:
     def learned(self, fact: Began) -> None:
         """Somebody lost steps: retract what hangs on them here, once."""
         core = self._core
-        if fact.incarnation <= core.beginnings.get(fact.agent, 1):
+        is_newer = fact.incarnation > core.beginnings.get(fact.agent, 1)
+        # Beginnings come in any order: an earlier one tells of lives that a later one does not name.
+        if not is_newer and all((fact.agent, life) in core.lost_lives for life, _ in fact.lost):
             return
         retracted = tuple(
             record.step

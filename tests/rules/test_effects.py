@@ -277,3 +277,26 @@ def test_ef5_a_run_that_was_called_off_and_then_lost_its_cause_is_over() -> None
     bench.deliver()
     assert verbs(bench) == [("call", b"5"), ("undo", b"5")]
     assert not bench.machines["b"].effects.voided
+
+
+@pytest.mark.parametrize(
+    ("found", "then"),
+    [("no", [("call", b"6")]), ("yes", [("undo", b"5"), ("call", b"6")]), ("unknown", [])],
+)
+def test_ef4_what_a_crash_cut_short_is_not_taken_for_a_call_with_other_arguments(
+    found: str, then: list[tuple[str, bytes]]
+) -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    bench.call("a", b"5")
+    bench.crash("a")
+    bench.tools.clear()
+    check = bench.call("a", b"6")
+    assert check is not None
+    bench.used("a", check, found)
+    if found == "yes":
+        bench.used("a", bench.tools[-1][1])
+    assert verbs(bench) == [("check", b"5"), *then]
+    if then:
+        bench.used("a", bench.tools[-1][1])
+    assert [resume.answer for _, resume in bench.resumed] == ["done" if then else "doubt"]

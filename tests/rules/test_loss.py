@@ -146,3 +146,21 @@ def test_fr3_nobody_waits_for_a_number_that_went_with_a_lost_life() -> None:
     bench.deliver()
     bench.ran("b")
     assert bench.machines["b"].is_idle()
+
+
+def test_fr1_beginnings_that_come_in_the_wrong_order_are_all_heard() -> None:
+    bench = Bench("a", "b")
+    bench.step("a", sends=(("b", b"m"),))
+    bench.deliver()
+    bench.ran("b")
+    bench.deliver()
+    earlier = lose_last_step(bench, "b")
+    bench.step("b")
+    later = lose_last_step(bench, "b")
+    assert earlier.lost[0][0] < later.lost[0][0]
+    bench.feed("a", Learned(later))
+    bench.feed("a", Learned(earlier))
+    bench.ran("b")  # its own input, once more
+    bench.elapse()
+    bench.deliver()
+    assert bench.runs["b"].input.payload == b"m"
