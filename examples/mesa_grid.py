@@ -17,7 +17,7 @@ try:
     from mesa import DataCollector, Model
     from mesa.discrete_space import Cell, CellAgent, OrthogonalMooreGrid
 except ModuleNotFoundError as error:
-    raise missing(error) from error
+    raise missing(error, __name__) from None
 
 SIZE = 16
 RICH, POOR = 5, 3

@@ -21,7 +21,7 @@ try:
     from gymnasium.spaces import Box, Discrete
     from pettingzoo import ParallelEnv
 except ModuleNotFoundError as error:
-    raise missing(error) from error
+    raise missing(error, __name__) from None
 
 LAY_0, LAY_1, RESTORE_LAST, RESTORE_CHECKPOINT = range(4)
 """The actions: lay a brick of a colour, take the last decision back, or all since the last committed checkpoint."""

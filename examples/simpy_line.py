@@ -19,7 +19,7 @@ from sims.world import World
 try:
     import simpy
 except ModuleNotFoundError as error:
-    raise missing(error) from error
+    raise missing(error, __name__) from None
 
 TICK = 0.25
 """Seconds of SimPy's time after which the peers' world catches up, if nothing has come sooner."""

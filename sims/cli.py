@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -27,7 +28,7 @@ FAILURES_MAX = 5
 
 group = typer.Typer(
     name="sim",
-    invoke_without_command=True, rich_markup_mode="rich", pretty_exceptions_short=True, add_completion=False,
+    invoke_without_command=True, rich_markup_mode="markdown", pretty_exceptions_short=True, add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )  # fmt: skip
 """`ebbtide sim` with its subcommands: each is a function of its own module, added at the end of this one."""
@@ -55,6 +56,7 @@ def sim(
     the seed, what broke, and a smaller plan with the command that plays it. Exits with 1 if any fails.
     """
     if ctx.invoked_subcommand is not None:
+        _check_none_given(ctx)
         return
     console = Console(soft_wrap=True)
     if list_:
@@ -76,6 +78,18 @@ def sim(
     if failures:
         console.print(f"[bold red]{len(failures)} of {last - first} seeds fail[/]")
         raise typer.Exit(1)
+
+
+def _check_none_given(ctx: typer.Context) -> None:
+    """Raises: BadParameter, if an option comes before a subcommand, which would never hear of it."""
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"it stands before {ctx.invoked_subcommand!r}, which does not take it from there: write it behind,"
+                f" if it is one of 'ebbtide sim {ctx.invoked_subcommand} --help'",
+                param_hint=parameter.opts[0],
+            )
 
 
 def _worlds(world: str, seed: int | None, seeds: str, jobs: int, console: Console, hashes: bool, out: Path) -> None:
@@ -140,9 +154,17 @@ def _plan(seed: int | None, plan: str | None) -> Plan:
     if plan is None:
         return Plan.random(seed or 0)
     try:
-        return Plan(**json.loads(plan))
-    except (TypeError, ValueError) as error:
+        made = msgspec.json.decode(plan, type=Plan)
+    except msgspec.DecodeError as error:
         raise typer.BadParameter(f"not a plan: {error}", param_hint="--plan") from error
+    unknown = [name for name in json.loads(plan) if name not in asdict(made)]
+    if unknown:
+        raise typer.BadParameter(
+            f"not a plan: it has no {unknown[0]!r}, only {', '.join(asdict(made))}", param_hint="--plan"
+        )
+    if made.agents < 1:
+        raise typer.BadParameter(f"not a plan: agents is {made.agents}, and at least 1", param_hint="--plan")
+    return made
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -165,4 +165,5 @@ def _row(table: int, variant: str, k: int, sites: int, found: list[Figures]) -> 
     values = np.array([(one.residue, one.m, one.t_ave, one.t_last) for one in found])
     errors = values.std(axis=0, ddof=1) / sqrt(len(found))
     mean, error = Figures(*map(float, values.mean(axis=0))), Figures(*map(float, errors))
-    return Row(table, variant, k, sites, len(found), mean, error, PUBLISHED[table].get(k))
+    published = PUBLISHED[table].get(k) if sites == SITES else None  # the paper's are of so many sites
+    return Row(table, variant, k, sites, len(found), mean, error, published)

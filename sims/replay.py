@@ -41,8 +41,10 @@ def read_replay(path: Path) -> Replay:
     """
     try:
         replay = msgspec.json.decode(path.read_bytes(), type=Replay)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ReplayInvalid(f"{path}: {error}") from error
+    except OSError as error:
+        raise ReplayInvalid(f"{path} can't be read ({error.strerror})") from error
+    except msgspec.DecodeError as error:
+        raise ReplayInvalid(f"{path} is no replay: {error}") from error
     if replay.format != FORMAT:
         raise ReplayInvalid(f"{path} has format {replay.format}; this release reads {FORMAT}")
     return replay

@@ -108,6 +108,8 @@ def sweep(
     Raises: SweepFailed, when all runs have ended, if some of them raised; CallerError; LogCorrupt; LogBusy.
     """
     values = {name: _values(value) for name, value in (parameters or {}).items()}
+    if not isinstance(seeds, Iterable):
+        raise CallerError(f"seeds={seeds!r}: several numbers, as range({seeds!r}) is. Nothing was run.")
     chosen = list(dict.fromkeys(int(seed) for seed in seeds))
     _check(values, chosen, processes)
     runs = [
@@ -149,8 +151,8 @@ def _values(value: Any) -> list[Any]:
 
 
 def _check(values: Mapping[str, list[Any]], seeds: Sequence[int], processes: int) -> None:
-    if processes < 1:
-        raise CallerError(f"processes={processes}: at least 1. Nothing was run.")
+    if not isinstance(processes, int) or processes < 1:
+        raise CallerError(f"processes={processes!r}: a number, at least 1. Nothing was run.")
     if not seeds:
         raise CallerError("seeds is empty, so there is nothing to run.")
     if "seed" in values:

@@ -220,6 +220,7 @@ class Trace:
             else:
                 text = f"{record.decision} {record.proposal.id}: {len(record.retracted)} steps undone here"
             lines.append(f"{agent} {json.dumps(clock)}\n{text}\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(lines), encoding="utf-8")
 
     def write_chrome(self, path: Path, homes: Mapping[AgentId, str], retracted_by: Mapping[StepId, str]) -> None:
@@ -261,4 +262,5 @@ class Trace:
             pid = hosts.get(item.host, 0)
             event = {"ph": "i", "s": "p" if pid else "g", "name": item.what, "cat": "fault", "ts": item.at_us}
             events.append({**event, "pid": pid, "tid": 0, "args": {"detail": item.detail}})
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}), encoding="utf-8")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from peer import errors, payload
 from peer.agent import Agent
 from peer.cluster import Outcome, Plan
-from peer.context import rollback_draft
+from peer.context import as_step, rollback_draft
 from peer.export import export
 from peer.folding import SharedView
 from peer.host import AgentSpec
@@ -34,7 +34,8 @@ from sims.checkers import Broken, Watches, check_all
 from sims.checkers.view import View
 from sims.embedding import Delivery, Proposed, deliver, run_until, steps_of
 from sims.engine import Engine
-from sims.faults import AnyFault, Fault, Partition
+from sims.faults import Fault, Partition
+from sims.given import check_fault, check_kind, check_roots, check_workload, check_world
 from sims.ports import Actuator, Sensor, attach
 from sims.topology import Graph, topology_of
 
@@ -79,8 +80,11 @@ class World:
         checkpoints_kept: int = 4, checking: str = "each", buddies: int = 0, successor: float = 30.0,
         host_limits: HostLimits | None = None, checkpoint_policy: PolicyMaker | None = None,
     ) -> None:  # fmt: skip
-        if checking not in ("each", "end"):
-            raise errors.CallerError(f"checking={checking!r}: it is 'each' or 'end'. Nothing was started.")
+        numbers = {
+            "hosts": hosts, "agents_per_host": agents_per_host, "checkpoint_every": checkpoint_every,
+            "checkpoints_kept": checkpoints_kept, "buddies": buddies, "successor": successor,
+        }  # fmt: skip
+        check_world(numbers, topology, checkpoint_policy, checking)
         self.seed = seed
         self.agents_per_host = agents_per_host
         self.topology = topology
@@ -94,7 +98,7 @@ class World:
         self._is_closed = False
         for number in range(1, hosts + 1):
             self.add_host(f"host-{number}")
-        self.fail(*([faults] if isinstance(faults, AnyFault) else faults))
+        self.fail(*(faults if isinstance(faults, Sequence) else [faults]))
 
     def __enter__(self) -> "World":
         return self
@@ -135,6 +139,7 @@ class World:
         """
         if name in self.engine.homes:
             raise errors.CallerError(f"there is an agent {name!r} already. Nothing changed.")
+        check_kind(name, kind)
         boxes = self.engine.boxes
         box = self.engine.box(host) if host else min(boxes.values(), key=lambda box: len(box.specs))
         self.engine.add(box, AgentSpec(name, kind, options))
@@ -147,12 +152,14 @@ class World:
         """
         from sims.workload import Workload, populate
 
-        graph = topology_of(topology or self.topology, len(self.hosts) * self.agents_per_host, self.seed)
-        return populate(self, workload or Workload(), graph)
+        count, workload = len(self.hosts) * self.agents_per_host, workload or Workload()
+        check_workload(workload, count)
+        return populate(self, workload, topology_of(topology or self.topology, count, self.seed))
 
     def fail(self, *faults: Fault) -> None:
         """Add faults to the schedule; their times are since the world began."""
         for fault in faults:
+            check_fault(fault)
             self.engine.weather.add(fault)
 
     # -- time ------------------------------------------------------------------------------------------------------
@@ -237,6 +244,7 @@ class World:
         Args:
             timeout: virtual seconds.
         """
+        check_roots(map(as_step, steps), self.engine.homes)
         return self.engine.wait(
             self.engine.operator.rollback(
                 *steps, inputs=inputs, reason=reason, evidence=evidence, amend=amend, timeout_s=timeout
@@ -248,7 +256,9 @@ class World:
         evidence: Any = None, amend: Mapping[StepId | str, Any] | None = None,
     ) -> Proposed:  # fmt: skip
         """Have steps rolled back, now or at a time, without waiting: `outcomes` and what is returned will have it."""
-        rollback_draft(steps, inputs, reason, evidence, amend or {})  # who asks wrongly is told now, not when it runs
+        # Who asks wrongly is told now, not when it runs; an agent may come until then.
+        roots = rollback_draft(steps, inputs, reason, evidence, amend or {}).roots
+        check_roots(roots if at is None else (), self.engine.homes)
         proposed = Proposed()
 
         async def asked() -> None:

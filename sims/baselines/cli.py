@@ -16,6 +16,7 @@ from sims.baselines import plots
 from sims.baselines.compare import Case, as_json, cases, run_all, short, summaries, write_files
 from sims.baselines.measures import Measured
 from sims.baselines.protocols import PROTOCOLS
+from sims.folders import writable
 from sims.topology import TOPOLOGIES
 
 AGENTS_MAX = 1000
@@ -94,6 +95,7 @@ def compare(
     more = _numbers(cone_sweep, "--cone-sweep", 1, 10_000) if cone_sweep else []
     if draws:
         plots.pyplot()
+    writable(out)
     wanted = cases(chosen, places, sizes, numbers, found_after * 1000, keys)
     swept = [
         case
@@ -113,7 +115,8 @@ def compare(
     for topology in places:
         for size in sizes:
             _show(console, [run for run in runs if (run.topology, run.agents) == (topology, size)])
-    console.print(f"Medians of {len(numbers)} seeds (least-most); {found_after} ms until a wrong step is found out.")
+    many = f"{len(numbers)} seeds" if len(numbers) > 1 else "1 seed"
+    console.print(f"Medians of {many} (least-most); {found_after} ms until a wrong step is found out.")
     console.print(f"Written: {', '.join(str(path) for path in paths)}", highlight=False)
 
 

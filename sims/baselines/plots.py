@@ -19,7 +19,13 @@ FIGURES = {
 }
 """By figure of `Measured`: its axis, and whether that is logarithmic."""
 
-COLOURS = dict(zip(PROTOCOLS, ("#4878a8", "#6aa84f", "#c9872c", "#8e63b0", "#777777", "#c0392b"), strict=True))
+COLOURS = ("#4878a8", "#6aa84f", "#c9872c", "#8e63b0", "#777777", "#c0392b", "#2aa198", "#d33682")
+"""Of the protocols, in their order, and from the first again if there are more."""
+
+
+def colour(protocol: str) -> str:
+    """Return the colour of a protocol's curves."""
+    return COLOURS[list(PROTOCOLS).index(protocol) % len(COLOURS)]
 
 
 def pyplot() -> Any:
@@ -71,12 +77,12 @@ def _against_agents(panel: Any, runs: Sequence[Measured], name: str) -> None:
         places = [found for found in summaries(runs) if found.protocol == protocol]
         sizes = sorted({found.agents for found in places})
         groups = [[found.of(name).median for found in places if found.agents == size] for size in sizes]
-        panel.plot(sizes, [median(group) for group in groups], "o-", color=COLOURS[protocol], label=protocol)
+        panel.plot(sizes, [median(group) for group in groups], "o-", color=colour(protocol), label=protocol)
         panel.fill_between(
             sizes,
             [min(group) for group in groups],
             [max(group) for group in groups],
-            color=COLOURS[protocol],
+            color=colour(protocol),
             alpha=0.1,
         )
     _plain_log(panel, dict.fromkeys(run.agents for run in runs))
@@ -91,7 +97,7 @@ def _against_cone(panel: Any, runs: Sequence[Measured], name: str) -> None:
     for protocol, classes in by_cone(chosen).items():
         middles = [median(run.cone for run in group) for group in classes.values()]
         values = [median(float(getattr(run, name)) for run in group) for group in classes.values()]
-        panel.plot(middles, values, "o-", color=COLOURS[protocol])
+        panel.plot(middles, values, "o-", color=colour(protocol))
     _plain_log(panel, CONE_BORDERS)
     panel.set_xlabel(f"steps in the cone ({most.agents} agents, {most.topology})")
 
@@ -113,6 +119,6 @@ def _by_topology(panel: Any, runs: Sequence[Measured], name: str) -> None:
     for at, protocol in enumerate(protocols):
         values = {found.topology: found.of(name).median for found in places if found.protocol == protocol}
         where = [place + (at - (len(protocols) - 1) / 2) * width for place in range(len(topologies))]
-        panel.bar(where, [values[topology] for topology in topologies], width, color=COLOURS[protocol])
+        panel.bar(where, [values[topology] for topology in topologies], width, color=colour(protocol))
     panel.set_xticks(range(len(topologies)), topologies)
     panel.set_xlabel(f"{largest} agents")

@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from sims.folders import writable
 from sims.scale import clocks, cones, crowd, spreads
-from sims.scale.report import Found, Row, plain, tables, write
+from sims.scale.report import Found, Row, plain, pyplot, tables, write
 
 WIDTH = 110
 DEPTHS = (0, 1, 2, 3, 4)
@@ -41,6 +42,7 @@ def scale(
     ),
     parts: Annotated[str, typer.Option(help=f"What is measured, of: {','.join(PARTS)}.")] = ",".join(PARTS),
     out: Annotated[Path, typer.Option(help="Where the rows and plots go.")] = Path("out/scale"),
+    draws: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the curves.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
     """Measure what grows with the number of agents and hosts, print tables, write rows and plots.
@@ -50,8 +52,9 @@ def scale(
     agents, whom they write to, and how long an epoch is. spreads: rounds until all hosts know of a forced retraction,
     by the hosts' own machines and by arrays. cuts: rounds of a checkpoint.
 
-    All of it takes about five minutes and 2 GB. For a first look: --agents 100,1000 --parts crowd,cones
-    For more: --agents 100000 --parts crowd, or --hosts 10000 --parts spreads.
+    All of it takes about five minutes and 2 GB; clocks are measured at sizes of their own, a minute or two whatever is
+    given here. For a first look: --agents 100,1000 --parts crowd,cones. For more: --agents 100000 --parts crowd, or
+    --hosts 10000 --parts spreads.
     """
     logging.getLogger("ebbtide").setLevel(logging.CRITICAL + 1)
     wanted = _parts(parts)
@@ -59,6 +62,9 @@ def scale(
         wanted, _sizes(agents, "--agents", 10, AGENTS_MAX), _sizes(hosts, "--hosts", 3, HOSTS_MAX),
         _sizes(arrays, "--arrays", 3, 100_000_000),
     )  # fmt: skip
+    if draws:
+        pyplot()
+    writable(out)
     found: Found = {part: [] for part in wanted}
     columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -67,7 +73,7 @@ def scale(
             bar.update(task, description=about)
             found[part].extend(_apart(function, arguments))
             bar.advance(task)
-    files = write(found, out)
+    files = write(found, out, draws)
     if as_json:
         typer.echo(json.dumps(plain(found), indent=2))
         return

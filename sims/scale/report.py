@@ -57,15 +57,12 @@ ABOUT = {
 """What a reader of the page must know, by part."""
 
 
-def write(found: Found, folder: Path) -> list[Path]:
-    """Write the rows as JSON, plots of them, and a page with both; return the files.
-
-    Raises: CallerError, if the library for plots is not there; the JSON is written by then.
-    """
+def write(found: Found, folder: Path, draws: bool = True) -> list[Path]:
+    """Write the rows as JSON, plots of them if wanted, and a page with both; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, page = folder / "scale.json", folder / "scale.md"
     rows.write_text(json.dumps(plain(found), indent=2) + "\n", encoding="utf-8")
-    plots = _plot(found, folder)
+    plots = _plot(found, folder) if draws else []
     page.write_text(_page(found, {plot.stem: plot.name for plot in plots}), encoding="utf-8")
     return [page, rows, *plots]
 
@@ -123,17 +120,26 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _plot(found: Found, folder: Path) -> list[Path]:
+def pyplot() -> Any:
+    """Return matplotlib's pyplot, drawing to files.
+
+    Raises: CallerError, if it is not installed.
+    """
     try:
         import matplotlib as mpl
+
+        mpl.use("Agg")
+        from matplotlib import pyplot as plots
     except ImportError as error:
         raise CallerError(
-            f"the rows are in {folder}, but there are no plots without matplotlib:"
-            ' pip install "ebbtide[research]", and run it again'
+            "plots need matplotlib, which is not installed. Nothing was run."
+            ' pip install "ebbtide[research]", or use --no-plots'
         ) from error
-    mpl.use("Agg")
-    from matplotlib import pyplot
+    return plots
 
+
+def _plot(found: Found, folder: Path) -> list[Path]:
+    plots = pyplot()
     files: list[Path] = []
     for name, parts, width, draw in (
         ("crowd", ("crowd",), 1, _crowd), ("cones", ("cones",), 1, _cones), ("clocks", ("clocks",), 3, _clocks),
@@ -142,14 +148,14 @@ def _plot(found: Found, folder: Path) -> list[Path]:
         rows = [row for part in parts for row in found.get(part, [])]
         if not rows:
             continue
-        figure, axes = pyplot.subplots(1, width, figsize=(5 * width, 3.8), squeeze=False)
+        figure, axes = plots.subplots(1, width, figsize=(5 * width, 3.8), squeeze=False)
         draw(list(axes[0]), rows)
         for axis in axes[0]:
             axis.grid(alpha=0.3)
         figure.tight_layout()
         files.append(folder / f"{name}.svg")
         figure.savefig(files[-1])
-        pyplot.close(figure)
+        plots.close(figure)
     return files
 
 

@@ -1,6 +1,7 @@
 """Other people's simulations with peers in them: the examples do what their pages say, and follow every rollback."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -206,6 +207,19 @@ def test_without_the_extra_the_remedy_is_named(name, lacks):
     assert done.stderr.splitlines()[-1] == (
         f"ModuleNotFoundError: no module '{lacks}': it belongs to the extra for researchers."
         ' pip install "ebbtide[research]"'
+    )
+
+
+@pytest.mark.parametrize(("name", "lacks"), LACKS)
+def test_an_example_run_without_the_extra_ends_with_one_line(name, lacks, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules[{lacks!r}] = None")
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / f"{name}.py"], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"no module '{lacks}': it belongs to the extra for researchers. pip install \"ebbtide[research]\"\n"
     )
 
 

@@ -29,3 +29,13 @@ def test_two_agents_go_back_to_a_checkpoint() -> None:
         "dead letters: ['discarded by restore 1']",
         "still paid: [1, 2]",
     ]
+
+
+def test_a_protocol_of_ones_own_is_judged_and_compared() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "own_protocol.py"], capture_output=True, text=True, timeout=60, check=True
+    )
+    own, ebbtide = (line.split() for line in done.stdout.splitlines())
+    assert (own[0], ebbtide[0]) == ("from-scratch:", "ebbtide:")
+    assert float(own[2]) < float(ebbtide[2])
+    assert float(own[4]) > 0 == float(ebbtide[4])

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -24,6 +25,34 @@ def test_the_first_lines_of_the_readme_print_the_costs():
     assert [line.split()[0] for line in table[-4:]] == ["1", "2", "3", "4"]
     undone = [float(line.split()[2]) for line in table[-4:]]
     assert undone == sorted(undone)
+
+
+def shown(page: str, number: int) -> str:
+    """Return a page's Python block, by its number."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
+    return blocks[number]
+
+
+def test_the_simulators_page_shows_a_world_that_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(shown("simulator.md", 0), "simulator.md", "exec"), {"__name__": "page"})
+    said = capsys.readouterr()
+    assert "proposal" in said.out
+    assert "Traceback" not in said.err
+    written = {path.name for path in (tmp_path / "out" / "run").iterdir()}
+    assert {"steps.jsonl", "shiviz.txt", "trace.json"} <= written
+
+
+def test_the_policies_page_shows_a_policy_that_paces(capsys):
+    exec(compile(shown("policies.md", 1), "policies.md", "exec"), {"__name__": "page"})
+    assert int(capsys.readouterr().out.rsplit(maxsplit=1)[1]) > 3
+
+
+def test_what_is_to_be_cited_is_what_is_released():
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    released = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"version: {released['version']}\n" in cited
+    assert f"license: {released['license']}\n" in cited
 
 
 def test_the_notebook_goes_from_nothing_to_the_plot(tmp_path):

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from peer.backends import BACKENDS
 from peer.report import write_report, write_svg
+from sims.folders import writable
 from sims.scenarios.payments.fault import KINDS
 from sims.scenarios.payments.run import Options, Report, run
 
@@ -48,10 +49,12 @@ def demo(
             raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}", param_hint=f"--{name}")
     options = Options(payments, agents, seed, fault, backend, agents_per_actor, kills, checkpoint_every, restore)
     console = Console()
+    writable(report.parent, "--report")
+    if export is not None:
+        writable(export, "--export")
     with tempfile.TemporaryDirectory(prefix="ebbtide-export-") as temporary:
         folder = export or Path(temporary)
         done = _with_progress(options, folder, console)
-        report.parent.mkdir(parents=True, exist_ok=True)
         checks = [(check.name, check.passed, check.detail) for check in done.checks]
         write_report(folder, report, done.summary, checks, f"Ebbtide: {payments} payments, {agents} agents")
         picture = report.with_name("rollback.svg")

@@ -226,6 +226,8 @@ def test_rows_are_the_same_fresh_and_from_a_journal(tmp_path):
     ("arguments", "said"),
     [
         ({"seeds": []}, "seeds is empty"),
+        ({"seeds": 5}, r"seeds=5: several numbers, as range\(5\) is"),
+        ({"processes": None}, "processes=None"),
         ({"processes": 0}, "processes=0"),
         ({"parameters": {"seed": 1}}, "'seed' is no parameter"),
         ({"parameters": {"a": []}}, "'a' has no values"),
