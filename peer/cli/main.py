@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from typer.core import TyperGroup
 from typer.main import get_command, get_command_from_info
 from typer.models import CommandInfo
@@ -47,10 +48,10 @@ def _load(found: EntryPoint) -> Any:
     if isinstance(function, typer.Typer):
         return get_command(function)
     info = CommandInfo(name=found.name, callback=function, context_settings={"help_option_names": ["--help", "-h"]})
-    return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
+    return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="markdown")
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, epilog=_EPILOG, rich_markup_mode="rich", add_completion=False)
+app = typer.Typer(cls=Commands, no_args_is_help=True, epilog=_EPILOG, rich_markup_mode="markdown", add_completion=False)
 
 
 def _show_version(wanted: bool) -> None:
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except (EbbtideError, ValueError) as error:
         if os.environ.get("EBBTIDE_DEBUG"):
             raise
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
