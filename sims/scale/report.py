@@ -34,8 +34,8 @@ ABOUT = {
     "crowd": (
         "Each agent gets an input every five virtual seconds, from which some four steps follow at others; "
         "every virtual second there is a checkpoint, and five times a step of somebody is rolled back. "
-        "Events are those of the agents' machines, and frames that hosts take in, by second of the "
-        "processor's time of day. Memory is what is resident."
+        "Events are those of the agents' machines, and frames that hosts take in, by second of wall time. "
+        "Memory is what is resident."
     ),
     "cones": (
         "One step makes three others, each of these three more, and so on, each at another agent; then the "
