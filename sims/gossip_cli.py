@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sims.checkpoint_costs import CheckpointRow, measure_checkpoints
 from sims.dissemination import STAGES, Row, Stage, measure
+from sims.sizes import sizes
 
 HOSTS_MAX = 5000
 """Each of N machines knows N hosts: 5,000 take some 3 GB and a few minutes."""
@@ -33,21 +34,21 @@ def gossip(
 
     Try `ebbtide gossip --hosts 10,100` first: it takes a second. 1,000 hosts take half a minute.
     """
-    sizes = _sizes(hosts)
+    counts = sizes(hosts, "--hosts", 3, HOSTS_MAX)
     rows: list[Row] = []
     checkpoints: list[CheckpointRow] = []
     columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=len(sizes) * STAGES_EACH)
-        for size in sizes:
+        task = bar.add_task("", total=len(counts) * STAGES_EACH)
+        for size in counts:
 
             def entered(stage: Stage, size: int = size) -> None:
-                done = STAGES.index(stage) + sizes.index(size) * STAGES_EACH
+                done = STAGES.index(stage) + counts.index(size) * STAGES_EACH
                 bar.update(task, description=f"{size} hosts: {stage}", completed=done)
 
             if not only_checkpoints:
                 rows.append(measure(size, seed, loss, entered=entered))
-            done = len(STAGES) + sizes.index(size) * STAGES_EACH
+            done = len(STAGES) + counts.index(size) * STAGES_EACH
             bar.update(task, description=f"{size} hosts: checkpoints", completed=done)
             checkpoints.append(measure_checkpoints(size, seed))
     if as_json:
@@ -59,15 +60,6 @@ def gossip(
     if rows:
         _show(rows, loss)
     _show_checkpoints(checkpoints)
-
-
-def _sizes(text: str) -> list[int]:
-    parts = text.split(",")
-    if not all(part.strip().isdigit() and 3 <= int(part) <= HOSTS_MAX for part in parts):
-        raise typer.BadParameter(
-            f"{text!r} is not a list of numbers from 3 to {HOSTS_MAX}, as in 100,1000", param_hint="--hosts"
-        )
-    return sorted({int(part) for part in parts})
 
 
 def _show(rows: list[Row], loss: int) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas
 
+from protocol.ids import ProposalId
 from protocol.records import VoteRecord
 from protocol.step import StepRecord
 
@@ -24,6 +25,16 @@ def metrics(world: World) -> pandas.DataFrame:
     """Return the table, with `COLUMNS`."""
     rows = [*_hosts(world), *_agents(world), *_proposals(world)]
     return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+
+def rollback_costs(world: World) -> dict[ProposalId, tuple[int, int]]:
+    """Return, by proposal, how many messages between agents it has taken so far, and their bytes."""
+    sent: dict[ProposalId, tuple[int, int]] = {}
+    for box in world.engine.boxes.values():
+        for name, (count, size) in box.host.costs().rollbacks.items() if box.host is not None else ():
+            before = sent.get(name, (0, 0))
+            sent[name] = (before[0] + count, before[1] + size)
+    return sent
 
 
 def _hosts(world: World) -> list[dict[str, Any]]:
@@ -59,12 +70,7 @@ def _agents(world: World) -> list[dict[str, Any]]:
 
 def _proposals(world: World) -> list[dict[str, Any]]:
     view = world.view()
-    sent: dict[str, list[int]] = {}
-    for box in world.engine.boxes.values():
-        if box.host is not None:
-            for name, (count, size) in box.host.costs().rollbacks.items():
-                total = sent.setdefault(name, [0, 0])
-                total[0], total[1] = total[0] + count, total[1] + size
+    sent = rollback_costs(world)
     proposals = {r.proposal.id: r.proposal for _, r in view.of(VoteRecord) if isinstance(r, VoteRecord)}
     rows: list[dict[str, Any]] = []
     for name in sorted(proposals, key=lambda name: (proposals[name].began_us, name)):

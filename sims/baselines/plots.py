@@ -5,10 +5,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from peer.errors import EbbtideError
 from sims.baselines.compare import CONE_BORDERS, by_cone, summaries
 from sims.baselines.measures import Measured
 from sims.baselines.protocols import PROTOCOLS
+from sims.plotting import pyplot
 
 FIGURES = {
     "efficiency": ("rollback efficiency", False),
@@ -26,23 +26,6 @@ COLOURS = ("#4878a8", "#6aa84f", "#c9872c", "#8e63b0", "#777777", "#c0392b", "#2
 def colour(protocol: str) -> str:
     """Return the colour of a protocol's curves."""
     return COLOURS[list(PROTOCOLS).index(protocol) % len(COLOURS)]
-
-
-def pyplot() -> Any:
-    """Return matplotlib's pyplot, drawing to files.
-
-    Raises: EbbtideError, if matplotlib is not installed.
-    """
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot as plots
-    except ImportError as error:
-        raise EbbtideError(
-            'plots need matplotlib, which is not installed: pip install "ebbtide[research]", or use --no-plots'
-        ) from error
-    return plots
 
 
 def draw(out: Path, runs: Sequence[Measured], swept: Sequence[Measured]) -> list[Path]:

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sims.folders import writable
+from sims.plotting import pyplot
 from sims.scale import clocks, cones, crowd, spreads
-from sims.scale.report import Found, Row, plain, pyplot, tables, write
+from sims.scale.report import Found, Row, plain, tables, write
+from sims.sizes import sizes
 
 WIDTH = 110
 DEPTHS = (0, 1, 2, 3, 4)
@@ -36,7 +38,7 @@ Job = tuple[str, str, Callable[..., list[Row]], tuple[object, ...]]
 
 def scale(
     agents: Annotated[str, typer.Option(help="Agents of the crowd, and around a rollback.")] = "100,1000,10000",
-    hosts: Annotated[str, typer.Option(help="Hosts whose machines spread news; 10000 take 9 GB.")] = "10,100,1000",
+    hosts: Annotated[str, typer.Option(help="Hosts whose machines spread news; 10000 take 11 GB.")] = "10,100,1000",
     arrays: Annotated[str, typer.Option(help="Hosts of which only arrays are kept.")] = (
         "10,100,1000,10000,100000,1000000,10000000"
     ),
@@ -59,8 +61,8 @@ def scale(
     logging.getLogger("ebbtide").setLevel(logging.CRITICAL + 1)
     wanted = _parts(parts)
     jobs = _jobs(
-        wanted, _sizes(agents, "--agents", 10, AGENTS_MAX), _sizes(hosts, "--hosts", 3, HOSTS_MAX),
-        _sizes(arrays, "--arrays", 3, 100_000_000),
+        wanted, sizes(agents, "--agents", 10, AGENTS_MAX), sizes(hosts, "--hosts", 3, HOSTS_MAX),
+        sizes(arrays, "--arrays", 3, 100_000_000),
     )  # fmt: skip
     if draws:
         pyplot()
@@ -149,12 +151,3 @@ def _parts(text: str) -> tuple[str, ...]:
     if unknown:
         raise typer.BadParameter(f"no part {unknown[0]!r}; there are: {', '.join(PARTS)}", param_hint="--parts")
     return tuple(part for part in PARTS if part in named)
-
-
-def _sizes(text: str, option: str, least: int, most: int) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() and least <= int(part) <= most for part in parts):
-        raise typer.BadParameter(
-            f"{text!r} is not a list of numbers from {least} to {most:,}, as in 100,1000", param_hint=option
-        )
-    return tuple(sorted({int(part) for part in parts}))

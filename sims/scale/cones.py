@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from peer import Agent, Context, handles
 from protocol.ids import AgentId
-from sims.scale.crowd import rollback_messages
+from sims.metrics import rollback_costs
 from sims.world import World
 
 AGENTS_PER_HOST = 100
@@ -71,8 +71,5 @@ def cone_rows(agents: int, depths: tuple[int, ...], seed: int = 1) -> Iterator[C
             core = world.machine(names[0]).core
             outcome = world.rollback(f"{names[0]}/{core.incarnation}/{core.seq}", inputs="discard")
             world.settle()
-            hosts_up = [box.host for box in world.engine.boxes.values() if box.host is not None]
-            sent = sum(host.costs().rollbacks.get(outcome.proposal, (0, 0))[1] for host in hosts_up)
-            yield ConeRow(
-                agents, len(outcome.undone), rollback_messages(world, outcome.proposal), sent, outcome.seconds * 1000
-            )
+            messages, sent = rollback_costs(world).get(outcome.proposal, (0, 0))
+            yield ConeRow(agents, len(outcome.undone), messages, sent, outcome.seconds * 1000)

@@ -3,9 +3,12 @@
 import gc
 import time
 from dataclasses import dataclass
+from random import Random
+from statistics import median_high
 
 from protocol.ids import AgentId, StepId
 from sims.chance import stream
+from sims.metrics import rollback_costs
 from sims.scale.memory import rss_bytes
 from sims.workload import Poisson, Workload
 from sims.world import World
@@ -91,7 +94,7 @@ def crowd(agents: int, virtual_s: float = 5.0, seed: int = 1) -> CrowdRow:
             peer_events=peer_events, frames=frames, events_per_s=(peer_events + frames) / (done_s - set_up_s),
             idle_bytes_per_agent=idle / len(names), bytes_per_agent=(rss - before) / len(names), rss_bytes=rss,
             checkpoints=_committed(world), rollbacks=len(undone), undone_max=max(undone),
-            rollback_virtual_ms_median=_median(latencies), rollback_messages_median=_median(messages),
+            rollback_virtual_ms_median=median_high(latencies), rollback_messages_median=float(median_high(messages)),
             settle_virtual_s=settled,
         )  # fmt: skip
 
@@ -107,11 +110,11 @@ def _work(world: World, names: list[AgentId], virtual_s: float, seed: int) -> tu
         outcome = world.rollback(_some_step(world, names, rng))
         undone.append(len(outcome.undone))
         latencies.append(outcome.seconds * 1000)
-        messages.append(rollback_messages(world, outcome.proposal))
+        messages.append(rollback_costs(world).get(outcome.proposal, (0, 0))[0])
     return undone, latencies, messages
 
 
-def _some_step(world: World, names: list[AgentId], rng) -> StepId:  # type: ignore[no-untyped-def]
+def _some_step(world: World, names: list[AgentId], rng: Random) -> StepId:
     """Return the last step of an agent that has taken one and has passed something on since the last commit."""
     while True:
         core = world.machine(rng.choice(names)).core
@@ -121,17 +124,6 @@ def _some_step(world: World, names: list[AgentId], rng) -> StepId:  # type: igno
                 return step
 
 
-def rollback_messages(world: World, proposal: str) -> int:
-    """Return how many messages between agents a rollback has taken so far."""
-    hosts = [box.host for box in world.engine.boxes.values() if box.host is not None]
-    return sum(host.costs().rollbacks.get(proposal, (0, 0))[0] for host in hosts)
-
-
 def _committed(world: World) -> int:
     hosts = [box.host for box in world.engine.boxes.values() if box.host is not None]
     return min(host.checkpoints.machine.epochs.committed for host in hosts)
-
-
-def _median(values: list[float] | list[int]) -> float:
-    ordered = sorted(values)
-    return float(ordered[len(ordered) // 2])

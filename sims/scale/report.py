@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from peer.errors import CallerError
+from sims.plotting import pyplot
 from sims.scale.clocks import ClockRow
 from sims.scale.cones import ConeRow
 from sims.scale.crowd import CrowdRow
@@ -118,24 +118,6 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def pyplot() -> Any:
-    """Return matplotlib's pyplot, drawing to files.
-
-    Raises: CallerError, if it is not installed.
-    """
-    try:
-        import matplotlib as mpl
-
-        mpl.use("Agg")
-        from matplotlib import pyplot as plots
-    except ImportError as error:
-        raise CallerError(
-            "plots need matplotlib, which is not installed. Nothing was run."
-            ' pip install "ebbtide[research]", or use --no-plots'
-        ) from error
-    return plots
 
 
 def _plot(found: Found, folder: Path) -> list[Path]:

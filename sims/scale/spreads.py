@@ -48,7 +48,7 @@ class CutRow:
 
 def exact(hosts: int, seed: int = 1) -> SpreadRow:
     """Let the machines of so many hosts spread news."""
-    found = list(spreads(hosts, seed))
+    found = spreads(hosts, seed)
     seconds = [one for one, _, _ in found]
     copies = float(np.mean([count / hosts for _, count, _ in found]))
     return SpreadRow("machines", hosts, len(found), _median(seconds), max(seconds), _rounds(seconds), copies, 0.0)

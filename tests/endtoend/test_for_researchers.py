@@ -49,7 +49,7 @@ def test_the_policies_page_shows_a_policy_that_paces(capsys):
 
 
 def test_what_is_to_be_cited_is_what_is_released():
-    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    cited = (ROOT / "docs" / "CITATION.cff").read_text(encoding="utf-8")
     released = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert f"version: {released['version']}\n" in cited
     assert f"license: {released['license']}\n" in cited
