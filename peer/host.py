@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from peer.randomness import SystemRandomness
 from peer.spec import AgentSpec
 from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
-from protocol.event import Learned
+from protocol.event import Learned, LogStalled
 from protocol.fact import Began, Fact, HostFact
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
@@ -51,6 +52,8 @@ class Host:
         """Agents that are announced and not up yet, broken ones included: whoever asks is told here."""
         self.broken: dict[AgentId, str] = {}
         """Agents whose log can't be read, and why."""
+        self.stall = ""
+        """Why nothing can be written for now."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.clock = clock
         self.store = store
@@ -72,17 +75,27 @@ class Host:
 
     # -- life ------------------------------------------------------------------------------------------------------
 
-    async def open(self, agents: Sequence[AgentSpec] = ()) -> None:
-        """Bring up the endpoint and the agents, each from its log."""
+    async def open(self, agents: Sequence[AgentSpec] = (), *, is_lost: bool = False) -> None:
+        """Bring up the endpoint and the agents, each from its log.
+
+        Args:
+            agents: who lives here.
+            is_lost: the log of this host is gone: its agents can only come from its buddies.
+
+        Raises: LogCorrupt, if what this host has said as a host can't be read: it must not say anything else.
+        """
         await self.transport.open(self._received)
         self._open = True
         self._version = self.clock.now_us()
-        self.coming = {spec.name: spec for spec in agents}
+        if is_lost:
+            agents = self._without_log(agents)
+        self.coming.update((spec.name, spec) for spec in agents)
         self._announce()
         self.neighbours.open()
-        if any(spec.lost for spec in agents):
+        specs = await self._mended(agents)
+        if any(spec.lost for spec in specs):
             await self._catch_up()
-        for spec in agents:
+        for spec in specs:
             if spec.name not in self.coming:
                 continue  # MB-8: it has moved on while this host was away
             try:
@@ -90,10 +103,34 @@ class Host:
                 self.coming.pop(spec.name, None)
             except (errors.LogCorrupt, WireInvalid) as error:
                 # A log that can't be read stops its own agent; the others go on, and whoever asks is told.
-                logger.critical("%s does not start: %s", spec.name, error)
-                self.drivers.pop(spec.name, None)
-                self.broken[spec.name] = str(error)
+                self._breaks(spec.name, str(error))
         self.checkpoints.open()
+
+    def _without_log(self, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
+        names = ", ".join(spec.name for spec in agents)
+        if self.checkpoints.has_buddies():
+            self.noticed("host:", Tell("log-gone", names, "a buddy of the host that had them goes on with them"))
+            return ()
+        for spec in agents:
+            self.coming[spec.name] = spec
+            self._breaks(spec.name, "its log is gone, and no other host kept a copy: restore the folder from a backup")
+        return ()
+
+    async def _mended(self, agents: Sequence[AgentSpec]) -> list[AgentSpec]:
+        """Mend damaged logs (CP-11); return who can start, and who has lost the end of its log."""
+        wrong = await self.checkpoints.mend()
+        specs: list[AgentSpec] = []
+        for spec in agents:
+            if wrong.get(spec.name):
+                self._breaks(spec.name, wrong[spec.name])
+            else:
+                specs.append(replace(spec, lost=spec.lost or spec.name in wrong))
+        return specs
+
+    def _breaks(self, agent: AgentId, why: str) -> None:
+        logger.critical("%s does not start: %s", agent, why)
+        self.drivers.pop(agent, None)
+        self.broken[agent] = why
 
     async def _catch_up(self) -> None:
         """Hear what others know before a lost agent begins an incarnation: it must be newer than any of its own."""
@@ -130,6 +167,8 @@ class Host:
         for fact in begun:
             driver.feed(Learned(fact))
         self.checkpoints.joined(driver)
+        if self.stall:
+            driver.feed(LogStalled(True))
 
     def crash(self) -> None:
         """Stop dead, as a killed process does: nothing is written or sent any more."""
@@ -143,6 +182,15 @@ class Host:
         """The log can't be written: the agents stop, for what they do now could not be undone."""
         logger.critical("host %s stops its agents: %s", self.host_id, error)
         self.crash()
+
+    def stalled(self, why: str) -> None:
+        """The disk is full, or has room again (no `why`): agents begin no step meanwhile (ST-8)."""
+        self.stall = why
+        if why:
+            logger.critical("host %s waits: %s", self.host_id, why)
+        self.noticed("host:", Tell("disk-full" if why else "disk-has-room", str(self.host_id), why))
+        for driver in self.drivers.values():
+            driver.feed(LogStalled(bool(why)))
 
     def leave(self) -> None:
         """Say goodbye to the other hosts, so that nobody takes this one for failed; `close` follows."""
@@ -218,7 +266,7 @@ class Host:
         logger.info("%s: %s %s %s", agent, notice.notice, notice.subject, notice.detail)
         self.notices.append(Notice(self.clock.now_us(), agent, notice.notice, notice.subject, notice.detail))
 
-    # -- what questions need ------------------------------------------------------------------------------------------------
+    # -- what questions need ---------------------------------------------------------------------------------------
 
     def costs(self) -> Costs:
         """Return what this host has sent."""

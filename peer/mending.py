@@ -76,9 +76,10 @@ class Mending:
         """Put copies in the place of what is damaged; None: it is whole again."""
         tail = store.tail(agent)[0]
         is_end = damage.first > tail
-        copies = await self._ask(agent, damage.first)
+        copies = await self._ask(agent, damage.first) if self._host.checkpoints.has_buddies() else {}
         if not copies:
-            return f"{damage.file}, record {damage.first}: {damage.what}; and nobody known here has a copy"
+            why = f"{damage.what}, and nobody known here has a copy"
+            return str(errors.LogCorrupt.at(damage.file, agent, damage.first, why))
         try:
             prev = store.hash_of(agent, damage.first - 1)
         except errors.LogCorrupt as error:
@@ -87,7 +88,8 @@ class Mending:
         host, copy = max(copies.items(), key=lambda item: (len(item[1].records), item[0]))
         records = copy.records if is_end else copy.records[:wanted]
         if not is_end and wanted is not None and not self._fits(store, agent, damage.first, prev, records, wanted):
-            return f"{damage.file}, record {damage.first}: {damage.what}; the copy of host {host} does not fit"
+            why = f"{damage.what}, and the copy of host {host} does not fit what stands after it"
+            return str(errors.LogCorrupt.at(damage.file, agent, damage.first, why))
         if records:
             await self._done(lambda done: store.mend(agent, damage.first, prev, records, done))
         text = f"records {damage.first} to {damage.first + len(records) - 1} were taken from host {host}'s copy"
@@ -102,9 +104,7 @@ class Mending:
         return ""
 
     @staticmethod
-    def _fits(
-        store: SegmentStore, agent: AgentId, first: int, prev: bytes, records: list[bytes], wanted: int
-    ) -> bool:
+    def _fits(store: SegmentStore, agent: AgentId, first: int, prev: bytes, records: list[bytes], wanted: int) -> bool:
         """Whether copies fill a gap, and what stands after it follows them."""
         if len(records) < wanted:
             return False
@@ -131,7 +131,7 @@ class Mending:
         until = clock() + WAIT_S
         self._first[log], self._copies[log] = first, {}
         while clock() < until:
-            others = [fact.host for fact in self._host.known_hosts()]
+            others = [fact.host for fact in self._host.known_hosts() if fact.agents]
             found = self._copies[log]
             if others and all(host in found and found[host].is_whole for host in others):
                 break

@@ -198,9 +198,7 @@ class Loader:
                     folder.index.chunks[name] = place
             elif frame.kind == SIGNATURE and batch is not None and batch.head is not None:
                 signature = decode_signature(body)
-                folder.signatures.append(
-                    Signed(signature, batch.head.sequence - 1, batch.head.prev, folder.records)
-                )
+                folder.signatures.append(Signed(signature, batch.head.sequence - 1, batch.head.prev, folder.records))
                 for agent, (number, last) in signature.tails.items():
                     folder.index.proven(agent, number, last)
         except NoKey:
@@ -220,4 +218,3 @@ class Loader:
         except (ValueError, NoKey):
             return False
         return last == frame.last and number == frame.end + 1
-

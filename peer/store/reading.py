@@ -7,7 +7,7 @@ from typing import Protocol
 
 from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.keys import host_id_of
-from peer.keys import verify as verify_signature
+from peer.keys import verify as is_signed
 from peer.store.archive import Boundary, archived_files, read_boundary
 from peer.store.bodies import signed_bytes
 from peer.store.codec import Cipher, Codec

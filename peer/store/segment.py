@@ -239,5 +239,3 @@ def segment_files(folder: Path) -> list[Path]:
 def numbers(files: Iterable[Path]) -> list[int]:
     """Return the segments' numbers, by their names."""
     return [int(file.stem) for file in files if file.stem.isdigit()]
-
-

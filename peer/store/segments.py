@@ -289,10 +289,12 @@ class SegmentStore:
     def _take(self) -> list[_Job] | None:
         """Wait for something to write and take all of it; None once the store closes and nothing is left."""
         with self._changed:
+            rested = False
             while not self._queue and not self._closing and not self._wants_signature:
-                if not self._changed.wait(REST_S):
+                # What came while a wait ran out has notified nobody: it is looked for again before the next wait.
+                if not self._changed.wait(None if rested else REST_S) and not self._queue:
                     self._writer.rest()
-                    self._changed.wait()
+                    rested = True
             if self._closing and not self._queue:
                 return None
             batch = list(self._queue)

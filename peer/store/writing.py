@@ -128,9 +128,7 @@ class Writer:
             tails[run.agent] = number, last
         body = encode_records(records)
         flags, stored = self._codec.pack(body)
-        frame = Frame(
-            RECORDS, flags | run.flags, run.agent, first, len(records), len(stored), len(body), prev, last
-        )
+        frame = Frame(RECORDS, flags | run.flags, run.agent, first, len(records), len(stored), len(body), prev, last)
         return frame, stored
 
     def _batch(self, frames: list[tuple[Frame, bytes]], reached: dict[AgentId, int]) -> list[int]:
@@ -230,5 +228,3 @@ class Writer:
                 self._mark(sync=True)
         finally:
             os.close(self._handle)
-
-
