@@ -69,6 +69,11 @@ class Checkpoints:
         """What is to leave once the buddies have what earlier lives have written; None: it may."""
 
     @property
+    def is_replicated(self) -> bool:
+        """Whether every record is with the buddies before anything follows from it (CP-10)."""
+        return self.machine.core.limits.is_replicated
+
+    @property
     def takes_part(self) -> bool:
         """Whether this host has agents: only those make cuts."""
         return self._open and bool(self._host.drivers)
@@ -266,9 +271,9 @@ class Checkpoints:
 
         self._host.store.append(LOG, records, durable)
 
-    def wrote(self, log: AgentId, records: list[bytes]) -> None:
+    def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
         """Records of an agent are durable here."""
-        self.copies.wrote(log, records)
+        self.copies.wrote(log, records, anchor)
         if self._open and (self.machine.core.limits.interval_records or self.machine.core.limits.interval_bytes):
             self._do(self.machine.grown(len(records), sum(map(len, records)), self._now_us()))
 

@@ -63,13 +63,16 @@ class Cluster:
         buddies: how many other hosts keep copies of a host's logs; with any, a host that is dead for good is succeeded.
         successor_s: how long a host must have failed before that; far longer than a restart takes.
         checkpoint_policy: says how often, in place of `checkpoint_every_s`, and may learn: `peer.policies`.
+        durability: when a step counts: `local`, fsynced here; `replicated(k)`, on k other hosts too, so that losing a
+            disk loses nothing.
         options: passed to the backend.
     """
 
     def __init__(
         self, backend: str = "ray", agents_per_actor: int = 1, folder: str | Path | None = None,
         limits: Limits | None = None, checkpoint_every_s: float = 0.0, checkpoints_kept: int = 4, buddies: int = 0,
-        successor_s: float = 30.0, checkpoint_policy: PolicyMaker | None = None, **options: Any,
+        successor_s: float = 30.0, checkpoint_policy: PolicyMaker | None = None, durability: str = "local",
+        **options: Any,
     ) -> None:  # fmt: skip
         if agents_per_actor < 1:
             raise errors.CallerError(f"agents_per_actor={agents_per_actor}: at least 1. Nothing was started.")
@@ -77,7 +80,7 @@ class Cluster:
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
         self._checkpoints = checkpoint_limits(
-            checkpoint_every_s, checkpoints_kept, buddies, successor_s, checkpoint_policy
+            checkpoint_every_s, checkpoints_kept, buddies, successor_s, checkpoint_policy, durability
         )
         secret = secrets.token_bytes(32)
         self._backend: Backend = load_backend(backend)(self.folder, secret, limits, self._checkpoints, options)

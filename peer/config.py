@@ -1,13 +1,18 @@
 """What users set, checked: bad values are named, with what they may be."""
 
+import re
+
 from peer import errors
 from protocol.limits import CheckpointLimits
 from protocol.policy import PolicyMaker
 
+_DURABILITY = re.compile(r"local|replicated(\((?P<count>\d{1,3})\))?")
+
 
 def checkpoint_limits(
-    every_s: float, kept: int, buddies: int, successor_s: float, policy: PolicyMaker | None = None
-) -> CheckpointLimits:
+    every_s: float, kept: int, buddies: int, successor_s: float, policy: PolicyMaker | None = None,
+    durability: str = "local",
+) -> CheckpointLimits:  # fmt: skip
     """Return the limits of checkpoints and successions.
 
     Args:
@@ -16,9 +21,20 @@ def checkpoint_limits(
         buddies: other hosts that keep copies of a host's logs.
         successor_s: seconds for which a host must have failed before a buddy succeeds it.
         policy: says how long to wait, instead of `every_s`.
+        durability: `local`, or `replicated(k)`: with k buddies; without a number, as many as `buddies` says.
 
     Raises: CallerError, naming the value.
     """
+    found = _DURABILITY.fullmatch(durability)
+    if found is None:
+        raise errors.CallerError(
+            f"durability={durability!r}: it is 'local', or 'replicated(k)' with k other hosts. Nothing was started."
+        )
+    is_replicated = durability != "local"
+    if is_replicated:
+        buddies = int(found["count"] or buddies or 1)
+        if not buddies:
+            raise errors.CallerError(f"durability={durability!r}: at least one other host. Nothing was started.")
     for name, value, least in (
         ("checkpoint_every_s", every_s, 0), ("checkpoints_kept", kept, 1), ("buddies", buddies, 0),
         ("successor_s", successor_s, 0),
@@ -27,7 +43,7 @@ def checkpoint_limits(
             raise errors.CallerError(f"{name}={value}: at least {least}. Nothing was started.")
     return CheckpointLimits(
         interval_us=int(every_s * 1e6), epochs_kept=kept, buddies=buddies, successor_us=int(successor_s * 1e6),
-        policy=policy,
+        policy=policy, is_replicated=is_replicated,
     )  # fmt: skip
 
 

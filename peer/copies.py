@@ -4,9 +4,11 @@ What is a fact (a cut, a vote, a tool's intent) counts once it is with the buddi
 log. So whoever succeeds a host repeats what that has said. Copies are streams: each log's records in order, by number.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from peer import payload
@@ -29,6 +31,8 @@ ALONE_US = 5_000_000
 """How long a host that comes back and knows nobody waits for buddies, before it goes on without."""
 UNSENT_RECORDS_MAX = 2_000
 """Records that wait for a fact before they are sent anyway."""
+PARTS_MAX = 1000
+"""Logs in one frame."""
 TAIL_RECORDS_MAX = 20_000
 """Records of a log kept in memory for a buddy that lags; what it lacks before those is read again."""
 
@@ -40,14 +44,22 @@ class _Log:
     length: int = 0
     tail: deque[bytes] = field(default_factory=deque)
     """The last records, those that some buddy may lack."""
+    anchors: dict[int, None] = field(default_factory=dict)
+    """Records of the tail for which reading may begin."""
 
 
 @dataclass
-class _Fact:
-    """Something that waits until the buddies have every log as far as here."""
+class _Buddy:
+    """What one buddy has of this host's logs."""
 
-    lengths: dict[AgentId, int]
-    done: Callable[[], None]
+    has: dict[AgentId, int] = field(default_factory=dict)
+    """By log, how many records; a log that is not there has not been asked about."""
+    sent: dict[AgentId, int] = field(default_factory=dict)
+    asked: dict[AgentId, None] = field(default_factory=dict)
+    unsent: dict[AgentId, None] = field(default_factory=dict)
+    """Logs of which it is to be sent something."""
+    waits: deque[tuple[int, AgentId, int]] = field(default_factory=deque)
+    """What it lacks: the place in the order of all writes, the log, and the length that it has to have."""
 
 
 class Copies:
@@ -57,16 +69,19 @@ class Copies:
         self._host = host
         self._count = count
         self._logs: dict[AgentId, _Log] = {}
-        self._buddies: tuple[HostId, ...] = ()
+        self._buddies: dict[HostId, _Buddy] = {}
         self._chosen_by = (-2, 0)
-        self._has: dict[HostId, dict[AgentId, int]] = {}
-        """By buddy and log, how much it is known to have; a log that is not there has not been asked about."""
-        self._sent: dict[tuple[HostId, AgentId], int] = {}
-        self._facts: deque[_Fact] = deque()
+        self._written = 0
+        """How many writes there have been, over all logs."""
+        self._facts: deque[tuple[int, Callable[[], None]]] = deque()
+        """What waits until the buddies have every write up to a place."""
         self._kept: dict[str, int] = {}
         """By name of a copy here, its length, what is being written included."""
         self._durable: dict[str, int] = {}
         self._specs: dict[tuple[HostId, AgentId], list[Any]] = {}
+        self._said: dict[HostId, dict[AgentId, Copied]] = {}
+        """What owners are to be told of their copies here, with the loop's next turn."""
+        self._flushing = False
         self._again: Cancel | None = None
         self._alone: Cancel | None = None
         """While it runs, a host that has come back waits until it knows others."""
@@ -79,8 +94,9 @@ class Copies:
         for name in self._host.store.agents():
             if name.startswith(SPEC):
                 owner, agent = name[len(SPEC) :].split("/", 1)
-                *_, spec = self._host.store.read(name)
-                self._specs[owner, agent] = payload.decode(spec)  # type: ignore[assignment]
+                specs = list(self._host.store.read(name))
+                if specs:
+                    self._specs[owner, agent] = payload.decode(specs[-1])  # type: ignore[assignment]
             if name.startswith(PREFIX):
                 self._kept[name] = self._durable[name] = self._host.store.length(name)
                 self._host.checkpoints.machine.keeps(name[len(PREFIX) :].split("/", 1)[0])
@@ -91,18 +107,24 @@ class Copies:
             if cancel is not None:
                 cancel()
 
-    def wrote(self, log: AgentId, records: list[bytes]) -> None:
-        """Note records that are durable here."""
-        if not self._count:
+    def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
+        """Note records that are durable here; with `anchor`, they stand for all before them."""
+        if not self._count or not records:
             return
         known = self._log(log)
+        if anchor:
+            known.anchors[known.length + 1] = None
         known.length += len(records)
         known.tail.extend(records)
         self._unsent += len(records)
         while len(known.tail) > TAIL_RECORDS_MAX:
             known.tail.popleft()
+        self._written += 1
+        for buddy in self._buddies.values():
+            buddy.waits.append((self._written, log, known.length))
+            buddy.unsent[log] = None
         if self._unsent > UNSENT_RECORDS_MAX:
-            self._send_all(again=False)
+            self._flush_soon()
 
     def _log(self, log: AgentId) -> _Log:
         known = self._logs.get(log)
@@ -113,19 +135,24 @@ class Copies:
 
     def begin(self, log: AgentId, length: int) -> None:
         """Note how long a log is when this life begins."""
-        self._log(log).length = length
+        known = self._log(log)
+        known.length = length
+        self._written += 1
+        for buddy in self._buddies.values():
+            buddy.waits.append((self._written, log, length))
+            buddy.unsent[log] = None
 
     def place(self, done: Callable[[], None]) -> None:
         """Call `done` once the buddies have everything that is durable here now; at once, if there are none."""
         if not self._count or (not self._choose() and self._alone is None):
             done()
             return
-        self._facts.append(_Fact({name: log.length for name, log in self._logs.items()}, done))
-        self._send_all(again=False)
+        self._facts.append((self._written, done))
+        self._flush_soon()
 
     def buddies(self) -> tuple[HostId, ...]:
         """Return the hosts that keep the copies, as things stand."""
-        return self._choose() if self._count else ()
+        return tuple(self._choose()) if self._count else ()
 
     def recover(self, done: Callable[[], None]) -> None:
         """Call `done` once the buddies have what earlier lives have written: a fact there may not have been placed."""
@@ -134,8 +161,8 @@ class Copies:
             return
         if not self._choose():
             self._alone = self._host.clock.wake(self._host.clock.now_us() + ALONE_US, self._stays_alone)
-        self._facts.append(_Fact({name: log.length for name, log in self._logs.items()}, done))
-        self._send_all(again=False)
+        self._facts.append((self._written, done))
+        self._flush_soon()
 
     def _stays_alone(self) -> None:
         self._alone = None
@@ -148,42 +175,84 @@ class Copies:
                 self._alone()
                 self._alone = None
             if self._facts:
-                self._send_all(again=False)
+                self._flush_soon()
             self._settle()
 
-    def _choose(self) -> tuple[HostId, ...]:
+    def _choose(self) -> dict[HostId, _Buddy]:
         machine = self._host.checkpoints.machine
         known = (machine.epochs.committed, len(machine.succession.heirs))
         if known != self._chosen_by:
             self._chosen_by = known
-            self._buddies = machine.succession.buddies(self._host.host_id)
+            chosen = machine.succession.buddies(self._host.host_id)
+            self._buddies = {host: self._buddies.get(host) or self._new_buddy() for host in chosen}
         return self._buddies
+
+    def _new_buddy(self) -> _Buddy:
+        lengths = ((name, log.length) for name, log in self._logs.items() if log.length)
+        waits = deque((self._written, name, length) for name, length in lengths)
+        return _Buddy(unsent=dict.fromkeys(self._logs), waits=waits)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
-    def _send_all(self, again: bool) -> None:
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send what one turn of the loop has made: to each buddy, and to each owner of copies here."""
+        self._flushing = False
+        for owner, said in self._said.items():
+            self._host.send_frame(owner, Frame(copies=tuple(said.values())))
+        self._said = {}
         self._unsent = 0
-        for buddy in self._buddies:
-            for name in list(self._logs):
-                self._send(buddy, name, again)
+        for host, buddy in self._buddies.items():
+            self._send_all(host, buddy)
         if self._again is None and self._buddies:
             self._again = self._host.clock.wake(self._host.clock.now_us() + AGAIN_US, self._send_again)
+        self._settle()
 
     def _send_again(self) -> None:
         self._again = None
         if self._facts:
-            self._send_all(again=True)
+            for buddy in self._buddies.values():
+                buddy.asked.clear()
+                buddy.sent = dict(buddy.has)
+                buddy.unsent.update((log, None) for _, log, _ in buddy.waits)
+            self._flush_soon()
 
-    def _send(self, buddy: HostId, name: AgentId, again: bool) -> None:
-        log, has = self._logs[name], self._has.get(buddy, {}).get(name)
+    def _send_all(self, host: HostId, buddy: _Buddy) -> None:
+        parts: list[Copy] = []
+        size = 0
+        unsent, buddy.unsent = buddy.unsent, {}
+        for name in unsent:
+            part = self._part(buddy, name)
+            if part is None:
+                continue
+            parts.append(part)
+            size += sum(map(len, part.records)) + len(name)
+            if size >= COPY_BYTES or len(parts) >= PARTS_MAX:
+                self._host.send_frame(host, Frame(copies=tuple(parts)))
+                parts, size = [], 0
+        if parts:
+            self._host.send_frame(host, Frame(copies=tuple(parts)))
+
+    def _part(self, buddy: _Buddy, name: AgentId) -> Copy | None:
+        """Return what a buddy is to be sent of a log next, or the question what it has."""
+        log, has = self._logs[name], buddy.has.get(name)
         if has is None:
-            if again or (buddy, name) not in self._sent:
-                self._sent[buddy, name] = 0
-                self._host.send_frame(buddy, Frame(copies=(Copy(name, 1, ()),)))
-            return
-        first = (has if again else max(has, self._sent.get((buddy, name), 0))) + 1
+            if name in buddy.asked:
+                return None
+            buddy.asked[name] = None
+            return Copy(name, 1, ())
+        first = max(has, buddy.sent.get(name, 0)) + 1
         if first > log.length:
-            return
+            return None
+        prev = b""
+        begin, before = self._host.store.begin(name)
+        if has == 0 and begin > first:
+            # Nobody needs what is before the last anchor to bring the agent back: a copy may begin there.
+            first, prev = begin, before
         records: list[bytes] = []
         size = 0
         for record in self._records(name, first):
@@ -192,15 +261,17 @@ class Copies:
             if size >= COPY_BYTES:
                 break
         kind, options = self._spec_of(name)
-        self._sent[buddy, name] = first + len(records) - 1
-        self._host.send_frame(buddy, Frame(copies=(Copy(name, first, tuple(records), kind, options),)))
+        last = first + len(records) - 1
+        buddy.sent[name] = last
+        anchors = tuple(number for number in (*log.anchors, *((begin,) if prev else ())) if first <= number <= last)
+        return Copy(name, first, tuple(records), kind, options, prev, anchors)
 
-    def _records(self, name: AgentId, first: int) -> list[bytes]:
+    def _records(self, name: AgentId, first: int) -> Iterable[bytes]:
         log = self._logs[name]
         begin = log.length - len(log.tail) + 1
         if first < begin:
-            return list(self._host.store.read(name, whole=True))[first - 1 :]
-        return list(log.tail)[first - begin :]
+            return self._host.store.read(name, first)
+        return islice(log.tail, first - begin, None)
 
     def _spec_of(self, name: AgentId) -> tuple[str, bytes]:
         driver = self._host.drivers.get(name)
@@ -212,30 +283,51 @@ class Copies:
         """Go on with the facts that all buddies have."""
         if self._alone is not None:
             return
-        while self._facts and all(self._has_all(buddy, self._facts[0].lengths) for buddy in self._buddies):
-            self._facts.popleft().done()
-        for name, log in self._logs.items():
-            least = min((self._has.get(buddy, {}).get(name, 0) for buddy in self._buddies), default=log.length)
-            while log.tail and log.length - len(log.tail) < least:
-                log.tail.popleft()
+        while self._facts and all(self._has(buddy, self._facts[0][0]) for buddy in self._buddies.values()):
+            self._facts.popleft()[1]()
 
-    def _has_all(self, buddy: HostId, lengths: dict[AgentId, int]) -> bool:
-        has = self._has.get(buddy, {})
-        return all(has.get(name, -1) >= length for name, length in lengths.items())
+    @staticmethod
+    def _has(buddy: _Buddy, written: int) -> bool:
+        """Tell whether a buddy has every write up to a place."""
+        while buddy.waits and buddy.has.get(buddy.waits[0][1], 0) >= buddy.waits[0][2]:
+            buddy.waits.popleft()
+        return not buddy.waits or buddy.waits[0][0] > written
+
+    def _drop(self, name: AgentId) -> None:
+        """Forget the part of a log's tail that every buddy has."""
+        log = self._logs[name]
+        least = min((buddy.has.get(name, 0) for buddy in self._buddies.values()), default=log.length)
+        while log.tail and log.length - len(log.tail) < least:
+            log.tail.popleft()
+        while log.anchors and next(iter(log.anchors)) <= log.length - len(log.tail):
+            del log.anchors[next(iter(log.anchors))]
 
     # -- messages --------------------------------------------------------------------------------------------------
 
     def received(self, sender: HostId, message: Copy | Copied) -> None:
         """Take in records of another host's log, or word that a buddy has some of this one's."""
         if isinstance(message, Copied):
-            has = self._has.setdefault(sender, {})
-            has[message.log] = max(message.have, has.get(message.log, 0))
-            if message.log in self._logs:
-                self._send(sender, message.log, again=False)
-            self._settle()
+            buddy = self._buddies.get(sender)
+            if buddy is not None and message.log in self._logs:
+                self._acknowledged(buddy, message)
         elif not self._host.checkpoints.machine.succession.is_refused(sender):
             # CP-8: from who has been succeeded nothing is taken any more, so it can say nothing new.
             self._keep(sender, message)
+
+    def _acknowledged(self, buddy: _Buddy, message: Copied) -> None:
+        name = message.log
+        before = buddy.has.get(name, 0)
+        buddy.has[name] = message.have if message.again else max(message.have, before)
+        if message.again:
+            buddy.sent[name] = message.have
+            if message.have < before:
+                # Its copy was damaged, or it has begun anew: what it had said it had counts no more.
+                buddy.waits.appendleft((0, name, self._logs[name].length))
+        self._drop(name)
+        if buddy.has[name] < self._logs[name].length:
+            buddy.unsent[name] = None
+            self._flush_soon()
+        self._settle()
 
     def _keep(self, owner: HostId, copy: Copy) -> None:
         name = f"{PREFIX}{owner}/{copy.log}"
@@ -243,27 +335,47 @@ class Copies:
         if copy.kind and self._specs.get((owner, copy.log)) != [copy.kind, copy.options]:
             self._specs[owner, copy.log] = [copy.kind, copy.options]
             spec = payload.encode([copy.kind, copy.options])
-            self._host.store.append(f"{SPEC}{owner}/{copy.log}", (spec,), lambda: None)
-        fresh = copy.records[have + 1 - copy.first :] if copy.first <= have + 1 else ()
+            self._host.store.append(f"{SPEC}{owner}/{copy.log}", (spec,), lambda: None, anchor=True)
+        begins = bool(copy.prev) and not have
+        first = copy.first if begins else have + 1
+        fresh = copy.records[first - copy.first :] if copy.first <= first else ()
         if not fresh:
-            self._host.send_frame(owner, Frame(copies=(Copied(copy.log, self._durable.get(name, 0)),)))
+            self._say(owner, Copied(copy.log, self._durable.get(name, 0), again=copy.first > have + 1))
             return
-        self._kept[name] = have + len(fresh)
+        self._kept[name] = have = first + len(fresh) - 1
         self._host.checkpoints.machine.keeps(owner)
 
         def durable() -> None:
-            self._durable[name] = have + len(fresh)
-            self._host.send_frame(owner, Frame(copies=(Copied(copy.log, have + len(fresh)),)))
+            self._durable[name] = have
+            self._say(owner, Copied(copy.log, have))
 
-        self._host.store.append(name, fresh, durable)
+        store = self._host.store
+        if begins:
+            store.begin_at(name, first, copy.prev, fresh, durable)
+            return
+        # Where reading may begin in the original, it may begin in the copy.
+        ends = [number for number in copy.anchors if number > first]
+        for begin, end in pairwise((first, *ends, have + 1)):
+            some = fresh[begin - first : end - first]
+            is_last = end == have + 1
+            store.append(name, some, durable if is_last else lambda: None, anchor=begin in copy.anchors)
+
+    def _say(self, owner: HostId, copied: Copied) -> None:
+        self._said.setdefault(owner, {})[copied.log] = copied
+        self._flush_soon()
 
     # -- succeeding ------------------------------------------------------------------------------------------------
 
-    def of(self, owner: HostId) -> list[tuple[AgentId, list[bytes]]]:
-        """Return the logs of a host of which there are copies here, with their records."""
+    def of(self, owner: HostId) -> list[AgentId]:
+        """Return the logs of a host of which there are copies here."""
         begin = f"{PREFIX}{owner}/"
-        names = [name for name in self._kept if name.startswith(begin)]
-        return [(name[len(begin) :], list(self._host.store.read(name, whole=True))) for name in sorted(names)]
+        return sorted(name[len(begin) :] for name in self._kept if name.startswith(begin))
+
+    def read(self, owner: HostId, log: AgentId) -> tuple[int, bytes, list[bytes]]:
+        """Return what a copy here holds: the number of its first record, the hash that it follows, and the records."""
+        name = f"{PREFIX}{owner}/{log}"
+        first, prev = self._host.store.begin(name)
+        return first, prev, list(self._host.store.read(name, first))
 
     def spec(self, owner: HostId, agent: AgentId, lost: bool) -> AgentSpec | None:
         """Return what it takes to bring up an agent of which there is a copy; None if its class can't be found here."""

@@ -60,7 +60,12 @@ class Checkpointer(Protocol):
         """An agent's cut is durable."""
         ...
 
-    def wrote(self, log: AgentId, records: list[bytes]) -> None:
+    @property
+    def is_replicated(self) -> bool:
+        """Whether every record is with the buddies before anything follows from it, not facts alone."""
+        ...
+
+    def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
         """Records are durable here: the buddies may want them."""
         ...
 
@@ -250,10 +255,11 @@ class Driver:
         self._host.checkpoints.when_recovered(lambda: leave() if self._alive else None)
 
     def _written(self, ticket: int, records: list[bytes], action: Append) -> None:
-        """Records are durable here; a fact counts once it is with the buddies too, and what comes after it waits."""
-        self._host.checkpoints.wrote(self.agent.name, records)
-        if action.is_fact:
-            self._host.checkpoints.place(lambda: self._placed(ticket))
+        """Records are durable here; facts, or all, count once they are with the buddies too, and what follows waits."""
+        checkpoints = self._host.checkpoints
+        checkpoints.wrote(self.agent.name, records, action.anchor)
+        if action.is_fact or checkpoints.is_replicated:
+            checkpoints.place(lambda: self._placed(ticket))
         else:
             self._placed(ticket)
 

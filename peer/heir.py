@@ -1,5 +1,6 @@
 """Brings the agents of a dead host up on this one, from the copies of their logs (CP-8)."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from peer.copies import Copies
@@ -24,15 +25,15 @@ class Heir:
 
     def take_over(self, dead: HostId) -> None:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
-        agents = [name for name, _ in self._copies.of(dead) if name != self._log]
+        agents = [name for name in self._copies.of(dead) if name != self._log]
         self._waits[dead] = dict.fromkeys(agents)
-        for name, records in self._copies.of(dead):
-            if name == self._log:
-                continue
+        for name in agents:
             if self._host.store.length(name):
                 self._bring_up(dead, name, lost=False)
             else:
-                self._host.store.append(name, records, lambda name=name: self._bring_up(dead, name, lost=True))
+                first, prev, records = self._copies.read(dead, name)
+                up = partial(self._bring_up, dead, name, lost=True)
+                self._host.store.begin_at(name, first, prev, records, up)
         self._finish(dead)
 
     def _bring_up(self, dead: HostId, agent: AgentId, lost: bool) -> None:
@@ -57,5 +58,5 @@ class Heir:
             return
         del self._waits[dead]
         begun = tuple(began for action in ready for began in action.begun)
-        said = next((records for name, records in self._copies.of(dead) if name == self._log), [])
+        said = self._copies.read(dead, self._log)[2] if self._log in self._copies.of(dead) else []
         self._host.checkpoints.taken_over(dead, tuple(decode_host_record(data) for data in said), begun)

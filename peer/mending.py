@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from peer import errors
 from peer.ports import Done
-from peer.store.frame import chain
+from peer.store.frame import FIRST_HASH, chain
 from peer.store.index import Damage
 from peer.store.segments import SegmentStore
 from protocol.action import Tell
@@ -48,7 +48,7 @@ class Mending:
         """Mend every log here that is damaged.
 
         Args:
-            kept: prefixes of logs that others send again: these just end where they are damaged.
+            kept: prefixes of logs that others send again: these begin anew.
 
         Returns: the logs that are not whole: "" for one whose end is lost (it goes on as one that has lost its end),
             else why it can't be brought back.
@@ -64,7 +64,7 @@ class Mending:
         outcome: dict[AgentId, str] = {}
         hurt = [agent for agent in store.agents() if store.damages(agent)]
         for agent in [agent for agent in hurt if agent.startswith(kept)]:
-            await self._end(store, agent, store.damages(agent)[0].first, ())
+            await self._done(lambda done, agent=agent: store.begin_at(agent, 1, FIRST_HASH, (), done))
         own = [agent for agent in hurt if not agent.startswith(kept)]
         for damage in [(agent, damage) for agent in own for damage in store.damages(agent)]:
             agent, what = damage[0], await self._fill(store, *damage)
@@ -100,7 +100,8 @@ class Mending:
             return None
         # What came after is nowhere: the agent goes on as one that has lost its end.
         first = damage.first + len(records)
-        await self._end(store, agent, first, ())
+        prev = store.hash_of(agent, first - 1)
+        await self._done(lambda done: store.begin_at(agent, first, prev, (), done))
         return ""
 
     @staticmethod
@@ -112,10 +113,6 @@ class Mending:
         for number, record in enumerate(records, first):
             last = chain(last, agent, number, record)
         return store.prev_of(agent, first + wanted) == last
-
-    async def _end(self, store: SegmentStore, agent: AgentId, first: int, records: tuple[bytes, ...]) -> None:
-        prev = store.hash_of(agent, first - 1)
-        await self._done(lambda done: store.give_up(agent, first, prev, records, done))
 
     @staticmethod
     async def _done(write: Callable[[Done], None]) -> None:
@@ -149,13 +146,16 @@ class Mending:
         length, size = store.length(name), 0
         records: list[bytes] = []
         try:
-            for number, record in enumerate(store.read(name, whole=True), 1):
-                if number >= message.first and size < COPY_BYTES:
-                    records.append(record)
-                    size += len(record)
+            for record in store.read(name, max(message.first, store.begin(name)[0])):
+                records.append(record)
+                size += len(record)
+                if size >= COPY_BYTES:
+                    break
         except errors.LogCorrupt as error:
             logger.warning("can't say what is in the copy %s: %s", name, error)
             return
+        if store.begin(name)[0] > message.first:
+            records = []  # what is asked for is not kept any more
         self._host.send_frame(sender, Frame(copies=(Held(message.log, message.first, length, tuple(records)),)))
 
     def held(self, sender: HostId, message: Held) -> None:

@@ -45,10 +45,21 @@ class LogStore(Protocol):
         """
         ...
 
-    def read(self, agent: AgentId, whole: bool = False) -> Iterator[bytes]:
-        """Yield the agent's records, oldest first, from the last anchor or an earlier place on.
+    def begin_at(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
+        """Begin a log here that stood elsewhere up to record `first` - 1, whose hash is `prev`; `done` as in `append`.
 
-        With `whole` from the first on.
+        A log that is here already ends before that record.
+        """
+        ...
+
+    def begin(self, agent: AgentId) -> tuple[int, bytes]:
+        """Return the record from which on a log suffices, and the hash that it follows."""
+        ...
+
+    def read(self, agent: AgentId, first: int = 0) -> Iterator[bytes]:
+        """Yield the agent's records, oldest first, from number `first` on.
+
+        Without a number from the last anchor or an earlier place on.
 
         Raises: LogCorrupt, naming the file and the record, if a record's hash does not fit.
         """

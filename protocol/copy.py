@@ -18,6 +18,10 @@ class Copy(Struct, frozen=True, tag=True):
     """Of an agent's log: its class, as `module:qualname`."""
     options: bytes = b""
     """What its class is given."""
+    prev: bytes = b""
+    """Set where the copy is to begin with these records: the hash that the first one follows."""
+    anchors: tuple[int, ...] = ()
+    """Records, by number, from which on a log suffices to bring its agent back."""
 
 
 class Copied(Struct, frozen=True, tag=True):

@@ -82,6 +82,8 @@ class CheckpointLimits(Struct, frozen=True):
     """Committed epochs that can be restored to; what is older is folded (CP-6)."""
     buddies: int = 0
     """Other hosts that keep copies of this one's logs; 0: none, and nobody succeeds a host that is dead for good."""
+    is_replicated: bool = False
+    """Every record is with the buddies before anything leaves, not facts alone: losing a disk loses nothing (CP-10)."""
     successor_us: int = 30_000_000
     """How long a host must have failed before a buddy proposes to succeed it: far longer than a restart takes."""
 

@@ -80,9 +80,25 @@ class VirtualStore:
         if not self._busy:
             self._begin()
 
-    def read(self, agent: AgentId, whole: bool = False) -> Iterator[bytes]:
-        """Yield the agent's records from the last anchor (or the first) on, as they are when the reading begins."""
-        begin = 0 if whole else self._disk.anchors.get(agent, 0)
+    def begin_at(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
+        """Begin a log with its first record: virtual disks have no archive, so their logs are whole.
+
+        Raises: LogFailed, for a log that begins later.
+        """
+        if first != len(self._disk.logs.get(agent, ())) + 1:
+            raise LogFailed(f"The virtual log can't begin at record {first} of {agent}. Begin it at its end.")
+        self.append(agent, records, done)
+
+    def begin(self, agent: AgentId) -> tuple[int, bytes]:
+        """Return the first record: virtual disks have no archive."""
+        return 1, b""
+
+    def read(self, agent: AgentId, first: int = 0) -> Iterator[bytes]:
+        """Yield the agent's records from number `first` on, as they are when the reading begins.
+
+        Without a number from the last anchor (or the first) on.
+        """
+        begin = first - 1 if first else self._disk.anchors.get(agent, 0)
         yield from tuple(self._disk.logs.get(agent, ())[begin:])
 
     def length(self, agent: AgentId) -> int:

@@ -35,6 +35,6 @@ async def lose_end(folder: Path, agent: str, count: int) -> None:
     store = SegmentStore(folder, asyncio.get_running_loop(), keys=HostKeys.load(folder / "host.key"))
     first = store.tail(agent)[0] - count + 1
     done = asyncio.Event()
-    store.give_up(agent, first, store.hash_of(agent, first - 1), (), done.set)
+    store.begin_at(agent, first, store.hash_of(agent, first - 1), (), done.set)
     await done.wait()
     store.close()

@@ -36,9 +36,23 @@ class MemoryStore:
             self._loop.call_soon(self._commit)
         self._queue.append((agent, tuple(records), done))
 
-    def read(self, agent: AgentId, whole: bool = False) -> Iterator[bytes]:
-        """Yield the agent's records, oldest first, as they are when the reading begins."""
-        yield from tuple(self._disk.get(agent, ()))
+    def begin_at(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
+        """Begin a log with its first record: this store has no archive, so its logs are whole.
+
+        Raises: LogFailed, for a log that begins later.
+        """
+        if first > len(self._disk.get(agent, ())) + 1:
+            raise LogFailed(f"The log in memory can't begin at record {first} of {agent}. Use the durable store.")
+        del self._disk.setdefault(agent, [])[first - 1 :]
+        self.append(agent, records, done)
+
+    def begin(self, agent: AgentId) -> tuple[int, bytes]:
+        """Return the first record: logs here have no archive."""
+        return 1, b""
+
+    def read(self, agent: AgentId, first: int = 0) -> Iterator[bytes]:
+        """Yield the agent's records from number `first` on, as they are when the reading begins."""
+        yield from tuple(self._disk.get(agent, ()))[max(0, first - 1) :]
 
     def length(self, agent: AgentId) -> int:
         """Return how many records the agent has."""

@@ -21,7 +21,7 @@ from peer.store.codec import Cipher, Codec
 from peer.store.files import Files
 from peer.store.findings import Finding
 from peer.store.folder import Loader
-from peer.store.frame import ANCHOR, CUT, FILL
+from peer.store.frame import ANCHOR, CUT, FILL, FIRST_HASH
 from peer.store.importing import import_sqlite
 from peer.store.index import Damage
 from peer.store.lock import lock
@@ -157,12 +157,15 @@ class SegmentStore:
         """
         self._put(_Job(agent, tuple(records), done, FILL, first, prev))
 
-    def give_up(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
-        """Let a log end before a damaged record, and go on with `records`; what stood there stays in the file.
+    def begin_at(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
+        """Begin a log with a record that has a number already; with `records`, reading may begin here.
+
+        A log that is here already ends before that record: what stood there stays in the file, and counts no more.
 
         Raises: LogFailed.
         """
-        self._put(_Job(agent, tuple(records), done, CUT, first, prev))
+        flags = CUT | ANCHOR if records and first > self.length(agent) + 1 else CUT
+        self._put(_Job(agent, tuple(records), done, flags, first, prev))
 
     def _put(self, job: _Job) -> None:
         size = sum(map(len, job.records))
@@ -176,17 +179,24 @@ class SegmentStore:
             self._pending_bytes += size
             self._changed.notify_all()
 
-    def read(self, agent: AgentId, whole: bool = False) -> Iterator[bytes]:
+    def begin(self, agent: AgentId) -> tuple[int, bytes]:
+        """Return the record from which on a log suffices, and the hash that it follows.
+
+        Raises: LogCorrupt.
+        """
+        first = self._index.anchor(agent)
+        return first, self._records.prev_of(agent, first) if first > 1 else FIRST_HASH
+
+    def read(self, agent: AgentId, first: int = 0) -> Iterator[bytes]:
         """Yield the agent's durable records, oldest first, as they are when the reading begins.
 
         Args:
             agent: whose.
-            whole: from the first on that is not in the archive; else from the last anchor on.
+            first: the number of the first; 0: the last anchor.
 
         Raises: LogCorrupt.
         """
-        first = 1 if whole else self._index.anchor(agent)
-        for stored in self._records.read(agent, first):
+        for stored in self._records.read(agent, first or self._index.anchor(agent)):
             yield stored.body
 
     def length(self, agent: AgentId) -> int:
