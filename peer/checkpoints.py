@@ -4,7 +4,7 @@ The host's own log stands beside those of its agents, in the same store and so i
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -95,12 +95,12 @@ class Checkpoints:
         """Tell whether other hosts are to keep copies of this one's logs."""
         return self.machine.core.limits.buddies > 0
 
-    async def mend(self) -> dict[AgentId, str]:
-        """Mend the damaged logs here, before anybody goes on from them; see `Mending.mend`.
+    async def mend(self, names: Iterable[AgentId]) -> dict[AgentId, str]:
+        """Mend the damaged logs here, of these agents and of any other, before anybody goes on; see `Mending.mend`.
 
         Raises: LogCorrupt, if the host's own is not whole: it has said things that nobody here remembers.
         """
-        wrong = await self._mending.mend((PREFIX, SPEC))
+        wrong = await self._mending.mend((PREFIX, SPEC), (LOG, *names))
         why = wrong.pop(LOG, None)
         if why is not None:
             raise errors.LogCorrupt(

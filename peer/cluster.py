@@ -138,7 +138,9 @@ class Cluster:
         self._agents.extend(spec.name for spec in specs)
         await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
         if self._checkpoints.buddies:
-            # Buddies are chosen by the view: with the first commit that has them the new hosts have some.
+            # Buddies are chosen by the view: with the first commit that has them the new hosts have some, and with the
+            # second no earlier view's majority is needed to succeed one.
+            await self.checkpoint()
             await self.checkpoint()
 
     async def kill(self, agent: AgentId, *, for_good: bool = False) -> None:

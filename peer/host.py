@@ -118,7 +118,7 @@ class Host:
 
     async def _mended(self, agents: Sequence[AgentSpec]) -> list[AgentSpec]:
         """Mend damaged logs (CP-11); return who can start, and who has lost the end of its log."""
-        wrong = await self.checkpoints.mend()
+        wrong = await self.checkpoints.mend(spec.name for spec in agents)
         specs: list[AgentSpec] = []
         for spec in agents:
             if wrong.get(spec.name):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from peer import errors
@@ -44,11 +44,12 @@ class Mending:
         self._first: dict[AgentId, int] = {}
         self._copies: dict[AgentId, dict[HostId, _Copy]] = {}
 
-    async def mend(self, kept: tuple[str, ...]) -> dict[AgentId, str]:
+    async def mend(self, kept: tuple[str, ...], names: Iterable[AgentId]) -> dict[AgentId, str]:
         """Mend every log here that is damaged.
 
         Args:
             kept: prefixes of logs that others send again: these begin anew.
+            names: whose logs should be here: of some nothing may be left, not even the name.
 
         Returns: the logs that are not whole: "" for one whose end is lost (it goes on as one that has lost its end),
             else why it can't be brought back.
@@ -62,7 +63,7 @@ class Mending:
             text = f"the last write, of {store.torn} bytes, was cut short by a crash; it had not been acknowledged"
             self._host.noticed("host:", Tell("log-torn", str(store.folder), text))
         outcome: dict[AgentId, str] = {}
-        hurt = [agent for agent in store.agents() if store.damages(agent)]
+        hurt = [agent for agent in dict.fromkeys((*store.agents(), *names)) if store.damages(agent)]
         for agent in [agent for agent in hurt if agent.startswith(kept)]:
             await self._done(lambda done, agent=agent: store.begin_at(agent, 1, FIRST_HASH, (), done))
         own = [agent for agent in hurt if not agent.startswith(kept)]

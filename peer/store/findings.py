@@ -32,3 +32,5 @@ class Report(NamedTuple):
     signed: int
     """Records that the host's key has signed."""
     findings: tuple[Finding, ...]
+    torn: int = 0
+    """Bytes of a last write that a crash has cut short: they had never been acknowledged."""

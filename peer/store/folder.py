@@ -200,7 +200,7 @@ class Loader:
                 signature = decode_signature(body)
                 folder.signatures.append(Signed(signature, batch.head.sequence - 1, batch.head.prev, folder.records))
                 for agent, (number, last) in signature.tails.items():
-                    folder.index.proven(agent, number, last)
+                    folder.index.proven(agent, number, last, file)
         except NoKey:
             folder.locked = True
         except ValueError as error:

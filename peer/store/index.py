@@ -52,6 +52,10 @@ class Index:
         self._logs: dict[AgentId, _Log] = {}
         self._by_hash: dict[bytes, AgentId] = {}
         self._suspects: dict[AgentId, tuple[Path, str]] = {}
+        self._doubt: tuple[Path, str] | None = None
+        """A stretch that can't be read may have held whole logs, whose names nobody knows."""
+        self._nameless: dict[bytes, Damage] = {}
+        """By hash of a name, a log that had all of its records in a damaged batch."""
         self._lock = threading.Lock()
         """The host's loop reads while the writer's thread adds."""
         self.chunks: dict[bytes, Place] = {}
@@ -66,7 +70,10 @@ class Index:
         log = self._logs.get(agent)
         if log is None:
             log = self._logs[agent] = _Log()
-            self._by_hash[name_hash(agent)] = agent
+            name = name_hash(agent)
+            self._by_hash[name] = agent
+            if lost := self._nameless.pop(name, None):
+                log.damages.append(lost)
         return log
 
     # -- what is there ---------------------------------------------------------------------------------------------
@@ -109,7 +116,12 @@ class Index:
     def damages(self, agent: AgentId) -> list[Damage]:
         """Return what is missing of a log, in order."""
         log = self._logs.get(agent)
-        return [] if log is None else sorted(log.damages)
+        if log is not None:
+            return sorted(log.damages)
+        lost = self._nameless.get(name_hash(agent))
+        if lost is None and self._doubt is not None:
+            lost = Damage(1, None, *self._doubt)
+        return [] if lost is None else [lost]
 
     def oldest_needed(self) -> dict[AgentId, Place]:
         """Return, by log, the place of the first frame that is needed to bring its agent back."""
@@ -210,23 +222,25 @@ class Index:
             agent = self._by_hash.get(name)
             if agent is None:
                 unknown.append(name)
+                self._nameless[name] = Damage(1, number, file, what)
             elif number > self._logs[agent].number:
                 self._missing(self._logs[agent], self._logs[agent].number + 1, number, file, what)
         return unknown
 
     def suspect(self, file: Path, what: str) -> None:
         """A stretch can't be read at all: any log may have had records there."""
+        self._doubt = self._doubt or (file, what)
         for agent in self._logs:
             self._suspects.setdefault(agent, (file, what))
 
-    def proven(self, agent: AgentId, number: int, last: bytes) -> None:
+    def proven(self, agent: AgentId, number: int, last: bytes, file: Path) -> None:
         """A signature tells how far a log had come: it is proven whole up to here, or known to lack records."""
         log = self._log(agent)
         if log.number == number and log.hash == last:
             self._suspects.pop(agent, None)
         elif log.number < number:
-            file, what = self._suspects.pop(agent, (Path(), "it is missing"))
-            self._missing(log, log.number + 1, number, file, what)
+            place, what = self._suspects.pop(agent, (file, "it is missing"))
+            self._missing(log, log.number + 1, number, place, what)
 
     def settle(self) -> None:
         """Everything is read: what is still in doubt counts as damaged."""

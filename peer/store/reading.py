@@ -81,7 +81,8 @@ def verify(folder: Path, cipher: Cipher | None = None) -> Report:
         except (LogCorrupt, ValueError) as error:
             if not any(finding.agent == agent for finding in findings):
                 findings.append(Finding(logs.folder, agent, number + 1, str(error), ""))
-    return Report(len(logs.agents()), records, min(signed, records), tuple(findings))
+    torn = logs.found.torn if isinstance(logs, _SegmentLogs) else 0
+    return Report(len(logs.agents()), records, min(signed, records), tuple(findings), torn)
 
 
 class _SegmentLogs:

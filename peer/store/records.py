@@ -29,10 +29,10 @@ class Records:
     """
 
     def __init__(self, index: Index, paths: dict[int, Path], codec: Codec) -> None:
+        self._handles: dict[int, int] = {}
         self._index = index
         self._paths = paths
         self._codec = codec
-        self._handles: dict[int, int] = {}
         self._pieces: OrderedDict[Place, dict[bytes, bytes]] = OrderedDict()
         self._pieces_bytes = 0
 
@@ -59,7 +59,7 @@ class Records:
                     number, last = at, running
                     yield Stored(at, running, record)
         for damage in damages:
-            if damage.first > tail and damage.first >= first:
+            if damage.first > tail and (damage.end is None or damage.end >= first):
                 raise LogCorrupt.at(damage.file, agent, damage.first, damage.what)
 
     def hash_of(self, agent: AgentId, number: int) -> bytes:
@@ -175,3 +175,7 @@ class Records:
         """Release the files."""
         for segment in list(self._handles):
             self.forget(segment)
+
+    def __del__(self) -> None:
+        # An audit that is over has no other end than that nobody looks at it any more.
+        self.close()

@@ -75,4 +75,3 @@ async def main(folder: Path) -> None:
         await cluster.submit("buyer", Order("rye", 9))
         await cluster.quiet()
         print(await cluster.state("buyer"), await cluster.state("cashier"), file=sys.stderr)
-
