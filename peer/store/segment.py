@@ -1,7 +1,8 @@
 """One file of a log, and what can be read of it after whatever has happened to it.
 
 The header has two marks, written in turn: how far the file was durable when the one after it was written. So what is
-wrong behind the mark was never acknowledged, a write that a crash has torn; what is wrong before it is damage.
+wrong behind the mark was never acknowledged, a write that a crash has torn; what is wrong before it is damage. A mark
+is within one sector of 512 bytes, which disks write whole or not at all.
 """
 
 import os

@@ -3,7 +3,6 @@
 `main(folder)` writes logs with the release at hand; those of older ones are kept beside it.
 """
 
-import asyncio
 import sys
 from pathlib import Path
 
