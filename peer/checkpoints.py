@@ -20,6 +20,7 @@ from protocol.checkpoint import (
     CarryOut,
     CheckpointAction,
     CheckpointRecord,
+    CommitRecord,
     MakeCut,
     Pause,
     ReplyHost,
@@ -29,6 +30,7 @@ from protocol.checkpoint import (
     TellHost,
 )
 from protocol.checkpoint_machine import CheckpointMachine
+from protocol.condensing import condensed
 from protocol.copy import Copied, Copy, Held, Lacking
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.fact import Began
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
 LOG = "host:"
 """The name of the host's own log in its store; no agent can have it."""
+CONDENSE_COMMITS = 64
+"""The host's own log is condensed after so many commits."""
 HELD_MAX = 256
 """Frames of one host that wait until it is written down; more are dropped, and come again."""
 
@@ -65,6 +69,9 @@ class Checkpoints:
         self.copies = Copies(host, self.machine.core.limits.buddies)
         self.heir = Heir(host, self.copies, LOG)
         self._mending = Mending(host, PREFIX)
+        self._log: list[CheckpointRecord] = []
+        """The records of the host's own log that the next life needs."""
+        self._commits = 0
         self._leaving: list[Callable[[], None]] | None = [] if self.machine.core.limits.buddies else None
         """What is to leave once the buddies have what earlier lives have written; None: it may."""
 
@@ -85,7 +92,8 @@ class Checkpoints:
         colour = max((driver.machine.core.epoch for driver in drivers), default=0)
         restores = max((driver.machine.core.restores for driver in drivers), key=len, default=[])
         self._open = True
-        self.copies.begin(LOG, len(records))
+        self._log = list(records)
+        self.copies.begin(LOG, self._host.store.length(LOG))
         self.copies.open()
         self.met()
         self._do(self.machine.start(records, colour, restores, self._founder, self._now_us()))
@@ -253,7 +261,13 @@ class Checkpoints:
             self._host.send_frame(action.host, frame)
 
     def _append(self, action: AppendHost) -> None:
-        ticket, records = action.ticket, [encode_host_record(action.record)]
+        ticket, records, anchor = action.ticket, [encode_host_record(action.record)], False
+        self._log.append(action.record)
+        self._commits += isinstance(action.record, CommitRecord)
+        if self._commits >= CONDENSE_COMMITS:
+            # What is past need not be read again, nor kept by buddies.
+            self._log, self._commits = condensed(self._log), 0
+            records, anchor = [encode_host_record(record) for record in self._log], True
 
         def appended() -> None:
             if self._open:
@@ -263,18 +277,19 @@ class Checkpoints:
 
         def durable() -> None:
             if self._open:
-                self.copies.wrote(LOG, records)
+                self.copies.wrote(LOG, records, anchor)
                 if action.is_fact:
                     self.copies.place(appended)
                 else:
                     appended()
 
-        self._host.store.append(LOG, records, durable)
+        self._host.store.append(LOG, records, durable, anchor)
 
     def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
         """Records of an agent are durable here."""
         self.copies.wrote(log, records, anchor)
-        if self._open and (self.machine.core.limits.interval_records or self.machine.core.limits.interval_bytes):
+        limits = self.machine.core.limits
+        if self._open and (limits.interval_records or limits.interval_bytes or limits.kept_bytes):
             self._do(self.machine.grown(len(records), sum(map(len, records)), self._now_us()))
 
     def place(self, done: Callable[[], None]) -> None:

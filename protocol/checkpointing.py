@@ -6,6 +6,7 @@ from protocol.fact import Began
 from protocol.host_core import HostCore
 from protocol.ids import HostId
 from protocol.pacing import Pace, is_due
+from protocol.retention import Retention
 from protocol.tally import Statement, Tally
 
 
@@ -23,6 +24,7 @@ class Checkpointing:
         self.began_us = 0
         self.cost_us = 0
         """How long the last cut of this host took to be durable, and placed."""
+        self._retention = Retention(core.limits)
         self._pace = Pace(core.host, core.limits, core.rng)
         self._wait_us = 0
         self._restores = 0
@@ -84,6 +86,7 @@ class Checkpointing:
         """The agents here have written; begin an epoch if that is enough (CP-9)."""
         self._records += records
         self._size += size
+        self._retention.grown(self._core.epochs.colour, size)
         if is_due(self._core.limits, self._records, self._size):
             self.begin(self._core.epochs.committed + 1)
 
@@ -186,7 +189,7 @@ class Checkpointing:
         """Tell the agents here what is settled, and what is final (CP-4, CP-6)."""
         core = self._core
         needed = core.calls.needs()
-        horizon = min(commit.horizon, commit.epoch - core.limits.epochs_kept + 1)
+        horizon = min(commit.horizon, self._retention.horizon(commit.epoch, core.now_us))
         core.horizon = max(core.horizon, horizon if needed is None else min(horizon, needed))
         for host in commit.left:
             self.leaving.pop(host, None)

@@ -80,6 +80,10 @@ class CheckpointLimits(Struct, frozen=True):
     """How often a host tells one other what it knows of an open count."""
     epochs_kept: int = 4
     """Committed epochs that can be restored to; what is older is folded (CP-6)."""
+    kept_us: int = 0
+    """Epochs younger than this are kept, however many; 0: by count alone."""
+    kept_bytes: int = 0
+    """Of epochs, no more than those in which agents of this host wrote so many bytes; 0: no such bound."""
     buddies: int = 0
     """Other hosts that keep copies of this one's logs; 0: none, and nobody succeeds a host that is dead for good."""
     is_replicated: bool = False
