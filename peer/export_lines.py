@@ -13,6 +13,9 @@ from protocol.step import StepRecord
 _STATES = {"open": "claimed", "doubt": "in-doubt", "failed": "in-doubt"}
 """The journal's states in the export's words, where they differ."""
 
+Line = dict[str, Any]
+"""One line of a file, as a JSON object."""
+
 Effects = Mapping[str, tuple[str, str, str]]
 """By intent: tool, kind, state."""
 
@@ -27,7 +30,7 @@ def written_keys(record: StepRecord) -> list[str]:
     return [*(write.key for write in record.writes), *dict.fromkeys(entry.key for entry in record.entries)]
 
 
-def step_line(record: StepRecord, retracted_by: str | None, effects: Effects) -> dict[str, Any]:
+def step_line(record: StepRecord, retracted_by: str | None, effects: Effects) -> Line:
     """Return a step's line.
 
     Args:
@@ -75,7 +78,7 @@ def _call(intent: str, effects: Effects) -> dict[str, str]:
     return {"tool": tool, "intent": intent, "effect": kind, "state": state_word(state)}
 
 
-def in_order(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def in_order(lines: Iterable[Line]) -> list[Line]:
     """Return steps' lines in the order of the file."""
     return sorted(lines, key=lambda line: (line["time"], StepId.parse(line["step"])))
 
@@ -107,7 +110,7 @@ class ProposalLines:
         before = self._costs.get(pid, (0, 0))
         self._costs[pid] = before[0] + messages, before[1] + size
 
-    def lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[Line]:
         """Return the lines, in the order of the file."""
         return [
             {
@@ -127,10 +130,10 @@ class ProposalLines:
         ]
 
 
-def checkpoint_lines(answers: Mapping[AgentId, CutsAnswer]) -> list[dict[str, Any]]:
+def checkpoint_lines(answers: Mapping[AgentId, CutsAnswer]) -> list[Line]:
     """Return every committed checkpoint and every restore, put together from what each agent knows of its own cuts."""
     committed = max((answer.committed for answer in answers.values()), default=0)
-    cuts: dict[int, dict[AgentId, dict[str, Any]]] = {}
+    cuts: dict[int, dict[AgentId, Line]] = {}
     restores: dict[int, tuple[Restore, list[int]]] = {}
     for agent, answer in sorted(answers.items()):
         for cut in answer.cuts:
@@ -169,16 +172,14 @@ def checkpoint_lines(answers: Mapping[AgentId, CutsAnswer]) -> list[dict[str, An
     ]
 
 
-def write_lines(file: Path, lines: Iterable[dict[str, Any]]) -> None:
+def write_lines(file: Path, lines: Iterable[Line]) -> None:
     """Write a file of an export."""
     with file.open("w", encoding="utf-8") as out:
         for line in lines:
             out.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def write_export(
-    folder: Path, steps: Iterable[dict[str, Any]], proposals: Iterable[dict[str, Any]], checkpoints: Iterable[dict[str, Any]]
-) -> None:  # fmt: skip
+def write_export(folder: Path, steps: Iterable[Line], proposals: Iterable[Line], checkpoints: Iterable[Line]) -> None:
     """Write the three files of an export to a folder, which is made if missing; they are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     write_lines(folder / "steps.jsonl", in_order(steps))

@@ -19,7 +19,7 @@ class Cause(NamedTuple):
     step: StepId
     """The one depended on."""
     how: str
-    """`message`: it sent the input; `key`: it wrote what was read; `sum`: it added to what was read with a tolerance."""
+    """`message`: it sent the input; `key`: it wrote what was read; `sum`: it added to what was tolerated."""
     via: str
     """The message, or the key."""
 

@@ -38,7 +38,9 @@ def hosts_in(folder: Path) -> list[Logs]:
     Raises: ConfigInvalid, naming the folder, if there is no log.
     """
     if not folder.is_dir():
-        raise ConfigInvalid(f"there is no folder {str(folder)!r}. Nothing was read. Name a host's folder, or that of all.")
+        raise ConfigInvalid(
+            f"there is no folder {str(folder)!r}. Nothing was read. Name a host's folder, or that of all."
+        )
     places = [folder, *sorted((path for path in folder.iterdir() if path.is_dir()), key=_natural)]
     found: list[Logs] = []
     for place in places:
@@ -74,7 +76,7 @@ def _chosen(agent: AgentId, candidates: list[Logs]) -> OwnLog:
         if at is None:
             best = max(best, other, key=lambda logs: logs.length(agent))
             continue
-        lives = [_newest_life(logs, agent, at) for logs in (best, other)]
+        lives = [newest_life(logs, agent, at) for logs in (best, other)]
         left, best = (best, other) if _rank(lives[1], other, agent) > _rank(lives[0], best, agent) else (other, best)
         gone = left.length(agent) - at + 1
         why = "they began a new life" if min(lives) != max(lives) else "neither began a new life, which no host does"
@@ -113,7 +115,8 @@ def intact(logs: Logs, agent: AgentId, first: int = 1) -> Iterator[Stored]:
         return
 
 
-def _newest_life(logs: Logs, agent: AgentId, first: int) -> int:
+def newest_life(logs: Logs, agent: AgentId, first: int) -> int:
+    """Return the newest incarnation that began at record `first` of a log or later; 0: none did."""
     births = (decode_record(stored.body) for stored in intact(logs, agent, first))
     return max((record.incarnation for record in births if isinstance(record, BirthRecord)), default=0)
 

@@ -107,6 +107,8 @@ class Rollback:
     proposal: Proposal
     votes: dict[AgentId, Vote] = field(default_factory=dict)
     """Each elector's last vote."""
+    voted_us: dict[AgentId, int] = field(default_factory=dict)
+    """When each voted last, as far as its log is dated: not before that."""
     decisions: dict[AgentId, DecisionRecord] = field(default_factory=dict)
     """By elector, what it saw the books say."""
     outcome: OutcomeRecord | None = None
@@ -285,7 +287,7 @@ class _Teller:
             case EffectRecord():
                 self._effect(record.intent).history.append((record.state, number, self._now_us))
             case VoteRecord():
-                self._rollback(record.proposal).votes[agent] = record.vote
+                self._voted(record)
             case DecisionRecord():
                 self._decided(record, number)
             case ProposedRecord():
@@ -318,6 +320,11 @@ class _Teller:
         # A step that was dropped with what is behind the horizon has nothing left to mark.
         if found is not None and found.undone is None:
             found.undone = undone
+
+    def _voted(self, record: VoteRecord) -> None:
+        rollback = self._rollback(record.proposal)
+        rollback.votes[self._agent] = record.vote
+        rollback.voted_us[self._agent] = max(record.proposal.began_us, self._now_us)
 
     def _decided(self, record: DecisionRecord, number: int) -> None:
         proposal = record.proposal
@@ -367,7 +374,8 @@ class _Teller:
             if state.intent not in trail.effects:
                 self._known_effect(state)
         for vote in record.votes:
-            self._rollback(vote.proposal).votes.setdefault(agent, vote.vote)
+            if agent not in self._rollback(vote.proposal).votes:
+                self._voted(vote)
         for decision in record.decisions:
             self._rollback(decision.proposal).decisions.setdefault(agent, decision)
         for proposed in record.proposed:
