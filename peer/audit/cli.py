@@ -50,7 +50,7 @@ group = typer.Typer(
 )  # fmt: skip
 """`ebbtide log` with its subcommands."""
 
-Folder = Annotated[Path, typer.Argument(help="A host's folder, or the folder of all hosts.")]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A host's folder, or the folder of all hosts.")]
 Name = Annotated[str, typer.Argument(metavar="STEP", help="A step, as agent/incarnation/seq: `ledger-1/1/20`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
@@ -111,7 +111,7 @@ def _print_reports(reports: list[tuple[Path, reading.Report]], notes: list[str])
 @group.command()
 def show(
     folder: Folder,
-    agent: Annotated[str | None, typer.Argument(help="Show this agent's steps alone.")] = None,
+    agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Show this agent's steps alone.")] = None,
     undone: Annotated[bool, typer.Option("--undone", help="Show only steps that were undone.")] = False,
     last: Annotated[
         int | None, typer.Option(help=f"Show the last so many; 0: all. [default: {SHOWN}; all with --json]", min=0)
@@ -186,7 +186,7 @@ def cone(
 @group.command()
 def export(
     folder: Folder,
-    out: Annotated[Path, typer.Argument(help="The folder to write to; made if missing.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write to; made if missing.")],
     format_: Annotated[
         str,
         typer.Option("--format", "-f", help="; ".join(f"**{name}**: {told.what}" for name, told in FORMATS.items())),

@@ -3,7 +3,7 @@
 An event tells what its record told when it was written. What came of it later is told by later events.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -183,7 +183,7 @@ class Encoder:
         return self._write(event)
 
 
-def happenings(hosts: list[Logs], progress: Callable[[int, int], None] | None = None) -> list[Happening]:
+def happenings(hosts: Sequence[Logs], progress: Callable[[int, int], None] | None = None) -> list[Happening]:
     """Return all that happened, in the order of time; damaged logs up to the damage."""
     found: list[Happening] = []
     chosen = own_logs(hosts)
@@ -199,7 +199,7 @@ def happenings(hosts: list[Logs], progress: Callable[[int, int], None] | None = 
     return sorted(found, key=lambda happening: happening.time_us)
 
 
-def write_events(hosts: list[Logs], file: Path, progress: Callable[[int, int], None] | None = None) -> None:
+def write_events(hosts: Sequence[Logs], file: Path, progress: Callable[[int, int], None] | None = None) -> None:
     """Write all that happened to a file, an event a line."""
     encoder = Encoder()
     with file.open("wb") as out:

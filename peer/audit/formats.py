@@ -12,7 +12,7 @@ from peer.audit.ocel import write_ocel
 from peer.audit.provenance import write_provenance
 from peer.audit.tables import COLUMNS, write_csv, write_parquet
 from peer.audit.telling import export_checkpoints, export_proposals, export_steps
-from peer.audit.trail import read_trail
+from peer.audit.trail import trail_of
 from peer.errors import ConfigInvalid
 from peer.export_lines import write_export
 
@@ -63,7 +63,7 @@ def write(name: str, folder: Path, out: Path, reads: Progress, writes: Progress)
     if name == "cloudevents":
         write_events(hosts, files[0], reads)
         return [own.note for own in own_logs(hosts) if own.note], files
-    trail = read_trail(folder, reads)
+    trail = trail_of(folder, hosts, reads)
     if name == "jsonl":
         write_export(out, export_steps(trail), export_proposals(trail), export_checkpoints(trail))
     elif name == "parquet":

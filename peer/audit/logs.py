@@ -4,7 +4,7 @@ After a succession an agent's log stands in two folders, the dead host's and its
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +58,7 @@ def hosts_in(folder: Path) -> list[Logs]:
     return found
 
 
-def own_logs(hosts: list[Logs]) -> list[OwnLog]:
+def own_logs(hosts: Sequence[Logs]) -> list[OwnLog]:
     """Return, for each agent, the log that speaks for it."""
     found: dict[AgentId, list[Logs]] = {}
     for logs in hosts:

@@ -3,7 +3,7 @@
 What was undone stays in the trail. Values are not shown, only their sizes and hashes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -25,7 +25,6 @@ from protocol.records import (
     BirthRecord,
     Cut,
     CutRecord,
-    DeadRecord,
     DecisionRecord,
     EffectRecord,
     EffectState,
@@ -37,7 +36,7 @@ from protocol.records import (
     RestoredRecord,
     VoteRecord,
 )  # fmt: skip
-from protocol.step import Input, StepRecord
+from protocol.step import StepRecord
 from protocol.wire import decode_host_record, decode_record
 
 PROGRESS_EVERY = 500
@@ -154,8 +153,6 @@ class Trail:
     effects: dict[str, Effect] = field(default_factory=dict)
     """By intent."""
     cuts: dict[AgentId, list[Cut]] = field(default_factory=dict)
-    dead: dict[AgentId, list[tuple[Input, str]]] = field(default_factory=dict)
-    """Inputs that were not handled, and why."""
     committed: int = 0
     """The newest committed epoch that any host knows."""
     logs: list[Log] = field(default_factory=list)
@@ -214,7 +211,12 @@ def read_trail(folder: Path, progress: Progress | None = None) -> Trail:
 
     Raises: ConfigInvalid, if there is no log.
     """
-    hosts, trail = hosts_in(folder), Trail(folder)
+    return trail_of(folder, hosts_in(folder), progress)
+
+
+def trail_of(folder: Path, hosts: Sequence[Logs], progress: Progress | None = None) -> Trail:
+    """Read what the logs of some hosts tell; `folder` is what people call them by."""
+    trail = Trail(folder)
     chosen = own_logs(hosts)
     total, done = sum(own.logs.length(own.agent) for own in chosen), 0
     for own in chosen:
@@ -302,8 +304,6 @@ class _Teller:
                 self._restored(record, number)
             case ForcedRecord():
                 self._forced(record, number)
-            case DeadRecord():
-                trail.dead.setdefault(agent, []).append((record.input, record.why))
             case BaseRecord():
                 self._base(record)
             case _:

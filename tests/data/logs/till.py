@@ -3,7 +3,6 @@
 `main(folder)` writes logs with the release at hand; those of older ones are kept beside it.
 """
 
-import asyncio
 import sys
 from pathlib import Path
 
@@ -75,4 +74,3 @@ async def main(folder: Path) -> None:
         await cluster.submit("buyer", Order("rye", 9))
         await cluster.quiet()
         print(await cluster.state("buyer"), await cluster.state("cashier"), file=sys.stderr)
-
