@@ -97,9 +97,10 @@ def _print_reports(reports: list[tuple[Path, reading.Report]], notes: list[str])
     console.print(table)
     for _, report in reports:
         for finding in report.findings:
-            place = f"agent {finding.agent}, record {finding.number}" if finding.agent else str(finding.file)
-            text = f"{place}: {finding.what} {finding.remedy}".strip()
-            console.print(f"[bold red]damaged:[/] {escape(text)}", highlight=False)
+            agent = "" if finding.agent is None else f", agent {finding.agent}"
+            number = "" if finding.number is None else f", record {finding.number}"
+            text = f"{finding.file}{agent}{number}: {finding.what} {finding.remedy}".strip()
+            console.print(f"[bold red]damaged:[/] {escape(text)}", highlight=False, soft_wrap=True)
     views.noted(notes, console)
     whole = [report for _, report in reports]
     records, signed = sum(report.records for report in whole), sum(report.signed for report in whole)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from peer.audit.events import Happening, Telling
-from peer.audit.logs import fork, is_agents, newest_life
+from peer.audit.logs import fork, is_agents, is_hosts, newest_life
 from peer.errors import ConfigInvalid, LogCorrupt
 from peer.store.reading import Logs, open_logs
 from protocol.errors import WireInvalid
@@ -63,11 +63,8 @@ class Follower:
 
     def _find_hosts(self) -> None:
         for place in (self._folder, *sorted(path for path in self._folder.iterdir() if path.is_dir())):
-            if place not in self._hosts:
-                try:
-                    self._hosts[place] = open_logs(place)
-                except ConfigInvalid:
-                    continue
+            if place not in self._hosts and is_hosts(place):
+                self._hosts[place] = open_logs(place)
 
     def _meet(self, name: AgentId, logs: Logs) -> None:
         """Take up an agent's log, or go on with it here if this host has succeeded the one that was followed."""

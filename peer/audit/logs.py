@@ -32,24 +32,24 @@ def is_agents(name: str) -> bool:
     return name != HOST_LOG and not name.startswith((COPY, SPEC))
 
 
+def is_hosts(place: Path) -> bool:
+    """Tell whether a folder is a host's: whoever opens its logs is told what is wrong with them."""
+    return any(place.glob("log*"))
+
+
 def hosts_in(folder: Path) -> list[Logs]:
     """Open a host's folder, or all hosts' folders in a folder.
 
-    Raises: ConfigInvalid, naming the folder, if there is no log.
+    Raises: ConfigInvalid, naming the folder, if there is no log, or if a log can't be read by this release.
     """
     if not folder.is_dir():
         raise ConfigInvalid(
             f"there is no folder {str(folder)!r}. Nothing was read. Name a host's folder, or that of all."
         )
-    places = [folder, *sorted((path for path in folder.iterdir() if path.is_dir()), key=_natural)]
-    found: list[Logs] = []
-    for place in places:
-        try:
-            found.append(open_logs(place))
-        except ConfigInvalid:
-            continue
-        if place == folder:
-            break
+    places = sorted((path for path in folder.iterdir() if path.is_dir()), key=_natural)
+    if is_hosts(folder):
+        return [open_logs(folder)]
+    found = [open_logs(place) for place in places if is_hosts(place)]
     if not found:
         raise ConfigInvalid(
             f"{str(folder)!r} holds no log, nor does any folder in it. Nothing was read."

@@ -141,7 +141,7 @@ def explained(trail: Trail, edges: Edges, step: Step) -> dict[str, Any]:
     runs = [other for other in trail.steps.values() if _is_run_of(other, step)]
     line["runs"] = [str(other.id) for other in sorted(runs, key=lambda other: other.id[1:])]
     line["proposals"] = [
-        {"id": pid, "decision": rollback.decision, "reason": rollback.proposal.reason}
+        {"id": pid, "decision": rollback.decision, "reason": rollback.proposal.reason, "votes": votes_of(rollback)}
         for pid, rollback in trail.rollbacks.items()
         if any(part.step == step.id for vote in rollback.votes.values() for part in vote.cone)
     ]

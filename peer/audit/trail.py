@@ -235,7 +235,7 @@ def _read_own(own: OwnLog, trail: Trail, done: int, total: int, progress: Progre
             count += 1
             if progress is not None and (done + count) % PROGRESS_EVERY == 0:
                 progress(done + count, total)
-    except (EbbtideError, WireInvalid) as error:
+    except (LogCorrupt, WireInvalid) as error:
         trail.notes.append(f"{error} What is told of {own.agent} ends before that record.")
     if own.note:
         trail.notes.append(own.note)

@@ -35,13 +35,13 @@ def test_verify_counts_what_is_whole(scene: Scene) -> None:
 
 def test_verify_names_the_first_bad_record_and_the_remedy(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def found(folder: Path) -> reading.Report:
-        finding = reading.Finding(folder / "log", "buyer", 7, "its hash is another.", "Restore it from a backup.")
+        finding = reading.Finding(folder / "file", "buyer", 7, "its hash is another.", "Restore it from a backup.")
         return reading.Report(1, 9, 4, (finding,))
 
     monkeypatch.setattr(reading, "verify", found)
     done = log("verify", scene.folder / "host-1")
     assert done.exit_code == 1
-    assert "agent buyer, record 7: its hash is another. Restore it from a backup." in done.stdout
+    assert "file, agent buyer, record 7: its hash is another. Restore it from a backup." in done.stdout
     assert "1 logs are not as written: 9 records in 1 logs, 4 of them signed" in done.stdout
     done = log("verify", scene.folder / "host-1", "--json")
     assert done.exit_code == 1
@@ -77,7 +77,9 @@ def test_why_tells_the_whole_story(scene: Scene) -> None:
         "cashier/1/2 hangs on buyer/1/2 by message buyer/1/2#0", "watcher accepted", "the same input was run by",
     ):  # fmt: skip
         assert part in said, part
-    assert "it stands" in printed("why", "buyer/1/1", scene.folder)
+    stands = printed("why", "buyer/1/1", scene.folder)
+    assert "it stands" in stands
+    assert "watcher rejected: the books are closed" in stands
     assert "buyer/1/p2 named it as well (too late): abort" in printed("why", "buyer/1/1", scene.folder)
     assert "of which 1000000000000 may go" in printed("why", "watcher/1/4", scene.folder)
     told = json.loads(printed("why", "cashier/1/3", scene.folder, "--json"))

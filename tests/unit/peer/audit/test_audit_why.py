@@ -59,7 +59,10 @@ def test_a_step_that_stands_is_explained(trail: Trail) -> None:
     assert (line["undone"], line["path"], line["chain"]) == (None, [], [])
     assert line["outside"] == line["input"]["id"]
     assert line["sends"][0]["handled_by"] == ["cashier/1/1"]
-    assert line["proposals"] == [{"id": "buyer/1/p2", "decision": "abort", "reason": "too late"}]
+    (refused,) = line["proposals"]
+    assert (refused["id"], refused["decision"], refused["reason"]) == ("buyer/1/p2", "abort", "too late")
+    rejects = [(vote["voter"], vote["why"]) for vote in refused["votes"] if not vote["accepts"]]
+    assert rejects == [("watcher", "the books are closed")]
 
 
 def test_a_root_that_is_not_there_has_no_cone(trail: Trail) -> None:
