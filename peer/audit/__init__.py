@@ -2,6 +2,7 @@
 
 from peer.audit.edges import Cause, Edges
 from peer.audit.logs import hosts_in
-from peer.audit.trail import Trail, read_trail
+from peer.audit.reader import read_trail
+from peer.audit.trail import Trail
 
 __all__ = ["Cause", "Edges", "Trail", "hosts_in", "read_trail"]

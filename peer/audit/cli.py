@@ -21,8 +21,9 @@ from peer.audit.events import Encoder
 from peer.audit.follow import Follower
 from peer.audit.formats import FORMATS, write
 from peer.audit.logs import hosts_in, own_logs
+from peer.audit.reader import read_trail
 from peer.audit.telling import coned, explained, told
-from peer.audit.trail import Trail, read_trail
+from peer.audit.trail import Trail
 from peer.store import reading
 
 SHOWN = 50

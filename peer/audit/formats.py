@@ -10,9 +10,9 @@ from peer.audit.extras import needed
 from peer.audit.logs import hosts_in, own_logs
 from peer.audit.ocel import write_ocel
 from peer.audit.provenance import write_provenance
+from peer.audit.reader import trail_of
 from peer.audit.tables import COLUMNS, write_csv, write_parquet
 from peer.audit.telling import export_checkpoints, export_proposals, export_steps
-from peer.audit.trail import trail_of
 from peer.errors import ConfigInvalid
 from peer.export_lines import write_export
 

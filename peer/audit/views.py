@@ -146,9 +146,8 @@ def _became(line: dict[str, Any], tree: Tree) -> None:
         tree.add(escape(f"the same input was run by {listed(runs)}, too"))
     for proposal in line["proposals"]:
         if undone is None or proposal["id"] != undone["by"]:
-            branch = tree.add(
-                escape(f"{proposal['id']} named it as well ({proposal['reason']}): {proposal['decision']}")
-            )
+            text = f"{proposal['id']} named it as well ({proposal['reason']}): {proposal['decision']}"
+            branch = tree.add(escape(text))
             for vote in proposal["votes"]:
                 if not vote["accepts"]:
                     branch.add(escape(f"{vote['voter']} rejected: {vote['why']}"))

@@ -8,13 +8,17 @@ import pytest
 from kept import Kept, step_of
 from shop import Scene
 
-from peer.audit import Trail, read_trail
+from peer.audit import Edges, Trail, read_trail
 from peer.audit.logs import own_logs
-from peer.audit.telling import export_checkpoints, export_proposals, export_steps, told
-from peer.audit.trail import digest, trail_of
+from peer.audit.ocel import ocel_of
+from peer.audit.provenance import provenance_of
+from peer.audit.reader import trail_of
+from peer.audit.telling import explained, export_checkpoints, export_proposals, export_steps, told
+from peer.audit.trail import digest
 from peer.errors import CallerError, ConfigInvalid, StepUnknown
+from protocol.fact import Began
 from protocol.ids import StepId
-from protocol.records import BaseRecord, BirthRecord
+from protocol.records import BaseRecord, BirthRecord, ForcedRecord
 from protocol.step import Input, StepDraft, StepRecord
 from protocol.wire import decode_record, encode_record
 
@@ -169,6 +173,18 @@ def test_a_base_tells_what_was_dropped_before_it() -> None:
     first, second = trail.steps.values()
     assert first.undone is not None
     assert (first.undone.by, second.undone, first.number) == ("b/1/p1", None, 0)
+
+
+def test_a_step_that_hung_on_a_lost_one_says_so() -> None:
+    began = Began("b", 2, ((1, 3),))
+    trail = trail_of(Path("x"), [Kept("one", a=[step_of(1), step_of(2), ForcedRecord(began, (StepId("a", 1, 2),))])])
+    stands, gone = trail.steps.values()
+    assert stands.undone is None
+    assert gone.undone == ("loss/b/2", "loss", 20, "b lost all after b/1/3", 3)
+    assert trail.losses == {"loss/b/2": began}
+    assert explained(trail, Edges(trail), gone)["path"] == []
+    assert "rollback:loss/b/2" in provenance_of(trail).get_provn()
+    assert any(event["type"] == "undo" for event in ocel_of(trail)["events"])
 
 
 def test_a_damaged_log_is_told_up_to_the_damage() -> None:
