@@ -204,10 +204,10 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
     asked: Any = decode(body, _KINDS[what]) if what in _KINDS else None
     match what:
         case "submit":
-            driver.feed(Submitted(host.later(answered), asked.source, asked.first, asked.payloads))
+            driver.feed(Submitted(host.asking.later(answered), asked.source, asked.first, asked.payloads))
         case "propose":
             event = ProposeWanted(
-                host.later(answered),
+                host.asking.later(answered),
                 asked.roots,
                 asked.inputs,
                 asked.reason,
@@ -217,7 +217,7 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
             )
             driver.feed(event)
         case "outcome":
-            host.when_finished(agent, asked, answered)
+            host.asking.when_finished(agent, asked, answered)
         case "part":
             answered(_encode(_part(host, agent, asked)), "")
         case "status":

@@ -9,9 +9,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from peer import errors
-from peer.copies import Copies
+from peer.copies import PREFIX, SPEC, Copies
 from peer.driver import Driver
 from peer.heir import Heir
+from peer.mending import Mending
 from peer.ports import Cancel
 from protocol.action import CutReady, Tell
 from protocol.checkpoint import (
@@ -28,6 +29,7 @@ from protocol.checkpoint import (
     TellHost,
 )
 from protocol.checkpoint_machine import CheckpointMachine
+from protocol.copy import Copied, Copy, Held, Lacking
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.fact import Began
 from protocol.ids import AgentId, HostId
@@ -62,6 +64,7 @@ class Checkpoints:
         self._requests = 0
         self.copies = Copies(host, self.machine.core.limits.buddies)
         self.heir = Heir(host, self.copies, LOG)
+        self._mending = Mending(host, PREFIX)
         self._leaving: list[Callable[[], None]] | None = [] if self.machine.core.limits.buddies else None
         """What is to leave once the buddies have what earlier lives have written; None: it may."""
 
@@ -82,6 +85,24 @@ class Checkpoints:
         self.met()
         self._do(self.machine.start(records, colour, restores, self._founder, self._now_us()))
         self.copies.recover(self._recovered)
+
+    def has_buddies(self) -> bool:
+        """Tell whether other hosts are to keep copies of this one's logs."""
+        return self.machine.core.limits.buddies > 0
+
+    async def mend(self) -> dict[AgentId, str]:
+        """Mend the damaged logs here, before anybody goes on from them; see `Mending.mend`.
+
+        Raises: LogCorrupt, if the host's own is not whole: it has said things that nobody here remembers.
+        """
+        wrong = await self._mending.mend((PREFIX, SPEC))
+        why = wrong.pop(LOG, None)
+        if why is not None:
+            raise errors.LogCorrupt(
+                f"The log of host {self._host.host_id} itself is damaged: {why or 'its end is lost'}. It did not start."
+                " Start it with an empty folder: its buddies go on with its agents."
+            )
+        return wrong
 
     def close(self) -> None:
         """Stop."""
@@ -133,10 +154,17 @@ class Checkpoints:
 
         Returns: what its agents may be told now; the rest is held until it may.
         """
+        for copy in frame.copies:
+            # Between hosts of which one is not up yet.
+            if isinstance(copy, Lacking):
+                self._mending.lacking(sender, copy)
+            elif isinstance(copy, Held):
+                self._mending.held(sender, copy)
         if frame.epoch < 0 or not self.takes_part:
             return frame.envelopes
         for copy in frame.copies:
-            self.copies.received(sender, copy)
+            if isinstance(copy, Copy | Copied):
+                self.copies.received(sender, copy)
         self._do(self.machine.stamped(sender, frame.epoch, frame.era, self._now_us()))
         for message in frame.checkpoints:
             self._do(self.machine.received(sender, message, self._now_us()))

@@ -13,7 +13,7 @@ from peer import payload
 from peer.ports import Cancel
 from peer.spec import AgentSpec, kind_at, path_of
 from protocol.action import Tell
-from protocol.copy import COPY_BYTES, Copied, Copy, CopyMessage
+from protocol.copy import COPY_BYTES, Copied, Copy
 from protocol.ids import AgentId, HostId
 from protocol.wire import Frame
 
@@ -225,7 +225,7 @@ class Copies:
 
     # -- messages --------------------------------------------------------------------------------------------------
 
-    def received(self, sender: HostId, message: CopyMessage) -> None:
+    def received(self, sender: HostId, message: Copy | Copied) -> None:
         """Take in records of another host's log, or word that a buddy has some of this one's."""
         if isinstance(message, Copied):
             has = self._has.setdefault(sender, {})

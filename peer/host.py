@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from peer import asks, errors
-from peer.asks import Answered, Costs, Notice
+from peer import errors
+from peer.asking import Asking
+from peer.asks import Costs, Notice
 from peer.checkpoints import Checkpoints
 from peer.driver import Driver
 from peer.keys import HostKeys
@@ -20,20 +22,17 @@ from peer.randomness import SystemRandomness
 from peer.spec import AgentSpec
 from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
-from protocol.event import Learned
+from protocol.event import Learned, LogStalled
 from protocol.fact import Began, Fact, HostFact
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.message import ROLLBACK, Message
-from protocol.wire import Answer, Ask, Envelope, Frame, decode_frame, encode_frame, encode_message
+from protocol.wire import Envelope, Frame, decode_frame, encode_frame, encode_message
 
 logger = logging.getLogger("ebbtide")
 
 NOTICES_MAX = 10_000
 """Audit lines kept in memory; all of them also go to the log of the process."""
-ANSWERS_MAX = 4096
-"""Answers remembered for whoever asks again because the first answer was lost."""
-ASK_AGAIN_S = 0.5
 CATCH_UP_S = 5.0
 """How long a host with a lost agent waits for others, whom it asks for what they know of it."""
 
@@ -49,10 +48,12 @@ class Host:
     ) -> None:  # fmt: skip
         self.host_id: HostId = keys.host_id
         self.drivers: dict[AgentId, Driver] = {}
-        self._coming: dict[AgentId, AgentSpec] = {}
+        self.coming: dict[AgentId, AgentSpec] = {}
         """Agents that are announced and not up yet, broken ones included: whoever asks is told here."""
         self.broken: dict[AgentId, str] = {}
         """Agents whose log can't be read, and why."""
+        self.stall = ""
+        """Why nothing can be written for now."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.clock = clock
         self.store = store
@@ -68,39 +69,68 @@ class Host:
         self._out: dict[HostId, list[Envelope]] = {}
         self._out_first: dict[HostId, list[Envelope]] = {}
         self._flushing = False
-        self._requests = 0
-        self._waiting: dict[int, Answered] = {}
-        self._asking: dict[int, asyncio.Future[Answer]] = {}
-        self._answered: dict[tuple[HostId, int], Answer | None] = {}
-        self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
         self._rollbacks: dict[ProposalId, tuple[int, int]] = {}
         self._messages: dict[str, int] = {}
-        self._ask_number = (self.randomness.seed() >> 24) << 20
+        self.asking = Asking(self, self.randomness.seed())
 
     # -- life ------------------------------------------------------------------------------------------------------
 
-    async def open(self, agents: Sequence[AgentSpec] = ()) -> None:
-        """Bring up the endpoint and the agents, each from its log."""
+    async def open(self, agents: Sequence[AgentSpec] = (), *, is_lost: bool = False) -> None:
+        """Bring up the endpoint and the agents, each from its log.
+
+        Args:
+            agents: who lives here.
+            is_lost: the log of this host is gone: its agents can only come from its buddies.
+
+        Raises: LogCorrupt, if what this host has said as a host can't be read: it must not say anything else.
+        """
         await self.transport.open(self._received)
         self._open = True
         self._version = self.clock.now_us()
-        self._coming = {spec.name: spec for spec in agents}
+        if is_lost:
+            agents = self._without_log(agents)
+        self.coming.update((spec.name, spec) for spec in agents)
         self._announce()
         self.neighbours.open()
-        if any(spec.lost for spec in agents):
+        specs = await self._mended(agents)
+        if any(spec.lost for spec in specs):
             await self._catch_up()
-        for spec in agents:
-            if spec.name not in self._coming:
+        for spec in specs:
+            if spec.name not in self.coming:
                 continue  # MB-8: it has moved on while this host was away
             try:
                 self._start(spec)
-                self._coming.pop(spec.name, None)
+                self.coming.pop(spec.name, None)
             except (errors.LogCorrupt, WireInvalid) as error:
                 # A log that can't be read stops its own agent; the others go on, and whoever asks is told.
-                logger.critical("%s does not start: %s", spec.name, error)
-                self.drivers.pop(spec.name, None)
-                self.broken[spec.name] = str(error)
+                self._breaks(spec.name, str(error))
         self.checkpoints.open()
+
+    def _without_log(self, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
+        names = ", ".join(spec.name for spec in agents)
+        if self.checkpoints.has_buddies():
+            self.noticed("host:", Tell("log-gone", names, "a buddy of the host that had them goes on with them"))
+            return ()
+        for spec in agents:
+            self.coming[spec.name] = spec
+            self._breaks(spec.name, "its log is gone, and no other host kept a copy: restore the folder from a backup")
+        return ()
+
+    async def _mended(self, agents: Sequence[AgentSpec]) -> list[AgentSpec]:
+        """Mend damaged logs (CP-11); return who can start, and who has lost the end of its log."""
+        wrong = await self.checkpoints.mend()
+        specs: list[AgentSpec] = []
+        for spec in agents:
+            if wrong.get(spec.name):
+                self._breaks(spec.name, wrong[spec.name])
+            else:
+                specs.append(replace(spec, lost=spec.lost or spec.name in wrong))
+        return specs
+
+    def _breaks(self, agent: AgentId, why: str) -> None:
+        logger.critical("%s does not start: %s", agent, why)
+        self.drivers.pop(agent, None)
+        self.broken[agent] = why
 
     async def _catch_up(self) -> None:
         """Hear what others know before a lost agent begins an incarnation: it must be newer than any of its own."""
@@ -137,6 +167,8 @@ class Host:
         for fact in begun:
             driver.feed(Learned(fact))
         self.checkpoints.joined(driver)
+        if self.stall:
+            driver.feed(LogStalled(True))
 
     def crash(self) -> None:
         """Stop dead, as a killed process does: nothing is written or sent any more."""
@@ -151,6 +183,15 @@ class Host:
         logger.critical("host %s stops its agents: %s", self.host_id, error)
         self.crash()
 
+    def stalled(self, why: str) -> None:
+        """The disk is full, or has room again (no `why`): agents begin no step meanwhile (ST-8)."""
+        self.stall = why
+        if why:
+            logger.critical("host %s waits: %s", self.host_id, why)
+        self.noticed("host:", Tell("disk-full" if why else "disk-has-room", str(self.host_id), why))
+        for driver in self.drivers.values():
+            driver.feed(LogStalled(bool(why)))
+
     def leave(self) -> None:
         """Say goodbye to the other hosts, so that nobody takes this one for failed; `close` follows."""
         self.neighbours.leave()
@@ -164,7 +205,7 @@ class Host:
     def _announce(self) -> None:
         self._version += 1
         kinds = {name: type(driver.agent) for name, driver in self.drivers.items()}
-        kinds.update((spec.name, spec.kind) for spec in self._coming.values())
+        kinds.update((spec.name, spec.kind) for spec in self.coming.values())
         spaces = tuple((name, space) for name in sorted(kinds) for space in kinds[name].spaces)
         self.neighbours.announce(
             HostFact(self.host_id, self._version, self.transport.address, tuple(sorted(kinds)), spaces)
@@ -203,20 +244,22 @@ class Host:
         """Return who is known to take part in a space."""
         return list(self._machine.subscribers.get(space, ()))
 
+    @property
+    def homes(self) -> Mapping[AgentId, HostId]:
+        """By agent, the host where it lives, as far as is known."""
+        return self._machine.homes
+
     def known_hosts(self) -> list[HostFact]:
         """Return what is known of the other hosts: where each is, and who lives there."""
         return self._machine.others()
 
     def reply(self, request: int, value: str, error: str) -> None:
         """Answer a request that came from outside."""
-        answered = self._waiting.pop(request, None)
-        if answered is not None:
-            answered(value.encode() if not error else error.encode(), "CallerError" if error else "")
+        self.asking.reply(request, value, error)
 
     def finished(self, agent: AgentId, finish: Finish) -> None:
         """A proposal of an agent here is over."""
-        for answered in self._finishing.pop((agent, finish.outcome.proposal), ()):
-            answered(asks.encode(finish.outcome), "")
+        self.asking.finished(agent, finish)
 
     def noticed(self, agent: AgentId, notice: Tell) -> None:
         """Keep a line for whoever audits."""
@@ -224,22 +267,6 @@ class Host:
         self.notices.append(Notice(self.clock.now_us(), agent, notice.notice, notice.subject, notice.detail))
 
     # -- what questions need ---------------------------------------------------------------------------------------
-
-    def later(self, answered: Answered) -> int:
-        """Return the number under which a machine will reply."""
-        self._requests += 1
-        self._waiting[self._requests] = answered
-        return self._requests
-
-    def when_finished(self, agent: AgentId, pid: ProposalId, answered: Answered) -> None:
-        """Answer when a proposal is over, or now if it is."""
-        proposer = self.drivers[agent].machine.proposer
-        if pid in proposer.outcomes:
-            answered(asks.encode(proposer.outcomes[pid]), "")
-        elif any(open_pid == pid for open_pid, _ in proposer.open()):
-            self._finishing.setdefault((agent, pid), []).append(answered)
-        else:
-            raise errors.CallerError(f"{agent} has made no proposal {pid!r}. Nothing changed.")
 
     def costs(self) -> Costs:
         """Return what this host has sent."""
@@ -249,64 +276,8 @@ class Host:
     # -- asking ----------------------------------------------------------------------------------------------------
 
     async def ask(self, agent: AgentId, what: str, body: bytes = b"", timeout_s: float = 30.0) -> bytes:
-        """Ask something of an agent's host, again and again until it answers.
-
-        Raises: AgentUnknown, if nobody is known to host the agent when the time is over; RollbackTimeout, if its host
-            does not answer; CallerError and others, as the host says.
-        """
-        self._ask_number += 1
-        question = Ask(self._ask_number, agent, what, body)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asking[question.number] = future
-        until = asyncio.get_running_loop().time() + timeout_s
-        try:
-            while asyncio.get_running_loop().time() < until:
-                home = self._machine.homes.get(agent)
-                if agent in self.drivers:
-                    self._asked(self.host_id, question)
-                elif home is not None:
-                    self.send_frame(home, Frame(asks=(question,)))
-                again_s = ASK_AGAIN_S if home is not None or agent in self.drivers else 0.05
-                wait_s = min(max(0.0, until - asyncio.get_running_loop().time()), again_s)
-                done, _ = await asyncio.wait((future,), timeout=wait_s)
-                if done:
-                    return asks.unwrap(future.result())
-        finally:
-            del self._asking[question.number]
-        if self._machine.homes.get(agent) is None:
-            raise errors.AgentUnknown(f"no host of an agent {agent!r} has been heard of within {timeout_s:g} s")
-        raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
-
-    def _asked(self, sender: HostId, question: Ask) -> None:
-        name = (sender, question.number)
-        if name in self._answered:
-            given = self._answered[name]
-            if given is not None:
-                self._give(sender, given)
-            return
-        if question.agent in self._coming and question.agent not in self.broken:
-            return  # it is asked again, and the agent will be here soon
-        self._answered[name] = None
-        while len(self._answered) > ANSWERS_MAX:
-            del self._answered[next(iter(self._answered))]
-
-        def answered(body: bytes, error: str) -> None:
-            given = Answer(question.number, body, error)
-            self._answered[name] = given
-            self._give(sender, given)
-
-        try:
-            asks.answer(self, question.agent, question.what, question.body, answered)
-        except errors.EbbtideError as error:
-            answered(str(error).encode(), type(error).__name__)
-
-    def _give(self, host: HostId, given: Answer) -> None:
-        if host != self.host_id:
-            self.send_frame(host, Frame(answers=(given,)))
-            return
-        future = self._asking.get(given.number)
-        if future is not None and not future.done():
-            future.set_result(given)
+        """Ask something of an agent's host, again and again until it answers; raises as `Asking.ask`."""
+        return await self.asking.ask(agent, what, body, timeout_s)
 
     # -- the network -----------------------------------------------------------------------------------------------
 
@@ -327,9 +298,9 @@ class Host:
             return
         self.deliver(sender, self.checkpoints.received(sender, frame))
         for question in frame.asks:
-            self._asked(sender, question)
+            self.asking.asked(sender, question)
         for given in frame.answers:
-            self._give(self.host_id, given)
+            self.asking.give(self.host_id, given)
 
     def deliver(self, sender: HostId, envelopes: tuple[Envelope, ...]) -> None:
         """Hand agents what those of another host say."""
@@ -356,7 +327,7 @@ class Host:
     def displaced(self, agents: list[AgentId]) -> None:
         """Agents live elsewhere now (MB-8): what they do here would contradict what they do there."""
         for agent in agents:
-            self._coming.pop(agent, None)
+            self.coming.pop(agent, None)
             driver = self.drivers.pop(agent, None)
             if driver is not None:
                 driver.stop()

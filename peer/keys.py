@@ -44,15 +44,11 @@ class HostKeys:
         return cls(Ed25519PrivateKey.from_private_bytes(blake2b(seed, digest_size=PRIVATE_KEY_BYTES).digest()))
 
     @classmethod
-    def load_or_create(cls, path: Path) -> "HostKeys":
-        """Read the private key from a file, or make one and write it there: whole or not at all, for its owner only.
+    def load(cls, path: Path) -> "HostKeys":
+        """Read the private key from a file.
 
-        Of several processes that do so at once, one writes and all read the same key.
-
-        Raises: ConfigInvalid, if the file is no key or others may read it.
+        Raises: ConfigInvalid, if the file is no key or others may read it; OSError.
         """
-        if not path.exists():
-            _create(path, Ed25519PrivateKey.generate().private_bytes_raw())
         mode = path.stat().st_mode & 0o777
         if mode & 0o077:
             raise ConfigInvalid(
@@ -66,6 +62,22 @@ class HostKeys:
                 " Nothing changed. Restore it, or delete it to become a new host."
             )
         return cls(Ed25519PrivateKey.from_private_bytes(raw))
+
+    def save(self, path: Path) -> None:
+        """Write the private key to a file that is not there yet: whole or not at all, for its owner only."""
+        _create(path, self._private.private_bytes_raw())
+
+    @classmethod
+    def load_or_create(cls, path: Path) -> "HostKeys":
+        """Read the private key from a file, or make one and write it there.
+
+        Of several processes that do so at once, one writes and all read the same key.
+
+        Raises: ConfigInvalid, as `load`.
+        """
+        if not path.exists():
+            cls.generate().save(path)
+        return cls.load(path)
 
     def sign(self, data: bytes) -> bytes:
         """Return the signature, 64 bytes."""

@@ -25,6 +25,24 @@ class Copied(Struct, frozen=True, tag=True):
 
     log: AgentId
     have: int
+    again: bool = False
+    """What came cannot be put after that: go on from there, whatever was said before."""
 
 
-CopyMessage = Copy | Copied
+class Lacking(Struct, frozen=True, tag=True):
+    """The sender's log is damaged: whoever has a copy says what stands there from record `first` on."""
+
+    log: AgentId
+    first: int
+
+
+class Held(Struct, frozen=True, tag=True):
+    """A part of the copy of that log, which has `length` records in all; without records, there is no more."""
+
+    log: AgentId
+    first: int
+    length: int
+    records: tuple[bytes, ...]
+
+
+CopyMessage = Copy | Copied | Lacking | Held

@@ -70,6 +70,8 @@ class Core:
         """The host is in no committed view yet: no epoch settles anything here (CP-3)."""
         self.is_paused = False
         """A restore is being voted on: no step begins."""
+        self.is_stalled = False
+        """The log can't be written for now: no step begins (ST-8)."""
         self.dead: list[tuple[Input, str]] = []
         self.retracted_by: dict[StepId, str] = {}
         self.undone = 0

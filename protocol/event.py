@@ -143,6 +143,12 @@ class RestorePending(_Event, frozen=True):
     pending: bool
 
 
+class LogStalled(_Event, frozen=True):
+    """The host's disk is full (or has room again, if not `pending`): nothing becomes durable meanwhile (ST-8)."""
+
+    pending: bool
+
+
 class RestoreDecided(_Event, frozen=True):
     """A restore is agreed on: carry it out."""
 
@@ -170,6 +176,7 @@ Event = (
     | CutWanted
     | Settled
     | RestorePending
+    | LogStalled
     | RestoreDecided
     | Recovered
 )

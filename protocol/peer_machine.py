@@ -15,6 +15,7 @@ from protocol.event import (
     Elapsed,
     Event,
     Learned,
+    LogStalled,
     Merged,
     ProposeWanted,
     Reached,
@@ -139,6 +140,8 @@ class PeerMachine:
                 self.sharing.heard()
             case RestorePending():
                 core.is_paused = event.pending
+            case LogStalled():
+                core.is_stalled = event.pending
             case RestoreDecided():
                 self.restoring.decided(event)
             case Recovered():

@@ -129,7 +129,7 @@ class Stepping:
         core = self._core
         while self._failed and self._failed[0][0] <= core.now_us:
             core.put_in_line(heappop(self._failed)[2])
-        while self.running is None and not core.is_paused:
+        while self.running is None and not core.is_paused and not core.is_stalled:
             item = core.inbox.pop()
             if item is None:
                 return

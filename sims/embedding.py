@@ -96,7 +96,7 @@ async def _is_durable(host: Host, agent: AgentId, inputs: Submit) -> bool:
         if not done.done():
             done.set_result(None)
 
-    driver.feed(Submitted(host.later(answered), inputs.source, inputs.first, inputs.payloads))
+    driver.feed(Submitted(host.asking.later(answered), inputs.source, inputs.first, inputs.payloads))
     await asyncio.wait((done,), timeout=AGAIN_S)
     return done.done()
 

@@ -9,7 +9,7 @@ from peer.clock import SystemClock
 from peer.host import AgentSpec, Host
 from peer.keys import HostKeys
 from peer.store.memory import MemoryStore
-from peer.store.sqlite import SqliteStore
+from peer.store.opening import open_folder
 from peer.transport.memory import MemoryNetwork, MemoryTransport
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
@@ -69,16 +69,19 @@ class LocalBackend:
     async def _bring_up(self, place: _Place) -> None:
         assert self._client is not None
         loop = asyncio.get_running_loop()
-        place.folder.mkdir(parents=True, exist_ok=True)
-        keys = HostKeys.load_or_create(place.folder / "host.key")
-        transport = MemoryTransport(self._network, keys)
-        store = SqliteStore(place.folder, loop, lambda error: place.host.failed(error) if place.host else None)
-        seeds = (self._client.transport.address,)
-        place.host = Host(
-            keys, self._secret, transport, store, SystemClock(loop),
-            seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=place is self._places[0],
+        opened = open_folder(
+            place.folder, loop, is_first=place.host is None,
+            on_failure=lambda error: place.host.failed(error) if place.host else None,
+            on_stall=lambda why: place.host.stalled(why) if place.host else None,
         )  # fmt: skip
-        await place.host.open(place.specs)
+        transport = MemoryTransport(self._network, opened.keys)
+        seeds = (self._client.transport.address,)
+        founder = place is self._places[0] and not opened.is_lost
+        place.host = Host(
+            opened.keys, self._secret, transport, opened.store, SystemClock(loop),
+            seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=founder,
+        )  # fmt: skip
+        await place.host.open(place.specs, is_lost=opened.is_lost)
 
     async def kill(self, agent: AgentId, for_good: bool) -> None:
         """Stop an agent's host dead, and start it again from its folder, unless `for_good`."""

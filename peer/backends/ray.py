@@ -21,7 +21,7 @@ from peer.host import Host
 from peer.keys import HostKeys
 from peer.spec import AgentSpec, kind_at, path_of
 from peer.store.memory import MemoryStore
-from peer.store.sqlite import SqliteStore
+from peer.store.opening import open_folder
 from peer.transport.zmq import ZmqTransport
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
@@ -63,14 +63,16 @@ class HostActor:
     async def _open(
         self, secret: bytes, seeds: tuple[str, ...], bind: str | None, specs: list[AgentSpec], limits: Limits | None
     ) -> Host:
-        keys = HostKeys.load_or_create(self._folder / "host.key")
-        store = SqliteStore(self._folder, self._loop, lambda error: host.failed(error))
-        transport = ZmqTransport(keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
-        host = Host(
-            keys, secret, transport, store, SystemClock(self._loop),
-            seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder,
+        opened = open_folder(
+            self._folder, self._loop, is_first=not ray.get_runtime_context().was_current_actor_reconstructed,
+            on_failure=lambda error: host.failed(error), on_stall=lambda why: host.stalled(why),
         )  # fmt: skip
-        await host.open(specs)
+        transport = ZmqTransport(opened.keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
+        host = Host(
+            opened.keys, secret, transport, opened.store, SystemClock(self._loop),
+            seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder and not opened.is_lost,
+        )  # fmt: skip
+        await host.open(specs, is_lost=opened.is_lost)
         return host
 
     def add(self, specs: list[AgentSpec]) -> None:

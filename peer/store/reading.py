@@ -1,22 +1,25 @@
-"""The logs in a host's folder as whoever audits reads them: nothing is locked or changed, and the host may be running."""
+"""The logs in a host's folder as whoever audits reads them: nothing is changed, and the host may be running."""
 
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from peer.errors import ConfigInvalid, LogCorrupt
+from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
+from peer.keys import host_id_of
+from peer.keys import verify as is_signed
+from peer.store.archive import Boundary, archived_files, read_boundary
+from peer.store.bodies import signed_bytes
+from peer.store.codec import Cipher, Codec
+from peer.store.findings import Finding, Report
+from peer.store.folder import REMEDY, Folder, Loader
+from peer.store.importing import read_sqlite
+from peer.store.records import Records
+from peer.store.segment import segment_files
+from peer.store.stored import Stored
 from protocol.ids import AgentId
 
-
-class Stored(NamedTuple):
-    """A record as it stands in a log."""
-
-    number: int
-    """From 1."""
-    hash: bytes
-    """Over the record and the hash of the one before: 16 bytes."""
-    body: bytes
+__all__ = ["Finding", "Logs", "Report", "Stored", "open_logs", "verify"]
 
 
 class Logs(Protocol):
@@ -39,71 +42,130 @@ class Logs(Protocol):
     def read(self, agent: AgentId, first: int = 1) -> Iterator[Stored]:
         """Yield a log's records from number `first` on, each checked against its hash.
 
-        Raises: LogCorrupt, naming the file, the record and the remedy.
+        Raises: LogCorrupt, naming the file, the record and the remedy; ConfigInvalid, without the key of an encrypted
+            log.
         """
         ...
 
 
-class Finding(NamedTuple):
-    """Something in a log that is not as it was written."""
-
-    file: Path
-    agent: AgentId | None
-    """Whose log; None where that can't be told."""
-    number: int | None
-    """The first record that is not as written."""
-    what: str
-    remedy: str
-
-
-class Report(NamedTuple):
-    """What `verify` found."""
-
-    agents: int
-    records: int
-    signed: int
-    """Records in segments that the host's key has signed."""
-    findings: tuple[Finding, ...]
-
-
-def open_logs(folder: Path) -> Logs:
+def open_logs(folder: Path, cipher: Cipher | None = None) -> Logs:
     """Open the logs in a host's folder for reading.
 
-    Raises: ConfigInvalid, if there are none.
+    Raises: ConfigInvalid, if there are none, or another release wrote them; LogFailed, if they can't be read.
     """
-    if not (folder / "log.db").exists():
-        raise ConfigInvalid(f"{folder} holds no log. Nothing was read. Name a host's folder, as in run/host-1.")
-    return _SqliteLogs(folder)
+    if (folder / "log").is_dir():
+        return _SegmentLogs(folder, cipher)
+    if (folder / "log.db").exists():
+        return _SqliteLogs(folder)
+    raise ConfigInvalid(f"{folder} holds no log. Nothing was read. Name a host's folder, as in run/host-1.")
 
 
-def verify(folder: Path) -> Report:
-    """Check every record of a folder's logs: that none was altered, dropped or reordered."""
-    logs, findings, records = open_logs(folder), list[Finding](), 0
+def verify(folder: Path, cipher: Cipher | None = None) -> Report:
+    """Check every record of a folder's logs, the archive's too: that none was altered, dropped or reordered.
+
+    Raises: as `open_logs`.
+    """
+    logs = open_logs(folder, cipher)
+    findings: list[Finding] = []
+    records = signed = 0
+    if isinstance(logs, _SegmentLogs):
+        findings += logs.found.findings
+        wrong, signed = _check_signatures(logs)
+        findings += wrong
     for agent in logs.agents():
-        count = 0
+        number = 0
         try:
-            for _ in logs.read(agent):
-                count += 1
+            for stored in logs.read(agent):
+                number = stored.number
+                records += 1
+        except (LogCorrupt, ValueError) as error:
+            if not any(finding.agent == agent for finding in findings):
+                findings.append(Finding(logs.folder, agent, number + 1, str(error), ""))
+    return Report(len(logs.agents()), records, min(signed, records), tuple(findings))
+
+
+class _SegmentLogs:
+    """Segments: first those in the archive, then those of the working log."""
+
+    def __init__(self, folder: Path, cipher: Cipher | None) -> None:
+        self.folder = folder
+        self._codec = Codec(cipher)
+        self._records: Records | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        log = self.folder / "log"
+        try:
+            boundary: Boundary | None = read_boundary(log)
+            wrong: list[Finding] = []
         except LogCorrupt as error:
-            findings.append(Finding(folder / "log.db", agent, count + 1, str(error), ""))
-        records += count
-    return Report(len(logs.agents()), records, 0, tuple(findings))
+            boundary, wrong = None, [Finding(log, None, None, str(error), "")]
+        archived, begin = archived_files(self.folder, boundary)
+        files = [*archived, *segment_files(log)]
+        loader = Loader(self._codec, boundary=begin)
+        try:
+            self.found: Folder = loader.load(files)
+        except OSError as error:
+            raise LogFailed(f"Can't read {log}: {error}. Nothing was changed. Mend that and try again.") from error
+        self.found.findings[:0] = wrong
+        if not files:
+            self.found.findings.append(Finding(log, None, None, "there is no segment in it", REMEDY))
+        if self._records is not None:
+            self._records.close()
+        self._records = Records(self.found.index, {int(file.stem): file for file in files}, self._codec)
+
+    def agents(self) -> list[AgentId]:
+        return self.found.index.agents()
+
+    def length(self, agent: AgentId) -> int:
+        return self.found.index.tail(agent)[0]
+
+    def read(self, agent: AgentId, first: int = 1) -> Iterator[Stored]:
+        assert self._records is not None
+        yield from self._records.read(agent, max(first, self.found.index.first(agent)))
+
+
+def _check_signatures(logs: _SegmentLogs) -> tuple[list[Finding], int]:
+    """Return what is wrong with the signatures, and how many records are signed."""
+    found, findings, signed = logs.found, list[Finding](), 0
+    for each in found.signatures:
+        signature = each.signature
+        if not signature.key:
+            continue
+        data = signed_bytes(found.host, each.sequence, each.digest, signature)
+        who = host_id_of(signature.key)
+        if who != found.host.hex():
+            what = f"the signature on batch {each.sequence} is of host {who}, not of {found.host.hex()}"
+        elif not is_signed(signature.key, signature.signature, data):
+            what = f"the signature on batch {each.sequence} does not fit what stands before it"
+        else:
+            signed = max(signed, each.records)
+            continue
+        findings.append(Finding(logs.folder / "log", None, None, what, REMEDY))
+    return findings, signed
 
 
 class _SqliteLogs:
+    """The one file of an older release, as long as no host of this one has taken it over."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._reader = sqlite3.connect(f"file:{folder / 'log.db'}?mode=ro", uri=True)
 
     def refresh(self) -> None:
-        pass
+        """SQLite sees what is new by itself."""
 
     def agents(self) -> list[AgentId]:
-        return [name for (name,) in self._reader.execute("SELECT DISTINCT agent FROM records ORDER BY agent")]
+        return [name for (name,) in self._select("SELECT DISTINCT agent FROM records ORDER BY agent")]
 
     def length(self, agent: AgentId) -> int:
-        return self._reader.execute("SELECT count(*) FROM records WHERE agent = ?", (agent,)).fetchone()[0]
+        return self._select("SELECT count(*) FROM records WHERE agent = ?", agent)[0][0]
 
     def read(self, agent: AgentId, first: int = 1) -> Iterator[Stored]:
-        rows = "SELECT number, hash, body FROM records WHERE agent = ? AND number >= ? ORDER BY number"
-        yield from (Stored(*row) for row in self._reader.execute(rows, (agent, first)))
+        yield from read_sqlite(self.folder / "log.db", self._reader, agent, first)
+
+    def _select(self, query: str, *values: str) -> list[tuple]:
+        try:
+            return self._reader.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise LogCorrupt.at(self.folder / "log.db", None, None, f"SQLite can't read it ({error})") from error

@@ -1,13 +1,13 @@
 """Hosts that are packed, killed and started again, agents that propose, and shared spaces: with real logs."""
 
 import asyncio
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from peer import Agent, AgentSpec, Cluster, Context, LogCorrupt, Proposal, handles
+from tests.damage import damage_record, lose_end
 
 
 @dataclass
@@ -94,11 +94,7 @@ async def test_a_cluster_started_again_on_its_folder_goes_on_and_a_loss_takes_it
         await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
         await cluster.quiet()
         assert [(await cluster.state(name))["seen"] for name in names] == [2, 2]
-    log = sqlite3.connect(tmp_path / "host-1" / "log.db")
-    last = log.execute("select max(number) from records where agent = 'r0'").fetchone()[0]
-    log.execute("delete from records where agent = 'r0' and number > ?", (last - 2,))
-    log.commit()
-    log.close()
+    await lose_end(tmp_path / "host-1", "r0", 2)
     async with Cluster("local", folder=tmp_path) as cluster:
         await cluster.spawn_all([AgentSpec("r1", Relay), AgentSpec("r0", Relay, lost=True)][::-1])
         await cluster.quiet()
@@ -117,12 +113,9 @@ async def test_a_log_that_cannot_be_read_stops_its_own_agent_and_no_other(tmp_pa
         await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
         await cluster.submit("r0", names)
         await cluster.quiet()
-    log = sqlite3.connect(tmp_path / "host-1" / "log.db")
-    log.execute("update records set body = zeroblob(length(body)) where agent = 'r1' and number = 2")
-    log.commit()
-    log.close()
+    damage_record(tmp_path / "host-1", "r1", 2)
     async with Cluster("local", folder=tmp_path, agents_per_actor=3) as cluster:
-        with pytest.raises(LogCorrupt, match=r"log\.db.*r1") as caught:
+        with pytest.raises(LogCorrupt, match=r"\.seg.*r1") as caught:
             await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
         assert "2" in str(caught.value)
         assert await cluster.state("r0") == {"seen": 1}

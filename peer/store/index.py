@@ -1,0 +1,237 @@
+"""Where each record of a folder's logs stands, and what is missing: made by looking at the heads of all frames."""
+
+import threading
+from array import array
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from peer.store.frame import ANCHOR, CUT, FILL, FIRST_HASH, Frame, name_hash
+from protocol.ids import AgentId
+
+_PLACE_BITS = 40
+_AT_MASK = (1 << _PLACE_BITS) - 1
+
+
+class Place(NamedTuple):
+    """Where a frame stands."""
+
+    segment: int
+    at: int
+
+
+class Damage(NamedTuple):
+    """Records of one agent that are not there as they were written."""
+
+    first: int
+    end: int | None
+    """The last that is missing; None: nobody can tell how many."""
+    file: Path
+    what: str
+
+
+@dataclass
+class _Log:
+    firsts: "array[int]" = field(default_factory=lambda: array("Q"))
+    ends: "array[int]" = field(default_factory=lambda: array("Q"))
+    places: "array[int]" = field(default_factory=lambda: array("Q"))
+    anchor: int = 0
+    """The first record of the newest frame that stands for all before it; 0: none."""
+    number: int = 0
+    hash: bytes = FIRST_HASH
+    damages: list[Damage] = field(default_factory=list)
+    dropped: bool = False
+    """It began in segments that are not here."""
+
+
+class Index:
+    """The places of all records of one host's logs."""
+
+    def __init__(self) -> None:
+        self._logs: dict[AgentId, _Log] = {}
+        self._by_hash: dict[bytes, AgentId] = {}
+        self._suspects: dict[AgentId, tuple[Path, str]] = {}
+        self._lock = threading.Lock()
+        """The host's loop reads while the writer's thread adds."""
+        self.chunks: dict[bytes, Place] = {}
+        """By hash of a piece, the frame that holds it."""
+
+    def begin(self, agent: AgentId, number: int, last: bytes) -> None:
+        """Note how far a log has come in segments that are in the archive."""
+        log = self._log(agent)
+        log.number, log.hash, log.dropped = number, last, True
+
+    def _log(self, agent: AgentId) -> _Log:
+        log = self._logs.get(agent)
+        if log is None:
+            log = self._logs[agent] = _Log()
+            self._by_hash[name_hash(agent)] = agent
+        return log
+
+    # -- what is there ---------------------------------------------------------------------------------------------
+
+    def agents(self) -> list[AgentId]:
+        """Return the names of all logs with a record, in order."""
+        return sorted(agent for agent, log in self._logs.items() if log.number or log.damages)
+
+    def tail(self, agent: AgentId) -> tuple[int, bytes]:
+        """Return the number and the hash of a log's last record."""
+        log = self._logs.get(agent)
+        return (0, FIRST_HASH) if log is None else (log.number, log.hash)
+
+    def tails(self) -> dict[AgentId, tuple[int, bytes]]:
+        """Return the last record of every log."""
+        return {agent: (log.number, log.hash) for agent, log in self._logs.items() if log.number}
+
+    def first(self, agent: AgentId) -> int:
+        """Return the first record of a log that is here: those before it have been dropped from the archive."""
+        log = self._logs.get(agent)
+        return log.firsts[0] if log is not None and log.firsts and log.dropped else 1
+
+    def anchor(self, agent: AgentId) -> int:
+        """Return the record from which on a log is needed to bring its agent back; 1 without an anchor."""
+        log = self._logs.get(agent)
+        return max(1, log.anchor) if log is not None else 1
+
+    def frames(self, agent: AgentId, first: int) -> list[tuple[int, int, Place]]:
+        """Return first and last number, and place, of each frame with a record from `first` on, in order."""
+        log = self._logs.get(agent)
+        if log is None:
+            return []
+        with self._lock:
+            at = max(0, bisect_right(log.firsts, first) - 1)
+            if at < len(log.ends) and log.ends[at] < first:
+                at += 1
+            columns = zip(log.firsts[at:], log.ends[at:], log.places[at:], strict=True)
+        return [(begin, end, Place(place >> _PLACE_BITS, place & _AT_MASK)) for begin, end, place in columns]
+
+    def damages(self, agent: AgentId) -> list[Damage]:
+        """Return what is missing of a log, in order."""
+        log = self._logs.get(agent)
+        return [] if log is None else sorted(log.damages)
+
+    def oldest_needed(self) -> dict[AgentId, Place]:
+        """Return, by log, the place of the first frame that is needed to bring its agent back."""
+        needed: dict[AgentId, Place] = {}
+        for agent in self._logs:
+            for _, _, place in self.frames(agent, self.anchor(agent)):
+                needed[agent] = min(place, needed.get(agent, place))
+        return needed
+
+    # -- taking in -------------------------------------------------------------------------------------------------
+
+    def add(self, frame: Frame, place: Place, file: Path) -> str:
+        """Take in a frame of records; return what is wrong with its place in its log, or nothing."""
+        log = self._log(frame.agent)
+        with self._lock:
+            return self._added(log, frame, place, file)
+
+    def _added(self, log: _Log, frame: Frame, place: Place, file: Path) -> str:
+        if frame.flags & CUT:
+            self._cut(log, frame.first)
+            log.number, log.hash = frame.first - 1, frame.prev
+            log.damages = [damage for damage in log.damages if damage.first < frame.first]
+            self._suspects.pop(frame.agent, None)
+            if not frame.records:
+                return ""
+        wrong = ""
+        if frame.flags & FILL:
+            self._fill(log, frame, place)
+            return wrong
+        if frame.first <= log.number:
+            return f"records {frame.first} to {frame.end} of {frame.agent} come twice"
+        if frame.first > log.number + 1:
+            self._missing(log, log.number + 1, frame.first - 1, file, "it is missing")
+        elif frame.prev != log.hash:
+            wrong = f"record {frame.first} of {frame.agent} does not follow the one before it"
+            log.damages.append(Damage(frame.first, frame.first, file, "it does not follow the record before it"))
+        self._suspects.pop(frame.agent, None)
+        log.firsts.append(frame.first)
+        log.ends.append(frame.end)
+        log.places.append(place.segment << _PLACE_BITS | place.at)
+        if frame.flags & ANCHOR:
+            log.anchor = frame.first
+        log.number, log.hash = frame.end, frame.last
+        return wrong
+
+    def _missing(self, log: _Log, first: int, end: int, file: Path, what: str) -> None:
+        known = next((damage for damage in log.damages if damage.first == first), None)
+        if known is None:
+            log.damages.append(Damage(first, end, file, what))
+        elif known.end is None or known.end < end:
+            log.damages[log.damages.index(known)] = known._replace(end=end)
+
+    def _cut(self, log: _Log, first: int) -> None:
+        while log.firsts and log.ends[-1] >= first:
+            if log.firsts[-1] < first:
+                log.ends[-1] = first - 1
+                break
+            for column in (log.firsts, log.ends, log.places):
+                column.pop()
+        if log.anchor >= first:
+            log.anchor = 0
+
+    def _fill(self, log: _Log, frame: Frame, place: Place) -> None:
+        """Records stand in for damaged ones, or for the same ones in a segment that is to go."""
+        keep = [(first, end, at) for first, end, at in zip(log.firsts, log.ends, log.places, strict=True)
+                if end < frame.first or first > frame.end]  # fmt: skip
+        for first, end, at in zip(log.firsts, log.ends, log.places, strict=True):
+            # One that is only covered in part is read in part.
+            if first < frame.first <= end:
+                keep.append((first, frame.first - 1, at))
+            if first <= frame.end < end:
+                keep.append((frame.end + 1, end, at))
+        keep.append((frame.first, frame.end, place.segment << _PLACE_BITS | place.at))
+        keep.sort()
+        for column, each in ((log.firsts, 0), (log.ends, 1), (log.places, 2)):
+            column[:] = array("Q", [entry[each] for entry in keep])
+        log.damages = [
+            damage for damage in log.damages
+            if not (frame.first <= damage.first and (damage.end or frame.end) <= frame.end)
+        ]  # fmt: skip
+        if frame.flags & ANCHOR:
+            log.anchor = max(log.anchor, frame.first)
+        if frame.end >= log.number:
+            log.number, log.hash = frame.end, frame.last
+
+    # -- damage ----------------------------------------------------------------------------------------------------
+
+    def lost(self, frame: Frame, file: Path, what: str) -> None:
+        """A frame's body is not as it was written."""
+        log = self._log(frame.agent)
+        if frame.end > log.number:
+            self._missing(log, max(frame.first, log.number + 1), frame.end, file, what)
+
+    def reached(self, roster: dict[bytes, int], file: Path, what: str) -> list[bytes]:
+        """A damaged batch had records up to these; return the names' hashes that nobody knows."""
+        unknown: list[bytes] = []
+        for name, number in roster.items():
+            agent = self._by_hash.get(name)
+            if agent is None:
+                unknown.append(name)
+            elif number > self._logs[agent].number:
+                self._missing(self._logs[agent], self._logs[agent].number + 1, number, file, what)
+        return unknown
+
+    def suspect(self, file: Path, what: str) -> None:
+        """A stretch can't be read at all: any log may have had records there."""
+        for agent in self._logs:
+            self._suspects.setdefault(agent, (file, what))
+
+    def proven(self, agent: AgentId, number: int, last: bytes) -> None:
+        """A signature tells how far a log had come: it is proven whole up to here, or known to lack records."""
+        log = self._log(agent)
+        if log.number == number and log.hash == last:
+            self._suspects.pop(agent, None)
+        elif log.number < number:
+            file, what = self._suspects.pop(agent, (Path(), "it is missing"))
+            self._missing(log, log.number + 1, number, file, what)
+
+    def settle(self) -> None:
+        """Everything is read: what is still in doubt counts as damaged."""
+        for agent, (file, what) in self._suspects.items():
+            log = self._logs[agent]
+            if not any(damage.end is None or damage.end > log.number for damage in log.damages):
+                log.damages.append(Damage(log.number + 1, None, file, what))
+        self._suspects = {}

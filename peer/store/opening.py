@@ -1,0 +1,83 @@
+"""Opens a host's folder: who the host is, and its logs."""
+
+import os
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from peer.errors import ConfigInvalid, LogFailed
+from peer.keys import HostKeys
+from peer.store.codec import Cipher
+from peer.store.importing import FILE
+from peer.store.lock import lock
+from peer.store.segment import HEADER_BYTES, segment_files
+from peer.store.segments import SegmentStore
+
+KEY = "host.key"
+
+
+class Opened(NamedTuple):
+    """A host's folder in use."""
+
+    keys: HostKeys
+    store: SegmentStore
+    is_lost: bool
+    """There was a log here once, and it is gone: whoever lived here can't go on from it."""
+
+
+def open_folder(
+    folder: Path, loop: AbstractEventLoop, *, is_first: bool = True,
+    on_failure: Callable[[LogFailed], None] | None = None, on_stall: Callable[[str], None] | None = None,
+    cipher: Cipher | None = None,
+) -> Opened:  # fmt: skip
+    """Open a host's folder, or make it.
+
+    A log that is gone is never taken for one that is still empty: then the host comes up as another one, whose agents
+    have to come from its buddies. Its key goes with the log, since it has said things that nobody here remembers.
+
+    Args:
+        folder: the host's.
+        loop: the host's event loop.
+        is_first: the host has not lived before, as far as whoever starts it knows.
+        on_failure: see `SegmentStore`.
+        on_stall: see `SegmentStore`.
+        cipher: see `SegmentStore`.
+
+    Raises: as `SegmentStore`; ConfigInvalid too, for a log without its key.
+    """
+    key = folder / KEY
+    folder.mkdir(parents=True, exist_ok=True)
+    held = lock(folder)
+    try:
+        return _opened(folder, key, loop, is_first, held, on_failure, on_stall, cipher)
+    except BaseException:
+        os.close(held)
+        raise
+
+
+def _opened(
+    folder: Path, key: Path, loop: AbstractEventLoop, is_first: bool, held: int,
+    on_failure: Callable[[LogFailed], None] | None, on_stall: Callable[[str], None] | None, cipher: Cipher | None,
+) -> Opened:  # fmt: skip
+    segments = segment_files(folder / "log") if (folder / "log").is_dir() else []
+    has_log = bool(segments) or (folder / FILE).exists()
+    if not key.exists() and all(file.stat().st_size <= HEADER_BYTES for file in segments):
+        # The key is written last: a first start that was interrupted begins anew.
+        for file in segments:
+            file.unlink()
+        has_log = (folder / FILE).exists()
+    if has_log and not key.exists():
+        raise ConfigInvalid(
+            f"{folder} has a log, and {KEY}, the key of its host, is missing. Nothing was changed."
+            " Restore the key from a backup, or start the host with an empty folder: its buddies speak for what was"
+            " there."
+        )
+    is_lost = not has_log and (key.exists() or not is_first)
+    if not has_log and key.exists():
+        key.replace(key.with_suffix(".lost"))
+    keys = HostKeys.load(key) if has_log else HostKeys.generate()
+    store = SegmentStore(folder, loop, on_failure, keys=keys, on_stall=on_stall, cipher=cipher, held=held)
+    if not has_log:
+        keys.save(key)
+    return Opened(keys, store, is_lost)
