@@ -100,13 +100,14 @@ def _print_reports(reports: list[tuple[Path, reading.Report]], notes: list[str])
         for finding in report.findings:
             agent = "" if finding.agent is None else f", agent {finding.agent}"
             number = "" if finding.number is None else f", record {finding.number}"
-            text = f"{finding.file}{agent}{number}: {finding.what} {finding.remedy}".strip()
+            text = f"{finding.file}{agent}{number}: {finding.what.rstrip('.')}. {finding.remedy}".strip()
             console.print(f"[bold red]damaged:[/] {escape(text)}", highlight=False, soft_wrap=True)
     views.noted(notes, console)
     whole = [report for _, report in reports]
     records, signed = sum(report.records for report in whole), sum(report.signed for report in whole)
     bad = sum(len(report.findings) for report in whole)
-    verdict = f"[bold red]{bad} logs are not as written[/]" if bad else "[bold green]every record is as written[/]"
+    places = "one place is" if bad == 1 else f"{bad} places are"
+    verdict = f"[bold red]{places} not as written[/]" if bad else "[bold green]every record is as written[/]"
     console.print(f"{verdict}: {records} records in {sum(r.agents for r in whole)} logs, {signed} of them signed")
 
 
@@ -227,6 +228,7 @@ def follow(
     encoder, follower = Encoder(), Follower(folder, from_start)
     seen = time.monotonic()
     while True:
+        began = time.monotonic()
         found = follower.look()
         for happening in found:
             sys.stdout.buffer.write(encoder.encode(happening) + b"\n")
@@ -237,7 +239,8 @@ def follow(
         seen = now if found else seen
         if until_idle is not None and now - seen >= until_idle:
             return
-        time.sleep(LOOK_EVERY_S)
+        # A look at large logs takes long: never more than half of the time.
+        time.sleep(max(LOOK_EVERY_S, now - began))
 
 
 @group.command()

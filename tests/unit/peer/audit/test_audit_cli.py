@@ -1,6 +1,7 @@
 """`ebbtide log` as people and scripts use it."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -42,11 +43,27 @@ def test_verify_names_the_first_bad_record_and_the_remedy(scene: Scene, monkeypa
     done = log("verify", scene.folder / "host-1")
     assert done.exit_code == 1
     assert "file, agent buyer, record 7: its hash is another. Restore it from a backup." in done.stdout
-    assert "1 logs are not as written: 9 records in 1 logs, 4 of them signed" in done.stdout
+    assert "one place is not as written: 9 records in 1 logs, 4 of them signed" in done.stdout
     done = log("verify", scene.folder / "host-1", "--json")
     assert done.exit_code == 1
     told = json.loads(done.stdout)
     assert (told["is_intact"], told["hosts"][0]["findings"][0]["number"]) == (False, 7)
+
+
+def test_a_changed_byte_is_found_and_the_rest_is_told(scene: Scene, tmp_path: Path) -> None:
+    shutil.copytree(scene.folder, tmp_path / "run")
+    file = max(
+        (path for path in (tmp_path / "run" / "host-2").rglob("*") if path.is_file()), key=lambda p: p.stat().st_size
+    )
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+    done = log("verify", tmp_path / "run")
+    assert done.exit_code == 1
+    assert "host-2" in done.stdout.partition("damaged:")[2]
+    said = printed("show", tmp_path / "run")
+    assert "note:" in said
+    assert "buyer/1/1" in said
 
 
 def test_show_lists_steps(scene: Scene) -> None:
