@@ -129,8 +129,9 @@ def votes_of(rollback: Rollback) -> list[dict[str, Any]]:
 def explained(trail: Trail, edges: Edges, step: Step) -> dict[str, Any]:
     """Return why a step was made, from whom it had what, and what became of it."""
     line = told(trail, step)
-    line["chain"] = [_link(trail, name) for name in edges.chain(step)]
-    last = trail.steps.get(edges.chain(step)[-1]) if line["chain"] else step
+    chain = edges.chain(step)
+    line["chain"] = [_link(trail, name) for name in chain]
+    last = trail.steps.get(chain[-1]) if chain else step
     line["outside"] = None if last is None or last.producer is not None else str(last.record.input)
     for read in line["reads"]:
         read["undone"] = read["writer"] is not None and _is_undone(trail, StepId.parse(read["writer"]))
