@@ -30,6 +30,7 @@ class Context:
     rollbacks: list[RollbackDraft] = field(default_factory=list)
     confidence: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
+    model: str = ""
 
     @property
     def attempt(self) -> int:
@@ -75,9 +76,17 @@ class Context:
         """Return a shared space that the agent's class takes part in."""
         return self.spaces.open(name)
 
-    def report(self, confidence: float | None = None, **scores: float) -> None:
-        """Say how sure the agent is of this step; it is logged with it."""
+    def report(self, confidence: float | None = None, *, model: str | None = None, **scores: float) -> None:
+        """Say how sure the agent is of this step, and which model made it; it is logged with it.
+
+        Args:
+            confidence: as a rule from 0 to 1; the last call of a step counts.
+            model: whatever names it to people, as in `risk-scorer@3`; what an earlier call of the step named stays.
+            scores: any further numbers.
+        """
         self.confidence = confidence
+        if model is not None:
+            self.model = model
         self.scores.update(scores)
 
     def rollback(

@@ -103,6 +103,7 @@ class Runner:
             rollbacks=tuple(ctx.rollbacks),
             observed=tuple(ctx.run.observed),
             tolerated=tuple(ctx.run.tolerated),
+            model=ctx.model,
         )
 
     # -- tools -----------------------------------------------------------------------------------------------------

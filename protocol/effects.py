@@ -41,7 +41,7 @@ class Effects:
         if effect is None:
             number = self._core.intents.next_number(item.lineage)
             intent = f"{self._core.agent}/{item.lineage}/{number}"
-            record = IntentRecord(intent, item.lineage, tool, args, key, number)
+            record = IntentRecord(intent, item.lineage, tool, args, key, number, kind)
             effect = self.apply_intent(record)
             claimed.add(intent)
             effect.busy = True
@@ -347,7 +347,7 @@ class Effects:
         args, key = redo
         number = self._core.intents.next_number(effect.lineage)
         intent = f"{self._core.agent}/{effect.lineage}/{number}"
-        again = IntentRecord(intent, effect.lineage, effect.tool, args, key, number)
+        again = IntentRecord(intent, effect.lineage, effect.tool, args, key, number, call[2])
         self.apply_intent(again).busy = True
         self._calls[intent] = call
         self._claimed.setdefault(call[0], set()).add(intent)

@@ -55,6 +55,8 @@ class IntentRecord(LogRecord, frozen=True):
     args: bytes
     key: str | None
     number: int
+    kind: str = ""
+    """What undoing it means: `compensable`, `idempotent`; it decides nothing. Empty in logs older than this field."""
 
 
 class EffectRecord(LogRecord, frozen=True):

@@ -179,6 +179,8 @@ class StepDraft(Struct, frozen=True):
     """Keys that were read without depending on anybody (SH-4)."""
     tolerated: tuple[Tolerated, ...] = ()
     """Sums that were read with a tolerance (RB-11)."""
+    model: str = ""
+    """Which model made it, in the agent's words."""
 
 
 class LogRecord(Struct, frozen=True, tag=True):
@@ -208,6 +210,8 @@ class StepRecord(LogRecord, frozen=True):
     """Keys whose values it saw and does not hang on: whoever wrote them may be undone, and this step stays (SH-4)."""
     tolerated: tuple[Tolerated, ...] = ()
     """Sums of which no more than a limit may be undone while this step stays (RB-11)."""
+    model: str = ""
+    """Which model made it, in the agent's words; empty if it did not say."""
 
 
 def entries_of(record: StepRecord) -> tuple[Entry, ...]:

@@ -230,6 +230,7 @@ class Stepping:
             outside=core.is_outside,
             observed=draft.observed,
             tolerated=draft.tolerated,
+            model=draft.model,
         )
         self.apply_step(record)
         proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)

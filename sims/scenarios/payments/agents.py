@@ -143,7 +143,8 @@ class RiskScorer(Agent):
             # What comes back from a rollback is scored with the reference threshold: the scorer is repaired.
             limit = self.fault.corrupted(limit)
         scored = Scored(limit, mean, str(ctx.step))
-        ctx.report(confidence=min(0.99, abs(message.cents - limit) / limit), score=message.cents / limit)
+        sure = min(0.99, abs(message.cents - limit) / limit)
+        ctx.report(confidence=sure, model="threshold", score=message.cents / limit)
         if message.cents > limit:
             self.state["held", message.number] = message.cents
             ctx.send("auditor", Held(message, scored, "risk"))

@@ -31,6 +31,10 @@ def demo(
     restore: Annotated[
         bool, typer.Option("--restore", help="In the end, go back to a checkpoint of the middle, and prove that too.")
     ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Keep the hosts' logs in this folder, to be asked by `ebbtide log`; it must be empty."),
+    ] = None,
     export: Annotated[Path | None, typer.Option(help="Keep the run's log here (docs/export.md).")] = None,
     report: Annotated[Path, typer.Option(help="Where to write the page with the space-time diagram.")] = Path(
         "out/report.html"
@@ -47,22 +51,32 @@ def demo(
     for name, value, known in (("fault", fault, list(KINDS)), ("backend", backend, list(BACKENDS))):
         if value not in known:
             raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}", param_hint=f"--{name}")
-    options = Options(payments, agents, seed, fault, backend, agents_per_actor, kills, checkpoint_every, restore)
+    # Hosts on Ray have working folders of their own.
+    logs = None if folder is None else folder.resolve()
+    options = Options(payments, agents, seed, fault, backend, agents_per_actor, kills, checkpoint_every, restore, logs)
     console = Console()
     writable(report.parent, "--report")
     if export is not None:
         writable(export, "--export")
+    if folder is not None:
+        writable(folder, "--folder")
+        if any(folder.iterdir()):
+            raise typer.BadParameter(
+                f"{str(folder)!r} is not empty: agents would go on from logs that are there. Nothing was run.",
+                param_hint="--folder",
+            )
     with tempfile.TemporaryDirectory(prefix="ebbtide-export-") as temporary:
-        folder = export or Path(temporary)
-        done = _with_progress(options, folder, console)
+        exported = export or Path(temporary)
+        done = _with_progress(options, exported, console)
         checks = [(check.name, check.passed, check.detail) for check in done.checks]
-        write_report(folder, report, done.summary, checks, f"Ebbtide: {payments} payments, {agents} agents")
+        write_report(exported, report, done.summary, checks, f"Ebbtide: {payments} payments, {agents} agents")
         picture = report.with_name("rollback.svg")
-        write_svg(done.before or folder, picture, focus=done.largest or "cone")
+        write_svg(done.before or exported, picture, focus=done.largest or "cone")
     _print(done, console)
     console.print(
         f"report: {report}, and a picture of its largest rollback: {picture}"
         + (f"\nexport: {export}" if export else "")
+        + (f"\nlogs: {folder} (try: ebbtide log show {folder} --undone)" if folder else "")
     )
     if not done.passed:
         raise typer.Exit(1)

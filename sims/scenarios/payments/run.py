@@ -46,6 +46,8 @@ class Options:
     """How long after a checkpoint the next begins; 0: none."""
     restore: bool = False
     """In the end, go back to a checkpoint in the middle of the run."""
+    logs: Path | None = None
+    """Where hosts keep their logs; None: nowhere beyond the run."""
 
 
 @dataclass
@@ -85,6 +87,7 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
         async with Cluster(
             options.backend,
             options.agents_per_actor,
+            options.logs,
             checkpoint_every_s=options.checkpoint_every_s,
             checkpoints_kept=CHECKPOINTS_KEPT,
         ) as cluster:

@@ -1,0 +1,292 @@
+"""`ebbtide log`: what the logs in hosts' folders tell, on the command line."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from peer.audit import views
+from peer.audit.edges import Edges
+from peer.audit.events import Encoder
+from peer.audit.follow import Follower
+from peer.audit.formats import FORMATS, write
+from peer.audit.logs import hosts_in, own_logs
+from peer.audit.reader import read_trail
+from peer.audit.telling import coned, explained, told
+from peer.audit.trail import Trail
+from peer.store import reading
+
+SHOWN = 50
+"""Steps in a table, unless more are asked for."""
+PIPED_WIDTH = 200
+"""Columns of a table that goes into a file or a pipe."""
+LOOK_EVERY_S = 0.2
+"""How often logs are looked at that are followed."""
+
+_HELP = """What the logs of a run tell: whole or damaged, who did what, why, and what followed from it.
+
+FOLDER is a host's folder (`run/host-1`) or the folder of all hosts (`run`): a trail joins all that are in it. Nothing
+there is locked or changed, and the hosts may be running.
+
+    ebbtide demo --backend local --payments 300 --folder run
+    ebbtide log verify run
+    ebbtide log show run ledger-1 --undone
+    ebbtide log why ledger-1/1/20 run
+    ebbtide log export run out --format parquet
+"""
+
+group = typer.Typer(
+    name="log", help=_HELP, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_short=True,
+    add_completion=False, context_settings={"help_option_names": ["--help", "-h"]},
+)  # fmt: skip
+"""`ebbtide log` with its subcommands."""
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A host's folder, or the folder of all hosts.")]
+Name = Annotated[str, typer.Argument(metavar="STEP", help="A step, as agent/incarnation/seq: `ledger-1/1/20`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+@group.command()
+def verify(folder: Folder, json_: Json = False) -> None:
+    """Check that no record was altered, dropped or reordered since it was written.
+
+    Names the first bad record of each log and the remedy, and exits with 1 if there is any.
+
+    Example: `ebbtide log verify run`
+    """
+    hosts = hosts_in(folder)
+    with _progress("checking logs") as progress:
+        reports: list[tuple[Path, reading.Report]] = []
+        for count, logs in enumerate(hosts, 1):
+            reports.append((logs.folder, reading.verify(logs.folder)))
+            progress(count, len(hosts))
+    notes = [own.note for own in own_logs(hosts) if own.note]
+    findings = [finding for _, report in reports for finding in report.findings]
+    if json_:
+        rows = [
+            {"folder": str(at), "agents": report.agents, "records": report.records, "signed": report.signed}
+            | {"findings": [_finding(finding) for finding in report.findings]}
+            for at, report in reports
+        ]
+        _print_json({"is_intact": not findings, "hosts": rows, "notes": notes})
+    else:
+        _print_reports(reports, notes)
+    if findings:
+        raise typer.Exit(1)
+
+
+def _finding(finding: reading.Finding) -> dict[str, Any]:
+    return finding._asdict() | {"file": str(finding.file)}
+
+
+def _print_reports(reports: list[tuple[Path, reading.Report]], notes: list[str]) -> None:
+    console = _console()
+    table = Table("folder", "logs", "records", "signed", "")
+    for at, report in reports:
+        verdict = f"[bold red]{len(report.findings)} damaged[/]" if report.findings else "[green]as written[/]"
+        table.add_row(escape(str(at)), str(report.agents), str(report.records), str(report.signed), verdict)
+    console.print(table)
+    for _, report in reports:
+        for finding in report.findings:
+            agent = "" if finding.agent is None else f", agent {finding.agent}"
+            number = "" if finding.number is None else f", record {finding.number}"
+            text = f"{finding.file}{agent}{number}: {finding.what.rstrip('.')}. {finding.remedy}".strip()
+            console.print(f"[bold red]damaged:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    views.noted(notes, console)
+    whole = [report for _, report in reports]
+    records, signed = sum(report.records for report in whole), sum(report.signed for report in whole)
+    bad = sum(len(report.findings) for report in whole)
+    places = "one place is" if bad == 1 else f"{bad} places are"
+    verdict = f"[bold red]{places} not as written[/]" if bad else "[bold green]every record is as written[/]"
+    console.print(f"{verdict}: {records} records in {sum(r.agents for r in whole)} logs, {signed} of them signed")
+
+
+@group.command()
+def show(
+    folder: Folder,
+    agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Show this agent's steps alone.")] = None,
+    undone: Annotated[bool, typer.Option("--undone", help="Show only steps that were undone.")] = False,
+    last: Annotated[
+        int | None, typer.Option(help=f"Show the last so many; 0: all. [default: {SHOWN}; all with --json]", min=0)
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Show the steps of all agents, or of one, in the order of time; undone ones too.
+
+    With --json, a line is one of steps.jsonl (docs/export.md) with sizes and hashes of values, and with who undid it.
+
+    Examples: `ebbtide log show run`, `ebbtide log show run ledger-1 --undone --last 10`
+    """
+    trail = _read(folder)
+    steps = list(trail.steps.values()) if agent is None else trail.of(agent)
+    found = [step for step in steps if step.undone is not None] if undone else steps
+    count = last if last is not None else 0 if json_ else SHOWN
+    chosen = found[-count:] if count else found
+    if json_:
+        for step in chosen:
+            _print_json(told(trail, step))
+        return
+    console = _console()
+    views.noted(trail.notes, console)
+    title = f"{len(found)} {'undone ' if undone else ''}steps" + (f" of {agent}" if agent else "")
+    views.shown(trail, chosen, console, title if len(chosen) == len(found) else f"{title}, the last {len(chosen)}")
+    if len(chosen) < len(found):
+        console.print("--last 0 shows all, --last N the last N")
+
+
+@group.command()
+def why(step: Name, folder: Folder, json_: Json = False) -> None:
+    """Explain a step: where its input came from, what it read and from whom, what it did, and what became of it.
+
+    The chain of producers goes back to the outside. Of an undone step it says what undid it, by whose votes and why,
+    and how it hangs on the wrong step.
+
+    Example: `ebbtide log why ledger-1/1/20 run`
+    """
+    trail = _read(folder)
+    line = explained(trail, Edges(trail), trail.step(step))
+    if json_:
+        _print_json(line | {"notes": trail.notes})
+        return
+    console = _console()
+    views.noted(trail.notes, console)
+    views.why(line, console)
+
+
+@group.command()
+def cone(
+    step: Name,
+    folder: Folder,
+    all_: Annotated[bool, typer.Option("--all", help="Draw all of a large cone.")] = False,
+    json_: Json = False,
+) -> None:
+    """Show all consequences of a step, as a tree: what would be undone with it, or was.
+
+    Each step stands once, below the one by which it was found first: who sent its input, or wrote what it read.
+
+    Example: `ebbtide log cone risk-2/1/13 run`
+    """
+    trail = _read(folder)
+    lines = coned(trail, Edges(trail).cone([trail.step(step).id]))
+    if json_:
+        _print_json({"root": step, "steps": lines, "notes": trail.notes})
+        return
+    console = _console()
+    views.noted(trail.notes, console)
+    views.cone(lines, console, all_)
+
+
+@group.command()
+def export(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write to; made if missing.")],
+    format_: Annotated[
+        str,
+        typer.Option("--format", "-f", help="; ".join(f"**{name}**: {told.what}" for name, told in FORMATS.items())),
+    ],
+) -> None:
+    """Write the trail down for other tools (docs/audit.md).
+
+    Parquet, CloudEvents and PROV need `pip install 'ebbtide[audit]'`.
+
+    Examples: `ebbtide log export run out --format jsonl`, `ebbtide log export run out --format ocel`
+    """
+    if format_ not in FORMATS:
+        raise typer.BadParameter(f"{format_!r} is none of {', '.join(FORMATS)}", param_hint="--format")
+    with _progress("reading logs") as reads, _progress(f"writing {format_}") as writes:
+        notes, files = write(format_, folder, out, reads, writes)
+    console = _console()
+    views.noted(notes, console)
+    for file in files:
+        console.print(f"{file} ({file.stat().st_size:,} bytes)", highlight=False, markup=False)
+
+
+@group.command()
+def follow(
+    folder: Folder,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Tell what is there already, too.")] = False,
+    until_idle: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="End once nothing has happened for so long.", min=0)
+    ] = None,
+) -> None:
+    """Print what happens while hosts run: CloudEvents 1.0 as JSON, one a line, until interrupted.
+
+    Hosts may come, die and be succeeded meanwhile. Events have the ids that an export gives them.
+
+    Examples: `ebbtide log follow run`, `ebbtide log follow run --from-start --until-idle 2 | jq .type`
+    """
+    encoder, follower = Encoder(), Follower(folder, from_start)
+    seen = time.monotonic()
+    while True:
+        began = time.monotonic()
+        found = follower.look()
+        for happening in found:
+            sys.stdout.buffer.write(encoder.encode(happening) + b"\n")
+        sys.stdout.buffer.flush()
+        while follower.notes:
+            Console(stderr=True, soft_wrap=True).print(f"[yellow]note:[/] {escape(follower.notes.pop(0))}")
+        now = time.monotonic()
+        seen = now if found else seen
+        if until_idle is not None and now - seen >= until_idle:
+            return
+        # A look at large logs takes long: never more than half of the time.
+        time.sleep(max(LOOK_EVERY_S, now - began))
+
+
+@group.command()
+def compact(folder: Folder) -> None:
+    """Put old segments of the logs into the archive, and drop what nothing needs any more.
+
+    Only while no host runs there. What is archived is still read by the other commands.
+
+    Example: `ebbtide log compact run`
+    """
+    from peer.store.compacting import compact as compacted  # pyright: ignore
+
+    table = Table("folder", "bytes before", "bytes after", "archived", "dropped")
+    with _progress("compacting") as progress:
+        hosts = [logs.folder for logs in hosts_in(folder)]
+        for count, place in enumerate(hosts, 1):
+            done: Any = compacted(place)
+            sizes = f"{done.before_bytes:,}", f"{done.after_bytes:,}"
+            table.add_row(escape(str(place)), *sizes, str(done.archived_segments), str(done.dropped_segments))
+            progress(count, len(hosts))
+    _console().print(table)
+
+
+# -- shared --------------------------------------------------------------------------------------------------------
+
+
+def _read(folder: Path) -> Trail:
+    with _progress("reading logs") as progress:
+        return read_trail(folder, progress)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr, where that is a terminal, once there is any progress."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda at, of: bar.update(task, completed=at, total=of)
+
+
+def _console() -> Console:
+    """Return where to print for people; what goes into a file or a pipe is not cut to a terminal's width."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    return Console(width=width)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
