@@ -80,7 +80,8 @@ class Index:
 
     def agents(self) -> list[AgentId]:
         """Return the names of all logs with a record, in order."""
-        return sorted(agent for agent, log in self._logs.items() if log.number or log.damages)
+        # A copy is made at once: the writer's thread may begin a log meanwhile.
+        return sorted(agent for agent, log in list(self._logs.items()) if log.number or log.damages)
 
     def tail(self, agent: AgentId) -> tuple[int, bytes]:
         """Return the number and the hash of a log's last record."""
@@ -89,7 +90,7 @@ class Index:
 
     def tails(self) -> dict[AgentId, tuple[int, bytes]]:
         """Return the last record of every log."""
-        return {agent: (log.number, log.hash) for agent, log in self._logs.items() if log.number}
+        return {agent: (log.number, log.hash) for agent, log in list(self._logs.items()) if log.number}
 
     def first(self, agent: AgentId) -> int:
         """Return the first record of a log that is here: those before it have been dropped from the archive."""
@@ -126,7 +127,7 @@ class Index:
     def oldest_needed(self) -> dict[AgentId, Place]:
         """Return, by log, the place of the first frame that is needed to bring its agent back."""
         needed: dict[AgentId, Place] = {}
-        for agent in self._logs:
+        for agent in list(self._logs):
             for _, _, place in self.frames(agent, self.anchor(agent)):
                 needed[agent] = min(place, needed.get(agent, place))
         return needed
