@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from benchmarks.peers.harness import VALUE_BYTES, Task, changed, main, new_item
 from peer import Agent, AgentSpec, Cluster, Context, handles
+from peer.collecting import collect_seldom
 
 R = TypeVar("R")
 
@@ -93,6 +94,8 @@ class Ebbtide:
 
     def __init__(self, task: Task, folder: Path) -> None:
         self._task = task
+        # This process is a host's own, as those of the Ray backend are.
+        collect_seldom()
         self._runner = asyncio.Runner()
         self.durability = "replicated(1)" if "replicated" in task.system else "local"
         names = ["warm-up", *task.names]
@@ -140,6 +143,9 @@ class Ebbtide:
         while waiting:
             looks = await asyncio.gather(*(self._cluster.status(name) for name in waiting))
             waiting = [look.agent for look in looks if look.under_way]
+            if waiting:
+                # The writer's thread needs this interpreter, too.
+                await asyncio.sleep(0.001)
 
     def settle(self) -> None:
         """See `harness.System`: nothing waits here."""

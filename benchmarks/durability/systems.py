@@ -101,6 +101,8 @@ class Bench:
             )  # fmt: skip
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            # What was removed is the disk's work for a while: not the next run's.
+            os.sync()
         lines = done.stdout.strip().splitlines()
         if done.returncode != 0 or not lines:
             raise RuntimeError(f"{task.system} failed on {order}:\n{done.stderr[-2000:]}")

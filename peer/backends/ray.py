@@ -17,6 +17,7 @@ import msgspec
 from peer import errors, payload
 from peer.agent import Agent
 from peer.clock import SystemClock
+from peer.collecting import collect_seldom
 from peer.host import Host
 from peer.keys import HostKeys
 from peer.spec import AgentSpec, kind_at, path_of
@@ -47,6 +48,7 @@ class HostActor:
         self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
         specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool,
     ) -> None:  # fmt: skip
+        collect_seldom()
         self._checkpoints = checkpoints
         self._founder = founder
         self._folder = Path(folder)
