@@ -20,6 +20,9 @@ INT_BITS_MAX = 3 * KEY_CHARS_MAX
 
 Key: TypeAlias = "str | int | bool | tuple[Key, ...]"
 
+# One encoder for all: `json.dumps` with options makes one a call.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 _PLAIN = re.compile(r'(?!space:|(?:true|false|null)\Z)[^\[{"\-0-9]')
 """Begins a str that nothing else's text could be."""
 
@@ -33,7 +36,7 @@ def encode_key(key: Key) -> str:
     if isinstance(key, str) and _PLAIN.match(key):
         text = key
     else:
-        text = json.dumps(key, ensure_ascii=False, separators=(",", ":"))
+        text = _encode(key)
     if len(text) > KEY_CHARS_MAX:
         raise PayloadTooLarge(
             f"The key {brief(key)} has {len(text)} characters; the limit is {KEY_CHARS_MAX}. Nothing was stored."

@@ -129,6 +129,8 @@ class Outbox:
         """Return when the next message is to be resent."""
         if not self._timed:
             return None
+        if len(self._timed) == 1:
+            return next(iter(self._timed.values())).due_us
         return min([line.due_us for line in self._timed.values() if line.due_us is not None], default=None)
 
     def nudge(self, receiver: AgentId, now_us: int) -> None:

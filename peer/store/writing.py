@@ -98,13 +98,13 @@ class Writer:
             head = Frame(CHUNKS, flags, "", 0, len(pieces), len(stored), len(body), FIRST_HASH, FIRST_HASH)
             frames.insert(0, (head, stored))
         reached = {frame.agent: frame.end for frame, _ in frames if frame.kind == RECORDS}
-        places = self._batch(frames, reached)
+        places, path = self._batch(frames, reached), self._path()
         for (frame, _), at in zip(frames, places, strict=True):
             place = Place(self._number, at)
             if frame.kind == CHUNKS:
                 self._index.chunks.update(dict.fromkeys(pieces, place))
             else:
-                self._index.add(frame, place, self._path())
+                self._index.add(frame, place, path)
 
     def _framed(
         self, run: Run, tails: dict[AgentId, tuple[int, bytes]], pieces: dict[bytes, bytes]
