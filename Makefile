@@ -6,10 +6,12 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.synced
 SEEDS ?= 0:5000
 ARGS ?=
 
-.PHONY: help setup demo test check format bench swarm model model-large model-behaviours clean
+.PHONY: help setup demo test check format bench bench-durability swarm model model-large model-behaviours clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -40,6 +42,14 @@ format: setup ## format the code
 bench: setup ## what a rollback costs among 10, 100 and 1,000 agents
 	@$(BIN)/python -m benchmarks.cli $(ARGS)
 
+bench-durability: setup $(PEERS_STAMP) ## durable steps, bytes and restores beside LangGraph, DBOS and Burr (ARGS=--quick: a look)
+	@$(BIN)/python -m benchmarks.bench_durability --peers $(PEERS)/bin/python $(ARGS)
+
+$(PEERS_STAMP): benchmarks/peers/requirements.txt | $(STAMP)
+	@$(BIN)/python -m venv --without-pip $(PEERS)
+	@$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python --requirement $<
+	@touch $@
+
 swarm: setup ## random histories against the oracle (SEEDS=0:5000)
 	@$(BIN)/ebbtide sim --seeds $(SEEDS) $(ARGS)
 
@@ -53,4 +63,4 @@ model-behaviours: setup ## draw anew the model's behaviours that tests/model rep
 	@$(BIN)/python -m tests.model.draw $(ARGS)
 
 clean: ## remove what was made
-	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -24,6 +24,7 @@ from benchmarks.durability.tables import bytes_table, restore_table, speed_table
 from benchmarks.machine import about
 from benchmarks.peers.harness import Task
 
+WIDTH = 170
 Told = Callable[[str], None]
 
 
@@ -128,6 +129,8 @@ def main(
 ) -> None:
     """Measure durable steps a second, bytes on disk and restores, beside other runtimes."""
     console = Console(soft_wrap=True)
+    # Where nobody looks at a terminal (a file, a pipe), the tables keep their columns.
+    console.width = max(console.width, WIDTH)
     size = QUICK if quick else Size()
     if repetitions:
         size = Size(**{**size.__dict__, "repetitions": repetitions})

@@ -33,10 +33,7 @@ def encode_key(key: Key) -> str:
     Raises: PayloadUnsupported; PayloadTooLarge.
     """
     _check_key(key, 0)
-    if isinstance(key, str) and _PLAIN.match(key):
-        text = key
-    else:
-        text = _encode(key)
+    text = key if isinstance(key, str) and _PLAIN.match(key) else _encode(key)
     if len(text) > KEY_CHARS_MAX:
         raise PayloadTooLarge(
             f"The key {brief(key)} has {len(text)} characters; the limit is {KEY_CHARS_MAX}. Nothing was stored."

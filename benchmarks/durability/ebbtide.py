@@ -1,7 +1,7 @@
 """Ebbtide's own part: agents on one host, each step's message to itself leaving once the step is durable.
 
-`python -m benchmarks.durability.ebbtide '{"kind": "steps", "system": "ebbtide"}'` does one task. As `ebbtide-queued` the
-inputs are all there at once: then the next step runs while the one before it is on its way to the disk.
+`python -m benchmarks.durability.ebbtide '{"kind": "steps", "system": "ebbtide"}'` does one task. As `ebbtide-queued`
+the inputs are all there at once: then the next step runs while the one before it is on its way to the disk.
 """
 
 import asyncio

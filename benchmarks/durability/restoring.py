@@ -9,7 +9,6 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from benchmarks.peers.harness import Task
 from peer import Cluster
 
 CAN_LOOK_BACK = "at" in inspect.signature(Cluster.state).parameters
-"""Whether `Cluster.state` tells of an earlier step; where it does not, bringing an agent up from its log stands for it."""
+"""Whether `Cluster.state` tells of an earlier step; if not, bringing an agent up from its log stands for it."""
 
 
 async def look_back(cluster: Cluster, agent: str, back: int) -> float | None:
@@ -26,9 +25,9 @@ async def look_back(cluster: Cluster, agent: str, back: int) -> float | None:
     if not CAN_LOOK_BACK:
         return None
     last = (await cluster.status(agent)).steps
-    state: Callable[..., Awaitable[Any]] = cluster.state
+    where: dict[str, Any] = {"at": f"{agent}/1/{max(1, last - back)}"}
     began = time.perf_counter()
-    await state(agent, at=f"{agent}/1/{max(1, last - back)}")
+    await cluster.state(agent, **where)
     return time.perf_counter() - began
 
 
@@ -45,7 +44,7 @@ async def come_back(cluster: Cluster, agents: list[str]) -> float:
 
 
 def restore_task(task: Task, folder: Path) -> dict[str, Any]:
-    """At each mark, measure with so many steps after the last base: there is none, so the log is read from its start."""
+    """At each mark, measure with so many steps after the last base: none is made, so that is the log's beginning."""
     rows: list[dict[str, Any]] = []
     system = Ebbtide(task, folder)
     try:

@@ -72,7 +72,7 @@ class System(Protocol):
 
 
 def syncs() -> int | None:
-    """Return how often this process has called fsync or fdatasync; None where nobody counts (see durability/syncs.c)."""
+    """Return how often this process has called fsync or fdatasync; None where durability/syncs.c does not count."""
     try:
         return ctypes.CDLL(None).durability_syncs()
     except AttributeError:
