@@ -20,7 +20,7 @@ from rich.console import Console
 
 from benchmarks.durability.plot import plot_durability
 from benchmarks.durability.systems import Bench, Contender, build_counter
-from benchmarks.durability.tables import bytes_table, restore_table, speed_table
+from benchmarks.durability.tables import as_markdown, bytes_table, restore_table, speed_table
 from benchmarks.machine import about
 from benchmarks.peers.harness import Task
 
@@ -144,10 +144,12 @@ def main(
         found = measure(bench, size, lambda text: status.update(text))
     (out / "durability.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     plot_durability(found, out / "durability.svg")
-    for table in (*speed_table(found), bytes_table(found), restore_table(found)):
+    tables = (*speed_table(found), bytes_table(found), restore_table(found))
+    (out / "durability.md").write_text("\n\n".join(map(as_markdown, tables)) + "\n", encoding="utf-8")
+    for table in tables:
         console.print(table)
         console.print()
-    console.print(f"took {found['minutes']} minutes; written: {out / 'durability.json'}, {out / 'durability.svg'}")
+    console.print(f"took {found['minutes']} minutes; written: {out / 'durability'}.json, .md, .svg")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The benchmark's tables for the terminal."""
+"""The benchmark's tables, for the terminal and for the documentation."""
 
 from typing import Any
 
@@ -74,6 +74,16 @@ def restore_table(found: dict[str, Any]) -> Table:
         Spread.of([row["back_s"] for row in many]).text(2), f"{Spread.of([row['per_s'] for row in many]).median:,.0f}",
     )  # fmt: skip
     return table
+
+
+def as_markdown(table: Table) -> str:
+    """Return a table for docs/durability-benchmark.md."""
+    heads = [str(column.header) for column in table.columns]
+    lines = [heads, ["---" if column.justify == "left" else "---:" for column in table.columns]]
+    lines += [
+        list(row) for row in zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True)
+    ]
+    return "\n".join([f"**{table.title}**", "", *("| " + " | ".join(line) + " |" for line in lines)])
 
 
 def _table(title: str, *columns: str) -> Table:

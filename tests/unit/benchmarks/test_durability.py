@@ -8,7 +8,7 @@ from benchmarks.durability.ebbtide import Ebbtide
 from benchmarks.durability.plot import plot_durability
 from benchmarks.durability.restoring import restore_task
 from benchmarks.durability.summary import Spread, growth, is_capped, per_step, ratios
-from benchmarks.durability.tables import bytes_table, restore_table, speed_table
+from benchmarks.durability.tables import as_markdown, bytes_table, restore_table, speed_table
 from benchmarks.peers.harness import ITEM_BYTES, Task, changed, perform
 
 
@@ -94,5 +94,6 @@ def test_all_of_ebbtide_is_measured_shown_and_drawn(tmp_path: Path) -> None:
     }
     for table in (*speed_table(found), bytes_table(found), restore_table(found)):
         assert table.row_count
+        assert len(as_markdown(table).splitlines()) == 4 + table.row_count
     plot_durability(found, tmp_path / "durability.svg")
     assert (tmp_path / "durability.svg").stat().st_size > 1000
