@@ -232,6 +232,7 @@ class Checkpoints:
                     self._settled = Settled(action.epoch, action.begun, action.horizon)
                     for driver in drivers:
                         driver.feed(self._settled)
+                    self._host.store.tidy()
                 case Pause():
                     for driver in drivers:
                         driver.feed(RestorePending(action.pending))

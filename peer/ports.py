@@ -73,6 +73,10 @@ class LogStore(Protocol):
         """Return the agents that have a log here, in order of name."""
         ...
 
+    def tidy(self) -> None:
+        """An epoch is committed: a good time to sign what is written, and to put away what is not needed any more."""
+        ...
+
     def close(self) -> None:
         """Write what is queued, then release the file."""
         ...

@@ -123,13 +123,16 @@ class Index:
             lost = Damage(1, None, *self._doubt)
         return [] if lost is None else [lost]
 
-    def oldest_needed(self) -> dict[AgentId, Place]:
-        """Return, by log, the place of the first frame that is needed to bring its agent back."""
-        needed: dict[AgentId, Place] = {}
-        for agent in self._logs:
-            for _, _, place in self.frames(agent, self.anchor(agent)):
-                needed[agent] = min(place, needed.get(agent, place))
-        return needed
+    def drop(self, segment: int) -> None:
+        """Segments up to this one are in the archive: nothing of them is read here any more."""
+        with self._lock:
+            for log in self._logs.values():
+                keep = [at for at, place in enumerate(log.places) if place >> _PLACE_BITS > segment]
+                if len(keep) < len(log.places):
+                    log.dropped = True
+                    for column in (log.firsts, log.ends, log.places):
+                        column[:] = array("Q", [column[at] for at in keep])
+            self.chunks = {name: place for name, place in self.chunks.items() if place.segment > segment}
 
     # -- taking in -------------------------------------------------------------------------------------------------
 

@@ -3,19 +3,20 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.keys import host_id_of
 from peer.keys import verify as is_signed
-from peer.store.archive import Boundary, archived_files, read_boundary
+from peer.store.archive import FOLDER, Archive, Boundary, fetch, read_boundary
 from peer.store.bodies import signed_bytes
 from peer.store.codec import Cipher, Codec
 from peer.store.findings import Finding, Report
 from peer.store.folder import REMEDY, Folder, Loader
 from peer.store.importing import read_sqlite
 from peer.store.records import Records
-from peer.store.segment import segment_files
+from peer.store.segment import NAME, decode_header, read_file, segment_files
 from peer.store.stored import Stored
 from protocol.ids import AgentId
 
@@ -92,6 +93,8 @@ class _SegmentLogs:
         self.folder = folder
         self._codec = Codec(cipher)
         self._records: Records | None = None
+        self._copies: TemporaryDirectory[str] | None = None
+        """Of segments that are archived elsewhere, as long as somebody looks at them."""
         self.refresh()
 
     def refresh(self) -> None:
@@ -101,9 +104,13 @@ class _SegmentLogs:
             wrong: list[Finding] = []
         except LogCorrupt as error:
             boundary, wrong = None, [Finding(log, None, None, str(error), "")]
-        archived, begin = archived_files(self.folder, boundary)
-        files = [*archived, *segment_files(log)]
-        loader = Loader(self._codec, boundary=begin)
+        archived: list[Path] = []
+        if boundary is not None:
+            archived, missing = self._fetched(boundary)
+            wrong += [Finding(log, None, None, text, "") for text in missing]
+        end = 0 if boundary is None else boundary.end.segment
+        files = [*archived, *(file for file in segment_files(log) if int(file.stem) > end)]
+        loader = Loader(self._codec, begin=boundary and boundary.begin)
         try:
             self.found: Folder = loader.load(files)
         except OSError as error:
@@ -114,6 +121,18 @@ class _SegmentLogs:
         if self._records is not None:
             self._records.close()
         self._records = Records(self.found.index, {int(file.stem): file for file in files}, self._codec)
+
+    def _fetched(self, boundary: Boundary) -> tuple[list[Path], list[str]]:
+        """Return the archived segments as files, and what is wrong with those that can't be had."""
+        if not boundary.address:
+            names = [self.folder / FOLDER / NAME.format(segment.number) for segment in boundary.segments]
+            missing = [f"{file} is missing from the archive" for file in names if not file.exists()]
+            return [file for file in names if file.exists()], missing
+        if self._copies is None:
+            self._copies = TemporaryDirectory(prefix="ebbtide-archive-")
+        header = next((decode_header(read_file(file)) for file in segment_files(self.folder / "log")), None)
+        archive = Archive(self.folder, boundary.address, "" if header is None else header.host.hex())
+        return fetch(archive, boundary.segments, Path(self._copies.name))
 
     def agents(self) -> list[AgentId]:
         return self.found.index.agents()
