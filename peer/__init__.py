@@ -18,6 +18,7 @@ from peer.errors import (
     ToolFailed,
 )
 from peer.host import AgentSpec
+from peer.storage import Storage
 from peer.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from protocol.ids import StepId
 from protocol.limits import Limits
@@ -47,6 +48,7 @@ __all__ = [
     "RollbackTimeout",
     "StepId",
     "StepUnknown",
+    "Storage",
     "Tool",
     "ToolFailed",
     "Unknown",

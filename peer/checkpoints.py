@@ -14,6 +14,7 @@ from peer.driver import Driver
 from peer.heir import Heir
 from peer.mending import Mending
 from peer.ports import Cancel
+from peer.witness import LOG as HEADS
 from protocol.action import CutReady, Tell
 from protocol.checkpoint import (
     AppendHost,
@@ -108,7 +109,7 @@ class Checkpoints:
 
         Raises: LogCorrupt, if the host's own is not whole: it has said things that nobody here remembers.
         """
-        wrong = await self._mending.mend((PREFIX, SPEC), (LOG, *names))
+        wrong = await self._mending.mend((PREFIX, SPEC, HEADS), (LOG, *names))
         why = wrong.pop(LOG, None)
         if why is not None:
             raise errors.LogCorrupt(

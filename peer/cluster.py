@@ -36,6 +36,7 @@ from peer.lagging import lagging
 from peer.outcome import Outcome, Plan, Restored
 from peer.spec import AgentSpec, check_movable
 from peer.state_key import decode_key
+from peer.storage import Storage
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.limits import Limits
 from protocol.policy import PolicyMaker
@@ -65,6 +66,7 @@ class Cluster:
         checkpoint_policy: says how often, in place of `checkpoint_every_s`, and may learn: `peer.policies`.
         durability: when a step counts: `local`, fsynced here; `replicated(k)`, on k other hosts too, so that losing a
             disk loses nothing.
+        storage: where the archive is and how long it is kept, and what encrypts logs at rest.
         options: passed to the backend.
     """
 
@@ -72,7 +74,7 @@ class Cluster:
         self, backend: str = "ray", agents_per_actor: int = 1, folder: str | Path | None = None,
         limits: Limits | None = None, checkpoint_every_s: float = 0.0, checkpoints_kept: int = 4, buddies: int = 0,
         successor_s: float = 30.0, checkpoint_policy: PolicyMaker | None = None, durability: str = "local",
-        **options: Any,
+        storage: Storage | None = None, **options: Any,
     ) -> None:  # fmt: skip
         if agents_per_actor < 1:
             raise errors.CallerError(f"agents_per_actor={agents_per_actor}: at least 1. Nothing was started.")
@@ -82,8 +84,11 @@ class Cluster:
         self._checkpoints = checkpoint_limits(
             checkpoint_every_s, checkpoints_kept, buddies, successor_s, checkpoint_policy, durability
         )
+        (storage or Storage()).check()
         secret = secrets.token_bytes(32)
-        self._backend: Backend = load_backend(backend)(self.folder, secret, limits, self._checkpoints, options)
+        self._backend: Backend = load_backend(backend)(
+            self.folder, secret, limits, self._checkpoints, options, storage
+        )  # fmt: skip
         self._host: Host | None = None
         self._agents: list[AgentId] = []
         self._room: list[str] = []

@@ -20,6 +20,7 @@ from peer.portions import portions
 from peer.ports import Clock, LogStore, Randomness, Transport
 from peer.randomness import SystemRandomness
 from peer.spec import AgentSpec
+from peer.witness import Witness
 from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned, LogStalled
@@ -63,6 +64,7 @@ class Host:
         self.neighbours = Neighbours(self, secret, seeds, host_limits)
         self._machine = self.neighbours.machine
         self.checkpoints = Checkpoints(self, checkpoints, founder)
+        self._witness = Witness(self, keys)
         self._version = 0
         self._open = False
         self._inner: deque[tuple[AgentId, AgentId, Message]] = deque()
@@ -105,6 +107,8 @@ class Host:
                 # A log that can't be read stops its own agent; the others go on, and whoever asks is told.
                 self._breaks(spec.name, str(error))
         self.checkpoints.open()
+        if self.store.head()[0]:
+            self._witness.open()
 
     def _without_log(self, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
         names = ", ".join(spec.name for spec in agents)
@@ -177,6 +181,7 @@ class Host:
             driver.stop()
         self.neighbours.close()
         self.checkpoints.close()
+        self._witness.close()
 
     def failed(self, error: Exception) -> None:
         """The log can't be written: the agents stop, for what they do now could not be undone."""
@@ -297,6 +302,8 @@ class Host:
                 self.transport.counts.refused += 1
             return
         self.deliver(sender, self.checkpoints.received(sender, frame))
+        if frame.heads and self.checkpoints.takes_part:
+            self._witness.received(sender, frame.heads)
         for question in frame.asks:
             self.asking.asked(sender, question)
         for given in frame.answers:

@@ -73,6 +73,10 @@ class LogStore(Protocol):
         """Return the agents that have a log here, in order of name."""
         ...
 
+    def head(self) -> tuple[int, bytes]:
+        """Return number and digest of the last write: they stand for all that was ever written; (0, b"") for none."""
+        ...
+
     def tidy(self) -> None:
         """An epoch is committed: a good time to sign what is written, and to put away what is not needed any more."""
         ...

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from peer import errors
 from peer.host import AgentSpec, Host
+from peer.storage import Storage
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 
@@ -33,7 +34,10 @@ class Backend(Protocol):
         ...
 
 
-def load_backend(name: str) -> Callable[[Path, bytes, Limits | None, CheckpointLimits, dict[str, Any]], Backend]:
+Made = Callable[[Path, bytes, Limits | None, CheckpointLimits, dict[str, Any], Storage | None], Backend]
+
+
+def load_backend(name: str) -> Made:
     """Return a backend's class.
 
     Raises: CallerError, naming the ones there are.

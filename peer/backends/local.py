@@ -8,6 +8,7 @@ from peer import errors
 from peer.clock import SystemClock
 from peer.host import AgentSpec, Host
 from peer.keys import HostKeys
+from peer.storage import Storage
 from peer.store.memory import MemoryStore
 from peer.store.opening import open_folder
 from peer.transport.memory import MemoryNetwork, MemoryTransport
@@ -28,14 +29,16 @@ class LocalBackend:
     """Implements `Backend` in one process."""
 
     def __init__(
-        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, options: dict[str, Any]
-    ) -> None:
+        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits,
+        options: dict[str, Any], storage: Storage | None = None,
+    ) -> None:  # fmt: skip
         if options:
             raise errors.CallerError(f"the local backend knows no option {sorted(options)[0]!r}. Nothing was started.")
         self._folder = folder
         self._secret = secret
         self._limits = limits
         self._checkpoints = checkpoints
+        self._storage = storage
         self._network = MemoryNetwork()
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -72,7 +75,7 @@ class LocalBackend:
         opened = open_folder(
             place.folder, loop, is_first=place.host is None,
             on_failure=lambda error: place.host.failed(error) if place.host else None,
-            on_stall=lambda why: place.host.stalled(why) if place.host else None,
+            on_stall=lambda why: place.host.stalled(why) if place.host else None, storage=self._storage,
         )  # fmt: skip
         transport = MemoryTransport(self._network, opened.keys)
         seeds = (self._client.transport.address,)

@@ -20,6 +20,7 @@ from peer.clock import SystemClock
 from peer.host import Host
 from peer.keys import HostKeys
 from peer.spec import AgentSpec, kind_at, path_of
+from peer.storage import Storage
 from peer.store.memory import MemoryStore
 from peer.store.opening import open_folder
 from peer.transport.zmq import ZmqTransport
@@ -46,8 +47,10 @@ class HostActor:
     def __init__(
         self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
         specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool,
+        storage: Storage | None = None,
     ) -> None:  # fmt: skip
         self._checkpoints = checkpoints
+        self._storage = storage
         self._founder = founder
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +69,7 @@ class HostActor:
         opened = open_folder(
             self._folder, self._loop, is_first=not ray.get_runtime_context().was_current_actor_reconstructed,
             on_failure=lambda error: host.failed(error), on_stall=lambda why: host.stalled(why),
+            storage=self._storage,
         )  # fmt: skip
         transport = ZmqTransport(opened.keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
         host = Host(
@@ -135,8 +139,9 @@ class RayBackend:
     """
 
     def __init__(
-        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, options: dict[str, Any]
-    ) -> None:
+        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits,
+        options: dict[str, Any], storage: Storage | None = None,
+    ) -> None:  # fmt: skip
         unknown = sorted(set(options) - {"address", "num_cpus"})
         if unknown:
             raise errors.CallerError(f"the ray backend knows no option {unknown[0]!r}. Nothing was started.")
@@ -144,6 +149,7 @@ class RayBackend:
         self._secret = secret
         self._limits = limits
         self._checkpoints = checkpoints
+        self._storage = storage
         self._options = options
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -184,8 +190,9 @@ class RayBackend:
             seeds = (self._client.transport.address,)
             founder = not self._places and not fresh
             actor = kind.remote(
-                str(folder), self._secret, seeds, self._bind, group, self._limits, self._checkpoints, founder
-            )
+                str(folder), self._secret, seeds, self._bind, group, self._limits, self._checkpoints, founder,
+                self._storage,
+            )  # fmt: skip
             fresh.append(_Place(folder, actor, [spec.name for spec in group]))
         await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
         self._places.extend(fresh)

@@ -45,6 +45,8 @@ class Folder:
     signatures: list[Signed] = field(default_factory=list)
     records: int = 0
     torn: int = 0
+    digests: dict[int, bytes] = field(default_factory=dict)
+    """By sequence, the digest of each batch."""
     locked: bool = False
     """Bodies are encrypted, and no key was given."""
 
@@ -158,6 +160,7 @@ class Loader:
                 self._frame(file, Place(number, at), data, frame, batch)
             if batch.head is not None:
                 folder.sequence, folder.digest = batch.head.sequence, batch.head.digest
+                folder.digests[folder.sequence] = folder.digest
             return
         before = {agent: folder.index.tail(agent)[0] for agent in folder.index.agents()}
         for at, frame in batch.frames:

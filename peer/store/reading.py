@@ -1,7 +1,8 @@
 """The logs in a host's folder as whoever audits reads them: nothing is changed, and the host may be running."""
 
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -15,9 +16,13 @@ from peer.store.codec import Cipher, Codec
 from peer.store.findings import Finding, Report
 from peer.store.folder import REMEDY, Folder, Loader
 from peer.store.importing import read_sqlite
+from peer.store.keyring import FILE as KEYRING
+from peer.store.keyring import KEY_FILE, cipher_of
 from peer.store.records import Records
 from peer.store.segment import NAME, decode_header, read_file, segment_files
 from peer.store.stored import Stored
+from peer.witness import LOG as HEADS
+from peer.witness import decode_head
 from protocol.ids import AgentId
 
 __all__ = ["Finding", "Logs", "Report", "Stored", "open_logs", "verify"]
@@ -52,9 +57,15 @@ class Logs(Protocol):
 def open_logs(folder: Path, cipher: Cipher | None = None) -> Logs:
     """Open the logs in a host's folder for reading.
 
+    Args:
+        folder: the host's.
+        cipher: of an encrypted log; without one, its key is in the file that EBBTIDE_KEY_FILE names.
+
     Raises: ConfigInvalid, if there are none, or another release wrote them; LogFailed, if they can't be read.
     """
     if (folder / "log").is_dir():
+        if cipher is None and (folder / KEYRING).exists():
+            cipher = cipher_of(folder, os.environ.get(KEY_FILE, ""))
         return _SegmentLogs(folder, cipher)
     if (folder / "log.db").exists():
         return _SqliteLogs(folder)
@@ -86,12 +97,39 @@ def verify(folder: Path, cipher: Cipher | None = None) -> Report:
     return Report(len(logs.agents()), records, min(signed, records), tuple(findings), torn)
 
 
+def check_heads(logs: Sequence[Logs]) -> list[Finding]:
+    """Compare what hosts have kept of each other's heads with the logs themselves (CP-13).
+
+    Returns: where a log does not hold what its host had signed and told others: it was rewritten, or set back.
+    """
+    whole = [each for each in logs if isinstance(each, _SegmentLogs)]
+    by_host = {each.found.host.hex(): each for each in whole if each.found.host}
+    findings: list[Finding] = []
+    for witness in whole:
+        for stored in witness.read(HEADS) if HEADS in witness.agents() else ():
+            head = decode_head(stored.body)
+            own = by_host.get(head.host)
+            digest = None if own is None else own.found.digests.get(head.sequence)
+            is_dropped = own is not None and head.sequence < min(own.found.digests, default=0)
+            if own is None or is_dropped or digest == head.digest:
+                continue
+            state = "another one stands there" if digest is not None else "it is not there"
+            what = (
+                f"host {witness.found.host.hex()} was told of batch {head.sequence}, signed by this log's host,"
+                f" and {state}: the log was rewritten or set back"
+            )
+            findings.append(Finding(own.folder / "log", None, None, what, "Ask whoever keeps this host's folder."))
+    return findings
+
+
 class _SegmentLogs:
     """Segments: first those in the archive, then those of the working log."""
 
     def __init__(self, folder: Path, cipher: Cipher | None) -> None:
         self.folder = folder
         self._codec = Codec(cipher)
+        self._state: list[tuple[str, int]] | None = None
+        """The files and their sizes when they were last looked at."""
         self._records: Records | None = None
         self._copies: TemporaryDirectory[str] | None = None
         """Of segments that are archived elsewhere, as long as somebody looks at them."""
@@ -99,6 +137,10 @@ class _SegmentLogs:
 
     def refresh(self) -> None:
         log = self.folder / "log"
+        state = [(file.name, file.stat().st_size) for file in segment_files(log)]
+        if state == self._state:
+            return
+        self._state = state
         try:
             boundary: Boundary | None = read_boundary(log)
             wrong: list[Finding] = []

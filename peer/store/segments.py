@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from peer.errors import LogCorrupt, LogFailed
+from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.keys import HostKeys
 from peer.ports import Done
-from peer.store.archive import Archive, read_boundary
+from peer.store.archive import FOLDER, Archive, Boundary, read_boundary
 from peer.store.codec import Cipher, Codec
 from peer.store.compacting import SHARE, Compactor, Kept
 from peer.store.files import Files
@@ -108,6 +108,8 @@ class SegmentStore:
         except LogCorrupt as error:
             # What agents need to come back stands in the segments that are here.
             boundary, wrong = None, [Finding(self.folder, None, None, str(error), "")]
+        if boundary is not None and boundary.address != archive.address:
+            archive = _known(folder, boundary, archive, host)
         files = segment_files(self.folder)
         for file in files:
             if boundary is not None and int(file.stem) <= boundary.end.segment:
@@ -215,7 +217,6 @@ class SegmentStore:
         """Return the agents that have a durable record, or had one that is damaged, in order of name."""
         return self._index.agents()
 
-    @property
     def head(self) -> tuple[int, bytes]:
         """Number and digest of the last batch: they stand for everything that was ever written here."""
         return self._writer.head
@@ -364,6 +365,16 @@ def _runs(jobs: list[Job]) -> list[Run]:
         else:
             runs[at].records.extend(job.records)
     return runs
+
+
+def _known(folder: Path, boundary: Boundary, given: Archive, host: bytes) -> Archive:
+    """Return the archive that a folder has already."""
+    if given.address:
+        raise ConfigInvalid(
+            f"The archive of {folder} is at {boundary.address or folder / FOLDER}, not at {given.address}. Nothing was"
+            " changed. Give that address; an archive stays where it was begun."
+        )
+    return Archive(folder, boundary.address, host.hex())
 
 
 def _tell(loop: AbstractEventLoop) -> Callable[[LogFailed], None]:
