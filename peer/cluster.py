@@ -148,9 +148,12 @@ class Cluster:
             await self.checkpoint()
             await self.checkpoint()
 
-    async def kill(self, agent: AgentId, *, for_good: bool = False) -> None:
-        """Kill the process that hosts an agent, as a crash would; it comes back by itself, unless `for_good`."""
-        await self._backend.kill(agent, for_good)
+    async def kill(self, agent: AgentId, *, for_good: bool = False, with_disk: bool = False) -> None:
+        """Kill the process that hosts an agent, as a crash would; it comes back by itself, unless `for_good`.
+
+        With `with_disk` its folder is deleted before: its agents come back where a buddy has their copies.
+        """
+        await self._backend.kill(agent, for_good, with_disk)
 
     async def leave(self, agent: AgentId) -> None:
         """Have an agent's host leave for good: a buddy goes on with all of its agents, and nothing is lost.

@@ -103,7 +103,7 @@ class _Launched:
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
         raise NotImplementedError("agents of a simulated world are launched by World.spawn")
 
-    async def kill(self, agent: AgentId, for_good: bool) -> None:
+    async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         raise NotImplementedError("hosts of a simulated world are killed by World.crash")
 
     async def stop(self) -> None:

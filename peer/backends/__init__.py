@@ -25,8 +25,11 @@ class Backend(Protocol):
         """Bring up hosts for agents, filling up one that has room first."""
         ...
 
-    async def kill(self, agent: AgentId, for_good: bool) -> None:
-        """Kill the host of an agent; it is started again from its folder, unless `for_good`."""
+    async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
+        """Kill the host of an agent; it is started again from its folder, unless `for_good`.
+
+        With `with_disk` the folder is deleted before, while the host is running.
+        """
         ...
 
     async def stop(self) -> None:

@@ -1,6 +1,7 @@
 """All hosts in this process: the same code as on Ray, with real logs, and frames handed over in memory."""
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,13 @@ class LocalBackend:
         )  # fmt: skip
         await place.host.open(place.specs, is_lost=opened.is_lost)
 
-    async def kill(self, agent: AgentId, for_good: bool) -> None:
+    async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         """Stop an agent's host dead, and start it again from its folder, unless `for_good`."""
         place = next((place for place in self._places if any(spec.name == agent for spec in place.specs)), None)
         if place is None or place.host is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
+        if with_disk:
+            await asyncio.to_thread(shutil.rmtree, place.folder)
         place.host.crash()
         await place.host.close()
         if for_good:

@@ -6,6 +6,7 @@ A host's actor keeps its log in a folder of its own, by which it finds itself ag
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -197,7 +198,7 @@ class RayBackend:
         await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
         self._places.extend(fresh)
 
-    async def kill(self, agent: AgentId, for_good: bool) -> None:
+    async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         """SIGKILL the process of an agent's host, if it is on this machine; else have Ray end it.
 
         Ray restarts it, unless `for_good`. When this returns, the process does nothing more.
@@ -206,6 +207,8 @@ class RayBackend:
         if place is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
         _, pid = await asyncio.to_thread(ray.get, place.actor.about.remote())
+        if with_disk:
+            await asyncio.to_thread(shutil.rmtree, place.folder)
         if self._bind is None or for_good:
             ray.kill(place.actor, no_restart=for_good)
             await asyncio.to_thread(_await_end, place.actor, pid)
