@@ -189,7 +189,7 @@ class Host:
         self.crash()
 
     def stalled(self, why: str) -> None:
-        """The disk is full, or has room again (no `why`): agents begin no step meanwhile (ST-8)."""
+        """The disk is full, or has room again (no `why`): agents begin no step meanwhile (ST-9)."""
         self.stall = why
         if why:
             logger.critical("host %s waits: %s", self.host_id, why)

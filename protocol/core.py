@@ -71,7 +71,7 @@ class Core:
         self.is_paused = False
         """A restore is being voted on: no step begins."""
         self.is_stalled = False
-        """The log can't be written for now: no step begins (ST-8)."""
+        """The log can't be written for now: no step begins (ST-9)."""
         self.dead: list[tuple[Input, str]] = []
         self.retracted_by: dict[StepId, str] = {}
         self.undone = 0
