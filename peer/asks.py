@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from peer import errors
+from peer.past import check_past
 from protocol.event import ProposeWanted, Submitted
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
@@ -223,7 +224,10 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
         case "status":
             answered(_encode(_status(host, agent)), "")
         case "state":
-            state = {key: value for key, value, _ in core.versions.read_all() if value is not None}
+            at = decode(body, StepId) if body else None
+            if at is not None:
+                check_past(core, at)
+            state = {key: value for key, value, _ in core.versions.read_all(at) if value is not None}
             answered(_encode(state), "")
         case "entries":
             entries: list[Entry] = [e for key in core.versions.shared_keys() for e in core.versions.entries(key)]

@@ -19,7 +19,6 @@ from peer.asks import (
     CutsAnswer,
     EpochsAnswer,
     Notice,
-    Part,
     PartAnswer,
     Propose,
     RestoreTo,
@@ -29,14 +28,16 @@ from peer.asks import (
 )
 from peer.backends import Backend, load_backend
 from peer.config import check_names, checkpoint_limits
-from peer.context import as_step, rollback_draft
+from peer.context import rollback_draft
 from peer.folding import SharedView
 from peer.host import Host
 from peer.lagging import lagging
 from peer.outcome import Outcome, Plan, Restored
+from peer.past import as_step
+from peer.preview import preview
 from peer.spec import AgentSpec, check_movable
 from peer.state_key import decode_key
-from protocol.ids import AgentId, MessageId, ProposalId, StepId
+from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import Limits
 from protocol.policy import PolicyMaker
 from protocol.records import OutcomeRecord
@@ -177,33 +178,7 @@ class Cluster:
         Raises: StepUnknown, AgentUnknown, AskTimeout.
         """
         roots = tuple(sorted({as_step(step) for step in steps}))
-        known: dict[AgentId, PartAnswer] = {}
-        credits: dict[AgentId, set[MessageId]] = {root.agent: set() for root in roots}
-        todo = set(credits)
-        while todo:
-            asked = sorted(todo)
-            todo = set()
-            bodies = [asks.encode(Part(roots, tuple(sorted(credits[agent])))) for agent in asked]
-            parts = await asyncio.gather(
-                *(self._ask(agent, "part", PartAnswer, body) for agent, body in zip(asked, bodies, strict=True))
-            )
-            for agent, part in zip(asked, parts, strict=True):
-                if part.unknown:
-                    raise errors.StepUnknown(f"no step {part.unknown[0]} in the log of {agent}. Nothing changed.")
-                known[agent] = part
-                for step, sends, _ in part.cone:
-                    for debit in sends:
-                        heard = credits.setdefault(debit.receiver, set())
-                        if MessageId(step, debit.at) not in heard:
-                            heard.add(MessageId(step, debit.at))
-                            todo.add(debit.receiver)
-        retracted = {step for part in known.values() for step in part.retracted}
-        return Plan(
-            roots=roots,
-            steps=tuple(sorted(s.step for part in known.values() for s in part.cone if s.step not in retracted)),
-            agents=tuple(sorted(known)),
-            effects=tuple(sorted(effect for part in known.values() for effect in part.effects)),
-        )
+        return await preview(roots, lambda agent, part: self._ask(agent, "part", PartAnswer, asks.encode(part)))
 
     async def rollback(
         self,
@@ -334,9 +309,17 @@ class Cluster:
         """Return an agent at a glance."""
         return asks.decode(await self.host.ask(agent, "status", timeout_s=timeout_s), Status)
 
-    async def state(self, agent: AgentId) -> dict[Any, Any]:
-        """Return an agent's surviving state."""
-        found = await self._ask(agent, "state", dict[str, bytes])
+    async def state(self, agent: AgentId, at: StepId | str | None = None) -> dict[Any, Any]:
+        """Return an agent's surviving state.
+
+        Args:
+            agent: whose.
+            at: a step of the agent's: the state as it stood right after it, less what is undone by now.
+
+        Raises: AgentUnknown, AskTimeout; StepUnknown, if `at` is unknown, another agent's, or folded.
+        """
+        body = b"" if at is None else asks.encode(as_step(at))
+        found = await self._ask(agent, "state", dict[str, bytes], body)
         return {decode_key(key): payload.decode(value) for key, value in found.items()}
 
     async def shared(self, agent: AgentId) -> SharedView:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors, payload
+from peer.past import as_step
 from peer.space import Space, Spaces
 from peer.state import Tracked
 from peer.tool import PURE, Tool
@@ -118,16 +119,3 @@ def rollback_draft(
         raise errors.CallerError(f"amend gives no corrected input for {min(missing)}. Nothing was proposed.")
     shown = payload.encode(evidence if evidence is not None else reason)
     return RollbackDraft(roots, inputs, reason, shown, amendments)
-
-
-def as_step(step: StepId | str) -> StepId:
-    """Read a step.
-
-    Raises: CallerError, naming the text.
-    """
-    if isinstance(step, StepId):
-        return step
-    try:
-        return StepId.parse(step)
-    except ValueError as error:
-        raise errors.CallerError(f"{error}. Nothing changed.") from None

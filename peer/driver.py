@@ -5,6 +5,7 @@ from collections.abc import Callable, Container
 from typing import Any, Protocol
 
 from peer.agent import Agent
+from peer.past import check_past
 from peer.ports import Cancel, Clock, LogStore, Randomness
 from peer.runner import Runner
 from peer.space import Replicas
@@ -116,8 +117,8 @@ class Driver:
     def __init__(self, host: Surroundings, agent: Agent, limits: Limits) -> None:
         self._host = host
         self.agent = agent
-        agent.state = State()
         self.machine = PeerMachine(agent.name, limits)
+        agent.state = State(lambda step: check_past(self.machine.core, step))
         self.runner = Runner(agent, self.machine.core.versions, self.feed)
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self._serves: dict[str, dict[AgentId, None]] = {}

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from peer import errors, payload
 from peer.agent import Agent
 from peer.cluster import Outcome, Plan
-from peer.context import as_step, rollback_draft
+from peer.context import rollback_draft
 from peer.export import export
 from peer.folding import SharedView
 from peer.host import AgentSpec
+from peer.past import as_step
 from peer.state_key import decode_key
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import CheckpointLimits, HostLimits, Limits

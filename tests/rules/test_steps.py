@@ -56,6 +56,22 @@ def test_st3_a_value_is_the_last_version_that_is_not_retracted() -> None:
     assert bench.value("a", "k") == b"1"
 
 
+def test_st3_the_past_is_read_at_a_step_and_what_is_undone_stays_hidden() -> None:
+    bench = Bench("a")
+    first = bench.step("a", writes={"k": b"1", "old": b"o"})
+    second = bench.step("a", writes={"k": b"2", "new": b"n"})
+    third = bench.step("a", writes={"k": None, "old": None})
+    versions = bench.machines["a"].core.versions
+    assert versions.read("k", first) == (b"1", first)
+    assert versions.read("k", third) == versions.read("k") == (None, third)
+    assert versions.read("new", first) == (None, None)
+    assert {key for key, _, _ in versions.read_all(first)} == {"k", "old"}
+    bench.propose("a", second)
+    bench.deliver()
+    assert versions.read("k", second) == (b"1", first)
+    assert versions.read("old", second) == (b"o", first)
+
+
 def test_st4_retractions_merge_in_any_order() -> None:
     one, other = Retraction(), Retraction()
     one.add(StepId("a", 1, 3))
