@@ -31,12 +31,14 @@ from peer.config import check_names, checkpoint_limits
 from peer.context import rollback_draft
 from peer.folding import SharedView
 from peer.host import Host
+from peer.keeping import Keeping, Places
 from peer.lagging import lagging
 from peer.outcome import Outcome, Plan, Restored
 from peer.past import as_step
 from peer.preview import preview
 from peer.spec import AgentSpec, check_movable
 from peer.state_key import decode_key
+from peer.values import look
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import Limits
 from protocol.policy import PolicyMaker
@@ -64,13 +66,16 @@ class Cluster:
         buddies: how many other hosts keep copies of a host's logs; with any, a host that is dead for good is succeeded.
         successor_s: how long a host must have failed before that; far longer than a restart takes.
         checkpoint_policy: says how often, in place of `checkpoint_every_s`, and may learn: `peer.policies`.
+        blobs: where bulky values of state are kept, as fsspec takes it; a folder `blobs` beside the logs if None.
+        vault: where keys of secrets and of personal data are kept, likewise; a folder `vault` beside the logs if None.
         options: passed to the backend.
     """
 
     def __init__(
         self, backend: str = "ray", agents_per_actor: int = 1, folder: str | Path | None = None,
         limits: Limits | None = None, checkpoint_every_s: float = 0.0, checkpoints_kept: int = 4, buddies: int = 0,
-        successor_s: float = 30.0, checkpoint_policy: PolicyMaker | None = None, **options: Any,
+        successor_s: float = 30.0, checkpoint_policy: PolicyMaker | None = None,
+        blobs: str | Path | None = None, vault: str | Path | None = None, **options: Any,
     ) -> None:  # fmt: skip
         if agents_per_actor < 1:
             raise errors.CallerError(f"agents_per_actor={agents_per_actor}: at least 1. Nothing was started.")
@@ -81,7 +86,9 @@ class Cluster:
             checkpoint_every_s, checkpoints_kept, buddies, successor_s, checkpoint_policy
         )
         secret = secrets.token_bytes(32)
-        self._backend: Backend = load_backend(backend)(self.folder, secret, limits, self._checkpoints, options)
+        places = Places.beside(self.folder, blobs, vault)
+        self._keeping = Keeping.at(places)
+        self._backend: Backend = load_backend(backend)(self.folder, secret, limits, self._checkpoints, places, options)
         self._host: Host | None = None
         self._agents: list[AgentId] = []
         self._room: list[str] = []
@@ -320,7 +327,8 @@ class Cluster:
         """
         body = b"" if at is None else asks.encode(as_step(at))
         found = await self._ask(agent, "state", dict[str, bytes], body)
-        return {decode_key(key): payload.decode(value) for key, value in found.items()}
+        blobs = self._keeping.blobs
+        return await asyncio.to_thread(lambda: {decode_key(key): look(data, blobs) for key, data in found.items()})
 
     async def shared(self, agent: AgentId) -> SharedView:
         """Return what an agent sees of the shared spaces it takes part in."""

@@ -5,11 +5,13 @@ from collections.abc import Callable, Container
 from typing import Any, Protocol
 
 from peer.agent import Agent
+from peer.keeping import Keeping
 from peer.past import check_past
 from peer.ports import Cancel, Clock, LogStore, Randomness
 from peer.runner import Runner
 from peer.space import Replicas
 from peer.state import State
+from peer.values import Values
 from protocol.action import (
     Action,
     Admit,
@@ -80,6 +82,7 @@ class Surroundings(Protocol):
     clock: Clock
     store: LogStore
     randomness: Randomness
+    keeping: Keeping
 
     @property
     def checkpoints(self) -> Checkpointer:
@@ -118,7 +121,8 @@ class Driver:
         self._host = host
         self.agent = agent
         self.machine = PeerMachine(agent.name, limits)
-        agent.state = State(lambda step: check_past(self.machine.core, step))
+        self.values = Values(type(agent).state_schema, host.keeping, host.randomness.seed)
+        agent.state = State(self.values, lambda step: check_past(self.machine.core, step))
         self.runner = Runner(agent, self.machine.core.versions, self.feed)
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self._serves: dict[str, dict[AgentId, None]] = {}

@@ -76,14 +76,19 @@ class Runner:
         agent.state.bind(tracked)
         try:
             name, message = agent.handler_of(order.input.payload)
+            tracked.read_only = name in agent.read_only_handlers
             result = getattr(agent, name)(message, ctx)
             if inspect.isawaitable(result):
                 await result
+            await agent.state.place()
             draft = self._draft(ctx)
         except asyncio.CancelledError:
             raise
-        except (errors.HandlerMissing, errors.PayloadInvalid) as error:
+        except (errors.HandlerMissing, errors.PayloadInvalid, errors.ReadOnly) as error:
             draft = StepDraft(error=f"{type(error).__name__}: {error}", poison=True)
+        except errors.Unready as error:
+            logger.warning("%s: %s waits: %s", agent.name, order.input, error)
+            draft = StepDraft(error=f"{type(error).__name__}: {error}", waits=True)
         except Exception as error:  # noqa: BLE001  # whatever user code raises undoes its step alone
             logger.warning("%s: a handler failed on %s\n%s", agent.name, order.input, traceback.format_exc())
             draft = StepDraft(error=f"{type(error).__name__}: {error}")
@@ -103,6 +108,7 @@ class Runner:
             rollbacks=tuple(ctx.rollbacks),
             observed=tuple(ctx.run.observed),
             tolerated=tuple(ctx.run.tolerated),
+            read_only=ctx.run.read_only,
         )
 
     # -- tools -----------------------------------------------------------------------------------------------------

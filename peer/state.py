@@ -3,12 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol
 
-from peer import errors, payload
+from peer import errors
+from peer.declared import family
 from peer.past import as_step
 from peer.state_key import decode_key, encode_key
+from peer.values import Values
 from protocol.ids import StepId
 from protocol.step import Read, Tolerated, Write
 from protocol.versions import Versions
+
+Wanted = Callable[[str], bool]
+"""Tells of a key's text whether a look at all keys is to have it."""
 
 
 class Tracked:
@@ -20,6 +25,23 @@ class Tracked:
         self.writes: dict[str, bytes | None] = {}
         self.observed: dict[str, None] = {}
         self.tolerated: dict[Tolerated, None] = {}
+        self.read_only = False
+        """The handler was declared to look only (ST-7)."""
+
+    def check_may(self, what: str) -> None:
+        """Check that the run may do more than read.
+
+        Raises: ReadOnly, naming what it wanted to do.
+        """
+        if self.read_only:
+            raise errors.ReadOnly(
+                f"a read_only handler wanted to {what}. Nothing changed. Leave out read_only, or that."
+            )
+
+    def write(self, key: str, value: bytes | None) -> None:
+        """Write a key's next version; None removes it."""
+        self.check_may(f"write key {decode_key(key)!r}")
+        self.writes[key] = value
 
     def read(self, key: str) -> bytes | None:
         """Return a key's surviving value, noting whose it is; of its own writes a run depends on nobody."""
@@ -40,19 +62,26 @@ class Tracked:
         self.observed[key] = None
         return self.versions.read(key)[0]
 
-    def read_all(self) -> dict[str, bytes]:
-        """Return every key that has a value; that reads the mapping whole."""
-        found: dict[str, bytes | None] = {**self.read_all_at(None), **self.writes}
+    def read_all(self, wanted: Wanted) -> dict[str, bytes]:
+        """Return every wanted key that has a value; that reads them all."""
+        own = {key: value for key, value in self.writes.items() if wanted(key)}
+        found: dict[str, bytes | None] = {**self.read_all_at(None, wanted), **own}
         return {key: value for key, value in found.items() if value is not None}
 
-    def read_all_at(self, at: StepId | None) -> dict[str, bytes]:
-        """Return every key that had a value right after a step, the run's own writes left out."""
+    def read_all_at(self, at: StepId | None, wanted: Wanted) -> dict[str, bytes]:
+        """Return every wanted key that had a value right after a step, the run's own writes left out."""
         found: dict[str, bytes] = {}
         for key, value, writer in self.versions.read_all(at):
-            self.reads[key, writer] = None
-            if value is not None:
-                found[key] = value
+            if wanted(key):
+                self.reads[key, writer] = None
+                if value is not None:
+                    found[key] = value
         return found
+
+    def observe_all(self, wanted: Wanted) -> dict[str, bytes]:
+        """Return every wanted key that has a value, noting the keys alone."""
+        keys = dict.fromkeys((*(key for key, _, _ in self.versions.read_all()), *self.writes))
+        return {key: value for key in keys if wanted(key) and (value := self.observe(key)) is not None}
 
     def draft(self) -> tuple[tuple[Read, ...], tuple[Write, ...]]:
         """Return the reads and writes for the step's record."""
@@ -67,8 +96,8 @@ class Reads(Protocol):
         """Return a key's value, or None."""
         ...
 
-    def read_all(self) -> dict[str, bytes]:
-        """Return every key that has a value."""
+    def read_all(self, wanted: Wanted) -> dict[str, bytes]:
+        """Return every wanted key that has a value."""
         ...
 
 
@@ -81,30 +110,70 @@ class _Past:
     def read(self, key: str) -> bytes | None:
         return self._run.read_at(key, self._at)
 
-    def read_all(self) -> dict[str, bytes]:
-        return self._run.read_all_at(self._at)
+    def read_all(self, wanted: Wanted) -> dict[str, bytes]:
+        return self._run.read_all_at(self._at, wanted)
+
+
+class _Glance:
+    """Reads of a run that depend on nobody."""
+
+    def __init__(self, run: Tracked) -> None:
+        self.read, self.read_all = run.observe, run.observe_all
 
 
 class View(Mapping[Any, Any]):
-    """State to look at: a mapping that can't be written to, from wherever its values come."""
+    """State to look at: a mapping that can't be written to, from wherever its values come.
 
-    def __init__(self, reads: Callable[[], Reads]) -> None:
+    Derived keys are there to be read, and left out where keys are gone through: those are the keys that are stored.
+    """
+
+    def __init__(self, values: Values, reads: Callable[[], Reads], of: tuple[str, ...] | None = None) -> None:
+        """Look at state.
+
+        Args:
+            values: how its values are kept.
+            reads: returns where they come from, each time.
+            of: the only keys that may be looked at, by first elements.
+        """
+        self._values = values
         self._reads = reads
+        self._of = of
 
     def __getitem__(self, key: Any) -> Any:
+        self._check_source(key)
+        made = self._values.derived(key)
+        if made is not None:
+            return made.build(key, View(self._values, self._reads, made.of))
         data = self._reads().read(encode_key(key))
         if data is None:
             raise KeyError(key)
-        return payload.decode(data)
+        return self._values.decode(key, data)
 
-    def __contains__(self, key: object) -> bool:
-        return self._reads().read(encode_key(key)) is not None  # type: ignore[arg-type]
+    def __contains__(self, key: Any) -> bool:
+        self._check_source(key)
+        if self._values.derived(key) is not None:
+            return self.get(key, self) is not self
+        return self._reads().read(encode_key(key)) is not None
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([decode_key(key) for key in self._reads().read_all()])
+        return iter([decode_key(key) for key in self._all()])
 
     def __len__(self) -> int:
-        return len(self._reads().read_all())
+        return len(self._all())
+
+    def _all(self) -> dict[str, bytes]:
+        return self._reads().read_all(self._is_here)
+
+    def _is_here(self, text: str) -> bool:
+        key = decode_key(text)
+        # What an earlier release has stored under a key that is derived by now is not looked at any more.
+        return self._values.derived(key) is None and (self._of is None or family(key) in self._of)
+
+    def _check_source(self, key: object) -> None:
+        if self._of is not None and family(key) not in self._of:
+            raise errors.CallerError(
+                f"build looks at key {key!r}, and what it builds is derived of {', '.join(self._of)}. Add it there."
+            )
 
 
 class State(View, MutableMapping[Any, Any]):
@@ -114,14 +183,25 @@ class State(View, MutableMapping[Any, Any]):
     the mapping whole. Values come back as copies: change one, and write it back.
     """
 
-    def __init__(self, check_past: Callable[[StepId], None] = lambda step: None) -> None:
-        super().__init__(lambda: self._bound)
+    def __init__(self, values: Values, check_past: Callable[[StepId], None]) -> None:
+        """Make an agent's state.
+
+        Args:
+            values: how its values are kept.
+            check_past: raises StepUnknown for a step that the state can't be read at.
+        """
+        super().__init__(values, lambda: self._bound)
         self._run: Tracked | None = None
         self._check_past = check_past
 
     def bind(self, run: Tracked | None) -> None:
         """Attach the mapping to a run; None between runs."""
         self._run = run
+        self._values.begin()
+
+    async def place(self) -> None:
+        """Make durable what the run has written that does not go into the log."""
+        await self._values.place(self._bound.writes.values())
 
     @property
     def _bound(self) -> Tracked:
@@ -135,8 +215,19 @@ class State(View, MutableMapping[Any, Any]):
         What it shows may be undone later, and this step stays: good for logs, hints and dashboards, not for decisions.
         The step's record names the keys that it observed.
         """
-        data = self._bound.observe(encode_key(key))
-        return default if data is None else payload.decode(data)
+        run = self._bound
+        return View(self._values, lambda: _Glance(run)).get(key, default)
+
+    async def fetch(self, key: Any, default: Any = None) -> Any:
+        """Return a key's value, or the default, as `get` does; a bulky one is awaited, and the host goes on meanwhile.
+
+        Raises: BlobLost, and what reading a key raises.
+        """
+        if self._values.derived(key) is None:
+            data = self._bound.read(encode_key(key))
+            if data is not None:
+                await self._values.fetch(data)
+        return self.get(key, default)
 
     def at(self, step: StepId | str) -> View:
         """Return the state as it stood right after a step of this agent's, to be read until the handler returns.
@@ -158,13 +249,16 @@ class State(View, MutableMapping[Any, Any]):
             self._check_past(at)
             return _Past(run, at)
 
-        return View(reads)
+        return View(self._values, reads)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._bound.writes[encode_key(key)] = payload.encode(value)
+        run, text = self._bound, encode_key(key)
+        run.check_may(f"write key {key!r}")
+        run.write(text, self._values.encode(key, value))
 
     def __delitem__(self, key: Any) -> None:
-        text = encode_key(key)
-        if self._bound.read(text) is None:
+        run, text = self._bound, encode_key(key)
+        self._values.check_stored(key)
+        if run.read(text) is None:
             raise KeyError(key)
-        self._bound.writes[text] = None
+        run.write(text, None)

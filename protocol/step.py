@@ -179,6 +179,10 @@ class StepDraft(Struct, frozen=True):
     """Keys that were read without depending on anybody (SH-4)."""
     tolerated: tuple[Tolerated, ...] = ()
     """Sums that were read with a tolerance (RB-11)."""
+    waits: bool = False
+    """The error is none of the input's: it is tried again for as long as it takes (ST-8)."""
+    read_only: bool = False
+    """The handler could only read, so its record leaves out what (ST-7)."""
 
 
 class LogRecord(Struct, frozen=True, tag=True):
@@ -208,6 +212,8 @@ class StepRecord(LogRecord, frozen=True):
     """Keys whose values it saw and does not hang on: whoever wrote them may be undone, and this step stays (SH-4)."""
     tolerated: tuple[Tolerated, ...] = ()
     """Sums of which no more than a limit may be undone while this step stays (RB-11)."""
+    read_only: bool = False
+    """Its handler could only read: what it read is left out, since nothing can hang on this step (ST-7)."""
 
 
 def entries_of(record: StepRecord) -> tuple[Entry, ...]:

@@ -323,8 +323,11 @@ class World:
 
     def state(self, agent: AgentId) -> dict[Any, Any]:
         """Return an agent's surviving state; no time passes."""
-        versions = self.machine(agent).core.versions
-        return {decode_key(key): payload.decode(value) for key, value, _ in versions.read_all() if value is not None}
+        driver = self.engine.driver(agent)
+        found = (
+            (decode_key(key), data) for key, data, _ in driver.machine.core.versions.read_all() if data is not None
+        )
+        return {key: driver.values.decode(key, data) for key, data in found if driver.values.derived(key) is None}
 
     def shared(self, agent: AgentId) -> SharedView:
         """Return what an agent sees of its shared spaces; no time passes."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from peer import errors
 from peer.host import AgentSpec, Host
+from peer.keeping import Places
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 
@@ -33,7 +34,9 @@ class Backend(Protocol):
         ...
 
 
-def load_backend(name: str) -> Callable[[Path, bytes, Limits | None, CheckpointLimits, dict[str, Any]], Backend]:
+def load_backend(
+    name: str,
+) -> Callable[[Path, bytes, Limits | None, CheckpointLimits, Places, dict[str, Any]], Backend]:
     """Return a backend's class.
 
     Raises: CallerError, naming the ones there are.

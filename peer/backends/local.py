@@ -7,6 +7,7 @@ from typing import Any
 from peer import errors
 from peer.clock import SystemClock
 from peer.host import AgentSpec, Host
+from peer.keeping import Keeping, Places
 from peer.keys import HostKeys
 from peer.store.memory import MemoryStore
 from peer.store.sqlite import SqliteStore
@@ -28,14 +29,16 @@ class LocalBackend:
     """Implements `Backend` in one process."""
 
     def __init__(
-        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, options: dict[str, Any]
-    ) -> None:
+        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
+        options: dict[str, Any],
+    ) -> None:  # fmt: skip
         if options:
             raise errors.CallerError(f"the local backend knows no option {sorted(options)[0]!r}. Nothing was started.")
         self._folder = folder
         self._secret = secret
         self._limits = limits
         self._checkpoints = checkpoints
+        self._keeping = Keeping.at(places)
         self._network = MemoryNetwork()
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -77,6 +80,7 @@ class LocalBackend:
         place.host = Host(
             keys, self._secret, transport, store, SystemClock(loop),
             seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=place is self._places[0],
+            keeping=self._keeping,
         )  # fmt: skip
         await place.host.open(place.specs)
 

@@ -18,6 +18,7 @@ from peer import errors, payload
 from peer.agent import Agent
 from peer.clock import SystemClock
 from peer.host import Host
+from peer.keeping import Keeping, Places
 from peer.keys import HostKeys
 from peer.spec import AgentSpec, kind_at, path_of
 from peer.store.memory import MemoryStore
@@ -45,8 +46,9 @@ class HostActor:
 
     def __init__(
         self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
-        specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool,
+        specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool, places: Places,
     ) -> None:  # fmt: skip
+        self._keeping_at = places
         self._checkpoints = checkpoints
         self._founder = founder
         self._folder = Path(folder)
@@ -69,6 +71,7 @@ class HostActor:
         host = Host(
             keys, secret, transport, store, SystemClock(self._loop),
             seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder,
+            keeping=Keeping.at(self._keeping_at),
         )  # fmt: skip
         await host.open(specs)
         return host
@@ -133,8 +136,9 @@ class RayBackend:
     """
 
     def __init__(
-        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, options: dict[str, Any]
-    ) -> None:
+        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
+        options: dict[str, Any],
+    ) -> None:  # fmt: skip
         unknown = sorted(set(options) - {"address", "num_cpus"})
         if unknown:
             raise errors.CallerError(f"the ray backend knows no option {unknown[0]!r}. Nothing was started.")
@@ -142,6 +146,7 @@ class RayBackend:
         self._secret = secret
         self._limits = limits
         self._checkpoints = checkpoints
+        self._keeping_at = places
         self._options = options
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -182,7 +187,15 @@ class RayBackend:
             seeds = (self._client.transport.address,)
             founder = not self._places and not fresh
             actor = kind.remote(
-                str(folder), self._secret, seeds, self._bind, group, self._limits, self._checkpoints, founder
+                str(folder),
+                self._secret,
+                seeds,
+                self._bind,
+                group,
+                self._limits,
+                self._checkpoints,
+                founder,
+                self._keeping_at,
             )
             fresh.append(_Place(folder, actor, [spec.name for spec in group]))
         await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
