@@ -28,7 +28,7 @@ from peer.errors import (
 )
 from peer.host import AgentSpec
 from peer.tool import Call, Happened, NotHappened, Tool, Unknown, tool
-from peer.versioned import migrates, versioned
+from peer.versioning import migrates, versioned
 from protocol.ids import StepId
 from protocol.limits import Limits
 from protocol.proposal import Proposal

@@ -7,7 +7,7 @@ from peer import errors, payload
 from peer.declared import KeyKind, Migrate, Schema, schema_of
 from peer.state import State
 from peer.tool import Tool
-from peer.versioned import check_messages
+from peer.versioning import check_messages
 from protocol.proposal import Proposal
 
 H = TypeVar("H", bound=Callable[..., Any])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from peer.errors import DeclarationRefused
 from peer.state_key import Key
-from peer.versioned import check_chain
+from peer.versioning import check_chain
 
 Load = Callable[[Key], Any]
 Build = Callable[[Key, Mapping[Any, Any]], Any]

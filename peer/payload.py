@@ -2,7 +2,7 @@
 
 MessagePack, with extension types for what it lacks. Values that are equal and of the same types become equal bytes, so
 payloads can be compared and hashed: a dict keeps its order, a set is sorted by its elements' bytes. What changes on the
-way: an aware datetime keeps its offset, not its zone's name. Names of classes travel with their versions (`versioned`),
+way: an aware datetime keeps its offset, not its zone's name. Names of classes travel, versions too (`versioning`),
 code does not. What is allowed is `payload_limits`'s to say; the texts of state keys are made in `state_key`.
 """
 
@@ -20,7 +20,7 @@ import msgpack
 import msgspec
 import numpy as np
 
-from peer import versioned
+from peer import versioning
 from peer.errors import MigrationFailed, PayloadInvalid, PayloadTooLarge, PayloadUnsupported
 from peer.payload_limits import (
     DEPTH_MAX,
@@ -236,7 +236,7 @@ def encode_message(message: object, bytes_max: int = PAYLOAD_BYTES_MAX) -> bytes
         raise PayloadTooLarge(f"The name of {kind.__qualname__} is over {TYPE_NAME_CHARS_MAX}. {REFUSED} Shorten it.")
     _check_annotations(kind)
     walk(message, PayloadTooLarge, PayloadUnsupported, in_message=True)
-    return _packed([versioned.tag_of(kind), message], bytes_max)
+    return _packed([versioning.tag_of(kind), message], bytes_max)
 
 
 def decode_message(data: bytes, types: Mapping[str, type], bytes_max: int = PAYLOAD_BYTES_MAX) -> object:
@@ -257,21 +257,21 @@ def decode_message(data: bytes, types: Mapping[str, type], bytes_max: int = PAYL
     walk(body, PayloadInvalid, PayloadInvalid)
     if not tag:
         return body
-    name, version = versioned.read_tag(tag)
+    name, version = versioning.read_tag(tag)
     kind = types.get(name)
     if kind is None:
         known = ", ".join(sorted(types)) or "none"
         raise PayloadInvalid(f"A message is of the unknown type {brief(name)} (known: {known}). It was refused.")
     _check_annotations(kind)
-    is_old = version != versioned.version_of(kind)
+    is_old = version != versioning.version_of(kind)
     if is_old:
-        body = versioned.migrated(kind, version, body)
+        body = versioning.migrated(kind, version, body)
     try:
         return _converted(body, kind)
     except (msgspec.ValidationError, TypeError) as error:
         if is_old:
             raise MigrationFailed(
-                f"Fields of a {name} of version {version}, once migrated to {versioned.version_of(kind)}, are wrong:"
+                f"Fields of a {name} of version {version}, once migrated to {versioning.version_of(kind)}, are wrong:"
                 f" {error}. It waits. Correct the migration, and start the host again."
             ) from error
         raise PayloadInvalid(f"A message of type {name} has wrong fields: {error}. It was refused.") from error
@@ -298,7 +298,7 @@ def type_name(data: bytes) -> str:
         raise PayloadInvalid(f"A payload of {len(data)} bytes is no message ({error!r}). It was refused.") from error
     if length != 2 or type(tag) is not str:
         raise PayloadInvalid(_NO_MESSAGE)
-    return versioned.read_tag(tag)[0]
+    return versioning.read_tag(tag)[0]
 
 
 @lru_cache(maxsize=4096)

@@ -7,11 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from peer import errors, payload, stored, versioned
+from peer import errors, payload, stored, versioning
 from peer.declared import Bulky, Derived, Hidden, Schema, Secret, kind_of
 from peer.keeping import Keeping
 from peer.ports import Blobs, blob_digest
+from peer.state_key import decode_key
 from peer.stored import Form, Stored
+from protocol.ids import StepId
 
 BULKY_BYTES_MAX = 1 << 30
 """Of a bulky value, encoded: it is held in memory while it is read and written."""
@@ -93,6 +95,11 @@ class Values:
                 value = payload.decode(kept.body)
         return self._migrated(key, kept.version, value)
 
+    def decode_all(self, found: Iterable[tuple[str, bytes | None, StepId]]) -> dict[Any, Any]:
+        """Return all values that are stored, by key, from what `Versions.read_all` yields. Raises: as `decode`."""
+        keys = ((decode_key(text), data) for text, data, _ in found if data is not None)
+        return {key: self.decode(key, data) for key, data in keys if self.derived(key) is None}
+
     def shown(self, key: object, data: bytes) -> bytes:
         """Return what is told of a value outside, in the form that `look` reads: secrets stay hashes, blobs references.
 
@@ -129,7 +136,7 @@ class Values:
     def _check_version(self, key: object, kept: Stored) -> None:
         if kept.version > self._schema.version:
             what = f"The value of key {key!r} in the state of {self._schema.name}"
-            raise versioned.unknown(what, kept.version, self._schema.version)
+            raise versioning.unknown(what, kept.version, self._schema.version)
 
     def _migrated(self, key: Any, version: int, value: Any) -> Any:
         for step in range(version, self._schema.version):
@@ -137,7 +144,7 @@ class Values:
                 value = self._schema.migrations[step](key, value)
             except Exception as error:  # whatever a user's function raises
                 what = f"of key {key!r} in the state of {self._schema.name} from version {step}"
-                raise versioned.failed(what, error) from error
+                raise versioning.failed(what, error) from error
         return value
 
     # -- secrets ---------------------------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ from peer.export import export
 from peer.folding import SharedView
 from peer.host import AgentSpec
 from peer.past import as_step
-from peer.state_key import decode_key
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.peer_machine import PeerMachine
@@ -324,10 +323,7 @@ class World:
     def state(self, agent: AgentId) -> dict[Any, Any]:
         """Return an agent's surviving state; no time passes."""
         driver = self.engine.driver(agent)
-        found = (
-            (decode_key(key), data) for key, data, _ in driver.machine.core.versions.read_all() if data is not None
-        )
-        return {key: driver.values.decode(key, data) for key, data in found if driver.values.derived(key) is None}
+        return driver.values.decode_all(driver.machine.core.versions.read_all())
 
     def shared(self, agent: AgentId) -> SharedView:
         """Return what an agent sees of its shared spaces; no time passes."""

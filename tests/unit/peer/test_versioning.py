@@ -13,7 +13,7 @@ from peer.errors import PayloadInvalid
 from peer.keeping import Keeping
 from peer.payload import decode_message, encode, encode_message, type_name
 from peer.values import Values
-from peer.versioned import read_tag
+from peer.versioning import read_tag
 
 
 class First:
