@@ -27,6 +27,7 @@ from peer.errors import (
     VersionUnknown,
 )
 from peer.host import AgentSpec
+from peer.personal import Erased, Personal, hashed
 from peer.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from peer.versioning import migrates, versioned
 from protocol.ids import StepId
@@ -46,6 +47,7 @@ __all__ = [
     "DeclarationRefused",
     "EbbtideError",
     "EffectInDoubt",
+    "Erased",
     "HandlerMissing",
     "Happened",
     "Hidden",
@@ -56,6 +58,7 @@ __all__ = [
     "NotHappened",
     "Outcome",
     "PeerError",
+    "Personal",
     "Plan",
     "Proposal",
     "ReadOnly",
@@ -72,6 +75,7 @@ __all__ = [
     "bulky",
     "derived",
     "handles",
+    "hashed",
     "migrates",
     "secret",
     "tool",

@@ -32,10 +32,11 @@ from peer.context import rollback_draft
 from peer.folding import SharedView
 from peer.host import Host
 from peer.keeping import Keeping, Places
-from peer.lagging import lagging
 from peer.outcome import Outcome, Plan, Restored
 from peer.past import as_step
+from peer.personal import key_name, using
 from peer.preview import preview
+from peer.quiet import until_quiet
 from peer.spec import AgentSpec, check_movable
 from peer.state_key import decode_key
 from peer.values import look
@@ -49,8 +50,6 @@ ASK_S = 30.0
 """How long a question waits for an answer, unless the caller says else."""
 SUBMIT_BATCH = 200
 """Inputs handed over at a time; each batch is durable before the next."""
-QUIET_LOOKS = 2
-"""How often in a row nothing may have moved before a cluster counts as quiet."""
 
 
 class Cluster:
@@ -167,15 +166,32 @@ class Cluster:
 
         Raises: AgentUnknown, AskTimeout.
         """
-        payloads = [payload.encode_message(message) for message in messages]
+        payloads = self.encoded(messages)
         # Two calls at once would give their inputs the same numbers, and one would be taken for the other's repetition.
         async with self._turns.setdefault(agent, asyncio.Lock()):
             for at in range(0, len(payloads), SUBMIT_BATCH):
                 first = self._numbers.get(agent, 0) + 1
-                batch = tuple(payloads[at : at + SUBMIT_BATCH])
+                batch = payloads[at : at + SUBMIT_BATCH]
                 body = asks.encode(Submit(self._source, first, batch))
                 await self.host.ask(agent, "submit", body, timeout_s=4 * ASK_S)
                 self._numbers[agent] = first + len(batch) - 1
+
+    def encoded(self, messages: Sequence[Any]) -> tuple[bytes, ...]:
+        """Return what messages are on the wire and in logs, personal data in them encrypted.
+
+        Raises: PayloadUnsupported, PayloadTooLarge, VaultFailed.
+        """
+        with using(self._keeping.vault):
+            return tuple(payload.encode_message(message) for message in messages)
+
+    async def erase(self, subject: str) -> None:
+        """Destroy the key of whom personal data is about: wherever it stands, it reads as `Erased` from now on.
+
+        It can't be undone, and whatever is stored or sent about the same subject later is erased at once.
+
+        Raises: CallerError, for what is no subject; VaultFailed.
+        """
+        await asyncio.to_thread(self._keeping.vault.erase, key_name(subject))
 
     # -- rollback -------------------------------------------------------------------------------------------------
 
@@ -210,7 +226,8 @@ class Cluster:
 
         Raises: CallerError, AgentUnknown, RollbackTimeout.
         """
-        draft = rollback_draft(steps, inputs, reason, evidence, amend or {})
+        with using(self._keeping.vault):
+            draft = rollback_draft(steps, inputs, reason, evidence, amend or {})
         deadline_us = 0 if deadline_s is None else self.host.clock.now_us() + int(deadline_s * 1e6)
         ask = Propose(draft.roots, inputs, reason, draft.evidence, draft.amendments, deadline_us)
         owner = draft.roots[0].agent
@@ -328,11 +345,12 @@ class Cluster:
         body = b"" if at is None else asks.encode(as_step(at))
         found = await self._ask(agent, "state", dict[str, bytes], body)
         blobs = self._keeping.blobs
-        return await asyncio.to_thread(lambda: {decode_key(key): look(data, blobs) for key, data in found.items()})
+        with using(self._keeping.vault):
+            return await asyncio.to_thread(lambda: {decode_key(key): look(data, blobs) for key, data in found.items()})
 
     async def shared(self, agent: AgentId) -> SharedView:
         """Return what an agent sees of the shared spaces it takes part in."""
-        return SharedView(await self._ask(agent, "entries", list[Entry]))
+        return SharedView(await self._ask(agent, "entries", list[Entry]), self._keeping.vault)
 
     async def dead_letters(self, agent: AgentId) -> list[tuple[Input, str]]:
         """Return the inputs that an agent will not handle, each with the reason."""
@@ -368,20 +386,9 @@ class Cluster:
 
         Raises: AskTimeout, naming who is busy, and with what.
         """
-        loop = asyncio.get_running_loop()
-        until, last, quiet = loop.time() + timeout_s, None, 0
-        while True:
-            looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._agents))
-            busy = {look.agent: look.under_way for look in looks if look.under_way} or lagging(looks)
-            moves = [(look.host, look.steps, look.undone) for look in looks]
-            quiet = quiet + 1 if not busy and moves == last else 0
-            last = moves
-            if quiet >= QUIET_LOOKS:
-                return
-            if loop.time() > until:
-                agent, what = next(iter(busy.items()), ("nobody", ()))
-                raise errors.AskTimeout(f"not quiet within {timeout_s:g} s: {agent} has {', '.join(what)} under way")
-            await asyncio.sleep(pause_s)
+        await until_quiet(
+            lambda: [self.status(agent, timeout_s=timeout_s) for agent in self._agents], timeout_s, pause_s
+        )
 
     async def _ask(self, agent: AgentId, what: str, kind: Any, body: bytes = b"") -> Any:
         return asks.decode(await self.host.ask(agent, what, body, timeout_s=ASK_S), kind)

@@ -123,7 +123,7 @@ class Driver:
         self.machine = PeerMachine(agent.name, limits)
         self.values = Values(type(agent).state_schema, host.keeping, host.randomness.seed)
         agent.state = State(self.values, lambda step: check_past(self.machine.core, step))
-        self.runner = Runner(agent, self.machine.core.versions, self.feed)
+        self.runner = Runner(agent, self.machine.core.versions, self.feed, host.keeping.vault)
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None

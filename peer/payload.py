@@ -20,7 +20,7 @@ import msgpack
 import msgspec
 import numpy as np
 
-from peer import versioning
+from peer import stored, versioning
 from peer.errors import MigrationFailed, PayloadInvalid, PayloadTooLarge, PayloadUnsupported
 from peer.payload_limits import (
     DEPTH_MAX,
@@ -32,6 +32,7 @@ from peer.payload_limits import (
     plain,
     walk,
 )
+from peer.personal import Erased, Personal, seal, unseal
 from peer.state_key import Key, decode_key, encode_key
 
 __all__ = [
@@ -72,6 +73,9 @@ class _Ext(IntEnum):
     FROZENSET = 8
     ARRAY = 9
     SCALAR = 10
+    STORED = stored.CODE
+    """Of state only, and never inside a value: `stored`."""
+    PERSONAL = 12
 
 
 # -- values -------------------------------------------------------------------------------------------------------
@@ -145,6 +149,8 @@ def _extended(value: Any) -> object:
             )
         case int():
             return ext(_Ext.BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+        case Personal() | Erased():
+            return ext(_Ext.PERSONAL, seal(value, encode))
         case Decimal():
             return ext(_Ext.DECIMAL, str(value).encode())
         case datetime():
@@ -187,6 +193,8 @@ def _restored(code: int, raw: bytes, level: int) -> object:
             return set(_items(_unpack(raw, level)))
         case _Ext.FROZENSET:
             return frozenset(_items(_unpack(raw, level)))
+        case _Ext.PERSONAL:
+            return unseal(raw, decode)
         case _Ext.ARRAY:
             dtype, shape, content = _unpack(raw, level)
             return _array(dtype, shape, content)

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from peer.errors import EbbtideError
+from peer.personal import Erased, Personal
 
 PAYLOAD_BYTES_MAX = 16 << 20
 """Encoded: half of what one frame between hosts may hold, so that a payload and its envelope always fit."""
@@ -26,7 +27,7 @@ ITEMS_MAX = 1_000_000
 STRING_CHARS_MAX = 4 << 20
 """Of one str: it takes up to 4 bytes a character, in memory and encoded, so this is the payload's limit."""
 
-_LEAVES = frozenset({NoneType, bool, int, float, datetime, date, Decimal, UUID})
+_LEAVES = frozenset({NoneType, bool, int, float, datetime, date, Decimal, UUID, Personal, Erased})
 _ITERABLES = frozenset({dict, list, tuple, set, frozenset})
 _NUMPY = (np.number, np.bool_, np.datetime64)  # not its str and bytes, which lose zeros at their end
 # No objects, no records (their field names would be lost), no long doubles (their padding is whatever was in memory).

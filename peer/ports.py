@@ -142,10 +142,10 @@ class KeyVault(Protocol):
     address: str
     """Where they are kept, for people."""
 
-    def key(self, name: str) -> bytes | None:
+    def key(self, name: str, make: bool = True) -> bytes | None:
         """Return the key of a name, made when it is first asked for, by two processes at once the same; None if erased.
 
-        Raises: VaultFailed, naming the address.
+        Raises: VaultFailed, naming the address; without `make` also for a key that is not there, and was not erased.
         """
         ...
 

@@ -10,6 +10,8 @@ from typing import Any
 from peer import errors, payload
 from peer.agent import Agent
 from peer.context import Context
+from peer.personal import using
+from peer.ports import KeyVault
 from peer.space import Spaces
 from peer.state import Tracked
 from peer.tool import PURE, Call, Happened, NotHappened, Tool, decode_args, encode_args
@@ -26,8 +28,9 @@ Feed = Callable[[Event], None]
 class Runner:
     """One agent's user code: at most one handler at a time, and any number of undos beside it."""
 
-    def __init__(self, agent: Agent, versions: Versions, feed: Feed) -> None:
+    def __init__(self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault) -> None:
         self._agent = agent
+        self._vault = vault
         self._versions = versions
         self._feed = feed
         self._tools = type(agent).tools()
@@ -59,7 +62,8 @@ class Runner:
             task.cancel()
 
     def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+        with using(self._vault):
+            task = asyncio.ensure_future(work)
         self._tasks[task] = None
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 

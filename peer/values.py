@@ -10,6 +10,7 @@ from typing import Any
 from peer import errors, payload, stored, versioning
 from peer.declared import Bulky, Derived, Hidden, Schema, Secret, kind_of
 from peer.keeping import Keeping
+from peer.personal import using
 from peer.ports import Blobs, blob_digest
 from peer.state_key import decode_key
 from peer.stored import Form, Stored
@@ -98,7 +99,8 @@ class Values:
     def decode_all(self, found: Iterable[tuple[str, bytes | None, StepId]]) -> dict[Any, Any]:
         """Return all values that are stored, by key, from what `Versions.read_all` yields. Raises: as `decode`."""
         keys = ((decode_key(text), data) for text, data, _ in found if data is not None)
-        return {key: self.decode(key, data) for key, data in keys if self.derived(key) is None}
+        with using(self._keeping.vault):
+            return {key: self.decode(key, data) for key, data in keys if self.derived(key) is None}
 
     def shown(self, key: object, data: bytes) -> bytes:
         """Return what is told of a value outside, in the form that `look` reads: secrets stay hashes, blobs references.
@@ -109,7 +111,10 @@ class Values:
         self._check_version(key, kept)
         if kept.form == Form.SECRET or (kept.form == Form.BULKY and kept.version == self._schema.version):
             return stored.pack(kept._replace(version=1))
-        return kept.body if kept.version == self._schema.version else payload.encode(self.decode(key, data))
+        if kept.version == self._schema.version:
+            return kept.body
+        with using(self._keeping.vault):
+            return payload.encode(self.decode(key, data))
 
     async def fetch(self, data: bytes) -> None:
         """Bring a bulky value into memory, in a thread; others are there already."""
@@ -172,7 +177,7 @@ class Values:
                 f"key {key!r} is a secret, and its load failed ({type(error).__name__}). Nothing changed; the input"
                 " waits. See why it fails."
             ) from error
-        if not hmac.compare_digest(self._hash(data, body[:_SALT_BYTES]), body[_SALT_BYTES:]):
+        if not hmac.compare_digest(self._hash(data, body[:_SALT_BYTES], make=False), body[_SALT_BYTES:]):
             raise errors.SecretChanged(
                 f"key {key!r} is a secret, and what its load returns is not what was written: the secret has changed."
                 " Nothing changed; the input waits. Let load return the earlier value, or undo the step that wrote it."
@@ -186,9 +191,9 @@ class Values:
         while len(kept) > SECRETS_KEPT:
             kept.popitem(last=False)
 
-    def _hash(self, data: bytes, salt: bytes) -> bytes:
+    def _hash(self, data: bytes, salt: bytes, make: bool = True) -> bytes:
         # The salt is mixed with a key that no log has: without the vault there is nothing to try words on.
-        key = self._keeping.vault.key(_VAULT_KEY)
+        key = self._keeping.vault.key(_VAULT_KEY, make)
         if key is None:
             raise errors.VaultFailed("The vault's key of secrets was erased, so none can be checked. Nothing changed.")
         return hashlib.scrypt(data, salt=hashlib.blake2b(salt, key=key, digest_size=32).digest(), **_SCRYPT)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from peer import errors, payload
+from peer import errors
 from peer.agent import Agent
 from peer.cluster import Outcome, Plan
 from peer.context import rollback_draft
@@ -230,9 +230,8 @@ class World:
         """Hand inputs to an agent from outside, now or at a time; each is taken once, in order."""
         if agent not in self.engine.homes:
             raise errors.CallerError(f"no agent {agent!r} was spawned in this world. Nothing was submitted.")
-        for message in messages:
-            payload.encode_message(message)
         operator = self.engine.operator
+        operator.encoded(messages)
         self.engine.later(at, f"submit to {agent}", lambda: operator.hand_in(agent, messages))
 
     def rollback(
@@ -327,8 +326,8 @@ class World:
 
     def shared(self, agent: AgentId) -> SharedView:
         """Return what an agent sees of its shared spaces; no time passes."""
-        versions = self.machine(agent).core.versions
-        return SharedView([entry for key in versions.shared_keys() for entry in versions.entries(key)])
+        versions, vault = self.machine(agent).core.versions, self.engine.operator.host.keeping.vault
+        return SharedView([entry for key in versions.shared_keys() for entry in versions.entries(key)], vault)
 
     def steps(self, agent: AgentId | None = None) -> list[StepRecord]:
         """Return the durable steps, undone ones too, of one agent or of all."""

@@ -33,12 +33,12 @@ class FsspecVault:
         self._place = Place(address)
         self._fresh = fresh
 
-    def key(self, name: str) -> bytes | None:
+    def key(self, name: str, make: bool = True) -> bytes | None:
         """Return a name's key, made when it is first asked for; None if it was erased."""
         file = _file_of(name)
         try:
             key = self._read(file)
-            if key is None and not self._is_erased(file):
+            if key is None and make and not self._is_erased(file):
                 self._place.create(file, self._fresh(name))
                 key = self._read(file)
             if self._is_erased(file):
@@ -47,8 +47,10 @@ class FsspecVault:
                 return None
         except Exception as error:  # each file system has errors of its own
             raise self._failed(name, f"could not be read or made ({type(error).__name__}: {error})") from error
-        if key is None or len(key) != KEY_BYTES:
-            raise self._failed(name, "is damaged, or went while it was read")
+        if key is None:
+            raise self._failed(name, "is not there, and was not erased: it may be in another vault")
+        if len(key) != KEY_BYTES:
+            raise self._failed(name, "is damaged")
         return key
 
     def erase(self, name: str) -> None:
