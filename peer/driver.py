@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from peer.agent import Agent
 from peer.keeping import Keeping
 from peer.past import check_past
+from peer.personal import using
 from peer.ports import Cancel, Clock, LogStore, Randomness
 from peer.runner import Runner
 from peer.space import Replicas
@@ -274,7 +275,8 @@ class Driver:
     def _consult(self, action: Consult) -> None:
         """Ask the agent whether it agrees; a hook that fails rejects, since nobody knows what it would have said."""
         try:
-            answer = self.agent.still_valid(action.proposal)
+            with using(self._host.keeping.vault):
+                answer = self.agent.still_valid(action.proposal)
         except Exception as error:  # noqa: BLE001  # user code may raise anything
             logger.warning("%s: still_valid failed: %s", self.agent.name, error)
             answer = f"still_valid failed: {type(error).__name__}: {error}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from peer.errors import ConfigInvalid
 from peer.ports import Blobs, KeyVault
 from peer.store.blobs import FsspecBlobs
 from peer.store.vault import FsspecVault
@@ -19,7 +20,24 @@ class Places:
     @classmethod
     def beside(cls, folder: Path, blobs: str | Path | None, vault: str | Path | None) -> "Places":
         """Return the addresses that were given; for others, folders beside the logs."""
-        return cls(str(blobs or folder.resolve() / "blobs"), str(vault or folder.resolve() / "vault"))
+        return cls(_absolute(blobs or folder / "blobs"), _absolute(vault or folder / "vault"))
+
+    def check_shared(self) -> None:
+        """Check that processes of their own can share what is kept there.
+
+        Raises: ConfigInvalid, for an address in memory.
+        """
+        for name, address in (("blobs", self.blobs), ("vault", self.vault)):
+            if address.startswith("memory:"):
+                raise ConfigInvalid(
+                    f"{name}={address!r}: each host is a process here, whose memory no other sees and a restart loses."
+                    " Nothing was started. Use a folder, or the address of an object store."
+                )
+
+
+def _absolute(address: str | Path) -> str:
+    # Other processes have other working folders.
+    return str(address) if "://" in str(address) else str(Path(address).resolve())
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ CODE = 11
 """The extension type's code."""
 _HEAD = b"\xc9"
 """MessagePack's longest head of an extension: four bytes of length, then the code."""
+_CODE = bytes((CODE,))
 
 
 class Form(IntEnum):
@@ -50,7 +51,7 @@ def pack(stored: Stored) -> bytes:
     if stored.version == 1 and stored.form == Form.PLAIN:
         return stored.body
     body = msgspec.msgpack.encode(_Body(*stored))
-    return _HEAD + len(body).to_bytes(4, "big") + bytes((CODE,)) + body
+    return _HEAD + len(body).to_bytes(4, "big") + _CODE + body
 
 
 def unpack(data: bytes) -> Stored:
@@ -58,7 +59,7 @@ def unpack(data: bytes) -> Stored:
 
     Raises: PayloadInvalid, for bytes that `pack` does not make.
     """
-    if data[:1] != _HEAD or data[5:6] != bytes((CODE,)):
+    if data[:1] != _HEAD or data[5:6] != _CODE:
         return Stored(1, Form.PLAIN, data)
     try:
         body = _decoder.decode(data[6:])

@@ -28,6 +28,8 @@ class Stepping:
         self.running: tuple[int, StepId, Input] | None = None
         self._runs = 0
         self._failures: dict[str, int] = {}
+        self._waited: dict[str, int] = {}
+        """By lineage, how often an input was tried in vain, for reasons that are not its own (ST-8)."""
         self.held: set[str] = set()
         """Lineages whose input waits because an undecided proposal names a step that handled it."""
         self._unheard: list[tuple[AgentId, Input]] = []
@@ -291,6 +293,7 @@ class Stepping:
         core.intents.claim(step, record.calls)
         self._effects.ran(item.lineage, record.calls, record.voids)
         self._failures.pop(item.lineage, None)
+        self._waited.pop(item.lineage, None)
 
     def _durable(self, record: StepRecord, proposed: tuple[ProposedRecord, ...]) -> None:
         """The step is durable: what it made may leave, and its input is acknowledged (ST-2)."""
@@ -312,8 +315,8 @@ class Stepping:
     def _raised(self, run: int, item: Input, draft: StepDraft) -> None:
         core = self._core
         self._effects.release_claims(run, item)
-        failures = self._failures.get(item.lineage, 0) + 1
-        self._failures[item.lineage] = failures
+        counts = self._waited if draft.waits else self._failures
+        failures = counts[item.lineage] = counts.get(item.lineage, 0) + 1
         core.tell("step-failed", item, draft.error or "")
         if draft.poison or (failures >= core.limits.failures_max and not draft.waits):
             self.bury(item, draft.error or "failed")

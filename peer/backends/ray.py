@@ -146,6 +146,7 @@ class RayBackend:
         self._secret = secret
         self._limits = limits
         self._checkpoints = checkpoints
+        places.check_shared()
         self._keeping_at = places
         self._options = options
         self._places: list[_Place] = []

@@ -190,6 +190,19 @@ def test_st8_an_input_waits_for_as_long_as_it_takes_and_others_pass_it() -> None
     assert (bench.value("a", "k"), bench.value("a", "good")) == (b"1", b"1")
 
 
+def test_st8_waits_do_not_count_as_failures() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    for _ in range(5):
+        bench.ran("a", error="no key yet", waits=True)
+        bench.elapse(60_000_000)
+    for _ in range(bench.limits.failures_max):
+        assert bench.machines["a"].core.dead == []
+        bench.ran("a", error="boom")
+        bench.elapse(60_000_000)
+    assert [why for _, why in bench.machines["a"].core.dead] == ["boom"]
+
+
 def test_st8_an_input_that_waits_is_there_after_a_crash_and_can_be_discarded() -> None:
     bench = Bench("a")
     first = bench.step("a", writes={"k": b"1"})

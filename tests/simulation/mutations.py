@@ -357,7 +357,7 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
 
 ELSEWHERE = {
     "CL-6": "bytes: tests/unit and tests/contract",
-    "ST-7": "what handlers may do is not in machines: tests/rules/test_steps.py, tests/integration/test_declared_keys.py",
+    "ST-7": "what handlers may do is not in machines: tests/rules/test_steps.py, tests/integration/",
     "ST-8": "histories end, and nothing there waits for ever: tests/rules/test_steps.py",
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
     "SH-1": "documents: tests/integration and worlds",

@@ -1,15 +1,21 @@
 """Declared keys in a world: what is kept outside the logs outlives a host's crash, and a run is the same each time."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
 
-from peer import Agent, Context, bulky, derived, handles, secret
+from peer import Agent, Context, Personal, bulky, derived, handles, secret
 from sims.world import World
 
 
 def half(key: Any, sources: Any) -> Any:
     return len(sources["scan"]) // 2
+
+
+@dataclass
+class Sign:
+    name: Personal[str]
 
 
 class Keeping(Agent):
@@ -22,9 +28,10 @@ class Keeping(Agent):
         self.state["scan"] = b"x" * message
         self.state["token"] = "hunter2"
 
-    @handles(str)
-    def look(self, message: str, ctx: Context) -> None:
-        self.state["seen"] = [self.state["half"], self.state["token"]]
+    @handles(Sign)
+    def look(self, message: Sign, ctx: Context) -> None:
+        self.state["seen"] = [self.state["half"], self.state["token"], message.name.value]
+        self.state["name"] = message.name
 
 
 def run(seed: int) -> str:
@@ -33,10 +40,11 @@ def run(seed: int) -> str:
         world.submit("a", 100_000)
         world.settle()
         world.crash("host-1")
-        world.submit("a", "look")
+        world.submit("a", Sign(Personal("Ada", "c-1")))
         world.settle()
         state = world.state("a")
-        assert (len(state["scan"]), state["seen"], state["token"]) == (100_000, [50_000, "hunter2"], "hunter2")
+        assert (len(state["scan"]), state["token"], state["name"].value) == (100_000, "hunter2", "Ada")
+        assert state["seen"] == [50_000, "hunter2", "Ada"]
         world.check()
         return world.trace_hash()
 
