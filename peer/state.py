@@ -40,7 +40,8 @@ class Tracked:
 
     def write(self, key: str, value: bytes | None) -> None:
         """Write a key's next version; None removes it."""
-        self.check_may(f"write key {decode_key(key)!r}")
+        if self.read_only:
+            self.check_may(f"write key {decode_key(key)!r}")
         self.writes[key] = value
 
     def read(self, key: str) -> bytes | None:
@@ -121,6 +122,10 @@ class _Glance:
         self.read, self.read_all = run.observe, run.observe_all
 
 
+def _everything(key: str) -> bool:
+    return True
+
+
 class View(Mapping[Any, Any]):
     """State to look at: a mapping that can't be written to, from wherever its values come.
 
@@ -140,7 +145,8 @@ class View(Mapping[Any, Any]):
         self._of = of
 
     def __getitem__(self, key: Any) -> Any:
-        self._check_source(key)
+        if self._of is not None:
+            self._check_source(key, self._of)
         made = self._values.derived(key)
         if made is not None:
             return made.build(key, View(self._values, self._reads, made.of))
@@ -150,7 +156,8 @@ class View(Mapping[Any, Any]):
         return self._values.decode(key, data)
 
     def __contains__(self, key: Any) -> bool:
-        self._check_source(key)
+        if self._of is not None:
+            self._check_source(key, self._of)
         if self._values.derived(key) is not None:
             return self.get(key, self) is not self
         return self._reads().read(encode_key(key)) is not None
@@ -162,17 +169,18 @@ class View(Mapping[Any, Any]):
         return len(self._all())
 
     def _all(self) -> dict[str, bytes]:
-        return self._reads().read_all(self._is_here)
+        is_all_here = self._of is None and not self._values.has_derived
+        return self._reads().read_all(_everything if is_all_here else self._is_here)
 
     def _is_here(self, text: str) -> bool:
         key = decode_key(text)
         # What an earlier release has stored under a key that is derived by now is not looked at any more.
         return self._values.derived(key) is None and (self._of is None or family(key) in self._of)
 
-    def _check_source(self, key: object) -> None:
-        if self._of is not None and family(key) not in self._of:
+    def _check_source(self, key: object, of: tuple[str, ...]) -> None:
+        if family(key) not in of:
             raise errors.CallerError(
-                f"build looks at key {key!r}, and what it builds is derived of {', '.join(self._of)}. Add it there."
+                f"build looks at key {key!r}, and what it builds is derived of {', '.join(of)}. Add it there."
             )
 
 
@@ -252,9 +260,7 @@ class State(View, MutableMapping[Any, Any]):
         return View(self._values, reads)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        run, text = self._bound, encode_key(key)
-        run.check_may(f"write key {key!r}")
-        run.write(text, self._values.encode(key, value))
+        self._bound.write(encode_key(key), self._values.encode(key, value))
 
     def __delitem__(self, key: Any) -> None:
         run, text = self._bound, encode_key(key)

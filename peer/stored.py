@@ -54,12 +54,17 @@ def pack(stored: Stored) -> bytes:
     return _HEAD + len(body).to_bytes(4, "big") + _CODE + body
 
 
+def is_packed(data: bytes) -> bool:
+    """Tell whether the bytes are other than a payload of version 1."""
+    return data[:1] == _HEAD and data[5:6] == _CODE
+
+
 def unpack(data: bytes) -> Stored:
     """Return what the log has.
 
     Raises: PayloadInvalid, for bytes that `pack` does not make.
     """
-    if data[:1] != _HEAD or data[5:6] != _CODE:
+    if not is_packed(data):
         return Stored(1, Form.PLAIN, data)
     try:
         body = _decoder.decode(data[6:])

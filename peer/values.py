@@ -33,6 +33,10 @@ class Values:
 
     def __init__(self, schema: Schema, keeping: Keeping, seed: Callable[[], int]) -> None:
         self._schema = schema
+        self.has_derived = any(isinstance(kind, Derived) for kind in schema.keys.values())
+        """Whether any key is built from others."""
+        self._is_plain = schema.version == 1 and not schema.keys
+        """Nothing is declared: values are stored as they are."""
         self._keeping = keeping
         self._seed = seed
         self._unplaced: dict[bytes, bytes] = {}
@@ -47,6 +51,8 @@ class Values:
 
     def derived(self, key: object) -> Derived | None:
         """Return how a key is built from others, or None if it is stored."""
+        if not self.has_derived:
+            return None
         kind = kind_of(key, self._schema.keys)
         return kind if isinstance(kind, Derived) else None
 
@@ -67,6 +73,8 @@ class Values:
 
         Raises: CallerError, for a derived key; PayloadTooLarge, PayloadUnsupported.
         """
+        if self._is_plain:
+            return payload.encode(value)
         self.check_stored(key)
         form, version = Form.PLAIN, self._schema.version
         match kind_of(key, self._schema.keys):
@@ -85,6 +93,8 @@ class Values:
 
         Raises: VersionUnknown, MigrationFailed, SecretChanged, BlobLost, VaultFailed; PayloadInvalid.
         """
+        if self._is_plain and not stored.is_packed(data):
+            return payload.decode(data)
         kept = stored.unpack(data)
         self._check_version(key, kept)
         match kept.form:
