@@ -144,6 +144,7 @@ class Values:
             if kept is not None and kept.form == Form.BULKY and kept.body in self._unplaced:
                 content = self._unplaced[kept.body]
                 await asyncio.to_thread(self._keeping.blobs.put, content)
+                del self._unplaced[kept.body]
                 self._remember(kept.body, content)
 
     # -- versions --------------------------------------------------------------------------------------------------
@@ -220,7 +221,8 @@ class Values:
     def _remember(self, digest: bytes, data: bytes) -> None:
         self._cached[digest] = data
         self._cached.move_to_end(digest)
-        while sum(map(len, self._cached.values())) > CACHED_BYTES_MAX:
+        # The newest stays, however big: somebody is about to read it.
+        while len(self._cached) > 1 and sum(map(len, self._cached.values())) > CACHED_BYTES_MAX:
             self._cached.popitem(last=False)
 
 

@@ -6,6 +6,7 @@ systems have acknowledged is taken for durable.
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,12 @@ class Place:
         return self._files.cat_file(f"{self._root}/{name}")
 
     def holds(self, name: str) -> bool:
-        """Tell whether there is a file of that name."""
-        return self._files.exists(f"{self._root}/{name}")
+        """Tell whether there is a file of that name, now: listings that a file system remembers may be old."""
+        try:
+            self.read(name)
+        except FileNotFoundError:
+            return False
+        return True
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, in place of another if there is one."""
@@ -67,8 +72,9 @@ class Place:
         if self._is_local:
             Path(path).unlink(missing_ok=True)
             _sync_folder(Path(path).parent)
-        elif self._files.exists(path):
-            self._files.rm_file(path)
+        else:
+            with suppress(FileNotFoundError):
+                self._files.rm_file(path)
 
     def settle(self, name: str) -> None:
         """Make sure that a file which is there stays there."""
