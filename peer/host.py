@@ -14,6 +14,7 @@ from peer.asking import Asking
 from peer.asks import Costs, Notice
 from peer.checkpoints import Checkpoints
 from peer.driver import Driver
+from peer.keeping import Keeping
 from peer.keys import HostKeys
 from peer.neighbours import Neighbours
 from peer.portions import portions
@@ -45,8 +46,9 @@ class Host:
         self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
         seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
         randomness: Randomness | None = None, checkpoints: CheckpointLimits | None = None, founder: bool = False,
-        host_limits: HostLimits | None = None,
+        host_limits: HostLimits | None = None, keeping: Keeping | None = None,
     ) -> None:  # fmt: skip
+        self.keeping = keeping or Keeping.in_memory(secret)
         self.host_id: HostId = keys.host_id
         self.drivers: dict[AgentId, Driver] = {}
         self.coming: dict[AgentId, AgentSpec] = {}

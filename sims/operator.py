@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from peer import asks, payload
+from peer import asks
 from peer.cluster import Cluster
 from peer.host import AgentSpec, Host
 from peer.keys import HostKeys
@@ -35,6 +35,7 @@ class Operator(Cluster):
         super().__init__(backend="local", folder=Path())
         launched = self._launched = _Launched(seed, loop, network, limits, host_limits)
         self._backend = launched
+        self._keeping = launched.host.keeping
         self._source = NAME
         self._calls = 0
         self.secret = launched.secret
@@ -46,7 +47,7 @@ class Operator(Cluster):
         Each call is a source of its own: an agent that loses its disk forgets what it had accepted, and would take
         nothing more from a source whose numbers go on.
         """
-        payloads = tuple(payload.encode_message(message) for message in messages)
+        payloads = self.encoded(messages)
         await self.hand_on(agent, asks.Submit(self.new_source(), 1, payloads))
 
     async def hand_on(self, agent: AgentId, inputs: asks.Submit) -> None:

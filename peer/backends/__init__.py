@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from peer import errors
 from peer.host import AgentSpec, Host
+from peer.keeping import Places
 from peer.storage import Storage
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
@@ -37,7 +38,7 @@ class Backend(Protocol):
         ...
 
 
-Made = Callable[[Path, bytes, Limits | None, CheckpointLimits, dict[str, Any], Storage | None], Backend]
+Made = Callable[[Path, bytes, Limits | None, CheckpointLimits, Places, dict[str, Any], Storage | None], Backend]
 
 
 def load_backend(name: str) -> Made:

@@ -8,6 +8,7 @@ from typing import Any
 from peer import errors
 from peer.clock import SystemClock
 from peer.host import AgentSpec, Host
+from peer.keeping import Keeping, Places
 from peer.keys import HostKeys
 from peer.storage import Storage
 from peer.store.memory import MemoryStore
@@ -30,7 +31,7 @@ class LocalBackend:
     """Implements `Backend` in one process."""
 
     def __init__(
-        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits,
+        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
         options: dict[str, Any], storage: Storage | None = None,
     ) -> None:  # fmt: skip
         if options:
@@ -40,6 +41,7 @@ class LocalBackend:
         self._limits = limits
         self._checkpoints = checkpoints
         self._storage = storage
+        self._keeping = Keeping.at(places)
         self._network = MemoryNetwork()
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -84,6 +86,7 @@ class LocalBackend:
         place.host = Host(
             opened.keys, self._secret, transport, opened.store, SystemClock(loop),
             seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=founder,
+            keeping=self._keeping,
         )  # fmt: skip
         await place.host.open(place.specs, is_lost=opened.is_lost)
 

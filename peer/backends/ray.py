@@ -19,6 +19,7 @@ from peer import errors, payload
 from peer.agent import Agent
 from peer.clock import SystemClock
 from peer.host import Host
+from peer.keeping import Keeping, Places
 from peer.keys import HostKeys
 from peer.spec import AgentSpec, kind_at, path_of
 from peer.storage import Storage
@@ -47,9 +48,10 @@ class HostActor:
 
     def __init__(
         self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
-        specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool,
+        specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool, places: Places,
         storage: Storage | None = None,
     ) -> None:  # fmt: skip
+        self._keeping_at = places
         self._checkpoints = checkpoints
         self._storage = storage
         self._founder = founder
@@ -76,6 +78,7 @@ class HostActor:
         host = Host(
             opened.keys, secret, transport, opened.store, SystemClock(self._loop),
             seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder and not opened.is_lost,
+            keeping=Keeping.at(self._keeping_at),
         )  # fmt: skip
         await host.open(specs, is_lost=opened.is_lost)
         return host
@@ -140,7 +143,7 @@ class RayBackend:
     """
 
     def __init__(
-        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits,
+        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
         options: dict[str, Any], storage: Storage | None = None,
     ) -> None:  # fmt: skip
         unknown = sorted(set(options) - {"address", "num_cpus"})
@@ -151,6 +154,8 @@ class RayBackend:
         self._limits = limits
         self._checkpoints = checkpoints
         self._storage = storage
+        places.check_shared()
+        self._keeping_at = places
         self._options = options
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -192,7 +197,7 @@ class RayBackend:
             founder = not self._places and not fresh
             actor = kind.remote(
                 str(folder), self._secret, seeds, self._bind, group, self._limits, self._checkpoints, founder,
-                self._storage,
+                self._keeping_at, self._storage,
             )  # fmt: skip
             fresh.append(_Place(folder, actor, [spec.name for spec in group]))
         await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])

@@ -357,6 +357,8 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
 
 ELSEWHERE = {
     "CL-6": "bytes: tests/unit and tests/contract",
+    "ST-7": "what handlers may do is not in machines: tests/rules/test_steps.py, tests/integration/",
+    "ST-8": "histories end, and nothing there waits for ever: tests/rules/test_steps.py",
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
     "SH-1": "documents: tests/integration and worlds",
     "CP-9": "a policy, any choice of which is sound: tests/rules/test_checkpoints.py",
