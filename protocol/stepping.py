@@ -17,6 +17,9 @@ from protocol.proposer import Proposer
 from protocol.records import AcceptedRecord, DeadRecord, ProposedRecord
 from protocol.step import EXTERNAL, Entry, Input, Output, StepDraft, StepRecord, entries_of
 
+OUT_OF_ORDER = "hand them in in order"
+"""Ends the answer to inputs whose predecessors are not known here."""
+
 
 class Stepping:
     """The running step of one agent, and the way of each input to it."""
@@ -95,7 +98,7 @@ class Stepping:
         source = EXTERNAL + event.source
         expected = core.inbox.next_number(source)
         if event.first > expected:
-            text = f"input {event.first} of {source} came before {expected}; hand them in in order"
+            text = f"input {event.first} of {source} came before {expected}; {OUT_OF_ORDER}"
             core.actions.append(Reply(event.request, "", text))
             return
         fresh = event.payloads[expected - event.first :]

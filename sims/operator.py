@@ -52,7 +52,7 @@ class Operator(Cluster):
 
     async def hand_on(self, agent: AgentId, inputs: asks.Submit) -> None:
         """Hand inputs to an agent's host, and wait until they are durable; those that it has already are left."""
-        async with self._turns.setdefault(agent, asyncio.Lock()):
+        async with self._inlet.turn(agent):
             await self.host.ask(agent, "submit", asks.encode(inputs), timeout_s=HAND_IN_S)
 
     def new_source(self) -> str:
