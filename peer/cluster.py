@@ -66,7 +66,7 @@ class Cluster:
         checkpoint_policy: says how often, in place of `checkpoint_every_s`, and may learn: `peer.policies`.
         durability: when a step counts: `local`, fsynced here; `replicated(k)`, on k other hosts too, so that losing a
             disk loses nothing.
-        storage: where the archive is and how long it is kept, and what encrypts logs at rest.
+        storage: how long checkpoints and the archive are kept, where that is, and what encrypts logs at rest.
         blobs: where bulky values of state are kept, as fsspec takes it; a folder `blobs` beside the logs if None.
         vault: where keys of secrets and of personal data are kept, likewise; a folder `vault` beside the logs if None.
         options: passed to the backend.
@@ -85,7 +85,7 @@ class Cluster:
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
         self._checkpoints = checkpoint_limits(
-            checkpoint_every_s, checkpoints_kept, buddies, successor_s, checkpoint_policy, durability
+            checkpoint_every_s, checkpoints_kept, buddies, successor_s, checkpoint_policy, durability, storage
         )
         (storage or Storage()).check()
         secret = secrets.token_bytes(32)

@@ -13,6 +13,10 @@ from peer.store.keyring import read_secret
 class Storage:
     """How every host of a cluster keeps its log."""
 
+    checkpoints_kept_s: int = 0
+    """Checkpoints younger than this can be gone back to, however many there are; 0: by `checkpoints_kept` alone."""
+    checkpoints_kept_bytes: int = 0
+    """And no more than those in which a host's agents have written so many bytes; 0: no such bound."""
     archive: str = ""
     """Where segments go that no agent needs any more, as fsspec takes it (`s3://bucket/audit`); empty: the folder."""
     archive_kept_s: int = 0
@@ -27,7 +31,7 @@ class Storage:
 
         Raises: CallerError, ConfigInvalid, naming the value.
         """
-        for name in ("archive_kept_s", "archive_kept_bytes"):
+        for name in ("checkpoints_kept_s", "checkpoints_kept_bytes", "archive_kept_s", "archive_kept_bytes"):
             if getattr(self, name) < 0:
                 raise errors.CallerError(f"{name}={getattr(self, name)}: at least 0. Nothing was started.")
         if self.archive:

@@ -66,11 +66,14 @@ class LocalBackend:
                 place.specs.append(spec)
                 await place.host.add(spec)
             left = left[room:]
+        fresh: list[_Place] = []
         for at in range(0, len(left), agents_per_host):
             place = _Place(self._folder / f"host-{len(self._places) + 1}")
             place.specs = left[at : at + agents_per_host]
             self._places.append(place)
-            await self._bring_up(place)
+            fresh.append(place)
+        # At once, as on Ray: one whose log is damaged waits for the others' copies.
+        await asyncio.gather(*map(self._bring_up, fresh))
 
     async def _bring_up(self, place: _Place) -> None:
         assert self._client is not None

@@ -72,7 +72,7 @@ class HostActor:
         opened = open_folder(
             self._folder, self._loop, is_first=not ray.get_runtime_context().was_current_actor_reconstructed,
             on_failure=lambda error: host.failed(error), on_stall=lambda why: host.stalled(why),
-            storage=self._storage,
+            storage=self._storage, node="" if bind else ray.get_runtime_context().get_node_id(),
         )  # fmt: skip
         transport = ZmqTransport(opened.keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
         host = Host(
