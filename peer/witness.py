@@ -1,4 +1,4 @@
-"""Tells others how far this host's log has come, and keeps what others tell of theirs (CP-13)."""
+"""Tells others how far this host's log has come, and keeps what others tell of theirs (CP-12)."""
 
 import logging
 from random import Random

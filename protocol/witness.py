@@ -1,4 +1,4 @@
-"""Heads of logs, kept by others: so that not even its owner can rewrite a log unseen (CP-13).
+"""Heads of logs, kept by others: so that not even its owner can rewrite a log unseen (CP-12).
 
 Source: Maniatis and Baker 2002 (secure history preservation through timeline entanglement).
 """

@@ -60,18 +60,16 @@ Name = Annotated[str, typer.Argument(metavar="STEP", help="A step, as agent/inca
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
-@group.callback()
+@group.callback(help=_HELP)
 def log(
     key_file: Annotated[
         Path | None,
         typer.Option("--key-file", envvar=KEY_FILE, help="The file with the key, if the logs are encrypted at rest."),
     ] = None,
 ) -> None:
+    """Take what all subcommands need."""
     if key_file is not None:
         os.environ[KEY_FILE] = str(key_file)
-
-
-log.__doc__ = _HELP
 
 
 @group.command()

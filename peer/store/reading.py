@@ -98,7 +98,7 @@ def verify(folder: Path, cipher: Cipher | None = None) -> Report:
 
 
 def check_heads(logs: Sequence[Logs]) -> list[Finding]:
-    """Compare what hosts have kept of each other's heads with the logs themselves (CP-13).
+    """Compare what hosts have kept of each other's heads with the logs themselves (CP-12).
 
     Returns: where a log does not hold what its host had signed and told others: it was rewritten, or set back.
     """
