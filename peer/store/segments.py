@@ -348,7 +348,8 @@ class _Paths(dict[int, Path]):
         self._folder = folder
 
     def __missing__(self, number: int) -> Path:
-        return self._folder / NAME.format(number)
+        path = self[number] = self._folder / NAME.format(number)
+        return path
 
 
 def _runs(jobs: list[Job]) -> list[Run]:
