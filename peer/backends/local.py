@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peer import errors
+from peer.backends.roll import Roll
 from peer.clock import SystemClock
 from peer.host import AgentSpec, Host
 from peer.keeping import Keeping, Places
@@ -37,6 +38,7 @@ class LocalBackend:
         if options:
             raise errors.CallerError(f"the local backend knows no option {sorted(options)[0]!r}. Nothing was started.")
         self._folder = folder
+        self._roll = Roll(folder)
         self._secret = secret
         self._limits = limits
         self._checkpoints = checkpoints
@@ -74,12 +76,13 @@ class LocalBackend:
             fresh.append(place)
         # At once, as on Ray: one whose log is damaged waits for the others' copies.
         await asyncio.gather(*map(self._bring_up, fresh))
+        self._roll.add(place.folder.name for place in fresh)
 
     async def _bring_up(self, place: _Place) -> None:
         assert self._client is not None
         loop = asyncio.get_running_loop()
         opened = open_folder(
-            place.folder, loop, is_first=place.host is None,
+            place.folder, loop, is_first=place.host is None and self._roll.is_new(place.folder.name),
             on_failure=lambda error: place.host.failed(error) if place.host else None,
             on_stall=lambda why: place.host.stalled(why) if place.host else None, storage=self._storage,
         )  # fmt: skip

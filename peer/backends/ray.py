@@ -17,6 +17,7 @@ import msgspec
 
 from peer import errors, payload
 from peer.agent import Agent
+from peer.backends.roll import Roll
 from peer.clock import SystemClock
 from peer.host import Host
 from peer.keeping import Keeping, Places
@@ -49,8 +50,9 @@ class HostActor:
     def __init__(
         self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
         specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool, places: Places,
-        storage: Storage | None = None,
+        storage: Storage | None = None, is_new: bool = True,
     ) -> None:  # fmt: skip
+        self._is_first = is_new and not ray.get_runtime_context().was_current_actor_reconstructed
         self._keeping_at = places
         self._checkpoints = checkpoints
         self._storage = storage
@@ -70,7 +72,7 @@ class HostActor:
         self, secret: bytes, seeds: tuple[str, ...], bind: str | None, specs: list[AgentSpec], limits: Limits | None
     ) -> Host:
         opened = open_folder(
-            self._folder, self._loop, is_first=not ray.get_runtime_context().was_current_actor_reconstructed,
+            self._folder, self._loop, is_first=self._is_first,
             on_failure=lambda error: host.failed(error), on_stall=lambda why: host.stalled(why),
             storage=self._storage, node="" if bind else ray.get_runtime_context().get_node_id(),
         )  # fmt: skip
@@ -150,6 +152,7 @@ class RayBackend:
         if unknown:
             raise errors.CallerError(f"the ray backend knows no option {unknown[0]!r}. Nothing was started.")
         self._folder = folder
+        self._roll = Roll(folder)
         self._secret = secret
         self._limits = limits
         self._checkpoints = checkpoints
@@ -197,10 +200,11 @@ class RayBackend:
             founder = not self._places and not fresh
             actor = kind.remote(
                 str(folder), self._secret, seeds, self._bind, group, self._limits, self._checkpoints, founder,
-                self._keeping_at, self._storage,
+                self._keeping_at, self._storage, self._roll.is_new(folder.name),
             )  # fmt: skip
             fresh.append(_Place(folder, actor, [spec.name for spec in group]))
         await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
+        self._roll.add(place.folder.name for place in fresh)
         self._places.extend(fresh)
 
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
