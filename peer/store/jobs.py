@@ -88,20 +88,29 @@ class Jobs:
         Args:
             rest: called when there has been nothing to do for a while.
         """
-        with self._changed:
-            rested = False
-            while not (self._queue or self._closing or self._wants_signature or self._compacting):
-                # What came while a wait ran out has notified nobody: it is looked for again before the next wait.
-                if not self._changed.wait(None if rested else REST_S) and not self._queue:
-                    rest()
-                    rested = True
-            if self._closing and not self._queue and self._compacting is None:
-                return None
-            batch = Batch(list(self._queue), self._wants_signature, self._compacting)
-            self._queue.clear()
-            self._records = self._bytes = 0
-            self._wants_signature, self._compacting = False, None
-            self._changed.notify_all()
+        rested = False
+        while True:
+            with self._changed:
+                if not self._has_work():
+                    self._changed.wait(None if rested else REST_S)
+                if self._has_work():
+                    return self._taken()
+            # Not under the lock: it may take a sync of the disk. What comes meanwhile is looked for before the next wait.
+            if not rested:
+                rest()
+                rested = True
+
+    def _has_work(self) -> bool:
+        return bool(self._queue or self._closing or self._wants_signature or self._compacting)
+
+    def _taken(self) -> Batch | None:
+        if self._closing and not self._queue and self._compacting is None:
+            return None
+        batch = Batch(list(self._queue), self._wants_signature, self._compacting)
+        self._queue.clear()
+        self._records = self._bytes = 0
+        self._wants_signature, self._compacting = False, None
+        self._changed.notify_all()
         return batch
 
     def closes_within(self, seconds: float) -> bool:
