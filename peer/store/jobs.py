@@ -95,7 +95,7 @@ class Jobs:
                     self._changed.wait(None if rested else REST_S)
                 if self._has_work():
                     return self._taken()
-            # Not under the lock: it may take a sync of the disk. What comes meanwhile is looked for before the next wait.
+            # Not under the lock: it may take a sync of the disk. What comes meanwhile is found before the next wait.
             if not rested:
                 rest()
                 rested = True
