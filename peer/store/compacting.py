@@ -21,7 +21,7 @@ from peer.store.folder import Loader
 from peer.store.frame import ANCHOR, FILL, SIGNATURE
 from peer.store.index import Index
 from peer.store.records import Records
-from peer.store.segment import NAME, read_file, scan
+from peer.store.segment import NAME, decode_header, read_file, scan
 from peer.store.writing import Run, Writer
 from protocol.ids import AgentId
 
@@ -91,7 +91,10 @@ class Compactor:
         edges: list[Edge] = []
         for number in range(first, self._writer.number):
             file = self._folder / NAME.format(number)
-            if needed.get(number, 0) > share * file.stat().st_size or (edge := self._end(number, file)) is None:
+            if needed.get(number, 0) > share * file.stat().st_size:
+                break
+            edge = self._end(number, file) or self._end_of_damaged(number, edges)
+            if edge is None:
                 break
             edges.append(edge)
         return edges
@@ -117,7 +120,7 @@ class Compactor:
         return pieces
 
     def _end(self, number: int, file: Path) -> Edge | None:
-        """Return where a segment ends; None if it is not whole: then it stays, and all after it."""
+        """Return where a segment ends; None if it is not whole."""
         data = read_file(file)
         found = scan(file, data)
         if found.wrong or not found.batches or any(batch.what for batch in found.batches):
@@ -134,6 +137,22 @@ class Compactor:
                 if signature.ends:
                     return Edge(number, last.head.sequence, last.head.digest, signature.tails)
         return None
+
+    def _end_of_damaged(self, number: int, before: list[Edge]) -> Edge | None:
+        """Return where a segment ends that is not whole, by what follows it; None: it stays, and all after it.
+
+        Only once all that was damaged has been mended: what is missing must not be forgotten.
+        """
+        following = self._folder / NAME.format(number + 1)
+        header = decode_header(read_file(following)) if following.exists() else None
+        if header is None or self._index.is_damaged():
+            return None
+        last = before[-1] if before else None if self._boundary is None else self._boundary.end
+        tails = {} if last is None else dict(last.tails)
+        for agent, end in self._index.ends_at(number).items():
+            if end > tails.get(agent, (0, b""))[0]:
+                tails[agent] = (end, self._records.hash_of(agent, end))
+        return Edge(number, header.sequence - 1, header.prev, tails)
 
     # -- moving ----------------------------------------------------------------------------------------------------
 

@@ -123,6 +123,19 @@ class Index:
             lost = Damage(1, None, *self._doubt)
         return [] if lost is None else [lost]
 
+    def is_damaged(self) -> bool:
+        """Tell whether any log lacks records that nothing stands in for."""
+        return self._doubt is not None or bool(self._nameless) or any(log.damages for log in self._logs.values())
+
+    def ends_at(self, segment: int) -> dict[AgentId, int]:
+        """Return how far each log had come by the end of a segment, of those that have records in it or before."""
+        found: dict[AgentId, int] = {}
+        for agent, log in self._logs.items():
+            ends = [end for end, place in zip(log.ends, log.places, strict=True) if place >> _PLACE_BITS <= segment]
+            if ends:
+                found[agent] = max(ends)
+        return found
+
     def drop(self, segment: int) -> None:
         """Segments up to this one are in the archive: nothing of them is read here any more."""
         with self._lock:

@@ -72,6 +72,11 @@ class Records:
             return tail[1]
         if number == 0:
             return FIRST_HASH
+        for begin, end, place in self._index.frames(agent, number):
+            frame = head_at(self._handle(place.segment), place.at)
+            if begin <= number == end and frame is not None and frame.end == number:
+                return frame.last
+            break
         return next(self.read(agent, number)).hash
 
     def prev_of(self, agent: AgentId, number: int) -> bytes:

@@ -13,6 +13,7 @@ from peer.store.compacting import Kept, compact
 from peer.store.files import Files
 from peer.store.reading import open_logs, verify
 from peer.store.segments import SegmentStore
+from tests.damage import damage_record
 
 KEYS = HostKeys.from_seed(b"a tidy host")
 
@@ -219,3 +220,31 @@ async def test_a_damaged_archive_is_named(open_store, tmp_path):
         list(open_logs(tmp_path / "host").read("busy"))
     file.unlink()
     assert any("missing from the archive" in finding.what for finding in verify(tmp_path / "host").findings)
+
+
+async def test_a_damaged_segment_goes_to_the_archive_once_it_is_mended_and_not_before(open_store, tmp_path):
+    store = open_store()
+    logs = await fill(store)
+    store.close()
+    number = 12
+    damage_record(tmp_path / "host", "busy", number)
+    store = open_store()
+    before = len(list(store.folder.glob("*.seg")))
+    await compacted(store)
+    assert store.damages("busy") != []
+    assert len(list(store.folder.glob("*.seg"))) >= before, "what is missing must not be forgotten"
+    done = asyncio.Event()
+    (damage,) = store.damages("busy")
+    records = logs["busy"][damage.first - 1 : damage.end]
+    store.mend("busy", damage.first, store.hash_of("busy", damage.first - 1), records, done.set)
+    await done.wait()
+    needed = {agent: list(store.read(agent)) for agent in logs}
+    assert (await compacted(store)).archived_segments >= 3
+    store.close()
+    store = open_store()
+    assert store.findings == []
+    assert {agent: list(store.read(agent)) for agent in logs} == needed
+    store.close()
+    # The archive keeps the damaged file as evidence, and the log what stands in for it.
+    assert len(verify(tmp_path / "host").findings) >= 1
+    assert [stored.body for stored in open_logs(tmp_path / "host").read("busy")] == logs["busy"]
