@@ -218,7 +218,8 @@ async def test_a_bulky_value_is_kept_outside_the_log_and_comes_back(tmp_path: Pa
         assert np.array_equal(SEEN[4], SCAN)
         assert (SEEN[1], SEEN[3]) == (b"x", b"x")
     there = {path.parts[len(tmp_path.parts)] for path in tmp_path.rglob("*") if path.stat().st_size > 2_000_000}
-    assert there == {"beside": {"logs"}, "file": {"elsewhere", "logs"}, "memory": {"logs"}}[kind]
+    # The input stands in the log, in pieces that are compressed: it is below that size there.
+    assert there == {"beside": {"logs"}, "file": {"elsewhere"}, "memory": set()}[kind]
 
 
 async def test_a_bulky_value_is_durable_before_its_step_is(tmp_path: Path) -> None:
