@@ -107,6 +107,10 @@ class Ballots(Struct, frozen=True, array_like=True):
     outcomes: tuple[OutcomeRecord, ...]
 
 
+HOST: AgentId = "host:"
+"""Stands for the host itself where an agent's name does: no agent can have it."""
+
+
 class Notice(Struct, frozen=True, array_like=True):
     """A line of the audit log."""
 
@@ -246,7 +250,8 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
             dead: list[tuple[Input, str]] = core.dead
             answered(_encode(dead), "")
         case "notices":
-            answered(_encode([notice for notice in host.notices if notice.agent == agent]), "")
+            told = [notice for notice in host.notices if notice.agent in (agent, HOST)]
+            answered(_encode(told), "")
         case "costs":
             answered(_encode(host.costs()), "")
         case "checkpoint":

@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from peer import errors
+from peer.asks import HOST
 from peer.copies import PREFIX, SPEC, Copies
 from peer.driver import Driver
 from peer.heir import Heir
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from peer.asks import RestoreTo
     from peer.host import Host
 
-LOG = "host:"
+LOG = HOST
 """The name of the host's own log in its store; no agent can have it."""
 CONDENSE_COMMITS = 64
 """The host's own log is condensed after so many commits."""

@@ -359,7 +359,7 @@ class Cluster:
         return await self._ask(agent, "dead", list[tuple[Input, str]])
 
     async def notices(self, agent: AgentId) -> list[Notice]:
-        """Return the audit lines of an agent, oldest first."""
+        """Return the audit lines of an agent and of its host, oldest first."""
         return await self._ask(agent, "notices", list[Notice])
 
     async def steps(self, agent: AgentId) -> list[StepsAnswer]:

@@ -12,6 +12,7 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from peer import payload
+from peer.asks import HOST
 from peer.ports import Cancel
 from peer.spec import AgentSpec, kind_at, path_of
 from protocol.action import Tell
@@ -188,7 +189,7 @@ class Copies:
             near = [host for host in chosen if node_of(host) == node_of(self._host.host_id)]
             if near and set(near) - set(self._buddies):
                 text = "there are too few hosts on other nodes: a copy is lost with this node"
-                self._host.noticed("host:", Tell("buddy-near", near[0], text))
+                self._host.noticed(HOST, Tell("buddy-near", near[0], text))
             self._buddies = {host: self._buddies.get(host) or self._new_buddy() for host in chosen}
         return self._buddies
 

@@ -11,7 +11,7 @@ import msgspec
 
 from peer import errors
 from peer.asking import Asking
-from peer.asks import Costs, Notice
+from peer.asks import HOST, Costs, Notice
 from peer.checkpoints import Checkpoints
 from peer.driver import Driver
 from peer.keeping import Keeping
@@ -115,7 +115,7 @@ class Host:
     def _without_log(self, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
         names = ", ".join(spec.name for spec in agents)
         if self.checkpoints.has_buddies():
-            self.noticed("host:", Tell("log-gone", names, "a buddy of the host that had them goes on with them"))
+            self.noticed(HOST, Tell("log-gone", names, "a buddy of the host that had them goes on with them"))
             return ()
         for spec in agents:
             self.coming[spec.name] = spec
@@ -195,7 +195,7 @@ class Host:
         self.stall = why
         if why:
             logger.critical("host %s waits: %s", self.host_id, why)
-        self.noticed("host:", Tell("disk-full" if why else "disk-has-room", str(self.host_id), why))
+        self.noticed(HOST, Tell("disk-full" if why else "disk-has-room", str(self.host_id), why))
         for driver in self.drivers.values():
             driver.feed(LogStalled(bool(why)))
 
