@@ -1,4 +1,4 @@
-"""Kills a host at every write of a recorded workload, and has it come back: `python -m tests.kills FOLDER [STEP [FIRST]]`.
+"""Kills a host at every write of a workload, and has it come back: `python -m tests.kills FOLDER [STEP [FIRST]]`.
 
 Each run is a process of its own, forked from this one, which SIGKILLs itself before, in or after its n-th write. Then
 the same agents come back from the folder: everything that was acknowledged has happened, each input and each effect
