@@ -3,22 +3,34 @@
 from peer.agent import Agent, handles
 from peer.cluster import Cluster, Outcome, Plan
 from peer.context import Context
+from peer.declared import Hidden, bulky, derived, secret
 from peer.errors import (
     AgentUnknown,
     AskTimeout,
+    BlobLost,
     CallerError,
+    DeclarationRefused,
     EbbtideError,
     EffectInDoubt,
     HandlerMissing,
     LogBusy,
     LogCorrupt,
+    MigrationFailed,
     PeerError,
+    ReadOnly,
     RollbackTimeout,
+    SecretChanged,
     StepUnknown,
     ToolFailed,
+    Unready,
+    VaultFailed,
+    VersionUnknown,
 )
 from peer.host import AgentSpec
+from peer.personal import Erased, Personal, hashed
+from peer.storage import Storage
 from peer.tool import Call, Happened, NotHappened, Tool, Unknown, tool
+from peer.versioning import migrates, versioned
 from protocol.ids import StepId
 from protocol.limits import Limits
 from protocol.proposal import Proposal
@@ -28,28 +40,46 @@ __all__ = [
     "AgentSpec",
     "AgentUnknown",
     "AskTimeout",
+    "BlobLost",
     "Call",
     "CallerError",
     "Cluster",
     "Context",
+    "DeclarationRefused",
     "EbbtideError",
     "EffectInDoubt",
+    "Erased",
     "HandlerMissing",
     "Happened",
+    "Hidden",
     "Limits",
     "LogBusy",
     "LogCorrupt",
+    "MigrationFailed",
     "NotHappened",
     "Outcome",
     "PeerError",
+    "Personal",
     "Plan",
     "Proposal",
+    "ReadOnly",
     "RollbackTimeout",
+    "SecretChanged",
     "StepId",
     "StepUnknown",
+    "Storage",
     "Tool",
     "ToolFailed",
     "Unknown",
+    "Unready",
+    "VaultFailed",
+    "VersionUnknown",
+    "bulky",
+    "derived",
     "handles",
+    "hashed",
+    "migrates",
+    "secret",
     "tool",
+    "versioned",
 ]

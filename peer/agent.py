@@ -4,20 +4,28 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 from peer import errors, payload
+from peer.declared import KeyKind, Migrate, Schema, schema_of
 from peer.state import State
 from peer.tool import Tool
+from peer.versioning import check_messages
 from protocol.proposal import Proposal
 
 H = TypeVar("H", bound=Callable[..., Any])
 
 _HANDLES = "_ebbtide_handles"
+_READ_ONLY = "_ebbtide_read_only"
 
 
-def handles(*types: type) -> Callable[[H], H]:
-    """Mark a method as the handler of messages of these types (msgspec Structs, dataclasses, or builtins)."""
+def handles(*types: type, read_only: bool = False) -> Callable[[H], H]:
+    """Mark a method as the handler of messages of these types (msgspec Structs, dataclasses, or builtins).
+
+    With `read_only` it may look at state and spaces and report scores, and nothing else: writing, sending, calling
+    tools and proposing raise ReadOnly. What it reads is not logged, since nothing can hang on its steps (ST-7).
+    """
 
     def mark(method: H) -> H:
         setattr(method, _HANDLES, types)
+        setattr(method, _READ_ONLY, read_only)
         return method
 
     return mark
@@ -34,6 +42,12 @@ class Agent:
     """Shared spaces that this kind of agent reads or writes."""
     tries: ClassVar[int] = 3
     """How often a handler is tried on one input before the input is a dead letter."""
+    keys: ClassVar[dict[str, KeyKind]] = {}
+    """Keys that are not simply kept in the log: `derived`, `secret` or `bulky`. Tuples go by their first element."""
+    state_version: ClassVar[int] = 1
+    """Of the values that this class writes; whoever changes their form raises it."""
+    migrations: ClassVar[dict[int, Migrate]] = {}
+    """By version, what makes a value of the next: called with the key and the value when an old one is read."""
 
     state: State
     """The agent's own mapping: reads are tracked, writes are versioned and can be undone."""
@@ -42,15 +56,36 @@ class Agent:
 
     handlers: ClassVar[dict[type, str]] = {}
     message_types: ClassVar[dict[str, type]] = {}
+    read_only_handlers: ClassVar[frozenset[str]] = frozenset()
+    state_schema: ClassVar[Schema] = Schema()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take in what the class declares.
+
+        Raises: DeclarationRefused, for what would make a rollback wrong, or leave logs that nobody can read.
+        """
         super().__init_subclass__(**kwargs)
         handlers = dict(cls.handlers)
+        read_only: set[str] = set()
+        seen: dict[type, str] = {}
         for name in dir(cls):
-            for kind in getattr(getattr(cls, name, None), _HANDLES, ()):
+            method = getattr(cls, name, None)
+            if getattr(method, _READ_ONLY, name in cls.read_only_handlers):
+                read_only.add(name)
+            for kind in getattr(method, _HANDLES, ()):
+                other = seen.setdefault(kind, name)
+                if (other in read_only) != (name in read_only):
+                    raise errors.DeclarationRefused(
+                        f"class {cls.__qualname__}: {other} and {name} both handle {kind.__name__}, and one of them is"
+                        " read_only: whether a step is logged with its reads would hang on their names. Leave one."
+                    )
                 handlers[kind] = name
         cls.handlers = handlers
         cls.message_types = {kind.__name__: kind for kind in handlers}
+        cls.read_only_handlers = frozenset(read_only)
+        for kind in handlers:
+            check_messages(kind)
+        cls.state_schema = schema_of(cls)
 
     def still_valid(self, proposal: Proposal) -> bool | str:
         """Say whether this agent agrees to undo its part of a rollback: True, or the reason why not.

@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from peer import errors
+from peer.past import check_past
+from peer.state_key import decode_key
 from protocol.event import ProposeWanted, Submitted
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
@@ -18,6 +20,7 @@ from protocol.step import STEP_INDEX_ENTRIES, Entry, Input, StepRecord
 from protocol.wire import Answer
 
 if TYPE_CHECKING:
+    from peer.driver import Driver
     from peer.host import Host
 
 STEPS_A_PAGE = 500
@@ -102,6 +105,10 @@ class Ballots(Struct, frozen=True, array_like=True):
     votes: tuple[tuple[Proposal, Vote], ...]
     decided: tuple[tuple[ProposalId, str, int, tuple[AgentId, ...], tuple[tuple[AgentId, str], ...]], ...]
     outcomes: tuple[OutcomeRecord, ...]
+
+
+HOST: AgentId = "host:"
+"""Stands for the host itself where an agent's name does: no agent can have it."""
 
 
 class Notice(Struct, frozen=True, array_like=True):
@@ -223,8 +230,10 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
         case "status":
             answered(_encode(_status(host, agent)), "")
         case "state":
-            state = {key: value for key, value, _ in core.versions.read_all() if value is not None}
-            answered(_encode(state), "")
+            at = decode(body, StepId) if body else None
+            if at is not None:
+                check_past(core, at)
+            answered(_encode(_state(driver, at)), "")
         case "entries":
             entries: list[Entry] = [e for key in core.versions.shared_keys() for e in core.versions.entries(key)]
             answered(_encode(entries), "")
@@ -241,7 +250,8 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
             dead: list[tuple[Input, str]] = core.dead
             answered(_encode(dead), "")
         case "notices":
-            answered(_encode([notice for notice in host.notices if notice.agent == agent]), "")
+            told = [notice for notice in host.notices if notice.agent in (agent, HOST)]
+            answered(_encode(told), "")
         case "costs":
             answered(_encode(host.costs()), "")
         case "checkpoint":
@@ -263,6 +273,13 @@ def answer(host: "Host", agent: AgentId, what: str, body: bytes, answered: Answe
             answered(_encode(_suffix(host, agent, asked)), "")
         case _:
             raise errors.CallerError(f"nobody can answer {what!r}. Nothing changed.")
+
+
+def _state(driver: "Driver", at: StepId | None) -> dict[str, bytes]:
+    """Return what is told of an agent's state outside, at a step or now; derived keys are not stored."""
+    values, found = driver.values, driver.machine.core.versions.read_all(at)
+    keys = {text: (decode_key(text), data) for text, data, _ in found if data is not None}
+    return {text: values.shown(key, data) for text, (key, data) in keys.items() if values.derived(key) is None}
 
 
 def _part(host: "Host", agent: AgentId, asked: Part) -> PartAnswer:

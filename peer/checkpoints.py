@@ -9,11 +9,13 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from peer import errors
+from peer.asks import HOST
 from peer.copies import PREFIX, SPEC, Copies
 from peer.driver import Driver
 from peer.heir import Heir
 from peer.mending import Mending
 from peer.ports import Cancel
+from peer.witness import LOG as HEADS
 from protocol.action import CutReady, Tell
 from protocol.checkpoint import (
     AppendHost,
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from peer.asks import RestoreTo
     from peer.host import Host
 
-LOG = "host:"
+LOG = HOST
 """The name of the host's own log in its store; no agent can have it."""
 CONDENSE_COMMITS = 64
 """The host's own log is condensed after so many commits."""
@@ -108,7 +110,7 @@ class Checkpoints:
 
         Raises: LogCorrupt, if the host's own is not whole: it has said things that nobody here remembers.
         """
-        wrong = await self._mending.mend((PREFIX, SPEC), (LOG, *names))
+        wrong = await self._mending.mend((PREFIX, SPEC, HEADS), (LOG, *names))
         why = wrong.pop(LOG, None)
         if why is not None:
             raise errors.LogCorrupt(
@@ -232,6 +234,7 @@ class Checkpoints:
                     self._settled = Settled(action.epoch, action.begun, action.horizon)
                     for driver in drivers:
                         driver.feed(self._settled)
+                    self._host.store.tidy()
                 case Pause():
                     for driver in drivers:
                         driver.feed(RestorePending(action.pending))

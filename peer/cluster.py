@@ -19,24 +19,29 @@ from peer.asks import (
     CutsAnswer,
     EpochsAnswer,
     Notice,
-    Part,
     PartAnswer,
     Propose,
     RestoreTo,
     Status,
     StepsAnswer,
-    Submit,
 )
 from peer.backends import Backend, load_backend
 from peer.config import check_names, checkpoint_limits
-from peer.context import as_step, rollback_draft
+from peer.context import rollback_draft
 from peer.folding import SharedView
 from peer.host import Host
-from peer.lagging import lagging
+from peer.inlet import Inlet
+from peer.keeping import Keeping, Places
 from peer.outcome import Outcome, Plan, Restored
+from peer.past import as_step
+from peer.personal import key_name, using
+from peer.preview import preview
+from peer.quiet import until_quiet
 from peer.spec import AgentSpec, check_movable
 from peer.state_key import decode_key
-from protocol.ids import AgentId, MessageId, ProposalId, StepId
+from peer.storage import Storage
+from peer.values import look
+from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import Limits
 from protocol.policy import PolicyMaker
 from protocol.records import OutcomeRecord
@@ -44,10 +49,6 @@ from protocol.step import Entry, Input
 
 ASK_S = 30.0
 """How long a question waits for an answer, unless the caller says else."""
-SUBMIT_BATCH = 200
-"""Inputs handed over at a time; each batch is durable before the next."""
-QUIET_LOOKS = 2
-"""How often in a row nothing may have moved before a cluster counts as quiet."""
 
 
 class Cluster:
@@ -65,6 +66,9 @@ class Cluster:
         checkpoint_policy: says how often, in place of `checkpoint_every_s`, and may learn: `peer.policies`.
         durability: when a step counts: `local`, fsynced here; `replicated(k)`, on k other hosts too, so that losing a
             disk loses nothing.
+        storage: how long checkpoints and the archive are kept, where that is, and what encrypts logs at rest.
+        blobs: where bulky values of state are kept, as fsspec takes it; a folder `blobs` beside the logs if None.
+        vault: where keys of secrets and of personal data are kept, likewise; a folder `vault` beside the logs if None.
         options: passed to the backend.
     """
 
@@ -72,6 +76,7 @@ class Cluster:
         self, backend: str = "ray", agents_per_actor: int = 1, folder: str | Path | None = None,
         limits: Limits | None = None, checkpoint_every_s: float = 0.0, checkpoints_kept: int = 4, buddies: int = 0,
         successor_s: float = 30.0, checkpoint_policy: PolicyMaker | None = None, durability: str = "local",
+        storage: Storage | None = None, blobs: str | Path | None = None, vault: str | Path | None = None,
         **options: Any,
     ) -> None:  # fmt: skip
         if agents_per_actor < 1:
@@ -80,16 +85,20 @@ class Cluster:
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
         self._checkpoints = checkpoint_limits(
-            checkpoint_every_s, checkpoints_kept, buddies, successor_s, checkpoint_policy, durability
+            checkpoint_every_s, checkpoints_kept, buddies, successor_s, checkpoint_policy, durability, storage
         )
+        (storage or Storage()).check()
         secret = secrets.token_bytes(32)
-        self._backend: Backend = load_backend(backend)(self.folder, secret, limits, self._checkpoints, options)
+        places = Places.beside(self.folder, blobs, vault)
+        self._keeping = Keeping.at(places)
+        self._backend: Backend = load_backend(backend)(
+            self.folder, secret, limits, self._checkpoints, places, options, storage
+        )
         self._host: Host | None = None
         self._agents: list[AgentId] = []
         self._room: list[str] = []
         self._source = f"cluster-{secrets.token_hex(4)}"
-        self._numbers: dict[AgentId, int] = {}
-        self._turns: dict[AgentId, asyncio.Lock] = {}
+        self._inlet = Inlet(self._source, 4 * ASK_S)
 
     async def __aenter__(self) -> "Cluster":
         self._host = await self._backend.start()
@@ -143,9 +152,12 @@ class Cluster:
             await self.checkpoint()
             await self.checkpoint()
 
-    async def kill(self, agent: AgentId, *, for_good: bool = False) -> None:
-        """Kill the process that hosts an agent, as a crash would; it comes back by itself, unless `for_good`."""
-        await self._backend.kill(agent, for_good)
+    async def kill(self, agent: AgentId, *, for_good: bool = False, with_disk: bool = False) -> None:
+        """Kill the process that hosts an agent, as a crash would; it comes back by itself, unless `for_good`.
+
+        With `with_disk` its folder is deleted before: its agents come back where a buddy has their copies.
+        """
+        await self._backend.kill(agent, for_good, with_disk)
 
     async def leave(self, agent: AgentId) -> None:
         """Have an agent's host leave for good: a buddy goes on with all of its agents, and nothing is lost.
@@ -164,15 +176,24 @@ class Cluster:
 
         Raises: AgentUnknown, AskTimeout.
         """
-        payloads = [payload.encode_message(message) for message in messages]
-        # Two calls at once would give their inputs the same numbers, and one would be taken for the other's repetition.
-        async with self._turns.setdefault(agent, asyncio.Lock()):
-            for at in range(0, len(payloads), SUBMIT_BATCH):
-                first = self._numbers.get(agent, 0) + 1
-                batch = tuple(payloads[at : at + SUBMIT_BATCH])
-                body = asks.encode(Submit(self._source, first, batch))
-                await self.host.ask(agent, "submit", body, timeout_s=4 * ASK_S)
-                self._numbers[agent] = first + len(batch) - 1
+        await self._inlet.submit(self.host, agent, self.encoded(messages))
+
+    def encoded(self, messages: Sequence[Any]) -> tuple[bytes, ...]:
+        """Return what messages are on the wire and in logs, personal data in them encrypted.
+
+        Raises: PayloadUnsupported, PayloadTooLarge, VaultFailed.
+        """
+        with using(self._keeping.vault):
+            return tuple(payload.encode_message(message) for message in messages)
+
+    async def erase(self, subject: str) -> None:
+        """Destroy the key of whom personal data is about: wherever it stands, it reads as `Erased` from now on.
+
+        It can't be undone, and whatever is stored or sent about the same subject later is erased at once.
+
+        Raises: CallerError, for what is no subject; VaultFailed.
+        """
+        await asyncio.to_thread(self._keeping.vault.erase, key_name(subject))
 
     # -- rollback -------------------------------------------------------------------------------------------------
 
@@ -182,33 +203,7 @@ class Cluster:
         Raises: StepUnknown, AgentUnknown, AskTimeout.
         """
         roots = tuple(sorted({as_step(step) for step in steps}))
-        known: dict[AgentId, PartAnswer] = {}
-        credits: dict[AgentId, set[MessageId]] = {root.agent: set() for root in roots}
-        todo = set(credits)
-        while todo:
-            asked = sorted(todo)
-            todo = set()
-            bodies = [asks.encode(Part(roots, tuple(sorted(credits[agent])))) for agent in asked]
-            parts = await asyncio.gather(
-                *(self._ask(agent, "part", PartAnswer, body) for agent, body in zip(asked, bodies, strict=True))
-            )
-            for agent, part in zip(asked, parts, strict=True):
-                if part.unknown:
-                    raise errors.StepUnknown(f"no step {part.unknown[0]} in the log of {agent}. Nothing changed.")
-                known[agent] = part
-                for step, sends, _ in part.cone:
-                    for debit in sends:
-                        heard = credits.setdefault(debit.receiver, set())
-                        if MessageId(step, debit.at) not in heard:
-                            heard.add(MessageId(step, debit.at))
-                            todo.add(debit.receiver)
-        retracted = {step for part in known.values() for step in part.retracted}
-        return Plan(
-            roots=roots,
-            steps=tuple(sorted(s.step for part in known.values() for s in part.cone if s.step not in retracted)),
-            agents=tuple(sorted(known)),
-            effects=tuple(sorted(effect for part in known.values() for effect in part.effects)),
-        )
+        return await preview(roots, lambda agent, part: self._ask(agent, "part", PartAnswer, asks.encode(part)))
 
     async def rollback(
         self,
@@ -233,7 +228,8 @@ class Cluster:
 
         Raises: CallerError, AgentUnknown, RollbackTimeout.
         """
-        draft = rollback_draft(steps, inputs, reason, evidence, amend or {})
+        with using(self._keeping.vault):
+            draft = rollback_draft(steps, inputs, reason, evidence, amend or {})
         deadline_us = 0 if deadline_s is None else self.host.clock.now_us() + int(deadline_s * 1e6)
         ask = Propose(draft.roots, inputs, reason, draft.evidence, draft.amendments, deadline_us)
         owner = draft.roots[0].agent
@@ -339,21 +335,31 @@ class Cluster:
         """Return an agent at a glance."""
         return asks.decode(await self.host.ask(agent, "status", timeout_s=timeout_s), Status)
 
-    async def state(self, agent: AgentId) -> dict[Any, Any]:
-        """Return an agent's surviving state."""
-        found = await self._ask(agent, "state", dict[str, bytes])
-        return {decode_key(key): payload.decode(value) for key, value in found.items()}
+    async def state(self, agent: AgentId, at: StepId | str | None = None) -> dict[Any, Any]:
+        """Return an agent's surviving state.
+
+        Args:
+            agent: whose.
+            at: a step of the agent's: the state as it stood right after it, less what is undone by now.
+
+        Raises: AgentUnknown, AskTimeout; StepUnknown, if `at` is unknown, another agent's, or folded.
+        """
+        body = b"" if at is None else asks.encode(as_step(at))
+        found = await self._ask(agent, "state", dict[str, bytes], body)
+        blobs = self._keeping.blobs
+        with using(self._keeping.vault):
+            return await asyncio.to_thread(lambda: {decode_key(key): look(data, blobs) for key, data in found.items()})
 
     async def shared(self, agent: AgentId) -> SharedView:
         """Return what an agent sees of the shared spaces it takes part in."""
-        return SharedView(await self._ask(agent, "entries", list[Entry]))
+        return SharedView(await self._ask(agent, "entries", list[Entry]), self._keeping.vault)
 
     async def dead_letters(self, agent: AgentId) -> list[tuple[Input, str]]:
         """Return the inputs that an agent will not handle, each with the reason."""
         return await self._ask(agent, "dead", list[tuple[Input, str]])
 
     async def notices(self, agent: AgentId) -> list[Notice]:
-        """Return the audit lines of an agent, oldest first."""
+        """Return the audit lines of an agent and of its host, oldest first."""
         return await self._ask(agent, "notices", list[Notice])
 
     async def steps(self, agent: AgentId) -> list[StepsAnswer]:
@@ -382,20 +388,9 @@ class Cluster:
 
         Raises: AskTimeout, naming who is busy, and with what.
         """
-        loop = asyncio.get_running_loop()
-        until, last, quiet = loop.time() + timeout_s, None, 0
-        while True:
-            looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._agents))
-            busy = {look.agent: look.under_way for look in looks if look.under_way} or lagging(looks)
-            moves = [(look.host, look.steps, look.undone) for look in looks]
-            quiet = quiet + 1 if not busy and moves == last else 0
-            last = moves
-            if quiet >= QUIET_LOOKS:
-                return
-            if loop.time() > until:
-                agent, what = next(iter(busy.items()), ("nobody", ()))
-                raise errors.AskTimeout(f"not quiet within {timeout_s:g} s: {agent} has {', '.join(what)} under way")
-            await asyncio.sleep(pause_s)
+        await until_quiet(
+            lambda: [self.status(agent, timeout_s=timeout_s) for agent in self._agents], timeout_s, pause_s
+        )
 
     async def _ask(self, agent: AgentId, what: str, kind: Any, body: bytes = b"") -> Any:
         return asks.decode(await self.host.ask(agent, what, body, timeout_s=ASK_S), kind)

@@ -3,6 +3,7 @@
 import re
 
 from peer import errors
+from peer.storage import Storage
 from protocol.limits import CheckpointLimits
 from protocol.policy import PolicyMaker
 
@@ -11,7 +12,7 @@ _DURABILITY = re.compile(r"local|replicated(\((?P<count>\d{1,3})\))?")
 
 def checkpoint_limits(
     every_s: float, kept: int, buddies: int, successor_s: float, policy: PolicyMaker | None = None,
-    durability: str = "local",
+    durability: str = "local", storage: Storage | None = None,
 ) -> CheckpointLimits:  # fmt: skip
     """Return the limits of checkpoints and successions.
 
@@ -22,6 +23,7 @@ def checkpoint_limits(
         successor_s: seconds for which a host must have failed before a buddy succeeds it.
         policy: says how long to wait, instead of `every_s`.
         durability: `local`, or `replicated(k)`: with k buddies; without a number, as many as `buddies` says.
+        storage: says how long checkpoints are kept, besides how many.
 
     Raises: CallerError, naming the value.
     """
@@ -44,6 +46,8 @@ def checkpoint_limits(
     return CheckpointLimits(
         interval_us=int(every_s * 1e6), epochs_kept=kept, buddies=buddies, successor_us=int(successor_s * 1e6),
         policy=policy, is_replicated=is_replicated,
+        kept_us=0 if storage is None else storage.checkpoints_kept_s * 1_000_000,
+        kept_bytes=0 if storage is None else storage.checkpoints_kept_bytes,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors, payload
+from peer.past import as_step
 from peer.space import Space, Spaces
 from peer.state import Tracked
 from peer.tool import PURE, Tool
@@ -57,6 +58,7 @@ class Context:
             message: a Struct, a dataclass or a builtin value.
             key: names the output across re-runs; without it equal outputs are matched, then those in the same place.
         """
+        self.run.check_may(f"send to {receiver}")
         self.outputs.append(OutputDraft(receiver, payload.encode_message(message), key))
 
     async def call(self, tool: Tool[..., Any], /, *args: Any, key: str | None = None, **kwargs: Any) -> Any:
@@ -68,6 +70,7 @@ class Context:
 
         Raises: EffectInDoubt, if nobody can tell whether it happened; whatever the tool raised, if it did not.
         """
+        self.run.check_may("call a tool")
         if not isinstance(tool, Tool):
             raise errors.CallerError(f"{tool!r} is not a tool, so nobody could undo it. Declare it with @tool(...).")
         return await self.call_tool(tool, args, kwargs, None if tool.kind == PURE else key)
@@ -106,6 +109,7 @@ class Context:
             evidence: any value; a retried handler finds it in `ctx.evidence`.
             amend: corrected messages by root, for `amend`.
         """
+        self.run.check_may("propose a rollback")
         self.rollbacks.append(rollback_draft(steps, inputs, reason, evidence, amend or {}))
 
 
@@ -127,16 +131,3 @@ def rollback_draft(
         raise errors.CallerError(f"amend gives no corrected input for {min(missing)}. Nothing was proposed.")
     shown = payload.encode(evidence if evidence is not None else reason)
     return RollbackDraft(roots, inputs, reason, shown, amendments)
-
-
-def as_step(step: StepId | str) -> StepId:
-    """Read a step.
-
-    Raises: CallerError, naming the text.
-    """
-    if isinstance(step, StepId):
-        return step
-    try:
-        return StepId.parse(step)
-    except ValueError as error:
-        raise errors.CallerError(f"{error}. Nothing changed.") from None

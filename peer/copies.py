@@ -12,11 +12,13 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from peer import payload
+from peer.asks import HOST
 from peer.ports import Cancel
 from peer.spec import AgentSpec, kind_at, path_of
 from protocol.action import Tell
 from protocol.copy import COPY_BYTES, Copied, Copy
 from protocol.ids import AgentId, HostId
+from protocol.succession import node_of
 from protocol.wire import Frame
 
 if TYPE_CHECKING:
@@ -184,6 +186,10 @@ class Copies:
         if known != self._chosen_by:
             self._chosen_by = known
             chosen = machine.succession.buddies(self._host.host_id)
+            near = [host for host in chosen if node_of(host) == node_of(self._host.host_id)]
+            if near and set(near) - set(self._buddies):
+                text = "there are too few hosts on other nodes: a copy is lost with this node"
+                self._host.noticed(HOST, Tell("buddy-near", near[0], text))
             self._buddies = {host: self._buddies.get(host) or self._new_buddy() for host in chosen}
         return self._buddies
 

@@ -5,10 +5,14 @@ from collections.abc import Callable, Container
 from typing import Any, Protocol
 
 from peer.agent import Agent
+from peer.keeping import Keeping
+from peer.past import check_past
+from peer.personal import using
 from peer.ports import Cancel, Clock, LogStore, Randomness
 from peer.runner import Runner
 from peer.space import Replicas
 from peer.state import State
+from peer.values import Values
 from protocol.action import (
     Action,
     Admit,
@@ -84,6 +88,7 @@ class Surroundings(Protocol):
     clock: Clock
     store: LogStore
     randomness: Randomness
+    keeping: Keeping
 
     @property
     def checkpoints(self) -> Checkpointer:
@@ -121,9 +126,10 @@ class Driver:
     def __init__(self, host: Surroundings, agent: Agent, limits: Limits) -> None:
         self._host = host
         self.agent = agent
-        agent.state = State()
         self.machine = PeerMachine(agent.name, limits)
-        self.runner = Runner(agent, self.machine.core.versions, self.feed)
+        self.values = Values(type(agent).state_schema, host.keeping, host.randomness.seed)
+        agent.state = State(self.values, lambda step: check_past(self.machine.core, step))
+        self.runner = Runner(agent, self.machine.core.versions, self.feed, host.keeping.vault)
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
@@ -275,7 +281,8 @@ class Driver:
     def _consult(self, action: Consult) -> None:
         """Ask the agent whether it agrees; a hook that fails rejects, since nobody knows what it would have said."""
         try:
-            answer = self.agent.still_valid(action.proposal)
+            with using(self._host.keeping.vault):
+                answer = self.agent.still_valid(action.proposal)
         except Exception as error:  # noqa: BLE001  # user code may raise anything
             logger.warning("%s: still_valid failed: %s", self.agent.name, error)
             answer = f"still_valid failed: {type(error).__name__}: {error}"

@@ -47,6 +47,38 @@ class HandlerMissing(CallerError):
     """An agent was sent a message for which it declares no handler."""
 
 
+class DeclarationRefused(CallerError):
+    """What a class declares of its messages or state would make a rollback, or a later release, wrong."""
+
+
+class ReadOnly(CallerError):
+    """A handler that was declared to read only wanted to do more."""
+
+
+class Unready(EbbtideError):
+    """What a handler needs can't be had now, by no fault of its input: the input waits, and is tried again (ST-8)."""
+
+
+class VersionUnknown(Unready):
+    """A message or a value of a newer version than this release reads: upgrade."""
+
+
+class MigrationFailed(Unready):
+    """A migration raised, or did not make what the class now says."""
+
+
+class SecretChanged(Unready):
+    """A secret can't be loaded, or is not the one that was written."""
+
+
+class BlobLost(Unready):
+    """A value that is kept outside the log is missing there, altered, or can't be read or written."""
+
+
+class VaultFailed(Unready):
+    """The vault can't be read or written, or lacks a key that was never erased."""
+
+
 class ConfigInvalid(CallerError):
     """A setting, a key file or an address that can't be used as it is."""
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from peer import payload
+from peer.personal import using
+from peer.ports import KeyVault
 from peer.state_key import decode_key, encode_key
 from protocol.folds import counter_amounts, decode_op, map_winner, set_members
 from protocol.step import Entry, space_key
@@ -12,7 +14,8 @@ from protocol.step import Entry, space_key
 class SharedView:
     """The surviving shared entries of one replica."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], vault: KeyVault) -> None:
+        self._vault = vault
         self._by_key: dict[str, list[Entry]] = {}
         for entry in entries:
             self._by_key.setdefault(entry.key, []).append(entry)
@@ -20,7 +23,7 @@ class SharedView:
     def counter(self, space: str, key: Any) -> Any:
         """Return a counter's sum."""
         entries = self._by_key.get(space_key(space, encode_key(key)), [])
-        return sum(payload.decode(amount) for amount in counter_amounts(entries))  # type: ignore[misc]
+        return sum(self._decoded(amount) for amount in counter_amounts(entries))
 
     def counters(self, space: str) -> dict[Any, Any]:
         """Return every counter of a space that anybody has added to."""
@@ -33,9 +36,13 @@ class SharedView:
         at = f"{space_key(space, encode_key(name))}/{encode_key(key)}"
         winner = map_winner(self._by_key.get(at, []))
         op = None if winner is None else decode_op(winner.op)
-        return payload.decode(op.value) if op is not None and op.verb == "put" else default
+        return self._decoded(op.value) if op is not None and op.verb == "put" else default
 
     def members(self, space: str, name: Any) -> set[Any]:
         """Return a shared set's members."""
         found = set_members(self._by_key.get(space_key(space, encode_key(name)), []))
-        return {payload.decode(member) for member in found}
+        return {self._decoded(member) for member in found}
+
+    def _decoded(self, data: bytes) -> Any:
+        with using(self._vault):
+            return payload.decode(data)

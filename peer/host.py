@@ -11,15 +11,17 @@ import msgspec
 
 from peer import errors
 from peer.asking import Asking
-from peer.asks import Costs, Notice
+from peer.asks import HOST, Costs, Notice
 from peer.checkpoints import Checkpoints
 from peer.driver import Driver
+from peer.keeping import Keeping
 from peer.keys import HostKeys
 from peer.neighbours import Neighbours
 from peer.portions import portions
 from peer.ports import Clock, LogStore, Randomness, Transport
 from peer.randomness import SystemRandomness
 from peer.spec import AgentSpec
+from peer.witness import Witness
 from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned, LogStalled
@@ -44,8 +46,9 @@ class Host:
         self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
         seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
         randomness: Randomness | None = None, checkpoints: CheckpointLimits | None = None, founder: bool = False,
-        host_limits: HostLimits | None = None,
+        host_limits: HostLimits | None = None, keeping: Keeping | None = None,
     ) -> None:  # fmt: skip
+        self.keeping = keeping or Keeping.in_memory(secret)
         self.host_id: HostId = keys.host_id
         self.drivers: dict[AgentId, Driver] = {}
         self.coming: dict[AgentId, AgentSpec] = {}
@@ -63,6 +66,7 @@ class Host:
         self.neighbours = Neighbours(self, secret, seeds, host_limits)
         self._machine = self.neighbours.machine
         self.checkpoints = Checkpoints(self, checkpoints, founder)
+        self._witness = Witness(self, keys)
         self._version = 0
         self._open = False
         self._inner: deque[tuple[AgentId, AgentId, Message]] = deque()
@@ -105,11 +109,13 @@ class Host:
                 # A log that can't be read stops its own agent; the others go on, and whoever asks is told.
                 self._breaks(spec.name, str(error))
         self.checkpoints.open()
+        if self.store.head()[0]:
+            self._witness.open()
 
     def _without_log(self, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
         names = ", ".join(spec.name for spec in agents)
         if self.checkpoints.has_buddies():
-            self.noticed("host:", Tell("log-gone", names, "a buddy of the host that had them goes on with them"))
+            self.noticed(HOST, Tell("log-gone", names, "a buddy of the host that had them goes on with them"))
             return ()
         for spec in agents:
             self.coming[spec.name] = spec
@@ -177,6 +183,7 @@ class Host:
             driver.stop()
         self.neighbours.close()
         self.checkpoints.close()
+        self._witness.close()
 
     def failed(self, error: Exception) -> None:
         """The log can't be written: the agents stop, for what they do now could not be undone."""
@@ -184,11 +191,11 @@ class Host:
         self.crash()
 
     def stalled(self, why: str) -> None:
-        """The disk is full, or has room again (no `why`): agents begin no step meanwhile (ST-8)."""
+        """The disk is full, or has room again (no `why`): agents begin no step meanwhile (ST-9)."""
         self.stall = why
         if why:
             logger.critical("host %s waits: %s", self.host_id, why)
-        self.noticed("host:", Tell("disk-full" if why else "disk-has-room", str(self.host_id), why))
+        self.noticed(HOST, Tell("disk-full" if why else "disk-has-room", str(self.host_id), why))
         for driver in self.drivers.values():
             driver.feed(LogStalled(bool(why)))
 
@@ -297,6 +304,8 @@ class Host:
                 self.transport.counts.refused += 1
             return
         self.deliver(sender, self.checkpoints.received(sender, frame))
+        if frame.heads and self.checkpoints.takes_part:
+            self._witness.received(sender, frame.heads)
         for question in frame.asks:
             self.asking.asked(sender, question)
         for given in frame.answers:

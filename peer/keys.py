@@ -34,9 +34,19 @@ class HostKeys:
         self.host_id: HostId = host_id_of(self.public_key)
 
     @classmethod
-    def generate(cls) -> "HostKeys":
-        """Make a new pair."""
-        return cls(Ed25519PrivateKey.generate())
+    def generate(cls, node: str = "") -> "HostKeys":
+        """Make a new pair.
+
+        Args:
+            node: what stands for the machine that the host runs on: hosts on one node have ids that begin with the same
+                byte, so that whoever knows an id knows who is not to keep its copies. Empty: any id.
+        """
+        wanted = blake2b(node.encode(), digest_size=1, person=b"ebbtide-node").hexdigest()
+        while True:
+            # Some 256 tries of 30 microseconds: an id that follows from the key can be wished for, not given.
+            keys = cls(Ed25519PrivateKey.generate())
+            if not node or keys.host_id.startswith(wanted):
+                return keys
 
     @classmethod
     def from_seed(cls, seed: bytes) -> "HostKeys":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from peer import errors
+from peer.asks import HOST
 from peer.ports import Done
 from peer.store.frame import FIRST_HASH, chain
 from peer.store.index import Damage
@@ -58,10 +59,10 @@ class Mending:
         if not isinstance(store, SegmentStore):
             return {}
         for finding in store.findings:
-            self._host.noticed(finding.agent or "host:", Tell("log-damaged", str(finding.file), str(finding)))
+            self._host.noticed(finding.agent or HOST, Tell("log-damaged", str(finding.file), str(finding)))
         if store.torn:
             text = f"the last write, of {store.torn} bytes, was cut short by a crash; it had not been acknowledged"
-            self._host.noticed("host:", Tell("log-torn", str(store.folder), text))
+            self._host.noticed(HOST, Tell("log-torn", str(store.folder), text))
         outcome: dict[AgentId, str] = {}
         hurt = [agent for agent in dict.fromkeys((*store.agents(), *names)) if store.damages(agent)]
         for agent in [agent for agent in hurt if agent.startswith(kept)]:

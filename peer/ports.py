@@ -5,6 +5,7 @@ Every implementation of a port passes the same tests in `tests/contract/`.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Protocol
 
 from protocol.ids import AgentId, HostId
@@ -73,6 +74,14 @@ class LogStore(Protocol):
         """Return the agents that have a log here, in order of name."""
         ...
 
+    def head(self) -> tuple[int, bytes]:
+        """Return number and digest of the last write: they stand for all that was ever written; (0, b"") for none."""
+        ...
+
+    def tidy(self) -> None:
+        """An epoch is committed: a good time to sign what is written, and to put away what is not needed any more."""
+        ...
+
     def close(self) -> None:
         """Write what is queued, then release the file."""
         ...
@@ -117,4 +126,51 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Stop receiving and sending, and release the socket."""
+        ...
+
+
+def blob_digest(data: bytes) -> bytes:
+    """Return the name of a blob: BLAKE2b of its content, 32 bytes."""
+    return blake2b(data, digest_size=32).digest()
+
+
+class Blobs(Protocol):
+    """Bytes that are too big for a log, named by their hash. Calls block: those that may last are made in a thread."""
+
+    address: str
+    """Where they are kept, for people."""
+
+    def put(self, data: bytes) -> bytes:
+        """Keep bytes, and return their hash once they are durable; what is there already, and whole, is left alone.
+
+        Raises: BlobLost, naming the address and the hash.
+        """
+        ...
+
+    def get(self, digest: bytes) -> bytes:
+        """Return the bytes of a hash, checked.
+
+        Raises: BlobLost, naming the address and the hash, if they are missing or altered.
+        """
+        ...
+
+
+class KeyVault(Protocol):
+    """Keys of 32 bytes by name, shared by all hosts and never logged: who erases one erases what it has encrypted."""
+
+    address: str
+    """Where they are kept, for people."""
+
+    def key(self, name: str, make: bool = True) -> bytes | None:
+        """Return the key of a name, made when it is first asked for, by two processes at once the same; None if erased.
+
+        Raises: VaultFailed, naming the address; without `make` also for a key that is not there, and was not erased.
+        """
+        ...
+
+    def erase(self, name: str) -> None:
+        """Destroy the key of a name, there or not, for good: none is made for that name again.
+
+        Raises: VaultFailed, naming the address.
+        """
         ...

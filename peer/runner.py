@@ -10,6 +10,8 @@ from typing import Any
 from peer import errors, payload
 from peer.agent import Agent
 from peer.context import Context
+from peer.personal import using
+from peer.ports import KeyVault
 from peer.space import Spaces
 from peer.state import Tracked
 from peer.tool import PURE, Call, Happened, NotHappened, Tool, decode_args, encode_args
@@ -26,8 +28,9 @@ Feed = Callable[[Event], None]
 class Runner:
     """One agent's user code: at most one handler at a time, and any number of undos beside it."""
 
-    def __init__(self, agent: Agent, versions: Versions, feed: Feed) -> None:
+    def __init__(self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault) -> None:
         self._agent = agent
+        self._vault = vault
         self._versions = versions
         self._feed = feed
         self._tools = type(agent).tools()
@@ -59,7 +62,8 @@ class Runner:
             task.cancel()
 
     def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+        with using(self._vault):
+            task = asyncio.ensure_future(work)
         self._tasks[task] = None
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
@@ -76,14 +80,19 @@ class Runner:
         agent.state.bind(tracked)
         try:
             name, message = agent.handler_of(order.input.payload)
+            tracked.read_only = name in agent.read_only_handlers
             result = getattr(agent, name)(message, ctx)
             if inspect.isawaitable(result):
                 await result
+            await agent.state.place()
             draft = self._draft(ctx)
         except asyncio.CancelledError:
             raise
-        except (errors.HandlerMissing, errors.PayloadInvalid) as error:
+        except (errors.HandlerMissing, errors.PayloadInvalid, errors.ReadOnly) as error:
             draft = StepDraft(error=f"{type(error).__name__}: {error}", poison=True)
+        except errors.Unready as error:
+            logger.warning("%s: %s waits: %s", agent.name, order.input, error)
+            draft = StepDraft(error=f"{type(error).__name__}: {error}", waits=True)
         except Exception as error:  # noqa: BLE001  # whatever user code raises undoes its step alone
             logger.warning("%s: a handler failed on %s\n%s", agent.name, order.input, traceback.format_exc())
             draft = StepDraft(error=f"{type(error).__name__}: {error}")
@@ -104,6 +113,7 @@ class Runner:
             observed=tuple(ctx.run.observed),
             tolerated=tuple(ctx.run.tolerated),
             model=ctx.model,
+            read_only=ctx.run.read_only,
         )
 
     # -- tools -----------------------------------------------------------------------------------------------------

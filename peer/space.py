@@ -90,6 +90,7 @@ class Spaces:
 
     def write(self, key: str, op: Op) -> None:
         """Add an entry to the run's step."""
+        self._run.check_may("write to a space")
         self.drafts.append(EntryDraft(key, encode_op(op)))
 
     def own(self, key: str) -> list[Op]:

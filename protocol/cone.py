@@ -69,6 +69,10 @@ class Cone:
         """Return the oldest steps, as far as they ran in epochs before `horizon`."""
         return list(takewhile(lambda record: record.epoch < horizon, self._records.values()))
 
+    def since(self, horizon: int) -> StepId | None:
+        """Return the oldest own step that ran in epoch `horizon` or later, or None."""
+        return next((record.step for record in self._records.values() if record.epoch >= horizon), None)
+
     def check(self, incarnation: int, seq: int) -> None:
         """Assert that no step is newer than the agent's own count."""
         if self._records:

@@ -1,4 +1,7 @@
-"""What hosts say to keep copies of each other's logs (CP-8). Records are opaque, and numbered from 1 in each log."""
+"""What hosts say to keep copies of each other's logs (CP-8), and to mend them from those (CP-11).
+
+Records are opaque, and numbered from 1 in each log.
+"""
 
 from msgspec import Struct
 

@@ -5,6 +5,7 @@ this.
 """
 
 from collections.abc import Callable, Sequence
+from heapq import heapify
 
 from msgspec.structs import replace
 
@@ -47,6 +48,8 @@ class Core:
         self.time = HybridTime()
         self.deferred: list[Input] = []
         """Inputs that wait for the decision of a proposal."""
+        self.failed: list[tuple[int, int, Input]] = []
+        """Inputs whose handler failed, by when they are tried again, and by place: a heap."""
         self.subscribers: dict[str, list[AgentId]] = {}
         """By space, who is sent this agent's entries."""
         self.own_entries: dict[StepId, tuple[Entry, ...]] = {}
@@ -71,7 +74,7 @@ class Core:
         self.is_paused = False
         """A restore is being voted on: no step begins."""
         self.is_stalled = False
-        """The log can't be written for now: no step begins (ST-8)."""
+        """The log can't be written for now: no step begins (ST-9)."""
         self.dead: list[tuple[Input, str]] = []
         self.retracted_by: dict[StepId, str] = {}
         self.undone = 0
@@ -245,6 +248,11 @@ class Core:
         for at, item in enumerate(self.deferred):
             if item.lineage == lineage:
                 return self.deferred.pop(at)
+        for at, (_, _, item) in enumerate(self.failed):
+            if item.lineage == lineage:
+                del self.failed[at]
+                heapify(self.failed)
+                return item
         return self.inbox.take(lineage)
 
     def replayed(self) -> None:

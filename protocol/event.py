@@ -144,7 +144,7 @@ class RestorePending(_Event, frozen=True):
 
 
 class LogStalled(_Event, frozen=True):
-    """The host's disk is full (or has room again, if not `pending`): nothing becomes durable meanwhile (ST-8)."""
+    """The host's disk is full (or has room again, if not `pending`): nothing becomes durable meanwhile (ST-9)."""
 
     pending: bool
 

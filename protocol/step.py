@@ -181,6 +181,10 @@ class StepDraft(Struct, frozen=True):
     """Sums that were read with a tolerance (RB-11)."""
     model: str = ""
     """Which model made it, in the agent's words."""
+    waits: bool = False
+    """The error is none of the input's: it is tried again for as long as it takes (ST-8)."""
+    read_only: bool = False
+    """The handler could only read, so its record leaves out what (ST-7)."""
 
 
 class LogRecord(Struct, frozen=True, tag=True):
@@ -212,6 +216,8 @@ class StepRecord(LogRecord, frozen=True):
     """Sums of which no more than a limit may be undone while this step stays (RB-11)."""
     model: str = ""
     """Which model made it, in the agent's words; empty if it did not say."""
+    read_only: bool = False
+    """Its handler could only read: what it read is left out, since nothing can hang on this step (ST-7)."""
 
 
 def entries_of(record: StepRecord) -> tuple[Entry, ...]:

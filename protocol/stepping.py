@@ -17,6 +17,9 @@ from protocol.proposer import Proposer
 from protocol.records import AcceptedRecord, DeadRecord, ProposedRecord
 from protocol.step import EXTERNAL, Entry, Input, Output, StepDraft, StepRecord, entries_of
 
+OUT_OF_ORDER = "hand them in in order"
+"""Ends the answer to inputs whose predecessors are not known here."""
+
 
 class Stepping:
     """The running step of one agent, and the way of each input to it."""
@@ -27,8 +30,9 @@ class Stepping:
         self._proposer = proposer
         self.running: tuple[int, StepId, Input] | None = None
         self._runs = 0
-        self._failed: list[tuple[int, int, Input]] = []
         self._failures: dict[str, int] = {}
+        self._waited: dict[str, int] = {}
+        """By lineage, how often an input was tried in vain, for reasons that are not its own (ST-8)."""
         self.held: set[str] = set()
         """Lineages whose input waits because an undecided proposal names a step that handled it."""
         self._unheard: list[tuple[AgentId, Input]] = []
@@ -94,7 +98,7 @@ class Stepping:
         source = EXTERNAL + event.source
         expected = core.inbox.next_number(source)
         if event.first > expected:
-            text = f"input {event.first} of {source} came before {expected}; hand them in in order"
+            text = f"input {event.first} of {source} came before {expected}; {OUT_OF_ORDER}"
             core.actions.append(Reply(event.request, "", text))
             return
         fresh = event.payloads[expected - event.first :]
@@ -127,8 +131,8 @@ class Stepping:
     def work(self) -> None:
         """Start the next step, if none runs."""
         core = self._core
-        while self._failed and self._failed[0][0] <= core.now_us:
-            core.put_in_line(heappop(self._failed)[2])
+        while core.failed and core.failed[0][0] <= core.now_us:
+            core.put_in_line(heappop(core.failed)[2])
         while self.running is None and not core.is_paused and not core.is_stalled:
             item = core.inbox.pop()
             if item is None:
@@ -204,6 +208,11 @@ class Stepping:
 
     def _became(self, run: int, step: StepId, item: Input, draft: StepDraft) -> None:
         core = self._core
+        if draft.read_only:
+            # ST-7: nothing can hang on it, so its record need not say what it hangs on.
+            wrote = (*draft.writes, *draft.entries, *draft.outputs, *draft.rollbacks)
+            assert not wrote, f"{step} was to read only"
+            draft = replace(draft, reads=(), observed=(), tolerated=())
         old = self._effects.leftovers(item.lineage)
         lineages, unclaimed = inherited(item.lineage, core.agent, draft.outputs, old)
         outputs = tuple(
@@ -231,6 +240,7 @@ class Stepping:
             observed=draft.observed,
             tolerated=draft.tolerated,
             model=draft.model,
+            read_only=draft.read_only,
         )
         self.apply_step(record)
         proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)
@@ -287,6 +297,7 @@ class Stepping:
         core.intents.claim(step, record.calls)
         self._effects.ran(item.lineage, record.calls, record.voids)
         self._failures.pop(item.lineage, None)
+        self._waited.pop(item.lineage, None)
 
     def _durable(self, record: StepRecord, proposed: tuple[ProposedRecord, ...]) -> None:
         """The step is durable: what it made may leave, and its input is acknowledged (ST-2)."""
@@ -308,14 +319,15 @@ class Stepping:
     def _raised(self, run: int, item: Input, draft: StepDraft) -> None:
         core = self._core
         self._effects.release_claims(run, item)
-        failures = self._failures.get(item.lineage, 0) + 1
-        self._failures[item.lineage] = failures
+        counts = self._waited if draft.waits else self._failures
+        failures = counts[item.lineage] = counts.get(item.lineage, 0) + 1
         core.tell("step-failed", item, draft.error or "")
-        if draft.poison or failures >= core.limits.failures_max:
+        if draft.poison or (failures >= core.limits.failures_max and not draft.waits):
             self.bury(item, draft.error or "failed")
             return
-        wait_us = core.limits.failure_wait_us << (failures - 1)
-        heappush(self._failed, (core.now_us + wait_us, item.place, item))
+        # ST-8: one that waits for what it can't bring about is tried for ever, no more often than messages are resent.
+        wait_us = min(core.limits.failure_wait_us << min(failures - 1, 20), core.limits.resend_us_max)
+        heappush(core.failed, (core.now_us + wait_us, item.place, item))
 
     def bury(self, item: Input, why: str) -> None:
         """An input will not be handled: to the dead letters, and its lineage is settled."""
@@ -340,18 +352,18 @@ class Stepping:
 
     def deadline_us(self) -> int | None:
         """Return when a failed input is to be tried again."""
-        return self._failed[0][0] if self._failed else None
+        return self._core.failed[0][0] if self._core.failed else None
 
     def waiting(self) -> list[Input]:
         """Return every input that waits or runs, in the order of their places."""
-        waiting = [*self._core.inbox.line(), *self._core.deferred, *(entry[2] for entry in self._failed)]
+        waiting = [*self._core.inbox.line(), *self._core.deferred, *(entry[2] for entry in self._core.failed)]
         if self.running is not None:
             waiting.append(self.running[2])
         return sorted(waiting, key=lambda item: item.place)
 
     def backlog(self) -> int:
         """Return how many inputs wait or run."""
-        waiting = self._core.inbox.waiting() + len(self._core.deferred) + len(self._failed) + len(self._unheard)
+        waiting = self._core.inbox.waiting() + len(self._core.deferred) + len(self._core.failed) + len(self._unheard)
         return waiting + (self.running is not None)
 
 

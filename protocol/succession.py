@@ -35,11 +35,21 @@ from protocol.tally import Count, Statement
 NOBODY: Ballot = (0, "")
 
 
-def buddies_of(host: HostId, hosts: Iterable[HostId], count: int) -> tuple[HostId, ...]:
-    """Return the hosts that keep copies of `host`'s logs: the first `count` by rendezvous hashing, never itself."""
+def node_of(host: HostId) -> str:
+    """Return what hosts on one node have in common: the first byte of their ids (see `HostKeys.generate`)."""
+    return host[:2]
 
-    def weight(other: HostId) -> tuple[bytes, HostId]:
-        return blake2b(f"{host}\x1f{other}".encode(), digest_size=8).digest(), other
+
+def buddies_of(host: HostId, hosts: Iterable[HostId], count: int) -> tuple[HostId, ...]:
+    """Return the hosts that keep copies of `host`'s logs: the first `count` by rendezvous hashing, never itself.
+
+    Those on other nodes come first: one on its own node is a buddy only where there are too few others. Who is on which
+    node shows in the ids alone, so all hosts agree on it.
+    """
+
+    def weight(other: HostId) -> tuple[bool, bytes, HostId]:
+        is_near = node_of(other) == node_of(host)
+        return is_near, blake2b(f"{host}\x1f{other}".encode(), digest_size=8).digest(), other
 
     return tuple(sorted((other for other in hosts if other != host), key=weight)[:count])
 

@@ -88,18 +88,22 @@ class Versions:
             self._own.pop(key, None)
             self._unfolded.pop(key, None)
 
-    def read(self, key: str) -> tuple[bytes | None, StepId | None]:
-        """Return the surviving value and its writer; a tombstone's writer with None; `(None, None)` if nobody's."""
+    def read(self, key: str, until: StepId | None = None) -> tuple[bytes | None, StepId | None]:
+        """Return the surviving value and its writer; a tombstone's writer with None; `(None, None)` if nobody's.
+
+        With `until`, an own step that the horizon has not passed, later versions are passed over; those that are
+        retracted by now stay hidden.
+        """
         retraction = self._retraction
         for step, value, _ in reversed(self._own.get(key, ())):
-            if step not in retraction:
+            if step not in retraction and (until is None or step[1:] <= until[1:]):
                 return value, step
         return None, None
 
-    def read_all(self) -> Iterator[tuple[str, bytes | None, StepId]]:
+    def read_all(self, until: StepId | None = None) -> Iterator[tuple[str, bytes | None, StepId]]:
         """Yield every key that has a surviving version, tombstones included, in order of first writing."""
         for key in self._own:
-            value, step = self.read(key)
+            value, step = self.read(key, until)
             if step is not None:
                 yield key, value, step
 

@@ -26,6 +26,7 @@ from protocol.limits import (
 from protocol.message import Ballot, Data, Message
 from protocol.records import Record
 from protocol.tally import Tally
+from protocol.witness import Head
 
 VERSION = 1
 
@@ -68,6 +69,7 @@ class Frame(Struct, frozen=True, array_like=True):
     probes: tuple[Probe, ...] = ()
     checkpoints: tuple[CheckpointMessage, ...] = ()
     copies: tuple[CopyMessage, ...] = ()
+    heads: tuple[Head, ...] = ()
     epoch: int = -1
     """The sender's colour: its receiver cuts before it handles anything here (CP-1). -1: it has no part in epochs."""
     era: int = 0

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from peer import payload
 from peer.asks import Submit
 from peer.errors import CallerError
 from protocol.event import Submitted
@@ -68,7 +67,7 @@ def deliver(engine: Engine, agent: AgentId, message: Any) -> Delivery:
     """
     if agent not in engine.homes:
         raise CallerError(f"no agent {agent!r} was spawned in this world. Nothing was delivered.")
-    inputs = Submit(engine.operator.new_source(), 1, (payload.encode_message(message),))
+    inputs = Submit(engine.operator.new_source(), 1, engine.operator.encoded((message,)))
 
     async def give() -> None:
         box = engine.boxes[engine.homes[agent]]

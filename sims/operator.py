@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from peer import asks, payload
+from peer import asks
 from peer.cluster import Cluster
 from peer.host import AgentSpec, Host
 from peer.keys import HostKeys
@@ -35,6 +35,7 @@ class Operator(Cluster):
         super().__init__(backend="local", folder=Path())
         launched = self._launched = _Launched(seed, loop, network, limits, host_limits)
         self._backend = launched
+        self._keeping = launched.host.keeping
         self._source = NAME
         self._calls = 0
         self.secret = launched.secret
@@ -46,12 +47,12 @@ class Operator(Cluster):
         Each call is a source of its own: an agent that loses its disk forgets what it had accepted, and would take
         nothing more from a source whose numbers go on.
         """
-        payloads = tuple(payload.encode_message(message) for message in messages)
+        payloads = self.encoded(messages)
         await self.hand_on(agent, asks.Submit(self.new_source(), 1, payloads))
 
     async def hand_on(self, agent: AgentId, inputs: asks.Submit) -> None:
         """Hand inputs to an agent's host, and wait until they are durable; those that it has already are left."""
-        async with self._turns.setdefault(agent, asyncio.Lock()):
+        async with self._inlet.turn(agent):
             await self.host.ask(agent, "submit", asks.encode(inputs), timeout_s=HAND_IN_S)
 
     def new_source(self) -> str:
@@ -103,7 +104,7 @@ class _Launched:
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
         raise NotImplementedError("agents of a simulated world are launched by World.spawn")
 
-    async def kill(self, agent: AgentId, for_good: bool) -> None:
+    async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         raise NotImplementedError("hosts of a simulated world are killed by World.crash")
 
     async def stop(self) -> None:

@@ -15,14 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from peer import errors, payload
+from peer import errors
 from peer.agent import Agent
 from peer.cluster import Outcome, Plan
-from peer.context import as_step, rollback_draft
+from peer.context import rollback_draft
 from peer.export import export
 from peer.folding import SharedView
 from peer.host import AgentSpec
-from peer.state_key import decode_key
+from peer.past import as_step
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.peer_machine import PeerMachine
@@ -230,9 +230,8 @@ class World:
         """Hand inputs to an agent from outside, now or at a time; each is taken once, in order."""
         if agent not in self.engine.homes:
             raise errors.CallerError(f"no agent {agent!r} was spawned in this world. Nothing was submitted.")
-        for message in messages:
-            payload.encode_message(message)
         operator = self.engine.operator
+        operator.encoded(messages)
         self.engine.later(at, f"submit to {agent}", lambda: operator.hand_in(agent, messages))
 
     def rollback(
@@ -322,13 +321,13 @@ class World:
 
     def state(self, agent: AgentId) -> dict[Any, Any]:
         """Return an agent's surviving state; no time passes."""
-        versions = self.machine(agent).core.versions
-        return {decode_key(key): payload.decode(value) for key, value, _ in versions.read_all() if value is not None}
+        driver = self.engine.driver(agent)
+        return driver.values.decode_all(driver.machine.core.versions.read_all())
 
     def shared(self, agent: AgentId) -> SharedView:
         """Return what an agent sees of its shared spaces; no time passes."""
-        versions = self.machine(agent).core.versions
-        return SharedView([entry for key in versions.shared_keys() for entry in versions.entries(key)])
+        versions, vault = self.machine(agent).core.versions, self.engine.operator.host.keeping.vault
+        return SharedView([entry for key in versions.shared_keys() for entry in versions.entries(key)], vault)
 
     def steps(self, agent: AgentId | None = None) -> list[StepRecord]:
         """Return the durable steps, undone ones too, of one agent or of all."""

@@ -1,4 +1,4 @@
-"""Kills a host at every write of a recorded workload, and has it come back: `python -m tests.kills FOLDER [STEP]`.
+"""Kills a host at every write of a workload, and has it come back: `python -m tests.kills FOLDER [STEP [FIRST]]`.
 
 Each run is a process of its own, forked from this one, which SIGKILLs itself before, in or after its n-th write. Then
 the same agents come back from the folder: everything that was acknowledged has happened, each input and each effect
@@ -167,12 +167,12 @@ def judge(folder: Path, said: list[str], books: Path, what: str) -> None:
         raise SystemExit(f"{what}: {standing} payments stand for {total.bit_count()} inputs: {lines}")
 
 
-def main(folder: Path, step: int) -> None:
-    """Kill at every `step`-th write."""
+def main(folder: Path, step: int = 1, first: int = 1) -> None:
+    """Kill at every `step`-th write, from the `first` on."""
     os.environ["BOOKS"] = str(folder / "books")
     kills = 0
     for half in (False, True):
-        last = 1
+        last = first
         while True:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -186,4 +186,4 @@ def main(folder: Path, step: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

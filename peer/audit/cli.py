@@ -24,7 +24,11 @@ from peer.audit.logs import hosts_in, own_logs
 from peer.audit.reader import read_trail
 from peer.audit.telling import coned, explained, told
 from peer.audit.trail import Trail
+from peer.errors import ConfigInvalid
 from peer.store import reading
+from peer.store.compacting import Kept
+from peer.store.compacting import compact as compacted
+from peer.store.keyring import KEY_FILE, cipher_of, make_secret, read_secret, rotate
 
 SHOWN = 50
 """Steps in a table, unless more are asked for."""
@@ -56,11 +60,24 @@ Name = Annotated[str, typer.Argument(metavar="STEP", help="A step, as agent/inca
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
+@group.callback(help=_HELP)
+def log(
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--key-file", envvar=KEY_FILE, help="The file with the key, if the logs are encrypted at rest."),
+    ] = None,
+) -> None:
+    """Take what all subcommands need."""
+    if key_file is not None:
+        os.environ[KEY_FILE] = str(key_file)
+
+
 @group.command()
 def verify(folder: Folder, json_: Json = False) -> None:
     """Check that no record was altered, dropped or reordered since it was written.
 
-    Names the first bad record of each log and the remedy, and exits with 1 if there is any.
+    Names the first bad record of each log and the remedy, and exits with 1 if there is any. Of several hosts, what each
+    has kept of the others' signed heads is compared as well: so a log that its owner has rewritten is found.
 
     Example: `ebbtide log verify run`
     """
@@ -71,6 +88,16 @@ def verify(folder: Folder, json_: Json = False) -> None:
             reports.append((logs.folder, reading.verify(logs.folder)))
             progress(count, len(hosts))
     notes = [own.note for own in own_logs(hosts) if own.note]
+    notes += [
+        f"{at.name}: the last write, of {report.torn} bytes, was cut short; it had never been acknowledged"
+        for at, report in reports
+        if report.torn
+    ]
+    rewritten = reading.check_heads(hosts)
+    reports = [
+        (at, report._replace(findings=report.findings + tuple(f for f in rewritten if f.file.parent == at)))
+        for at, report in reports
+    ]
     findings = [finding for _, report in reports for finding in report.findings]
     if json_:
         rows = [
@@ -244,24 +271,60 @@ def follow(
 
 
 @group.command()
-def compact(folder: Folder) -> None:
-    """Put old segments of the logs into the archive, and drop what nothing needs any more.
+def compact(
+    folder: Folder,
+    archive: Annotated[
+        str, typer.Option(help="Where to, as fsspec takes it: `s3://bucket/audit`. [default: FOLDER]")
+    ] = "",
+    keep_days: Annotated[int, typer.Option(help="Drop from the archive what is older; 0: nothing.", min=0)] = 0,
+    keep_mb: Annotated[int, typer.Option(help="Keep no more of each host than so many MB; 0: all.", min=0)] = 0,
+) -> None:
+    """Put what no agent needs to come back into the archive, and drop from there what is not to be kept.
 
-    Only while no host runs there. What is archived is still read by the other commands.
+    Only while no host runs there: running hosts do it by themselves. What is archived is still read by the other
+    commands.
 
-    Example: `ebbtide log compact run`
+    Examples: `ebbtide log compact run`, `ebbtide log compact run --keep-days 400`
     """
-    from peer.store.compacting import compact as compacted  # pyright: ignore
-
     table = Table("folder", "bytes before", "bytes after", "archived", "dropped")
     with _progress("compacting") as progress:
         hosts = [logs.folder for logs in hosts_in(folder)]
         for count, place in enumerate(hosts, 1):
-            done: Any = compacted(place)
+            done = compacted(
+                place, cipher_of(place, os.environ.get(KEY_FILE, "")), archive, Kept(keep_days * 86_400, keep_mb << 20)
+            )
             sizes = f"{done.before_bytes:,}", f"{done.after_bytes:,}"
             table.add_row(escape(str(place)), *sizes, str(done.archived_segments), str(done.dropped_segments))
             progress(count, len(hosts))
     _console().print(table)
+
+
+@group.command()
+def new_key(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make.")]) -> None:
+    """Make a key for encryption at rest, for `Storage(key_file=...)` and `--key-file`.
+
+    Example: `ebbtide log new-key ebbtide.key`
+    """
+    make_secret(file)
+    _console().print(f"{file}: keep a copy elsewhere; without it nobody reads the logs", highlight=False, markup=False)
+
+
+@group.command()
+def rotate_key(
+    folder: Folder, new: Annotated[Path, typer.Argument(metavar="NEW", help="The file with the new key.")]
+) -> None:
+    """Have logs opened by another key from now on, and what is written from now on encrypted by a new data key.
+
+    Only while no host runs there. The log itself is not written again: its data keys are.
+
+    Example: `ebbtide log --key-file old.key rotate-key run new.key`
+    """
+    old = os.environ.get(KEY_FILE, "")
+    if not old:
+        raise ConfigInvalid("the key that the logs have now is needed: --key-file OLD. Nothing was changed.")
+    for logs in hosts_in(folder):
+        number = rotate(logs.folder, read_secret(Path(old)), read_secret(new))
+        _console().print(f"{logs.folder}: opens with {new}; new data key {number}", highlight=False, markup=False)
 
 
 # -- shared --------------------------------------------------------------------------------------------------------

@@ -8,9 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from peer.checkpoints import LOG as HOST_LOG
-from peer.copies import PREFIX as COPY
-from peer.copies import SPEC
 from peer.errors import ConfigInvalid, LogCorrupt
 from peer.store.reading import Logs, Stored, open_logs
 from protocol.ids import AgentId
@@ -28,8 +25,8 @@ class OwnLog(NamedTuple):
 
 
 def is_agents(name: str) -> bool:
-    """Tell whether a log is an agent's own: not a host's, and not a copy of somebody else's."""
-    return name != HOST_LOG and not name.startswith((COPY, SPEC))
+    """Tell whether a log is an agent's own: those of hosts, and copies, have names that no agent can have."""
+    return ":" not in name
 
 
 def is_hosts(place: Path) -> bool:

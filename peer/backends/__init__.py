@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from peer import errors
 from peer.host import AgentSpec, Host
+from peer.keeping import Places
+from peer.storage import Storage
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 
@@ -24,8 +26,11 @@ class Backend(Protocol):
         """Bring up hosts for agents, filling up one that has room first."""
         ...
 
-    async def kill(self, agent: AgentId, for_good: bool) -> None:
-        """Kill the host of an agent; it is started again from its folder, unless `for_good`."""
+    async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
+        """Kill the host of an agent; it is started again from its folder, unless `for_good`.
+
+        With `with_disk` the folder is deleted before, while the host is running.
+        """
         ...
 
     async def stop(self) -> None:
@@ -33,7 +38,10 @@ class Backend(Protocol):
         ...
 
 
-def load_backend(name: str) -> Callable[[Path, bytes, Limits | None, CheckpointLimits, dict[str, Any]], Backend]:
+Made = Callable[[Path, bytes, Limits | None, CheckpointLimits, Places, dict[str, Any], Storage | None], Backend]
+
+
+def load_backend(name: str) -> Made:
     """Return a backend's class.
 
     Raises: CallerError, naming the ones there are.

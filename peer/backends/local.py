@@ -1,13 +1,17 @@
 """All hosts in this process: the same code as on Ray, with real logs, and frames handed over in memory."""
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
 from peer import errors
+from peer.backends.roll import Roll
 from peer.clock import SystemClock
 from peer.host import AgentSpec, Host
+from peer.keeping import Keeping, Places
 from peer.keys import HostKeys
+from peer.storage import Storage
 from peer.store.memory import MemoryStore
 from peer.store.opening import open_folder
 from peer.transport.memory import MemoryNetwork, MemoryTransport
@@ -28,14 +32,18 @@ class LocalBackend:
     """Implements `Backend` in one process."""
 
     def __init__(
-        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, options: dict[str, Any]
-    ) -> None:
+        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
+        options: dict[str, Any], storage: Storage | None = None,
+    ) -> None:  # fmt: skip
         if options:
             raise errors.CallerError(f"the local backend knows no option {sorted(options)[0]!r}. Nothing was started.")
         self._folder = folder
+        self._roll = Roll(folder)
         self._secret = secret
         self._limits = limits
         self._checkpoints = checkpoints
+        self._storage = storage
+        self._keeping = Keeping.at(places)
         self._network = MemoryNetwork()
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -60,19 +68,23 @@ class LocalBackend:
                 place.specs.append(spec)
                 await place.host.add(spec)
             left = left[room:]
+        fresh: list[_Place] = []
         for at in range(0, len(left), agents_per_host):
             place = _Place(self._folder / f"host-{len(self._places) + 1}")
             place.specs = left[at : at + agents_per_host]
             self._places.append(place)
-            await self._bring_up(place)
+            fresh.append(place)
+        # At once, as on Ray: one whose log is damaged waits for the others' copies.
+        await asyncio.gather(*map(self._bring_up, fresh))
+        self._roll.add(place.folder.name for place in fresh)
 
     async def _bring_up(self, place: _Place) -> None:
         assert self._client is not None
         loop = asyncio.get_running_loop()
         opened = open_folder(
-            place.folder, loop, is_first=place.host is None,
+            place.folder, loop, is_first=place.host is None and self._roll.is_new(place.folder.name),
             on_failure=lambda error: place.host.failed(error) if place.host else None,
-            on_stall=lambda why: place.host.stalled(why) if place.host else None,
+            on_stall=lambda why: place.host.stalled(why) if place.host else None, storage=self._storage,
         )  # fmt: skip
         transport = MemoryTransport(self._network, opened.keys)
         seeds = (self._client.transport.address,)
@@ -80,14 +92,17 @@ class LocalBackend:
         place.host = Host(
             opened.keys, self._secret, transport, opened.store, SystemClock(loop),
             seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=founder,
+            keeping=self._keeping,
         )  # fmt: skip
         await place.host.open(place.specs, is_lost=opened.is_lost)
 
-    async def kill(self, agent: AgentId, for_good: bool) -> None:
+    async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         """Stop an agent's host dead, and start it again from its folder, unless `for_good`."""
         place = next((place for place in self._places if any(spec.name == agent for spec in place.specs)), None)
         if place is None or place.host is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
+        if with_disk:
+            await asyncio.to_thread(shutil.rmtree, place.folder)
         place.host.crash()
         await place.host.close()
         if for_good:

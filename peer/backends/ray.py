@@ -6,6 +6,7 @@ A host's actor keeps its log in a folder of its own, by which it finds itself ag
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -16,11 +17,14 @@ import msgspec
 
 from peer import errors, payload
 from peer.agent import Agent
+from peer.backends.roll import Roll
 from peer.clock import SystemClock
 from peer.collecting import collect_seldom
 from peer.host import Host
+from peer.keeping import Keeping, Places
 from peer.keys import HostKeys
 from peer.spec import AgentSpec, kind_at, path_of
+from peer.storage import Storage
 from peer.store.memory import MemoryStore
 from peer.store.opening import open_folder
 from peer.transport.zmq import ZmqTransport
@@ -46,10 +50,14 @@ class HostActor:
 
     def __init__(
         self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
-        specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool,
+        specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool, places: Places,
+        storage: Storage | None = None, is_new: bool = True,
     ) -> None:  # fmt: skip
         collect_seldom()
+        self._is_first = is_new and not ray.get_runtime_context().was_current_actor_reconstructed
+        self._keeping_at = places
         self._checkpoints = checkpoints
+        self._storage = storage
         self._founder = founder
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -66,13 +74,15 @@ class HostActor:
         self, secret: bytes, seeds: tuple[str, ...], bind: str | None, specs: list[AgentSpec], limits: Limits | None
     ) -> Host:
         opened = open_folder(
-            self._folder, self._loop, is_first=not ray.get_runtime_context().was_current_actor_reconstructed,
+            self._folder, self._loop, is_first=self._is_first,
             on_failure=lambda error: host.failed(error), on_stall=lambda why: host.stalled(why),
+            storage=self._storage, node="" if bind else ray.get_runtime_context().get_node_id(),
         )  # fmt: skip
         transport = ZmqTransport(opened.keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
         host = Host(
             opened.keys, secret, transport, opened.store, SystemClock(self._loop),
             seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder and not opened.is_lost,
+            keeping=Keeping.at(self._keeping_at),
         )  # fmt: skip
         await host.open(specs, is_lost=opened.is_lost)
         return host
@@ -137,15 +147,20 @@ class RayBackend:
     """
 
     def __init__(
-        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, options: dict[str, Any]
-    ) -> None:
+        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
+        options: dict[str, Any], storage: Storage | None = None,
+    ) -> None:  # fmt: skip
         unknown = sorted(set(options) - {"address", "num_cpus"})
         if unknown:
             raise errors.CallerError(f"the ray backend knows no option {unknown[0]!r}. Nothing was started.")
         self._folder = folder
+        self._roll = Roll(folder)
         self._secret = secret
         self._limits = limits
         self._checkpoints = checkpoints
+        self._storage = storage
+        places.check_shared()
+        self._keeping_at = places
         self._options = options
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -186,13 +201,15 @@ class RayBackend:
             seeds = (self._client.transport.address,)
             founder = not self._places and not fresh
             actor = kind.remote(
-                str(folder), self._secret, seeds, self._bind, group, self._limits, self._checkpoints, founder
-            )
+                str(folder), self._secret, seeds, self._bind, group, self._limits, self._checkpoints, founder,
+                self._keeping_at, self._storage, self._roll.is_new(folder.name),
+            )  # fmt: skip
             fresh.append(_Place(folder, actor, [spec.name for spec in group]))
         await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
+        self._roll.add(place.folder.name for place in fresh)
         self._places.extend(fresh)
 
-    async def kill(self, agent: AgentId, for_good: bool) -> None:
+    async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         """SIGKILL the process of an agent's host, if it is on this machine; else have Ray end it.
 
         Ray restarts it, unless `for_good`. When this returns, the process does nothing more.
@@ -201,6 +218,8 @@ class RayBackend:
         if place is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
         _, pid = await asyncio.to_thread(ray.get, place.actor.about.remote())
+        if with_disk:
+            await asyncio.to_thread(shutil.rmtree, place.folder)
         if self._bind is None or for_good:
             ray.kill(place.actor, no_restart=for_good)
             await asyncio.to_thread(_await_end, place.actor, pid)

@@ -1,32 +1,59 @@
-"""Where the working log begins: what is before it is the archive's, for audits only."""
+"""Segments that no agent needs to come back: where they are, and where the working log begins.
+
+They are kept for audits, in the folder beside the log or at any address that fsspec knows (s3, gcs, file, memory ...).
+"""
 
 import os
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import msgspec
 
-from peer.errors import LogCorrupt
+from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.store.files import Files
+from peer.store.segment import NAME
 from protocol.ids import AgentId
 
 FILE = "archived.json"
+FOLDER = "archive"
+"""Beside the log, where no address is given."""
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """The border between two segments."""
+
+    segment: int
+    """The one before it."""
+    sequence: int
+    """Of that one's last batch."""
+    digest: bytes
+    tails: dict[AgentId, tuple[int, bytes]]
+    """How far each log had come: number and hash of its last record."""
+
+
+class Archived(msgspec.Struct, frozen=True):
+    """A segment in the archive."""
+
+    number: int
+    size: int
+    """Bytes."""
+    at_s: int
+    """When it was put there, in seconds since the Unix epoch."""
 
 
 class Boundary(msgspec.Struct, frozen=True):
-    """The end of the archive."""
+    """The archive as the working log knows it."""
 
-    segment: int
-    """The last archived one."""
-    sequence: int
-    digest: bytes
-    """Of its last batch."""
-    tails: dict[AgentId, tuple[int, bytes]]
-    """How far each log had come by then."""
+    end: Edge
+    """Its end, where the working log begins."""
+    segments: tuple[Archived, ...] = ()
+    begin: Edge | None = None
+    """Its beginning, if older segments have been dropped."""
     address: str = ""
-    """Where the archive is; empty: in the folder beside the log."""
-    dropped: int = 0
-    """Segments up to this one are gone, by the retention that the host was given."""
+    """Where it is; empty: in the folder beside the log."""
 
 
 class _Checked(msgspec.Struct, frozen=True):
@@ -54,13 +81,6 @@ def read_boundary(folder: Path) -> Boundary | None:
         raise LogCorrupt.at(path, None, None, f"it can't be read ({error})") from error
 
 
-def archived_files(folder: Path, boundary: Boundary | None) -> tuple[list[Path], Boundary | None]:
-    """Return a folder's archived segments, and what stands before the first of them, if any was dropped."""
-    if boundary is None:
-        return [], None
-    return [], boundary
-
-
 def write_boundary(folder: Path, boundary: Boundary, files: Files) -> None:
     """Write down where the working log begins: whole, or not at all."""
     body = msgspec.json.encode(boundary)
@@ -79,3 +99,90 @@ def write_boundary(folder: Path, boundary: Boundary, files: Files) -> None:
 
 def _check(body: bytes) -> str:
     return blake2b(body, digest_size=16).hexdigest()
+
+
+class Archive:
+    """Segments of one host at an address.
+
+    Args:
+        folder: the host's; without an address the archive is in it.
+        address: as fsspec takes it, e.g. `s3://bucket/audit`; each host has a folder of its own there.
+        host: the host's id.
+
+    Raises: ConfigInvalid, for an address that can't be used.
+    """
+
+    def __init__(self, folder: Path, address: str = "", host: str = "") -> None:
+        self.address = address
+        try:
+            found: tuple[Any, str] = fsspec.url_to_fs(
+                f"{address.rstrip('/')}/{host}" if address else str(folder / FOLDER)
+            )
+        except (ImportError, ValueError) as error:
+            raise ConfigInvalid(
+                f"The archive's address {address!r} can't be used: {error}. Nothing was changed."
+                " Give one that fsspec knows, such as file:///backup, s3://bucket/folder or memory://audit."
+            ) from error
+        self._files, self._path = found
+
+    def put(self, name: str, data: bytes) -> None:
+        """Keep a file: whole, or not at all, and read back before this returns.
+
+        Raises: LogFailed.
+        """
+        path = f"{self._path}/{name}"
+        try:
+            self._files.makedirs(self._path, exist_ok=True)
+            self._files.pipe_file(f"{path}.new", data)
+            self._sync(f"{path}.new")
+            self._files.mv(f"{path}.new", path)
+            self._sync(self._path)
+            if self._files.cat_file(path) != data:
+                raise OSError("what was read back is not what was written")
+        except Exception as error:
+            raise LogFailed(
+                f"Can't archive {name} at {path}: {error}. It stays in the working log. Mend that; it is tried again."
+            ) from error
+
+    def _sync(self, path: str) -> None:
+        if isinstance(self._files, fsspec.get_filesystem_class("file")):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def get(self, name: str) -> bytes:
+        """Return a file.
+
+        Raises: LogFailed.
+        """
+        try:
+            return self._files.cat_file(f"{self._path}/{name}")
+        except Exception as error:
+            raise LogFailed(f"Can't read {name} from the archive {self._path}: {error!r}. Mend that.") from error
+
+    def drop(self, name: str) -> None:
+        """Remove a file, if it is there.
+
+        Raises: LogFailed.
+        """
+        try:
+            if self._files.exists(f"{self._path}/{name}"):
+                self._files.rm_file(f"{self._path}/{name}")
+        except Exception as error:
+            raise LogFailed(f"Can't drop {name} from the archive {self._path}: {error!r}. Mend that.") from error
+
+
+def fetch(archive: Archive, segments: Sequence[Archived], folder: Path) -> tuple[list[Path], list[str]]:
+    """Copy archived segments into a folder; return them, and what is wrong with those that can't be had."""
+    found: list[Path] = []
+    wrong: list[str] = []
+    for segment in segments:
+        name = NAME.format(segment.number)
+        try:
+            (folder / name).write_bytes(archive.get(name))
+            found.append(folder / name)
+        except LogFailed as error:
+            wrong.append(str(error))
+    return found, wrong

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from peer.errors import ConfigInvalid
-from peer.store.archive import Boundary
+from peer.store.archive import Edge
 from peer.store.bodies import Signature, decode_pieces, decode_records, decode_signature
 from peer.store.codec import Codec, NoKey
 from peer.store.findings import Finding
@@ -45,6 +45,8 @@ class Folder:
     signatures: list[Signed] = field(default_factory=list)
     records: int = 0
     torn: int = 0
+    digests: dict[int, bytes] = field(default_factory=dict)
+    """By sequence, the digest of each batch."""
     locked: bool = False
     """Bodies are encrypted, and no key was given."""
 
@@ -52,16 +54,16 @@ class Folder:
 class Loader:
     """Reads segments one after the other."""
 
-    def __init__(self, codec: Codec, host: bytes = b"", boundary: Boundary | None = None) -> None:
+    def __init__(self, codec: Codec, host: bytes = b"", begin: Edge | None = None) -> None:
         self._codec = codec
         self.folder = Folder(host)
         self._number = 0
         self._ended = False
         """The segment before says that another follows."""
-        if boundary is not None:
-            self._number = boundary.segment
-            self.folder.sequence, self.folder.digest = boundary.sequence, boundary.digest
-            for agent, (number, last) in boundary.tails.items():
+        if begin is not None:
+            self._number = begin.segment
+            self.folder.sequence, self.folder.digest = begin.sequence, begin.digest
+            for agent, (number, last) in begin.tails.items():
                 self.folder.index.begin(agent, number, last)
 
     def load(self, files: Sequence[Path]) -> Folder:
@@ -158,6 +160,7 @@ class Loader:
                 self._frame(file, Place(number, at), data, frame, batch)
             if batch.head is not None:
                 folder.sequence, folder.digest = batch.head.sequence, batch.head.digest
+                folder.digests[folder.sequence] = folder.digest
             return
         before = {agent: folder.index.tail(agent)[0] for agent in folder.index.agents()}
         for at, frame in batch.frames:

@@ -124,13 +124,29 @@ class Index:
             lost = Damage(1, None, *self._doubt)
         return [] if lost is None else [lost]
 
-    def oldest_needed(self) -> dict[AgentId, Place]:
-        """Return, by log, the place of the first frame that is needed to bring its agent back."""
-        needed: dict[AgentId, Place] = {}
-        for agent in list(self._logs):
-            for _, _, place in self.frames(agent, self.anchor(agent)):
-                needed[agent] = min(place, needed.get(agent, place))
-        return needed
+    def is_damaged(self) -> bool:
+        """Tell whether any log lacks records that nothing stands in for."""
+        return self._doubt is not None or bool(self._nameless) or any(log.damages for log in list(self._logs.values()))
+
+    def ends_at(self, segment: int) -> dict[AgentId, int]:
+        """Return how far each log had come by the end of a segment, of those that have records in it or before."""
+        found: dict[AgentId, int] = {}
+        for agent, log in list(self._logs.items()):
+            ends = [end for end, place in zip(log.ends, log.places, strict=True) if place >> _PLACE_BITS <= segment]
+            if ends:
+                found[agent] = max(ends)
+        return found
+
+    def drop(self, segment: int) -> None:
+        """Segments up to this one are in the archive: nothing of them is read here any more."""
+        with self._lock:
+            for log in list(self._logs.values()):
+                keep = [at for at, place in enumerate(log.places) if place >> _PLACE_BITS > segment]
+                if len(keep) < len(log.places):
+                    log.dropped = True
+                    for column in (log.firsts, log.ends, log.places):
+                        column[:] = array("Q", [column[at] for at in keep])
+            self.chunks = {name: place for name, place in self.chunks.items() if place.segment > segment}
 
     # -- taking in -------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,13 @@ class MemoryStore:
         """Return the agents that have a record, in order of name."""
         return sorted(self._disk)
 
+    def head(self) -> tuple[int, bytes]:
+        """Nobody audits what is kept here."""
+        return 0, b""
+
+    def tidy(self) -> None:
+        """There is nothing to put away here."""
+
     def close(self) -> None:
         """Write what is queued; its `done`s come with the loop's next turn."""
         self._closed = True

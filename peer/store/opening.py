@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from peer.errors import ConfigInvalid, LogFailed
 from peer.keys import HostKeys
-from peer.store.codec import Cipher
+from peer.storage import Storage
 from peer.store.importing import FILE
+from peer.store.keyring import cipher_of
 from peer.store.lock import lock
 from peer.store.segment import HEADER_BYTES, segment_files
 from peer.store.segments import SegmentStore
@@ -29,7 +30,7 @@ class Opened(NamedTuple):
 def open_folder(
     folder: Path, loop: AbstractEventLoop, *, is_first: bool = True,
     on_failure: Callable[[LogFailed], None] | None = None, on_stall: Callable[[str], None] | None = None,
-    cipher: Cipher | None = None,
+    storage: Storage | None = None, node: str = "",
 ) -> Opened:  # fmt: skip
     """Open a host's folder, or make it.
 
@@ -42,15 +43,16 @@ def open_folder(
         is_first: the host has not lived before, as far as whoever starts it knows.
         on_failure: see `SegmentStore`.
         on_stall: see `SegmentStore`.
-        cipher: see `SegmentStore`.
+        storage: where its archive is, and what encrypts its log.
+        node: what stands for the machine that it runs on, for a host that is new.
 
-    Raises: as `SegmentStore`; ConfigInvalid too, for a log without its key.
+    Raises: as `SegmentStore`; ConfigInvalid too, for a log without its host's key, or an encrypted one without a key.
     """
     key = folder / KEY
     folder.mkdir(parents=True, exist_ok=True)
     held = lock(folder)
     try:
-        return _opened(folder, key, loop, is_first, held, on_failure, on_stall, cipher)
+        return _opened(folder, key, loop, is_first, held, on_failure, on_stall, storage or Storage(), node)
     except BaseException:
         os.close(held)
         raise
@@ -58,7 +60,8 @@ def open_folder(
 
 def _opened(
     folder: Path, key: Path, loop: AbstractEventLoop, is_first: bool, held: int,
-    on_failure: Callable[[LogFailed], None] | None, on_stall: Callable[[str], None] | None, cipher: Cipher | None,
+    on_failure: Callable[[LogFailed], None] | None, on_stall: Callable[[str], None] | None, storage: Storage,
+    node: str,
 ) -> Opened:  # fmt: skip
     segments = segment_files(folder / "log") if (folder / "log").is_dir() else []
     has_log = bool(segments) or (folder / FILE).exists()
@@ -76,8 +79,11 @@ def _opened(
     is_lost = not has_log and (key.exists() or not is_first)
     if not has_log and key.exists():
         key.replace(key.with_suffix(".lost"))
-    keys = HostKeys.load(key) if has_log else HostKeys.generate()
-    store = SegmentStore(folder, loop, on_failure, keys=keys, on_stall=on_stall, cipher=cipher, held=held)
+    keys = HostKeys.load(key) if has_log else HostKeys.generate(node)
+    store = SegmentStore(
+        folder, loop, on_failure, keys=keys, on_stall=on_stall, cipher=cipher_of(folder, storage.key_file), held=held,
+        archive=storage.archive, kept=storage.kept,
+    )  # fmt: skip
     if not has_log:
         keys.save(key)
     return Opened(keys, store, is_lost)

@@ -1,22 +1,28 @@
 """The logs in a host's folder as whoever audits reads them: nothing is changed, and the host may be running."""
 
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.keys import host_id_of
 from peer.keys import verify as is_signed
-from peer.store.archive import Boundary, archived_files, read_boundary
+from peer.store.archive import FOLDER, Archive, Boundary, fetch, read_boundary
 from peer.store.bodies import signed_bytes
 from peer.store.codec import Cipher, Codec
 from peer.store.findings import Finding, Report
 from peer.store.folder import REMEDY, Folder, Loader
 from peer.store.importing import read_sqlite
+from peer.store.keyring import FILE as KEYRING
+from peer.store.keyring import KEY_FILE, cipher_of
 from peer.store.records import Records
-from peer.store.segment import segment_files
+from peer.store.segment import NAME, decode_header, read_file, segment_files
 from peer.store.stored import Stored
+from peer.witness import LOG as HEADS
+from peer.witness import decode_head
 from protocol.ids import AgentId
 
 __all__ = ["Finding", "Logs", "Report", "Stored", "open_logs", "verify"]
@@ -51,9 +57,15 @@ class Logs(Protocol):
 def open_logs(folder: Path, cipher: Cipher | None = None) -> Logs:
     """Open the logs in a host's folder for reading.
 
+    Args:
+        folder: the host's.
+        cipher: of an encrypted log; without one, its key is in the file that EBBTIDE_KEY_FILE names.
+
     Raises: ConfigInvalid, if there are none, or another release wrote them; LogFailed, if they can't be read.
     """
     if (folder / "log").is_dir():
+        if cipher is None and (folder / KEYRING).exists():
+            cipher = cipher_of(folder, os.environ.get(KEY_FILE, ""))
         return _SegmentLogs(folder, cipher)
     if (folder / "log.db").exists():
         return _SqliteLogs(folder)
@@ -85,25 +97,62 @@ def verify(folder: Path, cipher: Cipher | None = None) -> Report:
     return Report(len(logs.agents()), records, min(signed, records), tuple(findings), torn)
 
 
+def check_heads(logs: Sequence[Logs]) -> list[Finding]:
+    """Compare what hosts have kept of each other's heads with the logs themselves (CP-12).
+
+    Returns: where a log does not hold what its host had signed and told others: it was rewritten, or set back.
+    """
+    whole = [each for each in logs if isinstance(each, _SegmentLogs)]
+    by_host = {each.found.host.hex(): each for each in whole if each.found.host}
+    findings: list[Finding] = []
+    for witness in whole:
+        for stored in witness.read(HEADS) if HEADS in witness.agents() else ():
+            head = decode_head(stored.body)
+            own = by_host.get(head.host)
+            digest = None if own is None else own.found.digests.get(head.sequence)
+            is_dropped = own is not None and head.sequence < min(own.found.digests, default=0)
+            if own is None or is_dropped or digest == head.digest:
+                continue
+            state = "another one stands there" if digest is not None else "it is not there"
+            what = (
+                f"host {witness.found.host.hex()} was told of batch {head.sequence}, signed by this log's host,"
+                f" and {state}: the log was rewritten or set back"
+            )
+            findings.append(Finding(own.folder / "log", None, None, what, "Ask whoever keeps this host's folder."))
+    return findings
+
+
 class _SegmentLogs:
     """Segments: first those in the archive, then those of the working log."""
 
     def __init__(self, folder: Path, cipher: Cipher | None) -> None:
         self.folder = folder
         self._codec = Codec(cipher)
+        self._state: list[tuple[str, int]] | None = None
+        """The files and their sizes when they were last looked at."""
         self._records: Records | None = None
+        self._copies: TemporaryDirectory[str] | None = None
+        """Of segments that are archived elsewhere, as long as somebody looks at them."""
         self.refresh()
 
     def refresh(self) -> None:
         log = self.folder / "log"
+        state = [(file.name, file.stat().st_size) for file in segment_files(log)]
+        if state == self._state:
+            return
+        self._state = state
         try:
             boundary: Boundary | None = read_boundary(log)
             wrong: list[Finding] = []
         except LogCorrupt as error:
             boundary, wrong = None, [Finding(log, None, None, str(error), "")]
-        archived, begin = archived_files(self.folder, boundary)
-        files = [*archived, *segment_files(log)]
-        loader = Loader(self._codec, boundary=begin)
+        archived: list[Path] = []
+        if boundary is not None:
+            archived, missing = self._fetched(boundary)
+            wrong += [Finding(log, None, None, text, "") for text in missing]
+        end = 0 if boundary is None else boundary.end.segment
+        files = [*archived, *(file for file in segment_files(log) if int(file.stem) > end)]
+        loader = Loader(self._codec, begin=boundary and boundary.begin)
         try:
             self.found: Folder = loader.load(files)
         except OSError as error:
@@ -114,6 +163,18 @@ class _SegmentLogs:
         if self._records is not None:
             self._records.close()
         self._records = Records(self.found.index, {int(file.stem): file for file in files}, self._codec)
+
+    def _fetched(self, boundary: Boundary) -> tuple[list[Path], list[str]]:
+        """Return the archived segments as files, and what is wrong with those that can't be had."""
+        if not boundary.address:
+            names = [self.folder / FOLDER / NAME.format(segment.number) for segment in boundary.segments]
+            missing = [f"{file} is missing from the archive" for file in names if not file.exists()]
+            return [file for file in names if file.exists()], missing
+        if self._copies is None:
+            self._copies = TemporaryDirectory(prefix="ebbtide-archive-")
+        header = next((decode_header(read_file(file)) for file in segment_files(self.folder / "log")), None)
+        archive = Archive(self.folder, boundary.address, "" if header is None else header.host.hex())
+        return fetch(archive, boundary.segments, Path(self._copies.name))
 
     def agents(self) -> list[AgentId]:
         return self.found.index.agents()

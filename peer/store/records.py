@@ -11,7 +11,7 @@ from peer.store.chunking import join, pieces_of
 from peer.store.codec import Codec, NoKey
 from peer.store.frame import FIRST_HASH, Frame, chain
 from peer.store.index import Index, Place
-from peer.store.segment import frame_at
+from peer.store.segment import frame_at, head_at
 from peer.store.stored import Stored
 from protocol.ids import AgentId
 
@@ -72,6 +72,11 @@ class Records:
             return tail[1]
         if number == 0:
             return FIRST_HASH
+        for begin, end, place in self._index.frames(agent, number):
+            frame = head_at(self._handle(place.segment), place.at)
+            if begin <= number == end and frame is not None and frame.end == number:
+                return frame.last
+            break
         return next(self.read(agent, number)).hash
 
     def prev_of(self, agent: AgentId, number: int) -> bytes:
@@ -148,6 +153,11 @@ class Records:
         if name not in pieces:
             raise ValueError(f"its piece {name.hex()} is not as it was written")
         return pieces[name]
+
+    def size_at(self, place: Place) -> int:
+        """Return how many bytes the frame at a place takes; 0 if its head is not as it was written."""
+        found = head_at(self._handle(place.segment), place.at)
+        return 0 if found is None else found.head_bytes + found.stored
 
     def needed(self, agent: AgentId, first: int) -> Iterator[bytes]:
         """Yield the hashes of the pieces that a log's records from `first` on are made of."""

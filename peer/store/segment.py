@@ -15,7 +15,9 @@ from zlib import crc32
 
 from peer.store.frame import (
     BATCH_HEAD,
+    FRAME_HEAD,
     MAGIC,
+    NAME_BYTES_MAX,
     BatchHead,
     Frame,
     decode_batch_head,
@@ -213,13 +215,15 @@ def _damaged(data: bytes, at: int, end: int, what: str) -> Batch:
     return Batch(at, head if is_one else None, end - at, frames, roster if is_one else None, what)
 
 
+def head_at(handle: int, at: int) -> Frame | None:
+    """Read the head of the frame at an offset of an open segment; None if it is not as it was written."""
+    return decode_head(os.pread(handle, FRAME_HEAD + NAME_BYTES_MAX, at), 0)
+
+
 def frame_at(handle: int, at: int) -> tuple[Frame, bytes] | None:
     """Read the frame at an offset of an open segment; None if its head is not as it was written."""
-    data = os.pread(handle, 4096, at)
+    data = os.pread(handle, FRAME_HEAD + NAME_BYTES_MAX, at)
     frame = decode_head(data, 0)
-    if frame is None:
-        data = os.pread(handle, 2 * 4096, at)
-        frame = decode_head(data, 0)
     if frame is None:
         return None
     begin = frame.head_bytes

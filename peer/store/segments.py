@@ -5,50 +5,38 @@ more agents a host has, the less each of them waits. Knowing what a record means
 """
 
 import errno
+import logging
 import os
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from peer.errors import LogCorrupt, LogFailed
+from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.keys import HostKeys
 from peer.ports import Done
-from peer.store.archive import read_boundary
+from peer.store.archive import FOLDER, Archive, Boundary, read_boundary
 from peer.store.codec import Cipher, Codec
+from peer.store.compacting import SHARE, Compactor, Kept
 from peer.store.files import Files
 from peer.store.findings import Finding
 from peer.store.folder import Loader
 from peer.store.frame import ANCHOR, CUT, FILL, FIRST_HASH
 from peer.store.importing import import_sqlite
 from peer.store.index import Damage
+from peer.store.jobs import Batch, Compacting, Job, Jobs
 from peer.store.lock import lock
 from peer.store.records import Records
 from peer.store.segment import NAME, segment_files
 from peer.store.writing import Run, Writer
 from protocol.ids import AgentId
 
-PENDING_RECORDS_MAX = 100_000
-PENDING_BYTES_MAX = 64 << 20
-"""What may wait for the writer; as much again may be in its hands. A host faster than its disk has to slow down."""
+logger = logging.getLogger("ebbtide")
 
 ROOM_S = 0.5
 """How often a full disk is tried again."""
-REST_S = 0.05
-"""How long nothing is written until the mark is brought up."""
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class _Job(NamedTuple):
-    agent: AgentId
-    records: tuple[bytes, ...]
-    done: Done
-    flags: int = 0
-    first: int = 0
-    prev: bytes = b""
 
 
 class SegmentStore:
@@ -70,6 +58,8 @@ class SegmentStore:
         on_stall: told that the disk is full, and that it is not any more.
         cipher: encrypts what is written.
         files: what is done to files.
+        archive: address of the archive, as fsspec takes it; empty: in the folder.
+        kept: how long the archive keeps segments; None: for good.
         held: the folder's lock, if the caller has it: it is released with the store.
 
     Raises: LogBusy, if somebody else holds the folder; LogFailed, if it can't be opened or read; ConfigInvalid, if
@@ -79,20 +69,16 @@ class SegmentStore:
     def __init__(
         self, folder: Path, loop: AbstractEventLoop, on_failure: Callable[[LogFailed], None] | None = None, *,
         keys: HostKeys | None = None, on_stall: Callable[[str], None] | None = None, cipher: Cipher | None = None,
-        files: Files | None = None, held: int | None = None,
+        files: Files | None = None, held: int | None = None, archive: str = "", kept: Kept | None = None,
     ) -> None:  # fmt: skip
         self.folder = folder / "log"
         self._loop = loop
         self._on_failure = on_failure or _tell(loop)
         self._on_stall = on_stall or (lambda _: None)
         self._files = files or Files()
-        self._changed = threading.Condition()
-        self._queue: deque[_Job] = deque()
-        self._pending_records = 0
-        self._pending_bytes = 0
-        self._failure: LogFailed | None = None
-        self._closing = False
-        self._wants_signature = False
+        self._jobs = Jobs(self.folder)
+        self._tidied = 0
+        """The newest segment when compacting was last tried: only with a new one is there more to put away."""
         self._finished: deque[Done] = deque()
         host = bytes(8) if keys is None else bytes.fromhex(keys.host_id)
         try:
@@ -101,7 +87,7 @@ class SegmentStore:
         except OSError as error:
             raise self._unusable(error) from error
         try:
-            self._open(folder, keys, host, Codec(cipher))
+            self._open(folder, keys, host, Codec(cipher), Archive(folder, archive, host.hex()), kept or Kept())
         except BaseException as error:
             if held is None:
                 os.close(self._lock)
@@ -111,7 +97,9 @@ class SegmentStore:
         self._thread = threading.Thread(target=self._write, name=f"log writer {folder.name}", daemon=True)
         self._thread.start()
 
-    def _open(self, folder: Path, keys: HostKeys | None, host: bytes, codec: Codec) -> None:
+    def _open(
+        self, folder: Path, keys: HostKeys | None, host: bytes, codec: Codec, archive: Archive, kept: Kept
+    ) -> None:
         if not self.folder.exists():
             self.folder.mkdir()
             self._files.sync_folder(folder)
@@ -120,7 +108,14 @@ class SegmentStore:
         except LogCorrupt as error:
             # What agents need to come back stands in the segments that are here.
             boundary, wrong = None, [Finding(self.folder, None, None, str(error), "")]
-        found = Loader(codec, host, boundary).load(segment_files(self.folder))
+        if boundary is not None and boundary.address != archive.address:
+            archive = _known(folder, boundary, archive, host)
+        files = segment_files(self.folder)
+        for file in files:
+            if boundary is not None and int(file.stem) <= boundary.end.segment:
+                # It is in the archive; a crash has kept it from being removed.
+                self._files.remove(file)
+        found = Loader(codec, host, boundary and boundary.end).load([file for file in files if file.exists()])
         found.findings[:0] = wrong
         self._index = found.index
         self.findings: list[Finding] = found.findings
@@ -129,6 +124,11 @@ class SegmentStore:
         """Bytes of a last write that a crash had torn: they had never been acknowledged."""
         self._records = Records(found.index, _Paths(self.folder), codec)
         self._writer = Writer(self.folder, found, codec, self._files, keys, host)
+        # The writer's thread reads by itself: what is decoded is not shared between threads.
+        self._compactor = Compactor(
+            self.folder, self._index, Records(found.index, _Paths(self.folder), codec), self._writer, codec,
+            self._files, archive, boundary, kept,
+        )  # fmt: skip
         import_sqlite(folder, found.index, self._writer, self._files)
 
     def _unusable(self, error: OSError) -> LogFailed:
@@ -141,7 +141,7 @@ class SegmentStore:
 
         Raises: LogFailed, if the store has failed or is closed.
         """
-        self._put(_Job(agent, tuple(records), done, ANCHOR if anchor else 0))
+        self._jobs.put(Job(agent, tuple(records), done, ANCHOR if anchor else 0))
 
     def mend(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
         """Put copies in the place of damaged records.
@@ -155,7 +155,7 @@ class SegmentStore:
 
         Raises: LogFailed.
         """
-        self._put(_Job(agent, tuple(records), done, FILL, first, prev))
+        self._jobs.put(Job(agent, tuple(records), done, FILL, first, prev))
 
     def begin_at(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
         """Begin a log with a record that has a number already; with `records`, reading may begin here.
@@ -165,19 +165,7 @@ class SegmentStore:
         Raises: LogFailed.
         """
         flags = CUT | ANCHOR if records and first > self.length(agent) + 1 else CUT
-        self._put(_Job(agent, tuple(records), done, flags, first, prev))
-
-    def _put(self, job: _Job) -> None:
-        size = sum(map(len, job.records))
-        with self._changed:
-            while self._is_full() and not self._ended():
-                self._changed.wait()
-            if ended := self._ended():
-                raise ended
-            self._queue.append(job)
-            self._pending_records += max(1, len(job.records))
-            self._pending_bytes += size
-            self._changed.notify_all()
+        self._jobs.put(Job(agent, tuple(records), done, flags, first, prev))
 
     def begin(self, agent: AgentId) -> tuple[int, bytes]:
         """Return the record from which on a log suffices, and the hash that it follows.
@@ -229,32 +217,31 @@ class SegmentStore:
         """Return the agents that have a durable record, or had one that is damaged, in order of name."""
         return self._index.agents()
 
-    @property
     def head(self) -> tuple[int, bytes]:
         """Number and digest of the last batch: they stand for everything that was ever written here."""
         return self._writer.head
 
-    def sign(self) -> None:
-        """Have the host's signature put on everything so far, soon."""
-        with self._changed:
-            self._wants_signature = True
-            self._changed.notify_all()
+    def tidy(self) -> None:
+        """An epoch is committed: the host signs what is written, and puts away what no agent needs any more."""
+        self._jobs.want_signature()
+        if self._writer.number > self._tidied:
+            self._tidied = self._writer.number
+            self.compact()
+
+    def compact(self, share: float = SHARE, done: Compacting = None) -> None:
+        """Move what no agent needs any more into the archive, soon.
+
+        Args:
+            share: of a segment, the part that may still be needed for it to go; 1 with the newest segment, too.
+            done: told on the loop what was done; not if it failed, which `on_failure` or the log of the process tells.
+        """
+        self._jobs.want_compacting(share, done)
 
     def close(self) -> None:
         """Write what is queued, then release the files; the last `done`s come with the loop's next turn."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+        self._jobs.close()
         self._thread.join()
         self._records.close()
-
-    def _is_full(self) -> bool:
-        return self._pending_records >= PENDING_RECORDS_MAX or self._pending_bytes >= PENDING_BYTES_MAX
-
-    def _ended(self) -> LogFailed | None:
-        if self._closing:
-            return LogFailed(f"{self.folder} is closed. Nothing was appended. Append before close().")
-        return self._failure and LogFailed(f"{self._failure} This append came after it.")
 
     def _finish(self) -> None:
         # One `done`'s exception goes to the loop's handler and must not keep the others from being called.
@@ -270,7 +257,7 @@ class SegmentStore:
     def _write(self) -> None:
         failed = False
         try:
-            while (batch := self._take()) is not None:
+            while (batch := self._jobs.take(self._writer.rest)) is not None:
                 self._commit(batch)
         except Exception as error:  # noqa: BLE001 - whatever ends this thread, the host has to hear of it
             failed = True
@@ -290,42 +277,38 @@ class SegmentStore:
             " Mend the disk, then start the host again."
         )
         failure.__cause__ = error
-        with self._changed:
-            self._failure = failure
-            self._queue.clear()
-            self._changed.notify_all()
+        self._jobs.fail(failure)
         self._call(lambda: self._on_failure(failure))
 
-    def _take(self) -> list[_Job] | None:
-        """Wait for something to write and take all of it; None once the store closes and nothing is left."""
-        with self._changed:
-            rested = False
-            while not self._queue and not self._closing and not self._wants_signature:
-                # What came while a wait ran out has notified nobody: it is looked for again before the next wait.
-                if not self._changed.wait(None if rested else REST_S) and not self._queue:
-                    self._writer.rest()
-                    rested = True
-            if self._closing and not self._queue:
-                return None
-            batch = list(self._queue)
-            self._queue.clear()
-            self._pending_records = self._pending_bytes = 0
-            self._changed.notify_all()
-        return batch
-
-    def _commit(self, batch: list[_Job]) -> None:
-        runs = _runs(batch)
+    def _commit(self, batch: Batch) -> None:
+        runs = _runs(batch.jobs)
         if runs:
             self._patiently(lambda: self._writer.commit(runs))
             if not self._writer.is_there():
                 raise OSError(f"{self.folder} was deleted while it was in use")
-        self._finished.extend(job.done for job in batch)
+        self._finished.extend(job.done for job in batch.jobs)
         self._call(self._finish)
-        if self._wants_signature:
-            self._wants_signature = False
+        if batch.wants_signature:
             self._patiently(self._writer.sign)
         if self._writer.is_full:
             self._patiently(self._writer.roll)
+        if batch.compacting is not None:
+            self._compact(*batch.compacting)
+
+    def _compact(self, share: float, done: Compacting) -> None:
+        try:
+            if share >= 1 and not self._writer.is_new:
+                self._writer.roll()
+            outcome = self._compactor.work(share)
+        except (LogFailed, LogCorrupt) as error:
+            # The archive can't be reached, or something old is damaged: the log itself goes on.
+            logger.error("%s was not compacted: %s", self.folder, error)
+            if done is not None:
+                failure = LogFailed(str(error))
+                self._call(lambda: self._on_failure(failure))
+            return
+        if done is not None:
+            self._call(lambda: done(outcome))
 
     def _patiently(self, write: Callable[[], None]) -> None:
         """Write, again and again while the disk is full."""
@@ -340,10 +323,8 @@ class SegmentStore:
                 if not is_stalled:
                     is_stalled = True
                     self._say(f"Can't write {self.folder}: {error}. Agents wait; they go on once there is room.")
-                with self._changed:
-                    if self._closing:
-                        raise
-                    self._changed.wait(ROOM_S)
+                if self._jobs.closes_within(ROOM_S):
+                    raise
         if is_stalled:
             self._say("")
 
@@ -367,14 +348,15 @@ class _Paths(dict[int, Path]):
         self._folder = folder
 
     def __missing__(self, number: int) -> Path:
-        return self._folder / NAME.format(number)
+        path = self[number] = self._folder / NAME.format(number)
+        return path
 
 
-def _runs(batch: list[_Job]) -> list[Run]:
+def _runs(jobs: list[Job]) -> list[Run]:
     """Put together what one agent has appended: one frame for it, unless reading may begin in between."""
     runs: list[Run] = []
     last: dict[AgentId, int] = {}
-    for job in batch:
+    for job in jobs:
         if not job.records and not job.flags & CUT:
             continue
         at = last.get(job.agent)
@@ -384,6 +366,16 @@ def _runs(batch: list[_Job]) -> list[Run]:
         else:
             runs[at].records.extend(job.records)
     return runs
+
+
+def _known(folder: Path, boundary: Boundary, given: Archive, host: bytes) -> Archive:
+    """Return the archive that a folder has already."""
+    if given.address:
+        raise ConfigInvalid(
+            f"The archive of {folder} is at {boundary.address or folder / FOLDER}, not at {given.address}. Nothing was"
+            " changed. Give that address; an archive stays where it was begun."
+        )
+    return Archive(folder, boundary.address, host.hex())
 
 
 def _tell(loop: AbstractEventLoop) -> Callable[[LogFailed], None]:

@@ -1,7 +1,9 @@
 """Writes a folder's segments: what it is given at a time becomes one batch, durable when `commit` returns."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 from peer.keys import HostKeys
@@ -24,6 +26,8 @@ from protocol.ids import AgentId
 
 SEGMENT_BYTES = 16 << 20
 """A segment that is longer ends, and the next begins."""
+SIGN_S = 1.0
+"""How long a host that has nothing to write may leave its last batches unsigned."""
 
 
 class Run(NamedTuple):
@@ -53,7 +57,11 @@ class Writer:
         self._sequence, self._digest = found.sequence, found.digest
         self._signed = found.sequence if not found.signatures else found.signatures[-1].sequence + 1
         self._marked = found.sequence
+        self.signed_at = 0.0
+        """When the last signature was written, by the monotonic clock."""
         self._turn = 0
+        self._left = 0
+        """Segments up to this one are about to go: no piece of theirs is relied on any more."""
         last = found.last
         self._number = int(last.file.stem) if last is not None else 0
         # What can't be read is never written to again: the next segment takes its place.
@@ -93,10 +101,7 @@ class Writer:
         for run in runs:
             frames.append(self._framed(run, tails, pieces))
         if pieces:
-            body = encode_pieces(pieces)
-            flags, stored = self._codec.pack(body)
-            head = Frame(CHUNKS, flags, "", 0, len(pieces), len(stored), len(body), FIRST_HASH, FIRST_HASH)
-            frames.insert(0, (head, stored))
+            frames.insert(0, self._of_pieces(pieces))
         reached = {frame.agent: frame.end for frame, _ in frames if frame.kind == RECORDS}
         places, path = self._batch(frames, reached), self._path()
         for (frame, _), at in zip(frames, places, strict=True):
@@ -105,6 +110,25 @@ class Writer:
                 self._index.chunks.update(dict.fromkeys(pieces, place))
             else:
                 self._index.add(frame, place, path)
+
+    def leave(self, segment: int) -> None:
+        """Segments up to this one are about to go: what is written from now on needs nothing of them."""
+        self._left = segment
+
+    def carry(self, pieces: dict[bytes, bytes]) -> None:
+        """Write pieces of large records again, whose segments are about to go.
+
+        Raises: OSError, as `commit`.
+        """
+        if pieces:
+            frame, stored = self._of_pieces(pieces)
+            (at,) = self._batch([(frame, stored)], {})
+            self._index.chunks.update(dict.fromkeys(pieces, Place(self._number, at)))
+
+    def _of_pieces(self, pieces: dict[bytes, bytes]) -> tuple[Frame, bytes]:
+        body = encode_pieces(pieces)
+        flags, stored = self._codec.pack(body)
+        return Frame(CHUNKS, flags, "", 0, len(pieces), len(stored), len(body), FIRST_HASH, FIRST_HASH), stored
 
     def _framed(
         self, run: Run, tails: dict[AgentId, tuple[int, bytes]], pieces: dict[bytes, bytes]
@@ -115,7 +139,8 @@ class Writer:
         first, prev = number + 1, last
 
         def put(name: bytes, piece: bytes) -> None:
-            if name not in self._index.chunks:
+            place = self._index.chunks.get(name)
+            if place is None or place.segment <= self._left:
                 pieces[name] = piece
 
         records: list[tuple[bytes, bool]] = []
@@ -162,9 +187,21 @@ class Writer:
             self._files.sync(self._handle)
 
     def rest(self) -> None:
-        """Nothing is to be written for now: the mark need not wait for the next batch."""
-        if self._marked < self._sequence:
-            self._mark(sync=False)
+        """Nothing is to be written for now: neither the signature nor the mark need wait for the next batch.
+
+        Raises: OSError, as `commit`.
+        """
+        # A disk that is full or broken is met again by the next batch, and told there.
+        with suppress(OSError):
+            if monotonic() - self.signed_at > SIGN_S:
+                self.sign()
+            if self._marked < self._sequence:
+                self._mark(sync=False)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing stands in this segment yet."""
+        return self._length == HEADER_BYTES
 
     @property
     def is_full(self) -> bool:
@@ -189,7 +226,7 @@ class Writer:
         flags, stored = self._codec.pack(body)
         frame = Frame(SIGNATURE, flags, "", 0, 0, len(stored), len(body), FIRST_HASH, FIRST_HASH)
         self._batch([(frame, stored)], {})
-        self._signed = self._sequence
+        self._signed, self.signed_at = self._sequence, monotonic()
 
     def roll(self) -> None:
         """End this segment, and begin the next."""

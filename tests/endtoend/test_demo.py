@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from peer.store.reading import verify
 from sims.scenarios.payments import run as job
 from sims.scenarios.payments.checks import Log
 from sims.scenarios.payments.run import Options
@@ -36,6 +37,22 @@ def test_the_proof_holds_for_packed_agents(packed: int, tmp_path: Path) -> None:
 def test_the_proof_holds_though_hosts_are_killed(tmp_path: Path) -> None:
     report = play(Options(payments=400, seed=4, backend="local", kills=6), tmp_path)
     assert [check for check in report.checks if not check.passed] == []
+
+
+@pytest.mark.parametrize(("kills", "lost"), [(3, 0), (2, 1)])
+def test_the_proof_holds_under_replicated_also_with_a_disk_lost(kills: int, lost: int, tmp_path: Path) -> None:
+    options = Options(
+        payments=300, backend="local", agents=8, kills=kills, durability="replicated(1)", lost_disks=lost,
+        logs=tmp_path / "logs",
+    )  # fmt: skip
+    report = play(options, tmp_path)
+    assert [check for check in report.checks if not check.passed] == []
+    # What a folder held before it was deleted is with the others: the trail of all is whole.
+    assert verify_all(tmp_path / "logs") == []
+
+
+def verify_all(folder: Path) -> list[object]:
+    return [finding for place in folder.glob("host-*") for finding in verify(place).findings]
 
 
 @pytest.mark.parametrize(("packed", "kills"), [(1, 0), (4, 0), (1, 3), (4, 3)])

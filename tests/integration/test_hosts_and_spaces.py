@@ -1,6 +1,7 @@
 """Hosts that are packed, killed and started again, agents that propose, and shared spaces: with real logs."""
 
 import asyncio
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -204,3 +205,18 @@ async def test_who_does_not_take_part_in_a_space_is_told_how() -> None:
         await cluster.quiet()
         ((_, why),) = await cluster.dead_letters("x")
         assert "spaces = ('board',)" in why
+
+
+async def test_a_host_whose_folder_is_gone_when_the_cluster_starts_again_is_not_taken_for_a_new_one(
+    tmp_path: Path,
+) -> None:
+    names = ["r0", "r1", "r2"]
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
+        await cluster.submit("r0", names)
+        await cluster.quiet()
+    shutil.rmtree(tmp_path / "host-2")
+    async with Cluster("local", folder=tmp_path) as cluster:
+        with pytest.raises(LogCorrupt, match="its log is gone"):
+            await cluster.spawn_all([AgentSpec(name, Relay) for name in names])
+        assert await cluster.state("r0") == {"seen": 1}

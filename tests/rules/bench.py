@@ -207,6 +207,8 @@ def make_draft(
     error: str | None = None,
     observed: tuple[str, ...] = (),
     tolerated: tuple[Tolerated, ...] = (),
+    waits: bool = False,
+    read_only: bool = False,
 ) -> StepDraft:
     """Make a handler's draft."""
     outputs = [OutputDraft(receiver, payload) for receiver, payload in sends]
@@ -220,6 +222,8 @@ def make_draft(
         error=error,
         observed=observed,
         tolerated=tolerated,
+        waits=waits,
+        read_only=read_only,
     )
 
 

@@ -1,5 +1,7 @@
 """Rules ST: what a step is, and when it counts."""
 
+import pytest
+
 from protocol.event import Appended
 from protocol.ids import StepId
 from protocol.lineage import inherited, lineage_of
@@ -54,6 +56,22 @@ def test_st3_a_value_is_the_last_version_that_is_not_retracted() -> None:
     bench.propose("a", second)
     bench.deliver()
     assert bench.value("a", "k") == b"1"
+
+
+def test_st3_the_past_is_read_at_a_step_and_what_is_undone_stays_hidden() -> None:
+    bench = Bench("a")
+    first = bench.step("a", writes={"k": b"1", "old": b"o"})
+    second = bench.step("a", writes={"k": b"2", "new": b"n"})
+    third = bench.step("a", writes={"k": None, "old": None})
+    versions = bench.machines["a"].core.versions
+    assert versions.read("k", first) == (b"1", first)
+    assert versions.read("k", third) == versions.read("k") == (None, third)
+    assert versions.read("new", first) == (None, None)
+    assert {key for key, _, _ in versions.read_all(first)} == {"k", "old"}
+    bench.propose("a", second)
+    bench.deliver()
+    assert versions.read("k", second) == (b"1", first)
+    assert versions.read("old", second) == (b"o", first)
 
 
 def test_st4_retractions_merge_in_any_order() -> None:
@@ -126,3 +144,76 @@ def test_st6_a_rollback_that_a_step_asks_for_is_proposed_once_the_step_is_durabl
     bench.sync("a")
     bench.deliver()
     assert bench.undone(first)
+
+
+def test_st7_a_step_that_may_only_read_leaves_out_what_it_read() -> None:
+    bench = Bench("a")
+    writer = bench.step("a", writes={"k": b"1"})
+    other = bench.step("a", writes={"k": b"2"})
+    looked = bench.step("a", reads=(Read("k", other),), observed=("k",), read_only=True)
+    record = bench.machines["a"].core.cone.record(looked)
+    assert (record.reads, record.observed, record.read_only) == ((), (), True)
+    assert record.clock == {"a": (1, 3)}
+    bench.propose("a", other)
+    bench.deliver()
+    assert bench.undone(other)
+    assert not bench.undone(looked)
+    assert bench.value("a", "k") == b"1"
+    assert not bench.undone(writer)
+
+
+def test_st7_a_step_that_may_only_read_and_wrote_stops_its_agent() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    with pytest.raises(AssertionError, match="was to read only"):
+        bench.ran("a", writes={"k": b"1"}, read_only=True)
+
+
+def test_st8_an_input_waits_for_as_long_as_it_takes_and_others_pass_it() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"waits", b"good")
+    waits_us: list[int] = []
+    for _ in range(20):
+        assert bench.runs["a"].input.payload == b"waits"
+        bench.ran("a", error="no key yet", waits=True)
+        if "a" in bench.runs:
+            assert bench.runs["a"].input.payload == b"good"
+            bench.ran("a", writes={"good": b"1"})
+        due_us = bench.machines["a"].deadline_us
+        assert due_us is not None
+        waits_us.append(due_us - bench.now_us)
+        bench.elapse(due_us - bench.now_us)
+    assert waits_us == sorted(waits_us)
+    assert waits_us[-1] == bench.limits.resend_us_max
+    assert bench.machines["a"].core.dead == []
+    bench.ran("a", writes={"k": b"1"})
+    assert (bench.value("a", "k"), bench.value("a", "good")) == (b"1", b"1")
+
+
+def test_st8_waits_do_not_count_as_failures() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    for _ in range(5):
+        bench.ran("a", error="no key yet", waits=True)
+        bench.elapse(60_000_000)
+    for _ in range(bench.limits.failures_max):
+        assert bench.machines["a"].core.dead == []
+        bench.ran("a", error="boom")
+        bench.elapse(60_000_000)
+    assert [why for _, why in bench.machines["a"].core.dead] == ["boom"]
+
+
+def test_st8_an_input_that_waits_is_there_after_a_crash_and_can_be_discarded() -> None:
+    bench = Bench("a")
+    first = bench.step("a", writes={"k": b"1"})
+    bench.propose("a", first, inputs="retry")
+    bench.deliver()
+    bench.ran("a", error="no key yet", waits=True)
+    bench.crash("a")
+    assert bench.runs["a"].input.payload == b"x"
+    bench.ran("a", error="no key yet", waits=True)
+    bench.propose("a", first, inputs="discard")
+    bench.deliver()
+    assert [why for _, why in bench.machines["a"].core.dead] == ["discarded by a/1/p2"]
+    bench.elapse(60_000_000)
+    assert "a" not in bench.runs

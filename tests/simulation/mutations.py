@@ -357,6 +357,12 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
 
 ELSEWHERE = {
     "CL-6": "bytes: tests/unit and tests/contract",
+    "ST-7": "what handlers may do is not in machines: tests/rules/test_steps.py, tests/integration/",
+    "ST-8": "histories end, and nothing there waits for ever: tests/rules/test_steps.py",
+    "ST-9": "machines have no disk that is full: tests/rules/test_durability.py, tests/integration/test_full_disk.py",
+    "CP-10": "what hosts wait for: worlds, tests/rules/test_durability.py, tests/endtoend/test_demo.py",
+    "CP-11": "files: tests/rules/test_durability.py, tests/unit/peer/store/",
+    "CP-12": "files: tests/rules/test_durability.py, tests/unit/peer/audit/",
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
     "SH-1": "documents: tests/integration and worlds",
     "CP-9": "a policy, any choice of which is sound: tests/rules/test_checkpoints.py",

@@ -25,6 +25,12 @@ def demo(
     backend: Annotated[str, typer.Option(help="ray: each host a Ray actor. local: all in this process.")] = "ray",
     agents_per_actor: Annotated[int, typer.Option(help="How many agents share a host.", min=1)] = 1,
     kills: Annotated[int, typer.Option(help="Kill this many hosts at random while payments flow.", min=0)] = 0,
+    durability: Annotated[
+        str, typer.Option(help="When a step counts. local: fsynced here. replicated(k): with k other hosts, too.")
+    ] = "local",
+    lose_disks: Annotated[
+        int, typer.Option(help="Delete so many hosts' folders in mid-run, and kill them; replicated only.", min=0)
+    ] = 0,
     checkpoint_every: Annotated[
         float, typer.Option(help="Seconds from one coordinated checkpoint to the next; 0: none.", min=0)
     ] = 1.0,
@@ -53,7 +59,16 @@ def demo(
             raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}", param_hint=f"--{name}")
     # Hosts on Ray have working folders of their own.
     logs = None if folder is None else folder.resolve()
-    options = Options(payments, agents, seed, fault, backend, agents_per_actor, kills, checkpoint_every, restore, logs)
+    if lose_disks and durability == "local":
+        raise typer.BadParameter(
+            "with --durability local a disk takes along what came after the last checkpoint, and the proof needs all"
+            " payments; try --durability 'replicated(1)'.",
+            param_hint="--lose-disks",
+        )
+    options = Options(
+        payments, agents, seed, fault, backend, agents_per_actor, kills, checkpoint_every, restore, durability,
+        lose_disks, logs,
+    )  # fmt: skip
     console = Console()
     writable(report.parent, "--report")
     if export is not None:

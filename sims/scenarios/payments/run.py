@@ -23,6 +23,8 @@ ROUNDS = 8
 LAST_ROUNDS = 10
 """How often it looks again at the end, until it finds nothing; each look undoes all that it finds."""
 QUIET_S = 120.0
+SUCCESSOR_S = 3.0
+"""How long a host must have failed before a buddy goes on with its agents: longer than a restart takes here."""
 CHECKPOINTS_KEPT = 1_000_000
 """More than a run makes: nothing is folded, for the proof needs every step."""
 
@@ -46,6 +48,10 @@ class Options:
     """How long after a checkpoint the next begins; 0: none."""
     restore: bool = False
     """In the end, go back to a checkpoint in the middle of the run."""
+    durability: str = "local"
+    """`local` or `replicated(k)`."""
+    lost_disks: int = 0
+    """How many hosts lose their folder and their process while payments flow; under `replicated` alone."""
     logs: Path | None = None
     """Where hosts keep their logs; None: nowhere beyond the run."""
 
@@ -90,6 +96,8 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
             options.logs,
             checkpoint_every_s=options.checkpoint_every_s,
             checkpoints_kept=CHECKPOINTS_KEPT,
+            durability=options.durability,
+            successor_s=SUCCESSOR_S,
         ) as cluster:
             await cluster.spawn_all(_specs(team, books, fault))
             began = time.monotonic()
@@ -163,6 +171,8 @@ class _Job:
         self.rng = Random(f"kills/{options.seed}")
         self.inputs = {"intake": 0, "auditor": 0}
         """By agent, how many inputs it has been handed."""
+        self.moved: list[str] = []
+        """Agents that have lost the disk of their host, and live elsewhere."""
 
     async def work(self) -> Remembered | None:
         """Hand everything in, let it settle, and audit until nothing is found; return what is to be gone back to."""
@@ -170,6 +180,8 @@ class _Job:
         batch = max(1, len(payments) // 40)
         batches = [payments[at : at + batch] for at in range(0, len(payments), batch)]
         kills = sorted(rng.randrange(len(batches)) for _ in range(self.options.kills))
+        # One at a time, and each after the one before has been succeeded: a copy is lost with a disk, too.
+        losses = [round((n + 1) * len(batches) / (self.options.lost_disks + 1)) for n in range(self.options.lost_disks)]
         remembered = None
         rounds = 0
         for index, some in enumerate(batches):
@@ -179,6 +191,9 @@ class _Job:
             while kills and kills[0] <= index:
                 kills.pop(0)
                 await cluster.kill(rng.choice(cluster.agents))
+            if losses and losses[0] <= index:
+                losses.pop(0)
+                await self.lose_disk()
             # Payments come in as fast as they are settled, so that what is wrong has time to spread.
             await _settled(cluster, max(0, some[-1].number - 4 * batch), self.progress, len(payments))
             if some[-1].number * ROUNDS // len(payments) > rounds:
@@ -186,6 +201,17 @@ class _Job:
                 await self.audit()
         await self.settle()
         return remembered
+
+    async def lose_disk(self) -> None:
+        """Delete a host's folder and kill it; go on once its agents are back elsewhere."""
+        agent = self.rng.choice([name for name in self.cluster.agents if name not in self.moved])
+        self.progress(f"{agent} loses its disk", 0, 1)
+        await self.cluster.kill(agent, with_disk=True)
+        await self.cluster.status(agent, timeout_s=QUIET_S)
+        self.moved.append(agent)
+        # New buddies are chosen by the next views: until then another loss could take the last copy.
+        for _ in range(2):
+            await self.cluster.checkpoint(timeout_s=QUIET_S)
 
     async def hand_in(self, agent: str, *messages: object) -> None:
         """Hand inputs to an agent."""

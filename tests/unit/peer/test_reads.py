@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from peer import errors, payload
+from peer.declared import Schema
+from peer.keeping import Keeping
 from peer.space import Spaces
 from peer.state import State, Tracked
 from peer.state_key import encode_key
+from peer.values import Values
 from protocol.folds import Op, encode_op
 from protocol.ids import StepId
 from protocol.retraction import Retraction
@@ -31,7 +34,7 @@ def run_with(*ops: tuple[str, StepId, Op]) -> tuple[Tracked, Spaces]:
 
 def test_observed_state_is_noted_by_key_alone() -> None:
     run, _ = run_with()
-    state = State()
+    state = State(Values(Schema(), Keeping.in_memory(b"secret"), lambda: 0), lambda step: None)
     state.bind(run)
     assert (state.observe("k"), state.observe("none", 3)) == (7, 3)
     state["k"] = 8

@@ -1,18 +1,20 @@
 """`ebbtide log` as people and scripts use it."""
 
+import asyncio
 import json
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from shop import Scene
 from typer.testing import CliRunner, Result
 
 from peer.audit import cli, read_trail
+from peer.keys import HostKeys
 from peer.store import reading
+from peer.store.segments import SegmentStore
+from protocol.witness import Head
 
 
 def log(*arguments: object) -> Result:
@@ -142,25 +144,30 @@ def test_follow_prints_events_until_nothing_happens(scene: Scene) -> None:
     assert printed("follow", scene.folder, "--until-idle", 0) == ""
 
 
-def test_compact_is_done_for_every_host(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Compacted(NamedTuple):
-        before_bytes: int
-        after_bytes: int
-        archived_segments: int
-        dropped_segments: int
+def test_compact_is_done_for_every_host_and_the_trail_stays_whole(scene: Scene, tmp_path: Path) -> None:
+    shutil.copytree(scene.folder, tmp_path / "run")
+    before = printed("show", tmp_path / "run", "--json")
+    said = printed("compact", tmp_path / "run")
+    assert all(f"host-{number}" in said for number in (1, 2, 3))
+    assert printed("show", tmp_path / "run", "--json") == before
+    assert "every record is as written" in printed("verify", tmp_path / "run")
 
-    asked: list[str] = []
 
-    def compact(folder: Path) -> Compacted:
-        asked.append(folder.name)
-        return Compacted(4096, 1234, 3, 2)
+def test_a_log_that_its_owner_has_set_back_is_found_by_what_others_were_told(scene: Scene, tmp_path: Path) -> None:
+    shutil.copytree(scene.folder, tmp_path / "run")
+    keys = HostKeys.load(tmp_path / "run" / "host-1" / "host.key")
+    head = Head(keys.host_id, 10_000, b"d" * 16, keys.public_key, b"")
+    head = msgspec.structs.replace(head, signature=keys.sign(head.signed()))
+    asyncio.run(keep_head(tmp_path / "run" / "host-2", msgspec.msgpack.encode(head)))
+    result = log("verify", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "rewritten or set back" in result.output
 
-    module: Any = ModuleType("peer.store.compacting")
-    module.compact = compact
-    monkeypatch.setitem(sys.modules, "peer.store.compacting", module)
-    said = printed("compact", scene.folder)
-    assert asked == ["host-1", "host-2", "host-3"]
-    assert "1,234" in said
+
+async def keep_head(folder: Path, head: bytes) -> None:
+    store = SegmentStore(folder, asyncio.get_running_loop(), keys=HostKeys.load(folder / "host.key"))
+    store.append("heads:", [head], lambda: None)
+    store.close()
 
 
 @pytest.mark.parametrize("command", ["verify", "show", "why", "cone", "export", "follow", "compact"])

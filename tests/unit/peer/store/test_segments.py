@@ -13,7 +13,7 @@ import pytest
 
 from peer.errors import ConfigInvalid, LogBusy, LogCorrupt, LogFailed
 from peer.keys import HostKeys
-from peer.store import segments, writing
+from peer.store import jobs, segments, writing
 from peer.store.files import Files
 from peer.store.frame import FIRST_HASH
 from peer.store.reading import open_logs, verify
@@ -68,13 +68,13 @@ async def test_what_waits_is_committed_together(open_store):
 
 
 async def test_a_full_queue_makes_append_wait_and_loses_nothing(open_store, monkeypatch):
-    monkeypatch.setattr(segments, "PENDING_RECORDS_MAX", 10)
+    monkeypatch.setattr(jobs, "PENDING_RECORDS_MAX", 10)
     store = open_store()
     last = asyncio.Event()
     deepest = 0
     for number in range(300):
         store.append("a", [b"%d" % number], last.set if number == 299 else lambda: None)
-        deepest = max(deepest, len(store._queue))
+        deepest = max(deepest, len(store._jobs))
     await asyncio.wait_for(last.wait(), 20)
     assert deepest <= 10
     assert list(store.read("a")) == [b"%d" % number for number in range(300)]

@@ -1,0 +1,45 @@
+"""Which hosts have ever been launched from a folder: one of them whose own folder is gone is lost, and not new."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from peer import errors
+
+FILE = "hosts.json"
+
+
+class Roll:
+    """The names of a cluster's hosts, in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / FILE
+        try:
+            self._names: list[str] = msgspec.json.decode(self._file.read_bytes(), type=list[str])
+        except FileNotFoundError:
+            self._names = []
+        except msgspec.DecodeError as error:
+            raise errors.ConfigInvalid(
+                f"{self._file} is no list of hosts ({error}). Nothing was started. Write into it the names of the hosts"
+                ' that have ever run from this folder, as in ["host-1", "host-2"], or start from another folder.'
+            ) from error
+
+    def is_new(self, name: str) -> bool:
+        """Tell whether no host of that name was ever launched from here."""
+        return name not in self._names
+
+    def add(self, names: Iterable[str]) -> None:
+        """Note hosts that run; durable when this returns."""
+        fresh = [name for name in names if name not in self._names]
+        if not fresh:
+            return
+        self._names += fresh
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._file.with_suffix(".new")
+        with draft.open("wb") as out:
+            out.write(msgspec.json.encode(self._names))
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(self._file)
