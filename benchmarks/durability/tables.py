@@ -48,7 +48,7 @@ def bytes_table(found: dict[str, Any]) -> Table:
         cells = [_bytes(run["sizes"].get(str(mark)), mark) for mark in marks]
         often = volumes["checkpointed"].get(name)
         table.add_row(
-            ALL[name].says, *cells, f"{growth(run['sizes']):.1f}", "" if often is None else _last(often["sizes"]),
+            ALL[name].says, *cells, f"{growth(run['sizes']):.1f}", "" if often is None else _along(often["sizes"], marks),
             _last(volumes["large"][name]["sizes"]),
         )  # fmt: skip
     return table
@@ -95,6 +95,11 @@ def _table(title: str, *columns: str) -> Table:
 
 def _writes(about: dict[str, Any]) -> str:
     return f"{about['journal_mode']}, {about['synchronous']}"
+
+
+def _along(sizes: dict[str, dict[str, int]], marks: list[int]) -> str:
+    """Return bytes a step at each mark but the first, which few checkpoints precede."""
+    return " / ".join(_bytes(sizes.get(str(mark)), mark) for mark in marks[1:] if str(mark) in sizes)
 
 
 def _bytes(size: dict[str, int] | None, mark: int) -> str:
