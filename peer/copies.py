@@ -142,6 +142,10 @@ class Copies:
             buddy.waits.append((self._written, log, length))
             buddy.unsent[log] = None
 
+    def length(self, log: AgentId) -> int:
+        """Return how many records a log has of which this is told."""
+        return self._log(log).length
+
     def place(self, done: Callable[[], None]) -> None:
         """Call `done` once the buddies have everything that is durable here now; at once, if there are none."""
         if not self._count or (not self._choose() and self._alone is None):
