@@ -7,11 +7,11 @@ log. So whoever succeeds a host repeats what that has said. Copies are streams: 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
-from peer import payload
+from peer import errors, payload
+from peer.owned import Buddy, OwnLog
 from peer.ports import Cancel
 from peer.spec import AgentSpec, kind_at, path_of
 from protocol.action import Tell
@@ -37,39 +37,14 @@ TAIL_RECORDS_MAX = 20_000
 """Records of a log kept in memory for a buddy that lags; what it lacks before those is read again."""
 
 
-@dataclass
-class _Log:
-    """One of this host's logs: how long it is, and its end in memory."""
-
-    length: int = 0
-    tail: deque[bytes] = field(default_factory=deque)
-    """The last records, those that some buddy may lack."""
-    anchors: dict[int, None] = field(default_factory=dict)
-    """Records of the tail for which reading may begin."""
-
-
-@dataclass
-class _Buddy:
-    """What one buddy has of this host's logs."""
-
-    has: dict[AgentId, int] = field(default_factory=dict)
-    """By log, how many records; a log that is not there has not been asked about."""
-    sent: dict[AgentId, int] = field(default_factory=dict)
-    asked: dict[AgentId, None] = field(default_factory=dict)
-    unsent: dict[AgentId, None] = field(default_factory=dict)
-    """Logs of which it is to be sent something."""
-    waits: deque[tuple[int, AgentId, int]] = field(default_factory=deque)
-    """What it lacks: the place in the order of all writes, the log, and the length that it has to have."""
-
-
 class Copies:
     """The copies that one host has elsewhere, and keeps for others."""
 
     def __init__(self, host: "Host", count: int) -> None:
         self._host = host
         self._count = count
-        self._logs: dict[AgentId, _Log] = {}
-        self._buddies: dict[HostId, _Buddy] = {}
+        self._logs: dict[AgentId, OwnLog] = {}
+        self._buddies: dict[HostId, Buddy] = {}
         self._chosen_by = (-2, 0)
         self._written = 0
         """How many writes there have been, over all logs."""
@@ -126,11 +101,11 @@ class Copies:
         if self._unsent > UNSENT_RECORDS_MAX:
             self._flush_soon()
 
-    def _log(self, log: AgentId) -> _Log:
+    def _log(self, log: AgentId) -> OwnLog:
         known = self._logs.get(log)
         if known is None:
             # What was written before this life is read again if a buddy lacks it.
-            known = self._logs[log] = _Log()
+            known = self._logs[log] = OwnLog()
         return known
 
     def begin(self, log: AgentId, length: int) -> None:
@@ -182,7 +157,7 @@ class Copies:
                 self._flush_soon()
             self._settle()
 
-    def _choose(self) -> dict[HostId, _Buddy]:
+    def _choose(self) -> dict[HostId, Buddy]:
         machine = self._host.checkpoints.machine
         known = (machine.epochs.committed, len(machine.succession.heirs))
         if known != self._chosen_by:
@@ -191,10 +166,10 @@ class Copies:
             self._buddies = {host: self._buddies.get(host) or self._new_buddy() for host in chosen}
         return self._buddies
 
-    def _new_buddy(self) -> _Buddy:
+    def _new_buddy(self) -> Buddy:
         lengths = ((name, log.length) for name, log in self._logs.items() if log.length)
         waits = deque((self._written, name, length) for name, length in lengths)
-        return _Buddy(unsent=dict.fromkeys(self._logs), waits=waits)
+        return Buddy(unsent=dict.fromkeys(self._logs), waits=waits)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
@@ -225,7 +200,7 @@ class Copies:
                 buddy.unsent.update((log, None) for _, log, _ in buddy.waits)
             self._flush_soon()
 
-    def _send_all(self, host: HostId, buddy: _Buddy) -> None:
+    def _send_all(self, host: HostId, buddy: Buddy) -> None:
         parts: list[Copy] = []
         size = 0
         unsent, buddy.unsent = buddy.unsent, {}
@@ -241,7 +216,7 @@ class Copies:
         if parts:
             self._host.send_frame(host, Frame(copies=tuple(parts)))
 
-    def _part(self, buddy: _Buddy, name: AgentId) -> Copy | None:
+    def _part(self, buddy: Buddy, name: AgentId) -> Copy | None:
         """Return what a buddy is to be sent of a log next, or the question what it has."""
         log, has = self._logs[name], buddy.has.get(name)
         if has is None:
@@ -253,10 +228,30 @@ class Copies:
         if first > log.length:
             return None
         prev = b""
-        begin, before = self._host.store.begin(name)
-        if has == 0 and begin > first:
-            # Nobody needs what is before the last anchor to bring the agent back: a copy may begin there.
-            first, prev = begin, before
+        try:
+            if has == 0:
+                first, prev = self._from_anchor(name, first)
+            try:
+                records = self._some(name, first)
+            except errors.LogCorrupt:
+                # A buddy of long ago lacks what has been put away since: its copy goes on from the anchor.
+                first, prev = self._from_anchor(name, first)
+                records = self._some(name, first)
+        except errors.LogCorrupt as error:
+            self._host.noticed(name, Tell("not-copied", name, str(error)))
+            return None
+        kind, options = self._spec_of(name)
+        last = first + len(records) - 1
+        buddy.sent[name] = last
+        anchors = tuple(number for number in (*log.anchors, *((first,) if prev else ())) if first <= number <= last)
+        return Copy(name, first, tuple(records), kind, options, prev, anchors)
+
+    def _from_anchor(self, name: AgentId, first: int) -> tuple[int, bytes]:
+        """Return where a copy goes on: nobody needs what is before the last anchor to bring an agent back."""
+        begin, prev = self._host.store.begin(name)
+        return (begin, prev) if begin > first else (first, b"")
+
+    def _some(self, name: AgentId, first: int) -> list[bytes]:
         records: list[bytes] = []
         size = 0
         for record in self._records(name, first):
@@ -264,11 +259,7 @@ class Copies:
             size += len(record)
             if size >= COPY_BYTES:
                 break
-        kind, options = self._spec_of(name)
-        last = first + len(records) - 1
-        buddy.sent[name] = last
-        anchors = tuple(number for number in (*log.anchors, *((begin,) if prev else ())) if first <= number <= last)
-        return Copy(name, first, tuple(records), kind, options, prev, anchors)
+        return records
 
     def _records(self, name: AgentId, first: int) -> Iterable[bytes]:
         log = self._logs[name]
@@ -291,7 +282,7 @@ class Copies:
             self._facts.popleft()[1]()
 
     @staticmethod
-    def _has(buddy: _Buddy, written: int) -> bool:
+    def _has(buddy: Buddy, written: int) -> bool:
         """Tell whether a buddy has every write up to a place."""
         while buddy.waits and buddy.has.get(buddy.waits[0][1], 0) >= buddy.waits[0][2]:
             buddy.waits.popleft()
@@ -318,9 +309,18 @@ class Copies:
             # CP-8: from who has been succeeded nothing is taken any more, so it can say nothing new.
             self._keep(sender, message)
 
-    def _acknowledged(self, buddy: _Buddy, message: Copied) -> None:
+    def _acknowledged(self, buddy: Buddy, message: Copied) -> None:
         name = message.log
         before = buddy.has.get(name, 0)
+        if message.have > self._logs[name].length:
+            # Whatever this log has said after that is forgotten here, and would be said again in another way.
+            here = self._logs[name].length
+            error = (
+                f"The log of {name} has {here} records here, and a buddy has {message.have}: this folder is an older"
+                " state of it. Its agents stop. Start the host with an empty folder: its buddies go on with its agents."
+            )
+            self._host.failed(errors.LogCorrupt(error))
+            return
         buddy.has[name] = message.have if message.again else max(message.have, before)
         if message.again:
             buddy.sent[name] = message.have
@@ -340,7 +340,7 @@ class Copies:
             self._specs[owner, copy.log] = [copy.kind, copy.options]
             spec = payload.encode([copy.kind, copy.options])
             self._host.store.append(f"{SPEC}{owner}/{copy.log}", (spec,), lambda: None, anchor=True)
-        begins = bool(copy.prev) and not have
+        begins = bool(copy.prev) and copy.first > have + 1
         first = copy.first if begins else have + 1
         fresh = copy.records[first - copy.first :] if copy.first <= first else ()
         if not fresh:

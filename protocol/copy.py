@@ -41,12 +41,19 @@ class Lacking(Struct, frozen=True, tag=True):
 
 
 class Held(Struct, frozen=True, tag=True):
-    """A part of the copy of that log, which has `length` records in all; without records, there is no more."""
+    """A part of the copy of that log, which has `length` records in all; without records, there is no more.
+
+    It begins later than was asked where the copy does.
+    """
 
     log: AgentId
     first: int
     length: int
     records: tuple[bytes, ...]
+    prev: bytes = b""
+    """The hash that the first one follows in the copy: of the log itself only where the copy begins."""
+    anchor: int = 0
+    """The last record from which on the copy suffices to bring its agent back."""
 
 
 CopyMessage = Copy | Copied | Lacking | Held

@@ -1,4 +1,4 @@
-"""What the hosts of a world have promised to keep: what was acknowledged, under a policy of copies, is never lost (CP-10)."""
+"""What hosts have promised to keep: what was acknowledged while others have copies is never lost (CP-10)."""
 
 from collections.abc import Callable
 

@@ -279,7 +279,10 @@ def _replicated(seed: int) -> Scenario:
     )  # fmt: skip
 
 
-PRESETS["replicated"] = ("every record is with buddies first: disks are lost and hosts die, and nothing is", _replicated)
+PRESETS["replicated"] = (
+    "every record is with buddies first: hosts die with their disks, and nothing is lost",
+    _replicated,
+)
 
 
 PRESETS["thousand"] = ("a thousand agents on 25 hosts, with checkpoints, rollbacks and a restore", _thousand)
