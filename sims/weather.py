@@ -195,7 +195,11 @@ class Weather:
         box = boxes.get(fault.host)
         if box is None or not box.is_up():
             return
-        machines = [box.host.checkpoints.machine for box in boxes.values() if box.host is not None and box.is_up()]
+        # Of those that are left: what the dying one alone has heard of counts for nobody.
+        others = [other for other in boxes.values() if other is not box and not other.is_dead]
+        machines = [other.host.checkpoints.machine for other in others if other.host is not None and other.is_up()]
+        if not machines:
+            return
         machine = max(machines, key=lambda known: known.epochs.committed)
         commits = machine.epochs.commits
         views = [commits[epoch].next_view() for epoch in sorted(commits)[-2:]]
@@ -205,7 +209,8 @@ class Weather:
             if other.is_dead and (other.name in homes.values() or any(other.keys.host_id in view for view in views))
         ]  # fmt: skip
         copy = f"{PREFIX}{name}/{HOST_LOG}"
-        has_copy = any(copy in other.disk.logs for other in boxes.values() if not other.is_dead)
+        buddies = machine.succession.buddies(name)
+        has_copy = any(copy in other.disk.logs for other in others if other.keys.host_id in buddies)
         left = all(2 * (len(view) - sum(other in view for other in gone) - 1) > len(view) for view in views)
         if has_copy and left and len(gone) < machine.core.limits.buddies and all(name in view for view in views):
             self.bites[number] += 1

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from peer.errors import LogFailed
 from peer.keys import HostKeys
 from peer.store import writing
 from peer.store.files import Files
@@ -152,7 +153,7 @@ async def one(folder, files, store, model, step):
                 for agent in AGENTS:
                     try:
                         store.append(agent, [maybe[agent][at]], lambda: None)
-                    except Exception:
+                    except LogFailed:
                         break
                 store.compact(1.0)
                 await asyncio.sleep(0.001)
