@@ -11,9 +11,9 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from peer import errors, payload
-from peer.owned import Buddy, OwnLog
+from peer.owned import Buddy, OwnLog, cut_back, first_of, spec_of
 from peer.ports import Cancel
-from peer.spec import AgentSpec, kind_at, path_of
+from peer.spec import AgentSpec, path_of
 from protocol.action import Tell
 from protocol.copy import COPY_BYTES, Copied, Copy
 from protocol.ids import AgentId, HostId
@@ -71,7 +71,8 @@ class Copies:
                 owner, agent = name[len(SPEC) :].split("/", 1)
                 specs = list(self._host.store.read(name))
                 if specs:
-                    self._specs[owner, agent] = payload.decode(specs[-1])  # type: ignore[assignment]
+                    found: Any = payload.decode(specs[-1])
+                    self._specs[owner, agent] = [*found, 0][:3]
             if name.startswith(PREFIX):
                 self._kept[name] = self._durable[name] = self._host.store.length(name)
                 self._host.checkpoints.machine.keeps(name[len(PREFIX) :].split("/", 1)[0])
@@ -108,10 +109,11 @@ class Copies:
             known = self._logs[log] = OwnLog()
         return known
 
-    def begin(self, log: AgentId, length: int) -> None:
-        """Note how long a log is when this life begins."""
+    def begin(self, log: AgentId, length: int, lost: bool = False) -> None:
+        """Note how long a log is when this life begins, and whether its end was lost."""
         known = self._log(log)
         known.length = length
+        known.since = length if lost else 0
         self._written += 1
         for buddy in self._buddies.values():
             buddy.waits.append((self._written, log, length))
@@ -223,7 +225,7 @@ class Copies:
             if name in buddy.asked:
                 return None
             buddy.asked[name] = None
-            return Copy(name, 1, ())
+            return Copy(name, 1, (), life=self._life_of(name), since=log.since)
         first = max(has, buddy.sent.get(name, 0)) + 1
         if first > log.length:
             return None
@@ -232,11 +234,11 @@ class Copies:
             if has == 0:
                 first, prev = self._from_anchor(name, first)
             try:
-                records = self._some(name, first)
+                records = first_of(self._records(name, first))
             except errors.LogCorrupt:
                 # A buddy of long ago lacks what has been put away since: its copy goes on from the anchor.
                 first, prev = self._from_anchor(name, first)
-                records = self._some(name, first)
+                records = first_of(self._records(name, first))
         except errors.LogCorrupt as error:
             self._host.noticed(name, Tell("not-copied", name, str(error)))
             return None
@@ -244,22 +246,16 @@ class Copies:
         last = first + len(records) - 1
         buddy.sent[name] = last
         anchors = tuple(number for number in (*log.anchors, *((first,) if prev else ())) if first <= number <= last)
-        return Copy(name, first, tuple(records), kind, options, prev, anchors)
+        return Copy(name, first, tuple(records), kind, options, prev, anchors, self._life_of(name), log.since)
+
+    def _life_of(self, name: AgentId) -> int:
+        driver = self._host.drivers.get(name)
+        return 0 if driver is None else driver.machine.core.incarnation - 1
 
     def _from_anchor(self, name: AgentId, first: int) -> tuple[int, bytes]:
         """Return where a copy goes on: nobody needs what is before the last anchor to bring an agent back."""
         begin, prev = self._host.store.begin(name)
         return (begin, prev) if begin > first else (first, b"")
-
-    def _some(self, name: AgentId, first: int) -> list[bytes]:
-        records: list[bytes] = []
-        size = 0
-        for record in self._records(name, first):
-            records.append(record)
-            size += len(record)
-            if size >= COPY_BYTES:
-                break
-        return records
 
     def _records(self, name: AgentId, first: int) -> Iterable[bytes]:
         log = self._logs[name]
@@ -311,8 +307,10 @@ class Copies:
 
     def _acknowledged(self, buddy: Buddy, message: Copied) -> None:
         name = message.log
+        if message.life != self._life_of(name):
+            return  # it was said of another life's records
         before = buddy.has.get(name, 0)
-        if message.have > self._logs[name].length:
+        if message.have > self._logs[name].length and name in self._host.drivers:
             # Whatever this log has said after that is forgotten here, and would be said again in another way.
             here = self._logs[name].length
             error = (
@@ -335,23 +333,32 @@ class Copies:
 
     def _keep(self, owner: HostId, copy: Copy) -> None:
         name = f"{PREFIX}{owner}/{copy.log}"
+        known = self._specs.get((owner, copy.log), ["", b"", 0])
+        if copy.life < known[2]:
+            return
+        if copy.life > known[2] and self._kept.get(name, 0) > copy.since:
+            # Its owner has lost what it has not got, and has begun anew.
+            self._kept[name] = self._durable[name] = cut_back(self._host.store, name, copy.since)
+        spec = [copy.kind or known[0], copy.options if copy.kind else known[1], copy.life]
+        if spec != known:
+            self._specs[owner, copy.log] = spec
+            data = (payload.encode(spec),)
+            self._host.store.append(f"{SPEC}{owner}/{copy.log}", data, lambda: None, anchor=True)
         have = self._kept.get(name, 0)
-        if copy.kind and self._specs.get((owner, copy.log)) != [copy.kind, copy.options]:
-            self._specs[owner, copy.log] = [copy.kind, copy.options]
-            spec = payload.encode([copy.kind, copy.options])
-            self._host.store.append(f"{SPEC}{owner}/{copy.log}", (spec,), lambda: None, anchor=True)
         begins = bool(copy.prev) and copy.first > have + 1
         first = copy.first if begins else have + 1
         fresh = copy.records[first - copy.first :] if copy.first <= first else ()
         if not fresh:
-            self._say(owner, Copied(copy.log, self._durable.get(name, 0), again=copy.first > have + 1))
+            self._say(owner, Copied(copy.log, self._durable.get(name, 0), copy.first > have + 1, copy.life))
             return
         self._kept[name] = have = first + len(fresh) - 1
         self._host.checkpoints.machine.keeps(owner)
 
         def durable() -> None:
-            self._durable[name] = have
-            self._say(owner, Copied(copy.log, have))
+            # What an earlier life has sent, and was cut off meanwhile, does not count.
+            if self._specs.get((owner, copy.log), known)[2] == copy.life:
+                self._durable[name] = have
+                self._say(owner, Copied(copy.log, have, life=copy.life))
 
         store = self._host.store
         if begins:
@@ -383,12 +390,10 @@ class Copies:
 
     def spec(self, owner: HostId, agent: AgentId, lost: bool) -> AgentSpec | None:
         """Return what it takes to bring up an agent of which there is a copy; None if its class can't be found here."""
-        kind, options = self._specs.get((owner, agent), ["", b""])
-        found = kind_at(kind) if kind else None
+        kind, options, _ = self._specs.get((owner, agent), ["", b"", 0])
+        found = spec_of(agent, kind, options, lost)
         if found is None:
             self._host.noticed(
                 agent, Tell("not-succeeded", agent, f"its class {kind or '(unknown)'} is not found here")
             )
-            return None
-        decoded = payload.decode(options)
-        return AgentSpec(agent, found, decoded if isinstance(decoded, dict) else {}, lost)
+        return found

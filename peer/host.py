@@ -169,7 +169,7 @@ class Host:
         begun = [fact for fact in self._machine.gossip.facts() if isinstance(fact, Began)]
         known = (fact.incarnation for fact in begun if fact.agent == spec.name)
         self.drivers[spec.name] = driver
-        self.checkpoints.copies.begin(spec.name, self.store.length(spec.name))
+        self.checkpoints.copies.begin(spec.name, self.store.length(spec.name), spec.lost)
         driver.start(spec.lost, max(known, default=1))
         for fact in begun:
             driver.feed(Learned(fact))

@@ -1,8 +1,14 @@
 """What a host knows of its own logs and of the copies that its buddies have (CP-8)."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from peer import payload
+from peer.ports import LogStore
+from peer.spec import AgentSpec, kind_at
+from peer.store.frame import FIRST_HASH
+from protocol.copy import COPY_BYTES
 from protocol.ids import AgentId
 
 
@@ -11,6 +17,8 @@ class OwnLog:
     """One of this host's logs: how long it is, and its end in memory."""
 
     length: int = 0
+    since: int = 0
+    """How long it was when its agent began anew after a loss, if that was in this life of the host."""
     tail: deque[bytes] = field(default_factory=deque)
     """The last records, those that some buddy may lack."""
     anchors: dict[int, None] = field(default_factory=dict)
@@ -29,3 +37,32 @@ class Buddy:
     """Logs of which it is to be sent something."""
     waits: deque[tuple[int, AgentId, int]] = field(default_factory=deque)
     """What it lacks: the place in the order of all writes, the log, and the length that it has to have."""
+
+
+def first_of(log: Iterable[bytes]) -> list[bytes]:
+    """Return the first records of a log, as many as go into one message."""
+    records: list[bytes] = []
+    size = 0
+    for record in log:
+        records.append(record)
+        size += len(record)
+        if size >= COPY_BYTES:
+            break
+    return records
+
+
+def cut_back(store: LogStore, name: AgentId, since: int) -> int:
+    """Let a copy end after so many records, or begin anew where that can't be; return how many it keeps."""
+    if since > store.length(name) or since < store.begin(name)[0]:
+        since = 0
+    store.begin_at(name, since + 1, store.hash_of(name, since) if since else FIRST_HASH, (), lambda: None)
+    return since
+
+
+def spec_of(agent: AgentId, kind: str, options: bytes, lost: bool) -> AgentSpec | None:
+    """Return what it takes to bring up an agent; None if its class can't be found here."""
+    found = kind_at(kind) if kind else None
+    if found is None:
+        return None
+    decoded = payload.decode(options)
+    return AgentSpec(agent, found, decoded if isinstance(decoded, dict) else {}, lost)
