@@ -87,7 +87,10 @@ def test_nobody_dies_who_could_not_be_succeeded():
         assert world.bites()[0][1] == 0
 
 
-@pytest.mark.parametrize(("name", "seed"), [("replicated", 199), ("deaths", 158), ("deaths", 275)])
+FOUND = [("replicated", seed) for seed in (199, 784, 1302)] + [("deaths", 158), ("deaths", 275)]
+
+
+@pytest.mark.parametrize(("name", "seed"), FOUND)
 def test_a_world_that_found_a_bug_once_passes(name, seed):
     assert play_quietly(preset(name, seed)).failure == "", f"ebbtide sim --world {name} --seed {seed}"
 
