@@ -71,6 +71,8 @@ class Checkpoints:
         self.copies = Copies(host, self.machine.core.limits.buddies)
         self.heir = Heir(host, self.copies, LOG)
         self._mending = Mending(host, PREFIX)
+        self.hurt: dict[AgentId, str] = {}
+        """Logs that were not whole when this life began, as `Mending.mend` returns them."""
         self._log: list[CheckpointRecord] = []
         """The records of the host's own log that the next life needs."""
         self._commits = 0
@@ -110,7 +112,7 @@ class Checkpoints:
 
         Raises: LogCorrupt, if the host's own is not whole: it has said things that nobody here remembers.
         """
-        wrong = await self._mending.mend((PREFIX, SPEC, HEADS), (LOG, *names))
+        self.hurt = wrong = await self._mending.mend((PREFIX, SPEC, HEADS), (LOG, HEADS, *names))
         why = wrong.pop(LOG, None)
         if why is not None:
             raise errors.LogCorrupt(

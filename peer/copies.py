@@ -7,14 +7,14 @@ log. So whoever succeeds a host repeats what that has said. Copies are streams: 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
-from peer import payload
+from peer import errors, payload
 from peer.asks import HOST
+from peer.owned import Buddy, OwnLog, cut_back, first_of, spec_of
 from peer.ports import Cancel
-from peer.spec import AgentSpec, kind_at, path_of
+from peer.spec import AgentSpec, path_of
 from protocol.action import Tell
 from protocol.copy import COPY_BYTES, Copied, Copy
 from protocol.ids import AgentId, HostId
@@ -39,39 +39,14 @@ TAIL_RECORDS_MAX = 20_000
 """Records of a log kept in memory for a buddy that lags; what it lacks before those is read again."""
 
 
-@dataclass
-class _Log:
-    """One of this host's logs: how long it is, and its end in memory."""
-
-    length: int = 0
-    tail: deque[bytes] = field(default_factory=deque)
-    """The last records, those that some buddy may lack."""
-    anchors: dict[int, None] = field(default_factory=dict)
-    """Records of the tail for which reading may begin."""
-
-
-@dataclass
-class _Buddy:
-    """What one buddy has of this host's logs."""
-
-    has: dict[AgentId, int] = field(default_factory=dict)
-    """By log, how many records; a log that is not there has not been asked about."""
-    sent: dict[AgentId, int] = field(default_factory=dict)
-    asked: dict[AgentId, None] = field(default_factory=dict)
-    unsent: dict[AgentId, None] = field(default_factory=dict)
-    """Logs of which it is to be sent something."""
-    waits: deque[tuple[int, AgentId, int]] = field(default_factory=deque)
-    """What it lacks: the place in the order of all writes, the log, and the length that it has to have."""
-
-
 class Copies:
     """The copies that one host has elsewhere, and keeps for others."""
 
     def __init__(self, host: "Host", count: int) -> None:
         self._host = host
         self._count = count
-        self._logs: dict[AgentId, _Log] = {}
-        self._buddies: dict[HostId, _Buddy] = {}
+        self._logs: dict[AgentId, OwnLog] = {}
+        self._buddies: dict[HostId, Buddy] = {}
         self._chosen_by = (-2, 0)
         self._written = 0
         """How many writes there have been, over all logs."""
@@ -98,7 +73,8 @@ class Copies:
                 owner, agent = name[len(SPEC) :].split("/", 1)
                 specs = list(self._host.store.read(name))
                 if specs:
-                    self._specs[owner, agent] = payload.decode(specs[-1])  # type: ignore[assignment]
+                    found: Any = payload.decode(specs[-1])
+                    self._specs[owner, agent] = [*found, 0][:3]
             if name.startswith(PREFIX):
                 self._kept[name] = self._durable[name] = self._host.store.length(name)
                 self._host.checkpoints.machine.keeps(name[len(PREFIX) :].split("/", 1)[0])
@@ -128,21 +104,26 @@ class Copies:
         if self._unsent > UNSENT_RECORDS_MAX:
             self._flush_soon()
 
-    def _log(self, log: AgentId) -> _Log:
+    def _log(self, log: AgentId) -> OwnLog:
         known = self._logs.get(log)
         if known is None:
             # What was written before this life is read again if a buddy lacks it.
-            known = self._logs[log] = _Log()
+            known = self._logs[log] = OwnLog()
         return known
 
-    def begin(self, log: AgentId, length: int) -> None:
-        """Note how long a log is when this life begins."""
+    def begin(self, log: AgentId, length: int, lost: bool = False) -> None:
+        """Note how long a log is when this life begins, and whether its end was lost."""
         known = self._log(log)
         known.length = length
+        known.since = length if lost else 0
         self._written += 1
         for buddy in self._buddies.values():
             buddy.waits.append((self._written, log, length))
             buddy.unsent[log] = None
+
+    def length(self, log: AgentId) -> int:
+        """Return how many records a log has of which this is told."""
+        return self._log(log).length
 
     def place(self, done: Callable[[], None]) -> None:
         """Call `done` once the buddies have everything that is durable here now; at once, if there are none."""
@@ -180,7 +161,7 @@ class Copies:
                 self._flush_soon()
             self._settle()
 
-    def _choose(self) -> dict[HostId, _Buddy]:
+    def _choose(self) -> dict[HostId, Buddy]:
         machine = self._host.checkpoints.machine
         known = (machine.epochs.committed, len(machine.succession.heirs))
         if known != self._chosen_by:
@@ -193,10 +174,10 @@ class Copies:
             self._buddies = {host: self._buddies.get(host) or self._new_buddy() for host in chosen}
         return self._buddies
 
-    def _new_buddy(self) -> _Buddy:
+    def _new_buddy(self) -> Buddy:
         lengths = ((name, log.length) for name, log in self._logs.items() if log.length)
         waits = deque((self._written, name, length) for name, length in lengths)
-        return _Buddy(unsent=dict.fromkeys(self._logs), waits=waits)
+        return Buddy(unsent=dict.fromkeys(self._logs), waits=waits)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
@@ -227,7 +208,7 @@ class Copies:
                 buddy.unsent.update((log, None) for _, log, _ in buddy.waits)
             self._flush_soon()
 
-    def _send_all(self, host: HostId, buddy: _Buddy) -> None:
+    def _send_all(self, host: HostId, buddy: Buddy) -> None:
         parts: list[Copy] = []
         size = 0
         unsent, buddy.unsent = buddy.unsent, {}
@@ -243,34 +224,44 @@ class Copies:
         if parts:
             self._host.send_frame(host, Frame(copies=tuple(parts)))
 
-    def _part(self, buddy: _Buddy, name: AgentId) -> Copy | None:
+    def _part(self, buddy: Buddy, name: AgentId) -> Copy | None:
         """Return what a buddy is to be sent of a log next, or the question what it has."""
         log, has = self._logs[name], buddy.has.get(name)
         if has is None:
             if name in buddy.asked:
                 return None
             buddy.asked[name] = None
-            return Copy(name, 1, ())
+            return Copy(name, 1, (), life=self._life_of(name), since=log.since)
         first = max(has, buddy.sent.get(name, 0)) + 1
         if first > log.length:
             return None
         prev = b""
-        begin, before = self._host.store.begin(name)
-        if has == 0 and begin > first:
-            # Nobody needs what is before the last anchor to bring the agent back: a copy may begin there.
-            first, prev = begin, before
-        records: list[bytes] = []
-        size = 0
-        for record in self._records(name, first):
-            records.append(record)
-            size += len(record)
-            if size >= COPY_BYTES:
-                break
+        try:
+            if has == 0:
+                first, prev = self._from_anchor(name, first)
+            try:
+                records = first_of(self._records(name, first))
+            except errors.LogCorrupt:
+                # A buddy of long ago lacks what has been put away since: its copy goes on from the anchor.
+                first, prev = self._from_anchor(name, first)
+                records = first_of(self._records(name, first))
+        except errors.LogCorrupt as error:
+            self._host.noticed(name, Tell("not-copied", name, str(error)))
+            return None
         kind, options = self._spec_of(name)
         last = first + len(records) - 1
         buddy.sent[name] = last
-        anchors = tuple(number for number in (*log.anchors, *((begin,) if prev else ())) if first <= number <= last)
-        return Copy(name, first, tuple(records), kind, options, prev, anchors)
+        anchors = tuple(number for number in (*log.anchors, *((first,) if prev else ())) if first <= number <= last)
+        return Copy(name, first, tuple(records), kind, options, prev, anchors, self._life_of(name), log.since)
+
+    def _life_of(self, name: AgentId) -> int:
+        driver = self._host.drivers.get(name)
+        return 0 if driver is None else driver.machine.core.incarnation - 1
+
+    def _from_anchor(self, name: AgentId, first: int) -> tuple[int, bytes]:
+        """Return where a copy goes on: nobody needs what is before the last anchor to bring an agent back."""
+        begin, prev = self._host.store.begin(name)
+        return (begin, prev) if begin > first else (first, b"")
 
     def _records(self, name: AgentId, first: int) -> Iterable[bytes]:
         log = self._logs[name]
@@ -289,15 +280,8 @@ class Copies:
         """Go on with the facts that all buddies have."""
         if self._alone is not None:
             return
-        while self._facts and all(self._has(buddy, self._facts[0][0]) for buddy in self._buddies.values()):
+        while self._facts and all(buddy.has_all(self._facts[0][0]) for buddy in self._buddies.values()):
             self._facts.popleft()[1]()
-
-    @staticmethod
-    def _has(buddy: _Buddy, written: int) -> bool:
-        """Tell whether a buddy has every write up to a place."""
-        while buddy.waits and buddy.has.get(buddy.waits[0][1], 0) >= buddy.waits[0][2]:
-            buddy.waits.popleft()
-        return not buddy.waits or buddy.waits[0][0] > written
 
     def _drop(self, name: AgentId) -> None:
         """Forget the part of a log's tail that every buddy has."""
@@ -320,9 +304,20 @@ class Copies:
             # CP-8: from who has been succeeded nothing is taken any more, so it can say nothing new.
             self._keep(sender, message)
 
-    def _acknowledged(self, buddy: _Buddy, message: Copied) -> None:
+    def _acknowledged(self, buddy: Buddy, message: Copied) -> None:
         name = message.log
+        if message.life != self._life_of(name):
+            return  # it was said of another life's records
         before = buddy.has.get(name, 0)
+        if message.have > self._logs[name].length and name in self._host.drivers:
+            # Whatever this log has said after that is forgotten here, and would be said again in another way.
+            here = self._logs[name].length
+            error = (
+                f"The log of {name} has {here} records here, and a buddy has {message.have}: this folder is an older"
+                " state of it. Its agents stop. Start the host with an empty folder: its buddies go on with its agents."
+            )
+            self._host.failed(errors.LogCorrupt(error))
+            return
         buddy.has[name] = message.have if message.again else max(message.have, before)
         if message.again:
             buddy.sent[name] = message.have
@@ -337,23 +332,32 @@ class Copies:
 
     def _keep(self, owner: HostId, copy: Copy) -> None:
         name = f"{PREFIX}{owner}/{copy.log}"
+        known = self._specs.get((owner, copy.log), ["", b"", 0])
+        if copy.life < known[2]:
+            return
+        if copy.life > known[2] and self._kept.get(name, 0) > copy.since:
+            # Its owner has lost what it has not got, and has begun anew.
+            self._kept[name] = self._durable[name] = cut_back(self._host.store, name, copy.since)
+        spec = [copy.kind or known[0], copy.options if copy.kind else known[1], copy.life]
+        if spec != known:
+            self._specs[owner, copy.log] = spec
+            data = (payload.encode(spec),)
+            self._host.store.append(f"{SPEC}{owner}/{copy.log}", data, lambda: None, anchor=True)
         have = self._kept.get(name, 0)
-        if copy.kind and self._specs.get((owner, copy.log)) != [copy.kind, copy.options]:
-            self._specs[owner, copy.log] = [copy.kind, copy.options]
-            spec = payload.encode([copy.kind, copy.options])
-            self._host.store.append(f"{SPEC}{owner}/{copy.log}", (spec,), lambda: None, anchor=True)
-        begins = bool(copy.prev) and not have
+        begins = bool(copy.prev) and copy.first > have + 1
         first = copy.first if begins else have + 1
         fresh = copy.records[first - copy.first :] if copy.first <= first else ()
         if not fresh:
-            self._say(owner, Copied(copy.log, self._durable.get(name, 0), again=copy.first > have + 1))
+            self._say(owner, Copied(copy.log, self._durable.get(name, 0), copy.first > have + 1, copy.life))
             return
         self._kept[name] = have = first + len(fresh) - 1
         self._host.checkpoints.machine.keeps(owner)
 
         def durable() -> None:
-            self._durable[name] = have
-            self._say(owner, Copied(copy.log, have))
+            # What an earlier life has sent, and was cut off meanwhile, does not count.
+            if self._specs.get((owner, copy.log), known)[2] == copy.life:
+                self._durable[name] = have
+                self._say(owner, Copied(copy.log, have, life=copy.life))
 
         store = self._host.store
         if begins:
@@ -385,12 +389,10 @@ class Copies:
 
     def spec(self, owner: HostId, agent: AgentId, lost: bool) -> AgentSpec | None:
         """Return what it takes to bring up an agent of which there is a copy; None if its class can't be found here."""
-        kind, options = self._specs.get((owner, agent), ["", b""])
-        found = kind_at(kind) if kind else None
+        kind, options, _ = self._specs.get((owner, agent), ["", b"", 0])
+        found = spec_of(agent, kind, options, lost)
         if found is None:
             self._host.noticed(
                 agent, Tell("not-succeeded", agent, f"its class {kind or '(unknown)'} is not found here")
             )
-            return None
-        decoded = payload.decode(options)
-        return AgentSpec(agent, found, decoded if isinstance(decoded, dict) else {}, lost)
+        return found

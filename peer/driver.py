@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Container
+from functools import partial
 from typing import Any, Protocol
 
 from peer.agent import Agent
@@ -240,7 +241,7 @@ class Driver:
             case Share():
                 for update in self.replicas.write(action.entries):
                     for subscriber in self._serves.get(update.space, ()):
-                        self._host.route(name, subscriber, update)
+                        self._leaves(partial(self._host.route, name, subscriber, update))
             case Admit():
                 self._serves.setdefault(action.space, {})[action.subscriber] = None
                 self._serve(action.space, action.subscriber)
@@ -292,9 +293,13 @@ class Driver:
         self._host.clock.wake(0, lambda: self.feed(Consulted(action.proposal.id, accepts, str(why))))
 
     def _serve(self, space: str, subscriber: AgentId) -> None:
-        update = self.replicas.answer(subscriber, space)
-        if update is not None:
-            self._host.route(self.agent.name, subscriber, update)
+        def answer() -> None:
+            update = self.replicas.answer(subscriber, space)
+            if update is not None:
+                self._host.route(self.agent.name, subscriber, update)
+
+        # Of the entries of earlier lives, too, some may be nowhere but here until then.
+        self._leaves(answer)
 
     def _sync(self) -> None:
         """Ask the other members of this agent's spaces for what it lacks: repairs whatever was lost on the way."""

@@ -4,7 +4,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from peer.copies import Copies
-from protocol.action import CutReady
+from peer.errors import LogCorrupt
+from protocol.action import CutReady, Tell
 from protocol.event import CutWanted
 from protocol.ids import AgentId, HostId
 from protocol.wire import decode_host_record
@@ -26,20 +27,39 @@ class Heir:
     def take_over(self, dead: HostId) -> None:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
         agents = [name for name in self._copies.of(dead) if name != self._log]
+        for agent in self._host.agents_of(dead):
+            if agent not in agents:
+                self._host.noticed(agent, Tell("not-succeeded", agent, f"there is no copy of its log of {dead} here"))
         self._waits[dead] = dict.fromkeys(agents)
         for name in agents:
-            if self._host.store.length(name):
-                self._bring_up(dead, name, lost=False)
-            else:
-                first, prev, records = self._copies.read(dead, name)
-                up = partial(self._bring_up, dead, name, lost=True)
-                self._host.store.begin_at(name, first, prev, records, up)
+            try:
+                self._begin(dead, name)
+            except LogCorrupt as error:
+                self._breaks(dead, name, str(error))
         self._finish(dead)
+
+    def _begin(self, dead: HostId, name: AgentId) -> None:
+        # Its end may have been lost here since it was begun, as that of any agent's log.
+        why = self._host.checkpoints.hurt.get(name)
+        if why:
+            self._breaks(dead, name, why)
+        elif self._host.store.length(name):
+            self._bring_up(dead, name, lost=why is not None)
+        else:
+            first, prev, records = self._copies.read(dead, name)
+            up = partial(self._bring_up, dead, name, lost=True)
+            self._host.store.begin_at(name, first, prev, records, up)
+
+    def _breaks(self, dead: HostId, agent: AgentId, why: str) -> None:
+        """One agent can't come up: the others do."""
+        self._waits[dead].pop(agent, None)
+        self._host.noticed(agent, Tell("not-succeeded", agent, why))
+        self._host.breaks(agent, why)
 
     def _bring_up(self, dead: HostId, agent: AgentId, lost: bool) -> None:
         spec = self._copies.spec(dead, agent, lost)
         if spec is None:
-            del self._waits[dead][agent]
+            self._waits[dead].pop(agent, None)
             self._finish(dead)
             return
         self._host.adopt(spec)

@@ -107,7 +107,7 @@ class Host:
                 self.coming.pop(spec.name, None)
             except (errors.LogCorrupt, WireInvalid) as error:
                 # A log that can't be read stops its own agent; the others go on, and whoever asks is told.
-                self._breaks(spec.name, str(error))
+                self.breaks(spec.name, str(error))
         self.checkpoints.open()
         if self.store.head()[0]:
             self._witness.open()
@@ -119,7 +119,7 @@ class Host:
             return ()
         for spec in agents:
             self.coming[spec.name] = spec
-            self._breaks(spec.name, "its log is gone, and no other host kept a copy: restore the folder from a backup")
+            self.breaks(spec.name, "its log is gone, and no other host kept a copy: restore the folder from a backup")
         return ()
 
     async def _mended(self, agents: Sequence[AgentSpec]) -> list[AgentSpec]:
@@ -128,12 +128,13 @@ class Host:
         specs: list[AgentSpec] = []
         for spec in agents:
             if wrong.get(spec.name):
-                self._breaks(spec.name, wrong[spec.name])
+                self.breaks(spec.name, wrong[spec.name])
             else:
                 specs.append(replace(spec, lost=spec.lost or spec.name in wrong))
         return specs
 
-    def _breaks(self, agent: AgentId, why: str) -> None:
+    def breaks(self, agent: AgentId, why: str) -> None:
+        """An agent does not start; whoever asks is told why."""
         logger.critical("%s does not start: %s", agent, why)
         self.drivers.pop(agent, None)
         self.broken[agent] = why
@@ -168,7 +169,7 @@ class Host:
         begun = [fact for fact in self._machine.gossip.facts() if isinstance(fact, Began)]
         known = (fact.incarnation for fact in begun if fact.agent == spec.name)
         self.drivers[spec.name] = driver
-        self.checkpoints.copies.begin(spec.name, self.store.length(spec.name))
+        self.checkpoints.copies.begin(spec.name, self.store.length(spec.name), spec.lost)
         driver.start(spec.lost, max(known, default=1))
         for fact in begun:
             driver.feed(Learned(fact))
@@ -255,6 +256,10 @@ class Host:
     def homes(self) -> Mapping[AgentId, HostId]:
         """By agent, the host where it lives, as far as is known."""
         return self._machine.homes
+
+    def agents_of(self, host: HostId) -> list[AgentId]:
+        """Return the agents that live on a host, as far as is known."""
+        return sorted(agent for agent, home in self._machine.homes.items() if home == host)
 
     def known_hosts(self) -> list[HostFact]:
         """Return what is known of the other hosts: where each is, and who lives there."""

@@ -30,9 +30,18 @@ class _Copy:
     """What one host has of a log."""
 
     def __init__(self) -> None:
+        self.first = 0
+        self.prev = b""
+        """A hash for its first record to follow, where that can't be told otherwise."""
+        self.anchor = 0
         self.length = 0
         self.records: list[bytes] = []
         self.is_whole = False
+
+    @property
+    def end(self) -> int:
+        """The number of its last record."""
+        return self.first + len(self.records) - 1
 
 
 class Mending:
@@ -63,58 +72,109 @@ class Mending:
         if store.torn:
             text = f"the last write, of {store.torn} bytes, was cut short by a crash; it had not been acknowledged"
             self._host.noticed(HOST, Tell("log-torn", str(store.folder), text))
-        outcome: dict[AgentId, str] = {}
         hurt = [agent for agent in dict.fromkeys((*store.agents(), *names)) if store.damages(agent)]
         for agent in [agent for agent in hurt if agent.startswith(kept)]:
             await self._done(lambda done, agent=agent: store.begin_at(agent, 1, FIRST_HASH, (), done))
         own = [agent for agent in hurt if not agent.startswith(kept)]
-        for damage in [(agent, damage) for agent in own for damage in store.damages(agent)]:
-            agent, what = damage[0], await self._fill(store, *damage)
-            if what is not None:
-                outcome[agent] = outcome.get(agent, "") or what
+        # All at once: one answer, or one wait for a host that is away, serves for all of them.
+        wrong = await asyncio.gather(*(self._mend(store, agent) for agent in own))
+        return {agent: why for agent, why in zip(own, wrong, strict=True) if why is not None}
+
+    async def _mend(self, store: SegmentStore, agent: AgentId) -> str | None:
+        """Mend one log, the damage that its agent need not have mended too; None: it is whole."""
+        outcome: str | None = None
+        for damage in store.damages(agent):
+            if damage not in store.damages(agent):
+                continue
+            what = await self._fill(store, agent, damage)
+            if what is not None and (what == "" or damage.end is None or damage.end >= store.begin_of(agent)):
+                outcome = outcome or what
+        needed = store.needed(agent)
+        if needed and not outcome:
+            return str(errors.LogCorrupt.at(needed[0].file, agent, needed[0].first, needed[0].what))
         return outcome
 
     async def _fill(self, store: SegmentStore, agent: AgentId, damage: Damage) -> str | None:
         """Put copies in the place of what is damaged; None: it is whole again."""
-        tail = store.tail(agent)[0]
-        is_end = damage.first > tail
+        is_end = damage.first > store.tail(agent)[0]
         copies = await self._ask(agent, damage.first) if self._host.checkpoints.has_buddies() else {}
         if not copies:
             why = f"{damage.what}, and nobody known here has a copy"
             return str(errors.LogCorrupt.at(damage.file, agent, damage.first, why))
-        try:
-            prev = store.hash_of(agent, damage.first - 1)
-        except errors.LogCorrupt as error:
-            return str(error)
-        wanted = None if damage.end is None else damage.end - damage.first + 1
-        host, copy = max(copies.items(), key=lambda item: (len(item[1].records), item[0]))
-        records = copy.records if is_end else copy.records[:wanted]
-        if not is_end and wanted is not None and not self._fits(store, agent, damage.first, prev, records, wanted):
-            why = f"{damage.what}, and the copy of host {host} does not fit what stands after it"
+        host, copy = max(copies.items(), key=lambda item: (item[1].end, -item[1].first, item[0]))
+        taken = await self._take(store, agent, damage, copy, is_end) if copy.records else 0
+        if taken is None:
+            why = f"{damage.what}, and the copy of host {host} does not fit what stands around it"
             return str(errors.LogCorrupt.at(damage.file, agent, damage.first, why))
-        if records:
-            await self._done(lambda done: store.mend(agent, damage.first, prev, records, done))
-        text = f"records {damage.first} to {damage.first + len(records) - 1} were taken from host {host}'s copy"
-        self._host.noticed(agent, Tell("log-mended", agent, text if records else "there was nothing more to take"))
-        if not is_end:
-            return None
-        if wanted is not None and len(records) >= wanted:
+        text = f"records {copy.first} to {taken} were taken from host {host}'s copy"
+        self._host.noticed(agent, Tell("log-mended", agent, text if taken else "there was nothing more to take"))
+        if not is_end or (damage.end is not None and copy.end >= damage.end):
             return None
         # What came after is nowhere: the agent goes on as one that has lost its end.
-        first = damage.first + len(records)
-        prev = store.hash_of(agent, first - 1)
-        await self._done(lambda done: store.begin_at(agent, first, prev, (), done))
+        tail = store.tail(agent)
+        await self._done(lambda done: store.begin_at(agent, tail[0] + 1, tail[1], (), done))
         return ""
 
+    async def _take(self, store: SegmentStore, agent: AgentId, damage: Damage, copy: _Copy, is_end: bool) -> int | None:
+        """Write what a copy has of what is damaged; return the last record that was taken, None if it does not fit."""
+        try:
+            prev = store.hash_of(agent, damage.first - 1) if copy.first == damage.first else None
+        except errors.LogCorrupt:
+            prev = None
+        if prev is None:
+            return await self._begin_anew(store, agent, damage, copy)
+        end = copy.end if is_end or damage.end is None else damage.end
+        records = copy.records[: end - copy.first + 1]
+        if not is_end and not self._fits(store, agent, copy.first, prev, records, end):
+            return None
+        # Where the copy has an anchor, the log has it again.
+        before = min(max(0, copy.anchor - copy.first), len(records))
+        middle = prev
+        for number, record in enumerate(records[:before], copy.first):
+            middle = chain(middle, agent, number, record)
+        if before:
+            await self._done(lambda done: store.mend(agent, copy.first, prev, records[:before], done))
+        if before < len(records):
+            first, rest, anchor = copy.first + before, records[before:], copy.anchor == copy.first + before
+            await self._done(lambda done: store.mend(agent, first, middle, rest, done, anchor))
+        return end
+
+    async def _begin_anew(self, store: SegmentStore, agent: AgentId, damage: Damage, copy: _Copy) -> int | None:
+        """Have a log begin with a copy's anchor, where nothing tells what that follows; then comes what is here."""
+        begin = copy.anchor - copy.first
+        if not 0 <= begin < len(copy.records):
+            return None
+        records, own, end = copy.records[begin:], dict[int, bytes](), store.tail(agent)[0]
+        after = damage.first if damage.end is None else damage.end + 1
+        first = max(after, copy.anchor)
+        try:
+            for number, record in enumerate(store.read(agent, first) if first <= end else (), first):
+                own[number] = record
+        except errors.LogCorrupt:
+            return None if end > copy.end else await self._replace(store, agent, copy, records)
+        if any(record != copy.records[number - copy.first] for number, record in own.items() if number <= copy.end):
+            return None
+        records += [record for number, record in own.items() if number > copy.end]
+        return await self._replace(store, agent, copy, records)
+
+    async def _replace(self, store: SegmentStore, agent: AgentId, copy: _Copy, records: list[bytes]) -> int:
+        prev = copy.prev
+        await self._done(lambda done: store.begin_at(agent, copy.anchor, prev, records, done, anchor=True))
+        return copy.end
+
     @staticmethod
-    def _fits(store: SegmentStore, agent: AgentId, first: int, prev: bytes, records: list[bytes], wanted: int) -> bool:
+    def _fits(store: SegmentStore, agent: AgentId, first: int, prev: bytes, records: list[bytes], end: int) -> bool:
         """Whether copies fill a gap, and what stands after it follows them."""
-        if len(records) < wanted:
+        if len(records) < end - first + 1:
             return False
         last = prev
         for number, record in enumerate(records, first):
             last = chain(last, agent, number, record)
-        return store.prev_of(agent, first + wanted) == last
+        tail = store.tail(agent)
+        try:
+            return last == (tail[1] if end == tail[0] else store.prev_of(agent, end + 1))
+        except errors.LogCorrupt:
+            return True  # that is damaged, too, and is judged when it is mended
 
     @staticmethod
     async def _done(write: Callable[[Done], None]) -> None:
@@ -137,7 +197,7 @@ class Mending:
             for host in others:
                 copy = found.get(host)
                 if copy is None or not copy.is_whole:
-                    begin = first + (0 if copy is None else len(copy.records))
+                    begin = first if copy is None else copy.end + 1
                     self._host.send_frame(host, Frame(copies=(Lacking(log, begin),)))
             await asyncio.sleep(AGAIN_S)
         return {host: copy for host, copy in self._copies.pop(log).items() if copy.length}
@@ -145,20 +205,35 @@ class Mending:
     def lacking(self, sender: HostId, message: Lacking) -> None:
         """Another host's log is damaged: say what its copy here holds."""
         store, name = self._host.store, f"{self._prefix}{sender}/{message.log}"
-        length, size = store.length(name), 0
+        if not isinstance(store, SegmentStore):
+            return
+        length = store.length(name)
+        held = Held(message.log, message.first, length, ())
+        if message.first <= length:
+            try:
+                begin = store.begin(name)[0]
+                held = self._part(store, message, name, message.first, begin)
+            except errors.LogCorrupt as error:
+                logger.warning("can't say what is in the copy %s: %s", name, error)
+                return
+        self._host.send_frame(sender, Frame(copies=(held,)))
+
+    def _part(self, store: SegmentStore, message: Lacking, name: AgentId, first: int, anchor: int) -> Held:
         records: list[bytes] = []
+        size = 0
         try:
-            for record in store.read(name, max(message.first, store.begin(name)[0])):
+            for record in store.read(name, first):
                 records.append(record)
                 size += len(record)
                 if size >= COPY_BYTES:
                     break
-        except errors.LogCorrupt as error:
-            logger.warning("can't say what is in the copy %s: %s", name, error)
-            return
-        if store.begin(name)[0] > message.first:
-            records = []  # what is asked for is not kept any more
-        self._host.send_frame(sender, Frame(copies=(Held(message.log, message.first, length, tuple(records)),)))
+            prev = store.prev_of(name, first)
+        except errors.LogCorrupt:
+            if first >= anchor:
+                raise
+            # What is asked for is not kept any more: from the anchor on it is.
+            return self._part(store, message, name, anchor, anchor)
+        return Held(message.log, first, store.length(name), tuple(records), prev, anchor)
 
     def held(self, sender: HostId, message: Held) -> None:
         """Somebody has a part of a copy."""
@@ -166,11 +241,14 @@ class Mending:
         if copies is None:
             return
         copy = copies.setdefault(sender, _Copy())
-        if message.first != self._first[message.log] + len(copy.records):
+        if not copy.records:
+            if message.first < self._first[message.log]:
+                return
+            copy.first, copy.prev, copy.anchor = message.first, message.prev, message.anchor
+        elif message.first != copy.end + 1:
             return
         copy.length = message.length
         copy.records.extend(message.records)
-        copy.is_whole = not message.records or message.first + len(message.records) > message.length
+        copy.is_whole = not message.records or copy.end >= message.length
         if not copy.is_whole:
-            begin = message.first + len(message.records)
-            self._host.send_frame(sender, Frame(copies=(Lacking(message.log, begin),)))
+            self._host.send_frame(sender, Frame(copies=(Lacking(message.log, copy.end + 1),)))

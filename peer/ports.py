@@ -57,6 +57,10 @@ class LogStore(Protocol):
         """Return the record from which on a log suffices, and the hash that it follows."""
         ...
 
+    def hash_of(self, agent: AgentId, number: int) -> bytes:
+        """Return the hash of a durable record. Raises: LogCorrupt."""
+        ...
+
     def read(self, agent: AgentId, first: int = 0) -> Iterator[bytes]:
         """Yield the agent's records, oldest first, from number `first` on.
 

@@ -25,6 +25,10 @@ class Copy(Struct, frozen=True, tag=True):
     """Set where the copy is to begin with these records: the hash that the first one follows."""
     anchors: tuple[int, ...] = ()
     """Records, by number, from which on a log suffices to bring its agent back."""
+    life: int = 0
+    """How often its agent has begun anew after a loss: a copy of an earlier life may hold what is not in the log."""
+    since: int = 0
+    """So many records of an earlier life are in the log, if that is known; else a copy of one begins anew."""
 
 
 class Copied(Struct, frozen=True, tag=True):
@@ -34,6 +38,8 @@ class Copied(Struct, frozen=True, tag=True):
     have: int
     again: bool = False
     """What came cannot be put after that: go on from there, whatever was said before."""
+    life: int = 0
+    """Of the copy."""
 
 
 class Lacking(Struct, frozen=True, tag=True):
@@ -44,12 +50,19 @@ class Lacking(Struct, frozen=True, tag=True):
 
 
 class Held(Struct, frozen=True, tag=True):
-    """A part of the copy of that log, which has `length` records in all; without records, there is no more."""
+    """A part of the copy of that log, which has `length` records in all; without records, there is no more.
+
+    It begins later than was asked where the copy does.
+    """
 
     log: AgentId
     first: int
     length: int
     records: tuple[bytes, ...]
+    prev: bytes = b""
+    """The hash that the first one follows in the copy: of the log itself only where the copy begins."""
+    anchor: int = 0
+    """The last record from which on the copy suffices to bring its agent back."""
 
 
 CopyMessage = Copy | Copied | Lacking | Held

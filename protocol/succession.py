@@ -33,6 +33,8 @@ from protocol.ids import AgentId, HostId
 from protocol.tally import Count, Statement
 
 NOBODY: Ballot = (0, "")
+ASKS = 8
+"""How often a host whose buddy has failed asks others about it, in the time until that one is succeeded."""
 
 
 def node_of(host: HostId) -> str:
@@ -87,6 +89,7 @@ class Succession:
         self._begun: dict[tuple[AgentId, int], Began] = {}
         self._said: dict[tuple[HostId, str], None] = {}
         """What this host has said for others, once and for all."""
+        self._ask_us = 0
         self._repeats: dict[tuple[HostId, str], StatedRecord | VoteRecord] = {}
         """What they had said themselves, by the copies of their logs."""
 
@@ -139,10 +142,30 @@ class Succession:
     def deadline_us(self) -> int | None:
         """Return when this host is to propose itself for somebody."""
         times = [time_us for host in self._core.failed if (time_us := self._turn_us(host)) is not None]
+        if self._missing():
+            times.append(self._ask_us)
         return min(times, default=None)
+
+    def _missing(self) -> list[HostId]:
+        """Return the failed hosts that this one waits for, to have copies of its logs, until they are succeeded."""
+        if not self._core.limits.buddies or not self._core.failed:
+            return []
+        buddies = self.buddies(self._core.host)
+        return [host for host in self._core.failed if host in buddies]
+
+    def _ask(self) -> None:
+        """Who was away when a succession was told asks others, or it would wait for a dead buddy for good."""
+        core, missing = self._core, self._missing()
+        if core.now_us < self._ask_us or not missing:
+            return
+        self._ask_us = core.now_us + max(core.limits.gossip_us, core.limits.successor_us // ASKS)
+        for dead in missing if core.others else ():
+            # It is no ballot of anybody's; who knows more answers by what was decided.
+            core.send(core.rng.choice(core.others), Refusal(dead, NOBODY))
 
     def elapsed(self) -> None:
         """Propose what is due."""
+        self._ask()
         for host in list(self._core.failed):
             turn_us = self._turn_us(host)
             if turn_us is not None and turn_us <= self._core.now_us:

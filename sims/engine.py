@@ -20,6 +20,7 @@ from sims.checkers import Broken, Watches
 from sims.loop import VirtualLoop
 from sims.network import Network
 from sims.operator import Operator
+from sims.promises import Promises
 from sims.tools import Outside
 from sims.trace import Trace, is_agents
 from sims.weather import Weather
@@ -37,6 +38,7 @@ class Engine:
     ) -> None:  # fmt: skip
         self.seed = seed
         self.trace = Trace()
+        self.promises = Promises()
         self.loop = VirtualLoop(stream(seed, "threads"), thread)
         self.outside = self.loop.outside = Outside()
         self.network = Network(seed, delay, self.trace)
@@ -124,6 +126,7 @@ class Engine:
                 # Its birth stays: an agent that knows nothing of itself is another one.
                 gone = box.disk.lose_end(log, max(min(1, length), copied, int(length * keep)))
                 self.trace.forgot(log, len(gone))
+                self.promises.shortened(log, length - len(gone))
                 box.lost[log] = None
             elif self._has_buddies:
                 box.disk.lose_end(log, max(copied, int(length * keep)))
@@ -160,6 +163,7 @@ class Engine:
         )
         host = box.host
         assert host is not None
+        self.promises.watch(host)
         adopt = host.adopt
 
         def adopted(spec: AgentSpec) -> None:
@@ -176,6 +180,7 @@ class Engine:
             self.trace.outlived(records)
             return
         self.trace.moved(box.name, agent, records, self.loop.now_us)
+        self.promises.shortened(agent, len(records))
         self.note(box.name, "succeeds", f"{self.homes[agent]}: {agent}")
         self.homes[agent] = box.name
 

@@ -98,7 +98,7 @@ class Crash(AnyFault, frozen=True):
 class Death(AnyFault, frozen=True):
     """A host dies and never comes back, if the others can succeed it.
 
-    They can, if two views of three or more members know it, and another host has a copy of its log.
+    They can, if two views know it, of which a majority is left, and another host has a copy of its log.
     """
 
     host: str

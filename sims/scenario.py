@@ -53,6 +53,10 @@ class Scenario(Struct, frozen=True):
     """Hosts that keep copies of a host's logs; with any, failed hosts are found fast."""
     successor: float = 0.4
     """Seconds that one must have failed before it is succeeded: longer than restarts take."""
+    replicated: bool = False
+    """Every record is with the buddies before anything follows from it."""
+    last: float = 0.0
+    """When each agent gets one more input, after all that goes wrong; 0: none does."""
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -88,12 +92,15 @@ def world_of(scenario: Scenario, checking: str = "each") -> World:
         sync=scenario.sync, limits=LIMITS, checkpoint_every=scenario.checkpoint_every,
         checkpoints_kept=scenario.checkpoints_kept, checking=checking, buddies=scenario.buddies,
         successor=scenario.successor, host_limits=HOST_LIMITS if scenario.buddies else None,
+        replicated=scenario.replicated,
     )  # fmt: skip
     world.populate(scenario.workload)
     for number in range(scenario.rollbacks):
         _propose(world, number)
     for number in range(scenario.restores):
         _restore(world, number)
+    for agent in world.agents if scenario.last else ():
+        world.submit(agent, Work(1), at=scenario.last)
     world.fail(*scenario.faults)
     return world
 
@@ -253,6 +260,29 @@ def _copies(seed: int) -> Scenario:
 
 
 PRESETS["copies"] = ("disks lose what no other host has a copy of: rollbacks, tools, cuts and restores stand", _copies)
+
+
+LAST_S = 6.0
+
+
+def _replicated(seed: int) -> Scenario:
+    rng = stream(seed, "preset/replicated")
+    kinds = (*faults.NETWORK, "lost-disk", "lost-disk", "crash", "kill-at-step", "torn-write", "kill-during-rollback")
+    drawn = _any(seed, "replicated", rng, kinds, 4)
+    hosts = max(3, drawn.hosts)
+    # One after the other, or at once; those that could not be succeeded are left out when their time comes.
+    times = sorted(rng.choice((rng.uniform(0.2, 1.0), rng.uniform(1.0, LAST_S - 1))) for _ in range(rng.randint(1, 3)))
+    deaths = tuple(faults.Death(f"host-{rng.randint(1, hosts)}", round(at, 4)) for at in times)
+    return msgspec.structs.replace(
+        drawn, hosts=hosts, faults=(*drawn.faults, *deaths), buddies=rng.choice((1, 2)), replicated=True,
+        checkpoint_every=rng.choice((0.05, 0.1, 0.2)), checkpoints_kept=rng.choice((1, 2, 4)), last=LAST_S,
+    )  # fmt: skip
+
+
+PRESETS["replicated"] = (
+    "every record is with buddies first: hosts die with their disks, and nothing is lost",
+    _replicated,
+)
 
 
 PRESETS["thousand"] = ("a thousand agents on 25 hosts, with checkpoints, rollbacks and a restore", _thousand)

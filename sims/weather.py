@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from sims.box import Box
     from sims.engine import Engine
 
-DEATH_VIEW_MIN = 3
-"""Members of which a majority is left when one dies."""
 _RECORDS = {"vote": VoteRecord, "decision": DecisionRecord}
 
 
@@ -188,20 +186,33 @@ class Weather:
         self._engine.crash(fault.host, fault.restart_after, fault.disk, fault.keep)
 
     def _die(self, number: int, fault: Death) -> None:
-        """End a host for good, if it can be succeeded, and no other has died.
+        """End a host for good, if it can be succeeded: with those that have died before, it must not be too many.
 
-        Who has just come into the views may have no copy anywhere yet: with it, its log is gone (CP-8).
+        Who has just come into the views may have no copy anywhere yet: with it, its log is gone (CP-8). Who has been
+        succeeded, and has left the views, counts no more.
         """
-        boxes = self._engine.boxes
-        epochs = [box.host.checkpoints.machine.epochs for box in boxes.values() if box.host is not None and box.is_up()]
+        boxes, homes = self._engine.boxes, self._engine.homes
         box = boxes.get(fault.host)
-        if box is None or not box.is_up() or any(other.is_dead for other in boxes.values()):
+        if box is None or not box.is_up():
             return
-        commits = max(epochs, key=lambda known: known.committed).commits
+        # Of those that are left: what the dying one alone has heard of counts for nobody.
+        others = [other for other in boxes.values() if other is not box and not other.is_dead]
+        machines = [other.host.checkpoints.machine for other in others if other.host is not None and other.is_up()]
+        if not machines:
+            return
+        machine = max(machines, key=lambda known: known.epochs.committed)
+        commits = machine.epochs.commits
         views = [commits[epoch].next_view() for epoch in sorted(commits)[-2:]]
-        copy = f"{PREFIX}{box.keys.host_id}/{HOST_LOG}"
-        has_copy = any(copy in other.disk.logs for other in boxes.values())
-        if has_copy and all(len(view) >= DEATH_VIEW_MIN and box.keys.host_id in view for view in views):
+        name = box.keys.host_id
+        gone = [
+            other.keys.host_id for other in boxes.values()
+            if other.is_dead and (other.name in homes.values() or any(other.keys.host_id in view for view in views))
+        ]  # fmt: skip
+        copy = f"{PREFIX}{name}/{HOST_LOG}"
+        buddies = machine.succession.buddies(name)
+        has_copy = any(copy in other.disk.logs for other in others if other.keys.host_id in buddies)
+        left = all(2 * (len(view) - sum(other in view for other in gone) - 1) > len(view) for view in views)
+        if has_copy and left and len(gone) < machine.core.limits.buddies and all(name in view for view in views):
             self.bites[number] += 1
             self._engine.bury(fault.host)
 

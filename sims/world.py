@@ -68,6 +68,7 @@ class World:
         checkpoint_policy: says how often instead, and may learn: `peer.policies`.
         checkpoints_kept: how many committed checkpoints can be restored to; older steps are folded.
         buddies: how many other hosts keep copies of a host's logs; with any, one that is dead for good is succeeded.
+        replicated: every record is with them before anything follows from it, not facts alone.
         successor: virtual seconds that a host must have failed before that.
         host_limits: waiting times among hosts: how soon a failed one is found.
         checking: invariants are judged after `each` event and by `check`; or by `check` alone (`end`).
@@ -78,7 +79,7 @@ class World:
         faults: Fault | Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
         thread: AnySpread | None = None, limits: Limits | None = None, checkpoint_every: float = 0.0,
         checkpoints_kept: int = 4, checking: str = "each", buddies: int = 0, successor: float = 30.0,
-        host_limits: HostLimits | None = None, checkpoint_policy: PolicyMaker | None = None,
+        host_limits: HostLimits | None = None, checkpoint_policy: PolicyMaker | None = None, replicated: bool = False,
     ) -> None:  # fmt: skip
         numbers = {
             "hosts": hosts, "agents_per_host": agents_per_host, "checkpoint_every": checkpoint_every,
@@ -88,10 +89,10 @@ class World:
         self.seed = seed
         self.agents_per_host = agents_per_host
         self.topology = topology
-        self.buddies = buddies
+        self.buddies, self.is_replicated = buddies, replicated
         checkpoints = CheckpointLimits(
             interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept, buddies=buddies,
-            successor_us=int(successor * 1e6), policy=checkpoint_policy,
+            successor_us=int(successor * 1e6), policy=checkpoint_policy, is_replicated=replicated,
         )  # fmt: skip
         watches = Watches() if checking == "each" else None
         self.engine = Engine(seed, delay, sync, thread, limits, checkpoints, watches, host_limits)
@@ -354,7 +355,7 @@ class World:
 
     def view(self) -> View:
         """Return the world as checkers see it."""
-        trace, outside = self.engine.trace, self.engine.outside
+        trace, outside, promises = self.engine.trace, self.engine.outside, self.engine.promises
         drivers = self.engine.drivers()
         return View(
             machines={name: driver.machine for name, driver in drivers.items()},
@@ -362,6 +363,9 @@ class World:
             lost=tuple(trace.lost),
             has_lost=trace.lost_records > 0 and not self.buddies,
             notices=trace.notices,
+            broken_promises=promises.broken,
+            losses_said=promises.said,
+            is_replicated=self.is_replicated,
             heard={name: tuple(agents) for name, agents in trace.heard.items()},
             standing={intent: seen.stands for intent, seen in outside.posted.items()},
             doubled=tuple(outside.doubled),

@@ -48,8 +48,8 @@ def bytes_table(found: dict[str, Any]) -> Table:
         cells = [_bytes(run["sizes"].get(str(mark)), mark) for mark in marks]
         often = volumes["checkpointed"].get(name)
         table.add_row(
-            ALL[name].says, *cells, f"{growth(run['sizes']):.1f}", "" if often is None else _along(often["sizes"], marks),
-            _last(volumes["large"][name]["sizes"]),
+            ALL[name].says, *cells, f"{growth(run['sizes']):.1f}",
+            "" if often is None else _along(often["sizes"], marks), _last(volumes["large"][name]["sizes"]),
         )  # fmt: skip
     return table
 

@@ -197,9 +197,10 @@ class Compactor:
             self._archive.put(file.name, read_file(file))
             archived.append(Archived(edge.segment, file.stat().st_size, int(time.time())))
         begin = None if known is None else known.begin
-        self._boundary = Boundary(edges[-1], tuple(archived), begin, self._archive.address)
+        boundary = Boundary(edges[-1], tuple(archived), begin, self._archive.address)
         # From here on the working log begins later; what a crash leaves of the old files is removed on opening.
-        write_boundary(self._folder, self._boundary, self._files)
+        write_boundary(self._folder, boundary, self._files)
+        self._boundary = boundary
         self._index.drop(edges[-1].segment)
         for edge in edges:
             self._records.forget(edge.segment)
@@ -228,8 +229,9 @@ class Compactor:
         if edge is None:
             return 0
         self._save_pieces(known, edge)
-        self._boundary = Boundary(known.end, known.segments[count:], edge, known.address)
-        write_boundary(self._folder, self._boundary, self._files)
+        boundary = Boundary(known.end, known.segments[count:], edge, known.address)
+        write_boundary(self._folder, boundary, self._files)
+        self._boundary = boundary
         for segment in known.segments[:count]:
             self._archive.drop(NAME.format(segment.number))
         return count

@@ -42,6 +42,8 @@ class Folder:
     """Of the last batch."""
     last: Scan | None = None
     """The last segment."""
+    number: int = 0
+    """Its number; without one that of the last in the archive."""
     signatures: list[Signed] = field(default_factory=list)
     records: int = 0
     torn: int = 0
@@ -61,7 +63,7 @@ class Loader:
         self._ended = False
         """The segment before says that another follows."""
         if begin is not None:
-            self._number = begin.segment
+            self._number = self.folder.number = begin.segment
             self.folder.sequence, self.folder.digest = begin.sequence, begin.digest
             for agent, (number, last) in begin.tails.items():
                 self.folder.index.begin(agent, number, last)
@@ -112,7 +114,7 @@ class Loader:
             folder.index.suspect(file, "the file's end is missing")
         self._ended = self._is_followed(found, data)
         folder.torn += found.torn
-        folder.last = found
+        folder.last, folder.number = found, number
 
     def _is_foreign(self, file: Path, header: Header | None, number: int) -> bool:
         """A file that was put there: of another host, or another place."""
@@ -127,7 +129,7 @@ class Loader:
             return False
         folder.index.suspect(file, "another file stands in this segment's place")
         self._number, self._ended = number, False
-        folder.last = Scan(file, header, closed=True)
+        folder.last, folder.number = Scan(file, header, closed=True), number
         folder.sequence, folder.digest = 0, b""
         return True
 

@@ -137,6 +137,12 @@ class Index:
                 found[agent] = max(ends)
         return found
 
+    def needed(self, agent: AgentId) -> list[Damage]:
+        """Return what is missing of a log from its anchor on: without that its agent does not come back."""
+        anchor = self.anchor(agent)
+        found = [damage for damage in self.damages(agent) if damage.end is None or damage.end >= anchor]
+        return [damage._replace(first=max(damage.first, anchor)) for damage in found]
+
     def drop(self, segment: int) -> None:
         """Segments up to this one are in the archive: nothing of them is read here any more."""
         with self._lock:
@@ -160,7 +166,11 @@ class Index:
         if frame.flags & CUT:
             self._cut(log, frame.first)
             log.number, log.hash = frame.first - 1, frame.prev
-            log.damages = [damage for damage in log.damages if damage.first < frame.first]
+            # Of what stood there nothing counts any more, damaged or not.
+            log.damages = [
+                damage._replace(end=min(damage.end or frame.first, frame.first - 1))
+                for damage in log.damages if damage.first < frame.first
+            ]  # fmt: skip
             self._suspects.pop(frame.agent, None)
             if not frame.records:
                 return ""
@@ -215,10 +225,7 @@ class Index:
         keep.sort()
         for column, each in ((log.firsts, 0), (log.ends, 1), (log.places, 2)):
             column[:] = array("Q", [entry[each] for entry in keep])
-        log.damages = [
-            damage for damage in log.damages
-            if not (frame.first <= damage.first and (damage.end or frame.end) <= frame.end)
-        ]  # fmt: skip
+        log.damages = [left for damage in log.damages for left in _less(damage, frame.first, frame.end)]
         if frame.flags & ANCHOR:
             log.anchor = max(log.anchor, frame.first)
         if frame.end >= log.number:
@@ -229,8 +236,22 @@ class Index:
     def lost(self, frame: Frame, file: Path, what: str) -> None:
         """A frame's body is not as it was written."""
         log = self._log(frame.agent)
+        if frame.flags & CUT:
+            self._cut(log, frame.first)
+            log.number, log.hash = frame.first - 1, frame.prev
+        if frame.flags & ANCHOR:
+            # What stands before it is not needed, though it is not here itself.
+            log.anchor = max(log.anchor, frame.first)
         if frame.end > log.number:
             self._missing(log, max(frame.first, log.number + 1), frame.end, file, what)
+
+    def hurt(self, agent: AgentId, first: int, end: int, file: Path, what: str) -> None:
+        """A frame is there, and its records can't be read."""
+        log = self._log(agent)
+        for at in [at for at, begin in enumerate(log.firsts) if first <= begin <= end]:
+            for column in (log.firsts, log.ends, log.places):
+                column[at:] = column[at + 1 :]
+        self._missing(log, first, end, file, what)
 
     def reached(self, roster: dict[bytes, int], file: Path, what: str) -> list[bytes]:
         """A damaged batch had records up to these; return the names' hashes that nobody knows."""
@@ -266,3 +287,30 @@ class Index:
             if not any(damage.end is None or damage.end > log.number for damage in log.damages):
                 log.damages.append(Damage(log.number + 1, None, file, what))
         self._suspects = {}
+
+    def find_gaps(self, file: Path) -> list[AgentId]:
+        """Find the logs that lack something from their anchor on: of archived segments that was written again here.
+
+        Args:
+            file: what tells where the archive ends.
+        """
+        found: list[AgentId] = []
+        for agent, log in self._logs.items():
+            number = max(1, log.anchor)
+            ends = [*zip(log.firsts, log.ends, strict=True), (log.number + 1, log.number + 1)]
+            for first, end in ends if log.dropped and log.number else ():
+                if first > number and not any(d.first <= number and (d.end or first) >= first - 1 for d in log.damages):
+                    self._missing(log, number, first - 1, file, "what was written again of it is missing")
+                    found.append(agent)
+                number = max(number, end + 1)
+        return found
+
+
+def _less(damage: Damage, first: int, end: int) -> list[Damage]:
+    """Return what is left of a damage when records stand in for some."""
+    if damage.end is None:
+        return [] if first <= damage.first else [damage]
+    if end < damage.first or first > damage.end:
+        return [damage]
+    found = [damage._replace(end=first - 1)] if damage.first < first else []
+    return [*found, damage._replace(first=end + 1)] if end < damage.end else found

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from peer.errors import ConfigInvalid, LogFailed
 from peer.keys import HostKeys
 from peer.storage import Storage
+from peer.store.archive import FOLDER
 from peer.store.importing import FILE
 from peer.store.keyring import cipher_of
 from peer.store.lock import lock
@@ -76,9 +77,11 @@ def _opened(
             " Restore the key from a backup, or start the host with an empty folder: its buddies speak for what was"
             " there."
         )
-    is_lost = not has_log and (key.exists() or not is_first)
-    if not has_log and key.exists():
-        key.replace(key.with_suffix(".lost"))
+    # An old key that was put away, and no new one: a start from a lost log was interrupted.
+    was_lost = any(folder.glob(f"{KEY}.lost-*"))
+    is_lost = not has_log and (key.exists() or was_lost or not is_first)
+    if is_lost:
+        _put_away(folder)
     keys = HostKeys.load(key) if has_log else HostKeys.generate(node)
     store = SegmentStore(
         folder, loop, on_failure, keys=keys, on_stall=on_stall, cipher=cipher_of(folder, storage.key_file), held=held,
@@ -87,3 +90,14 @@ def _opened(
     if not has_log:
         keys.save(key)
     return Opened(keys, store, is_lost)
+
+
+def _put_away(folder: Path) -> None:
+    """Give what is left of a lost log other names, so that the next one neither goes on from it nor replaces it."""
+    age = 1
+    while any((folder / f"{name}.lost-{age}").exists() for name in (KEY, "log", FOLDER)):
+        age += 1
+    # The key last: as long as it has its name, an interrupted start does this again.
+    for name in ("log", FOLDER, KEY):
+        if (folder / name).exists():
+            (folder / name).replace(folder / f"{name}.lost-{age}")

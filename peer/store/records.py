@@ -11,12 +11,24 @@ from peer.store.chunking import join, pieces_of
 from peer.store.codec import Codec, NoKey
 from peer.store.frame import FIRST_HASH, Frame, chain
 from peer.store.index import Index, Place
-from peer.store.segment import frame_at, head_at
+from peer.store.segment import NAME, frame_at, head_at
 from peer.store.stored import Stored
 from protocol.ids import AgentId
 
 PIECES_BYTES_MAX = 16 << 20
 """Decoded frames of pieces kept at hand."""
+
+
+class Paths(dict[int, Path]):
+    """Where each segment is."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, number: int) -> Path:
+        path = self[number] = self._folder / NAME.format(number)
+        return path
 
 
 class Records:
@@ -61,6 +73,16 @@ class Records:
         for damage in damages:
             if damage.first > tail and (damage.end is None or damage.end >= first):
                 raise LogCorrupt.at(damage.file, agent, damage.first, damage.what)
+
+    def unreadable(self, agent: AgentId, first: int) -> list[tuple[int, int, Path]]:
+        """Return first and last record, and file, of each frame whose records are not there as they were written."""
+        found: list[tuple[int, int, Path]] = []
+        for begin, end, place in self._index.frames(agent, first):
+            try:
+                self._decoded(agent, *self._frame(agent, place, begin), place)
+            except LogCorrupt:
+                found.append((begin, end, self._paths[place.segment]))
+        return found
 
     def hash_of(self, agent: AgentId, number: int) -> bytes:
         """Return the hash of a record; of number 0, what the first one follows.

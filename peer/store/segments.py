@@ -16,19 +16,19 @@ from pathlib import Path
 from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.keys import HostKeys
 from peer.ports import Done
-from peer.store.archive import FOLDER, Archive, Boundary, read_boundary
+from peer.store.archive import FILE, FOLDER, Archive, Boundary, read_boundary
 from peer.store.codec import Cipher, Codec
 from peer.store.compacting import SHARE, Compactor, Kept
 from peer.store.files import Files
 from peer.store.findings import Finding
-from peer.store.folder import Loader
+from peer.store.folder import REMEDY, Loader
 from peer.store.frame import ANCHOR, CUT, FILL, FIRST_HASH
 from peer.store.importing import import_sqlite
 from peer.store.index import Damage
 from peer.store.jobs import Batch, Compacting, Job, Jobs
 from peer.store.lock import lock
-from peer.store.records import Records
-from peer.store.segment import NAME, segment_files
+from peer.store.records import Paths, Records
+from peer.store.segment import segment_files
 from peer.store.writing import Run, Writer
 from protocol.ids import AgentId
 
@@ -43,8 +43,7 @@ class SegmentStore:
     """One host's logs, in `<folder>/log/`; implements `ports.LogStore`.
 
     Backpressure: an append to a full queue (`PENDING_RECORDS_MAX`, `PENDING_BYTES_MAX`) waits, and the event loop with
-    it, until the writer has taken what was queued. So all agents of the host slow down to the pace of its disk, nothing
-    is refused, and memory stays bounded.
+    it, until the writer has taken it. So all agents slow down to the pace of the disk, and memory stays bounded.
 
     A full disk stalls the store: nothing is acknowledged, `on_stall` is told why, and "" once there was room. After any
     other failed write the store appends nothing more, since a later record must never be durable without an earlier
@@ -122,14 +121,28 @@ class SegmentStore:
         """What was wrong with the log when it was opened."""
         self.torn = found.torn
         """Bytes of a last write that a crash had torn: they had never been acknowledged."""
-        self._records = Records(found.index, _Paths(self.folder), codec)
+        self._records = Records(found.index, Paths(self.folder), codec)
+        self._find_missing(boundary is not None)
         self._writer = Writer(self.folder, found, codec, self._files, keys, host)
         # The writer's thread reads by itself: what is decoded is not shared between threads.
         self._compactor = Compactor(
-            self.folder, self._index, Records(found.index, _Paths(self.folder), codec), self._writer, codec,
+            self.folder, self._index, Records(found.index, Paths(self.folder), codec), self._writer, codec,
             self._files, archive, boundary, kept,
         )  # fmt: skip
         import_sqlite(folder, found.index, self._writer, self._files)
+
+    def _find_missing(self, has_archive: bool) -> None:
+        """Find the records that are here, and need something that is not."""
+        path = self.folder / FILE
+        for agent in self._index.find_gaps(path) if has_archive else ():
+            damage = self._index.needed(agent)[0]
+            self.findings.append(Finding(damage.file, agent, damage.first, damage.what, REMEDY))
+        for agent in self._index.agents() if self.findings else ():
+            # Pieces of large records may have gone with what is damaged.
+            for first, end, file in self._records.unreadable(agent, self._index.anchor(agent)):
+                what = "a piece of it is missing, or not as it was written"
+                self._index.hurt(agent, first, end, file, what)
+                self.findings.append(Finding(file, agent, first, what, REMEDY))
 
     def _unusable(self, error: OSError) -> LogFailed:
         return LogFailed(f"Can't open or read {self.folder}: {error}. Nothing was changed. Mend that and try again.")
@@ -143,7 +156,9 @@ class SegmentStore:
         """
         self._jobs.put(Job(agent, tuple(records), done, ANCHOR if anchor else 0))
 
-    def mend(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
+    def mend(
+        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, anchor: bool = False
+    ) -> None:
         """Put copies in the place of damaged records.
 
         Args:
@@ -152,19 +167,22 @@ class SegmentStore:
             prev: the hash of the record before it.
             records: as they were written.
             done: called once they are durable.
+            anchor: reading may begin with the first of them.
 
         Raises: LogFailed.
         """
-        self._jobs.put(Job(agent, tuple(records), done, FILL, first, prev))
+        self._jobs.put(Job(agent, tuple(records), done, FILL | (ANCHOR if anchor else 0), first, prev))
 
-    def begin_at(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
-        """Begin a log with a record that has a number already; with `records`, reading may begin here.
+    def begin_at(
+        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, anchor: bool = False
+    ) -> None:
+        """Begin a log with a record that has a number already; after a gap, or as an anchor, reading may begin here.
 
         A log that is here already ends before that record: what stood there stays in the file, and counts no more.
 
         Raises: LogFailed.
         """
-        flags = CUT | ANCHOR if records and first > self.length(agent) + 1 else CUT
+        flags = CUT | ANCHOR if anchor or (records and first > self.length(agent) + 1) else CUT
         self._jobs.put(Job(agent, tuple(records), done, flags, first, prev))
 
     def begin(self, agent: AgentId) -> tuple[int, bytes]:
@@ -172,8 +190,12 @@ class SegmentStore:
 
         Raises: LogCorrupt.
         """
-        first = self._index.anchor(agent)
+        first = self.begin_of(agent)
         return first, self._records.prev_of(agent, first) if first > 1 else FIRST_HASH
+
+    def begin_of(self, agent: AgentId) -> int:
+        """Return the record from which on a log suffices; nothing is read."""
+        return self._index.anchor(agent)
 
     def read(self, agent: AgentId, first: int = 0) -> Iterator[bytes]:
         """Yield the agent's durable records, oldest first, as they are when the reading begins.
@@ -212,6 +234,10 @@ class SegmentStore:
     def damages(self, agent: AgentId) -> list[Damage]:
         """Return which records of an agent are not there as they were written."""
         return self._index.damages(agent)
+
+    def needed(self, agent: AgentId) -> list[Damage]:
+        """Return the same, less what stands before the last anchor."""
+        return self._index.needed(agent)
 
     def agents(self) -> list[AgentId]:
         """Return the agents that have a durable record, or had one that is damaged, in order of name."""
@@ -300,8 +326,10 @@ class SegmentStore:
             if share >= 1 and not self._writer.is_new:
                 self._writer.roll()
             outcome = self._compactor.work(share)
-        except (LogFailed, LogCorrupt) as error:
-            # The archive can't be reached, or something old is damaged: the log itself goes on.
+        except (LogFailed, LogCorrupt, ValueError, OSError) as error:
+            # The archive can't be reached, something old is damaged, or there is no room: the log itself goes on.
+            if isinstance(error, OSError) and error.errno not in FULL:
+                raise
             logger.error("%s was not compacted: %s", self.folder, error)
             if done is not None:
                 failure = LogFailed(str(error))
@@ -338,18 +366,6 @@ class SegmentStore:
             # The loop has ended, and with it whoever waited. What is durable is found by the next life.
             if not self._loop.is_closed():
                 raise
-
-
-class _Paths(dict[int, Path]):
-    """Where each segment is."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-
-    def __missing__(self, number: int) -> Path:
-        path = self[number] = self._folder / NAME.format(number)
-        return path
 
 
 def _runs(jobs: list[Job]) -> list[Run]:

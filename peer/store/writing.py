@@ -63,7 +63,7 @@ class Writer:
         self._left = 0
         """Segments up to this one are about to go: no piece of theirs is relied on any more."""
         last = found.last
-        self._number = int(last.file.stem) if last is not None else 0
+        self._number = found.number
         # What can't be read is never written to again: the next segment takes its place.
         if last is None or last.header is None or last.closed or last.wrong:
             self._handle, self._length = -1, HEADER_BYTES
@@ -236,15 +236,21 @@ class Writer:
     def _begin(self) -> None:
         """Begin the next segment: it has its name only once its header is durable."""
         old, old_length = self._handle, self._length
-        self._number += 1
+        number = self._number + 1
         draft = self._folder / "next.new"
         draft.unlink(missing_ok=True)
         handle = self._files.create(draft)
-        header = Header(self._number, self._host, self._sequence + 1, self._digest)
-        self._files.write(handle, encode_header(header), 0)
-        self._files.sync(handle)
-        self._files.replace(draft, self._path())
-        self._files.sync_folder(self._folder)
+        try:
+            header = Header(number, self._host, self._sequence + 1, self._digest)
+            self._files.write(handle, encode_header(header), 0)
+            self._files.sync(handle)
+            self._files.replace(draft, self._folder / NAME.format(number))
+            self._files.sync_folder(self._folder)
+        except OSError:
+            # Tried again when there is room, with the same number: a gap would count as a segment that is gone.
+            os.close(handle)
+            raise
+        self._number = number
         if old >= 0:
             # From now on the old one says that another follows: if that is ever gone, it is missed.
             self._turn += 1

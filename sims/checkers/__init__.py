@@ -12,6 +12,7 @@ from sims.checkers import (
     effects,
     ending,
     inputs,
+    losses,
     messages,
     orphans,
     quarantine,
@@ -25,7 +26,7 @@ __all__ = ["CHECKS", "Broken", "View", "Watches", "check_all"]
 CHECKS: dict[str, Callable[[View], None]] = {
     module.INVARIANT: module.check
     for module in (
-        decisions, cones, orphans, messages, inputs, state, replicas, quarantine, effects, clocks, ending,
+        decisions, cones, orphans, messages, inputs, state, replicas, quarantine, effects, clocks, losses, ending,
     )
 }  # fmt: skip
 """By invariant, what judges a world at rest."""

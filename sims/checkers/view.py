@@ -1,6 +1,6 @@
 """What checkers look at: machines, logs and the world outside, whatever simulator they come from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -40,6 +40,12 @@ class View:
     """By intent, whether its effect stands in the world outside; None: nobody knows."""
     doubled: Sequence[str] = ()
     """Intents that were called while their effect stood."""
+    broken_promises: Sequence[str] = ()
+    """What was acknowledged as safe from the loss of a disk, and is lost."""
+    losses_said: Collection[AgentId] = ()
+    """Whose losses people were told of."""
+    is_replicated: bool = False
+    """All that agents write is with other hosts before anything follows from it."""
     spaces: Mapping[AgentId, Sequence[str]] = field(default_factory=dict)
     """Which shared spaces each agent takes part in."""
 

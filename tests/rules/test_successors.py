@@ -51,6 +51,23 @@ def test_cp8_one_buddy_succeeds_and_all_hear_of_it() -> None:
         assert not crowd.machines[name].takes("h3", 0)
 
 
+def test_cp8_who_was_away_when_a_succession_was_told_asks_before_it_waits_for_a_dead_buddy() -> None:
+    crowd = bereaved()
+    asker = next(name for name in ("h0", "h1", "h2") if "h3" in buddies_of(name, crowd.names, 2))
+    crowd.rounds(40, without=("h3",))
+    (heir,) = heirs(crowd)
+    # It comes back with what it had then, and no epoch is open that others would speak of.
+    crowd.logs[asker] = [record for record in crowd.logs[asker] if not isinstance(record, SucceededRecord)]
+    crowd.start(asker)
+    machine = crowd.machines[asker]
+    assert machine.succession.heirs == {}
+    crowd.do(asker, machine.failed("h3", crowd.now_us))
+    crowd.mail.clear()
+    crowd.rounds(10, without=("h3",))
+    assert machine.succession.heirs == {"h3": heir}
+    assert "h3" not in machine.succession.buddies(asker)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_cp8_two_that_contend_never_both_succeed(seed: int) -> None:
     crowd = bereaved()

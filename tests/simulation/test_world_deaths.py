@@ -1,8 +1,11 @@
 """Hosts of a world that die for good, and disks that lose what no other host has a copy of (CP-8)."""
 
+import pytest
+
 from peer import Agent, Context, handles
 from sims.faults import Death
-from sims.scenario import HOST_LIMITS
+from sims.fleet import play_quietly
+from sims.scenario import HOST_LIMITS, preset
 from sims.tools import post
 from sims.world import World
 
@@ -82,3 +85,43 @@ def test_nobody_dies_who_could_not_be_succeeded():
         world.checkpoint()
         world.settle()
         assert world.bites()[0][1] == 0
+
+
+FOUND = [("replicated", seed) for seed in (199, 784, 1302)] + [("deaths", 158), ("deaths", 275)]
+
+
+@pytest.mark.parametrize(("name", "seed"), FOUND)
+def test_a_world_that_found_a_bug_once_passes(name, seed):
+    assert play_quietly(preset(name, seed)).failure == "", f"ebbtide sim --world {name} --seed {seed}"
+
+
+def test_a_copy_that_is_not_waited_for_is_found_out(monkeypatch):
+    from peer.copies import Copies
+
+    monkeypatch.setattr(Copies, "place", lambda self, done: done())
+    broken = {play_quietly(preset("replicated", seed)).invariant for seed in (6, 8, 13, 14)}
+    assert broken == {"what is promised is kept, and what is lost is said"}
+
+
+def test_hosts_that_die_one_after_the_other_hand_on_what_they_had_inherited():
+    with World(
+        seed=1, hosts=5, buddies=1, successor=0.3, host_limits=HOST_LIMITS, replicated=True, checkpoint_every=0.1
+    ) as world:
+        for number in range(1, 6):
+            world.spawn(f"a{number}", Counting, to="b", host=f"host-{number}")
+        world.spawn("b", Counting, host="host-5")
+        world.run(until=1.0)
+        dead = "host-5"
+        for round in range(2):
+            for number in range(1, 6):
+                world.submit(f"a{number}", 8)
+            world.run(until=world.now + 0.2)
+            world.fail(Death(dead, world.now))
+            world.run(until=lambda world, dead=dead: dead not in world.engine.homes.values())
+            world.run(until=world.now + 2.0)
+            dead = world.engine.homes["b"]
+            assert world.state("b") == {"sum": (round + 1) * 5 * 4}
+        assert [bites for _, bites in world.bites()] == [1, 1]
+        world.settle()
+        world.check()
+        assert world.machine("b").core.incarnation == 3

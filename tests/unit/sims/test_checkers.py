@@ -47,12 +47,20 @@ def surviving(view, wanted):
 
 
 def test_every_checker_has_a_name_of_its_own_and_a_sound_world_passes(world):
-    assert len(CHECKS) == 11
+    assert len(CHECKS) == 12
     view = world.view()
     assert any(not view.survives(record) for record in view.steps)
     assert view.standing
     assert view.outcomes
     check_all(view)
+
+
+def test_a_broken_promise_is_noticed(world):
+    invariant = "what is promised is kept, and what is lost is said"
+    world.engine.promises.broken.append("a0 had acknowledged 9 records, and 8 are left")
+    assert "a0 had acknowledged" in breaks(world.view(), invariant)
+    world.engine.promises.broken.clear()
+    check_all(world.view())
 
 
 def test_two_decisions_are_noticed(world):

@@ -1,0 +1,291 @@
+"""Damaged and lost logs of hosts that have buddies: mended, succeeded, or refused by name; nothing is lost silently."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peer import Agent, AgentSpec, Cluster, Context, errors, handles
+from peer.host import Host
+from peer.keys import HostKeys
+from peer.store import writing
+from peer.store.reading import verify
+from peer.store.segments import SegmentStore
+from protocol.records import CutRecord
+from protocol.step import StepRecord
+from protocol.wire import decode_record
+from tests.damage import damage_record, file_of, lose_end
+
+NAMES = ("a1", "a2", "b1", "b2", "c1", "c2")
+
+
+class Counter(Agent):
+    @handles(int)
+    async def count(self, message: int, ctx: Context) -> None:
+        self.state["sum"] = self.state.get("sum", 0) + message
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("peer.mending.WAIT_S", 1.5)
+    monkeypatch.setattr("peer.mending.AGAIN_S", 0.05)
+
+
+def started(folder: Path, **options: Any) -> Cluster:
+    return Cluster(
+        "local", folder=folder, agents_per_actor=2, **{"durability": "replicated(1)", "successor_s": 30.0, **options}
+    )
+
+
+async def filled(cluster: Cluster, checkpoints: int = 3) -> None:
+    for name in NAMES:
+        await cluster.spawn(name, Counter)
+    for _ in range(2):
+        await cluster.checkpoint()
+    for _ in range(checkpoints):
+        for name in NAMES:
+            await cluster.submit(name, *range(10))
+        await cluster.quiet(pause_s=0.01)
+        await cluster.checkpoint()
+    for name in NAMES:
+        await cluster.submit(name, 100)
+    await cluster.quiet(pause_s=0.01)
+
+
+def places(cluster: Cluster) -> list[Any]:
+    return cluster._backend._places  # type: ignore[attr-defined]
+
+
+def host_of(cluster: Cluster, agent: str) -> Host:
+    return next(place.host for place in places(cluster) if any(spec.name == agent for spec in place.specs))
+
+
+async def restarted(cluster: Cluster, agent: str, meanwhile: Callable[[Path], Any]) -> Host:
+    """Stop an agent's host, do something to its folder, and bring it up again."""
+    place = next(place for place in places(cluster) if any(spec.name == agent for spec in place.specs))
+    place.host.crash()
+    await place.host.close()
+    await asyncio.to_thread(meanwhile, place.folder)
+    await cluster._backend._bring_up(place)  # type: ignore[attr-defined]
+    return place.host
+
+
+def told(host: Host) -> set[str]:
+    return {notice.notice for notice in host.notices}
+
+
+async def sums(cluster: Cluster) -> dict[str, int]:
+    return {name: (await cluster.state(name)).get("sum", 0) for name in NAMES}
+
+
+@pytest.mark.parametrize("which", ["middle", "anchor", "tail"])
+@pytest.mark.parametrize("size", [16 << 20, 4000])
+async def test_a_damaged_record_is_mended_from_the_buddys_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, size: int
+) -> None:
+    monkeypatch.setattr(writing, "SEGMENT_BYTES", size)
+    async with started(tmp_path, checkpoints_kept=1) as cluster:
+        await filled(cluster)
+        before = await sums(cluster)
+
+        def damage(folder: Path) -> None:
+            store = _opened(folder)
+            anchor, tail = store.begin_of("b1"), store.length("b1")
+            store.close()
+            assert anchor > 1
+            damage_record(folder, "b1", {"middle": anchor + 1, "anchor": anchor, "tail": tail}[which])
+
+        host = await restarted(cluster, "b1", damage)
+        assert {"log-damaged", "log-mended"} <= told(host)
+        assert await sums(cluster) == before
+        assert (await cluster.status("b1")).undone == 0
+        for name in NAMES:
+            await cluster.submit(name, 1000)
+        await cluster.quiet(pause_s=0.01)
+        assert await sums(cluster) == {name: value + 1000 for name, value in before.items()}
+        await cluster.checkpoint()
+        # What was mended is whole: another life needs nobody.
+        host = await restarted(cluster, "b1", lambda _: None)
+        assert host.broken == {}
+        assert (await sums(cluster))["b1"] == before["b1"] + 1000
+
+
+def _opened(folder: Path) -> SegmentStore:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    return SegmentStore(folder, loop, keys=HostKeys.load(folder / "host.key"))
+
+
+async def test_a_log_of_which_nothing_can_be_read_is_taken_from_a_copy_that_begins_at_an_anchor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "SEGMENT_BYTES", 4000)
+    async with started(tmp_path, checkpoints_kept=1) as cluster:
+        await filled(cluster, 4)
+        before = await sums(cluster)
+        host = host_of(cluster, "b1")
+
+        def damage(folder: Path) -> None:
+            store = _opened(folder)
+            numbers = range(store.begin_of("b1"), store.length("b1") + 1)
+            store.close()
+            for file, begin, length in [file_of(folder, "b1", number) for number in numbers]:
+                data = bytearray(file.read_bytes())
+                data[begin + length // 2] ^= 0x10
+                file.write_bytes(data)
+
+        host = await restarted(cluster, "b1", damage)
+        assert "log-mended" in told(host)
+        assert await sums(cluster) == before
+        assert (await cluster.status("b1")).undone == 0
+
+
+async def test_what_an_agent_does_not_need_any_more_does_not_keep_it_from_coming_back(tmp_path: Path) -> None:
+    async with started(tmp_path, durability="local", checkpoints_kept=1) as cluster:
+        await filled(cluster)
+        before = await sums(cluster)
+        host = await restarted(cluster, "b1", lambda folder: damage_record(folder, "b1", 3))
+        assert host.broken == {}
+        assert "log-damaged" in told(host)
+        assert await sums(cluster) == before
+
+
+async def test_a_buddys_damaged_copies_are_sent_again_and_serve(tmp_path: Path) -> None:
+    async with started(tmp_path) as cluster:
+        await filled(cluster)
+        before = await sums(cluster)
+        owned = "b1"
+        buddy = next(
+            spec.name for place in places(cluster) for spec in place.specs
+            if any(name.startswith("copy:") and name.endswith("/b1") for name in place.host.store.agents())
+        )  # fmt: skip
+        copies = [
+            name for name in host_of(cluster, buddy).store.agents() if name.endswith("/b1") and name[:5] == "copy:"
+        ]
+        await restarted(cluster, buddy, lambda folder: damage_record(folder, copies[0], 4))
+        await cluster.checkpoint()
+        host = await restarted(cluster, owned, lambda folder: damage_record(folder, owned, 4))
+        assert host.broken == {}
+        assert await sums(cluster) == before
+
+
+@pytest.mark.parametrize("what", ["segments", "log", "key"])
+async def test_a_host_whose_log_is_gone_is_succeeded_with_everything(tmp_path: Path, what: str) -> None:
+    async with started(tmp_path, successor_s=0.3) as cluster:
+        await filled(cluster)
+        before = await sums(cluster)
+
+        def lose(folder: Path) -> None:
+            if what == "key":
+                (folder / "host.key").unlink()
+                return
+            for file in (folder / "log").glob("*.seg" if what == "segments" else "*"):
+                file.unlink()
+            if what == "log":
+                (folder / "log").rmdir()
+
+        if what == "key":
+            with pytest.raises(errors.ConfigInvalid, match=r"host\.key.*missing"):
+                await restarted(cluster, "b1", lose)
+            return
+        host = await restarted(cluster, "b1", lose)
+        assert "log-gone" in told(host)
+        for name in NAMES:
+            await cluster.submit(name, 1000)
+        assert await sums(cluster) == {name: value + 1000 for name, value in before.items()}
+        assert all([(await cluster.status(name)).undone == 0 for name in NAMES])
+
+
+async def test_an_older_state_of_a_folder_is_found_out_and_nothing_is_said_from_it(tmp_path: Path) -> None:
+    async with started(tmp_path) as cluster:
+        await filled(cluster)
+
+        def back(folder: Path) -> None:
+            asyncio.run(lose_end(folder, "b1", 3))
+
+        host = await restarted(cluster, "b1", back)
+        for _ in range(100):
+            if not host._open:
+                break
+            await asyncio.sleep(0.05)
+        assert not host._open
+
+
+async def test_a_clock_that_was_set_back_between_two_lives_takes_no_time_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day_ns = 86_400 * 10**9
+    now_ns = time.time_ns
+    async with started(tmp_path) as cluster:
+        await filled(cluster)
+        before = await sums(cluster)
+        epoch = (await cluster.epochs()).committed
+        monkeypatch.setattr("peer.clock.time.time_ns", lambda: now_ns() - 30 * day_ns)
+        host = await restarted(cluster, "b1", lambda _: None)
+        for name in NAMES:
+            await cluster.submit(name, 1000)
+        await cluster.quiet(pause_s=0.01)
+        assert await cluster.checkpoint() == epoch + 1
+        assert await cluster.checkpoint() == epoch + 2
+        assert await sums(cluster) == {name: value + 1000 for name, value in before.items()}
+        records = [decode_record(data) for data in host.store.read("b1", 1)]
+        times = [record.time_us for record in records if isinstance(record, StepRecord | CutRecord)]
+        assert times == sorted(set(times))
+        assert len(times) > 30
+        # It is known as itself, and not taken for a host of long ago.
+        assert all(host.host_id in place.host.neighbours.machine.living() for place in places(cluster))
+    found = verify(tmp_path / "host-2")
+    assert found.findings == ()
+    assert found.signed == found.records
+    # The whole cluster comes back with clocks that are still wrong.
+    async with started(tmp_path) as cluster:
+        await cluster.spawn_all([AgentSpec(name, Counter) for name in NAMES])
+        for name in NAMES:
+            await cluster.submit(name, 1)
+        await cluster.quiet(pause_s=0.01)
+        assert await cluster.checkpoint() > epoch
+        assert await sums(cluster) == {name: value + 1001 for name, value in before.items()}
+
+
+async def test_a_buddy_of_long_ago_gets_what_was_put_away_since_from_the_anchor_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "SEGMENT_BYTES", 4000)
+    async with started(tmp_path, checkpoints_kept=1) as cluster:
+        await filled(cluster)
+        host = host_of(cluster, "b1")
+        buddy = next(place.host for place in places(cluster) if place.host.host_id in host.checkpoints.copies.buddies())
+        copy = f"copy:{host.host_id}/b1"
+        anchor = host.store.begin("b1")[0]
+        assert anchor > 10
+        # An old state of the copy, and an owner that knows nothing of it any more.
+        await _done(lambda done: buddy.store.begin_at(copy, 9, buddy.store.hash_of(copy, 8), (), done))
+        buddy.checkpoints.copies._kept[copy] = buddy.checkpoints.copies._durable[copy] = 8
+        host.checkpoints.copies._chosen_by = (-2, 0)
+        host.checkpoints.copies._buddies.clear()
+        host.checkpoints.copies._logs["b1"].tail.clear()
+        await asyncio.to_thread(_forget, host, "b1", anchor)
+        for name in NAMES:
+            await cluster.submit(name, 1000)
+        await cluster.checkpoint()
+        await cluster.quiet(pause_s=0.01)
+        assert list(buddy.store.read(copy))[-3:] == list(host.store.read("b1"))[-3:]
+        assert buddy.store.begin(copy)[0] >= anchor
+
+
+def _forget(host: Host, agent: str, anchor: int) -> None:
+    """As compacting does, once what stands before the anchor is in segments of their own."""
+    log = host.store._index._logs[agent]  # type: ignore[attr-defined]
+    keep = [at for at, first in enumerate(log.firsts) if first >= anchor]
+    for column in (log.firsts, log.ends, log.places):
+        column[:] = type(column)("Q", [column[at] for at in keep])
+    log.dropped = True
+
+
+async def _done(write: Callable[[Callable[[], None]], None]) -> None:
+    event = asyncio.Event()
+    write(event.set)
+    await event.wait()
