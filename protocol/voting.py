@@ -1,5 +1,7 @@
 """Restores as one host takes part in them: it votes once, durably, and decides alone from what it hears (CP-7)."""
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from protocol.calls import Call
@@ -26,6 +28,9 @@ class Voting:
             core.reply(request, str(past[0].number))
         elif name in calls.open:
             self._asking[name] = request
+        elif name in calls.ended:
+            # Asked again where it has ended, after whoever was asked first is gone: nobody would vote on it once more.
+            core.reply(request, "", self._came_to_nothing(epoch, calls.ended[name].rejects))
         else:
             base = 0 if commit is None else commit.epoch
             restore = Restore(calls.era + 1, epoch, name, base, inputs, reason, deadline_us)
@@ -119,9 +124,13 @@ class Voting:
         core.calls.end(call)
         core.append(EndRecord(name))
         core.actions.append(Pause(core.calls.is_paused()))
-        why = "; ".join(f"{host}: {text}" for host, text in sorted(call.count.rejects.items()))
-        core.tell("restore-rejected", name, why)
-        self._answer(name, "", f"not everyone agreed to restore epoch {call.restore.epoch}: {why}. Nothing changed.")
+        rejects = tuple(call.count.rejects.items())
+        core.tell("restore-rejected", name, _reasons(rejects))
+        self._answer(name, "", self._came_to_nothing(call.restore.epoch, rejects))
+
+    @staticmethod
+    def _came_to_nothing(epoch: int, rejects: Iterable[tuple[HostId, str]]) -> str:
+        return f"not everyone agreed to restore epoch {epoch}: {_reasons(rejects)}. Nothing changed."
 
     def agreed(self, restore: Restore) -> None:
         """A restore is agreed on: every agent here carries it out, in a record of its own log."""
@@ -150,3 +159,7 @@ class Voting:
         calls = self._core.calls
         if era < calls.era:
             self._core.send(host, Agreed(tuple(calls.restores[era:])))
+
+
+def _reasons(rejects: Iterable[tuple[HostId, str]]) -> str:
+    return "; ".join(f"{host}: {text}" for host, text in sorted(rejects))

@@ -117,6 +117,17 @@ def test_cp7_one_reject_is_final() -> None:
     assert all(crowd.of(name, CarryOut) == [] for name in crowd.names), "nothing revives it"
 
 
+def test_cp7_a_restore_that_came_to_nothing_is_not_begun_again_by_who_asks_once_more() -> None:
+    crowd = agreed_crowd()
+    crowd.machines["h2"].core.horizon = 2
+    crowd.do("h1", crowd.machines["h1"].restore(9, "mine", 1, "discard", "", 0, crowd.now_us))
+    crowd.rounds()
+    # Whoever was asked first is gone, and the question comes to another host, under the same name.
+    crowd.do("h0", crowd.machines["h0"].restore(4, "mine", 1, "discard", "", 0, crowd.now_us))
+    assert any("behind the horizon" in error for _, error in crowd.replies("h0"))
+    assert crowd.machines["h0"].calls.open == {}
+
+
 def test_cp7_two_at_once_are_never_both_carried_out_under_one_number() -> None:
     crowd = agreed_crowd()
     for name, epoch in (("h0", 1), ("h1", 2)):
