@@ -40,9 +40,8 @@ def hosts_in(folder: Path) -> list[Logs]:
     Raises: ConfigInvalid, naming the folder, if there is no log, or if a log can't be read by this release.
     """
     if not folder.is_dir():
-        raise ConfigInvalid(
-            f"there is no folder {str(folder)!r}. Nothing was read. Name a host's folder, or that of all."
-        )
+        what = f"{str(folder)!r} is a file, and no folder" if folder.exists() else f"there is no folder {str(folder)!r}"
+        raise ConfigInvalid(f"{what}. Nothing was read. Name a host's folder, or that of all.")
     places = sorted((path for path in folder.iterdir() if path.is_dir()), key=_natural)
     if is_hosts(folder):
         return [open_logs(folder)]

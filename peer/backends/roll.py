@@ -20,6 +20,11 @@ class Roll:
             self._names: list[str] = msgspec.json.decode(self._file.read_bytes(), type=list[str])
         except FileNotFoundError:
             self._names = []
+        except OSError as error:
+            raise errors.ConfigInvalid(
+                f"{folder} can't be used as the cluster's folder: {error}. Nothing was started. Name a folder that is"
+                " there, or can be made."
+            ) from error
         except msgspec.DecodeError as error:
             raise errors.ConfigInvalid(
                 f"{self._file} is no list of hosts ({error}). Nothing was started. Write into it the names of the hosts"

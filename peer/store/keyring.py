@@ -108,7 +108,9 @@ def read_secret(file: Path) -> bytes:
     try:
         secret = file.read_bytes().strip()
     except OSError as error:
-        raise ConfigInvalid(f"The key file {file} can't be read: {error}. Nothing was changed.") from error
+        raise ConfigInvalid(
+            f"The key file {file} can't be read: {error}. Nothing was changed. Make one by 'ebbtide log new-key FILE'."
+        ) from error
     _master(secret)
     return secret
 
@@ -135,7 +137,10 @@ def make_secret(file: Path) -> None:
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise ConfigInvalid(f"The key file {file} can't be made: {error}. Nothing was changed.") from error
+        raise ConfigInvalid(
+            f"The key file {file} can't be made: {error}. Nothing was changed. Choose a name that is free, in a folder"
+            " that is there."
+        ) from error
     with os.fdopen(handle, "wb") as out:
         out.write(secrets.token_hex(KEY_BYTES).encode() + b"\n")
 

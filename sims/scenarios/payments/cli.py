@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from peer.backends import BACKENDS
+from peer.config import checkpoint_limits
 from peer.report import write_report, write_svg
 from sims.folders import writable
 from sims.scenarios.payments.fault import KINDS
@@ -59,6 +60,7 @@ def demo(
             raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}", param_hint=f"--{name}")
     # Hosts on Ray have working folders of their own.
     logs = None if folder is None else folder.resolve()
+    checkpoint_limits(checkpoint_every, 1, 0, 0.0, durability=durability)  # refuses what nobody can keep to
     if lose_disks and durability == "local":
         raise typer.BadParameter(
             "with --durability local a disk takes along what came after the last checkpoint, and the proof needs all"
