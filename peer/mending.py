@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from peer import errors
 from peer.asks import HOST
+from peer.owned import first_of
 from peer.ports import Done
-from peer.store.frame import FIRST_HASH, chain
+from peer.store.frame import FIRST_HASH, chained
 from peer.store.index import Damage
 from peer.store.segments import SegmentStore
 from protocol.action import Tell
-from protocol.copy import COPY_BYTES, Held, Lacking
+from protocol.copy import Held, Lacking
 from protocol.ids import AgentId, HostId
 from protocol.wire import Frame
 
@@ -129,9 +130,7 @@ class Mending:
             return None
         # Where the copy has an anchor, the log has it again.
         before = min(max(0, copy.anchor - copy.first), len(records))
-        middle = prev
-        for number, record in enumerate(records[:before], copy.first):
-            middle = chain(middle, agent, number, record)
+        middle = chained(prev, agent, copy.first, records[:before])
         if before:
             await self._done(lambda done: store.mend(agent, copy.first, prev, records[:before], done))
         if before < len(records):
@@ -167,9 +166,7 @@ class Mending:
         """Whether copies fill a gap, and what stands after it follows them."""
         if len(records) < end - first + 1:
             return False
-        last = prev
-        for number, record in enumerate(records, first):
-            last = chain(last, agent, number, record)
+        last = chained(prev, agent, first, records)
         tail = store.tail(agent)
         try:
             return last == (tail[1] if end == tail[0] else store.prev_of(agent, end + 1))
@@ -219,14 +216,8 @@ class Mending:
         self._host.send_frame(sender, Frame(copies=(held,)))
 
     def _part(self, store: SegmentStore, message: Lacking, name: AgentId, first: int, anchor: int) -> Held:
-        records: list[bytes] = []
-        size = 0
         try:
-            for record in store.read(name, first):
-                records.append(record)
-                size += len(record)
-                if size >= COPY_BYTES:
-                    break
+            records = first_of(store.read(name, first))
             prev = store.prev_of(name, first)
         except errors.LogCorrupt:
             if first >= anchor:

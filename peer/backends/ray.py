@@ -25,6 +25,7 @@ from peer.keeping import Keeping, Places
 from peer.keys import HostKeys
 from peer.spec import AgentSpec, kind_at, path_of
 from peer.storage import Storage
+from peer.store.files import Files
 from peer.store.memory import MemoryStore
 from peer.store.opening import open_folder
 from peer.transport.zmq import ZmqTransport
@@ -90,13 +91,7 @@ class HostActor:
     def add(self, specs: list[AgentSpec]) -> None:
         """Bring up more agents, and remember them for the next life."""
         known = [*self._list(), *((spec.name, _path_of(spec.kind), payload.encode(spec.options)) for spec in specs)]
-        file = self._folder / "agents.json"
-        temporary = file.with_suffix(".new")
-        with temporary.open("wb") as out:
-            out.write(msgspec.json.encode(known))
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(file)
+        Files().put(self._folder / "agents.json", msgspec.json.encode(known))
         for spec in specs:
             self._await(self._host.add(spec))
 

@@ -1,12 +1,12 @@
 """Which hosts have ever been launched from a folder: one of them whose own folder is gone is lost, and not new."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from peer import errors
+from peer.store.files import Files
 
 FILE = "hosts.json"
 
@@ -42,9 +42,4 @@ class Roll:
             return
         self._names += fresh
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_suffix(".new")
-        with draft.open("wb") as out:
-            out.write(msgspec.json.encode(self._names))
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(self._file)
+        Files().put(self._file, msgspec.json.encode(self._names))

@@ -85,16 +85,7 @@ def write_boundary(folder: Path, boundary: Boundary, files: Files) -> None:
     """Write down where the working log begins: whole, or not at all."""
     body = msgspec.json.encode(boundary)
     data = msgspec.json.encode(_Checked(_check(body), msgspec.Raw(body)))
-    draft = folder / f"{FILE}.new"
-    draft.unlink(missing_ok=True)
-    handle = files.create(draft)
-    try:
-        files.write(handle, data, 0)
-        files.sync(handle)
-    finally:
-        os.close(handle)
-    files.replace(draft, folder / FILE)
-    files.sync_folder(folder)
+    files.put(folder / FILE, data)
 
 
 def _check(body: bytes) -> str:

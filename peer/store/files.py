@@ -30,6 +30,19 @@ class Files:
         """Cut a file off."""
         os.ftruncate(handle, length)
 
+    def put(self, path: Path, data: bytes) -> None:
+        """Write a file whole, or not at all; durable when this returns."""
+        draft = path.with_name(f"{path.name}.new")
+        draft.unlink(missing_ok=True)
+        handle = self.create(draft)
+        try:
+            self.write(handle, data, 0)
+            self.sync(handle)
+        finally:
+            os.close(handle)
+        self.replace(draft, path)
+        self.sync_folder(path.parent)
+
     def replace(self, source: Path, target: Path) -> None:
         """Give a file another's name, at once."""
         source.replace(target)

@@ -87,6 +87,13 @@ def chain(prev: bytes, agent: AgentId, number: int, body: bytes) -> bytes:
     return blake2b(head + body, digest_size=HASH_BYTES).digest()
 
 
+def chained(prev: bytes, agent: AgentId, first: int, records: Iterable[bytes]) -> bytes:
+    """Return the hash of the last of some records, of which the first has number `first` and follows `prev`."""
+    for number, record in enumerate(records, first):
+        prev = chain(prev, agent, number, record)
+    return prev
+
+
 def name_hash(agent: AgentId) -> bytes:
     """Return what stands for an agent in rosters: 8 bytes."""
     return blake2b(agent.encode(), digest_size=8).digest()

@@ -248,9 +248,9 @@ class Index:
     def hurt(self, agent: AgentId, first: int, end: int, file: Path, what: str) -> None:
         """A frame is there, and its records can't be read."""
         log = self._log(agent)
-        for at in [at for at, begin in enumerate(log.firsts) if first <= begin <= end]:
+        for at in reversed([at for at, begin in enumerate(log.firsts) if first <= begin <= end]):
             for column in (log.firsts, log.ends, log.places):
-                column[at:] = column[at + 1 :]
+                del column[at]
         self._missing(log, first, end, file, what)
 
     def reached(self, roster: dict[bytes, int], file: Path, what: str) -> list[bytes]:

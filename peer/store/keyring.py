@@ -174,16 +174,7 @@ def _write(file: Path, master: bytes, keys: dict[int, bytes]) -> None:
     for number, key in keys.items():
         nonce = secrets.token_bytes(NONCE_BYTES)
         wrapped.append(_Wrapped(number, nonce, AESGCM(master).encrypt(nonce, key, _about(number)), int(time.time())))
-    files, draft = Files(), file.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    handle = files.create(draft)
-    try:
-        files.write(handle, msgspec.json.encode(wrapped), 0)
-        files.sync(handle)
-    finally:
-        os.close(handle)
-    files.replace(draft, file)
-    files.sync_folder(file.parent)
+    Files().put(file, msgspec.json.encode(wrapped))
 
 
 def _about(number: int) -> bytes:

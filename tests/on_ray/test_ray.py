@@ -1,27 +1,14 @@
 """On a real Ray: actors, sockets, disks, and real SIGKILLs."""
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import ray
 import zmq
 from ray_agents import Back, Front, Pay, effects
 
 from peer import Cluster
 
 pytestmark = pytest.mark.ray
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ray() -> Iterator[None]:
-    ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
-    )  # fmt: skip
-    yield
-    ray.shutdown()
 
 
 async def bank(cluster: Cluster, world: Path, marker: str = "") -> None:

@@ -1,11 +1,8 @@
 """On a real Ray: a host's folder is deleted while it runs, and its process dies; logs are encrypted and archived."""
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import ray
 from ray_agents import Back, Front, Pay, effects
 
 from peer import AgentSpec, Cluster, Storage
@@ -13,16 +10,6 @@ from peer.store.keyring import Keyring, make_secret, read_secret
 from peer.store.reading import verify
 
 pytestmark = pytest.mark.ray
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ray() -> Iterator[None]:
-    ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
-    )  # fmt: skip
-    yield
-    ray.shutdown()
 
 
 async def test_under_replicated_a_host_that_loses_its_disk_loses_nothing(tmp_path: Path) -> None:

@@ -1,26 +1,13 @@
 """On a real Ray: what is kept outside the logs is the same for all processes, and outlives a SIGKILL."""
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import ray
 from ray_values import Desk, Post, Sign
 
 from peer import Cluster, Erased, Personal
 
 pytestmark = pytest.mark.ray
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ray() -> Iterator[None]:
-    ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
-    )  # fmt: skip
-    yield
-    ray.shutdown()
 
 
 async def test_blobs_secrets_and_personal_data_outlive_a_kill_and_are_shared_by_processes(tmp_path: Path) -> None:
