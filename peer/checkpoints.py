@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from peer import errors
 from peer.asks import HOST
-from peer.copies import PREFIX, SPEC, Copies
+from peer.copies import Copies
 from peer.driver import Driver
 from peer.heir import Heir
+from peer.kept import PREFIX, SPEC
 from peer.mending import Mending
 from peer.ports import Cancel
 from peer.witness import LOG as HEADS
@@ -69,7 +70,7 @@ class Checkpoints:
         self._waiting: dict[int, Callable[[str, str], None]] = {}
         self._requests = 0
         self.copies = Copies(host, self.machine.core.limits.buddies)
-        self.heir = Heir(host, self.copies, LOG)
+        self.heir = Heir(host, self.copies.kept, LOG)
         self._mending = Mending(host, PREFIX)
         self.hurt: dict[AgentId, str] = {}
         """Logs that were not whole when this life began, as `Mending.mend` returns them."""
@@ -98,7 +99,7 @@ class Checkpoints:
         self._open = True
         self._log = list(records)
         self.copies.begin(LOG, self._host.store.length(LOG))
-        self.copies.open()
+        self.copies.kept.open()
         self.met()
         self._do(self.machine.start(records, colour, restores, self._founder, self._now_us()))
         self.copies.recover(self._recovered)
@@ -197,14 +198,28 @@ class Checkpoints:
     def cut_ready(self, agent: AgentId, action: CutReady) -> None:
         """An agent's cut is durable; when all are, the host says so."""
         self.heir.ready(agent, action)
-        colour = self.machine.epochs.colour
-        if action.epoch == colour:
+        if action.epoch == self.machine.epochs.colour:
             self._ready[agent] = action
+        self._count_ready()
+
+    def gone(self, agent: AgentId) -> None:
+        """An agent lives elsewhere now: nothing here waits for it."""
+        self.copies.forget(agent)
+        self.heir.gone(agent)
+        if self.takes_part:
+            self._count_ready()
+
+    def _count_ready(self) -> None:
+        colour = self.machine.epochs.colour
         done = [ready for name, ready in self._ready.items() if ready.epoch == colour and name in self._host.drivers]
         if len(done) == len(self._host.drivers):
             begun = tuple(began for ready in done for began in ready.begun)
             undecided = min(ready.undecided for ready in done)
             self._do(self.machine.cut_done(colour, undecided, begun, self._now_us()))
+
+    def succeeds(self, host: HostId) -> bool:
+        """Tell whether this host has succeeded another, or whoever has succeeded that one."""
+        return self.machine.succession.heir_of(host) == self._host.host_id
 
     def begin(self, answered: Callable[[str, str], None]) -> None:
         """Begin a checkpoint; `answered` is told its epoch once it is committed, or what is wrong."""
@@ -285,8 +300,10 @@ class Checkpoints:
                 self.copies.wrote(LOG, records, anchor)
                 if action.is_fact:
                     self.copies.place(appended)
-                else:
-                    appended()
+                    return
+                appended()
+                # Nothing waits for the rest; it is not to stay here alone until something does (CP-11).
+                self.copies.place(lambda: None)
 
         self._host.store.append(LOG, records, durable, anchor)
 

@@ -1,4 +1,4 @@
-"""Copies of one host's logs on its buddies, and of others' logs here (CP-8).
+"""Copies of one host's logs on its buddies (CP-8); of the copies here it lets `Kept` take care.
 
 What is a fact (a cut, a vote, a tool's intent) counts once it is with the buddies, with everything before it in its
 log. So whoever succeeds a host repeats what that has said. Copies are streams: each log's records in order, by number.
@@ -7,14 +7,15 @@ log. So whoever succeeds a host repeats what that has said. Copies are streams: 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from peer import errors, payload
 from peer.asks import HOST
-from peer.owned import Buddy, OwnLog, cut_back, first_of, spec_of
+from peer.kept import Kept
+from peer.owned import Buddy, OwnLog, first_of
 from peer.ports import Cancel
-from peer.spec import AgentSpec, path_of
+from peer.spec import path_of
 from protocol.action import Tell
 from protocol.copy import COPY_BYTES, Copied, Copy
 from protocol.ids import AgentId, HostId
@@ -24,9 +25,6 @@ from protocol.wire import Frame
 if TYPE_CHECKING:
     from peer.host import Host
 
-PREFIX = "copy:"
-SPEC = "spec:"
-"""Names of logs here: of copies, and of what it takes to bring their agents up."""
 AGAIN_US = 500_000
 """How long a buddy may take to say that it has something, before it is sent again."""
 ALONE_US = 5_000_000
@@ -40,7 +38,7 @@ TAIL_RECORDS_MAX = 20_000
 
 
 class Copies:
-    """The copies that one host has elsewhere, and keeps for others."""
+    """The copies that one host has elsewhere."""
 
     def __init__(self, host: "Host", count: int) -> None:
         self._host = host
@@ -52,12 +50,7 @@ class Copies:
         """How many writes there have been, over all logs."""
         self._facts: deque[tuple[int, Callable[[], None]]] = deque()
         """What waits until the buddies have every write up to a place."""
-        self._kept: dict[str, int] = {}
-        """By name of a copy here, its length, what is being written included."""
-        self._durable: dict[str, int] = {}
-        self._specs: dict[tuple[HostId, AgentId], list[Any]] = {}
-        self._said: dict[HostId, dict[AgentId, Copied]] = {}
-        """What owners are to be told of their copies here, with the loop's next turn."""
+        self.kept = Kept(host, self._flush_soon)
         self._flushing = False
         self._again: Cancel | None = None
         self._alone: Cancel | None = None
@@ -65,19 +58,6 @@ class Copies:
         self._unsent = 0
 
     # -- this host's logs ------------------------------------------------------------------------------------------
-
-    def open(self) -> None:
-        """Find what is kept here for others."""
-        for name in self._host.store.agents():
-            if name.startswith(SPEC):
-                owner, agent = name[len(SPEC) :].split("/", 1)
-                specs = list(self._host.store.read(name))
-                if specs:
-                    found: Any = payload.decode(specs[-1])
-                    self._specs[owner, agent] = [*found, 0][:3]
-            if name.startswith(PREFIX):
-                self._kept[name] = self._durable[name] = self._host.store.length(name)
-                self._host.checkpoints.machine.keeps(name[len(PREFIX) :].split("/", 1)[0])
 
     def close(self) -> None:
         """Stop."""
@@ -120,6 +100,13 @@ class Copies:
         for buddy in self._buddies.values():
             buddy.waits.append((self._written, log, length))
             buddy.unsent[log] = None
+
+    def forget(self, log: AgentId) -> None:
+        """Let the buddies' copies of a log be as they are: its agent lives elsewhere, and nothing here waits for it."""
+        self._logs.pop(log, None)
+        for buddy in self._buddies.values():
+            buddy.forget(log)
+        self._settle()
 
     def length(self, log: AgentId) -> int:
         """Return how many records a log has of which this is told."""
@@ -189,9 +176,7 @@ class Copies:
     def _flush(self) -> None:
         """Send what one turn of the loop has made: to each buddy, and to each owner of copies here."""
         self._flushing = False
-        for owner, said in self._said.items():
-            self._host.send_frame(owner, Frame(copies=tuple(said.values())))
-        self._said = {}
+        self.kept.flush()
         self._unsent = 0
         for host, buddy in self._buddies.items():
             self._send_all(host, buddy)
@@ -302,7 +287,7 @@ class Copies:
                 self._acknowledged(buddy, message)
         elif not self._host.checkpoints.machine.succession.is_refused(sender):
             # CP-8: from who has been succeeded nothing is taken any more, so it can say nothing new.
-            self._keep(sender, message)
+            self.kept.keep(sender, message)
 
     def _acknowledged(self, buddy: Buddy, message: Copied) -> None:
         name = message.log
@@ -329,70 +314,3 @@ class Copies:
             buddy.unsent[name] = None
             self._flush_soon()
         self._settle()
-
-    def _keep(self, owner: HostId, copy: Copy) -> None:
-        name = f"{PREFIX}{owner}/{copy.log}"
-        known = self._specs.get((owner, copy.log), ["", b"", 0])
-        if copy.life < known[2]:
-            return
-        if copy.life > known[2] and self._kept.get(name, 0) > copy.since:
-            # Its owner has lost what it has not got, and has begun anew.
-            self._kept[name] = self._durable[name] = cut_back(self._host.store, name, copy.since)
-        spec = [copy.kind or known[0], copy.options if copy.kind else known[1], copy.life]
-        if spec != known:
-            self._specs[owner, copy.log] = spec
-            data = (payload.encode(spec),)
-            self._host.store.append(f"{SPEC}{owner}/{copy.log}", data, lambda: None, anchor=True)
-        have = self._kept.get(name, 0)
-        begins = bool(copy.prev) and copy.first > have + 1
-        first = copy.first if begins else have + 1
-        fresh = copy.records[first - copy.first :] if copy.first <= first else ()
-        if not fresh:
-            self._say(owner, Copied(copy.log, self._durable.get(name, 0), copy.first > have + 1, copy.life))
-            return
-        self._kept[name] = have = first + len(fresh) - 1
-        self._host.checkpoints.machine.keeps(owner)
-
-        def durable() -> None:
-            # What an earlier life has sent, and was cut off meanwhile, does not count.
-            if self._specs.get((owner, copy.log), known)[2] == copy.life:
-                self._durable[name] = have
-                self._say(owner, Copied(copy.log, have, life=copy.life))
-
-        store = self._host.store
-        if begins:
-            store.begin_at(name, first, copy.prev, fresh, durable)
-            return
-        # Where reading may begin in the original, it may begin in the copy.
-        ends = [number for number in copy.anchors if number > first]
-        for begin, end in pairwise((first, *ends, have + 1)):
-            some = fresh[begin - first : end - first]
-            is_last = end == have + 1
-            store.append(name, some, durable if is_last else lambda: None, anchor=begin in copy.anchors)
-
-    def _say(self, owner: HostId, copied: Copied) -> None:
-        self._said.setdefault(owner, {})[copied.log] = copied
-        self._flush_soon()
-
-    # -- succeeding ------------------------------------------------------------------------------------------------
-
-    def of(self, owner: HostId) -> list[AgentId]:
-        """Return the logs of a host of which there are copies here."""
-        begin = f"{PREFIX}{owner}/"
-        return sorted(name[len(begin) :] for name in self._kept if name.startswith(begin))
-
-    def read(self, owner: HostId, log: AgentId) -> tuple[int, bytes, list[bytes]]:
-        """Return what a copy here holds: the number of its first record, the hash that it follows, and the records."""
-        name = f"{PREFIX}{owner}/{log}"
-        first, prev = self._host.store.begin(name)
-        return first, prev, list(self._host.store.read(name, first))
-
-    def spec(self, owner: HostId, agent: AgentId, lost: bool) -> AgentSpec | None:
-        """Return what it takes to bring up an agent of which there is a copy; None if its class can't be found here."""
-        kind, options, _ = self._specs.get((owner, agent), ["", b"", 0])
-        found = spec_of(agent, kind, options, lost)
-        if found is None:
-            self._host.noticed(
-                agent, Tell("not-succeeded", agent, f"its class {kind or '(unknown)'} is not found here")
-            )
-        return found

@@ -3,8 +3,8 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from peer.copies import Copies
 from peer.errors import LogCorrupt
+from peer.kept import Kept
 from protocol.action import CutReady, Tell
 from protocol.event import CutWanted
 from protocol.ids import AgentId, HostId
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 class Heir:
     """The successions that this host carries out."""
 
-    def __init__(self, host: "Host", copies: Copies, log: str) -> None:
+    def __init__(self, host: "Host", kept: Kept, log: str) -> None:
         self._host = host
-        self._copies = copies
+        self._kept = kept
         self._log = log
         self._waits: dict[HostId, dict[AgentId, CutReady | None]] = {}
         """By dead host, its agents, and their cuts here once they have made them."""
 
     def take_over(self, dead: HostId) -> None:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
-        agents = [name for name in self._copies.of(dead) if name != self._log]
+        agents = [name for name in self._kept.of(dead) if name != self._log]
         for agent in self._host.agents_of(dead):
             if agent not in agents:
                 self._host.noticed(agent, Tell("not-succeeded", agent, f"there is no copy of its log of {dead} here"))
@@ -46,7 +46,7 @@ class Heir:
         elif self._host.store.length(name):
             self._bring_up(dead, name, lost=why is not None)
         else:
-            first, prev, records = self._copies.read(dead, name)
+            first, prev, records = self._kept.read(dead, name)
             up = partial(self._bring_up, dead, name, lost=True)
             self._host.store.begin_at(name, first, prev, records, up)
 
@@ -57,7 +57,7 @@ class Heir:
         self._host.breaks(agent, why)
 
     def _bring_up(self, dead: HostId, agent: AgentId, lost: bool) -> None:
-        spec = self._copies.spec(dead, agent, lost)
+        spec = self._kept.spec(dead, agent, lost)
         if spec is None:
             self._waits[dead].pop(agent, None)
             self._finish(dead)
@@ -72,11 +72,20 @@ class Heir:
                 waits[agent] = action
                 self._finish(dead)
 
+    def gone(self, agent: AgentId) -> None:
+        """An agent lives elsewhere after all: nobody waits for its cut here."""
+        for dead, waits in list(self._waits.items()):
+            if waits.pop(agent, self) is not self:
+                self._finish(dead)
+
     def _finish(self, dead: HostId) -> None:
-        ready = [action for action in self._waits[dead].values() if action is not None]
-        if len(ready) < len(self._waits[dead]):
+        waits = self._waits.get(dead)
+        if waits is None:
+            return  # cuts made in an earlier life are there at once: the last of them has ended it
+        ready = [action for action in waits.values() if action is not None]
+        if len(ready) < len(waits):
             return
         del self._waits[dead]
         begun = tuple(began for action in ready for began in action.begun)
-        said = self._copies.read(dead, self._log)[2] if self._log in self._copies.of(dead) else []
+        said = self._kept.read(dead, self._log)[2] if self._log in self._kept.of(dead) else []
         self._host.checkpoints.taken_over(dead, tuple(decode_host_record(data) for data in said), begun)

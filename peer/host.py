@@ -26,6 +26,7 @@ from protocol.action import Finish, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned, LogStalled
 from protocol.fact import Began, Fact, HostFact
+from protocol.host_machine import Displaced
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.message import ROLLBACK, Message
@@ -338,14 +339,23 @@ class Host:
         for driver in list(self.drivers.values()):
             driver.feed(Learned(fact))
 
-    def displaced(self, agents: list[AgentId]) -> None:
-        """Agents live elsewhere now (MB-8): what they do here would contradict what they do there."""
-        for agent in agents:
+    def displaced(self, moved: list[Displaced]) -> None:
+        """Agents live elsewhere by a higher term (MB-8): what they do here would contradict what they do there."""
+        gone = False
+        for agent, by in ((one.agent, one.by) for one in moved):
+            if self.checkpoints.succeeds(by):
+                # In its first moments this host can't know all claims; that of a dead one is no claim any more.
+                self.neighbours.claim(agent, self._machine.term(agent) + 1)
+                continue
+            gone = True
+            self.noticed(agent, Tell("displaced", agent, f"lives on host {by} by a higher term"))
             self.coming.pop(agent, None)
             driver = self.drivers.pop(agent, None)
             if driver is not None:
                 driver.stop()
-        self._announce()
+                self.checkpoints.gone(agent)
+        if gone:
+            self._announce()
 
     def outdone(self, version: int) -> None:
         """An earlier life of this host has announced in a higher version (MB-2)."""

@@ -9,7 +9,6 @@ import msgspec
 
 from peer.keys import admission_mac, admits
 from peer.ports import Cancel, Clock, Randomness, Transport
-from protocol.action import Tell as Notify
 from protocol.fact import Began, Fact, HostFact
 from protocol.host_machine import (
     Connect,
@@ -60,16 +59,12 @@ class Resident(Protocol):
         """A fact for all agents here."""
         ...
 
-    def displaced(self, agents: list[AgentId]) -> None:
-        """These agents live elsewhere: stop them, and announce without them."""
+    def displaced(self, moved: list[Displaced]) -> None:
+        """These agents are said to live elsewhere: stop them, and announce without them."""
         ...
 
     def outdone(self, version: int) -> None:
         """Announce in a version above this one."""
-        ...
-
-    def noticed(self, agent: AgentId, notice: Notify) -> None:
-        """Keep a line for whoever audits."""
         ...
 
 
@@ -124,7 +119,7 @@ class Neighbours:
 
     def carry_out(self, actions: list[HostAction]) -> None:
         """Do what the machine says, and see to it that it is woken in time."""
-        displaced: list[AgentId] = []
+        displaced: list[Displaced] = []
         transport = self._resident.transport
         for action in actions:
             match action:
@@ -144,9 +139,7 @@ class Neighbours:
                 case Heard():
                     self._resident.heard(action.fact)
                 case Displaced():
-                    displaced.append(action.agent)
-                    notice = Notify("displaced", action.agent, f"lives on host {action.by} by a higher term")
-                    self._resident.noticed(action.agent, notice)
+                    displaced.append(action)
                 case Failed() | Left() | Recovered():
                     what = type(action).__name__.lower()
                     logger.info("%s: host %s has %s", self._resident.host_id, action.host, what)

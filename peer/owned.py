@@ -44,6 +44,12 @@ class Buddy:
             self.waits.popleft()
         return not self.waits or self.waits[0][0] > written
 
+    def forget(self, log: AgentId) -> None:
+        """Wait for nothing more of one log."""
+        for known in (self.has, self.sent, self.asked, self.unsent):
+            known.pop(log, None)
+        self.waits = deque(wait for wait in self.waits if wait[1] != log)
+
 
 def first_of(log: Iterable[bytes]) -> list[bytes]:
     """Return the first records of a log, as many as go into one message."""

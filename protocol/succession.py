@@ -320,6 +320,12 @@ class Succession:
         """Take in a succession, live or from the log."""
         self.heirs[record.dead] = record.by
 
+    def heir_of(self, host: HostId) -> HostId:
+        """Return who has what lived on a host now: the last of those that succeeded each other, as far as is known."""
+        for _ in self.heirs:
+            host = self.heirs.get(host, host)
+        return host
+
     def inherited(self) -> list[HostId]:
         """Return the dead hosts whose agents are to live here; spoken for only once they do: they know what is lost."""
         return [dead for dead, by in self.heirs.items() if by == self._core.host]

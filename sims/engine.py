@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from peer import errors
 from peer.checkpoints import LOG as HOST_LOG
-from peer.copies import PREFIX
 from peer.driver import Driver
 from peer.host import AgentSpec
+from peer.kept import PREFIX
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.wire import decode_record

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from peer.checkpoints import LOG as HOST_LOG
-from peer.copies import PREFIX
+from peer.kept import PREFIX
 from protocol.ids import AgentId
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import StepRecord

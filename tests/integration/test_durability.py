@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from peer import Agent, AgentSpec, Cluster, Context, errors, handles
+from peer.checkpoints import LOG, Checkpoints
 from peer.host import Host
 from peer.keys import HostKeys
 from peer.store import writing
@@ -127,8 +128,7 @@ async def test_a_log_of_which_nothing_can_be_read_is_taken_from_a_copy_that_begi
         await filled(cluster, 4)
         before = await sums(cluster)
         host = host_of(cluster, "b1")
-        # A host may hear of the last commit late: what its own log says of it is to be with the buddy, too.
-        await asyncio.sleep(0.5)
+        await _whole(host)
 
         def damage(folder: Path) -> None:
             store = _opened(folder)
@@ -201,6 +201,58 @@ async def test_a_host_whose_log_is_gone_is_succeeded_with_everything(tmp_path: P
         assert all([(await cluster.status(name)).undone == 0 for name in NAMES])
 
 
+async def test_what_a_host_says_last_in_its_own_log_comes_to_its_buddies_though_nothing_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    async with started(tmp_path) as cluster:
+        await filled(cluster)
+        host = host_of(cluster, "b1")
+        length = host.store.length(LOG)
+        await cluster.checkpoint()
+        await _whole(host)
+        assert host.store.length(LOG) > length
+
+
+async def _whole(host: Host) -> None:
+    """Wait until a host's buddies have all that it has written."""
+    copies = host.checkpoints.copies
+    for _ in range(200):
+        logs = {name: host.store.length(name) for name in copies._logs}
+        if all(buddy.has.get(name, 0) == length for buddy in copies._buddies.values() for name, length in logs.items()):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError([(buddy.has, logs) for buddy in copies._buddies.values()])
+
+
+async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_over, crashed = Checkpoints.taken_over, list[Checkpoints]()
+
+    def crash_first(self: Checkpoints, *args: Any) -> None:
+        if not crashed:
+            crashed.append(self)
+            self._host.crash()
+        elif self is not crashed[0]:
+            taken_over(self, *args)
+
+    monkeypatch.setattr(Checkpoints, "taken_over", crash_first)
+    async with started(tmp_path, successor_s=0.3) as cluster:
+        await filled(cluster)
+        before = await sums(cluster)
+        await cluster.kill("b1", with_disk=True)
+        for _ in range(1000):
+            if crashed:
+                break
+            await asyncio.sleep(0.02)
+        heir = next(spec.name for place in places(cluster) if place.host is crashed[0]._host for spec in place.specs)
+        await restarted(cluster, heir, lambda _: None)
+        for name in NAMES:
+            await cluster.submit(name, 1000)
+        assert await sums(cluster) == {name: value + 1000 for name, value in before.items()}
+        assert all([(await cluster.status(name)).undone == 0 for name in NAMES])
+
+
 async def test_an_older_state_of_a_folder_is_found_out_and_nothing_is_said_from_it(tmp_path: Path) -> None:
     async with started(tmp_path) as cluster:
         await filled(cluster)
@@ -265,7 +317,7 @@ async def test_a_buddy_of_long_ago_gets_what_was_put_away_since_from_the_anchor_
         assert anchor > 10
         # An old state of the copy, and an owner that knows nothing of it any more.
         await _done(lambda done: buddy.store.begin_at(copy, 9, buddy.store.hash_of(copy, 8), (), done))
-        buddy.checkpoints.copies._kept[copy] = buddy.checkpoints.copies._durable[copy] = 8
+        buddy.checkpoints.copies.kept._kept[copy] = buddy.checkpoints.copies.kept._durable[copy] = 8
         host.checkpoints.copies._chosen_by = (-2, 0)
         host.checkpoints.copies._buddies.clear()
         host.checkpoints.copies._logs["b1"].tail.clear()
