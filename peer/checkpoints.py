@@ -114,7 +114,7 @@ class Checkpoints:
         Raises: LogCorrupt, if the host's own is not whole: it has said things that nobody here remembers.
         """
         self.hurt = wrong = await self._mending.mend((PREFIX, SPEC, HEADS), (LOG, HEADS, *names))
-        why = wrong.pop(LOG, None)
+        why = wrong.pop(LOG, "" if self._host.store.is_lost(LOG) else None)
         if why is not None:
             raise errors.LogCorrupt(
                 f"The log of host {self._host.host_id} itself is damaged: {why or 'its end is lost'}. It did not start."

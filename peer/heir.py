@@ -44,11 +44,11 @@ class Heir:
         if why:
             self._breaks(dead, name, why)
         elif self._host.store.length(name):
-            self._bring_up(dead, name, lost=why is not None)
+            self._bring_up(dead, name, lost=why is not None or self._host.store.is_lost(name))
         else:
             first, prev, records = self._kept.read(dead, name)
             up = partial(self._bring_up, dead, name, lost=True)
-            self._host.store.begin_at(name, first, prev, records, up)
+            self._host.store.begin_at(name, first, prev, records, up, lost=True)
 
     def _breaks(self, dead: HostId, agent: AgentId, why: str) -> None:
         """One agent can't come up: the others do."""

@@ -131,7 +131,9 @@ class Host:
             if wrong.get(spec.name):
                 self.breaks(spec.name, wrong[spec.name])
             else:
-                specs.append(replace(spec, lost=spec.lost or spec.name in wrong))
+                # A life before this one may have found that out, and ended before the agent had begun anew.
+                lost = spec.lost or spec.name in wrong or self.store.is_lost(spec.name)
+                specs.append(replace(spec, lost=lost))
         return specs
 
     def breaks(self, agent: AgentId, why: str) -> None:

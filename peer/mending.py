@@ -93,7 +93,7 @@ class Mending:
         needed = store.needed(agent)
         if needed and not outcome:
             return str(errors.LogCorrupt.at(needed[0].file, agent, needed[0].first, needed[0].what))
-        return outcome
+        return "" if outcome is None and store.is_lost(agent) else outcome
 
     async def _fill(self, store: SegmentStore, agent: AgentId, damage: Damage) -> str | None:
         """Put copies in the place of what is damaged; None: it is whole again."""
@@ -113,7 +113,7 @@ class Mending:
             return None
         # What came after is nowhere: the agent goes on as one that has lost its end.
         tail = store.tail(agent)
-        await self._done(lambda done: store.begin_at(agent, tail[0] + 1, tail[1], (), done))
+        await self._done(lambda done: store.begin_at(agent, tail[0] + 1, tail[1], (), done, lost=True))
         return ""
 
     async def _take(self, store: SegmentStore, agent: AgentId, damage: Damage, copy: _Copy, is_end: bool) -> int | None:
@@ -157,8 +157,11 @@ class Mending:
         return await self._replace(store, agent, copy, records)
 
     async def _replace(self, store: SegmentStore, agent: AgentId, copy: _Copy, records: list[bytes]) -> int:
-        prev = copy.prev
-        await self._done(lambda done: store.begin_at(agent, copy.anchor, prev, records, done, anchor=True))
+        prev, end = copy.prev, copy.anchor + len(records) - 1
+        # What is known to be missing behind that is forgotten with this write, unless it says so itself.
+        behind = [each for each in store.damages(agent) if each.first > store.tail(agent)[0]]
+        lost = store.is_lost(agent) or any(each.end is None or each.end > end for each in behind)
+        await self._done(lambda done: store.begin_at(agent, copy.anchor, prev, records, done, anchor=True, lost=lost))
         return copy.end
 
     @staticmethod

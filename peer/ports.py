@@ -46,11 +46,18 @@ class LogStore(Protocol):
         """
         ...
 
-    def begin_at(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
+    def begin_at(
+        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, *, lost: bool = False
+    ) -> None:
         """Begin a log here that stood elsewhere up to record `first` - 1, whose hash is `prev`; `done` as in `append`.
 
-        A log that is here already ends before that record.
+        A log that is here already ends before that record. With `lost`, what followed these records is nowhere any
+        more; that is as durable as they are, see `is_lost`.
         """
+        ...
+
+    def is_lost(self, agent: AgentId) -> bool:
+        """Tell whether the end of a log was lost, and nothing was appended since."""
         ...
 
     def begin(self, agent: AgentId) -> tuple[int, bytes]:

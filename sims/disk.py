@@ -23,6 +23,8 @@ class Disk:
         self.logs: dict[AgentId, list[bytes]] = {}
         self.anchors: dict[AgentId, int] = {}
         """By agent, where the newest append stands that stands for everything before it: reading begins there."""
+        self.lost: dict[AgentId, int] = {}
+        """By agent whose log's end was lost, what was left of it."""
 
     def lose_end(self, agent: AgentId, keep: int) -> list[bytes]:
         """Forget all but the first `keep` records of an agent; return what is gone."""
@@ -80,7 +82,9 @@ class VirtualStore:
         if not self._busy:
             self._begin()
 
-    def begin_at(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
+    def begin_at(
+        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, *, lost: bool = False
+    ) -> None:
         """Begin a log with its first record: virtual disks have no archive, so their logs are whole.
 
         Raises: LogFailed, for a log that begins later.
@@ -93,7 +97,13 @@ class VirtualStore:
                 if log == agent:
                     queue[at] = (log, (), told, anchor)
         self._disk.lose_end(agent, first - 1)
+        if lost:
+            self._disk.lost[agent] = first - 1 + len(records)
         self.append(agent, records, done)
+
+    def is_lost(self, agent: AgentId) -> bool:
+        """Tell whether the end of a log was lost, and nothing was appended since."""
+        return self._disk.lost.get(agent) == self.length(agent)
 
     def begin(self, agent: AgentId) -> tuple[int, bytes]:
         """Return the first record: virtual disks have no archive."""

@@ -18,7 +18,7 @@ from peer.store.bodies import decode_signature
 from peer.store.codec import Cipher, Codec, NoKey
 from peer.store.files import Files
 from peer.store.folder import Loader
-from peer.store.frame import ANCHOR, FILL, SIGNATURE
+from peer.store.frame import ANCHOR, CUT, FILL, LOST, SIGNATURE
 from peer.store.index import Index
 from peer.store.records import Records
 from peer.store.segment import NAME, decode_header, read_file, scan
@@ -174,6 +174,9 @@ class Compactor:
                 if size > RUN_BYTES:
                     self._writer.commit(runs)
                     runs, size = [], 0
+        # That an end was lost, and its agent has not begun anew yet, is told where it ends.
+        tails = ((agent, *self._index.tail(agent)) for agent in self._index.agents() if self._index.is_lost(agent))
+        runs += [Run(agent, [], CUT | LOST, number + 1, last) for agent, number, last in tails]
         if runs:
             self._writer.commit(runs)
 

@@ -164,7 +164,7 @@ class Loader:
                 folder.sequence, folder.digest = batch.head.sequence, batch.head.digest
                 folder.digests[folder.sequence] = folder.digest
             return
-        before = {agent: folder.index.tail(agent)[0] for agent in folder.index.agents()}
+        before = {damage for agent in folder.index.agents() for damage in folder.index.damages(agent)}
         for at, frame in batch.frames:
             self._frame(file, Place(number, at), data, frame, None)
         if batch.roster is None:
@@ -174,7 +174,7 @@ class Loader:
             unknown = folder.index.reached(batch.roster, file, "it is not as it was written")
         hurt = next(
             ((agent, damage.first) for agent in folder.index.agents() for damage in folder.index.damages(agent)
-             if damage.file == file and damage.first > before.get(agent, 0)), (None, None))  # fmt: skip
+             if damage.file == file and damage not in before), (None, None))  # fmt: skip
         if batch.frames and hurt == (None, None):
             hurt = (batch.frames[0][1].agent or None, batch.frames[0][1].first or None)
         what = f"the batch at byte {batch.at} ({batch.length} bytes): {batch.what}"

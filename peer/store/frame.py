@@ -23,9 +23,9 @@ FIRST_HASH = bytes(HASH_BYTES)
 RECORDS, CHUNKS, SIGNATURE = 1, 2, 3
 """Kinds of frames: records of one agent; pieces of large records; the host's signature on everything before it."""
 
-ZSTD, CIPHER, ANCHOR, FILL, CUT = 1, 2, 4, 8, 16
+ZSTD, CIPHER, ANCHOR, FILL, CUT, LOST = 1, 2, 4, 8, 16, 32
 """Flags of frames: compressed; encrypted; reading may begin here; these records stand in for damaged ones of the same
-numbers; the log ends before these records, whatever stood there."""
+numbers; the log ends before these records, whatever stood there; what followed these records is nowhere any more."""
 
 MAGIC = b"EbbT"
 _BATCH = struct.Struct("<4sIQ16s16s")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from peer.store.frame import ANCHOR, CUT, FILL, FIRST_HASH, Frame, name_hash
+from peer.store.frame import ANCHOR, CUT, FILL, FIRST_HASH, LOST, Frame, name_hash
 from protocol.ids import AgentId
 
 _PLACE_BITS = 40
@@ -43,6 +43,8 @@ class _Log:
     damages: list[Damage] = field(default_factory=list)
     dropped: bool = False
     """It began in segments that are not here."""
+    lost: bool = False
+    """What followed its last record is nowhere any more."""
 
 
 class Index:
@@ -154,6 +156,11 @@ class Index:
                         column[:] = array("Q", [column[at] for at in keep])
             self.chunks = {name: place for name, place in self.chunks.items() if place.segment > segment}
 
+    def is_lost(self, agent: AgentId) -> bool:
+        """Tell whether the end of a log was lost, and nothing was appended since."""
+        log = self._logs.get(agent)
+        return log is not None and log.lost
+
     # -- taking in -------------------------------------------------------------------------------------------------
 
     def add(self, frame: Frame, place: Place, file: Path) -> str:
@@ -172,6 +179,7 @@ class Index:
                 for damage in log.damages if damage.first < frame.first
             ]  # fmt: skip
             self._suspects.pop(frame.agent, None)
+            log.lost = bool(frame.flags & LOST)
             if not frame.records:
                 return ""
         wrong = ""
@@ -191,7 +199,7 @@ class Index:
         log.places.append(place.segment << _PLACE_BITS | place.at)
         if frame.flags & ANCHOR:
             log.anchor = frame.first
-        log.number, log.hash = frame.end, frame.last
+        log.number, log.hash, log.lost = frame.end, frame.last, bool(frame.flags & LOST)
         return wrong
 
     def _missing(self, log: _Log, first: int, end: int, file: Path, what: str) -> None:
@@ -261,8 +269,11 @@ class Index:
             if agent is None:
                 unknown.append(name)
                 self._nameless[name] = Damage(1, number, file, what)
-            elif number > self._logs[agent].number:
-                self._missing(self._logs[agent], self._logs[agent].number + 1, number, file, what)
+                continue
+            log = self._logs[agent]
+            known = max([log.number, *(damage.end for damage in log.damages if damage.end is not None)])
+            if number > known:
+                self._missing(log, known + 1, number, file, what)
         return unknown
 
     def suspect(self, file: Path, what: str) -> None:

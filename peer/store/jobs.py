@@ -9,6 +9,8 @@ from typing import NamedTuple
 from peer.errors import LogFailed
 from peer.ports import Done
 from peer.store.compacting import Compacted
+from peer.store.frame import CUT, FILL
+from peer.store.writing import Run
 from protocol.ids import AgentId
 
 PENDING_RECORDS_MAX = 100_000
@@ -143,3 +145,19 @@ class Jobs:
         if self._closing:
             return LogFailed(f"{self._folder} is closed. Nothing was appended. Append before close().")
         return self._failure and LogFailed(f"{self._failure} This append came after it.")
+
+
+def runs_of(jobs: list[Job]) -> list[Run]:
+    """Put together what one agent has appended: one frame for it, unless reading may begin in between."""
+    runs: list[Run] = []
+    last: dict[AgentId, int] = {}
+    for job in jobs:
+        if not job.records and not job.flags & CUT:
+            continue
+        at = last.get(job.agent)
+        if job.flags or at is None or runs[at].flags & (CUT | FILL):
+            last[job.agent] = len(runs)
+            runs.append(Run(job.agent, list(job.records), job.flags, job.first, job.prev))
+        else:
+            runs[at].records.extend(job.records)
+    return runs

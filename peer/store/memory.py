@@ -8,8 +8,13 @@ from peer.errors import LogFailed
 from peer.ports import Done
 from protocol.ids import AgentId
 
-MemoryDisk = dict[AgentId, list[bytes]]
-"""What outlives a `MemoryStore`: hand it to the next one to open the same logs again."""
+
+class MemoryDisk(dict[AgentId, list[bytes]]):
+    """What outlives a `MemoryStore`: hand it to the next one to open the same logs again."""
+
+    def __init__(self) -> None:
+        self.lost: dict[AgentId, int] = {}
+        """By agent whose log's end was lost, what was left of it."""
 
 
 class MemoryStore:
@@ -20,7 +25,7 @@ class MemoryStore:
 
     def __init__(self, loop: AbstractEventLoop, disk: MemoryDisk | None = None) -> None:
         self._loop = loop
-        self._disk: MemoryDisk = {} if disk is None else disk
+        self._disk = MemoryDisk() if disk is None else disk
         self._queue: deque[tuple[AgentId, tuple[bytes, ...], Done]] = deque()
         self._finished: deque[Done] = deque()
         self._closed = False
@@ -36,7 +41,9 @@ class MemoryStore:
             self._loop.call_soon(self._commit)
         self._queue.append((agent, tuple(records), done))
 
-    def begin_at(self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done) -> None:
+    def begin_at(
+        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, *, lost: bool = False
+    ) -> None:
         """Begin a log with its first record: this store has no archive, so its logs are whole.
 
         Raises: LogFailed, for a log that begins later.
@@ -44,7 +51,13 @@ class MemoryStore:
         if first > len(self._disk.get(agent, ())) + 1:
             raise LogFailed(f"The log in memory can't begin at record {first} of {agent}. Use the durable store.")
         del self._disk.setdefault(agent, [])[first - 1 :]
+        if lost:
+            self._disk.lost[agent] = first - 1 + len(records)
         self.append(agent, records, done)
+
+    def is_lost(self, agent: AgentId) -> bool:
+        """Tell whether the end of a log was lost, and nothing was appended since."""
+        return self._disk.lost.get(agent) == self.length(agent)
 
     def begin(self, agent: AgentId) -> tuple[int, bytes]:
         """Return the first record: logs here have no archive."""

@@ -167,6 +167,9 @@ def scan(path: Path, data: bytes) -> Scan:
         end = len(data) if following is None else following
         # A whole batch that is not the next one: some are missing, and nothing stands in their place.
         what = "it is not as it was written" if end > at else "batches before it are missing"
+        while (next_at := _next_in_chain(data, at, end)) < end:
+            found.batches.append(_damaged(data, at, next_at, what))
+            at = next_at
         found.batches.append(_damaged(data, at, end, what))
         found.closed = following is None
         head = decode_batch_head(data, end) if following is not None else None
@@ -205,6 +208,17 @@ def _next_whole(data: bytes, at: int, expected: tuple[int, bytes] | None) -> int
             return at
         at += 1
     return None
+
+
+def _next_in_chain(data: bytes, at: int, end: int) -> int:
+    """Return where the batch at an offset ends, if its head is whole, for the next one's follows it; else `end`."""
+    head = decode_batch_head(data, at)
+    if head is None:
+        return end
+    after = at + BATCH_HEAD + head.length
+    following = decode_batch_head(data, after) if after < end else None
+    fits = following is not None and (following.sequence, following.prev) == (head.sequence + 1, head.digest)
+    return after if fits else end
 
 
 def _damaged(data: bytes, at: int, end: int, what: str) -> Batch:

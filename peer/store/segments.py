@@ -22,14 +22,14 @@ from peer.store.compacting import SHARE, Compactor, Kept
 from peer.store.files import Files
 from peer.store.findings import Finding
 from peer.store.folder import REMEDY, Loader
-from peer.store.frame import ANCHOR, CUT, FILL, FIRST_HASH
+from peer.store.frame import ANCHOR, CUT, FILL, FIRST_HASH, LOST
 from peer.store.importing import import_sqlite
 from peer.store.index import Damage
-from peer.store.jobs import Batch, Compacting, Job, Jobs
+from peer.store.jobs import Batch, Compacting, Job, Jobs, runs_of
 from peer.store.lock import lock
 from peer.store.records import Paths, Records
 from peer.store.segment import segment_files
-from peer.store.writing import Run, Writer
+from peer.store.writing import Writer
 from protocol.ids import AgentId
 
 logger = logging.getLogger("ebbtide")
@@ -174,16 +174,22 @@ class SegmentStore:
         self._jobs.put(Job(agent, tuple(records), done, FILL | (ANCHOR if anchor else 0), first, prev))
 
     def begin_at(
-        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, anchor: bool = False
-    ) -> None:
+        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, anchor: bool = False,
+        *, lost: bool = False,
+    ) -> None:  # fmt: skip
         """Begin a log with a record that has a number already; after a gap, or as an anchor, reading may begin here.
 
         A log that is here already ends before that record: what stood there stays in the file, and counts no more.
+        With `lost`, what followed these records is nowhere any more.
 
         Raises: LogFailed.
         """
         flags = CUT | ANCHOR if anchor or (records and first > self.length(agent) + 1) else CUT
-        self._jobs.put(Job(agent, tuple(records), done, flags, first, prev))
+        self._jobs.put(Job(agent, tuple(records), done, flags | (LOST if lost else 0), first, prev))
+
+    def is_lost(self, agent: AgentId) -> bool:
+        """Tell whether the end of a log was lost, and nothing was appended since."""
+        return self._index.is_lost(agent)
 
     def begin(self, agent: AgentId) -> tuple[int, bytes]:
         """Return the record from which on a log suffices, and the hash that it follows.
@@ -307,7 +313,7 @@ class SegmentStore:
         self._call(lambda: self._on_failure(failure))
 
     def _commit(self, batch: Batch) -> None:
-        runs = _runs(batch.jobs)
+        runs = runs_of(batch.jobs)
         if runs:
             self._patiently(lambda: self._writer.commit(runs))
             if not self._writer.is_there():
@@ -366,22 +372,6 @@ class SegmentStore:
             # The loop has ended, and with it whoever waited. What is durable is found by the next life.
             if not self._loop.is_closed():
                 raise
-
-
-def _runs(jobs: list[Job]) -> list[Run]:
-    """Put together what one agent has appended: one frame for it, unless reading may begin in between."""
-    runs: list[Run] = []
-    last: dict[AgentId, int] = {}
-    for job in jobs:
-        if not job.records and not job.flags & CUT:
-            continue
-        at = last.get(job.agent)
-        if job.flags or at is None or runs[at].flags & (CUT | FILL):
-            last[job.agent] = len(runs)
-            runs.append(Run(job.agent, list(job.records), job.flags, job.first, job.prev))
-        else:
-            runs[at].records.extend(job.records)
-    return runs
 
 
 def _known(folder: Path, boundary: Boundary, given: Archive, host: bytes) -> Archive:

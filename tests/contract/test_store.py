@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from peer.errors import LogFailed
-from peer.store.memory import MemoryStore
+from peer.store.frame import FIRST_HASH
+from peer.store.memory import MemoryDisk, MemoryStore
 from peer.store.segments import SegmentStore
 from sims.disk import Disk, VirtualStore
 
@@ -14,7 +15,7 @@ from sims.disk import Disk, VirtualStore
 @pytest.fixture(params=["segments", "memory", "virtual"])
 def open_store(request, tmp_path):
     """Open the same logs, as often as wanted."""
-    disk, virtual = {}, Disk()
+    disk, virtual = MemoryDisk(), Disk()
     opened = []
 
     def open_one():
@@ -152,6 +153,32 @@ async def test_a_closed_store_takes_nothing_and_closes_twice(open_store):
     store.close()
     with pytest.raises(LogFailed, match="closed"):
         store.append("a", [b"x"], lambda: None)
+
+
+async def test_that_an_end_was_lost_is_known_until_something_follows(open_store):
+    store = open_store()
+    await appended(store, "a", b"one", b"two", b"three")
+    await appended(store, "b", b"one")
+    await begun_at(store, "a", 3, lost=True)
+    await begun_at(store, "c", 1, b"one", b"two", lost=True)
+    store.close()
+    store = open_store()
+    assert [store.is_lost(agent) for agent in ("a", "b", "c", "d")] == [True, False, True, False]
+    assert [list(store.read(agent)) for agent in ("a", "c")] == [[b"one", b"two"]] * 2
+    await appended(store, "a", b"anew")
+    await begun_at(store, "c", 2)
+    assert [store.is_lost(agent) for agent in ("a", "b", "c")] == [False, False, False]
+    store.close()
+    store = open_store()
+    assert [store.is_lost(agent) for agent in ("a", "b", "c")] == [False, False, False]
+    assert list(store.read("a")) == [b"one", b"two", b"anew"]
+
+
+async def begun_at(store, agent, first, *records, lost=False):
+    done = asyncio.Event()
+    prev = store.hash_of(agent, first - 1) if first > 1 else FIRST_HASH
+    store.begin_at(agent, first, prev, records, done.set, lost=lost)
+    await asyncio.wait_for(done.wait(), 20)
 
 
 async def test_a_reading_sees_the_log_as_it_was_when_it_began(open_store):

@@ -253,6 +253,44 @@ async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
         assert all([(await cluster.status(name)).undone == 0 for name in NAMES])
 
 
+async def test_an_end_that_was_lost_is_lost_in_the_next_life_too_if_this_one_ends_before_its_agent_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(tmp_path) as cluster:
+        await filled(cluster)
+        before = await sums(cluster)
+        with monkeypatch.context() as patched:
+            patched.setattr(Host, "_start", lambda self, spec: self.crash())
+            await restarted(cluster, "b1", lambda folder: _lose_the_last_word(folder, "b1"))
+        host = await restarted(cluster, "b1", lambda _: None)
+        assert "loss" in told(host)
+        assert host.drivers["b1"].machine.core.incarnation == 2
+        assert await sums(cluster) == before
+
+
+async def test_a_host_that_has_forgotten_its_own_words_is_refused_in_each_life(tmp_path: Path) -> None:
+    async with started(tmp_path) as cluster:
+        await filled(cluster)
+        with pytest.raises(errors.LogCorrupt, match="its end is lost"):
+            await restarted(cluster, "b1", lambda folder: _lose_the_last_word(folder, LOG))
+        for _ in range(2):
+            with pytest.raises(errors.LogCorrupt, match="did not start"):
+                await restarted(cluster, "b1", lambda _: None)
+
+
+def _lose_the_last_word(folder: Path, log: str) -> None:
+    """Let a log end with a record that no buddy has, and damage that one."""
+
+    async def say() -> int:
+        store = SegmentStore(folder, asyncio.get_running_loop(), keys=HostKeys.load(folder / "host.key"))
+        last = list(store.read(log))[-1]
+        await _done(lambda done: store.append(log, [last], done))
+        store.close()
+        return store.length(log)
+
+    damage_record(folder, log, asyncio.run(say()))
+
+
 async def test_an_older_state_of_a_folder_is_found_out_and_nothing_is_said_from_it(tmp_path: Path) -> None:
     async with started(tmp_path) as cluster:
         await filled(cluster)
