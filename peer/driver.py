@@ -207,18 +207,21 @@ class Driver:
 
     def _arm(self) -> None:
         deadline = self.machine.deadline_us
-        if deadline == self._armed_us:
+        if deadline is None or (self._armed_us is not None and self._armed_us <= deadline):
+            # Nearly every message is acknowledged in time: a timer that is early looks again, and costs less than two.
             return
         if self._cancel is not None:
             self._cancel()
-            self._cancel = None
         self._armed_us = deadline
-        if deadline is not None:
-            self._cancel = self._host.clock.wake(deadline, self._elapsed)
+        self._cancel = self._host.clock.wake(deadline, self._elapsed)
 
     def _elapsed(self) -> None:
         self._armed_us, self._cancel = None, None
-        self.feed(Elapsed())
+        deadline = self.machine.deadline_us
+        if deadline is not None and deadline <= self._host.clock.now_us():
+            self.feed(Elapsed())
+        else:
+            self._arm()
 
     def _do(self, action: Action) -> None:
         name = self.agent.name

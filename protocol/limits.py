@@ -37,9 +37,9 @@ class Limits(Struct, frozen=True):
     """What a peer waits for and how often it tries, in microseconds and counts."""
 
     resend_us: int = 200_000
-    """First wait for an acknowledgment; a same-host round trip with two fsyncs takes a few ms."""
+    """The least wait for an acknowledgment; a same-host round trip with two fsyncs takes a few ms."""
     resend_us_max: int = 5_000_000
-    """The wait doubles up to this: a receiver may take long over a step."""
+    """The wait follows what acknowledgments take, and doubles in vain, up to this: a receiver may take its time."""
     resend_batch: int = 64
     """Messages resent to one receiver at a time, so that a dead one costs little."""
     window: int = 1024

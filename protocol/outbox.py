@@ -3,6 +3,10 @@
 Numbers run per receiver and incarnation, without gaps. A message of an undecided cone is held; one of an undone cone
 is dropped, for its receiver, an elector, keeps its place as void. An acknowledged one is kept with its consumer until
 that step's epoch is committed: until then the step may be lost, which makes the acknowledgment void (FR-3, CP-4).
+
+How long an acknowledgment is waited for follows how long those before it took: a receiver that is busy is not given
+more to do. Source: RFC 6298 (Jacobson and Karels), but for Karn's rule: where nobody can tell which sending was
+acknowledged it counts from the first, up to twice the wait; so a wait that is too short grows.
 """
 
 from collections.abc import Callable, Container, Iterable
@@ -15,7 +19,7 @@ from protocol.step import Consumer
 
 
 class _Item:
-    __slots__ = ("held", "incarnation", "message", "number", "released", "sent", "step")
+    __slots__ = ("held", "incarnation", "message", "number", "released", "sent", "sent_us", "step")
 
     def __init__(self, step: StepId | None, incarnation: int, number: int, message: Data | Void) -> None:
         self.step = step
@@ -25,12 +29,14 @@ class _Item:
         self.released = False
         self.held = 0
         self.sent = False
+        self.sent_us = 0
+        """When for the first time."""
 
 
 class _Line:
     """What one receiver has not acknowledged, in order."""
 
-    __slots__ = ("due_us", "items", "kept", "next_number", "under_way", "wait_us")
+    __slots__ = ("due_us", "items", "kept", "next_number", "strays_us", "takes_us", "under_way", "wait_us")
 
     def __init__(self) -> None:
         self.items: dict[tuple[int, int], _Item] = {}
@@ -39,6 +45,20 @@ class _Line:
         self.due_us: int | None = None
         self.wait_us = 0
         self.under_way = 0
+        self.takes_us = 0
+        """How long an acknowledgment takes, smoothed; 0: none has come."""
+        self.strays_us = 0
+        """How far it strays from that."""
+
+    def measured(self, took_us: int, limits: Limits) -> None:
+        """An acknowledgment has come: wait for the next as long as it may take."""
+        took_us = min(took_us, 2 * max(self.wait_us, limits.resend_us))
+        if not self.takes_us:
+            self.takes_us, self.strays_us = took_us, took_us // 2
+        else:
+            self.strays_us += (abs(self.takes_us - took_us) - self.strays_us) // 4
+            self.takes_us += (took_us - self.takes_us) // 8
+        self.wait_us = min(max(self.takes_us + 4 * self.strays_us, limits.resend_us), limits.resend_us_max)
 
 
 class Outbox:
@@ -108,7 +128,7 @@ class Outbox:
                     if room <= 0:
                         break
                     room -= 1
-                    item.sent = True
+                    item.sent, item.sent_us = True, now_us
                     line.under_way += 1
                     due.append((receiver, item.message))
                 elif again and resent < self._limits.resend_batch:
@@ -144,7 +164,7 @@ class Outbox:
         """Return those of `agents` for whom something waits here."""
         return [receiver for receiver, line in self._lines.items() if line.items and receiver in agents]
 
-    def acked(self, receiver: AgentId, incarnation: int, number: int, consumer: Consumer) -> bool:
+    def acked(self, receiver: AgentId, incarnation: int, number: int, consumer: Consumer, now_us: int = 0) -> bool:
         """Note that a message's consumption is durable, by whom; True if that is news."""
         line = self._line(receiver)
         item = line.items.pop((incarnation, number), None)
@@ -152,7 +172,11 @@ class Outbox:
             return False
         self._removed(receiver, line, item)
         line.kept[incarnation, number] = (item.step, item.message, consumer)
-        line.wait_us = self._limits.resend_us
+        if item.sent:
+            line.measured(now_us - item.sent_us, self._limits)
+            if line.due_us is not None:
+                # Those behind it were sent later.
+                line.due_us = now_us + line.wait_us
         return True
 
     def settle(self, epoch: int) -> None:

@@ -167,7 +167,7 @@ class PeerMachine:
                     # CP-3: this host names an outsider in its next cut, which then settles the consumer.
                     consumer = named if named.epoch >= 0 else named._replace(epoch=core.epoch)
                     self.effects.void_acked(sender, message.incarnation, number)
-                    if core.outbox.acked(sender, message.incarnation, number, consumer):
+                    if core.outbox.acked(sender, message.incarnation, number, consumer, core.now_us):
                         core.note_ack(sender, message.incarnation, number, consumer)
                 core.flush([sender])
             case Ballot():

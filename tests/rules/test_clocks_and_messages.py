@@ -7,9 +7,10 @@ from protocol.errors import WireInvalid
 from protocol.event import Learned, Received
 from protocol.fact import Began
 from protocol.ids import StepId
-from protocol.limits import FRAME_BYTES_MAX
-from protocol.message import Ack, Data
-from protocol.step import Input, Read
+from protocol.limits import FRAME_BYTES_MAX, Limits
+from protocol.message import Ack, Data, Void
+from protocol.outbox import Outbox
+from protocol.step import Consumer, Input, Read
 from protocol.tally import Tally
 from protocol.wire import VERSION, Envelope, Frame, decode_frame, encode_frame
 from tests.rules.bench import Bench, of
@@ -100,6 +101,53 @@ def test_cl5_a_sender_that_crashes_sends_again_what_was_not_acknowledged() -> No
     bench.crash("a")
     bench.deliver(of(Data))
     assert bench.runs["b"].input.payload == b"m"
+
+
+def sent_and_acknowledged(takes_us: list[int], every_us: int) -> list[int]:
+    """Send a message every so often, each acknowledged after its time; return how often each was sent."""
+    limits = Limits()
+    outbox = Outbox(limits)
+    begins = [number * every_us for number in range(len(takes_us))]
+    ends = {begin + takes: number for number, (begin, takes) in enumerate(zip(begins, takes_us, strict=True), 1)}
+    sent, now_us = [0] * (len(takes_us) + 1), 0
+    while ends:
+        if begins and begins[0] <= now_us:
+            begins.pop(0)
+            number = outbox.number("b")
+            outbox.add("b", None, 1, number, Void(1, number, "", False))
+            outbox.release("b", 1, number)
+        for end_us in [end_us for end_us in ends if end_us <= now_us]:
+            assert outbox.acked("b", 1, ends.pop(end_us), Consumer(1, 1, 0), now_us)
+        for _, message in outbox.send_due(now_us):
+            sent[message.number] += 1
+        assert outbox.deadline_us() is None or outbox.deadline_us() <= now_us + limits.resend_us_max
+        now_us += 1_000
+    return sent[1:]
+
+
+def test_cl5_who_takes_long_is_not_sent_everything_again_and_again() -> None:
+    # At first nobody knows; then the wait has grown to what it takes, whatever that is.
+    for takes_us, most in ((150_000, 1), (900_000, 4), (4_000_000, 6)):
+        sent = sent_and_acknowledged([takes_us] * 60, every_us=takes_us + 7_000)
+        assert sent[0] <= most
+        assert sent[20:] == [1] * 40
+    # The same if they come close upon each other, and if the receiver has become slow in the middle.
+    assert max(sent_and_acknowledged([900_000] * 60, every_us=50_000)[30:]) == 1
+    assert sent_and_acknowledged([10_000] * 30 + [1_200_000] * 60, every_us=1_300_000)[60:] == [1] * 30
+
+
+def test_cl5_what_is_lost_is_sent_again_as_soon_as_before_where_answers_are_quick() -> None:
+    outbox = Outbox(Limits())
+    for number in range(1, 31):
+        assert outbox.number("b") == number
+        outbox.add("b", None, 1, number, Void(1, number, "", False))
+        outbox.release("b", 1, number)
+        assert len(outbox.send_due(number * 50_000)) == 1
+        assert outbox.acked("b", 1, number, Consumer(1, 1, 0), number * 50_000 + 5_000)
+    outbox.add("b", None, 1, outbox.number("b"), Void(1, 31, "", False))
+    outbox.release("b", 1, 31)
+    assert len(outbox.send_due(3_000_000)) == 1
+    assert outbox.deadline_us() == 3_000_000 + Limits().resend_us
 
 
 def test_cl6_a_frame_over_a_limit_or_of_another_version_is_refused() -> None:

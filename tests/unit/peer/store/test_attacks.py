@@ -236,3 +236,18 @@ async def test_ten_thousand_agents_with_one_record_each(open_store, monkeypatch)
     store = open_store()
     assert len(store.agents()) == 10_000
     assert all(list(store.read(f"agent-{number}")) == [b"%d" % number] for number in range(0, 10_000, 7))
+
+
+async def test_damaged_batches_that_stand_side_by_side_cast_no_doubt_on_other_logs(open_store, tmp_path):
+    store = open_store()
+    await appended(store, "other", b"whole")
+    for number in range(4):
+        await appended(store, "a", b"%d" % number)
+    store.close()
+    for number in (2, 3, 4):
+        damage_record(tmp_path, "a", number)
+    store = open_store()
+    assert store.damages("other") == []
+    assert [(damage.first, damage.end) for damage in store.damages("a")] == [(2, 2), (3, 3), (4, 4)]
+    assert [finding.number for finding in store.findings] == [2, 3, 4]
+    store.close()
