@@ -148,8 +148,10 @@ class Engine:
         def wrote(agent: AgentId, records: Sequence[bytes]) -> None:
             if self.homes.get(agent, box.name) != box.name:
                 self._moved(box, agent, records)
+                self.weather.succeeds(box, agent, records)
                 return
             self.trace.wrote(box.name, agent, records, self.loop.now_us)
+            self.weather.succeeds(box, agent, records)
             if is_agents(agent) and (agent in box.lost or self.weather.sees_writes()):
                 found = [decode_record(data) for data in records]
                 box.born(agent, found)

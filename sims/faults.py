@@ -125,6 +125,16 @@ class KillDuringRollback(AnyFault, frozen=True):
     restart_after: float = 0.1
 
 
+class KillDuringSuccession(AnyFault, frozen=True):
+    """The heir of a dead host ends while it takes over, at the n-th write of this kind in the whole world."""
+
+    record: str = "decided"
+    """`decided`: who succeeds whom; `taken`: a record of an agent that is taken over, its log's beginning first."""
+    nth: int = 1
+    point: str = "durable"
+    restart_after: float = 0.1
+
+
 class ClockSkew(AnyFault, frozen=True):
     """A host's clock is wrong by `skew_ms`, and gains `drift_ppm` microseconds a second, from the start."""
 
@@ -167,6 +177,7 @@ Fault = (
     | Death
     | KillAtStep
     | KillDuringRollback
+    | KillDuringSuccession
     | ClockSkew
     | FailedWrite
     | TornWrite
@@ -176,7 +187,9 @@ Fault = (
 NETWORK = ("loss", "duplicate", "reorder", "delay", "slow", "partition")
 CRASHES = ("crash", "kill-at-step", "kill-during-rollback", "failed-write", "torn-write")
 KINDS = (*NETWORK, *CRASHES, "clock", "undos")
-"""What `random` draws from; what needs buddies is asked for by name: `lost-disk`, `death`."""
+"""What `random` draws from; what needs buddies is asked for by name."""
+BUDDIES = ("lost-disk", "death", "kill-during-succession")
+"""What needs buddies."""
 
 
 def to_json(faults: Sequence[Fault]) -> str:
@@ -201,7 +214,7 @@ def random(
     Args:
         hosts: who may be hit.
         agents: whose steps may be hit.
-        kinds: of `KINDS`, or `lost-disk`, or `death`.
+        kinds: of `KINDS` or `BUDDIES`.
         count: how many at most.
     """
     rng = stream(seed, "faults")
@@ -240,6 +253,10 @@ def random(
             case "kill-during-rollback":
                 record, point = rng.choice(("vote", "decision")), rng.choice(("asked", "durable"))
                 found.append(KillDuringRollback(record, rng.randint(1, 6), point, after))
+            case "kill-during-succession":
+                record, point = rng.choice(("decided", "taken")), rng.choice(("asked", "durable"))
+                nth = rng.randint(1, 2 if record == "decided" else 12)
+                found.append(KillDuringSuccession(record, nth, point, after))
             case "failed-write":
                 found.append(FailedWrite(host, at, after))
             case "torn-write":
@@ -249,5 +266,5 @@ def random(
             case "undos":
                 found.append(FailedUndos(rng.randint(1, 4), at))
             case kind:
-                raise ValueError(f"no kind of fault {kind!r}; there are: {', '.join((*KINDS, 'lost-disk', 'death'))}")
+                raise ValueError(f"no kind of fault {kind!r}; there are: {', '.join((*KINDS, *BUDDIES))}")
     return found

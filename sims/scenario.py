@@ -285,5 +285,16 @@ PRESETS["replicated"] = (
 )
 
 
+def _heirs(seed: int) -> Scenario:
+    rng = stream(seed, "preset/heirs")
+    drawn = PRESETS[rng.choice(("deaths", "replicated"))][1](seed)
+    kills = faults.random(
+        seed, [f"host-{number}" for number in range(1, drawn.hosts + 1)], ["a1"], kinds=("kill-during-succession",),
+        count=3,
+    )  # fmt: skip
+    return msgspec.structs.replace(drawn, preset="heirs", faults=(*drawn.faults, *kills))
+
+
+PRESETS["heirs"] = ("hosts die for good, and their heirs crash while they take over", _heirs)
 PRESETS["thousand"] = ("a thousand agents on 25 hosts, with checkpoints, rollbacks and a restore", _thousand)
 _add("losses", "disks lose the end of their logs, without rollbacks or tools", ("lost-disk", *faults.NETWORK), 3, True)

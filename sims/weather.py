@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from peer.checkpoints import LOG as HOST_LOG
 from peer.kept import PREFIX
+from protocol.checkpoint import SucceededRecord
 from protocol.ids import AgentId
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import StepRecord
-from protocol.wire import decode_record
+from protocol.wire import decode_host_record, decode_record
 from sims.faults import (
     ClockSkew,
     Crash,
@@ -22,6 +23,7 @@ from sims.faults import (
     Fault,
     KillAtStep,
     KillDuringRollback,
+    KillDuringSuccession,
     Loss,
     Partition,
     Reorder,
@@ -50,6 +52,7 @@ class Weather:
         """Beginnings and ends that are still to come."""
         self._steps: dict[AgentId, list[tuple[int, KillAtStep]]] = {}
         self._rollbacks: list[tuple[int, KillDuringRollback]] = []
+        self._successions: list[tuple[int, KillDuringSuccession]] = []
         self._counted: dict[tuple[str, str], int] = {}
         self._torn: dict[str, list[tuple[int, TornWrite]]] = {}
         self._active: dict[int, list[Conditions]] = {}
@@ -79,6 +82,8 @@ class Weather:
                 self._steps.setdefault(fault.agent, []).append((number, fault))
             case KillDuringRollback():
                 self._rollbacks.append((number, fault))
+            case KillDuringSuccession():
+                self._successions.append((number, fault))
             case ClockSkew():
                 box = self._engine.boxes.get(fault.host)
                 if box is not None:
@@ -89,7 +94,7 @@ class Weather:
                 self._at(fault.at, lambda: self._fail_undos(number, fault))
 
     def calm(self) -> None:
-        """Let no further step or rollback set off a fault, so that the world comes to its end."""
+        """Let no further step or rollback set off a fault, so that the world can end; successions come late."""
         self._steps.clear()
         self._rollbacks.clear()
         self._torn.clear()
@@ -244,6 +249,7 @@ class Weather:
             number, torn = self._torn[box.name].pop(0)
             self.bites[number] += 1
             self._soon(box, torn.restart_after, disk="torn")
+        self.succeeds(box, agent, records, "asked")
         if self.sees_writes() and is_agents(agent):
             self._wrote(box, agent, [decode_record(data) for data in records], "asked")
 
@@ -269,6 +275,20 @@ class Weather:
                     if count == kill.nth:
                         self._rollbacks.remove((number, kill))
                         self._kill(number, box, kill.restart_after, point)
+
+    def succeeds(self, box: Box, agent: AgentId, records: Sequence[bytes], point: str = "durable") -> None:
+        """Something is written, by an heir perhaps."""
+        if not self._successions:
+            return
+        kind = "taken" if is_agents(agent) and agent not in box.specs else ""
+        if agent == HOST_LOG:
+            said = [decode_host_record(data) for data in records]
+            is_heir = any(isinstance(each, SucceededRecord) and each.by == box.keys.host_id for each in said)
+            kind = "decided" if is_heir else ""
+        for number, kill in list(self._successions) if kind else ():
+            if (kill.record, kill.point) == (kind, point) and self._count(f"#{number}", point) == kill.nth:
+                self._successions.remove((number, kill))
+                self._kill(number, box, kill.restart_after, point)
 
     def _count(self, what: str, point: str) -> int:
         count = self._counted[what, point] = self._counted.get((what, point), 0) + 1

@@ -3,7 +3,7 @@
 import pytest
 
 from peer import Agent, Context, handles
-from sims.faults import Death
+from sims.faults import Death, KillDuringSuccession
 from sims.fleet import play_quietly
 from sims.scenario import HOST_LIMITS, preset
 from sims.tools import post
@@ -101,6 +101,23 @@ def test_a_copy_that_is_not_waited_for_is_found_out(monkeypatch):
     monkeypatch.setattr(Copies, "place", lambda self, done: done())
     broken = {play_quietly(preset("replicated", seed)).invariant for seed in (6, 8, 13, 14)}
     assert broken == {"what is promised is kept, and what is lost is said"}
+
+
+def test_an_heir_that_forgets_that_an_end_was_lost_is_found_out(monkeypatch):
+    monkeypatch.setattr("sims.disk.VirtualStore.is_lost", lambda self, agent: False)
+    broken = {play_quietly(preset("heirs", seed)).invariant for seed in (24, 55, 58)}
+    assert broken == {"everything ends"}
+
+
+def test_heirs_are_killed_while_they_take_over():
+    results = [play_quietly(preset("heirs", seed)) for seed in (0, 7, 12, 13, 24, 55, 58)]
+    assert [result.failure for result in results] == [""] * len(results)
+    kinds = {
+        (fault.record, fault.point) for result, seed in zip(results, (0, 7, 12, 13, 24, 55, 58), strict=True)
+        for fault, bites in zip(preset("heirs", seed).faults, result.bites, strict=True)
+        if isinstance(fault, KillDuringSuccession) and bites
+    }  # fmt: skip
+    assert kinds == {("decided", "asked"), ("decided", "durable"), ("taken", "asked"), ("taken", "durable")}
 
 
 def test_hosts_that_die_one_after_the_other_hand_on_what_they_had_inherited():

@@ -5,11 +5,11 @@ import pytest
 
 from sims import faults
 from sims.chance import Pareto
-from sims.faults import KINDS, Crash, Delay, KillAtStep, Loss, Partition
+from sims.faults import Crash, Delay, KillAtStep, Loss, Partition
 from sims.scenario import PRESETS, Scenario, preset
 from sims.topology import TOPOLOGIES, topology_of
 
-ALL = (*KINDS, "lost-disk", "death")
+ALL = (*faults.KINDS, *faults.BUDDIES)
 HOSTS = ("host-1", "host-2", "host-3")
 
 
