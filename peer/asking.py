@@ -1,6 +1,8 @@
 """Questions between hosts, each asked again and again until it is answered, and answered once."""
 
 import asyncio
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from peer import asks, errors
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 ANSWERS_MAX = 4096
 """Answers remembered for whoever asks again because the first answer was lost."""
 ASK_AGAIN_S = 0.5
+UNHEARD_S = 5.0
+"""How long a host waits to hear of an agent that was not launched from it: longer than gossip takes to come."""
 
 
 class Asking:
@@ -28,6 +32,11 @@ class Asking:
         self._answered: dict[tuple[HostId, int], Answer | None] = {}
         self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
         self._number = (seed >> 24) << 20
+        self._expected: dict[AgentId, None] = {}
+
+    def expect(self, agents: Iterable[AgentId]) -> None:
+        """Agents are being launched, however long that takes: they are waited for, though nobody has heard of them."""
+        self._expected.update(dict.fromkeys(agents))
 
     def reply(self, request: int, value: str, error: str) -> None:
         """Answer a request that came from outside."""
@@ -59,31 +68,40 @@ class Asking:
     async def ask(self, agent: AgentId, what: str, body: bytes = b"", timeout_s: float = 30.0) -> bytes:
         """Ask something of an agent's host, again and again until it answers.
 
-        Raises: AgentUnknown, if nobody is known to host the agent when the time is over; RollbackTimeout, if its host
-            does not answer; CallerError and others, as the host says.
+        Raises: AgentUnknown, if nobody is known to host the agent when the time is over, or sooner if nobody expects
+            it; AskTimeout, if its host does not answer; CallerError and others, as the host says.
         """
         host = self._host
         self._number += 1
         question = Ask(self._number, agent, what, body)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asking[question.number] = future
-        until = asyncio.get_running_loop().time() + timeout_s
+        clock = asyncio.get_running_loop().time
+        until = clock() + timeout_s
+        unheard_s = timeout_s if agent in self._expected else min(timeout_s, UNHEARD_S)
+        unheard = clock() + unheard_s
         try:
-            while asyncio.get_running_loop().time() < until:
+            while clock() < until:
                 home = host.homes.get(agent)
+                if home is None and agent not in host.drivers and clock() >= unheard:
+                    break
                 if agent in host.drivers:
                     self.asked(host.host_id, question)
                 elif home is not None:
                     host.send_frame(home, Frame(asks=(question,)))
                 again_s = ASK_AGAIN_S if home is not None or agent in host.drivers else 0.05
-                wait_s = min(max(0.0, until - asyncio.get_running_loop().time()), again_s)
+                wait_s = min(max(0.0, until - clock()), again_s)
                 done, _ = await asyncio.wait((future,), timeout=wait_s)
                 if done:
                     return asks.unwrap(future.result())
         finally:
             del self._asking[question.number]
         if host.homes.get(agent) is None:
-            raise errors.AgentUnknown(f"no host of an agent {agent!r} has been heard of within {timeout_s:g} s")
+            near = get_close_matches(agent, host.homes, 1)
+            raise errors.AgentUnknown(
+                f"no host of an agent {agent!r} has been heard of within {unheard_s:g} s. Nothing was asked of anybody."
+                + (f" Did you mean {near[0]!r}?" if near else "")
+            )
         raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
 
     def asked(self, sender: HostId, question: Ask) -> None:

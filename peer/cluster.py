@@ -142,7 +142,7 @@ class Cluster:
         check_names([spec.name for spec in specs], self._agents)
         if self._checkpoints.buddies:
             check_movable(specs)
-        _ = self.host
+        self.host.asking.expect(spec.name for spec in specs)
         await self._backend.launch(list(specs), self._agents_per_actor)
         self._agents.extend(spec.name for spec in specs)
         await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))

@@ -63,6 +63,7 @@ class Operator(Cluster):
     def know(self, agent: AgentId) -> None:
         """An agent has come: somebody to ask about the whole cluster."""
         self._agents.append(agent)
+        self._launched.host.asking.expect((agent,))
 
     async def restore_to(self, epoch: int, inputs: str, timeout_s: float) -> int:
         """Have everything go back to a checkpoint, and wait until every agent has; return the restore's number."""

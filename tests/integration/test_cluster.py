@@ -296,6 +296,8 @@ async def test_what_is_not_there_is_named() -> None:
         assert outcome.rejects == (("buyer", "no step buyer/1/9 in the log of buyer"),)
         with pytest.raises(AgentUnknown, match="nobody"):
             await cluster.rollback("nobody/1/1", timeout_s=0.5)
+        with pytest.raises(AgentUnknown, match=r"'buyr' .* within 5 s\. .*'buyer'"):
+            await cluster.submit("buyr", {"at": 1})
         with pytest.raises(CallerError, match="buyer-1-9"):
             await cluster.rollback("buyer-1-9")
         with pytest.raises(CallerError, match="sometimes"):
