@@ -13,6 +13,7 @@ from peer.asks import HOST
 from peer.copies import Copies
 from peer.driver import Driver
 from peer.heir import Heir
+from peer.inquiry import Inquiry
 from peer.kept import PREFIX, SPEC
 from peer.mending import Mending
 from peer.ports import Cancel
@@ -70,8 +71,9 @@ class Checkpoints:
         self._waiting: dict[int, Callable[[str, str], None]] = {}
         self._requests = 0
         self.copies = Copies(host, self.machine.core.limits.buddies)
-        self.heir = Heir(host, self.copies.kept, LOG)
-        self._mending = Mending(host, PREFIX)
+        self.inquiry = Inquiry(host, self.copies.kept)
+        self.heir = Heir(host, self.copies.kept, self.inquiry, LOG)
+        self._mending = Mending(host, self.inquiry)
         self.hurt: dict[AgentId, str] = {}
         """Logs that were not whole when this life began, as `Mending.mend` returns them."""
         self._log: list[CheckpointRecord] = []
@@ -126,6 +128,7 @@ class Checkpoints:
         """Stop."""
         self._open = False
         self.copies.close()
+        self.heir.close()
         if self._timer is not None:
             self._timer()
 
@@ -175,9 +178,9 @@ class Checkpoints:
         for copy in frame.copies:
             # Between hosts of which one is not up yet.
             if isinstance(copy, Lacking):
-                self._mending.lacking(sender, copy)
+                self.inquiry.lacking(sender, copy)
             elif isinstance(copy, Held):
-                self._mending.held(sender, copy)
+                self.inquiry.held(sender, copy)
         if frame.epoch < 0 or not self.takes_part:
             return frame.envelopes
         for copy in frame.copies:

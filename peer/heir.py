@@ -1,11 +1,15 @@
 """Brings the agents of a dead host up on this one, from the copies of their logs (CP-8)."""
 
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from peer.errors import LogCorrupt
+from peer.inquiry import FoundCopy, Inquiry
 from peer.kept import Kept
 from protocol.action import CutReady, Tell
+from protocol.checkpoint import CheckpointRecord
 from protocol.event import CutWanted
 from protocol.ids import AgentId, HostId
 from protocol.wire import decode_host_record
@@ -13,32 +17,111 @@ from protocol.wire import decode_host_record
 if TYPE_CHECKING:
     from peer.host import Host
 
+PATIENCE_S = 120.0
+"""How long an heir asks for copies that it has not got itself, before it goes on without them."""
+UNKNOWN = ""
+"""Stands for agents of which it is not known yet who they are."""
+EMPTY: Mapping[AgentId, FoundCopy] = {}
+
 
 class Heir:
     """The successions that this host carries out."""
 
-    def __init__(self, host: "Host", kept: Kept, log: str) -> None:
+    def __init__(self, host: "Host", kept: Kept, inquiry: Inquiry, log: str) -> None:
         self._host = host
         self._kept = kept
+        self._inquiry = inquiry
         self._log = log
         self._waits: dict[HostId, dict[AgentId, CutReady | None]] = {}
         """By dead host, its agents, and their cuts here once they have made them."""
+        self._said: dict[HostId, Sequence[CheckpointRecord]] = {}
+        """By dead host, what it has said."""
+        self._late: dict[asyncio.Task[None], None] = {}
+
+    def close(self) -> None:
+        """Stop."""
+        for task in list(self._late):
+            task.cancel()
 
     def take_over(self, dead: HostId) -> None:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
-        agents = [name for name in self._kept.of(dead) if name != self._log]
-        for agent in self._host.agents_of(dead):
-            if agent not in agents:
-                self._host.noticed(agent, Tell("not-succeeded", agent, f"there is no copy of its log of {dead} here"))
+        kept = self._kept.of(dead)
+        agents = [name for name in kept if name != self._log]
+        self._said[dead] = _decoded(self._kept.read(dead, self._log)[2] if self._log in kept else ())
         self._waits[dead] = dict.fromkeys(agents)
+        before = self._host.checkpoints.machine.succession.left_by(dead)
+        if before:
+            # It was an heir itself, and may have died before its agents' logs were with its buddies.
+            task = asyncio.ensure_future(self._hand_down(dead, before))
+            self._late[task] = None
+            task.add_done_callback(lambda done: self._late.pop(done, None))
+        else:
+            self._lacks(dead, [agent for agent in self._host.agents_of(dead) if agent not in agents])
+        self._begin_all(dead, agents)
+
+    def _begin_all(self, dead: HostId, agents: Iterable[AgentId], found: Mapping[AgentId, FoundCopy] = EMPTY) -> None:
         for name in agents:
             try:
-                self._begin(dead, name)
+                self._begin(dead, name, found.get(name))
             except LogCorrupt as error:
                 self._breaks(dead, name, str(error))
         self._finish(dead)
 
-    def _begin(self, dead: HostId, name: AgentId) -> None:
+    def _lacks(self, dead: HostId, agents: Iterable[AgentId]) -> None:
+        for agent in agents:
+            self._host.noticed(agent, Tell("not-succeeded", agent, f"there is no copy of its log of {dead} here"))
+
+    # -- what another heir has left --------------------------------------------------------------------------------
+
+    async def _hand_down(self, dead: HostId, before: list[HostId]) -> None:
+        """Take over what a dead heir had not begun with, from the copies of whoever has them.
+
+        Of what it had begun with nobody has heard anything that this host has no copy of: so where there is none, the
+        copies of the host before it are as good as new.
+        """
+        for owner in before:
+            begun = self._kept.begun(owner)
+            self._waits[owner] = dict.fromkeys((*begun, UNKNOWN))
+            self._begin_all(owner, begun)
+        await self._host.catch_up()
+        left = [agent for host in (dead, *before) for agent in self._host.agents_of(host)]
+        left = [agent for agent in dict.fromkeys(left) if agent not in self._host.drivers]
+        left = [agent for agent in left if agent not in self._waits.get(dead, ())]
+        for owner in before:
+            said = await self._find(owner, self._log)
+            self._said[owner] = [*_decoded(said.records if said is not None else ()), *self._said.get(dead, ())]
+            found = {agent: copy for agent in left if (copy := await self._find(owner, agent)) is not None}
+            left = [agent for agent in left if agent not in found]
+            waits = self._waits[owner]
+            waits.update(dict.fromkeys(found))
+            del waits[UNKNOWN]
+            self._begin_all(owner, found, found)
+        self._lacks(dead, left)
+
+    async def _find(self, owner: HostId, log: AgentId) -> FoundCopy | None:
+        """Return the best copy of a log, once all have answered that must have one if anybody has."""
+        holders = self._host.checkpoints.machine.succession.holders(owner)
+        others = [host for host in holders if host != self._host.host_id]
+        clock = asyncio.get_running_loop().time
+        until, told = clock() + PATIENCE_S, False
+        while True:
+            copies = await self._inquiry.ask(log, owner=owner, others=others)
+            if all(host in copies and copies[host].is_whole for host in others):
+                break
+            if clock() > until:
+                return None  # an older copy would be taken for all there was
+            if not told:
+                told = True
+                away = ", ".join(host for host in others if host not in copies)
+                text = f"waits for {away}, who may have a copy of {log} of {owner}"
+                self._host.noticed(log, Tell("succession-waits", log, text))
+        here = self._inquiry.here(owner, log)
+        best = max((*copies.values(), here), key=lambda copy: copy.end)
+        return best if best.records else None
+
+    # -- one agent -------------------------------------------------------------------------------------------------
+
+    def _begin(self, dead: HostId, name: AgentId, found: FoundCopy | None) -> None:
         # Its end may have been lost here since it was begun, as that of any agent's log.
         why = self._host.checkpoints.hurt.get(name)
         if why:
@@ -47,6 +130,9 @@ class Heir:
             self._bring_up(dead, name, lost=why is not None or self._host.store.is_lost(name))
         else:
             first, prev, records = self._kept.read(dead, name)
+            if found is not None:
+                first, prev, records = found.first, found.prev, found.records
+                self._kept.adopts(dead, name, found.kind, found.options)
             up = partial(self._bring_up, dead, name, lost=True)
             self._host.store.begin_at(name, first, prev, records, up, lost=True)
 
@@ -87,5 +173,8 @@ class Heir:
             return
         del self._waits[dead]
         begun = tuple(began for action in ready for began in action.begun)
-        said = self._kept.read(dead, self._log)[2] if self._log in self._kept.of(dead) else []
-        self._host.checkpoints.taken_over(dead, tuple(decode_host_record(data) for data in said), begun)
+        self._host.checkpoints.taken_over(dead, tuple(self._said.get(dead, ())), begun)
+
+
+def _decoded(records: Iterable[bytes]) -> list[CheckpointRecord]:
+    return [decode_host_record(data) for data in records]

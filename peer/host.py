@@ -99,7 +99,7 @@ class Host:
         self.neighbours.open()
         specs = await self._mended(agents)
         if any(spec.lost for spec in specs):
-            await self._catch_up()
+            await self.catch_up()
         for spec in specs:
             if spec.name not in self.coming:
                 continue  # MB-8: it has moved on while this host was away
@@ -142,8 +142,8 @@ class Host:
         self.drivers.pop(agent, None)
         self.broken[agent] = why
 
-    async def _catch_up(self) -> None:
-        """Hear what others know before a lost agent begins an incarnation: it must be newer than any of its own."""
+    async def catch_up(self) -> None:
+        """Hear what others know: before a lost agent begins an incarnation, say, that is to be newer than its own."""
         until = asyncio.get_running_loop().time() + CATCH_UP_S
         while not self._machine.others() and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(CATCH_UP_S / 100)

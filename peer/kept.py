@@ -110,12 +110,30 @@ class Kept:
         first, prev = self._host.store.begin(name)
         return first, prev, list(self._host.store.read(name, first))
 
+    def kind_of(self, owner: HostId, agent: AgentId) -> tuple[str, bytes]:
+        """Return the class of an agent of which there is a copy, as `module:qualname`, and its encoded options."""
+        kind, options, _ = self._specs.get((owner, agent), ["", b"", 0])
+        return kind, options
+
+    def adopts(self, owner: HostId, agent: AgentId, kind: str, options: bytes) -> None:
+        """Keep what it takes to bring an agent up, of which there is no copy here: others had one."""
+        self._specs[owner, agent] = [kind, options, 0]
+        self._host.store.append(f"{SPEC}{owner}/{agent}", (payload.encode([kind, options, 0]),), _nothing, anchor=True)
+
+    def begun(self, owner: HostId) -> list[AgentId]:
+        """Return the agents of a host whose logs go on here."""
+        return sorted(agent for host, agent in self._specs if host == owner and self._host.store.length(agent))
+
     def spec(self, owner: HostId, agent: AgentId, lost: bool) -> AgentSpec | None:
         """Return what it takes to bring up an agent of which there is a copy; None if its class can't be found here."""
-        kind, options, _ = self._specs.get((owner, agent), ["", b"", 0])
+        kind, options = self.kind_of(owner, agent)
         found = spec_of(agent, kind, options, lost)
         if found is None:
             self._host.noticed(
                 agent, Tell("not-succeeded", agent, f"its class {kind or '(unknown)'} is not found here")
             )
         return found
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""

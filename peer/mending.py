@@ -1,59 +1,29 @@
 """Brings damaged logs in order again when a host comes up: from the copies of whoever keeps some (CP-11)."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from peer import errors
 from peer.asks import HOST
-from peer.owned import first_of
+from peer.inquiry import FoundCopy, Inquiry
 from peer.ports import Done
 from peer.store.frame import FIRST_HASH, chained
 from peer.store.index import Damage
 from peer.store.segments import SegmentStore
 from protocol.action import Tell
-from protocol.copy import Held, Lacking
-from protocol.ids import AgentId, HostId
-from protocol.wire import Frame
+from protocol.ids import AgentId
 
 if TYPE_CHECKING:
     from peer.host import Host
-
-logger = logging.getLogger("ebbtide")
-
-WAIT_S = 5.0
-"""How long others are waited for: first to be known, then to have answered."""
-AGAIN_S = 0.2
-
-
-class _Copy:
-    """What one host has of a log."""
-
-    def __init__(self) -> None:
-        self.first = 0
-        self.prev = b""
-        """A hash for its first record to follow, where that can't be told otherwise."""
-        self.anchor = 0
-        self.length = 0
-        self.records: list[bytes] = []
-        self.is_whole = False
-
-    @property
-    def end(self) -> int:
-        """The number of its last record."""
-        return self.first + len(self.records) - 1
 
 
 class Mending:
     """The damaged logs of one host."""
 
-    def __init__(self, host: "Host", prefix: str) -> None:
+    def __init__(self, host: "Host", inquiry: Inquiry) -> None:
         self._host = host
-        self._prefix = prefix
-        """Of the names of copies' logs."""
-        self._first: dict[AgentId, int] = {}
-        self._copies: dict[AgentId, dict[HostId, _Copy]] = {}
+        self._inquiry = inquiry
 
     async def mend(self, kept: tuple[str, ...], names: Iterable[AgentId]) -> dict[AgentId, str]:
         """Mend every log here that is damaged.
@@ -98,7 +68,8 @@ class Mending:
     async def _fill(self, store: SegmentStore, agent: AgentId, damage: Damage) -> str | None:
         """Put copies in the place of what is damaged; None: it is whole again."""
         is_end = damage.first > store.tail(agent)[0]
-        copies = await self._ask(agent, damage.first) if self._host.checkpoints.has_buddies() else {}
+        copies = await self._inquiry.ask(agent, damage.first) if self._host.checkpoints.has_buddies() else {}
+        copies = {host: copy for host, copy in copies.items() if copy.length}
         if not copies:
             why = f"{damage.what}, and nobody known here has a copy"
             return str(errors.LogCorrupt.at(damage.file, agent, damage.first, why))
@@ -116,7 +87,9 @@ class Mending:
         await self._done(lambda done: store.begin_at(agent, tail[0] + 1, tail[1], (), done, lost=True))
         return ""
 
-    async def _take(self, store: SegmentStore, agent: AgentId, damage: Damage, copy: _Copy, is_end: bool) -> int | None:
+    async def _take(
+        self, store: SegmentStore, agent: AgentId, damage: Damage, copy: FoundCopy, is_end: bool
+    ) -> int | None:
         """Write what a copy has of what is damaged; return the last record that was taken, None if it does not fit."""
         try:
             prev = store.hash_of(agent, damage.first - 1) if copy.first == damage.first else None
@@ -138,7 +111,7 @@ class Mending:
             await self._done(lambda done: store.mend(agent, first, middle, rest, done, anchor))
         return end
 
-    async def _begin_anew(self, store: SegmentStore, agent: AgentId, damage: Damage, copy: _Copy) -> int | None:
+    async def _begin_anew(self, store: SegmentStore, agent: AgentId, damage: Damage, copy: FoundCopy) -> int | None:
         """Have a log begin with a copy's anchor, where nothing tells what that follows; then comes what is here."""
         begin = copy.anchor - copy.first
         if not 0 <= begin < len(copy.records):
@@ -156,7 +129,7 @@ class Mending:
         records += [record for number, record in own.items() if number > copy.end]
         return await self._replace(store, agent, copy, records)
 
-    async def _replace(self, store: SegmentStore, agent: AgentId, copy: _Copy, records: list[bytes]) -> int:
+    async def _replace(self, store: SegmentStore, agent: AgentId, copy: FoundCopy, records: list[bytes]) -> int:
         prev, end = copy.prev, copy.anchor + len(records) - 1
         # What is known to be missing behind that is forgotten with this write, unless it says so itself.
         behind = [each for each in store.damages(agent) if each.first > store.tail(agent)[0]]
@@ -181,68 +154,3 @@ class Mending:
         durable = asyncio.Event()
         write(durable.set)
         await durable.wait()
-
-    # -- asking ----------------------------------------------------------------------------------------------------
-
-    async def _ask(self, log: AgentId, first: int) -> dict[HostId, _Copy]:
-        """Return what others have of a log from a record on: of those that answer in time."""
-        clock = asyncio.get_running_loop().time
-        until = clock() + WAIT_S
-        self._first[log], self._copies[log] = first, {}
-        while clock() < until:
-            others = [fact.host for fact in self._host.known_hosts() if fact.agents]
-            found = self._copies[log]
-            if others and all(host in found and found[host].is_whole for host in others):
-                break
-            for host in others:
-                copy = found.get(host)
-                if copy is None or not copy.is_whole:
-                    begin = first if copy is None else copy.end + 1
-                    self._host.send_frame(host, Frame(copies=(Lacking(log, begin),)))
-            await asyncio.sleep(AGAIN_S)
-        return {host: copy for host, copy in self._copies.pop(log).items() if copy.length}
-
-    def lacking(self, sender: HostId, message: Lacking) -> None:
-        """Another host's log is damaged: say what its copy here holds."""
-        store, name = self._host.store, f"{self._prefix}{sender}/{message.log}"
-        if not isinstance(store, SegmentStore):
-            return
-        length = store.length(name)
-        held = Held(message.log, message.first, length, ())
-        if message.first <= length:
-            try:
-                begin = store.begin(name)[0]
-                held = self._part(store, message, name, message.first, begin)
-            except errors.LogCorrupt as error:
-                logger.warning("can't say what is in the copy %s: %s", name, error)
-                return
-        self._host.send_frame(sender, Frame(copies=(held,)))
-
-    def _part(self, store: SegmentStore, message: Lacking, name: AgentId, first: int, anchor: int) -> Held:
-        try:
-            records = first_of(store.read(name, first))
-            prev = store.prev_of(name, first)
-        except errors.LogCorrupt:
-            if first >= anchor:
-                raise
-            # What is asked for is not kept any more: from the anchor on it is.
-            return self._part(store, message, name, anchor, anchor)
-        return Held(message.log, first, store.length(name), tuple(records), prev, anchor)
-
-    def held(self, sender: HostId, message: Held) -> None:
-        """Somebody has a part of a copy."""
-        copies = self._copies.get(message.log)
-        if copies is None:
-            return
-        copy = copies.setdefault(sender, _Copy())
-        if not copy.records:
-            if message.first < self._first[message.log]:
-                return
-            copy.first, copy.prev, copy.anchor = message.first, message.prev, message.anchor
-        elif message.first != copy.end + 1:
-            return
-        copy.length = message.length
-        copy.records.extend(message.records)
-        copy.is_whole = not message.records or copy.end >= message.length
-        if not copy.is_whole:
-            self._host.send_frame(sender, Frame(copies=(Lacking(message.log, copy.end + 1),)))

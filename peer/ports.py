@@ -64,6 +64,10 @@ class LogStore(Protocol):
         """Return the record from which on a log suffices, and the hash that it follows."""
         ...
 
+    def prev_of(self, agent: AgentId, number: int) -> bytes:
+        """Return the hash that a durable record follows. Raises: LogCorrupt."""
+        ...
+
     def hash_of(self, agent: AgentId, number: int) -> bytes:
         """Return the hash of a durable record. Raises: LogCorrupt."""
         ...

@@ -5,7 +5,7 @@ Records are opaque, and numbered from 1 in each log.
 
 from msgspec import Struct
 
-from protocol.ids import AgentId
+from protocol.ids import AgentId, HostId
 
 COPY_BYTES = 1 << 20
 """About how much one message brings."""
@@ -43,10 +43,16 @@ class Copied(Struct, frozen=True, tag=True):
 
 
 class Lacking(Struct, frozen=True, tag=True):
-    """The sender's log is damaged: whoever has a copy says what stands there from record `first` on."""
+    """The sender lacks a part of a log: whoever has a copy says what stands there from record `first` on.
+
+    Its own is damaged; or it is to go on with an owner's that is dead, and that its heir had not begun with.
+    """
 
     log: AgentId
     first: int
+    """0: from which on the copy suffices."""
+    owner: HostId = ""
+    """Whose log it is; empty: the sender's."""
 
 
 class Held(Struct, frozen=True, tag=True):
@@ -63,6 +69,11 @@ class Held(Struct, frozen=True, tag=True):
     """The hash that the first one follows in the copy: of the log itself only where the copy begins."""
     anchor: int = 0
     """The last record from which on the copy suffices to bring its agent back."""
+    owner: HostId = ""
+    """As in the question."""
+    kind: str = ""
+    options: bytes = b""
+    """Of an owner's agent, as in `Copy`."""
 
 
 CopyMessage = Copy | Copied | Lacking | Held

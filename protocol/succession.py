@@ -142,20 +142,27 @@ class Succession:
     def deadline_us(self) -> int | None:
         """Return when this host is to propose itself for somebody."""
         times = [time_us for host in self._core.failed if (time_us := self._turn_us(host)) is not None]
-        if self._missing():
-            times.append(self._ask_us)
+        times += [max(self._ask_us, since_us) for since_us in self._missing().values()]
         return min(times, default=None)
 
-    def _missing(self) -> list[HostId]:
-        """Return the failed hosts that this one waits for, to have copies of its logs, until they are succeeded."""
-        if not self._core.limits.buddies or not self._core.failed:
-            return []
-        buddies = self.buddies(self._core.host)
-        return [host for host in self._core.failed if host in buddies]
+    def _missing(self) -> dict[HostId, int]:
+        """Return the failed hosts whose heirs this one has to know, and since when it asks.
+
+        Its own buddies: it waits for them, to have copies of its logs, until they are succeeded. Others later, once
+        each of their buddies has had its turn: their heir may have died before it could tell.
+        """
+        limits, failed = self._core.limits, self._core.failed
+        if not limits.buddies or not failed:
+            return {}
+        buddies, turns_us = self.buddies(self._core.host), limits.successor_us * (2 + limits.buddies)
+        views = self._views()
+        unknown = [host for host in failed if host not in self.heirs and any(host in view for view in views)]
+        return {host: 0 if host in buddies else failed[host] + turns_us for host in unknown}
 
     def _ask(self) -> None:
         """Who was away when a succession was told asks others, or it would wait for a dead buddy for good."""
-        core, missing = self._core, self._missing()
+        core = self._core
+        missing = [host for host, since_us in self._missing().items() if since_us <= core.now_us]
         if core.now_us < self._ask_us or not missing:
             return
         self._ask_us = core.now_us + max(core.limits.gossip_us, core.limits.successor_us // ASKS)
@@ -278,6 +285,9 @@ class Succession:
             for host in core.others:
                 core.send(host, Succeeded(record.dead, record.by))
             core.actions.append(TakeOver(record.dead))
+        elif self.heir_of(record.by) == core.host:
+            # Its heir had died before anybody knew of it, and this host has what that one has left.
+            core.actions.append(TakeOver(record.by))
 
     def taken_over(self, dead: HostId, records: Iterable[CheckpointRecord], begun: tuple[Began, ...]) -> None:
         """Its agents live here, and have made the cut: repeat what the dead host has said, and go on in its name."""
@@ -325,6 +335,25 @@ class Succession:
         for _ in self.heirs:
             host = self.heirs.get(host, host)
         return host
+
+    def left_by(self, dead: HostId) -> list[HostId]:
+        """Return the hosts that a dead one had succeeded, the nearest first, and those that these had."""
+        found: list[HostId] = []
+        heirs = [dead]
+        while heirs:
+            heirs = [host for host, by in self.heirs.items() if by in heirs and host not in (dead, *found)]
+            found += heirs
+        return found
+
+    def holders(self, dead: HostId) -> list[HostId]:
+        """Return who must have the copies of a dead host's logs, of those that were not succeeded themselves.
+
+        Its buddies, whoever of the views was succeeded when it chose them.
+        """
+        found = dict.fromkeys(self.buddies(dead))
+        for view in self._views():
+            found.update(dict.fromkeys(buddies_of(dead, view, self._core.limits.buddies)))
+        return [host for host in found if host not in self.heirs]
 
     def inherited(self) -> list[HostId]:
         """Return the dead hosts whose agents are to live here; spoken for only once they do: they know what is lost."""

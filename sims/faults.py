@@ -132,7 +132,8 @@ class KillDuringSuccession(AnyFault, frozen=True):
     """`decided`: who succeeds whom; `taken`: a record of an agent that is taken over, its log's beginning first."""
     nth: int = 1
     point: str = "durable"
-    restart_after: float = 0.1
+    restart_after: float | None = 0.1
+    """None: it dies for good, if it can be succeeded itself."""
 
 
 class ClockSkew(AnyFault, frozen=True):
@@ -256,7 +257,7 @@ def random(
             case "kill-during-succession":
                 record, point = rng.choice(("decided", "taken")), rng.choice(("asked", "durable"))
                 nth = rng.randint(1, 2 if record == "decided" else 12)
-                found.append(KillDuringSuccession(record, nth, point, after))
+                found.append(KillDuringSuccession(record, nth, point, rng.choice((after, after, None))))
             case "failed-write":
                 found.append(FailedWrite(host, at, after))
             case "torn-write":

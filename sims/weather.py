@@ -288,7 +288,10 @@ class Weather:
         for number, kill in list(self._successions) if kind else ():
             if (kill.record, kill.point) == (kind, point) and self._count(f"#{number}", point) == kill.nth:
                 self._successions.remove((number, kill))
-                self._kill(number, box, kill.restart_after, point)
+                if kill.restart_after is None:
+                    self._engine.loop.call_soon(self._die, number, Death(box.name))
+                else:
+                    self._kill(number, box, kill.restart_after, point)
 
     def _count(self, what: str, point: str) -> int:
         count = self._counted[what, point] = self._counted.get((what, point), 0) + 1

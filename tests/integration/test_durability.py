@@ -31,8 +31,8 @@ class Counter(Agent):
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("peer.mending.WAIT_S", 1.5)
-    monkeypatch.setattr("peer.mending.AGAIN_S", 0.05)
+    monkeypatch.setattr("peer.inquiry.WAIT_S", 1.5)
+    monkeypatch.setattr("peer.inquiry.AGAIN_S", 0.05)
 
 
 def started(folder: Path, **options: Any) -> Cluster:
