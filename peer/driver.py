@@ -144,13 +144,13 @@ class Driver:
         """What the agent's class was given."""
         self.activity = 0
 
-    def start(self, lost: bool, incarnation: int) -> None:
+    def start(self, lost: bool, incarnation: int, unheard: int = 0) -> None:
         """Read the log and go on from there.
 
         Raises: LogCorrupt, WireInvalid.
         """
         records = tuple(decode_record(data) for data in self._host.store.read(self.agent.name))
-        self.feed(Recovered(records, lost, incarnation))
+        self.feed(Recovered(records, lost, incarnation, unheard))
         core = self.machine.core
         self.replicas.write(core.shared_entries())
         self._serves = {space: dict.fromkeys(names) for space, names in core.subscribers.items()}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -148,7 +149,8 @@ class Heir:
             self._waits[dead].pop(agent, None)
             self._finish(dead)
             return
-        self._host.adopt(spec)
+        # An heir between may have begun a life of it: nothing of that is to be taken for a part of this one.
+        self._host.adopt(replace(spec, unheard=self._host.checkpoints.machine.succession.between(dead)))
         self._host.drivers[agent].feed(CutWanted(self._host.checkpoints.machine.epochs.colour))
 
     def ready(self, agent: AgentId, action: CutReady) -> None:

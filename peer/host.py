@@ -173,7 +173,7 @@ class Host:
         known = (fact.incarnation for fact in begun if fact.agent == spec.name)
         self.drivers[spec.name] = driver
         self.checkpoints.copies.begin(spec.name, self.store.length(spec.name), spec.lost)
-        driver.start(spec.lost, max(known, default=1))
+        driver.start(spec.lost, max(known, default=1), spec.unheard)
         for fact in begun:
             driver.feed(Learned(fact))
         self.checkpoints.joined(driver)

@@ -19,6 +19,8 @@ class AgentSpec:
     options: dict[str, Any] = field(default_factory=dict)
     lost: bool = False
     """The end of its log is gone: begin a new incarnation and let everything go that hung on it."""
+    unheard: int = 0
+    """With `lost`: lives that may have been begun elsewhere after those in the log: they count as lost, too."""
 
 
 def check_movable(specs: Sequence[AgentSpec]) -> None:

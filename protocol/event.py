@@ -22,6 +22,8 @@ class Recovered(_Event, frozen=True):
     """The end of the log is gone: begin a new incarnation and retract what is not known (FR-1)."""
     incarnation: int = 1
     """With `lost`: the newest incarnation of this agent that anybody knows of."""
+    unheard: int = 0
+    """With `lost`: how many lives after those in the log may have been begun, though nobody may have heard of them."""
 
 
 class Received(_Event, frozen=True):

@@ -24,13 +24,13 @@ class Loss:
         self._beginnings: list[Began] = []
         """This agent's own, and those of others that it has heard of."""
 
-    def birth(self, lost: bool, known: int) -> None:
+    def birth(self, lost: bool, known: int, unheard: int = 0) -> None:
         """Begin the first incarnation, or one newer than anybody knows of after a loss (FR-1)."""
         core = self._core
         if not lost:
             core.append((BirthRecord(core.incarnation),))
             return
-        incarnation = max(core.incarnation, known) + 1
+        incarnation = max(core.incarnation + unheard, known) + 1
         between = tuple((life, 0) for life in range(core.incarnation + 1, incarnation))
         record = BirthRecord(incarnation, ((core.incarnation, core.seq), *between))
         self.apply_birth(record)

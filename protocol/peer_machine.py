@@ -200,7 +200,7 @@ class PeerMachine:
         core.actions.clear()
         self._alive = True
         if event.lost or not event.records:
-            self.loss.birth(event.lost, event.incarnation)
+            self.loss.birth(event.lost, event.incarnation, event.unheard)
         else:
             self.loss.publish()
         core.outbox.release_all()

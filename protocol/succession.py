@@ -336,6 +336,13 @@ class Succession:
             host = self.heirs.get(host, host)
         return host
 
+    def between(self, dead: HostId) -> int:
+        """Return how many heirs have come and gone between a dead host and this one."""
+        count, host = -1, dead
+        while host in self.heirs and host != self._core.host and count < len(self.heirs):
+            count, host = count + 1, self.heirs[host]
+        return max(count, 0)
+
     def left_by(self, dead: HostId) -> list[HostId]:
         """Return the hosts that a dead one had succeeded, the nearest first, and those that these had."""
         found: list[HostId] = []

@@ -53,6 +53,19 @@ def test_fr1_a_beginning_is_known_to_others_and_told_again_so_it_is_never_begun_
     assert bench.machines["a"].core.incarnation == fact.incarnation + 1
 
 
+def test_fr1_lives_that_may_have_been_begun_elsewhere_count_as_lost() -> None:
+    bench = Bench("a")
+    bench.step("a")
+    bench.machines["a"] = PeerMachine("a")
+    bench.pending["a"] = []
+    bench.feed("a", Recovered(tuple(bench.disks["a"]), lost=True, unheard=2))
+    bench.sync("a")
+    core = bench.machines["a"].core
+    assert core.incarnation == 4
+    assert [published.fact.lost for published in bench.facts] == [((1, 1), (2, 0), (3, 0))]
+    assert [core.is_lost("a", life, 1) for life in (1, 2, 3, 4)] == [False, True, True, False]
+
+
 def test_fr2_whatever_hangs_on_lost_steps_goes_however_far_it_spread() -> None:
     bench = Bench("a", "b", "c")
     kept = bench.step("a", sends=(("b", b"kept"),))

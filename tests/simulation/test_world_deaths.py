@@ -153,6 +153,8 @@ def test_what_an_heir_had_not_begun_with_is_handed_down_if_it_dies_too(after):
         world.check()
         assert world.state("b") == {"sum": 5 * 4}
         assert [bites for _, bites in world.bites()] == [1, 1]
+        # The life that the first heir has begun counts as lost, whether anybody has heard of it or not.
+        assert world.machine("b").core.incarnation == 3
 
 
 def test_hosts_that_die_one_after_the_other_hand_on_what_they_had_inherited():
