@@ -4,12 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from peer import Agent, AgentSpec, Cluster, Context, errors, handles
-from peer.checkpoints import LOG, Checkpoints
+from peer import AgentSpec, errors
+from peer.checkpoints import LOG
 from peer.host import Host
 from peer.keys import HostKeys
 from peer.store import writing
@@ -18,68 +17,14 @@ from peer.store.segments import SegmentStore
 from protocol.records import CutRecord
 from protocol.step import StepRecord
 from protocol.wire import decode_record
+from tests.counting import NAMES, Counter, filled, host_of, places, restarted, started, sums, told
 from tests.damage import damage_record, file_of, lose_end
-
-NAMES = ("a1", "a2", "b1", "b2", "c1", "c2")
-
-
-class Counter(Agent):
-    @handles(int)
-    async def count(self, message: int, ctx: Context) -> None:
-        self.state["sum"] = self.state.get("sum", 0) + message
 
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("peer.inquiry.WAIT_S", 1.5)
     monkeypatch.setattr("peer.inquiry.AGAIN_S", 0.05)
-
-
-def started(folder: Path, **options: Any) -> Cluster:
-    return Cluster(
-        "local", folder=folder, agents_per_actor=2, **{"durability": "replicated(1)", "successor_s": 30.0, **options}
-    )
-
-
-async def filled(cluster: Cluster, checkpoints: int = 3) -> None:
-    for name in NAMES:
-        await cluster.spawn(name, Counter)
-    for _ in range(2):
-        await cluster.checkpoint()
-    for _ in range(checkpoints):
-        for name in NAMES:
-            await cluster.submit(name, *range(10))
-        await cluster.quiet(pause_s=0.01)
-        await cluster.checkpoint()
-    for name in NAMES:
-        await cluster.submit(name, 100)
-    await cluster.quiet(pause_s=0.01)
-
-
-def places(cluster: Cluster) -> list[Any]:
-    return cluster._backend._places  # type: ignore[attr-defined]
-
-
-def host_of(cluster: Cluster, agent: str) -> Host:
-    return next(place.host for place in places(cluster) if any(spec.name == agent for spec in place.specs))
-
-
-async def restarted(cluster: Cluster, agent: str, meanwhile: Callable[[Path], Any]) -> Host:
-    """Stop an agent's host, do something to its folder, and bring it up again."""
-    place = next(place for place in places(cluster) if any(spec.name == agent for spec in place.specs))
-    place.host.crash()
-    await place.host.close()
-    await asyncio.to_thread(meanwhile, place.folder)
-    await cluster._backend._bring_up(place)  # type: ignore[attr-defined]
-    return place.host
-
-
-def told(host: Host) -> set[str]:
-    return {notice.notice for notice in host.notices}
-
-
-async def sums(cluster: Cluster) -> dict[str, int]:
-    return {name: (await cluster.state(name)).get("sum", 0) for name in NAMES}
 
 
 @pytest.mark.parametrize("which", ["middle", "anchor", "tail"])
@@ -174,33 +119,6 @@ async def test_a_buddys_damaged_copies_are_sent_again_and_serve(tmp_path: Path) 
         assert await sums(cluster) == before
 
 
-@pytest.mark.parametrize("what", ["segments", "log", "key"])
-async def test_a_host_whose_log_is_gone_is_succeeded_with_everything(tmp_path: Path, what: str) -> None:
-    async with started(tmp_path, successor_s=0.3) as cluster:
-        await filled(cluster)
-        before = await sums(cluster)
-
-        def lose(folder: Path) -> None:
-            if what == "key":
-                (folder / "host.key").unlink()
-                return
-            for file in (folder / "log").glob("*.seg" if what == "segments" else "*"):
-                file.unlink()
-            if what == "log":
-                (folder / "log").rmdir()
-
-        if what == "key":
-            with pytest.raises(errors.ConfigInvalid, match=r"host\.key.*missing"):
-                await restarted(cluster, "b1", lose)
-            return
-        host = await restarted(cluster, "b1", lose)
-        assert "log-gone" in told(host)
-        for name in NAMES:
-            await cluster.submit(name, 1000)
-        assert await sums(cluster) == {name: value + 1000 for name, value in before.items()}
-        assert all([(await cluster.status(name)).undone == 0 for name in NAMES])
-
-
 async def test_what_a_host_says_last_in_its_own_log_comes_to_its_buddies_though_nothing_waits_for_it(
     tmp_path: Path,
 ) -> None:
@@ -222,35 +140,6 @@ async def _whole(host: Host) -> None:
             return
         await asyncio.sleep(0.02)
     raise AssertionError([(buddy.has, logs) for buddy in copies._buddies.values()])
-
-
-async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken_over, crashed = Checkpoints.taken_over, list[Checkpoints]()
-
-    def crash_first(self: Checkpoints, *args: Any) -> None:
-        if not crashed:
-            crashed.append(self)
-            self._host.crash()
-        elif self is not crashed[0]:
-            taken_over(self, *args)
-
-    monkeypatch.setattr(Checkpoints, "taken_over", crash_first)
-    async with started(tmp_path, successor_s=0.3) as cluster:
-        await filled(cluster)
-        before = await sums(cluster)
-        await cluster.kill("b1", with_disk=True)
-        for _ in range(1000):
-            if crashed:
-                break
-            await asyncio.sleep(0.02)
-        heir = next(spec.name for place in places(cluster) if place.host is crashed[0]._host for spec in place.specs)
-        await restarted(cluster, heir, lambda _: None)
-        for name in NAMES:
-            await cluster.submit(name, 1000)
-        assert await sums(cluster) == {name: value + 1000 for name, value in before.items()}
-        assert all([(await cluster.status(name)).undone == 0 for name in NAMES])
 
 
 async def test_an_end_that_was_lost_is_lost_in_the_next_life_too_if_this_one_ends_before_its_agent_begins_anew(
