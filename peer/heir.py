@@ -37,27 +37,28 @@ class Heir:
         """By dead host, its agents, and their cuts here once they have made them."""
         self._said: dict[HostId, Sequence[CheckpointRecord]] = {}
         """By dead host, what it has said."""
-        self._late: dict[asyncio.Task[None], None] = {}
+        self._late: dict[HostId, asyncio.Task[None]] = {}
 
     def close(self) -> None:
         """Stop."""
-        for task in list(self._late):
+        for task in list(self._late.values()):
             task.cancel()
 
     def take_over(self, dead: HostId) -> None:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
         kept = self._kept.of(dead)
-        agents = [name for name in kept if name != self._log]
+        agents = [name for name in dict.fromkeys((*kept, *self._kept.begun(dead))) if name != self._log]
         self._said[dead] = _decoded(self._kept.read(dead, self._log)[2] if self._log in kept else ())
         self._waits[dead] = dict.fromkeys(agents)
         before = self._host.checkpoints.machine.succession.left_by(dead)
-        if before:
-            # It was an heir itself, and may have died before its agents' logs were with its buddies.
-            task = asyncio.ensure_future(self._hand_down(dead, before))
-            self._late[task] = None
-            task.add_done_callback(lambda done: self._late.pop(done, None))
-        else:
-            self._lacks(dead, [agent for agent in self._host.agents_of(dead) if agent not in agents])
+        if before or any(agent not in agents for agent in self._host.agents_of(dead)):
+            # It was an heir itself, and may have died before its agents' logs were with its buddies; or this one's
+            # copies are not all that there are.
+            self._waits[dead][UNKNOWN] = None
+            if dead in self._late:
+                self._late.pop(dead).cancel()
+            self._late[dead] = asyncio.ensure_future(self._hand_down(dead, before, agents))
+            self._late[dead].add_done_callback(partial(self._ended, dead))
         self._begin_all(dead, agents)
 
     def _begin_all(self, dead: HostId, agents: Iterable[AgentId], found: Mapping[AgentId, FoundCopy] = EMPTY) -> None:
@@ -68,36 +69,41 @@ class Heir:
                 self._breaks(dead, name, str(error))
         self._finish(dead)
 
-    def _lacks(self, dead: HostId, agents: Iterable[AgentId]) -> None:
-        for agent in agents:
-            self._host.noticed(agent, Tell("not-succeeded", agent, f"there is no copy of its log of {dead} here"))
+    # -- what this host has no copy of -----------------------------------------------------------------------------
 
-    # -- what another heir has left --------------------------------------------------------------------------------
+    async def _hand_down(self, dead: HostId, before: list[HostId], known: Sequence[AgentId]) -> None:
+        """Take over what this host has no copy of, also of whom the dead one had succeeded, from whoever has some.
 
-    async def _hand_down(self, dead: HostId, before: list[HostId]) -> None:
-        """Take over what a dead heir had not begun with, from the copies of whoever has them.
-
-        Of what it had begun with nobody has heard anything that this host has no copy of: so where there is none, the
-        copies of the host before it are as good as new.
+        Where nobody has a copy of what a dead heir had begun with, nothing that it has said of that counts: the copies
+        of the host before it are as good as new.
         """
-        for owner in before:
-            begun = self._kept.begun(owner)
-            self._waits[owner] = dict.fromkeys((*begun, UNKNOWN))
-            self._begin_all(owner, begun)
+        begun = {owner: self._kept.begun(owner) for owner in before}
+        for owner, agents in begun.items():
+            self._waits[owner] = dict.fromkeys((*agents, UNKNOWN))
+            self._begin_all(owner, agents)
         await self._host.catch_up()
-        left = [agent for host in (dead, *before) for agent in self._host.agents_of(host)]
-        left = [agent for agent in dict.fromkeys(left) if agent not in self._host.drivers]
-        left = [agent for agent in left if agent not in self._waits.get(dead, ())]
-        for owner in before:
-            said = await self._find(owner, self._log)
-            self._said[owner] = [*_decoded(said.records if said is not None else ()), *self._said.get(dead, ())]
+        here = dict.fromkeys((*known, *self._host.drivers, *(agent for agents in begun.values() for agent in agents)))
+        left = [agent for host in (dead, *before) for agent in self._host.agents_of(host) if agent not in here]
+        for owner in (dead, *before):
+            if owner != dead:
+                said = await self._find(owner, self._log)
+                # What its heir has said for it, it has said.
+                self._said[owner] = [*_decoded(() if said is None else said.records), *self._said.get(dead, ())]
             found = {agent: copy for agent in left if (copy := await self._find(owner, agent)) is not None}
             left = [agent for agent in left if agent not in found]
             waits = self._waits[owner]
             waits.update(dict.fromkeys(found))
             del waits[UNKNOWN]
             self._begin_all(owner, found, found)
-        self._lacks(dead, left)
+        for agent in left:
+            self._host.noticed(agent, Tell("not-succeeded", agent, f"there is no copy of its log of {dead} any more"))
+
+    def _ended(self, dead: HostId, task: asyncio.Task[None]) -> None:
+        if self._late.get(dead) is task:
+            del self._late[dead]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            text = f"a succession on host {self._host.host_id} stopped: {error}"
+            asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})
 
     async def _find(self, owner: HostId, log: AgentId) -> FoundCopy | None:
         """Return the best copy of a log, once all have answered that must have one if anybody has."""

@@ -85,7 +85,11 @@ class Inquiry:
         """Return what this host has itself of another's log, if only nothing."""
         copy = FoundCopy()
         if log in self._kept.of(owner):
-            copy.first, copy.prev, copy.records = self._kept.read(owner, log)
+            try:
+                copy.first, copy.prev, copy.records = self._kept.read(owner, log)
+            except errors.LogCorrupt as error:
+                logger.warning("the copy of %s of %s here is no help: %s", log, owner, error)
+                return FoundCopy()
             copy.kind, copy.options = self._kept.kind_of(owner, log)
         return copy
 
