@@ -321,9 +321,11 @@ class Checkpoints:
         """Call `done` once the buddies have all that is durable here (CP-8)."""
         self.copies.place(done)
 
-    def taken_over(self, dead: HostId, records: tuple[CheckpointRecord, ...], begun: tuple[Began, ...]) -> None:
+    def taken_over(
+        self, dead: HostId, records: tuple[CheckpointRecord, ...], begun: tuple[Began, ...], horizon: int
+    ) -> None:
         """A dead host's agents live here now."""
-        self._do(self.machine.taken_over(dead, records, begun, self._now_us()))
+        self._do(self.machine.taken_over(dead, records, begun, self._now_us(), horizon))
 
     def turned(self, host: HostId, how: str) -> None:
         """A host has `failed`, `left` or `recovered`."""

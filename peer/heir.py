@@ -181,7 +181,9 @@ class Heir:
             return
         del self._waits[dead]
         begun = tuple(began for action in ready for began in action.begun)
-        self._host.checkpoints.taken_over(dead, tuple(self._said.get(dead, ())), begun)
+        drivers = [self._host.drivers[agent] for agent in waits if agent in self._host.drivers]
+        horizon = max((driver.machine.core.horizon for driver in drivers), default=0)
+        self._host.checkpoints.taken_over(dead, tuple(self._said.get(dead, ())), begun, horizon)
 
 
 def _decoded(records: Iterable[bytes]) -> list[CheckpointRecord]:

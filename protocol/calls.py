@@ -45,8 +45,8 @@ class Calls:
         """Return why this host does not agree to a restore; empty if it does."""
         if commit is None or restore.epoch > commit.epoch or restore.epoch < 1:
             return f"epoch {restore.epoch} is not known to be committed here"
-        if restore.epoch < horizon:
-            return f"epoch {restore.epoch} is behind the horizon: everything before epoch {horizon} is folded"
+        if why := behind(restore, horizon):
+            return why
         for past in self.restores:
             if past.epoch < restore.epoch <= past.top:
                 return f"restore {past.number} to epoch {past.epoch} has passed over epoch {restore.epoch}"
@@ -86,3 +86,10 @@ class Calls:
         self.ended[call.restore.id] = call.count.tally(call.restore)
         while len(self.ended) > ENDED_KEPT:
             del self.ended[next(iter(self.ended))]
+
+
+def behind(restore: Restore, horizon: int) -> str:
+    """Return why a restore can't go back behind a horizon; empty if it does not."""
+    if restore.epoch >= horizon:
+        return ""
+    return f"epoch {restore.epoch} is behind the horizon: everything before epoch {horizon} is folded"

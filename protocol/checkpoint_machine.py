@@ -241,8 +241,9 @@ class CheckpointMachine:
         return self._done()
 
     def taken_over(
-        self, host: HostId, records: Sequence[CheckpointRecord], begun: tuple[Began, ...], now_us: int
-    ) -> list[CheckpointAction]:
+        self, host: HostId, records: Sequence[CheckpointRecord], begun: tuple[Began, ...], now_us: int,
+        horizon: int = 0,
+    ) -> list[CheckpointAction]:  # fmt: skip
         """The agents of a host that this one succeeds live here, and have made its cut: speak for it (CP-8).
 
         Args:
@@ -250,9 +251,10 @@ class CheckpointMachine:
             records: the copy of its log: what it has said is repeated.
             begun: the beginnings of its agents, which have lost what was not with the buddies.
             now_us: the time.
+            horizon: the newest of its agents': what is before it was folded, perhaps before anybody else knew of that.
         """
         self.core.now_us = now_us
-        self.succession.taken_over(host, records, begun)
+        self.succession.taken_over(host, records, begun, horizon)
         return self._done()
 
     def elapsed(self, now_us: int) -> list[CheckpointAction]:

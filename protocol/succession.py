@@ -11,6 +11,7 @@ Source: Lamport 2001 (Paxos made simple); Thaler and Ravishankar 1998 (rendezvou
 from collections.abc import Iterable
 from hashlib import blake2b
 
+from protocol.calls import behind
 from protocol.checkpoint import (
     Accept,
     Accepted,
@@ -84,8 +85,9 @@ class Succession:
         """Hosts whose logs are copied here: only who has a copy can succeed."""
         self.heirs: dict[HostId, HostId] = {}
         """By dead host, who succeeds it."""
-        self.cares: dict[HostId, None] = {}
-        """Dead hosts whose agents live here now: where a view has them, this one cuts and votes for them."""
+        self.cares: dict[HostId, int] = {}
+        """Dead hosts whose agents live here now, and what these had folded: where a view has them, this one cuts and
+        votes for them."""
         self._begun: dict[tuple[AgentId, int], Began] = {}
         self._said: dict[tuple[HostId, str], None] = {}
         """What this host has said for others, once and for all."""
@@ -289,9 +291,11 @@ class Succession:
             # Its heir had died before anybody knew of it, and this host has what that one has left.
             core.actions.append(TakeOver(record.by))
 
-    def taken_over(self, dead: HostId, records: Iterable[CheckpointRecord], begun: tuple[Began, ...]) -> None:
+    def taken_over(
+        self, dead: HostId, records: Iterable[CheckpointRecord], begun: tuple[Began, ...], horizon: int
+    ) -> None:
         """Its agents live here, and have made the cut: repeat what the dead host has said, and go on in its name."""
-        self.cares[dead] = None
+        self.cares[dead] = horizon
         self._begun.update({(began.agent, began.incarnation): began for began in begun})
         for record in records:
             if isinstance(record, (StatedRecord, VoteRecord)) and record.statement.host == dead:
@@ -302,13 +306,15 @@ class Succession:
         """Cut and vote in the place of dead hosts, where they have not, and as this host does."""
         core, count, own = self._core, self._core.epochs.count, self._core.epochs.own
         begun = tuple(self._begun[name] for name in sorted(self._begun))
-        for dead in self.cares:
+        for dead, horizon in self.cares.items():
             if count is not None and own is not None and core.epochs.colour == count.base + 1:
                 said = Statement(dead, own.joined, (dead,), (*own.begun, *begun), own.undecided, own.top)
                 self._say_for(dead, count, StatedRecord(count.base + 1, said))
             for call in core.calls.open.values():
                 if call.own is not None:
-                    vote = Statement(dead, call.own.joined, top=call.own.top, reject=call.own.reject)
+                    # The dead host may have folded, before this one has, what it would have rejected to go back to.
+                    why = call.own.reject or behind(call.restore, horizon)
+                    vote = Statement(dead, call.own.joined, top=call.own.top, reject=why)
                     self._say_for(dead, call.count, VoteRecord(call.restore, vote, call.commit))
 
     def _say_for(self, dead: HostId, count: Count, record: StatedRecord | VoteRecord) -> None:

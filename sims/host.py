@@ -131,7 +131,8 @@ class SimHost:
                 del self.taking[dead]
                 begun = tuple(began for node in nodes for began in self.ready[node.agent].begun)
                 log = self.world.hosts[dead].log[: self.world.hosts[dead].placed]
-                self.do(self.machine.taken_over(dead, log, begun, self.world.now_us))
+                horizon = max((node.machine.core.horizon for node in nodes), default=0)
+                self.do(self.machine.taken_over(dead, log, begun, self.world.now_us, horizon))
         if len(done) == len(self.nodes):
             begun = tuple(began for ready in done for began in ready.begun)
             undecided = min(ready.undecided for ready in done)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocol.checkpoint import Prepare, Promise, Refusal, StatedRecord, SucceededRecord, TakeOver
+from protocol.checkpoint import Prepare, Promise, Refusal, StatedRecord, SucceededRecord, TakeOver, VoteRecord
 from protocol.fact import Began
 from protocol.limits import CheckpointLimits
 from protocol.succession import buddies_of
@@ -151,6 +151,26 @@ def test_cp8_the_successor_repeats_what_the_dead_host_has_said() -> None:
     crowd.do(heir, machine.begin(1, crowd.now_us))
     stated = [r.statement for r in crowd.logs[heir] if isinstance(r, StatedRecord) and r.statement.host == "h3"]
     assert stated == [said]
+
+
+@pytest.mark.parametrize(("horizon", "agrees"), [(1, True), (2, False)])
+def test_cp7_nobody_is_spoken_for_who_had_folded_what_is_to_be_gone_back_to(horizon: int, agrees: bool) -> None:
+    crowd = Crowd("h0", "h1", "h2", "h3", limits=LIMITS)
+    for _ in range(2):
+        crowd.checkpoint("h0")
+    crowd.do("h0", crowd.machines["h0"].restore(9, "mine", 1, "discard", "", 0, crowd.now_us))
+    crowd.rounds(10, without=("h3",))
+    for name in ("h0", "h1", "h2"):
+        crowd.machines[name].keeps("h3")
+        crowd.do(name, crowd.machines[name].failed("h3", crowd.now_us))
+    crowd.rounds(40, without=("h3",))
+    (heir,) = heirs(crowd)
+    crowd.do(heir, crowd.machines[heir].taken_over("h3", (), (), crowd.now_us, horizon))
+    crowd.rounds(20, without=("h3",))
+    votes = [record.statement for record in crowd.logs[heir] if isinstance(record, VoteRecord)]
+    (vote,) = [vote for vote in votes if vote.host == "h3"]
+    assert ("horizon" in vote.reject) is not agrees
+    assert crowd.machines["h0"].calls.era == agrees
 
 
 def test_cp8_nobody_is_spoken_for_before_it_is_known_what_he_has_lost() -> None:
