@@ -100,13 +100,14 @@ def sweep(
         unused = [held for held in contents.held if held.digest not in logs.referred]
         before_s = now_s - older_than_s
         loose = [held for held in unused if held.modified_s < before_s]
-        if unused and not used and not even_all:
-            raise ConfigInvalid(_none_used(address, len(unused), len(logs.referred)))
+        if loose and not used and not even_all:
+            raise ConfigInvalid(_none_used(address, len(loose), len(logs.referred)))
         removed = _removed(blobs, loose, before_s) if removes else []
         if removes:
             blobs.drop_marks(contents.marks, now_s)
     fresh = [held for held in unused if held.modified_s >= before_s]
-    missing = len(logs.referred - {held.digest for held in used})
+    # Some were put after the listing.
+    missing = sum(not blobs.holds(digest) for digest in logs.referred - {held.digest for held in used})
     counts = [_count(each) for each in (used, fresh, loose, removed)]
     return Swept(len(places), logs.records, *counts, missing=missing, others=contents.others)
 

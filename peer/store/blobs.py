@@ -130,6 +130,13 @@ class FsspecBlobs:
                 found = found._replace(others=found.others + 1)
         return found
 
+    def holds(self, digest: bytes) -> bool:
+        """Tell whether there is a blob of a hash, whole or not. Raises: as `Place.modified_s`."""
+        with suppress(FileNotFoundError):
+            self._place.modified_s(_name(digest))
+            return True
+        return False
+
     def now_s(self) -> float:
         """Return the time by the file system's clock, in seconds since the Unix epoch. Raises: as `Place.now_s`."""
         return self._place.now_s()

@@ -253,7 +253,8 @@ class _SegmentLogs:
         for begin, end, _ in index.frames(agent, first):
             is_known = any(each.first < begin and (each.end or begin) > number for each in index.damages(agent))
             if number + 1 < begin <= dropped + 1 and not is_known:
-                found.append((first, number))
+                if number >= first:
+                    found.append((first, number))
                 first = begin
             number = max(number, end)
         return [*found, (first, None)]
