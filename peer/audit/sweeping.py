@@ -19,6 +19,7 @@ from peer.backends.roll import names_in
 from peer.errors import ConfigInvalid, EbbtideError, LogBusy, LogCorrupt
 from peer.keys import HostKeys
 from peer.store.blobs import Contents, FsspecBlobs, Held
+from peer.store.findings import Finding
 from peer.store.lock import lock
 from peer.store.opening import KEY
 from peer.store.reading import check_heads, open_logs, verify_logs
@@ -183,7 +184,7 @@ class _Logs:
         logs = open_logs(place)
         report = verify_logs(logs, self._see)
         if report.findings:
-            raise LogCorrupt(f"{report.findings[0]} Nothing was removed: what is missing there may refer to blobs.")
+            raise _unread(report.findings[0])
         self.hosts.add(report.host)
         # One that lost its log came up as another: its agents went to its buddies.
         self.hosts.update(HostKeys.load(key).host_id for key in place.glob(f"{KEY}.lost-*"))
@@ -192,12 +193,16 @@ class _Logs:
 
     def check_heads(self) -> None:
         for finding in check_heads(self._open):
-            raise LogCorrupt(f"{finding} Nothing was removed: what is missing there may refer to blobs.")
+            raise _unread(finding)
 
     def _see(self, log: AgentId, record: bytes) -> None:
         self.referred.update(blobs_in(record))
         if log == HEADS:
             self.told.add(decode_head(record).host)
+
+
+def _unread(finding: Finding) -> LogCorrupt:
+    return LogCorrupt(f"{str(finding).rstrip('. ')}. Nothing was removed: what is missing there may refer to blobs.")
 
 
 def _check_complete(folders: Sequence[Path], places: Sequence[Path], logs: _Logs, gone: Sequence[str]) -> None:

@@ -103,7 +103,9 @@ class Archive:
 
     def __init__(self, folder: Path, address: str = "", host: str = "") -> None:
         self.address = address
-        self._place = Place(f"{address.rstrip('/')}/{host}" if address else str(folder / FOLDER))
+        self._place = Place(
+            str(folder / FOLDER) if not address else f"{address.rstrip('/')}/{host}" if host else address
+        )
 
     def put(self, name: str, data: bytes) -> None:
         """Keep a file: durable, and read back before this returns.
