@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ANSWERS_MAX = 4096
 """Answers remembered for whoever asks again because the first answer was lost."""
+NAMED = 12
+"""Agents that an error names at most."""
 ASK_AGAIN_S = 0.5
 
 
@@ -83,7 +85,12 @@ class Asking:
         finally:
             del self._asking[question.number]
         if host.homes.get(agent) is None:
-            raise errors.AgentUnknown(f"no host of an agent {agent!r} has been heard of within {timeout_s:g} s")
+            known = sorted(host.homes)
+            names = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
+            raise errors.AgentUnknown(
+                f"no host of an agent {agent!r} has been heard of within {timeout_s:g} s. Known are"
+                f" {names or 'none'}. Nothing was asked. Look at the name, or launch it first."
+            )
         raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
 
     def asked(self, sender: HostId, question: Ask) -> None:
