@@ -45,13 +45,14 @@ class Place:
             files, root = _opened(address)
         except ImportError as error:
             raise ConfigInvalid(
-                f"{address!r} can't be used to keep things at: {str(error).rstrip('.')}. Nothing was started or changed."
-                " Install the Python package that fsspec needs for it: s3fs for s3://, gcsfs for gs://, adlfs for az://."
+                f"{address!r} can't be used to keep things at: {str(error).rstrip('.')}. Nothing was started or"
+                " changed. Install the Python package that fsspec needs for it: s3fs for s3://, gcsfs for gs://,"
+                " adlfs for az://."
             ) from error
         except ValueError as error:
             raise ConfigInvalid(
-                f"{address!r} can't be used to keep things at: {str(error).rstrip('.')}. Nothing was started or changed."
-                " Give an address that fsspec knows, such as file:///backup, s3://bucket/folder or memory://audit."
+                f"{address!r} can't be used to keep things at: {str(error).rstrip('.')}. Nothing was started or"
+                " changed. Give an address that fsspec knows, such as file:///backup, s3://bucket/folder or memory://audit."
             ) from error
         self._files: Any = files
         self._root = str(root).rstrip("/")
