@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ANSWERS_MAX = 4096
 """Answers remembered for whoever asks again because the first answer was lost."""
+NAMED = 12
+"""Agents that an error names at most."""
 ASK_AGAIN_S = 0.5
 UNHEARD_S = 5.0
 """How long a host waits to hear of an agent that was not launched from it: longer than gossip takes to come."""
@@ -97,10 +99,12 @@ class Asking:
         finally:
             del self._asking[question.number]
         if host.homes.get(agent) is None:
-            near = get_close_matches(agent, host.homes, 1)
+            known = sorted(host.homes)
+            near = get_close_matches(agent, known, 1)
+            names = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
             raise errors.AgentUnknown(
-                f"no host of an agent {agent!r} has been heard of within {unheard_s:g} s. Nothing was asked of anybody."
-                + (f" Did you mean {near[0]!r}?" if near else "")
+                f"no host of an agent {agent!r} has been heard of within {unheard_s:g} s. Known are {names or 'none'}."
+                f" Nothing was asked. {f'Did you mean {near[0]!r}?' if near else 'Look at the name, or launch it first.'}"
             )
         raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
 

@@ -156,7 +156,9 @@ class Blobs(Protocol):
     """Where they are kept, for people."""
 
     def put(self, data: bytes) -> bytes:
-        """Keep bytes, and return their hash once they are durable; what is there already, and whole, is left alone.
+        """Keep bytes, and return their hash once they are durable; what is there already, and whole, counts as new.
+
+        So a sweep of what nothing refers to leaves it alone until a record does.
 
         Raises: BlobLost, naming the address and the hash.
         """

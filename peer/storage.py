@@ -35,7 +35,7 @@ class Storage:
             if getattr(self, name) < 0:
                 raise errors.CallerError(f"{name}={getattr(self, name)}: at least 0. Nothing was started.")
         if self.archive:
-            Archive(Path(), self.archive, "check")
+            Archive(Path(), self.archive)
         if self.key_file:
             read_secret(Path(self.key_file))
 

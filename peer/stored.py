@@ -4,6 +4,8 @@ A value of version 1 that is kept in the log as it is has the bytes of its paylo
 versions and declarations. Anything else is a MessagePack extension that payloads never begin with.
 """
 
+import re
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -73,3 +75,17 @@ def unpack(data: bytes) -> Stored:
         raise PayloadInvalid(
             f"A stored value of {len(data)} bytes does not decode ({error}). It was refused."
         ) from error
+
+
+_BULKY = re.compile(rb"\xc9.{4}\x0b\x93(?:[\x00-\x7f]|\xcc.|\xcd.{2}|\xce.{4}|\xcf.{8})\x02\xc4\x20(.{32})", re.DOTALL)
+"""What `pack` makes of a bulky value: extension, array of three, version, form, 32 bytes."""
+
+
+def blobs_in(record: bytes) -> Iterator[bytes]:
+    """Yield the hashes of all bulky values that any bytes of the log hold, wherever in them.
+
+    They are found by their form alone, so that no kind of record can be forgotten: what looks like one and is none
+    costs only that a blob of that hash is kept.
+    """
+    for found in _BULKY.finditer(record):
+        yield found[1]

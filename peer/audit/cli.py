@@ -1,21 +1,18 @@
 """`ebbtide log`: what the logs in hosts' folders tell, on the command line."""
 
-import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from peer.audit import views
+from peer.audit import upkeep, views
+from peer.audit.console import Folder, Json, console, print_json, progress
 from peer.audit.edges import Edges
 from peer.audit.events import Encoder
 from peer.audit.follow import Follower
@@ -24,16 +21,11 @@ from peer.audit.logs import hosts_in, own_logs
 from peer.audit.reader import read_trail
 from peer.audit.telling import coned, explained, told
 from peer.audit.trail import Trail
-from peer.errors import ConfigInvalid
 from peer.store import reading
-from peer.store.compacting import Kept
-from peer.store.compacting import compact as compacted
-from peer.store.keyring import KEY_FILE, cipher_of, make_secret, read_secret, rotate
+from peer.store.keyring import KEY_FILE
 
 SHOWN = 50
 """Steps in a table, unless more are asked for."""
-PIPED_WIDTH = 200
-"""Columns of a table that goes into a file or a pipe."""
 LOOK_EVERY_S = 0.2
 """How often logs are looked at that are followed."""
 
@@ -55,9 +47,7 @@ group = typer.Typer(
 )  # fmt: skip
 """`ebbtide log` with its subcommands."""
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A host's folder, or the folder of all hosts.")]
 Name = Annotated[str, typer.Argument(metavar="STEP", help="A step, as agent/incarnation/seq: `ledger-1/1/20`.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 @group.callback(help=_HELP)
@@ -82,11 +72,11 @@ def verify(folder: Folder, json_: Json = False) -> None:
     Example: `ebbtide log verify run`
     """
     hosts = hosts_in(folder)
-    with _progress("checking logs") as progress:
+    with progress("checking logs") as tell:
         reports: list[tuple[Path, reading.Report]] = []
         for count, logs in enumerate(hosts, 1):
-            reports.append((logs.folder, reading.verify(logs.folder)))
-            progress(count, len(hosts))
+            reports.append((logs.folder, reading.verify_logs(logs)))
+            tell(count, len(hosts))
     notes = [own.note for own in own_logs(hosts) if own.note]
     notes += [
         f"{at.name}: the last write, of {report.torn} bytes, was cut short; it had never been acknowledged"
@@ -105,7 +95,7 @@ def verify(folder: Folder, json_: Json = False) -> None:
             | {"findings": [_finding(finding) for finding in report.findings]}
             for at, report in reports
         ]
-        _print_json({"is_intact": not findings, "hosts": rows, "notes": notes})
+        print_json({"is_intact": not findings, "hosts": rows, "notes": notes})
     else:
         _print_reports(reports, notes)
     if findings:
@@ -117,25 +107,25 @@ def _finding(finding: reading.Finding) -> dict[str, Any]:
 
 
 def _print_reports(reports: list[tuple[Path, reading.Report]], notes: list[str]) -> None:
-    console = _console()
+    out = console()
     table = Table("folder", "logs", "records", "signed", "")
     for at, report in reports:
         verdict = f"[bold red]{len(report.findings)} damaged[/]" if report.findings else "[green]as written[/]"
         table.add_row(escape(str(at)), str(report.agents), str(report.records), str(report.signed), verdict)
-    console.print(table)
+    out.print(table)
     for _, report in reports:
         for finding in report.findings:
             agent = "" if finding.agent is None else f", agent {finding.agent}"
             number = "" if finding.number is None else f", record {finding.number}"
             text = f"{finding.file}{agent}{number}: {finding.what.rstrip('.')}. {finding.remedy}".strip()
-            console.print(f"[bold red]damaged:[/] {escape(text)}", highlight=False, soft_wrap=True)
-    views.noted(notes, console)
+            out.print(f"[bold red]damaged:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    views.noted(notes, out)
     whole = [report for _, report in reports]
     records, signed = sum(report.records for report in whole), sum(report.signed for report in whole)
     bad = sum(len(report.findings) for report in whole)
     places = "one place is" if bad == 1 else f"{bad} places are"
     verdict = f"[bold red]{places} not as written[/]" if bad else "[bold green]every record is as written[/]"
-    console.print(f"{verdict}: {records} records in {sum(r.agents for r in whole)} logs, {signed} of them signed")
+    out.print(f"{verdict}: {records} records in {sum(r.agents for r in whole)} logs, {signed} of them signed")
 
 
 @group.command()
@@ -161,14 +151,14 @@ def show(
     chosen = found[-count:] if count else found
     if json_:
         for step in chosen:
-            _print_json(told(trail, step))
+            print_json(told(trail, step))
         return
-    console = _console()
-    views.noted(trail.notes, console)
+    out = console()
+    views.noted(trail.notes, out)
     title = f"{len(found)} {'undone ' if undone else ''}steps" + (f" of {agent}" if agent else "")
-    views.shown(trail, chosen, console, title if len(chosen) == len(found) else f"{title}, the last {len(chosen)}")
+    views.shown(trail, chosen, out, title if len(chosen) == len(found) else f"{title}, the last {len(chosen)}")
     if len(chosen) < len(found):
-        console.print("--last 0 shows all, --last N the last N")
+        out.print("--last 0 shows all, --last N the last N")
 
 
 @group.command()
@@ -183,11 +173,11 @@ def why(step: Name, folder: Folder, json_: Json = False) -> None:
     trail = _read(folder)
     line = explained(trail, Edges(trail), trail.step(step))
     if json_:
-        _print_json(line | {"notes": trail.notes})
+        print_json(line | {"notes": trail.notes})
         return
-    console = _console()
-    views.noted(trail.notes, console)
-    views.why(line, console)
+    out = console()
+    views.noted(trail.notes, out)
+    views.why(line, out)
 
 
 @group.command()
@@ -206,11 +196,11 @@ def cone(
     trail = _read(folder)
     lines = coned(trail, Edges(trail).cone([trail.step(step).id]))
     if json_:
-        _print_json({"root": step, "steps": lines, "notes": trail.notes})
+        print_json({"root": step, "steps": lines, "notes": trail.notes})
         return
-    console = _console()
-    views.noted(trail.notes, console)
-    views.cone(lines, console, all_)
+    out = console()
+    views.noted(trail.notes, out)
+    views.cone(lines, out, all_)
 
 
 @group.command()
@@ -230,12 +220,12 @@ def export(
     """
     if format_ not in FORMATS:
         raise typer.BadParameter(f"{format_!r} is none of {', '.join(FORMATS)}", param_hint="--format")
-    with _progress("reading logs") as reads, _progress(f"writing {format_}") as writes:
+    with progress("reading logs") as reads, progress(f"writing {format_}") as writes:
         notes, files = write(format_, folder, out, reads, writes)
-    console = _console()
-    views.noted(notes, console)
+    screen = console()
+    views.noted(notes, screen)
     for file in files:
-        console.print(f"{file} ({file.stat().st_size:,} bytes)", highlight=False, markup=False)
+        screen.print(f"{file} ({file.stat().st_size:,} bytes)", highlight=False, markup=False)
 
 
 @group.command()
@@ -270,86 +260,13 @@ def follow(
         time.sleep(max(LOOK_EVERY_S, now - began))
 
 
-@group.command()
-def compact(
-    folder: Folder,
-    archive: Annotated[
-        str, typer.Option(help="Where to, as fsspec takes it: `s3://bucket/audit`. [default: FOLDER]")
-    ] = "",
-    keep_days: Annotated[int, typer.Option(help="Drop from the archive what is older; 0: nothing.", min=0)] = 0,
-    keep_mb: Annotated[int, typer.Option(help="Keep no more of each host than so many MB; 0: all.", min=0)] = 0,
-) -> None:
-    """Put what no agent needs to come back into the archive, and drop from there what is not to be kept.
-
-    Only while no host runs there: running hosts do it by themselves. What is archived is still read by the other
-    commands.
-
-    Examples: `ebbtide log compact run`, `ebbtide log compact run --keep-days 400`
-    """
-    table = Table("folder", "bytes before", "bytes after", "archived", "dropped")
-    with _progress("compacting") as progress:
-        hosts = [logs.folder for logs in hosts_in(folder)]
-        for count, place in enumerate(hosts, 1):
-            done = compacted(
-                place, cipher_of(place, os.environ.get(KEY_FILE, "")), archive, Kept(keep_days * 86_400, keep_mb << 20)
-            )
-            sizes = f"{done.before_bytes:,}", f"{done.after_bytes:,}"
-            table.add_row(escape(str(place)), *sizes, str(done.archived_segments), str(done.dropped_segments))
-            progress(count, len(hosts))
-    _console().print(table)
-
-
-@group.command()
-def new_key(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make.")]) -> None:
-    """Make a key for encryption at rest, for `Storage(key_file=...)` and `--key-file`.
-
-    Example: `ebbtide log new-key ebbtide.key`
-    """
-    make_secret(file)
-    _console().print(f"{file}: keep a copy elsewhere; without it nobody reads the logs", highlight=False, markup=False)
-
-
-@group.command()
-def rotate_key(
-    folder: Folder, new: Annotated[Path, typer.Argument(metavar="NEW", help="The file with the new key.")]
-) -> None:
-    """Have logs opened by another key from now on, and what is written from now on encrypted by a new data key.
-
-    Only while no host runs there. The log itself is not written again: its data keys are.
-
-    Example: `ebbtide log --key-file old.key rotate-key run new.key`
-    """
-    old = os.environ.get(KEY_FILE, "")
-    if not old:
-        raise ConfigInvalid("the key that the logs have now is needed: --key-file OLD. Nothing was changed.")
-    for logs in hosts_in(folder):
-        number = rotate(logs.folder, read_secret(Path(old)), read_secret(new))
-        _console().print(f"{logs.folder}: opens with {new}; new data key {number}", highlight=False, markup=False)
+for _command in (upkeep.compact, upkeep.sweep, upkeep.new_key, upkeep.rotate_key):
+    group.command()(_command)
 
 
 # -- shared --------------------------------------------------------------------------------------------------------
 
 
 def _read(folder: Path) -> Trail:
-    with _progress("reading logs") as progress:
-        return read_trail(folder, progress)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr, where that is a terminal, once there is any progress."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda at, of: bar.update(task, completed=at, total=of)
-
-
-def _console() -> Console:
-    """Return where to print for people; what goes into a file or a pipe is not cut to a terminal's width."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Console(width=width)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    with progress("reading logs") as tell:
+        return read_trail(folder, tell)

@@ -34,24 +34,31 @@ def is_hosts(place: Path) -> bool:
     return any(place.glob("log*"))
 
 
-def hosts_in(folder: Path) -> list[Logs]:
-    """Open a host's folder, or all hosts' folders in a folder.
+def places_in(folder: Path) -> list[Path]:
+    """Return a host's folder, or all hosts' folders in a folder.
 
-    Raises: ConfigInvalid, naming the folder, if there is no log, or if a log can't be read by this release.
+    Raises: ConfigInvalid, naming the folder, if there is no log.
     """
     if not folder.is_dir():
         what = f"{str(folder)!r} is a file, and no folder" if folder.exists() else f"there is no folder {str(folder)!r}"
         raise ConfigInvalid(f"{what}. Nothing was read. Name a host's folder, or that of all.")
-    places = sorted((path for path in folder.iterdir() if path.is_dir()), key=_natural)
     if is_hosts(folder):
-        return [open_logs(folder)]
-    found = [open_logs(place) for place in places if is_hosts(place)]
+        return [folder]
+    found = sorted((path for path in folder.iterdir() if path.is_dir() and is_hosts(path)), key=_natural)
     if not found:
         raise ConfigInvalid(
             f"{str(folder)!r} holds no log, nor does any folder in it. Nothing was read."
             " Name a host's folder, as in run/host-1, or the folder of all hosts, as in run."
         )
     return found
+
+
+def hosts_in(folder: Path) -> list[Logs]:
+    """Open a host's folder, or all hosts' folders in a folder.
+
+    Raises: ConfigInvalid, naming the folder, if there is no log, or if a log can't be read by this release.
+    """
+    return [open_logs(place) for place in places_in(folder)]
 
 
 def own_logs(hosts: Sequence[Logs]) -> list[OwnLog]:

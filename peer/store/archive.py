@@ -3,17 +3,15 @@
 They are kept for audits, in the folder beside the log or at any address that fsspec knows (s3, gcs, file, memory ...).
 """
 
-import os
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
-import fsspec
 import msgspec
 
-from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
+from peer.errors import LogCorrupt, LogFailed
 from peer.store.files import Files
+from peer.store.places import Place
 from peer.store.segment import NAME
 from protocol.ids import AgentId
 
@@ -105,43 +103,24 @@ class Archive:
 
     def __init__(self, folder: Path, address: str = "", host: str = "") -> None:
         self.address = address
-        try:
-            found: tuple[Any, str] = fsspec.url_to_fs(
-                f"{address.rstrip('/')}/{host}" if address else str(folder / FOLDER)
-            )
-        except (ImportError, ValueError) as error:
-            raise ConfigInvalid(
-                f"The archive's address {address!r} can't be used: {error}. Nothing was changed."
-                " Give one that fsspec knows, such as file:///backup, s3://bucket/folder or memory://audit."
-            ) from error
-        self._files, self._path = found
+        self._place = Place(
+            str(folder / FOLDER) if not address else f"{address.rstrip('/')}/{host}" if host else address
+        )
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep a file: whole, or not at all, and read back before this returns.
+        """Keep a file: durable, and read back before this returns.
 
-        Raises: LogFailed.
+        Raises: LogFailed; what is there then may be half of it, and the next `put` writes it whole.
         """
-        path = f"{self._path}/{name}"
         try:
-            self._files.makedirs(self._path, exist_ok=True)
-            self._files.pipe_file(f"{path}.new", data)
-            self._sync(f"{path}.new")
-            self._files.mv(f"{path}.new", path)
-            self._sync(self._path)
-            if self._files.cat_file(path) != data:
+            self._place.write(name, data)
+            if self._place.read(name) != data:
                 raise OSError("what was read back is not what was written")
-        except Exception as error:
+        except Exception as error:  # each file system has errors of its own
             raise LogFailed(
-                f"Can't archive {name} at {path}: {error}. It stays in the working log. Mend that; it is tried again."
+                f"Can't archive {name} at {self._place.address} ({type(error).__name__}: {error}). It stays in the"
+                " working log. Mend that; it is tried again."
             ) from error
-
-    def _sync(self, path: str) -> None:
-        if isinstance(self._files, fsspec.get_filesystem_class("file")):
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
 
     def get(self, name: str) -> bytes:
         """Return a file.
@@ -149,9 +128,17 @@ class Archive:
         Raises: LogFailed.
         """
         try:
-            return self._files.cat_file(f"{self._path}/{name}")
-        except Exception as error:
-            raise LogFailed(f"Can't read {name} from the archive {self._path}: {error!r}. Mend that.") from error
+            return self._place.read(name)
+        except FileNotFoundError as error:
+            raise LogFailed(
+                f"{name} is missing from the archive {self._place.address}. Bring it back from a copy, or mend the way"
+                " there."
+            ) from error
+        except Exception as error:  # each file system has errors of its own
+            raise LogFailed(
+                f"Can't read {name} from the archive {self._place.address} ({type(error).__name__}: {error})."
+                " Mend that."
+            ) from error
 
     def drop(self, name: str) -> None:
         """Remove a file, if it is there.
@@ -159,21 +146,25 @@ class Archive:
         Raises: LogFailed.
         """
         try:
-            if self._files.exists(f"{self._path}/{name}"):
-                self._files.rm_file(f"{self._path}/{name}")
-        except Exception as error:
-            raise LogFailed(f"Can't drop {name} from the archive {self._path}: {error!r}. Mend that.") from error
+            self._place.remove(name)
+        except Exception as error:  # each file system has errors of its own
+            raise LogFailed(
+                f"Can't drop {name} from the archive {self._place.address} ({type(error).__name__}: {error})."
+                " Mend that."
+            ) from error
 
 
 def fetch(archive: Archive, segments: Sequence[Archived], folder: Path) -> tuple[list[Path], list[str]]:
-    """Copy archived segments into a folder; return them, and what is wrong with those that can't be had."""
+    """Copy archived segments into a folder, those that are not there yet; return all, and what is wrong with others."""
     found: list[Path] = []
     wrong: list[str] = []
     for segment in segments:
-        name = NAME.format(segment.number)
+        file = folder / NAME.format(segment.number)
         try:
-            (folder / name).write_bytes(archive.get(name))
-            found.append(folder / name)
+            # What is archived does not change, and whoever follows logs asks several times a second.
+            if not file.exists():
+                file.write_bytes(archive.get(file.name))
+            found.append(file)
         except LogFailed as error:
             wrong.append(str(error))
     return found, wrong

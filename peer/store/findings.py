@@ -34,3 +34,5 @@ class Report(NamedTuple):
     findings: tuple[Finding, ...]
     torn: int = 0
     """Bytes of a last write that a crash has cut short: they had never been acknowledged."""
+    host: str = ""
+    """The host's id; empty where that can't be told."""

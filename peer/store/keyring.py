@@ -124,7 +124,8 @@ def cipher_of(folder: Path, key_file: str) -> Keyring | None:
         return Keyring.open(folder, read_secret(Path(key_file)))
     if (folder / FILE).exists():
         raise ConfigInvalid(
-            f"The log in {folder} is encrypted, and no key was given. Nothing was changed. Give the file with its key."
+            f"The log in {folder} is encrypted, and no key was given. Nothing was changed. Give the file with its key:"
+            f" Storage(key_file=...); to audits, --key-file or {KEY_FILE}."
         )
     return None
 

@@ -2,7 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -10,6 +11,7 @@ from typing import Protocol
 from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.keys import host_id_of
 from peer.keys import verify as is_signed
+from peer.store.archive import FILE as BOUNDARY
 from peer.store.archive import FOLDER, Archive, Boundary, fetch, read_boundary
 from peer.store.bodies import signed_bytes
 from peer.store.codec import Cipher, Codec
@@ -25,7 +27,14 @@ from peer.witness import LOG as HEADS
 from peer.witness import decode_head
 from protocol.ids import AgentId
 
-__all__ = ["Finding", "Logs", "Report", "Stored", "open_logs", "verify"]
+__all__ = ["Finding", "Logs", "Report", "Stored", "open_logs", "verify", "verify_logs"]
+
+TRIES = 3
+"""How often a log is read that does not seem whole: its host may be moving segments at that moment."""
+
+
+See = Callable[[AgentId, bytes], None]
+"""Is shown a record of a log."""
 
 
 class Logs(Protocol):
@@ -77,7 +86,40 @@ def verify(folder: Path, cipher: Cipher | None = None) -> Report:
 
     Raises: as `open_logs`.
     """
-    logs = open_logs(folder, cipher)
+    return verify_logs(open_logs(folder, cipher))
+
+
+def verify_logs(logs: Logs, see: See | None = None) -> Report:
+    """Check every record of logs that are open.
+
+    Args:
+        logs: of one host, which may be running.
+        see: called with each record, and the name of its log; some may come twice.
+
+    Raises: LogFailed; ConfigInvalid, without the key of an encrypted log.
+    """
+    report: Report | None = None
+    for _ in range(TRIES):
+        state = _state_of(logs)
+        # A host that moves segments to its archive meanwhile does not make them damaged.
+        with suppress(FileNotFoundError):
+            report = _verified(logs, see)
+        logs.refresh()
+        if report is not None and (not report.findings or state == _state_of(logs)):
+            return report
+    if report is None:
+        raise LogFailed(
+            f"{logs.folder} changes faster than it can be read. Nothing was changed. Try again when its host is"
+            " compacting less, or look whether somebody removes files there."
+        )
+    return report
+
+
+def _state_of(logs: Logs) -> object:
+    return logs.state if isinstance(logs, _SegmentLogs) else None
+
+
+def _verified(logs: Logs, see: See | None) -> Report:
     findings: list[Finding] = []
     records = signed = 0
     if isinstance(logs, _SegmentLogs):
@@ -90,11 +132,14 @@ def verify(folder: Path, cipher: Cipher | None = None) -> Report:
             for stored in logs.read(agent):
                 number = stored.number
                 records += 1
+                if see is not None:
+                    see(agent, stored.body)
         except (LogCorrupt, ValueError) as error:
             if not any(finding.agent == agent for finding in findings):
                 findings.append(Finding(logs.folder, agent, number + 1, str(error), ""))
-    torn = logs.found.torn if isinstance(logs, _SegmentLogs) else 0
-    return Report(len(logs.agents()), records, min(signed, records), tuple(findings), torn)
+    found = logs.found if isinstance(logs, _SegmentLogs) else None
+    torn, host = (0, "") if found is None else (found.torn, found.host.hex() if any(found.host) else "")
+    return Report(len(logs.agents()), records, min(signed, records), tuple(findings), torn, host)
 
 
 def check_heads(logs: Sequence[Logs]) -> list[Finding]:
@@ -128,9 +173,11 @@ class _SegmentLogs:
     def __init__(self, folder: Path, cipher: Cipher | None) -> None:
         self.folder = folder
         self._codec = Codec(cipher)
-        self._state: list[tuple[str, int]] | None = None
-        """The files and their sizes when they were last looked at."""
+        self.state: list[tuple[str, int]] | None = None
+        """The files when they were last looked at, with their sizes, and when the archive had changed."""
         self._records: Records | None = None
+        self._dropped: dict[AgentId, int] = {}
+        """By log, the last record that may have been dropped from the archive."""
         self._copies: TemporaryDirectory[str] | None = None
         """Of segments that are archived elsewhere, as long as somebody looks at them."""
         self.refresh()
@@ -138,9 +185,12 @@ class _SegmentLogs:
     def refresh(self) -> None:
         log = self.folder / "log"
         state = [(file.name, file.stat().st_size) for file in segment_files(log)]
-        if state == self._state:
+        with suppress(FileNotFoundError):
+            # What is dropped from the archive changes nothing else here.
+            state.append((BOUNDARY, (log / BOUNDARY).stat().st_mtime_ns))
+        if state == self.state:
             return
-        self._state = state
+        self.state = state
         try:
             boundary: Boundary | None = read_boundary(log)
             wrong: list[Finding] = []
@@ -152,7 +202,9 @@ class _SegmentLogs:
             wrong += [Finding(log, None, None, text, "") for text in missing]
         end = 0 if boundary is None else boundary.end.segment
         files = [*archived, *(file for file in segment_files(log) if int(file.stem) > end)]
-        loader = Loader(self._codec, begin=boundary and boundary.begin)
+        begin = None if boundary is None else boundary.begin
+        self._dropped = {} if begin is None else {agent: number for agent, (number, _) in begin.tails.items()}
+        loader = Loader(self._codec, begin=begin)
         try:
             self.found: Folder = loader.load(files)
         except OSError as error:
@@ -184,7 +236,28 @@ class _SegmentLogs:
 
     def read(self, agent: AgentId, first: int = 1) -> Iterator[Stored]:
         assert self._records is not None
-        yield from self._records.read(agent, max(first, self.found.index.first(agent)))
+        for begin, end in self._stretches(agent, max(first, self.found.index.first(agent))):
+            for stored in self._records.read(agent, begin):
+                yield stored
+                if stored.number == end:
+                    break
+
+    def _stretches(self, agent: AgentId, first: int) -> list[tuple[int, int | None]]:
+        """Return first and last record of each stretch without gaps; None: to the end of the log.
+
+        Records that were written again stay when the archive drops those that came after them; no agent needs either.
+        """
+        index, dropped = self.found.index, self._dropped.get(agent, 0)
+        found: list[tuple[int, int | None]] = []
+        number = first - 1
+        for begin, end, _ in index.frames(agent, first):
+            is_known = any(each.first < begin and (each.end or begin) > number for each in index.damages(agent))
+            if number + 1 < begin <= dropped + 1 and not is_known:
+                if number >= first:
+                    found.append((first, number))
+                first = begin
+            number = max(number, end)
+        return [*found, (first, None)]
 
 
 def _check_signatures(logs: _SegmentLogs) -> tuple[list[Finding], int]:

@@ -5,7 +5,9 @@ import sys
 import uuid
 from pathlib import Path
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from peer.errors import VaultFailed
 from peer.ports import KeyVault
@@ -91,3 +93,21 @@ def test_processes_at_the_same_time_make_one_key(tmp_path: Path) -> None:
     told = {child.communicate()[0] for child in children}
     assert len(told) == 1
     assert len(told.pop()) == 200 * 64 + 1
+
+
+class Careless(MemoryFileSystem):
+    """A store that takes a write of a new file for one that may replace an old one, as some do that speak S3."""
+
+    protocol = "careless"
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: object) -> None:
+        super().pipe_file(path, value)
+
+
+def test_a_store_that_lets_two_make_the_same_key_is_refused_before_there_is_one() -> None:
+    fsspec.register_implementation("careless", Careless, clobber=True)
+    vault = FsspecVault("careless://keys")
+    for use in (lambda: vault.key("a"), lambda: vault.erase("a")):
+        with pytest.raises(VaultFailed, match=r"careless://keys .*replaced by one that must be new"):
+            use()
+    assert not [file for file in Careless.store if file.startswith("/keys/")]

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import fsspec
 import pytest
 
-from peer import Cluster
+from peer import Cluster, Storage
 from peer.errors import ConfigInvalid
 from peer.keeping import Places
 
@@ -28,3 +29,19 @@ def test_memory_is_refused_where_hosts_are_processes(tmp_path: Path) -> None:
 def test_an_address_that_is_not_known_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"'nope://x' can't be used"):
         Cluster(backend="local", folder=tmp_path, blobs="nope://x")
+
+
+def test_an_address_whose_package_is_missing_is_refused_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    known = fsspec.core.url_to_fs
+
+    def missing(address: str, **options: object) -> object:
+        if address.startswith("s3:"):
+            raise ImportError("Install s3fs to access S3")
+        return known(address, **options)
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
+    for options in ({"blobs": "s3://b/x"}, {"vault": "s3://b/x"}, {"storage": Storage(archive="s3://b/x")}):
+        with pytest.raises(ConfigInvalid, match=r"'s3://b/x' can't be used .*s3fs for s3://"):
+            Cluster(backend="local", folder=tmp_path, **options)

@@ -37,11 +37,11 @@ def test_verify_counts_what_is_whole(scene: Scene) -> None:
 
 
 def test_verify_names_the_first_bad_record_and_the_remedy(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(folder: Path) -> reading.Report:
-        finding = reading.Finding(folder / "file", "buyer", 7, "its hash is another.", "Restore it from a backup.")
+    def found(logs: reading.Logs) -> reading.Report:
+        finding = reading.Finding(logs.folder / "file", "buyer", 7, "its hash is another.", "Restore it from a backup.")
         return reading.Report(1, 9, 4, (finding,))
 
-    monkeypatch.setattr(reading, "verify", found)
+    monkeypatch.setattr(reading, "verify_logs", found)
     done = log("verify", scene.folder / "host-1")
     assert done.exit_code == 1
     assert "file, agent buyer, record 7: its hash is another. Restore it from a backup." in done.stdout

@@ -270,3 +270,32 @@ async def test_a_damaged_segment_goes_to_the_archive_once_it_is_mended_and_not_b
     # The archive keeps the damaged file as evidence, and the log what stands in for it.
     assert len(verify(tmp_path / "host").findings) >= 1
     assert [stored.body for stored in open_logs(tmp_path / "host").read("busy")] == logs["busy"]
+
+
+async def test_a_gap_that_the_archive_has_dropped_between_records_written_again_and_later_ones_is_no_damage(
+    open_store, tmp_path
+):  # fmt: skip
+    rng = Random(3)
+    store = open_store(kept=Kept(bytes=25_000))
+
+    async def busy(count):
+        for at in range(count):
+            await appended(store, "busy", rng.randbytes(1_500), anchor=at == 0)
+
+    await appended(store, "idle", b"1")
+    await appended(store, "idle", b"2", anchor=True)
+    await busy(15)
+    await appended(store, "busy", b"all before is not needed", anchor=True)
+    await appended(store, "idle", b"3")
+    for _ in range(30):
+        await appended(store, "busy", rng.randbytes(1_500))
+    # Only the first segment goes now, and what it holds of the idle log is written again; then no anchor needs it.
+    assert (await compacted(store, 0.25)).archived_segments == 1
+    await appended(store, "idle", b"4", anchor=True)
+    await busy(4)
+    assert (await compacted(store)).dropped_segments
+    store.close()
+    numbers = [stored.number for stored in open_logs(tmp_path / "host").read("idle")]
+    assert numbers == [2, 4], "the test does not reach what it is about"
+    assert verify(tmp_path / "host").findings == ()
+    assert [stored.number for stored in open_logs(tmp_path / "host").read("idle", 3)] == [4]
