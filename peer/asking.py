@@ -102,9 +102,10 @@ class Asking:
             known = sorted(host.homes)
             near = get_close_matches(agent, known, 1)
             names = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
+            remedy = f"Did you mean {near[0]!r}?" if near else "Look at the name, or launch it first."
             raise errors.AgentUnknown(
                 f"no host of an agent {agent!r} has been heard of within {unheard_s:g} s. Known are {names or 'none'}."
-                f" Nothing was asked. {f'Did you mean {near[0]!r}?' if near else 'Look at the name, or launch it first.'}"
+                f" Nothing was asked. {remedy}"
             )
         raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
 
