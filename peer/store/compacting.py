@@ -91,7 +91,8 @@ class Compactor:
         edges: list[Edge] = []
         for number in range(first, self._writer.number):
             file = self._folder / NAME.format(number)
-            if needed.get(number, 0) > share * file.stat().st_size:
+            # One that is gone may have held what nobody knows of: it stays missed, and what follows it here.
+            if not file.exists() or needed.get(number, 0) > share * file.stat().st_size:
                 break
             edge = self._end(number, file) or self._end_of_damaged(number, edges)
             if edge is None:
