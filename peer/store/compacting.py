@@ -121,10 +121,11 @@ class Compactor:
         return pieces
 
     def _end(self, number: int, file: Path) -> Edge | None:
-        """Return where a segment ends; None if it is not whole."""
+        """Return where a segment ends; None if it is not whole, or another stands in its place."""
         data = read_file(file)
         found = scan(file, data)
-        if found.wrong or not found.batches or any(batch.what for batch in found.batches):
+        is_own = found.header is not None and found.header.number == number
+        if found.wrong or not is_own or not found.batches or any(batch.what for batch in found.batches):
             return None
         last = found.batches[-1]
         for at, frame in last.frames:

@@ -1,4 +1,4 @@
-"""What is missing in one life of a host is missing in the next, whatever the host has written, or put away, meanwhile."""
+"""What is missing in one life of a host is missing in the next, whatever was written, or put away, meanwhile."""
 
 import asyncio
 import random
@@ -11,6 +11,7 @@ from peer.store import writing
 from peer.store.files import Files
 from peer.store.segment import segment_files
 from peer.store.segments import SegmentStore
+from tests.damage import damage_record
 
 KEYS = HostKeys.from_seed(b"a host with several lives")
 AGENTS = ("a", "b", "copy:0011/c")
@@ -142,4 +143,33 @@ async def test_a_segment_that_is_gone_does_not_stop_the_host_when_it_compacts(tm
     outcome = await compacted(store)
     assert outcome.archived_segments <= 1
     await put(store, "a", b"goes on")
+    store.close()
+
+
+async def test_another_segment_in_the_place_of_one_is_not_put_away_for_that_one(tmp_path):
+    await written(tmp_path)
+    files = segment_files(tmp_path / "log")
+    files[0].write_bytes(files[3].read_bytes())
+    for _ in range(3):
+        store = opened(tmp_path)
+        assert store.needed("early")
+        for agent in AGENTS:
+            store.begin_at(agent, 40, bytes(16), [b"mended"], lambda: None, anchor=True)
+        await compacted(store)
+        assert segment_files(tmp_path / "log")[0] == files[0]
+        store.close()
+
+
+async def test_damaged_batches_that_stand_side_by_side_cast_no_doubt_on_other_logs(tmp_path):
+    store = opened(tmp_path)
+    await put(store, "other", b"whole")
+    for number in range(4):
+        await put(store, "a", b"%d" % number)
+    store.close()
+    for number in (2, 3, 4):
+        damage_record(tmp_path, "a", number)
+    store = opened(tmp_path)
+    assert store.damages("other") == []
+    assert [(damage.first, damage.end) for damage in store.damages("a")] == [(2, 2), (3, 3), (4, 4)]
+    assert [finding.number for finding in store.findings] == [2, 3, 4]
     store.close()

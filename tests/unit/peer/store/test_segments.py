@@ -145,21 +145,6 @@ async def test_a_damaged_record_is_named_and_the_other_logs_go_on(open_store, tm
     assert [(found.agent, found.number) for found in store.findings] == [("ledger-1", 2)]
 
 
-async def test_damaged_batches_that_stand_side_by_side_cast_no_doubt_on_other_logs(open_store, tmp_path):
-    store = open_store()
-    await appended(store, "other", b"whole")
-    for number in range(4):
-        await appended(store, "a", b"%d" % number)
-    store.close()
-    for number in (2, 3, 4):
-        damage_record(tmp_path, "a", number)
-    store = open_store()
-    assert store.damages("other") == []
-    assert [(damage.first, damage.end) for damage in store.damages("a")] == [(2, 2), (3, 3), (4, 4)]
-    assert [finding.number for finding in store.findings] == [2, 3, 4]
-    store.close()
-
-
 async def test_damaged_records_are_mended_in_their_place(open_store, tmp_path):
     store = open_store()
     await appended(store, "a", b"1")
