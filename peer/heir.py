@@ -25,10 +25,14 @@ class Heir:
         """By dead host, its agents, and their cuts here once they have made them."""
 
     def take_over(self, dead: HostId) -> None:
-        """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
-        agents = [name for name in self._kept.of(dead) if name != self._log]
+        """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life.
+
+        Those that an heir of it had brought up already come from the copies of that one's logs.
+        """
+        later = dict.fromkeys(name for heir in self._heirs(dead) for name in self._kept.of(heir))
+        agents = [name for name in self._kept.of(dead) if name != self._log and name not in later]
         for agent in self._host.agents_of(dead):
-            if agent not in agents:
+            if agent not in agents and agent not in later:
                 self._host.noticed(agent, Tell("not-succeeded", agent, f"there is no copy of its log of {dead} here"))
         self._waits[dead] = dict.fromkeys(agents)
         for name in agents:
@@ -38,6 +42,26 @@ class Heir:
                 self._breaks(dead, name, str(error))
         self._finish(dead)
 
+    def _heirs(self, dead: HostId) -> list[HostId]:
+        """Return the hosts that have succeeded a dead one before this one did, and are dead, too."""
+        found: list[HostId] = []
+        heirs = self._host.checkpoints.machine.succession.heirs
+        while (dead := heirs[dead]) != self._host.host_id:
+            found.append(dead)
+        return found
+
+    def _source(self, dead: HostId, name: AgentId) -> HostId:
+        """Return whose log an agent is brought up from: its own host's, or that of one which its host had succeeded.
+
+        The latter if its host died before its buddies had all that it had taken over.
+        """
+        for before, by in self._host.checkpoints.machine.succession.heirs.items():
+            if by == dead and name in self._kept.of(before):
+                source = self._source(before, name)
+                if self._kept.is_part(dead, name, source):
+                    return source
+        return dead
+
     def _begin(self, dead: HostId, name: AgentId) -> None:
         # Its end may have been lost here since it was begun, as that of any agent's log.
         why = self._host.checkpoints.hurt.get(name)
@@ -46,7 +70,7 @@ class Heir:
         elif self._host.store.length(name):
             self._bring_up(dead, name, lost=why is not None or self._host.store.is_lost(name))
         else:
-            first, prev, records = self._kept.read(dead, name)
+            first, prev, records = self._kept.read(self._source(dead, name), name)
             up = partial(self._bring_up, dead, name, lost=True)
             self._host.store.begin_at(name, first, prev, records, up, lost=True)
 
@@ -87,5 +111,7 @@ class Heir:
             return
         del self._waits[dead]
         begun = tuple(began for action in ready for began in action.begun)
-        said = self._kept.read(dead, self._log)[2] if self._log in self._kept.of(dead) else []
+        # What an heir has said for it stands in that one's log.
+        logs = [host for host in (dead, *self._heirs(dead)) if self._log in self._kept.of(host)]
+        said = [data for host in logs for data in self._kept.read(host, self._log)[2]]
         self._host.checkpoints.taken_over(dead, tuple(decode_host_record(data) for data in said), begun)

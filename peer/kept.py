@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from peer import payload
+from peer.errors import LogCorrupt
 from peer.owned import cut_back, spec_of
 from peer.spec import AgentSpec
 from protocol.action import Tell
@@ -109,6 +110,18 @@ class Kept:
         name = f"{PREFIX}{owner}/{log}"
         first, prev = self._host.store.begin(name)
         return first, prev, list(self._host.store.read(name, first))
+
+    def is_part(self, owner: HostId, log: AgentId, other: HostId) -> bool:
+        """Tell whether all that a copy here holds stands in the copy of another host's log of that name, too."""
+        mine, its = (f"{PREFIX}{host}/{log}" for host in (owner, other))
+        store = self._host.store
+        last = store.length(mine)
+        if last > store.length(its):
+            return False
+        try:
+            return not last or next(iter(store.read(mine, last))) == next(iter(store.read(its, last)))
+        except LogCorrupt:
+            return False
 
     def spec(self, owner: HostId, agent: AgentId, lost: bool) -> AgentSpec | None:
         """Return what it takes to bring up an agent of which there is a copy; None if its class can't be found here."""

@@ -29,7 +29,6 @@ from protocol.checkpoint import (
     StatedRecord,
     Succeeded,
     SucceededRecord,
-    TakeOver,
     VoteRecord,
 )
 from protocol.checkpointing import Checkpointing
@@ -92,7 +91,7 @@ class CheckpointMachine:
         if self.epochs.colour > 0 and self.epochs.own is None:
             # Cut by some agents, not by all, or not yet said: the others cut before they do anything else.
             core.actions.append(MakeCut(self.epochs.colour))
-        core.actions.extend(TakeOver(dead) for dead in self.succession.inherited())
+        self.succession.take_over()
         # What was complete when the last life ended may not have been written.
         self.checkpointing.complete()
         for call in list(self.calls.open.values()):

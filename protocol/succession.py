@@ -87,6 +87,8 @@ class Succession:
         self.cares: dict[HostId, None] = {}
         """Dead hosts whose agents live here now: where a view has them, this one cuts and votes for them."""
         self._begun: dict[tuple[AgentId, int], Began] = {}
+        self._taken: dict[HostId, None] = {}
+        """Dead hosts whose agents this life has begun to bring up."""
         self._said: dict[tuple[HostId, str], None] = {}
         """What this host has said for others, once and for all."""
         self._ask_us = 0
@@ -277,7 +279,14 @@ class Succession:
         if record.by == core.host:
             for host in core.others:
                 core.send(host, Succeeded(record.dead, record.by))
-            core.actions.append(TakeOver(record.dead))
+        self.take_over()
+
+    def take_over(self) -> None:
+        """Have what lived on dead hosts brought up here: also where an heir of theirs has died after them."""
+        for dead in self.inherited():
+            if dead not in self._taken:
+                self._taken[dead] = None
+                self._core.actions.append(TakeOver(dead))
 
     def taken_over(self, dead: HostId, records: Iterable[CheckpointRecord], begun: tuple[Began, ...]) -> None:
         """Its agents live here, and have made the cut: repeat what the dead host has said, and go on in its name."""
@@ -328,7 +337,7 @@ class Succession:
 
     def inherited(self) -> list[HostId]:
         """Return the dead hosts whose agents are to live here; spoken for only once they do: they know what is lost."""
-        return [dead for dead, by in self.heirs.items() if by == self._core.host]
+        return [dead for dead in self.heirs if self.heir_of(dead) == self._core.host]
 
 
 def _about(record: StatedRecord | VoteRecord) -> str:
