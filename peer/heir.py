@@ -49,17 +49,17 @@ class Heir:
         kept = self._kept.of(dead)
         agents = [name for name in dict.fromkeys((*kept, *self._kept.begun(dead))) if name != self._log]
         self._said[dead] = _decoded(self._kept.read(dead, self._log)[2] if self._log in kept else ())
-        self._waits[dead] = dict.fromkeys(agents)
         before = self._host.checkpoints.machine.succession.left_by(dead)
+        # An heir's copies may be a part of what it had taken over, if it died before its buddies had all of that.
+        ready = [name for name in agents if not before or self._host.store.length(name)]
+        self._waits[dead] = dict.fromkeys(ready)
         if before or any(agent not in agents for agent in self._host.agents_of(dead)):
-            # It was an heir itself, and may have died before its agents' logs were with its buddies; or this one's
-            # copies are not all that there are.
             self._waits[dead][UNKNOWN] = None
             if dead in self._late:
                 self._late.pop(dead).cancel()
-            self._late[dead] = asyncio.ensure_future(self._hand_down(dead, before, agents))
+            self._late[dead] = asyncio.ensure_future(self._hand_down(dead, before, ready))
             self._late[dead].add_done_callback(partial(self._ended, dead))
-        self._begin_all(dead, agents)
+        self._begin_all(dead, ready)
 
     def _begin_all(self, dead: HostId, agents: Iterable[AgentId], found: Mapping[AgentId, FoundCopy] = EMPTY) -> None:
         for name in agents:
@@ -77,26 +77,32 @@ class Heir:
         Where nobody has a copy of what a dead heir had begun with, nothing that it has said of that counts: the copies
         of the host before it are as good as new.
         """
+        owners = (dead, *before)
         begun = {owner: self._kept.begun(owner) for owner in before}
         for owner, agents in begun.items():
             self._waits[owner] = dict.fromkeys((*agents, UNKNOWN))
             self._begin_all(owner, agents)
         await self._host.catch_up()
         here = dict.fromkeys((*known, *self._host.drivers, *(agent for agents in begun.values() for agent in agents)))
-        left = [agent for host in (dead, *before) for agent in self._host.agents_of(host) if agent not in here]
-        for owner in (dead, *before):
+        left = (*self._kept.of(dead), *(agent for owner in owners for agent in self._host.agents_of(owner)))
+        found: dict[HostId, dict[AgentId, FoundCopy]] = {owner: {} for owner in owners}
+        for agent in [agent for agent in dict.fromkeys(left) if agent not in here and agent != self._log]:
+            copies = {owner: copy for owner in owners if (copy := await self._find(owner, agent)) is not None}
+            if copies:
+                source = best_of(copies)
+                found[source][agent] = copies[source]
+            else:
+                why = f"there is no copy of its log of {dead} any more"
+                self._host.noticed(agent, Tell("not-succeeded", agent, why))
+        for owner in owners:
             if owner != dead:
                 said = await self._find(owner, self._log)
                 # What its heir has said for it, it has said.
                 self._said[owner] = [*_decoded(() if said is None else said.records), *self._said.get(dead, ())]
-            found = {agent: copy for agent in left if (copy := await self._find(owner, agent)) is not None}
-            left = [agent for agent in left if agent not in found]
             waits = self._waits[owner]
-            waits.update(dict.fromkeys(found))
+            waits.update(dict.fromkeys(found[owner]))
             del waits[UNKNOWN]
-            self._begin_all(owner, found, found)
-        for agent in left:
-            self._host.noticed(agent, Tell("not-succeeded", agent, f"there is no copy of its log of {dead} any more"))
+            self._begin_all(owner, found[owner], found[owner])
 
     def _ended(self, dead: HostId, task: asyncio.Task[None]) -> None:
         if self._late.get(dead) is task:
@@ -188,3 +194,25 @@ class Heir:
 
 def _decoded(records: Iterable[bytes]) -> list[CheckpointRecord]:
     return [decode_host_record(data) for data in records]
+
+
+def best_of(copies: Mapping[HostId, FoundCopy]) -> HostId:
+    """Return whose copy of an agent's log to go on with.
+
+    Args:
+        copies: by owner, the last that had it first. One that holds no more than a part of an older owner's was not
+            there in full: its owner has said nothing that counts.
+    """
+    owners = iter(copies)
+    best = next(owners)
+    for owner in owners:
+        if _is_part(copies[best], copies[owner]):
+            best = owner
+    return best
+
+
+def _is_part(part: FoundCopy, whole: FoundCopy) -> bool:
+    if part.end > whole.end:
+        return False
+    at = part.end - whole.first
+    return at < 0 or part.records[-1] == whole.records[at]

@@ -117,6 +117,8 @@ class Kept:
 
     def adopts(self, owner: HostId, agent: AgentId, kind: str, options: bytes) -> None:
         """Keep what it takes to bring an agent up, of which there is no copy here: others had one."""
+        if (owner, agent) in self._specs:
+            return
         self._specs[owner, agent] = [kind, options, 0]
         self._host.store.append(f"{SPEC}{owner}/{agent}", (payload.encode([kind, options, 0]),), _nothing, anchor=True)
 

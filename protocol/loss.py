@@ -84,8 +84,10 @@ class Loss:
         """Somebody lost steps: retract what hangs on them here, once."""
         core = self._core
         is_newer = fact.incarnation > core.beginnings.get(fact.agent, 1)
-        # Beginnings come in any order: an earlier one tells of lives that a later one does not name.
-        if not is_newer and all((fact.agent, life) in core.lost_lives for life, _ in fact.lost):
+        # Beginnings come in any order: an earlier one tells of lives that a later one does not name, or, where an heir
+        # has died and another has had more of its log, of more of them.
+        known = (core.lost_lives.get((fact.agent, life), last + 2) <= last + 1 for life, last in fact.lost)
+        if not is_newer and all(known):
             return
         retracted = tuple(
             record.step

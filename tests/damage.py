@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from peer.keys import HostKeys
+from peer.store.archive import read_boundary
 from peer.store.codec import Codec
 from peer.store.folder import Loader
 from peer.store.frame import decode_head
@@ -13,7 +14,8 @@ from peer.store.segments import SegmentStore
 
 def file_of(folder: Path, agent: str, number: int) -> tuple[Path, int, int]:
     """Return the file with an agent's record, and where its frame's body stands: first byte and length."""
-    found = Loader(Codec()).load(segment_files(folder / "log"))
+    boundary = read_boundary(folder / "log")
+    found = Loader(Codec(), begin=boundary and boundary.end).load(segment_files(folder / "log"))
     _, _, place = found.index.frames(agent, number)[0]
     file = folder / "log" / NAME.format(place.segment)
     frame = decode_head(file.read_bytes(), place.at)

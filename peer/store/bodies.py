@@ -24,6 +24,8 @@ class Signature(msgspec.Struct, frozen=True, array_like=True):
     """How far each log had come, at the end of a segment: number and hash of its last record."""
     ends: bool = False
     """The segment ends here, and another follows."""
+    doubted: tuple[AgentId, ...] = ()
+    """Of these logs something may have stood behind that, which was damaged: nobody can tell where they ended."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -40,7 +42,8 @@ def signed_bytes(host: bytes, sequence: int, digest: bytes, signature: Signature
         signature: its own signature is left out.
     """
     tails = _encoder.encode(sorted(signature.tails.items()))
-    return b"".join((b"ebbtide-log", host, struct.pack("<Q?", sequence, signature.ends), digest, tails))
+    doubted = _encoder.encode(signature.doubted) if signature.doubted else b""
+    return b"".join((b"ebbtide-log", host, struct.pack("<Q?", sequence, signature.ends), digest, tails, doubted))
 
 
 def encode_signature(signature: Signature) -> bytes:

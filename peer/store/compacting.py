@@ -91,7 +91,8 @@ class Compactor:
         edges: list[Edge] = []
         for number in range(first, self._writer.number):
             file = self._folder / NAME.format(number)
-            if needed.get(number, 0) > share * file.stat().st_size:
+            # One that is gone may have held what nobody knows of: it stays missed, and what follows it here.
+            if not file.exists() or needed.get(number, 0) > share * file.stat().st_size:
                 break
             edge = self._end(number, file) or self._end_of_damaged(number, edges)
             if edge is None:
@@ -120,10 +121,11 @@ class Compactor:
         return pieces
 
     def _end(self, number: int, file: Path) -> Edge | None:
-        """Return where a segment ends; None if it is not whole."""
+        """Return where a segment ends; None if it is not whole, or another stands in its place."""
         data = read_file(file)
         found = scan(file, data)
-        if found.wrong or not found.batches or any(batch.what for batch in found.batches):
+        is_own = found.header is not None and found.header.number == number
+        if found.wrong or not is_own or not found.batches or any(batch.what for batch in found.batches):
             return None
         last = found.batches[-1]
         for at, frame in last.frames:

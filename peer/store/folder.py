@@ -78,6 +78,8 @@ class Loader:
         if self._ended:
             self._find(files[-1], f"segment {self._number + 1}, which follows it, is missing")
             self.folder.index.suspect(files[-1], "the segment that follows it is missing")
+            # Nothing is written in its place, nor over the mark that tells of it: the next life is to miss it, too.
+            self.folder.last, self.folder.number = None, self._number + 1
         self.folder.index.settle()
         return self.folder
 
@@ -205,7 +207,7 @@ class Loader:
                 signature = decode_signature(body)
                 folder.signatures.append(Signed(signature, batch.head.sequence - 1, batch.head.prev, folder.records))
                 for agent, (number, last) in signature.tails.items():
-                    folder.index.proven(agent, number, last, file)
+                    folder.index.proven(agent, number, last, file, agent not in signature.doubted)
         except NoKey:
             folder.locked = True
         except ValueError as error:

@@ -94,6 +94,11 @@ class Index:
         """Return the last record of every log."""
         return {agent: (log.number, log.hash) for agent, log in list(self._logs.items()) if log.number}
 
+    def doubted(self) -> tuple[AgentId, ...]:
+        """Return the logs that may have gone on behind their last record, as far as can be told."""
+        logs = list(self._logs.items())
+        return tuple(agent for agent, log in logs if any(d.end is None or d.end > log.number for d in log.damages))
+
     def first(self, agent: AgentId) -> int:
         """Return the first record of a log that is here: those before it have been dropped from the archive."""
         log = self._logs.get(agent)
@@ -282,11 +287,15 @@ class Index:
         for agent in self._logs:
             self._suspects.setdefault(agent, (file, what))
 
-    def proven(self, agent: AgentId, number: int, last: bytes, file: Path) -> None:
-        """A signature tells how far a log had come: it is proven whole up to here, or known to lack records."""
+    def proven(self, agent: AgentId, number: int, last: bytes, file: Path, is_end: bool = True) -> None:
+        """A signature tells how far a log had come: it is proven whole up to here, or known to lack records.
+
+        Not if it was in doubt when that was signed, which is no end (`is_end`): it is in doubt still.
+        """
         log = self._log(agent)
         if log.number == number and log.hash == last:
-            self._suspects.pop(agent, None)
+            if is_end:
+                self._suspects.pop(agent, None)
         elif log.number < number:
             place, what = self._suspects.pop(agent, (file, "it is missing"))
             self._missing(log, log.number + 1, number, place, what)

@@ -217,11 +217,11 @@ class Writer:
         """
         if not ends and (self._keys is None or self._signed == self._sequence):
             return
-        tails = self._index.tails() if ends else {}
-        signature = Signature(b"" if self._keys is None else self._keys.public_key, b"", tails, ends)
+        tails, doubted = (self._index.tails(), self._index.doubted()) if ends else ({}, ())
+        signature = Signature(b"" if self._keys is None else self._keys.public_key, b"", tails, ends, doubted)
         if self._keys is not None:
             signed = self._keys.sign(signed_bytes(self._host, self._sequence, self._digest, signature))
-            signature = Signature(signature.key, signed, tails, ends)
+            signature = Signature(signature.key, signed, tails, ends, doubted)
         body = encode_signature(signature)
         flags, stored = self._codec.pack(body)
         frame = Frame(SIGNATURE, flags, "", 0, 0, len(stored), len(body), FIRST_HASH, FIRST_HASH)

@@ -66,6 +66,21 @@ def test_fr1_lives_that_may_have_been_begun_elsewhere_count_as_lost() -> None:
     assert [core.is_lost("a", life, 1) for life in (1, 2, 3, 4)] == [False, True, True, False]
 
 
+def test_fr1_a_beginning_that_says_more_of_a_life_to_be_lost_is_heard_after_a_later_one() -> None:
+    bench = Bench("a", "b")
+    orphans: list[StepId] = []
+    for body in (b"kept", b"lost", b"lost too"):
+        bench.step("a", sends=(("b", body),))
+        bench.deliver()
+        orphans.append(bench.ran("b"))
+        bench.deliver()
+    # An heir had the first step alone, began anew, and died; another, that had two, has begun after it.
+    bench.feed("b", Learned(Began("a", 3, ((1, 2), (2, 0)))))
+    assert [bench.undone(step) for step in orphans] == [False, False, True]
+    bench.feed("b", Learned(Began("a", 2, ((1, 1),))))
+    assert [bench.undone(step) for step in orphans] == [False, True, True]
+
+
 def test_fr2_whatever_hangs_on_lost_steps_goes_however_far_it_spread() -> None:
     bench = Bench("a", "b", "c")
     kept = bench.step("a", sends=(("b", b"kept"),))

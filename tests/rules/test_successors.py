@@ -199,6 +199,36 @@ def test_cp8_a_succession_is_remembered() -> None:
     assert not crowd.machines[heir].takes("h3", 0)
 
 
+def test_cp8_who_succeeds_an_heir_goes_on_for_those_that_it_had_succeeded() -> None:
+    crowd = Crowd("h0", "h1", "h2", "h3", "h4", limits=LIMITS)
+    for _ in range(2):
+        crowd.checkpoint("h0")
+    for machine in crowd.machines.values():
+        for other in crowd.names:
+            machine.keeps(other)
+    dead: tuple[str, ...] = ()
+    while len(dead) < 2:
+        dead = ("h3", *heirs(crowd))
+        for name in (name for name in crowd.names if name not in dead):
+            for other in dead:
+                crowd.do(name, crowd.machines[name].failed(other, crowd.now_us))
+        crowd.rounds(60, without=dead)
+    (last,) = heirs(crowd) - {*dead}
+    assert crowd.machines[last].succession.heirs == {"h3": dead[1], dead[1]: last}
+    assert {order.dead for order in crowd.of(last, TakeOver)} == {dead[1]}
+    for each in dead:
+        crowd.do(last, crowd.machines[last].taken_over(each, (), (), crowd.now_us))
+    crowd.do(last, crowd.machines[last].begin(1, crowd.now_us))
+    crowd.rounds(40, without=dead)
+    commit = crowd.machines[last].epochs.commit
+    assert commit is not None
+    assert commit.epoch == 3
+    # In the next life, too.
+    crowd.done[last].clear()
+    crowd.start(last)
+    assert {order.dead for order in crowd.of(last, TakeOver)} == {dead[1]}
+
+
 def test_cp8_votes_proposals_and_intents_are_facts() -> None:
     bench = Bench("a")
     bench.slow.add("a")
