@@ -238,8 +238,8 @@ def mortal() -> Iterator[None]:
     """Have hosts end by `Mortal`, and wait for nobody for long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("peer.store.segments.Files", Mortal)
-        patch.setattr("peer.mending.WAIT_S", 1.5)
-        patch.setattr("peer.mending.AGAIN_S", 0.05)
+        patch.setattr("peer.inquiry.WAIT_S", 1.5)
+        patch.setattr("peer.inquiry.AGAIN_S", 0.05)
         patch.setattr("peer.host.CATCH_UP_S", 1.0)
         patch.setattr("peer.store.writing.SEGMENT_BYTES", 4000)
         patch.setattr("peer.checkpoints.CONDENSE_COMMITS", 3)
