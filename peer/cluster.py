@@ -145,10 +145,11 @@ class Cluster:
         self.host.asking.expect(spec.name for spec in specs)
         await self._backend.launch(list(specs), self._agents_per_actor)
         self._agents.extend(spec.name for spec in specs)
-        await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
-        if self._checkpoints.buddies:
-            # Buddies are chosen by the view: with the first commit that has them the new hosts have some, and with the
-            # second no earlier view's majority is needed to succeed one.
+        looks = await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
+        if self._checkpoints.buddies and any(not look.committed for look in looks):
+            # Buddies are chosen by the view: with the first commit that has them new hosts have some, and with the
+            # second no earlier view's majority is needed to succeed one. Who comes back is in a view already, whose
+            # other hosts may not be here yet.
             await self.checkpoint()
             await self.checkpoint()
 

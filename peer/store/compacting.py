@@ -26,7 +26,7 @@ from peer.store.writing import Run, Writer
 from protocol.ids import AgentId
 
 SHARE = 0.25
-"""A segment is moved if no more than this part of it is still needed: what is written again follows what is freed."""
+"""Segments are moved if no more than this part of them is still needed: what is written again follows what is freed."""
 RUN_BYTES = 1 << 20
 
 
@@ -87,17 +87,25 @@ class Compactor:
         first = 1 if self._boundary is None else self._boundary.end.segment + 1
         if first >= self._writer.number:
             return []
-        needed = self._needed_bytes()
-        edges: list[Edge] = []
+        needed, pays = self._needed_bytes(), list[bool]()
+        size = kept = 0
         for number in range(first, self._writer.number):
             file = self._folder / NAME.format(number)
             # One that is gone may have held what nobody knows of: it stays missed, and what follows it here.
-            if not file.exists() or needed.get(number, 0) > share * file.stat().st_size:
+            if not file.exists():
                 break
-            edge = self._end(number, file) or self._end_of_damaged(number, edges)
+            size, kept = size + file.stat().st_size, kept + needed.get(number, 0)
+            # Of all up to here: one that an idle agent's large state fills does not keep those behind it for good.
+            pays.append(share >= 1 or kept <= share * size)
+        edges: list[Edge] = []
+        while True in pays[len(edges) :]:
+            file = self._folder / NAME.format(first + len(edges))
+            edge = self._end(first + len(edges), file) or self._end_of_damaged(first + len(edges), edges)
             if edge is None:
                 break
             edges.append(edge)
+        while edges and not pays[len(edges) - 1]:
+            edges.pop()
         return edges
 
     def _needed_bytes(self) -> dict[int, int]:

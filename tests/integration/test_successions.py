@@ -11,7 +11,7 @@ from peer import errors
 from peer.checkpoints import Checkpoints
 from peer.heir import Heir
 from peer.host import Host
-from tests.counting import NAMES, filled, places, restarted, started, sums, told
+from tests.counting import NAMES, Counter, filled, places, restarted, started, sums, told
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,20 @@ async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
             await cluster.submit(name, 1000)
         assert await sums(cluster) == {name: value + 1000 for name, value in before.items()}
         assert all([(await cluster.status(name)).undone == 0 for name in NAMES])
+
+
+async def test_a_cluster_with_buddies_comes_back_agent_by_agent(tmp_path: Path) -> None:
+    async with started(tmp_path) as cluster:
+        await filled(cluster)
+        before = await sums(cluster)
+    async with started(tmp_path) as cluster, asyncio.timeout(50):
+        for name in NAMES:
+            await cluster.spawn(name, Counter)
+        assert await sums(cluster) == before
+        for name in NAMES:
+            await cluster.submit(name, 1)
+        await cluster.checkpoint()
+        assert await sums(cluster) == {name: value + 1 for name, value in before.items()}
 
 
 async def test_a_disk_and_then_its_heirs_are_lost_under_two_copies_and_everything_comes_back(

@@ -226,6 +226,26 @@ async def test_a_damaged_archive_is_named(open_store, tmp_path):
     assert any("missing from the archive" in finding.what for finding in verify(tmp_path / "host").findings)
 
 
+async def test_a_large_state_of_an_idle_agent_does_not_keep_what_comes_after_it_from_being_put_away(
+    open_store, tmp_path
+):
+    store, rng = open_store(), Random(3)
+    large = [rng.randbytes(1_500) for _ in range(40)]
+    await appended(store, "idle", *large, anchor=True)
+    sizes = []
+    for number in range(400):
+        await appended(store, "busy", rng.randbytes(1_500), anchor=number % 10 == 9)
+        if number % 10 == 9:
+            await compacted(store, 0.25)
+            sizes.append(sum(file.stat().st_size for file in (tmp_path / "host" / "log").glob("*.seg")))
+    assert max(sizes) < 6 * 40 * 1_500
+    assert list(store.read("idle")) == large
+    store.close()
+    store = open_store()
+    assert list(store.read("idle")) == large
+    assert store.findings == []
+
+
 async def test_that_an_end_was_lost_is_not_forgotten_with_the_segment_that_says_so(open_store):
     store = open_store()
     await appended(store, "short", b"1", b"2")
