@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from peer import errors
@@ -16,6 +17,10 @@ from protocol.ids import AgentId
 
 if TYPE_CHECKING:
     from peer.host import Host
+
+
+LOOK_S = 0.5
+"""How often a write that is not durable yet is looked after: a disk that fails tells nobody who waits."""
 
 
 class Mending:
@@ -45,7 +50,7 @@ class Mending:
             self._host.noticed(HOST, Tell("log-torn", str(store.folder), text))
         hurt = [agent for agent in dict.fromkeys((*store.agents(), *names)) if store.damages(agent)]
         for agent in [agent for agent in hurt if agent.startswith(kept)]:
-            await self._done(lambda done, agent=agent: store.begin_at(agent, 1, FIRST_HASH, (), done))
+            await self._done(store, lambda done, agent=agent: store.begin_at(agent, 1, FIRST_HASH, (), done))
         own = [agent for agent in hurt if not agent.startswith(kept)]
         # All at once: one answer, or one wait for a host that is away, serves for all of them.
         wrong = await asyncio.gather(*(self._mend(store, agent) for agent in own))
@@ -84,7 +89,7 @@ class Mending:
             return None
         # What came after is nowhere: the agent goes on as one that has lost its end.
         tail = store.tail(agent)
-        await self._done(lambda done: store.begin_at(agent, tail[0] + 1, tail[1], (), done, lost=True))
+        await self._done(store, lambda done: store.begin_at(agent, tail[0] + 1, tail[1], (), done, lost=True))
         return ""
 
     async def _take(
@@ -105,10 +110,10 @@ class Mending:
         before = min(max(0, copy.anchor - copy.first), len(records))
         middle = chained(prev, agent, copy.first, records[:before])
         if before:
-            await self._done(lambda done: store.mend(agent, copy.first, prev, records[:before], done))
+            await self._done(store, lambda done: store.mend(agent, copy.first, prev, records[:before], done))
         if before < len(records):
             first, rest, anchor = copy.first + before, records[before:], copy.anchor == copy.first + before
-            await self._done(lambda done: store.mend(agent, first, middle, rest, done, anchor))
+            await self._done(store, lambda done: store.mend(agent, first, middle, rest, done, anchor))
         return end
 
     async def _begin_anew(self, store: SegmentStore, agent: AgentId, damage: Damage, copy: FoundCopy) -> int | None:
@@ -134,7 +139,9 @@ class Mending:
         # What is known to be missing behind that is forgotten with this write, unless it says so itself.
         behind = [each for each in store.damages(agent) if each.first > store.tail(agent)[0]]
         lost = store.is_lost(agent) or any(each.end is None or each.end > end for each in behind)
-        await self._done(lambda done: store.begin_at(agent, copy.anchor, prev, records, done, anchor=True, lost=lost))
+        await self._done(
+            store, lambda done: store.begin_at(agent, copy.anchor, prev, records, done, anchor=True, lost=lost)
+        )
         return copy.end
 
     @staticmethod
@@ -150,7 +157,11 @@ class Mending:
             return True  # that is damaged, too, and is judged when it is mended
 
     @staticmethod
-    async def _done(write: Callable[[Done], None]) -> None:
+    async def _done(store: SegmentStore, write: Callable[[Done], None]) -> None:
         durable = asyncio.Event()
         write(durable.set)
-        await durable.wait()
+        while not durable.is_set():
+            if (failure := store.failure()) is not None:
+                raise failure
+            with suppress(TimeoutError):
+                await asyncio.wait_for(durable.wait(), LOOK_S)

@@ -135,6 +135,10 @@ class Jobs:
             self._queue.clear()
             self._changed.notify_all()
 
+    def failure(self) -> LogFailed | None:
+        """Return why nothing more is written."""
+        return self._failure
+
     def __len__(self) -> int:
         return len(self._queue)
 

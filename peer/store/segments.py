@@ -187,6 +187,10 @@ class SegmentStore:
         flags = CUT | ANCHOR if anchor or (records and first > self.length(agent) + 1) else CUT
         self._jobs.put(Job(agent, tuple(records), done, flags | (LOST if lost else 0), first, prev))
 
+    def failure(self) -> LogFailed | None:
+        """Return what has ended the writing, if anything has: then no `done` comes any more."""
+        return self._jobs.failure()
+
     def is_lost(self, agent: AgentId) -> bool:
         """Tell whether the end of a log was lost, and nothing was appended since."""
         return self._index.is_lost(agent)

@@ -1,6 +1,7 @@
 """Damaged and lost logs of hosts that have buddies: mended, succeeded, or refused by name; nothing is lost silently."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from peer.keys import HostKeys
 from peer.store import writing
 from peer.store.reading import verify
 from peer.store.segments import SegmentStore
+from peer.store.writing import Run, Writer
 from protocol.records import CutRecord
 from protocol.step import StepRecord
 from protocol.wire import decode_record
@@ -115,6 +117,36 @@ async def test_a_buddys_damaged_copies_are_sent_again_and_serve(tmp_path: Path) 
         await restarted(cluster, buddy, lambda folder: damage_record(folder, copies[0], 4))
         await cluster.checkpoint()
         host = await restarted(cluster, owned, lambda folder: damage_record(folder, owned, 4))
+        assert host.broken == {}
+        assert await sums(cluster) == before
+
+
+async def test_a_disk_that_fails_while_a_log_is_mended_ends_the_start_with_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(tmp_path) as cluster:
+        await filled(cluster)
+        before, host = await sums(cluster), host_of(cluster, "b1")
+        await _whole(host)
+        number = host.store.length("b1")
+
+        commit = Writer.commit
+
+        def fails(self: Writer, runs: list[Run]) -> None:
+            if self._folder.parent.name == "host-2":
+                raise OSError(errno.EIO, "the disk has failed")
+            commit(self, runs)
+
+        def damage(folder: Path) -> None:
+            damage_record(folder, "b1", number)
+            # Opening writes nothing of records; mending does.
+            monkeypatch.setattr(Writer, "commit", fails)
+
+        with pytest.raises(errors.LogFailed, match="the disk has failed"):
+            async with asyncio.timeout(30):
+                await restarted(cluster, "b1", damage)
+        monkeypatch.setattr(Writer, "commit", commit)
+        host = await restarted(cluster, "b1", lambda _: None)
         assert host.broken == {}
         assert await sums(cluster) == before
 
