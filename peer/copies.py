@@ -46,6 +46,8 @@ class Copies:
         self._logs: dict[AgentId, OwnLog] = {}
         self._buddies: dict[HostId, Buddy] = {}
         self._chosen_by = (-2, 0)
+        self._few = -1
+        """How many buddies there were when it was last said that these are too few."""
         self._written = 0
         """How many writes there have been, over all logs."""
         self._facts: deque[tuple[int, Callable[[], None]]] = deque()
@@ -158,6 +160,11 @@ class Copies:
             if near and set(near) - set(self._buddies):
                 text = "there are too few hosts on other nodes: a copy is lost with this node"
                 self._host.noticed(HOST, Tell("buddy-near", near[0], text))
+            # The first views of a cluster are small.
+            if len(chosen) < self._count and machine.epochs.committed > 1 and len(chosen) != self._few:
+                self._few = len(chosen)
+                text = f"{self._count} other hosts are to keep copies, and there are {self._few}: fewer may be lost"
+                self._host.noticed(HOST, Tell("buddies-few", str(self._host.host_id), text))
             self._buddies = {host: self._buddies.get(host) or self._new_buddy() for host in chosen}
         return self._buddies
 

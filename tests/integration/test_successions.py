@@ -49,6 +49,17 @@ async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
         assert all([(await cluster.status(name)).undone == 0 for name in NAMES])
 
 
+async def test_that_there_are_fewer_hosts_than_copies_were_asked_for_is_told_whenever_that_changes(
+    tmp_path: Path,
+) -> None:
+    async with started(tmp_path, durability="replicated(7)") as cluster:
+        await filled(cluster)
+        for place in places(cluster):
+            few = [notice.detail for notice in place.host.notices if notice.notice == "buddies-few"]
+            assert few[-1] == "7 other hosts are to keep copies, and there are 2: fewer may be lost"
+            assert len(few) == len(set(few))
+
+
 async def test_a_cluster_with_buddies_comes_back_agent_by_agent(tmp_path: Path) -> None:
     async with started(tmp_path) as cluster:
         await filled(cluster)
