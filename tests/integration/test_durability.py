@@ -274,8 +274,8 @@ async def test_a_buddy_of_long_ago_gets_what_was_put_away_since_from_the_anchor_
         copy = f"copy:{host.host_id}/b1"
         anchor = host.store.begin("b1")[0]
         assert anchor > 10
-        # An old state of the copy, and an owner that knows nothing of it any more.
-        await _done(lambda done: buddy.store.begin_at(copy, 9, buddy.store.hash_of(copy, 8), (), done))
+        # An old state of the copy (what it follows is in the archive), and an owner that knows nothing of it any more.
+        await _done(lambda done: buddy.store.begin_at(copy, 9, b"8" * 16, (), done))
         buddy.checkpoints.copies.kept._kept[copy] = buddy.checkpoints.copies.kept._durable[copy] = 8
         host.checkpoints.copies._chosen_by = (-2, 0)
         host.checkpoints.copies._buddies.clear()
