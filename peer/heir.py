@@ -85,9 +85,11 @@ class Heir:
         await self._host.catch_up()
         here = dict.fromkeys((*known, *self._host.drivers, *(agent for agents in begun.values() for agent in agents)))
         left = (*self._kept.of(dead), *(agent for owner in owners for agent in self._host.agents_of(owner)))
+        agents = [agent for agent in dict.fromkeys(left) if agent not in here and agent != self._log]
         found: dict[HostId, dict[AgentId, FoundCopy]] = {owner: {} for owner in owners}
-        for agent in [agent for agent in dict.fromkeys(left) if agent not in here and agent != self._log]:
-            copies = {owner: copy for owner in owners if (copy := await self._find(owner, agent)) is not None}
+        # All at once: one answer, or one wait for a host that is away, serves for all of them.
+        answers = await asyncio.gather(*(self._all(owners, agent) for agent in agents))
+        for agent, copies in zip(agents, answers, strict=True):
             if copies:
                 source = best_of(copies)
                 found[source][agent] = copies[source]
@@ -103,6 +105,9 @@ class Heir:
             waits.update(dict.fromkeys(found[owner]))
             del waits[UNKNOWN]
             self._begin_all(owner, found[owner], found[owner])
+
+    async def _all(self, owners: Sequence[HostId], log: AgentId) -> dict[HostId, FoundCopy]:
+        return {owner: copy for owner in owners if (copy := await self._find(owner, log)) is not None}
 
     def _ended(self, dead: HostId, task: asyncio.Task[None]) -> None:
         if self._late.get(dead) is task:
@@ -142,8 +147,9 @@ class Heir:
         elif self._host.store.length(name):
             self._bring_up(dead, name, lost=why is not None or self._host.store.is_lost(name))
         else:
-            first, prev, records = self._kept.read(dead, name)
-            if found is not None:
+            if found is None:
+                first, prev, records = self._kept.read(dead, name)
+            else:
                 first, prev, records = found.first, found.prev, found.records
                 self._kept.adopts(dead, name, found.kind, found.options)
             up = partial(self._bring_up, dead, name, lost=True)

@@ -112,17 +112,20 @@ class Inquiry:
         anchor = store.begin(name)[0]
         first = message.first or anchor
         try:
-            records, prev = first_of(store.read(name, first)), store.prev_of(name, first)
+            records, prev = self._from(name, first)
         except errors.LogCorrupt:
             if first >= anchor:
                 raise
             # What is asked for is not kept any more: from the anchor on it is.
             first = anchor
-            records, prev = first_of(store.read(name, first)), store.prev_of(name, first)
+            records, prev = self._from(name, first)
         kind, options = self._kept.kind_of(owner, message.log)
         return Held(
             message.log, first, store.length(name), tuple(records), prev, anchor, message.owner, kind, options
         )  # fmt: skip
+
+    def _from(self, name: AgentId, first: int) -> tuple[list[bytes], bytes]:
+        return first_of(self._host.store.read(name, first)), self._host.store.prev_of(name, first)
 
     def held(self, sender: HostId, message: Held) -> None:
         """Somebody has a part of a copy."""

@@ -57,9 +57,7 @@ class Kept:
             self._kept[name] = self._durable[name] = cut_back(self._host.store, name, copy.since)
         spec = [copy.kind or known[0], copy.options if copy.kind else known[1], copy.life]
         if spec != known:
-            self._specs[owner, copy.log] = spec
-            data = (payload.encode(spec),)
-            self._host.store.append(f"{SPEC}{owner}/{copy.log}", data, lambda: None, anchor=True)
+            self._write_spec(owner, copy.log, spec)
         have = self._kept.get(name, 0)
         begins = bool(copy.prev) and copy.first > have + 1
         first = copy.first if begins else have + 1
@@ -117,10 +115,12 @@ class Kept:
 
     def adopts(self, owner: HostId, agent: AgentId, kind: str, options: bytes) -> None:
         """Keep what it takes to bring an agent up, of which there is no copy here: others had one."""
-        if (owner, agent) in self._specs:
-            return
-        self._specs[owner, agent] = [kind, options, 0]
-        self._host.store.append(f"{SPEC}{owner}/{agent}", (payload.encode([kind, options, 0]),), _nothing, anchor=True)
+        if (owner, agent) not in self._specs:
+            self._write_spec(owner, agent, [kind, options, 0])
+
+    def _write_spec(self, owner: HostId, log: AgentId, spec: list[Any]) -> None:
+        self._specs[owner, log] = spec
+        self._host.store.append(f"{SPEC}{owner}/{log}", (payload.encode(spec),), lambda: None, anchor=True)
 
     def begun(self, owner: HostId) -> list[AgentId]:
         """Return the agents of a host whose logs go on here."""
@@ -135,7 +135,3 @@ class Kept:
                 agent, Tell("not-succeeded", agent, f"its class {kind or '(unknown)'} is not found here")
             )
         return found
-
-
-def _nothing() -> None:
-    """Nobody waits for it."""

@@ -124,15 +124,20 @@ def test_heirs_are_killed_while_they_take_over():
     assert kinds == {("decided", "asked"), ("decided", "durable"), ("taken", "asked"), ("taken", "durable")}
 
 
+def five_hosts(buddies):
+    world = World(
+        seed=1, hosts=5, buddies=buddies, successor=0.3, host_limits=HOST_LIMITS, replicated=True, checkpoint_every=0.1
+    )
+    for number in range(1, 6):
+        world.spawn(f"a{number}", Counting, to="b", host=f"host-{number}")
+    world.spawn("b", Counting, host="host-5")
+    world.run(until=1.0)
+    return world
+
+
 @pytest.mark.parametrize("after", [0.0, 0.001, 0.05])
 def test_what_an_heir_had_not_begun_with_is_handed_down_if_it_dies_too(after):
-    with World(
-        seed=1, hosts=5, buddies=2, successor=0.3, host_limits=HOST_LIMITS, replicated=True, checkpoint_every=0.1
-    ) as world:
-        for number in range(1, 6):
-            world.spawn(f"a{number}", Counting, to="b", host=f"host-{number}")
-        world.spawn("b", Counting, host="host-5")
-        world.run(until=1.0)
+    with five_hosts(buddies=2) as world:
         for number in range(1, 6):
             world.submit(f"a{number}", 8)
         world.run(until=world.now + 0.2)
@@ -158,13 +163,7 @@ def test_what_an_heir_had_not_begun_with_is_handed_down_if_it_dies_too(after):
 
 
 def test_hosts_that_die_one_after_the_other_hand_on_what_they_had_inherited():
-    with World(
-        seed=1, hosts=5, buddies=1, successor=0.3, host_limits=HOST_LIMITS, replicated=True, checkpoint_every=0.1
-    ) as world:
-        for number in range(1, 6):
-            world.spawn(f"a{number}", Counting, to="b", host=f"host-{number}")
-        world.spawn("b", Counting, host="host-5")
-        world.run(until=1.0)
+    with five_hosts(buddies=1) as world:
         dead = "host-5"
         for round in range(2):
             for number in range(1, 6):
