@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import about
+from protocol.agent.machine import PeerMachine
 from protocol.event import Event
-from protocol.peer_machine import PeerMachine
-from sims.history import History
-from sims.plan import Plan
-from sims.swarm import play
+from sims.histories.history import History
+from sims.histories.plan import Plan
+from sims.histories.swarm import play
 from sims.workload import Poisson, Workload
 from sims.world import World
 

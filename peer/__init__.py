@@ -1,9 +1,10 @@
 """Ebbtide: agents that take a step back together. Public names only."""
 
-from peer.agent import Agent, handles
-from peer.cluster import Cluster, Outcome, Plan
-from peer.context import Context
-from peer.declared import Hidden, bulky, derived, secret
+from peer.agents.agent import Agent, handles
+from peer.agents.context import Context
+from peer.agents.spec import AgentSpec
+from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
+from peer.cluster.cluster import Cluster, Outcome, Plan
 from peer.errors import (
     AgentUnknown,
     AskTimeout,
@@ -28,11 +29,10 @@ from peer.errors import (
     VaultFailed,
     VersionUnknown,
 )
-from peer.host import AgentSpec
-from peer.personal import Erased, Personal, hashed
-from peer.storage import Storage
-from peer.tool import Call, Happened, NotHappened, Tool, Unknown, tool
-from peer.versioning import migrates, versioned
+from peer.store.storage import Storage
+from peer.values.declared import Hidden, bulky, derived, secret
+from peer.values.personal import Erased, Personal, hashed
+from peer.values.versioning import migrates, versioned
 from protocol.ids import StepId
 from protocol.limits import Limits
 from protocol.proposal import Proposal

@@ -3,7 +3,7 @@
 import re
 
 from peer import errors
-from peer.storage import Storage
+from peer.store.storage import Storage
 from protocol.limits import CheckpointLimits
 from protocol.policy import PolicyMaker
 

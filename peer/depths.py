@@ -1,7 +1,7 @@
 """Policies of how many steps to go back when it is not known which one went wrong: by formula, or learned.
 
 A fault shows some steps after it began. Too short a way back leaves it in, and has been in vain: it shows again, and
-one goes back twice as far. Too long a way undoes innocent steps. `sims.depths` does it in a world.
+one goes back twice as far. Too long a way undoes innocent steps. `sims.studies.depths` does it in a world.
 """
 
 from collections import deque

@@ -13,7 +13,7 @@ from random import Random
 from msgspec import Struct
 
 from peer.errors import ConfigInvalid
-from protocol.pacing import young_daly_us
+from protocol.checkpoints.pacing import young_daly_us
 from protocol.policy import CheckpointPolicy, Observation, Period
 
 ARMS_RATIO = 2.0

@@ -5,12 +5,14 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, msgpack
 
-from protocol.checkpoint import CheckpointMessage, CheckpointRecord
-from protocol.copy import CopyMessage
-from protocol.epoch import Commit
+from protocol.checkpoints.copy import CopyMessage
+from protocol.checkpoints.epoch import Commit
+from protocol.checkpoints.messages import CheckpointMessage, CheckpointRecord
+from protocol.checkpoints.tally import Tally
+from protocol.checkpoints.witness import Head
 from protocol.errors import WireInvalid
 from protocol.fact import Claim, Fact, HostFact, Standing, State, Suspicion
-from protocol.host_message import Compare, Probe
+from protocol.hosts.messages import Compare, Probe
 from protocol.ids import AgentId
 from protocol.limits import (
     CLOCK_ENTRIES_MAX,
@@ -25,8 +27,6 @@ from protocol.limits import (
 )  # fmt: skip
 from protocol.message import Ballot, Data, Message
 from protocol.records import Record
-from protocol.tally import Tally
-from protocol.witness import Head
 
 VERSION = 1
 

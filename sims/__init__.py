@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sims.sweeping import sweep
+    from sims.studies.sweeping import sweep
     from sims.workload import Workload
     from sims.world import World
 
 __all__ = ["Workload", "World", "sweep"]
 
-_PLACES = {"Workload": "sims.workload", "World": "sims.world", "sweep": "sims.sweeping"}
+_PLACES = {"Workload": "sims.workload", "World": "sims.world", "sweep": "sims.studies.sweeping"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from peer.asks import Submit
 from peer.errors import CallerError
+from peer.host.questions import Submit
 from protocol.event import Submitted
 from protocol.ids import AgentId, Lineage, StepId
 from protocol.step import EXTERNAL, StepRecord
 
 if TYPE_CHECKING:
-    from peer.host import Host
-    from peer.outcome import Outcome
-    from sims.engine import Engine
+    from peer.cluster.outcome import Outcome
+    from peer.host.host import Host
+    from sims.engine.engine import Engine
 
 AGAIN_S = 0.5
 """Virtual seconds after which an input that is not durable yet goes the long way: its host has crashed meanwhile."""

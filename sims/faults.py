@@ -1,7 +1,7 @@
 """What goes wrong, and when: plain values that can be combined with `+`, written to JSON, read back and shrunk.
 
 Times are virtual seconds. Hosts are named `host-1`, `host-2`, ...; None stands for every host. What a fault does
-to a world is in `sims.weather`.
+to a world is in `sims.engine.weather`.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from sims.chance import AnySpread, Exponential, LogNormal, Pareto, Uniform, stream
+from sims.virtual.chance import AnySpread, Exponential, LogNormal, Pareto, Uniform, stream
 
 
 class AnyFault(Struct, frozen=True, tag=True):

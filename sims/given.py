@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from peer.agent import Agent
+from peer.agents.agent import Agent
 from peer.errors import CallerError
 from protocol.ids import AgentId, StepId
 from sims.faults import AnyFault

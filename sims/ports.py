@@ -11,7 +11,7 @@
 A reading is logged before the handler sees it: a step that runs again, after a rollback or a crash, reads what it read
 then (with another `key=`, such as `key=f"look {ctx.attempt}"`, it looks again). An act is an effect: when its step is
 rolled back it is undone, dependent steps' acts first, so the other simulation follows by itself. Both are the ordinary
-tools of `peer.tool`, and the rules EF-1 to EF-6 are theirs.
+tools of `peer.agents.tool`, and the rules EF-1 to EF-6 are theirs.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from peer.agents.tool import Call, Happened, NotHappened, Unknown, tool
 from peer.errors import CallerError
-from peer.tool import Call, Happened, NotHappened, Unknown, tool
-from sims.tools import Outside, outside
+from sims.virtual.tools import Outside, outside
 
 
 @runtime_checkable

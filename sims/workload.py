@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from peer import Agent, Context, handles
 from protocol.ids import AgentId
-from sims.chance import stream
-from sims.tools import post
 from sims.topology import Graph
+from sims.virtual.chance import stream
+from sims.virtual.tools import post
 
 if TYPE_CHECKING:
     from sims.world import World

@@ -16,28 +16,28 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from peer import errors
-from peer.agent import Agent
-from peer.cluster import Outcome, Plan
-from peer.context import rollback_draft
+from peer.agents.agent import Agent
+from peer.agents.context import rollback_draft
+from peer.agents.past import as_step
+from peer.agents.spec import AgentSpec
+from peer.cluster.cluster import Outcome, Plan
 from peer.export import export
-from peer.folding import SharedView
-from peer.host import AgentSpec
-from peer.past import as_step
+from peer.values.shared_view import SharedView
+from protocol.agent.machine import PeerMachine
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
-from protocol.peer_machine import PeerMachine
 from protocol.policy import PolicyMaker
 from protocol.records import OutcomeRecord
 from protocol.step import StepRecord
-from sims.chance import AnySpread
 from sims.checkers import Broken, Watches, check_all
 from sims.checkers.view import View
 from sims.embedding import Delivery, Proposed, deliver, run_until, steps_of
-from sims.engine import Engine
+from sims.engine.engine import Engine
 from sims.faults import Fault, Partition
 from sims.given import check_fault, check_kind, check_roots, check_workload, check_world
 from sims.ports import Actuator, Sensor, attach
 from sims.topology import Graph, topology_of
+from sims.virtual.chance import AnySpread
 
 if TYPE_CHECKING:
     import pandas
@@ -386,7 +386,7 @@ class World:
         self.engine.wait(export(self.engine.operator, Path(folder), self.agents))
 
     def export_shiviz(self, path: str | Path) -> None:
-        """Write a log for ShiViz: see `sims.trace.SHIVIZ_PATTERN`."""
+        """Write a log for ShiViz: see `sims.engine.trace.SHIVIZ_PATTERN`."""
         self.engine.trace.write_shiviz(Path(path), self.retracted_by())
 
     def export_chrome(self, path: str | Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peer import Agent, Cluster, Context, handles
-from peer.host import Host
+from peer.host.host import Host
 
 NAMES = ("a1", "a2", "b1", "b2", "c1", "c2")
 

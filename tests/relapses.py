@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 
 from peer import errors
-from peer.checkpoints import LOG
+from peer.host.checkpoints import LOG
 from peer.keys import HostKeys
 from peer.store.files import Files
 from peer.store.segments import SegmentStore
-from protocol.succession import buddies_of
+from protocol.checkpoints.succession import buddies_of
 from tests.damage import damage_record, file_of
 from tests.trial import BOOKS, PATIENCE_S, Mortal, Trial
 
@@ -238,11 +238,11 @@ def mortal() -> Iterator[None]:
     """Have hosts end by `Mortal`, and wait for nobody for long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("peer.store.segments.Files", Mortal)
-        patch.setattr("peer.inquiry.WAIT_S", 1.5)
-        patch.setattr("peer.inquiry.AGAIN_S", 0.05)
-        patch.setattr("peer.host.CATCH_UP_S", 1.0)
+        patch.setattr("peer.replication.inquiry.WAIT_S", 1.5)
+        patch.setattr("peer.replication.inquiry.AGAIN_S", 0.05)
+        patch.setattr("peer.host.host.CATCH_UP_S", 1.0)
         patch.setattr("peer.store.writing.SEGMENT_BYTES", 4000)
-        patch.setattr("peer.checkpoints.CONDENSE_COMMITS", 3)
+        patch.setattr("peer.host.checkpoints.CONDENSE_COMMITS", 3)
         yield
 
 

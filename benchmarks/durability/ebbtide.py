@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from benchmarks.peers.harness import VALUE_BYTES, Task, changed, main, new_item
 from peer import Agent, AgentSpec, Cluster, Context, handles
-from peer.collecting import collect_seldom
+from peer.host.garbage import collect_seldom
 
 R = TypeVar("R")
 

@@ -22,7 +22,7 @@ from peer.audit.reader import read_trail
 from peer.audit.telling import coned, explained, told
 from peer.audit.trail import Trail
 from peer.store import reading
-from peer.store.keyring import KEY_FILE
+from peer.store.outside.keyring import KEY_FILE
 
 SHOWN = 50
 """Steps in a table, unless more are asked for."""

@@ -12,7 +12,7 @@ from peer.audit.extras import needed
 from peer.audit.logs import intact, own_logs
 from peer.audit.telling import detailed, moment
 from peer.audit.trail import lost_text
-from peer.export_lines import state_word, step_line
+from peer.export.lines import state_word, step_line
 from peer.store.reading import Logs
 from protocol.ids import AgentId, StepId
 from protocol.records import (

@@ -14,7 +14,7 @@ from peer.audit.reader import trail_of
 from peer.audit.tables import COLUMNS, write_csv, write_parquet
 from peer.audit.telling import export_checkpoints, export_proposals, export_steps
 from peer.errors import ConfigInvalid
-from peer.export_lines import write_export
+from peer.export.lines import write_export
 
 Progress = Callable[[int, int], None]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from peer.audit.telling import iso, told, votes_of
 from peer.audit.trail import Rollback, Trail
-from peer.export_lines import state_word
+from peer.export.lines import state_word
 from protocol.ids import AgentId
 
 OBJECT_TYPES = {

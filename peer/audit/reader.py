@@ -5,10 +5,10 @@ from pathlib import Path
 
 from peer.audit.logs import OwnLog, hosts_in, own_logs
 from peer.audit.trail import Effect, Log, Restored, Rollback, Step, Trail, Undone, lost_text
-from peer.checkpoints import LOG as HOST_LOG
 from peer.errors import LogCorrupt
+from peer.host.checkpoints import LOG as HOST_LOG
 from peer.store.reading import Logs
-from protocol.checkpoint import CommitRecord
+from protocol.checkpoints.messages import CommitRecord
 from protocol.errors import WireInvalid
 from protocol.fact import Began
 from protocol.ids import AgentId, StepId

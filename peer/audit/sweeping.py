@@ -17,15 +17,15 @@ from peer.audit.logs import is_hosts, places_in
 from peer.backends.roll import FILE as ROLL
 from peer.backends.roll import names_in
 from peer.errors import ConfigInvalid, EbbtideError, LogBusy, LogCorrupt
+from peer.host.witness import LOG as HEADS
+from peer.host.witness import decode_head
 from peer.keys import HostKeys
-from peer.store.blobs import Contents, FsspecBlobs, Held
 from peer.store.findings import Finding
 from peer.store.lock import lock
 from peer.store.opening import KEY
+from peer.store.outside.blobs import Contents, FsspecBlobs, Held
 from peer.store.reading import check_heads, open_logs, verify_logs
-from peer.stored import blobs_in
-from peer.witness import LOG as HEADS
-from peer.witness import decode_head
+from peer.values.forms import blobs_in
 from protocol.ids import AgentId, HostId
 
 GRACE_S = 86_400.0

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from peer.asks import CutsAnswer
 from peer.audit.edges import Cause, Edges
 from peer.audit.trail import Effect, Rollback, Step, Trail, digest, type_of
-from peer.export_lines import ProposalLines, checkpoint_lines, state_word, step_line
+from peer.export.lines import ProposalLines, checkpoint_lines, state_word, step_line
+from peer.host.questions import CutsAnswer
 from protocol.ids import MessageId, StepId
 from protocol.step import StepRecord
 

@@ -8,9 +8,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from peer import payload
-from peer.context import as_step
+from peer.agents.context import as_step
 from peer.errors import EbbtideError, StepUnknown
+from peer.values import payload
 from protocol.fact import Began
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.proposal import Proposal, Restore, Vote

@@ -17,7 +17,7 @@ from peer.audit.sweeping import sweep as swept
 from peer.errors import ConfigInvalid
 from peer.store.compacting import Kept
 from peer.store.compacting import compact as compacted
-from peer.store.keyring import KEY_FILE, cipher_of, make_secret, read_secret, rotate
+from peer.store.outside.keyring import KEY_FILE, cipher_of, make_secret, read_secret, rotate
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 

@@ -9,7 +9,7 @@ from rich.tree import Tree
 
 from peer.audit.telling import moment
 from peer.audit.trail import Step, Trail, type_of
-from peer.export_lines import written_keys
+from peer.export.lines import written_keys
 from protocol.ids import StepId
 
 LISTED_MAX = 3

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from peer import errors
-from peer.host import AgentSpec, Host
-from peer.keeping import Places
-from peer.storage import Storage
+from peer.agents.spec import AgentSpec
+from peer.host.host import Host
+from peer.store.outside.keeping import Places
+from peer.store.storage import Storage
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 

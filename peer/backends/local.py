@@ -7,13 +7,13 @@ from typing import Any
 
 from peer import errors
 from peer.backends.roll import Roll
-from peer.clock import SystemClock
-from peer.host import AgentSpec, Host
-from peer.keeping import Keeping, Places
+from peer.host.host import AgentSpec, Host
 from peer.keys import HostKeys
-from peer.storage import Storage
 from peer.store.memory import MemoryStore
 from peer.store.opening import open_folder
+from peer.store.outside.keeping import Keeping, Places
+from peer.store.storage import Storage
+from peer.system import SystemClock
 from peer.transport.memory import MemoryNetwork, MemoryTransport
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits

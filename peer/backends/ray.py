@@ -15,20 +15,21 @@ from typing import Any
 
 import msgspec
 
-from peer import errors, payload
-from peer.agent import Agent
+from peer import errors
+from peer.agents.agent import Agent
+from peer.agents.spec import AgentSpec, kind_at, path_of
 from peer.backends.roll import Roll
-from peer.clock import SystemClock
-from peer.collecting import collect_seldom
-from peer.host import Host
-from peer.keeping import Keeping, Places
+from peer.host.garbage import collect_seldom
+from peer.host.host import Host
 from peer.keys import HostKeys
-from peer.spec import AgentSpec, kind_at, path_of
-from peer.storage import Storage
 from peer.store.files import Files
 from peer.store.memory import MemoryStore
 from peer.store.opening import open_folder
+from peer.store.outside.keeping import Keeping, Places
+from peer.store.storage import Storage
+from peer.system import SystemClock
 from peer.transport.zmq import ZmqTransport
+from peer.values import payload
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 

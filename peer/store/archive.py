@@ -11,7 +11,7 @@ import msgspec
 
 from peer.errors import LogCorrupt, LogFailed
 from peer.store.files import Files
-from peer.store.places import Place
+from peer.store.outside.places import Place
 from peer.store.segment import NAME
 from protocol.ids import AgentId
 

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from peer.errors import ConfigInvalid, LogFailed
 from peer.keys import HostKeys
-from peer.storage import Storage
 from peer.store.archive import FOLDER
 from peer.store.importing import FILE
-from peer.store.keyring import cipher_of
 from peer.store.lock import lock
+from peer.store.outside.keyring import cipher_of
 from peer.store.segment import HEADER_BYTES, segment_files
 from peer.store.segments import SegmentStore
+from peer.store.storage import Storage
 
 KEY = "host.key"
 

@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
+from peer.host.witness import LOG as HEADS
+from peer.host.witness import decode_head
 from peer.keys import host_id_of
 from peer.keys import verify as is_signed
 from peer.store.archive import FILE as BOUNDARY
@@ -18,13 +20,11 @@ from peer.store.codec import Cipher, Codec
 from peer.store.findings import Finding, Report
 from peer.store.folder import REMEDY, Folder, Loader
 from peer.store.importing import read_sqlite
-from peer.store.keyring import FILE as KEYRING
-from peer.store.keyring import KEY_FILE, cipher_of
+from peer.store.outside.keyring import FILE as KEYRING
+from peer.store.outside.keyring import KEY_FILE, cipher_of
 from peer.store.records import Records
 from peer.store.segment import NAME, decode_header, read_file, segment_files
 from peer.store.stored import Stored
-from peer.witness import LOG as HEADS
-from peer.witness import decode_head
 from protocol.ids import AgentId
 
 __all__ = ["Finding", "Logs", "Report", "Stored", "open_logs", "verify", "verify_logs"]

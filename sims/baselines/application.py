@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct, msgpack
 
-from sims.chance import stream
 from sims.topology import Graph, topology_of
+from sims.virtual.chance import stream
 
 
 class Load(Struct, frozen=True):

@@ -16,7 +16,7 @@ from sims.baselines import plots
 from sims.baselines.compare import Case, as_json, cases, run_all, short, summaries, write_files
 from sims.baselines.measures import Measured
 from sims.baselines.protocols import PROTOCOLS
-from sims.folders import writable
+from sims.options import writable
 from sims.topology import TOPOLOGIES
 
 AGENTS_MAX = 1000

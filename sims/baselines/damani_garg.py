@@ -28,7 +28,7 @@ from sims.baselines.process import (
     frame,
 )
 from sims.baselines.worker import Job, Worker
-from sims.chance import stream
+from sims.virtual.chance import stream
 
 
 class Stamp(NamedTuple):

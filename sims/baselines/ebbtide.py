@@ -12,6 +12,7 @@ from msgspec import msgpack
 from protocol.action import Action, Append, Consult, CutReady, Publish, Reply, Share
 from protocol.action import RunStep as MachineRunStep
 from protocol.action import Send as MachineSend
+from protocol.agent.machine import PeerMachine
 from protocol.event import Appended, Consulted, ProposeWanted, Recovered, StepRan
 from protocol.event import Elapsed as MachineElapsed
 from protocol.event import Event as MachineEvent
@@ -19,7 +20,6 @@ from protocol.event import Received as MachineReceived
 from protocol.event import Submitted as MachineSubmitted
 from protocol.ids import AgentId, StepId
 from protocol.message import Ack, Data, Message
-from protocol.peer_machine import PeerMachine
 from protocol.records import DecisionRecord, Record
 from protocol.step import OutputDraft, Read, StepDraft, StepRecord, Write
 from protocol.wire import Envelope, encode_frame, encode_record

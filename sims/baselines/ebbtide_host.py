@@ -6,7 +6,9 @@ Source: docs/protocol.md, CP-1 to CP-6. There are neither restores nor deaths he
 from collections.abc import Callable
 
 from protocol.action import CutReady
-from protocol.checkpoint import (
+from protocol.checkpoints.epoch import Commit
+from protocol.checkpoints.machine import CheckpointMachine
+from protocol.checkpoints.messages import (
     AppendHost,
     CheckpointAction,
     CheckpointMessage,
@@ -15,8 +17,6 @@ from protocol.checkpoint import (
     SendHost,
     Settle,
 )
-from protocol.checkpoint_machine import CheckpointMachine
-from protocol.epoch import Commit
 from protocol.event import CutWanted, Settled
 from protocol.event import Event as MachineEvent
 from protocol.ids import HostId
@@ -24,7 +24,7 @@ from protocol.limits import CheckpointLimits
 from protocol.wire import Frame as WireFrame
 from protocol.wire import encode_frame, encode_host_record
 from sims.baselines.process import Effect, Frame, Send, SetTimer, Setting, Write
-from sims.chance import stream
+from sims.virtual.chance import stream
 
 GOSSIP_US = 10_000
 """How often a host tells another what it knows of an open epoch: some ten times what a frame takes here."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sims.baselines.journal import Journal
 from sims.baselines.process import Effect, Send, SetTimer, Setting, Write, frame
 from sims.baselines.worker import Job, Worker
-from sims.chance import stream
+from sims.virtual.chance import stream
 
 
 class CheckpointRequest(NamedTuple):

@@ -34,7 +34,7 @@ from sims.baselines.process import (
     Write,
 )
 from sims.baselines.truth import Step, Truth
-from sims.chance import AnySpread, Uniform, stream
+from sims.virtual.chance import AnySpread, Uniform, stream
 
 
 class Terms(Struct, frozen=True):

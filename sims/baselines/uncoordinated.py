@@ -31,7 +31,7 @@ from sims.baselines.process import (
     frame,
 )
 from sims.baselines.worker import Job, Worker
-from sims.chance import stream
+from sims.virtual.chance import stream
 
 Interval = tuple[int, int]
 """A process, and which of its checkpoint intervals: interval `x` follows checkpoint `x`."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from protocol.agent.machine import PeerMachine
 from protocol.ids import AgentId
-from protocol.peer_machine import PeerMachine
 from protocol.records import Record
 from sims.checkers import (
     clocks,

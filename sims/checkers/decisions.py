@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from protocol.agent.machine import PeerMachine
 from protocol.ids import AgentId, ProposalId
-from protocol.peer_machine import PeerMachine
 from protocol.records import DecisionRecord, Record
 from sims.checkers.view import View, need
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from protocol.action import Tell
+from protocol.agent.machine import PeerMachine
 from protocol.ids import AgentId, ProposalId
-from protocol.peer_machine import PeerMachine
 from protocol.proposal import Proposal
 from protocol.records import DecisionRecord, OutcomeRecord, Record, VoteRecord
 from protocol.step import StepRecord

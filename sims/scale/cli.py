@@ -12,11 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sims.folders import writable
+from sims.options import sizes, writable
 from sims.plotting import pyplot
 from sims.scale import clocks, cones, crowd, spreads
 from sims.scale.report import Found, Row, plain, tables, write
-from sims.sizes import sizes
 
 WIDTH = 110
 DEPTHS = (0, 1, 2, 3, 4)

@@ -7,9 +7,9 @@ from random import Random
 from statistics import median_high
 
 from protocol.ids import AgentId, StepId
-from sims.chance import stream
 from sims.metrics import rollback_costs
 from sims.scale.memory import rss_bytes
+from sims.virtual.chance import stream
 from sims.workload import Poisson, Workload
 from sims.world import World
 

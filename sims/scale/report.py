@@ -49,7 +49,7 @@ ABOUT = {
     ),
     "spreads": (
         "A fact is told to one host, and passed on as rumours are. `machines` are the hosts' own, `arrays` "
-        "the epidemic of `sims/epidemic.py`. A host is told at once by frames of 0.5 to 5 ms, so the first "
+        "the epidemic of `sims/spread/epidemic.py`. A host is told at once by frames of 0.5 to 5 ms, so the first "
         "half takes no round at all; the last ones take the rounds in which rumours are passed on again."
     ),
     "cuts": ("One host begins a checkpoint; counts are gossiped once a round until every host knows it committed."),

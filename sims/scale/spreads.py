@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from protocol.limits import HostLimits
-from sims.checkpoint_costs import measure_checkpoints
-from sims.dissemination import spreads
-from sims.epidemic import Epidemic
+from sims.spread.checkpoint_costs import measure_checkpoints
+from sims.spread.dissemination import spreads
+from sims.spread.epidemic import Epidemic
 
 SEEDS = 20
 SEEDS_LARGE = 3

@@ -10,7 +10,7 @@ import pytest
 
 from peer.errors import BlobLost, ConfigInvalid
 from peer.ports import Blobs, blob_digest
-from peer.store.blobs import FsspecBlobs
+from peer.store.outside.blobs import FsspecBlobs
 
 Damage = Callable[[bytes, bytes | None], None]
 

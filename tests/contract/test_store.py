@@ -9,7 +9,7 @@ from peer.errors import LogFailed
 from peer.store.frame import FIRST_HASH
 from peer.store.memory import MemoryDisk, MemoryStore
 from peer.store.segments import SegmentStore
-from sims.disk import Disk, VirtualStore
+from sims.virtual.disk import Disk, VirtualStore
 
 
 @pytest.fixture(params=["segments", "memory", "virtual"])

@@ -12,7 +12,7 @@ from peer.keys import HostKeys
 from peer.transport.frame import BODY_BYTES_MAX, HEADER_BYTES, seal
 from peer.transport.memory import QUEUE_FRAMES_MAX, MemoryNetwork, MemoryTransport
 from peer.transport.zmq import INTRODUCTIONS_MAX, MESSAGE_BYTES_MAX, ZmqTransport
-from sims.network import Network, VirtualTransport
+from sims.virtual.network import Network, VirtualTransport
 
 
 @pytest.fixture(params=["zmq", "memory", "virtual"])

@@ -11,7 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from peer.errors import VaultFailed
 from peer.ports import KeyVault
-from peer.store.vault import FsspecVault
+from peer.store.outside.vault import FsspecVault
 
 
 @pytest.fixture(params=["folder", "file", "memory"])
@@ -76,7 +76,7 @@ def test_an_unreachable_vault_is_named(tmp_path: Path) -> None:
 
 MANY = """
 import sys
-from peer.store.vault import FsspecVault
+from peer.store.outside.vault import FsspecVault
 vault = FsspecVault(sys.argv[1])
 sys.stdin.read(1)
 print("".join(vault.key(f"subject-{n}").hex() for n in range(200)))

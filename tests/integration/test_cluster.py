@@ -24,7 +24,7 @@ from peer import (
     handles,
     tool,
 )  # fmt: skip
-from peer.state_key import decode_key
+from peer.values.key_text import decode_key
 
 WORLD: dict[str, int] = {}
 """What tools have done, by intent."""

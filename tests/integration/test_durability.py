@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from peer import AgentSpec, errors
-from peer.checkpoints import LOG
-from peer.host import Host
+from peer.host.checkpoints import LOG
+from peer.host.host import Host
 from peer.keys import HostKeys
 from peer.store import writing
 from peer.store.reading import verify
@@ -25,8 +25,8 @@ from tests.damage import damage_record, file_of, lose_end
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("peer.inquiry.WAIT_S", 1.5)
-    monkeypatch.setattr("peer.inquiry.AGAIN_S", 0.05)
+    monkeypatch.setattr("peer.replication.inquiry.WAIT_S", 1.5)
+    monkeypatch.setattr("peer.replication.inquiry.AGAIN_S", 0.05)
 
 
 @pytest.mark.parametrize("which", ["middle", "anchor", "tail"])
@@ -236,7 +236,7 @@ async def test_a_clock_that_was_set_back_between_two_lives_takes_no_time_back(
         await filled(cluster)
         before = await sums(cluster)
         epoch = (await cluster.epochs()).committed
-        monkeypatch.setattr("peer.clock.time.time_ns", lambda: now_ns() - 30 * day_ns)
+        monkeypatch.setattr("peer.system.time.time_ns", lambda: now_ns() - 30 * day_ns)
         host = await restarted(cluster, "b1", lambda _: None)
         for name in NAMES:
             await cluster.submit(name, 1000)

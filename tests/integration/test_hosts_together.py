@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from peer import Agent, Cluster, Context, handles
-from peer.host import Host
+from peer.host.host import Host
 from protocol.fact import State
 
 

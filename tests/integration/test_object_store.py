@@ -14,7 +14,7 @@ from peer.audit.sweeping import sweep
 from peer.errors import LogCorrupt
 from peer.store import writing
 from peer.store.compacting import compact
-from peer.store.places import Place
+from peer.store.outside.places import Place
 from peer.store.reading import verify
 
 pytest.importorskip("s3fs")

@@ -8,8 +8,8 @@ import pytest
 from msgspec import Struct
 
 from peer import Agent, AskTimeout, Cluster, Context, VersionUnknown, handles, migrates, versioned
-from peer.payload import encode_message
-from peer.stored import unpack
+from peer.values.forms import unpack
+from peer.values.payload import encode_message
 
 KEPT = Path(__file__).parents[1] / "data" / "logs" / "0.1.0-sqlite"
 SEEN: list[Any] = []

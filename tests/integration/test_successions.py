@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from peer import errors
-from peer.checkpoints import Checkpoints
-from peer.heir import Heir
-from peer.host import Host
+from peer.host.checkpoints import Checkpoints
+from peer.host.host import Host
+from peer.replication.successor import Heir
 from tests.counting import NAMES, Counter, filled, places, restarted, started, sums, told
 
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("peer.inquiry.WAIT_S", 1.5)
-    monkeypatch.setattr("peer.inquiry.AGAIN_S", 0.05)
+    monkeypatch.setattr("peer.replication.inquiry.WAIT_S", 1.5)
+    monkeypatch.setattr("peer.replication.inquiry.AGAIN_S", 0.05)
 
 
 async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from protocol.ballot import Ballot
-from protocol.quarantine import Quarantine
-from protocol.rollback import Rollback
+from protocol.agent.ballot import Ballot
+from protocol.agent.quarantine import Quarantine
+from protocol.agent.rollback import Rollback
 from tests.model.draw import FILE
 from tests.model.replay import CutShort, Mismatch, Replay
 

@@ -2,11 +2,19 @@
 
 from random import Random
 
-from protocol.checkpoint import Accept, AppendHost, CheckpointMessage, CommitRecord, Prepare, Promise, SendHost
-from protocol.checkpoint_machine import CheckpointMachine
-from protocol.epoch import Commit
+from protocol.checkpoints.epoch import Commit
+from protocol.checkpoints.machine import CheckpointMachine
+from protocol.checkpoints.messages import (
+    Accept,
+    AppendHost,
+    CheckpointMessage,
+    CommitRecord,
+    Prepare,
+    Promise,
+    SendHost,
+)
+from protocol.checkpoints.tally import Tally
 from protocol.limits import CheckpointLimits
-from protocol.tally import Tally
 
 NOW_US = 1_000_000
 

@@ -6,7 +6,7 @@ import pytest
 from ray_agents import Back, Front, Pay, effects
 
 from peer import AgentSpec, Cluster, Storage
-from peer.store.keyring import Keyring, make_secret, read_secret
+from peer.store.outside.keyring import Keyring, make_secret, read_secret
 from peer.store.reading import verify
 
 pytestmark = pytest.mark.ray

@@ -6,15 +6,15 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.agent.folds import Op, counter_amounts, encode_op, map_winner, set_members, tag_of
+from protocol.agent.inbox import Inbox
+from protocol.agent.lineage import inherited, lineage_of
+from protocol.agent.versions import Versions
 from protocol.clock import joined
-from protocol.folds import Op, counter_amounts, encode_op, map_winner, set_members, tag_of
 from protocol.ids import StepId
-from protocol.inbox import Inbox
 from protocol.interval import IntervalSet
-from protocol.lineage import inherited, lineage_of
 from protocol.retraction import Retraction
 from protocol.step import Entry, Input, Output, OutputDraft, space_key
-from protocol.versions import Versions
 
 spans = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 8)), max_size=30)
 steps = st.builds(StepId, st.sampled_from("abc"), st.integers(1, 2), st.integers(1, 20))

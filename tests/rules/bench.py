@@ -16,6 +16,7 @@ from protocol.action import (
     Tell,
     UseTool,
 )  # fmt: skip
+from protocol.agent.machine import PeerMachine
 from protocol.event import (
     Appended,
     Consulted,
@@ -32,7 +33,6 @@ from protocol.event import (
 from protocol.ids import StepId
 from protocol.limits import Limits
 from protocol.message import Message
-from protocol.peer_machine import PeerMachine
 from protocol.proposal import Amendment
 from protocol.records import Record
 from protocol.step import EntryDraft, OutputDraft, Read, RollbackDraft, StepDraft, Tolerated, Write

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from random import Random
 
-from protocol.checkpoint import (
+from protocol.checkpoints.machine import CheckpointMachine
+from protocol.checkpoints.messages import (
     AppendHost,
     CheckpointAction,
     CheckpointMessage,
@@ -13,7 +14,6 @@ from protocol.checkpoint import (
     SendHost,
     Settle,
 )
-from protocol.checkpoint_machine import CheckpointMachine
 from protocol.limits import CheckpointLimits
 
 HostMail = tuple[str, str, CheckpointMessage]

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterable
 
 from protocol.fact import HostFact
-from protocol.host_machine import HostMachine, Knock, Tell
+from protocol.hosts.machine import HostMachine, Knock, Tell
 from protocol.limits import HostLimits
 from protocol.wire import Frame, decode_frame, encode_frame
 

@@ -4,16 +4,16 @@ import itertools
 
 import pytest
 
-from protocol.checkpoint import MakeCut, MetRecord, StatedRecord
+from protocol.checkpoints.messages import MakeCut, MetRecord, StatedRecord
+from protocol.checkpoints.pacing import interval_us, is_due, young_daly_us
+from protocol.checkpoints.tally import Count, Statement
 from protocol.event import CutWanted, Settled
 from protocol.fact import Began
 from protocol.ids import StepId
 from protocol.limits import CheckpointLimits
 from protocol.message import Data
-from protocol.pacing import interval_us, is_due, young_daly_us
 from protocol.records import CutRecord
 from protocol.step import Read, StepRecord
-from protocol.tally import Count, Statement
 from tests.rules.bench import Bench, of
 from tests.rules.crowd import Crowd
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from protocol.agent.outbox import Outbox
+from protocol.checkpoints.tally import Tally
 from protocol.clock import covers
 from protocol.errors import WireInvalid
 from protocol.event import Learned, Received
@@ -9,9 +11,7 @@ from protocol.fact import Began
 from protocol.ids import StepId
 from protocol.limits import FRAME_BYTES_MAX, Limits
 from protocol.message import Ack, Data, Void
-from protocol.outbox import Outbox
 from protocol.step import Consumer, Input, Read
-from protocol.tally import Tally
 from protocol.wire import VERSION, Envelope, Frame, decode_frame, encode_frame
 from tests.rules.bench import Bench, of
 

@@ -4,21 +4,20 @@ import asyncio
 from pathlib import Path
 
 from peer import Agent, AgentSpec, Cluster, Context, handles
-from peer.clock import SystemClock
-from peer.driver import Driver
-from peer.keeping import Keeping, Places
-from peer.randomness import SystemRandomness
+from peer.host.driver import Driver
 from peer.store.memory import MemoryStore
-from protocol.checkpoint import CommitRecord, EndRecord, MetRecord, StatedRecord
-from protocol.condensing import condensed
-from protocol.epoch import COMMITS_KEPT, Commit
+from peer.store.outside.keeping import Keeping, Places
+from peer.system import SystemClock, SystemRandomness
+from protocol.checkpoints.condensing import condensed
+from protocol.checkpoints.epoch import COMMITS_KEPT, Commit
+from protocol.checkpoints.messages import CommitRecord, EndRecord, MetRecord, StatedRecord
+from protocol.checkpoints.retention import Retention
+from protocol.checkpoints.succession import buddies_of, node_of
+from protocol.checkpoints.tally import Statement
+from protocol.checkpoints.witness import KEPT, Conflict, Head, Heads
 from protocol.event import LogStalled, Submitted
 from protocol.limits import CheckpointLimits, Limits
 from protocol.message import Data
-from protocol.retention import Retention
-from protocol.succession import buddies_of, node_of
-from protocol.tally import Statement
-from protocol.witness import KEPT, Conflict, Head, Heads
 from tests.damage import damage_record
 from tests.rules.bench import Bench
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from protocol.agent.intents import Effect, Intents
 from protocol.event import Learned
 from protocol.ids import StepId
-from protocol.intents import Effect, Intents
 from protocol.limits import Limits
 from protocol.message import Data, Done
 from protocol.records import IntentRecord

@@ -6,9 +6,9 @@ import pytest
 
 from protocol.errors import WireInvalid
 from protocol.fact import Began, Claim, Fact, HostFact, Standing, State, Suspicion
-from protocol.gossip import LEAF_MAX, Gossip
-from protocol.host_machine import Connect, Displaced, HostMachine, Outdone, Tell
-from protocol.host_message import Compare, Ping
+from protocol.hosts.gossip import LEAF_MAX, Gossip
+from protocol.hosts.machine import Connect, Displaced, HostMachine, Outdone, Tell
+from protocol.hosts.messages import Compare, Ping
 from protocol.limits import NUMBER_MAX
 from protocol.wire import Frame, decode_frame, encode_frame
 from tests.rules.hosts import LIMITS, Hosts

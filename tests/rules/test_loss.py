@@ -1,10 +1,10 @@
 """Rules FR: forced retraction, when the end of a log is lost."""
 
+from protocol.agent.machine import PeerMachine
 from protocol.event import Learned, Recovered
 from protocol.fact import Began
 from protocol.ids import StepId
 from protocol.message import Data, Propose, Void
-from protocol.peer_machine import PeerMachine
 from protocol.records import BirthRecord
 from protocol.step import StepRecord
 from tests.rules.bench import Bench, of

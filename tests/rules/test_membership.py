@@ -2,10 +2,10 @@
 
 import random
 
-from protocol.doubt import SHRUNK_PERMILLE
 from protocol.fact import HostFact, Standing, State, Suspicion
-from protocol.host_machine import Failed, HostMachine, Left, Recovered, Tell
-from protocol.host_message import Ping, PingFor, Pong, Silence
+from protocol.hosts.doubt import SHRUNK_PERMILLE
+from protocol.hosts.machine import Failed, HostMachine, Left, Recovered, Tell
+from protocol.hosts.messages import Ping, PingFor, Pong, Silence
 from tests.rules.hosts import LIMITS, SECOND, Hosts
 
 

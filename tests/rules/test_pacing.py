@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from protocol.checkpoints.pacing import INTERVAL_US_MIN, STAND_IN
 from protocol.limits import CheckpointLimits
-from protocol.pacing import INTERVAL_US_MIN, STAND_IN
 from protocol.policy import Observation, Period
 from tests.rules.crowd import Crowd
 

@@ -1,6 +1,6 @@
 """Rules CP-7 and RB-10: restores, and what is behind the horizon."""
 
-from protocol.checkpoint import CarryOut, Pause
+from protocol.checkpoints.messages import CarryOut, Pause
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.ids import StepId
 from protocol.message import Data, Done

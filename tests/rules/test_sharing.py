@@ -2,8 +2,8 @@
 
 import random
 
+from protocol.agent.folds import Op, counter_amounts, encode_op
 from protocol.event import Merged, SubscriberSeen
-from protocol.folds import Op, counter_amounts, encode_op
 from protocol.step import EntryDraft, Read, space_key
 from tests.rules.bench import Bench
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from protocol.agent.lineage import inherited, lineage_of
 from protocol.event import Appended
 from protocol.ids import StepId
-from protocol.lineage import inherited, lineage_of
 from protocol.message import Data
 from protocol.retraction import Retraction
 from protocol.step import Output, OutputDraft, Read, RollbackDraft, StepRecord

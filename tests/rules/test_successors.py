@@ -2,11 +2,11 @@
 
 import pytest
 
-from protocol.checkpoint import Prepare, Promise, Refusal, StatedRecord, SucceededRecord, TakeOver, VoteRecord
+from protocol.checkpoints.messages import Prepare, Promise, Refusal, StatedRecord, SucceededRecord, TakeOver, VoteRecord
+from protocol.checkpoints.succession import buddies_of
+from protocol.checkpoints.tally import Statement
 from protocol.fact import Began
 from protocol.limits import CheckpointLimits
-from protocol.succession import buddies_of
-from protocol.tally import Statement
 from tests.rules.bench import Bench
 from tests.rules.crowd import Crowd
 

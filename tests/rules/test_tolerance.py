@@ -2,8 +2,8 @@
 
 from itertools import permutations
 
+from protocol.agent.folds import Op, encode_op
 from protocol.event import CutWanted, Learned, Settled, SubscriberSeen
-from protocol.folds import Op, encode_op
 from protocol.ids import StepId
 from protocol.message import Ballot, Data, Done
 from protocol.records import BaseRecord, VoteRecord

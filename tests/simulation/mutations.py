@@ -11,29 +11,29 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from protocol.ballot import Ballot
-from protocol.calls import Calls
-from protocol.checkpoint_machine import CheckpointMachine
-from protocol.cone import Cone
-from protocol.core import Core
-from protocol.cutting import Cutting
-from protocol.effects import Effects
-from protocol.host_core import HostCore
-from protocol.inbox import Inbox
-from protocol.intents import Intents
-from protocol.loss import Loss
+from protocol.agent.ballot import Ballot
+from protocol.agent.cone import Cone
+from protocol.agent.core import Core
+from protocol.agent.cutting import Cutting
+from protocol.agent.effects import Effects
+from protocol.agent.inbox import Inbox
+from protocol.agent.intents import Intents
+from protocol.agent.loss import Loss
+from protocol.agent.outbox import Outbox
+from protocol.agent.proposer import Proposer
+from protocol.agent.quarantine import Quarantine
+from protocol.agent.rollback import Rollback
+from protocol.agent.stepping import Stepping
+from protocol.agent.versions import Versions
+from protocol.checkpoints.core import HostCore
+from protocol.checkpoints.machine import CheckpointMachine
+from protocol.checkpoints.restores import Calls
+from protocol.checkpoints.succession import Succession
+from protocol.checkpoints.tally import Count
 from protocol.message import Ballot as BallotMessage
-from protocol.outbox import Outbox
-from protocol.proposer import Proposer
-from protocol.quarantine import Quarantine
 from protocol.records import IntentRecord
 from protocol.retraction import Retraction
-from protocol.rollback import Rollback
 from protocol.step import Input
-from protocol.stepping import Stepping
-from protocol.succession import Succession
-from protocol.tally import Count
-from protocol.versions import Versions
 from tests.simulation.switched_off import (
     entries_in_order_of_arrival,
     newcomers_while_frozen,
@@ -83,12 +83,12 @@ def retractions_overwrite(patch: Patch) -> None:
 
 
 def no_inherited_lineages(patch: Patch) -> None:
-    from protocol.lineage import inherited
+    from protocol.agent.lineage import inherited
 
     def fresh(parent: str, producer: str, drafts: Any, old: Any) -> Any:
         return inherited(f"{parent}/{len(old)}", producer, drafts, ())
 
-    patch.setattr("protocol.stepping.inherited", fresh)
+    patch.setattr("protocol.agent.stepping.inherited", fresh)
 
 
 def all_runs_stand(patch: Patch) -> None:
@@ -96,7 +96,7 @@ def all_runs_stand(patch: Patch) -> None:
 
 
 def clocks_do_not_join(patch: Patch) -> None:
-    patch.setattr("protocol.stepping.joined", lambda clocks: {})
+    patch.setattr("protocol.agent.stepping.joined", lambda clocks: {})
 
 
 def no_beginnings(patch: Patch) -> None:
@@ -212,7 +212,7 @@ def beginnings_are_not_published(patch: Patch) -> None:
 
 
 def no_orphans_by_clock(patch: Patch) -> None:
-    patch.setattr("protocol.loss.names_lost", lambda clock, agent, incarnation, first: False)
+    patch.setattr("protocol.agent.loss.names_lost", lambda clock, agent, incarnation, first: False)
     patch.setattr(Core, "is_orphan", lambda self, clock: False)
 
 

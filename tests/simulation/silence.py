@@ -7,12 +7,12 @@ overtaken by anything, an agent may take for ever to agree, and whoever keeps th
 from random import Random
 
 from protocol.action import Action, Append, Consult, Finish, Publish
-from protocol.ballot import Ballot as Books
-from protocol.ballot import keeper_of
+from protocol.agent.ballot import Ballot as Books
+from protocol.agent.ballot import keeper_of
+from protocol.agent.machine import PeerMachine
 from protocol.event import Appended, Consulted, Learned, Recovered
 from protocol.fact import Began
 from protocol.ids import AgentId, ProposalId
-from protocol.peer_machine import PeerMachine
 from protocol.proposal import Proposal
 from protocol.records import BirthRecord, DecisionRecord, ProposedRecord
 from protocol.step import Read, StepRecord

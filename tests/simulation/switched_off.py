@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from protocol.core import Core
-from protocol.quarantine import Quarantine
+from protocol.agent.core import Core
+from protocol.agent.quarantine import Quarantine
 from protocol.step import Read, Tolerated
 
 Patch = pytest.MonkeyPatch
 
 
 def entries_in_order_of_arrival(patch: Patch) -> None:
-    patch.setattr("protocol.versions._order", lambda entry: 0)
+    patch.setattr("protocol.agent.versions._order", lambda entry: 0)
 
 
 def newcomers_while_frozen(patch: Patch) -> None:

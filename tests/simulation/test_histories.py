@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sims.history import History
-from sims.plan import Plan
-from sims.shrink import shrunk
-from sims.swarm import play, swarm
-from sims.verdict import judge
+from sims.histories.history import History
+from sims.histories.plan import Plan
+from sims.histories.swarm import play, swarm
+from sims.histories.verdict import judge
+from sims.runs.shrink import shrunk
 from tests.simulation.mutations import no_balance
 
 SEEDS = [
@@ -79,7 +79,7 @@ def _one_chain(plan: Plan) -> int:
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "4711"])
 def test_a_seed_gives_the_same_trace_whatever_pythonhashseed_is(hash_seed: str) -> None:
-    code = "from sims.swarm import play_seeds; print(*[result.hash for result in play_seeds(range(40))])"
+    code = "from sims.histories.swarm import play_seeds; print(*[result.hash for result in play_seeds(range(40))])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True, timeout=120,

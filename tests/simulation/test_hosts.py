@@ -5,12 +5,12 @@ from random import Random
 import pytest
 
 from protocol.fact import Began, Claim, State
-from protocol.gossip import Gossip
-from protocol.homes import Homes
-from protocol.host_machine import Displaced, Failed, Left, Recovered
+from protocol.hosts.gossip import Gossip
+from protocol.hosts.homes import Homes
+from protocol.hosts.machine import Displaced, Failed, Left, Recovered
+from protocol.hosts.membership import Membership
 from protocol.limits import HostLimits
-from protocol.membership import Membership
-from sims.hosts import HostWorld, Network
+from sims.spread.host_world import HostWorld, Network
 
 LIMITS = HostLimits()
 SETTLE_S = 120.0

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sims.history import History
-from sims.plan import Plan
-from sims.swarm import play
+from sims.histories.history import History
+from sims.histories.plan import Plan
+from sims.histories.swarm import play
 from tests.simulation.mutations import ELSEWHERE, MUTATIONS, Patch
 
 ROOT = Path(__file__).parents[2]

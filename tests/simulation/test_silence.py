@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from protocol.case import Case
-from protocol.rollback import Rollback
+from protocol.agent.case import Case
+from protocol.agent.rollback import Rollback
 from tests.simulation.silence import Silence
 
 SEEDS = (565, 2141)
@@ -39,7 +39,7 @@ def test_the_same_where_disks_lose_what_came_after_their_last_fact() -> None:
 
 
 def _nobody_asks_the_others(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("protocol.case.PATIENCE", 10**9)
+    patch.setattr("protocol.agent.case.PATIENCE", 10**9)
 
 
 def _the_end_is_not_taken(patch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from peer import Agent, Context, handles
 from peer.cli.main import app
 from peer.errors import CallerError
-from sims.chance import Uniform
 from sims.checkers import Broken
 from sims.faults import (
     ClockSkew,
@@ -32,9 +31,10 @@ from sims.faults import (
     SlowPeer,
     TornWrite,
 )
-from sims.fleet import fleet, play_quietly
-from sims.replay import read_replay, write_replay
-from sims.scenario import PRESETS, Scenario, play, preset, world_of
+from sims.runs.fleet import fleet, play_quietly
+from sims.runs.replay import read_replay, write_replay
+from sims.runs.scenario import PRESETS, Scenario, play, preset, world_of
+from sims.virtual.chance import Uniform
 from sims.workload import Periodic, Workload
 from sims.world import World
 
@@ -282,7 +282,7 @@ def hashes():
 @pytest.mark.parametrize("hash_seed", ["0", "1", "4711"])
 def test_a_seed_gives_the_same_trace_whatever_pythonhashseed_is(hash_seed):
     code = (
-        "from sims.fleet import play_quietly; from sims.scenario import preset\n"
+        "from sims.runs.fleet import play_quietly; from sims.runs.scenario import preset\n"
         "print(*[play_quietly(preset(n, s)).hash for n in ('chaos', 'losses') for s in range(8)])"
     )
     done = subprocess.run(
@@ -313,7 +313,7 @@ def test_a_thousand_agents_make_checkpoints_roll_back_and_restore_within_seconds
 
 
 def _unbalanced(patch):
-    from protocol.ballot import Ballot
+    from protocol.agent.ballot import Ballot
 
     patch.setattr(Ballot, "owes", lambda self, agent: agent not in self.votes)
 
@@ -328,7 +328,7 @@ def _failing(name):
 
 def test_a_failing_world_is_made_smaller_and_played_again_bit_for_bit(monkeypatch, tmp_path):
     _unbalanced(monkeypatch)
-    from sims.shrink import shrunk_scenario
+    from sims.runs.shrink import shrunk_scenario
 
     found = _failing("lossy")
     small = shrunk_scenario(
@@ -353,7 +353,7 @@ def test_a_failing_world_is_made_smaller_and_played_again_bit_for_bit(monkeypatc
 def test_the_command_line_explains_what_fails(monkeypatch, tmp_path):
     _unbalanced(monkeypatch)
     seed = _failing("calm").seed
-    monkeypatch.setattr("sims.cli_worlds.TRIES", 20)
+    monkeypatch.setattr("sims.cli.worlds.TRIES", 20)
     arguments = ["sim", "--world", "calm", "--seeds", f"{seed}:{seed + 1}", "--out", str(tmp_path)]
     shown = CliRunner().invoke(app, arguments)
     assert shown.exit_code == 1

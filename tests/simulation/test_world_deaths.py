@@ -4,9 +4,9 @@ import pytest
 
 from peer import Agent, Context, handles
 from sims.faults import Death, KillDuringSuccession
-from sims.fleet import play_quietly
-from sims.scenario import HOST_LIMITS, preset
-from sims.tools import post
+from sims.runs.fleet import play_quietly
+from sims.runs.scenario import HOST_LIMITS, preset
+from sims.virtual.tools import post
 from sims.world import World
 
 
@@ -96,7 +96,7 @@ def test_a_world_that_found_a_bug_once_passes(name, seed):
 
 
 def test_a_copy_that_is_not_waited_for_is_found_out(monkeypatch):
-    from peer.copies import Copies
+    from peer.replication.outgoing import Copies
 
     monkeypatch.setattr(Copies, "place", lambda self, done: done())
     broken = {play_quietly(preset("replicated", seed)).invariant for seed in (6, 8, 13, 14)}
@@ -104,7 +104,7 @@ def test_a_copy_that_is_not_waited_for_is_found_out(monkeypatch):
 
 
 def test_an_heir_that_forgets_that_an_end_was_lost_is_found_out(monkeypatch):
-    monkeypatch.setattr("sims.disk.VirtualStore.is_lost", lambda self, agent: False)
+    monkeypatch.setattr("sims.virtual.disk.VirtualStore.is_lost", lambda self, agent: False)
     broken = {play_quietly(preset("heirs", seed)).invariant for seed in (55, 62, 100)}
     assert broken == {
         "everything ends", "exactly the cones are retracted",

@@ -4,18 +4,18 @@ from collections.abc import Callable
 
 import pytest
 
-from peer.host import Host
-from protocol.ballot import Ballot
-from protocol.core import Core
-from protocol.effects import Effects
-from protocol.inbox import Inbox
-from protocol.outbox import Outbox
-from protocol.quarantine import Quarantine
-from protocol.rollback import Rollback
-from protocol.versions import Versions
-from sims.disk import VirtualStore
-from sims.fleet import play_quietly
-from sims.scenario import Result, preset
+from peer.host.host import Host
+from protocol.agent.ballot import Ballot
+from protocol.agent.core import Core
+from protocol.agent.effects import Effects
+from protocol.agent.inbox import Inbox
+from protocol.agent.outbox import Outbox
+from protocol.agent.quarantine import Quarantine
+from protocol.agent.rollback import Rollback
+from protocol.agent.versions import Versions
+from sims.runs.fleet import play_quietly
+from sims.runs.scenario import Result, preset
+from sims.virtual.disk import VirtualStore
 
 SEEDS = 150
 
@@ -74,7 +74,7 @@ def _no_voids(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_beginnings(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("protocol.loss.names_lost", lambda clock, agent, incarnation, first: False)
+    patch.setattr("protocol.agent.loss.names_lost", lambda clock, agent, incarnation, first: False)
     patch.setattr(Core, "is_orphan", lambda self, clock: False)
 
 
@@ -117,8 +117,8 @@ def test_a_rule_switched_off_is_noticed(
     mutate: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What hangs is seen soon: before an effect that waits in vain is undone after all (20 s).
-    monkeypatch.setattr("sims.scenario.SETTLE_S", 15.0)
-    monkeypatch.setattr("sims.loop.TURNS_MAX", 20_000)
+    monkeypatch.setattr("sims.runs.scenario.SETTLE_S", 15.0)
+    monkeypatch.setattr("sims.virtual.loop.TURNS_MAX", 20_000)
     mutate(monkeypatch)
     found: Result | None = None
     for seed in range(SEEDS):

@@ -13,7 +13,7 @@ from rich.table import Table
 from peer.backends import BACKENDS
 from peer.config import checkpoint_limits
 from peer.report import write_report, write_svg
-from sims.folders import writable
+from sims.options import writable
 from sims.scenarios.payments.fault import KINDS
 from sims.scenarios.payments.run import Options, Report, run
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from peer import Agent
-from peer.tool import Tool
+from peer.agents.tool import Tool
 from sims.scenarios.payments import accounts
 from sims.scenarios.payments.agents import Auditor, Compliance, Intake, Ledger, RiskScorer, Team
 from sims.scenarios.payments.data import Payment

@@ -8,10 +8,10 @@ import pytest
 from protocol.ids import StepId
 from protocol.records import DecisionRecord, OutcomeRecord
 from protocol.step import Entry, StepRecord
-from sims.chance import Uniform
 from sims.checkers import CHECKS, Broken, Watches, check_all, decisions
 from sims.faults import Crash
-from sims.scenario import Scenario, play, world_of
+from sims.runs.scenario import Scenario, play, world_of
+from sims.virtual.chance import Uniform
 from sims.workload import Periodic, Workload
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from peer.policies import Bandit, Fixed, Hindsight, YoungDaly
-from sims.chance import Constant
 from sims.faults import Crash
+from sims.virtual.chance import Constant
 from sims.workload import Periodic, Workload
 from sims.world import World
 

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from sims import faults
-from sims.chance import Pareto
 from sims.faults import Crash, Delay, KillAtStep, Loss, Partition
-from sims.scenario import PRESETS, Scenario, preset
+from sims.runs.scenario import PRESETS, Scenario, preset
 from sims.topology import TOPOLOGIES, topology_of
+from sims.virtual.chance import Pareto
 
 ALL = (*faults.KINDS, *faults.BUDDIES)
 HOSTS = ("host-1", "host-2", "host-3")

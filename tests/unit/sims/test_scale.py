@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from peer.cli.main import app
-from sims.cli import group
-from sims.epidemic import Epidemic
+from sims.cli.main import group
 from sims.scale import clocks, cones, crowd, spreads
+from sims.spread.epidemic import Epidemic
 
 
 def test_a_crowd_works_makes_checkpoints_and_rolls_back_at_the_same_time() -> None:

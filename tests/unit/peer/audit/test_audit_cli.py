@@ -14,7 +14,7 @@ from peer.audit import cli, read_trail
 from peer.keys import HostKeys
 from peer.store import reading
 from peer.store.segments import SegmentStore
-from protocol.witness import Head
+from protocol.checkpoints.witness import Head
 
 
 def log(*arguments: object) -> Result:

@@ -21,21 +21,21 @@ from peer.audit.cli import group
 from peer.audit.sweeping import Swept, sweep
 from peer.backends.roll import Roll
 from peer.errors import ConfigInvalid, EbbtideError, LogBusy, LogCorrupt, LogFailed
+from peer.host.witness import LOG as HEADS
 from peer.keys import HostKeys
 from peer.ports import blob_digest
 from peer.store import reading, writing
 from peer.store.archive import read_boundary
-from peer.store.blobs import FsspecBlobs
 from peer.store.compacting import Kept, compact
-from peer.store.keyring import KEY_FILE, Keyring, make_secret, read_secret
-from peer.store.places import Place
+from peer.store.outside.blobs import FsspecBlobs
+from peer.store.outside.keyring import KEY_FILE, Keyring, make_secret, read_secret
+from peer.store.outside.places import Place
 from peer.store.segments import SegmentStore
-from peer.stored import Form, Stored, blobs_in, pack
-from peer.witness import LOG as HEADS
+from peer.values.forms import Form, Stored, blobs_in, pack
+from protocol.checkpoints.witness import Head
 from protocol.ids import StepId
 from protocol.step import Input, StepRecord, Write
 from protocol.wire import encode_record
-from protocol.witness import Head
 from tests.damage import damage_record
 
 DAY_S = 86_400
@@ -181,7 +181,7 @@ def test_a_mark_that_a_killed_sweep_has_left_goes_with_the_next_and_is_named_unt
     digest = blob_digest(b"loose").hex()
     mark = blobs / digest[:2] / f"{digest[2:]}.going"
     mark.touch()
-    monkeypatch.setattr("peer.store.blobs.WAIT_S", 0.1)
+    monkeypatch.setattr("peer.store.outside.blobs.WAIT_S", 0.1)
     with pytest.raises(EbbtideError, match=rf"if none runs any more, remove {digest[:2]}/{digest[2:]}.going"):
         FsspecBlobs(str(blobs)).put(b"loose")
     aged_s = time.time() - DAY_S

@@ -5,7 +5,7 @@ import pytest
 from sims.baselines.application import Application, Load
 from sims.baselines.chandy_lamport import ChandyLamport, Marker, Message, processes
 from sims.baselines.rig import Rig, Terms
-from sims.chance import Uniform
+from sims.virtual.chance import Uniform
 from tests.unit.sims.baselines.hand import Hand, full, setting
 
 

@@ -12,7 +12,7 @@ from peer.errors import EbbtideError
 from sims.baselines.application import Load
 from sims.baselines.compare import Case, by_cone, cases, run_case, spread, summaries
 from sims.baselines.protocols import PROTOCOLS, protocol_of
-from sims.cli import group
+from sims.cli.main import group
 
 SMALL = ["compare", "--agents", "4,6", "--topologies", "ring,dag", "--seeds", "0:2", "--jobs", "1", "--cone-sweep", ""]
 

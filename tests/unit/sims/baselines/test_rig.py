@@ -11,7 +11,7 @@ from sims.baselines.orchestrator import Agent, Orchestrator
 from sims.baselines.process import Effect, Event, FoundWrong, Process, Setting, Undo
 from sims.baselines.protocols import PROTOCOLS
 from sims.baselines.rig import Rig, Terms
-from sims.chance import Uniform
+from sims.virtual.chance import Uniform
 
 TOPOLOGIES = ("ring", "small-world", "all-to-all", "dag", "star", "cycles")
 

@@ -1,0 +1,134 @@
+"""What a handler is given besides the message: `ctx`. All that it does becomes the step, or never was."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from peer import errors
+from peer.agents.past import as_step
+from peer.agents.spaces import Space, Spaces
+from peer.agents.state import Tracked
+from peer.agents.tool import PURE, Tool
+from peer.values import payload
+from protocol.ids import AgentId, StepId
+from protocol.proposal import Amendment
+from protocol.step import Input, OutputDraft, RollbackDraft
+
+CallTool = Callable[[Tool[..., Any], tuple[Any, ...], dict[str, Any], str | None], Awaitable[Any]]
+
+
+@dataclass
+class Context:
+    """One run of one handler."""
+
+    agent: AgentId
+    step: StepId
+    """This step, if it comes to stand: put it into messages so that others can name it."""
+    input: Input
+    run: Tracked
+    spaces: Spaces
+    call_tool: CallTool
+    outputs: list[OutputDraft] = field(default_factory=list)
+    rollbacks: list[RollbackDraft] = field(default_factory=list)
+    confidence: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    model: str = ""
+
+    @property
+    def attempt(self) -> int:
+        """How often this input has been given back by rollbacks, plus one."""
+        return self.input.attempt
+
+    @property
+    def evidence(self) -> Any:
+        """What the rollback that asked to try again had to show: any value, or None."""
+        if not self.input.evidence:
+            return None
+        return payload.decode(self.input.evidence)
+
+    @property
+    def sender(self) -> AgentId:
+        """Who sent the message; `ext:SOURCE` if it came from outside."""
+        return self.input.sender
+
+    def send(self, receiver: AgentId, message: Any, *, key: str | None = None) -> None:
+        """Send a message when this step is durable.
+
+        Args:
+            receiver: an agent's name.
+            message: a Struct, a dataclass or a builtin value.
+            key: names the output across re-runs; without it equal outputs are matched, then those in the same place.
+        """
+        self.run.check_may(f"send to {receiver}")
+        self.outputs.append(OutputDraft(receiver, payload.encode_message(message), key))
+
+    async def call(self, tool: Tool[..., Any], /, *args: Any, key: str | None = None, **kwargs: Any) -> Any:
+        """Call a tool, at most once for what this step stands for, however often it is run.
+
+        Args:
+            tool: declared by `@tool`.
+            key: names the call among those of this tool in this step, for handlers that may word arguments differently.
+
+        Raises: EffectInDoubt, if nobody can tell whether it happened; whatever the tool raised, if it did not.
+        """
+        self.run.check_may("call a tool")
+        if not isinstance(tool, Tool):
+            raise errors.CallerError(f"{tool!r} is not a tool, so nobody could undo it. Declare it with @tool(...).")
+        return await self.call_tool(tool, args, kwargs, None if tool.kind == PURE else key)
+
+    def space(self, name: str) -> Space:
+        """Return a shared space that the agent's class takes part in."""
+        return self.spaces.open(name)
+
+    def report(self, confidence: float | None = None, *, model: str | None = None, **scores: float) -> None:
+        """Say how sure the agent is of this step, and which model made it; it is logged with it.
+
+        Args:
+            confidence: as a rule from 0 to 1; the last call of a step counts.
+            model: whatever names it to people, as in `risk-scorer@3`; what an earlier call of the step named stays.
+            scores: any further numbers.
+        """
+        self.confidence = confidence
+        if model is not None:
+            self.model = model
+        self.scores.update(scores)
+
+    def rollback(
+        self,
+        *steps: StepId | str,
+        inputs: str = "retry",
+        reason: str = "",
+        evidence: Any = None,
+        amend: Mapping[StepId | str, Any] | None = None,
+    ) -> None:
+        """Propose to undo steps and all their consequences, whoever's they are.
+
+        Args:
+            steps: roots, as `StepId`s or texts such as `risk-2/1/88`.
+            inputs: what becomes of the roots' inputs: `discard`, `retry`, or `amend`.
+            reason: for people.
+            evidence: any value; a retried handler finds it in `ctx.evidence`.
+            amend: corrected messages by root, for `amend`.
+        """
+        self.run.check_may("propose a rollback")
+        self.rollbacks.append(rollback_draft(steps, inputs, reason, evidence, amend or {}))
+
+
+def rollback_draft(
+    steps: tuple[StepId | str, ...], inputs: str, reason: str, evidence: Any, amend: Mapping[StepId | str, Any]
+) -> RollbackDraft:
+    """Check and encode what somebody wants rolled back.
+
+    Raises: CallerError, naming the value.
+    """
+    if inputs not in ("discard", "retry", "amend"):
+        raise errors.CallerError(f"inputs={inputs!r}: it is discard, retry or amend. Nothing was proposed.")
+    roots = tuple(sorted({as_step(step) for step in steps}))
+    if not roots:
+        raise errors.CallerError("a rollback needs at least one step. Nothing was proposed.")
+    amendments = tuple(Amendment(as_step(root), payload.encode_message(message)) for root, message in amend.items())
+    missing = set(roots) - {amendment.root for amendment in amendments}
+    if inputs == "amend" and missing:
+        raise errors.CallerError(f"amend gives no corrected input for {min(missing)}. Nothing was proposed.")
+    shown = payload.encode(evidence if evidence is not None else reason)
+    return RollbackDraft(roots, inputs, reason, shown, amendments)

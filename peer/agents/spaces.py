@@ -1,0 +1,376 @@
+"""Shared spaces: what handlers see of them, and how their entries travel as pycrdt documents (SH-1 to SH-3).
+
+Every write is an entry in a slot of its own, `key / writer / index`, which nobody else ever writes; a document is a
+map of slots. An author serves its own slots only, by Yjs updates: the difference to what a subscriber's state vector
+says it has.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+from pycrdt import Doc, Map
+
+from peer import errors
+from peer.agents.state import Tracked
+from peer.system import SystemRandomness
+from peer.values import payload
+from peer.values.key_text import decode_key, encode_key
+from protocol.agent.folds import Op, counter_amounts, decode_op, encode_op, map_winner, set_members, tag_of
+from protocol.agent.versions import reads_of
+from protocol.ids import AgentId, StepId
+from protocol.message import Shared, Sync
+from protocol.step import Entry, EntryDraft, Tolerated, space_key
+
+_SLOTS = "slots"
+_CLIENT_ID_MAX = (1 << 53) - 1
+"""Yjs names documents by integers that a JavaScript number holds."""
+_MILLIONTHS_MAX = (1 << 62) - 1
+"""The log holds integers of 64 bits."""
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Entry)
+
+
+class Spaces:
+    """The spaces of one run."""
+
+    def __init__(self, run: Tracked, joined: Sequence[str]) -> None:
+        self._run = run
+        self._joined = joined
+        self.drafts: list[EntryDraft] = []
+
+    def open(self, name: str) -> "Space":
+        """Return a space.
+
+        Raises: CallerError, if the agent's class does not name it in `spaces`.
+        """
+        if name not in self._joined:
+            raise errors.CallerError(
+                f"this agent takes part in {', '.join(self._joined) or 'no space'}, not in {name!r}. Nothing changed."
+                f" Add it to the class: spaces = ({name!r},)"
+            )
+        return Space(self, name)
+
+    def entries(self, key: str) -> list[Entry]:
+        """Return the surviving entries of a key, noting whose they are."""
+        entries = self._run.versions.entries(key)
+        for read in reads_of(key, entries):
+            self._run.reads[read.key, read.writer] = None
+        return entries
+
+    def observed(self, key: str) -> list[Entry]:
+        """Return the surviving entries of a key, noting the key alone (SH-4)."""
+        self._run.observed[key] = None
+        return self._run.versions.entries(key)
+
+    def tolerated(self, key: str, limit: Any) -> list[Entry]:
+        """Return the surviving entries of a counter, noting what each writer has added, and the limit (RB-11)."""
+        entries = self._run.versions.entries(key)
+        parts: dict[StepId, int] = {}
+        for entry in entries:
+            for amount in counter_amounts([entry]):
+                parts[entry.writer] = parts.get(entry.writer, 0) + _millionths(payload.decode(amount), math.ceil)
+        most = min(_millionths(limit, math.floor), _MILLIONTHS_MAX - 1)
+        self._run.tolerated[Tolerated(key, most, tuple(parts.items()))] = None
+        return entries
+
+    def note(self, key: str, writer: StepId | None) -> None:
+        """Note a read of one writer's entry."""
+        self._run.reads[key, writer] = None
+
+    def peek(self, key: str) -> list[Entry]:
+        """Return the surviving entries of a key; the caller notes what it takes from them."""
+        return self._run.versions.entries(key)
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the shared keys that begin with `prefix`."""
+        return [key for key in self._run.versions.shared_keys() if key.startswith(prefix)]
+
+    def write(self, key: str, op: Op) -> None:
+        """Add an entry to the run's step."""
+        self._run.check_may("write to a space")
+        self.drafts.append(EntryDraft(key, encode_op(op)))
+
+    def own(self, key: str) -> list[Op]:
+        """Return what this run itself has written to a key so far."""
+        return [decode_op(draft.op) for draft in self.drafts if draft.key == key]
+
+
+def _millionths(amount: Any, rounded: Callable[[Fraction], int]) -> int:
+    """Return an amount without its sign as a whole number; what is no finite number counts as beyond every limit."""
+    if not isinstance(amount, int | float | Decimal) or not math.isfinite(amount):
+        return _MILLIONTHS_MAX
+    return min(rounded(abs(Fraction(amount)) * 1_000_000), _MILLIONTHS_MAX)
+
+
+class Space:
+    """One shared space: counters, maps and sets by key."""
+
+    def __init__(self, spaces: Spaces, name: str) -> None:
+        self._spaces = spaces
+        self._name = name
+
+    def counter(self, key: Any) -> "Counter":
+        """Return the counter at `key`."""
+        return Counter(self._spaces, space_key(self._name, encode_key(key)))
+
+    def map(self, name: Any) -> "SharedMap":
+        """Return the map called `name`; each of its keys is read and undone by itself."""
+        return SharedMap(self._spaces, space_key(self._name, encode_key(name)))
+
+    def set(self, name: Any) -> "SharedSet":
+        """Return the set called `name`."""
+        return SharedSet(self._spaces, space_key(self._name, encode_key(name)))
+
+
+class Counter:
+    """A sum that several agents add to."""
+
+    def __init__(self, spaces: Spaces, key: str) -> None:
+        self._spaces, self._key = spaces, key
+
+    def add(self, amount: Any) -> None:
+        """Add an amount (int, float or Decimal); negative ones subtract."""
+        self._spaces.write(self._key, Op("add", payload.encode(amount)))
+
+    @property
+    def value(self) -> Any:
+        """The sum; reading it depends on everyone who has added to it."""
+        return self._sum(self._spaces.entries(self._key))
+
+    def value_within(self, tolerance: Any) -> Any:
+        """Return the sum, and stand by it while no more than `tolerance` of it is undone (RB-11).
+
+        Args:
+            tolerance: of the amounts that were added or subtracted, without their signs, in the counter's own unit;
+                counted in millionths, rounded towards less tolerance. What a loss takes is not tolerated.
+
+        Raises: CallerError, if the tolerance is negative or no number.
+        """
+        if not isinstance(tolerance, int | float | Decimal) or not math.isfinite(tolerance) or tolerance < 0:
+            raise errors.CallerError(f"a tolerance is a number from 0 on, not {tolerance!r}. Nothing was read.")
+        return self._sum(self._spaces.tolerated(self._key, tolerance))
+
+    def observe(self) -> Any:
+        """Return the sum without depending on anybody: what it shows may be undone later, and this step stays."""
+        return self._sum(self._spaces.observed(self._key))
+
+    def _sum(self, entries: list[Entry]) -> Any:
+        own = [op.value for op in self._spaces.own(self._key) if op.verb == "add"]
+        return sum(payload.decode(value) for value in (*counter_amounts(entries), *own))  # type: ignore[misc]
+
+
+class SharedMap:
+    """A map whose keys are last-writer-wins registers."""
+
+    def __init__(self, spaces: Spaces, key: str) -> None:
+        self._spaces, self._key = spaces, key
+
+    def _at(self, key: Any) -> str:
+        return f"{self._key}/{encode_key(key)}"
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._spaces.write(self._at(key), Op("put", payload.encode(value)))
+
+    def __delitem__(self, key: Any) -> None:
+        self._spaces.write(self._at(key), Op("del"))
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the last writer's value, or the default; depends on that writer alone."""
+        return self._get(self._at(key), default)
+
+    def observe(self, key: Any, default: Any = None) -> Any:
+        """Return the last writer's value, or the default, without depending on that writer."""
+        return self._get(self._at(key), default, observes=True)
+
+    def _get(self, key: str, default: Any, observes: bool = False) -> Any:
+        own = self._spaces.own(key)
+        if own:
+            return payload.decode(own[-1].value) if own[-1].verb == "put" else default
+        if observes:
+            winner = map_winner(self._spaces.observed(key))
+        else:
+            winner = map_winner(self._spaces.peek(key))
+            self._spaces.note(key, None if winner is None else winner.writer)
+        if winner is None:
+            return default
+        op = decode_op(winner.op)
+        return payload.decode(op.value) if op.verb == "put" else default
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the keys that have a value, with it; depends on the last writer of each."""
+        missing = object()
+        own = [draft.key for draft in self._spaces.drafts if draft.key.startswith(self._key + "/")]
+        for key in dict.fromkeys((*self._spaces.keys(self._key + "/"), *own)):
+            value = self._get(key, missing)
+            if value is not missing:
+                yield decode_key(key[len(self._key) + 1 :]), value
+
+
+class SharedSet:
+    """A set in which an addition wins over a removal that did not see it."""
+
+    def __init__(self, spaces: Spaces, key: str) -> None:
+        self._spaces, self._key = spaces, key
+
+    def add(self, member: Any) -> None:
+        """Add a member."""
+        self._spaces.write(self._key, Op("sadd", payload.encode(member)))
+
+    def discard(self, member: Any) -> None:
+        """Remove a member, as far as its additions have been seen here."""
+        seen = set_members(self._spaces.entries(self._key)).get(payload.encode(member), [])
+        self._spaces.write(self._key, Op("srem", payload.encode(member), tuple(tag_of(entry) for entry in seen)))
+
+    def members(self) -> set[Any]:
+        """Return the members; depends on everyone who has added or removed one."""
+        return self._members(self._spaces.entries(self._key))
+
+    def observe(self) -> set[Any]:
+        """Return the members without depending on anybody."""
+        return self._members(self._spaces.observed(self._key))
+
+    def _members(self, entries: list[Entry]) -> set[Any]:
+        members = dict.fromkeys(set_members(entries))
+        for op in self._spaces.own(self._key):
+            if op.verb == "sadd":
+                members[op.value] = None
+            elif op.verb == "srem":
+                members.pop(op.value, None)
+        return {payload.decode(member) for member in members}
+
+    def __contains__(self, member: object) -> bool:
+        return member in self.members()
+
+
+class Replicas:
+    """One agent's documents: its own slots by space, and what it has of others'."""
+
+    def __init__(self, agent: AgentId, seed: Callable[[], int] | None = None) -> None:
+        self._agent = agent
+        self._seed = seed or SystemRandomness().seed
+        self._own: dict[str, Doc[Any]] = {}
+        self._others: dict[str, Doc[Any]] = {}
+        self._observed: dict[str, tuple[Any, Any]] = {}
+        self._arrived: list[tuple[str, str, bytes]] = []
+        self._served: dict[str, int] = {}
+        self._had: dict[tuple[str, AgentId, int], int] = {}
+        self._latest: dict[str, dict[AgentId, tuple[int, int]]] = {}
+        self._vectors: dict[tuple[str, AgentId], bytes] = {}
+        self.refused = 0
+        """Entries dropped because they were not their sender's, or not entries at all."""
+
+    def write(self, entries: Sequence[Entry]) -> list[Shared]:
+        """Put own entries into their slots; return an update per space for its subscribers."""
+        updates: list[Shared] = []
+        for space in dict.fromkeys(entry.space for entry in entries):
+            doc = self._own_doc(space)
+            before, follows = doc.get_state(), self._served.get(space, 0)
+            slots = doc.get(_SLOTS, type=Map)
+            with doc.transaction():
+                for entry in entries:
+                    if entry.space == space:
+                        slots[f"{entry.key}\x1f{entry.writer}\x1f{entry.index}"] = _encoder.encode(entry)
+                        self._served[space] = self._served.get(space, 0) + 1
+            updates.append(Shared(space, doc.get_update(before), follows, self._served[space], doc.client_id))
+        return updates
+
+    def withdraw(self, steps: Sequence[StepId]) -> None:
+        """Take the slots of undone steps out."""
+        names = {str(step) for step in steps}
+        for doc in self._own.values():
+            slots = doc.get(_SLOTS, type=Map)
+            with doc.transaction():
+                for slot in [slot for slot in sorted(slots.keys()) if slot.split("\x1f")[1] in names]:
+                    del slots[slot]
+
+    def asked(self, subscriber: AgentId, message: Sync) -> None:
+        """Note what a subscriber has."""
+        self._vectors[message.space, subscriber] = message.vector
+
+    def answer(self, subscriber: AgentId, space: str) -> Shared | None:
+        """Return what a subscriber lacks of the own slots, or None if its vector is unreadable."""
+        doc = self._own_doc(space)
+        vector = self._vectors.get((space, subscriber), b"\x00")
+        try:
+            update = doc.get_update(vector)
+        except (ValueError, RuntimeError):
+            self.refused += 1
+            return None
+        return Shared(space, update, 0, self._served.get(space, 0), doc.client_id)
+
+    def serves(self, space: str) -> tuple[int, int]:
+        """Return the own document's life, and how many slots it has ever had: what a subscriber must come to."""
+        return self._own_doc(space).client_id, self._served.get(space, 0)
+
+    def has(self) -> dict[str, dict[AgentId, tuple[int, int]]]:
+        """Return, by space and author, the life and the slots that have arrived."""
+        return self._latest
+
+    def vector(self, space: str) -> Sync:
+        """Return what this agent has of a space, to ask an author for the rest."""
+        return Sync(space, self._doc(space).get_state())
+
+    def merge(self, author: AgentId, message: Shared) -> tuple[list[Entry], bool]:
+        """Take in an author's update.
+
+        Returns: the entries that are new, and whether an update before this one is missing.
+        """
+        had = self._had.get((message.space, author, message.life), 0)
+        if message.follows > had:
+            return [], True
+        try:
+            self._doc(message.space).apply_update(message.update)
+        except (ValueError, RuntimeError):
+            self.refused += 1
+            return [], False
+        self._had[message.space, author, message.life] = max(had, message.total)
+        self._latest.setdefault(message.space, {})[author] = (message.life, max(had, message.total))
+        arrived, self._arrived = self._arrived, []
+        entries: list[Entry] = []
+        # A document tells its changes in no order that a second run would repeat.
+        for _, slot, data in sorted(arrived):
+            entry = self._checked(author, slot, data)
+            if entry is not None:
+                entries.append(entry)
+        return entries, False
+
+    def _checked(self, author: AgentId, slot: str, data: bytes) -> Entry | None:
+        try:
+            entry = _decoder.decode(data)
+            decode_op(entry.op)
+        except msgspec.DecodeError:
+            self.refused += 1
+            return None
+        if entry.writer.agent != author or slot != f"{entry.key}\x1f{entry.writer}\x1f{entry.index}":
+            self.refused += 1
+            return None
+        return entry
+
+    def _new(self) -> Doc[Any]:
+        return Doc(client_id=self._seed() & _CLIENT_ID_MAX)
+
+    def _own_doc(self, space: str) -> Doc[Any]:
+        doc = self._own.get(space)
+        if doc is None:
+            doc = self._own[space] = self._new()
+            doc.get(_SLOTS, type=Map)
+        return doc
+
+    def _doc(self, space: str) -> Doc[Any]:
+        doc = self._others.get(space)
+        if doc is None:
+            doc = self._others[space] = self._new()
+            slots = doc.get(_SLOTS, type=Map)
+
+            def changed(event: Any) -> None:
+                for slot, change in event.keys.items():
+                    if change["action"] != "delete":
+                        self._arrived.append((space, slot, change["newValue"]))
+
+            # Both are kept: what is observed by nobody else goes with its last reference.
+            self._observed[space] = (slots, slots.observe(changed))
+        return doc

@@ -1,0 +1,63 @@
+"""What it takes to bring an agent up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from peer import errors
+from peer.agents.agent import Agent
+from peer.values import payload
+from protocol.ids import AgentId
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """An agent to bring up on a host."""
+
+    name: AgentId
+    kind: type[Agent]
+    options: dict[str, Any] = field(default_factory=dict)
+    lost: bool = False
+    """The end of its log is gone: begin a new incarnation and let everything go that hung on it."""
+    unheard: int = 0
+    """With `lost`: lives that may have been begun elsewhere after those in the log: they count as lost, too."""
+
+
+def check_movable(specs: Sequence[AgentSpec]) -> None:
+    """Check that a successor could bring agents up elsewhere: their options have to be plain values.
+
+    Raises: CallerError, naming the agent.
+    """
+    for spec in specs:
+        try:
+            payload.encode(spec.options)
+        except errors.PayloadUnsupported as error:
+            raise errors.CallerError(
+                f"with buddies, options of agents go to other hosts; those of {spec.name!r}: {error}"
+            ) from error
+
+
+_KNOWN: dict[str, type[Agent]] = {}
+"""Classes that have been brought up in this process: one that no import finds is found here."""
+
+
+def path_of(kind: type[Agent]) -> str:
+    """Return the name by which a class can be found again, as `module:qualname`."""
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    _KNOWN[path] = kind
+    return path
+
+
+def kind_at(path: str) -> type[Agent] | None:
+    """Return the class of a name that `path_of` gave, or None if it can't be found in this process."""
+    if path in _KNOWN:
+        return _KNOWN[path]
+    module, _, name = path.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return found if isinstance(found, type) and issubclass(found, Agent) else None

@@ -1,0 +1,1 @@
+"""A handle on a running cluster: launch, submit, look, roll back."""

@@ -1,0 +1,1 @@
+"""One process's peers behind one endpoint."""

@@ -1,0 +1,145 @@
+"""Questions between hosts, each asked again and again until it is answered, and answered once."""
+
+import asyncio
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from peer import errors
+from peer.host import questions
+from peer.host.questions import Answered
+from protocol.action import Finish
+from protocol.ids import AgentId, HostId, ProposalId
+from protocol.wire import Answer, Ask, Frame
+
+if TYPE_CHECKING:
+    from peer.host.host import Host
+
+ANSWERS_MAX = 4096
+"""Answers remembered for whoever asks again because the first answer was lost."""
+NAMED = 12
+"""Agents that an error names at most."""
+ASK_AGAIN_S = 0.5
+UNHEARD_S = 5.0
+"""How long a host waits to hear of an agent that was not launched from it: longer than gossip takes to come."""
+
+
+class Asking:
+    """What one host asks, and is asked."""
+
+    def __init__(self, host: "Host", seed: int) -> None:
+        self._host = host
+        self._requests = 0
+        self._waiting: dict[int, Answered] = {}
+        self._asking: dict[int, asyncio.Future[Answer]] = {}
+        self._answered: dict[tuple[HostId, int], Answer | None] = {}
+        self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
+        self._number = (seed >> 24) << 20
+        self._expected: dict[AgentId, None] = {}
+
+    def expect(self, agents: Iterable[AgentId]) -> None:
+        """Agents are being launched, however long that takes: they are waited for, though nobody has heard of them."""
+        self._expected.update(dict.fromkeys(agents))
+
+    def reply(self, request: int, value: str, error: str) -> None:
+        """Answer a request that came from outside."""
+        answered = self._waiting.pop(request, None)
+        if answered is not None:
+            answered(value.encode() if not error else error.encode(), "CallerError" if error else "")
+
+    def later(self, answered: Answered) -> int:
+        """Return the number under which a machine will reply."""
+        self._requests += 1
+        self._waiting[self._requests] = answered
+        return self._requests
+
+    def finished(self, agent: AgentId, finish: Finish) -> None:
+        """A proposal of an agent here is over."""
+        for answered in self._finishing.pop((agent, finish.outcome.proposal), ()):
+            answered(questions.encode(finish.outcome), "")
+
+    def when_finished(self, agent: AgentId, pid: ProposalId, answered: Answered) -> None:
+        """Answer when a proposal is over, or now if it is."""
+        proposer = self._host.drivers[agent].machine.proposer
+        if pid in proposer.outcomes:
+            answered(questions.encode(proposer.outcomes[pid]), "")
+        elif any(open_pid == pid for open_pid, _ in proposer.open()):
+            self._finishing.setdefault((agent, pid), []).append(answered)
+        else:
+            raise errors.CallerError(f"{agent} has made no proposal {pid!r}. Nothing changed.")
+
+    async def ask(self, agent: AgentId, what: str, body: bytes = b"", timeout_s: float = 30.0) -> bytes:
+        """Ask something of an agent's host, again and again until it answers.
+
+        Raises: AgentUnknown, if nobody is known to host the agent when the time is over, or sooner if nobody expects
+            it; AskTimeout, if its host does not answer; CallerError and others, as the host says.
+        """
+        host = self._host
+        self._number += 1
+        question = Ask(self._number, agent, what, body)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asking[question.number] = future
+        clock = asyncio.get_running_loop().time
+        until = clock() + timeout_s
+        unheard_s = timeout_s if agent in self._expected else min(timeout_s, UNHEARD_S)
+        unheard = clock() + unheard_s
+        try:
+            while clock() < until:
+                home = host.homes.get(agent)
+                if home is None and agent not in host.drivers and clock() >= unheard:
+                    break
+                if agent in host.drivers:
+                    self.asked(host.host_id, question)
+                elif home is not None:
+                    host.send_frame(home, Frame(asks=(question,)))
+                again_s = ASK_AGAIN_S if home is not None or agent in host.drivers else 0.05
+                wait_s = min(max(0.0, until - clock()), again_s)
+                done, _ = await asyncio.wait((future,), timeout=wait_s)
+                if done:
+                    return questions.unwrap(future.result())
+        finally:
+            del self._asking[question.number]
+        if host.homes.get(agent) is None:
+            known = sorted(host.homes)
+            near = get_close_matches(agent, known, 1)
+            names = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
+            remedy = f"Did you mean {near[0]!r}?" if near else "Look at the name, or launch it first."
+            raise errors.AgentUnknown(
+                f"no host of an agent {agent!r} has been heard of within {unheard_s:g} s. Known are {names or 'none'}."
+                f" Nothing was asked. {remedy}"
+            )
+        raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
+
+    def asked(self, sender: HostId, question: Ask) -> None:
+        """Answer a question, unless that was done."""
+        host = self._host
+        name = (sender, question.number)
+        if name in self._answered:
+            given = self._answered[name]
+            if given is not None:
+                self.give(sender, given)
+            return
+        if question.agent in host.coming and question.agent not in host.broken:
+            return  # it is asked again, and the agent will be here soon
+        self._answered[name] = None
+        while len(self._answered) > ANSWERS_MAX:
+            del self._answered[next(iter(self._answered))]
+
+        def answered(body: bytes, error: str) -> None:
+            given = Answer(question.number, body, error)
+            self._answered[name] = given
+            self.give(sender, given)
+
+        try:
+            questions.answer(host, question.agent, question.what, question.body, answered)
+        except errors.EbbtideError as error:
+            answered(str(error).encode(), type(error).__name__)
+
+    def give(self, to: HostId, given: Answer) -> None:
+        """Take an answer to its asker."""
+        if to != self._host.host_id:
+            self._host.send_frame(to, Frame(answers=(given,)))
+            return
+        future = self._asking.get(given.number)
+        if future is not None and not future.done():
+            future.set_result(given)

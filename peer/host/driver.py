@@ -1,0 +1,325 @@
+"""Feeds one peer's machine and carries out what it says: the same in a Ray actor and in a plain process."""
+
+import logging
+from collections.abc import Callable, Container
+from functools import partial
+from typing import Any, Protocol
+
+from peer.agents.agent import Agent
+from peer.agents.past import check_past
+from peer.agents.runner import Runner
+from peer.agents.spaces import Replicas
+from peer.agents.state import State
+from peer.ports import Cancel, Clock, LogStore, Randomness
+from peer.store.outside.keeping import Keeping
+from peer.values.codec import Values
+from peer.values.personal import using
+from protocol.action import (
+    Action,
+    Admit,
+    Append,
+    Consult,
+    CutReady,
+    Finish,
+    Publish,
+    Reply,
+    Resume,
+    RunStep,
+    Send,
+    Share,
+    Tell,
+    UseTool,
+    Withdraw,
+)
+from protocol.agent.machine import PeerMachine
+from protocol.event import (
+    Appended,
+    Consulted,
+    Elapsed,
+    Event,
+    Merged,
+    Reached,
+    Received,
+    Recovered,
+    SubscriberSeen,
+)
+from protocol.fact import Fact
+from protocol.ids import AgentId
+from protocol.limits import Limits
+from protocol.message import Message, Shared, Sync
+from protocol.wire import decode_record, encode_record
+
+logger = logging.getLogger("ebbtide")
+
+SYNC_US = 200_000
+SYNC_US_MAX = 5_000_000
+"""How often an agent asks the others of its spaces for what it lacks: doubles from the first to the second."""
+HURRY_US = 20_000
+"""How soon it asks when somebody has come: a little later, since they seldom come alone."""
+
+
+class Checkpointer(Protocol):
+    """What a driver tells of its log, for checkpoints and copies."""
+
+    def cut_ready(self, agent: AgentId, action: CutReady) -> None:
+        """An agent's cut is durable."""
+        ...
+
+    @property
+    def is_replicated(self) -> bool:
+        """Whether every record is with the buddies before anything follows from it, not facts alone."""
+        ...
+
+    def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
+        """Records are durable here: the buddies may want them."""
+        ...
+
+    def place(self, done: Callable[[], None]) -> None:
+        """Call `done` once the buddies have all that is durable here (CP-8)."""
+        ...
+
+    def when_recovered(self, leave: Callable[[], None]) -> None:
+        """Let something leave, once the buddies have what earlier lives have written (CP-8)."""
+        ...
+
+
+class Surroundings(Protocol):
+    """What a driver needs of its host."""
+
+    clock: Clock
+    store: LogStore
+    randomness: Randomness
+    keeping: Keeping
+
+    @property
+    def checkpoints(self) -> Checkpointer:
+        """The host's checkpoints and copies."""
+        ...
+
+    def route(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
+        """Carry a message towards an agent, best effort."""
+        ...
+
+    def spread(self, fact: Fact) -> None:
+        """Let every host know a fact."""
+        ...
+
+    def subscribers(self, space: str) -> list[AgentId]:
+        """Return who is known to take part in a space."""
+        ...
+
+    def reply(self, request: int, value: str, error: str) -> None:
+        """Answer a request from outside."""
+        ...
+
+    def finished(self, agent: AgentId, finish: Finish) -> None:
+        """A proposal of one of the host's agents is over."""
+        ...
+
+    def noticed(self, agent: AgentId, notice: Tell) -> None:
+        """Something for the audit log."""
+        ...
+
+
+class Driver:
+    """One agent: its machine, its code, its documents."""
+
+    def __init__(self, host: Surroundings, agent: Agent, limits: Limits) -> None:
+        self._host = host
+        self.agent = agent
+        self.machine = PeerMachine(agent.name, limits)
+        self.values = Values(type(agent).state_schema, host.keeping, host.randomness.seed)
+        agent.state = State(self.values, lambda step: check_past(self.machine.core, step))
+        self.runner = Runner(agent, self.machine.core.versions, self.feed, host.keeping.vault)
+        self.replicas = Replicas(agent.name, host.randomness.seed)
+        self._serves: dict[str, dict[AgentId, None]] = {}
+        self._cancel: Cancel | None = None
+        self._armed_us: int | None = None
+        self._sync_wait_us = SYNC_US
+        self._cancel_sync: Cancel | None = None
+        self._alive = True
+        self._appending: dict[int, bool] = {}
+        """Tickets in order, and whether each may be told of."""
+        self.options: dict[str, Any] = {}
+        """What the agent's class was given."""
+        self.activity = 0
+
+    def start(self, lost: bool, incarnation: int, unheard: int = 0) -> None:
+        """Read the log and go on from there.
+
+        Raises: LogCorrupt, WireInvalid.
+        """
+        records = tuple(decode_record(data) for data in self._host.store.read(self.agent.name))
+        self.feed(Recovered(records, lost, incarnation, unheard))
+        core = self.machine.core
+        self.replicas.write(core.shared_entries())
+        self._serves = {space: dict.fromkeys(names) for space, names in core.subscribers.items()}
+        self._sync()
+
+    def stop(self) -> None:
+        """Drop everything that is not in the log."""
+        self._alive = False
+        self.runner.stop()
+        for cancel in (self._cancel, self._cancel_sync):
+            if cancel is not None:
+                cancel()
+
+    def feed(self, event: Event) -> None:
+        """Handle an event, carry out the actions in order, arm the deadline."""
+        if not self._alive:
+            return
+        self.activity += 1
+        try:
+            actions = self.machine.handle(event, self._host.clock.now_us())
+        except Exception as error:  # our own mistake stops this agent only; its log is whole
+            logger.critical("%s stops: %s on %s", self.agent.name, error, type(event).__name__, exc_info=True)
+            self._host.noticed(
+                self.agent.name, Tell("agent-stopped", self.agent.name, f"{type(error).__name__}: {error}")
+            )
+            self.stop()
+            return
+        for action in actions:
+            self._do(action)
+        self._arm()
+
+    def reached(self, agents: Container[AgentId]) -> None:
+        """These agents are at an address: send what waits for them. Who has nothing for them is not disturbed."""
+        self.hurry_sync()
+        for agent in self.machine.core.outbox.owed(agents):
+            self.feed(Reached(agent))
+
+    def received(self, sender: AgentId, message: Message) -> None:
+        """Take a message from the transport; those of spaces are merged first."""
+        if isinstance(message, Shared):
+            entries, gap = self.replicas.merge(sender, message)
+            if gap:
+                self._host.route(self.agent.name, sender, self.replicas.vector(message.space))
+            if entries:
+                self.feed(Merged(tuple(entries)))
+        elif isinstance(message, Sync):
+            self.replicas.asked(sender, message)
+            if sender in self._serves.get(message.space, ()):
+                self._serve(message.space, sender)
+            else:
+                self.feed(SubscriberSeen(message.space, sender))
+        else:
+            self.feed(Received(sender, message))
+
+    def _arm(self) -> None:
+        deadline = self.machine.deadline_us
+        if deadline is None or (self._armed_us is not None and self._armed_us <= deadline):
+            # Nearly every message is acknowledged in time: a timer that is early looks again, and costs less than two.
+            return
+        if self._cancel is not None:
+            self._cancel()
+        self._armed_us = deadline
+        self._cancel = self._host.clock.wake(deadline, self._elapsed)
+
+    def _elapsed(self) -> None:
+        self._armed_us, self._cancel = None, None
+        deadline = self.machine.deadline_us
+        if deadline is not None and deadline <= self._host.clock.now_us():
+            self.feed(Elapsed())
+        else:
+            self._arm()
+
+    def _do(self, action: Action) -> None:
+        name = self.agent.name
+        match action:
+            case Send():
+                self._leaves(lambda: self._host.route(name, action.receiver, action.message))
+            case Append():
+                records = [encode_record(record) for record in action.records]
+                ticket = action.ticket
+                self._appending[ticket] = False
+                self._host.store.append(name, records, lambda: self._written(ticket, records, action), action.anchor)
+            case RunStep():
+                self.runner.start(action)
+            case Resume():
+                self.runner.resume(action)
+            case UseTool():
+                self._leaves(lambda: self.runner.use(action))
+            case Consult():
+                self._consult(action)
+            case Share():
+                for update in self.replicas.write(action.entries):
+                    for subscriber in self._serves.get(update.space, ()):
+                        self._leaves(partial(self._host.route, name, subscriber, update))
+            case Admit():
+                self._serves.setdefault(action.space, {})[action.subscriber] = None
+                self._serve(action.space, action.subscriber)
+            case Withdraw():
+                self.replicas.withdraw(action.steps)
+            case Publish():
+                self._host.spread(action.fact)
+            case CutReady():
+                self._host.checkpoints.cut_ready(name, action)
+            case Reply():
+                self._leaves(lambda: self._host.reply(action.request, action.value, action.error))
+            case Finish():
+                self._leaves(lambda: self._host.finished(name, action))
+            case Tell():
+                self._host.noticed(name, action)
+
+    def _leaves(self, leave: Callable[[], None]) -> None:
+        self._host.checkpoints.when_recovered(lambda: leave() if self._alive else None)
+
+    def _written(self, ticket: int, records: list[bytes], action: Append) -> None:
+        """Records are durable here; facts, or all, count once they are with the buddies too, and what follows waits."""
+        checkpoints = self._host.checkpoints
+        checkpoints.wrote(self.agent.name, records, action.anchor)
+        if action.is_fact or checkpoints.is_replicated:
+            checkpoints.place(lambda: self._placed(ticket))
+        else:
+            self._placed(ticket)
+
+    def _placed(self, ticket: int) -> None:
+        self._appending[ticket] = True
+        while self._appending:
+            first = next(iter(self._appending))
+            if not self._appending[first]:
+                return
+            del self._appending[first]
+            self.feed(Appended(first))
+
+    def _consult(self, action: Consult) -> None:
+        """Ask the agent whether it agrees; a hook that fails rejects, since nobody knows what it would have said."""
+        try:
+            with using(self._host.keeping.vault):
+                answer = self.agent.still_valid(action.proposal)
+        except Exception as error:  # noqa: BLE001  # user code may raise anything
+            logger.warning("%s: still_valid failed: %s", self.agent.name, error)
+            answer = f"still_valid failed: {type(error).__name__}: {error}"
+        accepts = answer is True
+        why = "" if accepts else (answer or "the agent does not agree")
+        # Not inside the machine's own turn: an answer is an event of its own.
+        self._host.clock.wake(0, lambda: self.feed(Consulted(action.proposal.id, accepts, str(why))))
+
+    def _serve(self, space: str, subscriber: AgentId) -> None:
+        def answer() -> None:
+            update = self.replicas.answer(subscriber, space)
+            if update is not None:
+                self._host.route(self.agent.name, subscriber, update)
+
+        # Of the entries of earlier lives, too, some may be nowhere but here until then.
+        self._leaves(answer)
+
+    def _sync(self) -> None:
+        """Ask the other members of this agent's spaces for what it lacks: repairs whatever was lost on the way."""
+        for space in self.agent.spaces:
+            vector = self.replicas.vector(space)
+            for author in self._host.subscribers(space):
+                if author != self.agent.name:
+                    self._host.route(self.agent.name, author, vector)
+        self._sync_wait_us = min(2 * self._sync_wait_us, SYNC_US_MAX)
+        if self.agent.spaces:
+            at_us = self._host.clock.now_us() + self._sync_wait_us
+            self._cancel_sync = self._host.clock.wake(at_us, self._sync)
+
+    def hurry_sync(self) -> None:
+        """Somebody may be new in a space: ask them soon."""
+        if self._alive and self.agent.spaces:
+            if self._cancel_sync is not None:
+                self._cancel_sync()
+            self._sync_wait_us = SYNC_US // 2
+            self._cancel_sync = self._host.clock.wake(self._host.clock.now_us() + HURRY_US, self._sync)

@@ -1,0 +1,390 @@
+"""One process's peers behind one endpoint: routes their messages, spreads facts, answers questions (MB-1, MB-2)."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from peer import errors
+from peer.agents.spec import AgentSpec
+from peer.host.asking import Asking
+from peer.host.checkpoints import Checkpoints
+from peer.host.driver import Driver
+from peer.host.neighbours import Neighbours
+from peer.host.portions import portions
+from peer.host.questions import HOST, Costs, Notice
+from peer.host.witness import Witness
+from peer.keys import HostKeys
+from peer.ports import Clock, LogStore, Randomness, Transport
+from peer.store.outside.keeping import Keeping
+from peer.system import SystemRandomness
+from protocol.action import Finish, Tell
+from protocol.errors import WireInvalid
+from protocol.event import Learned, LogStalled
+from protocol.fact import Began, Fact, HostFact
+from protocol.hosts.machine import Displaced
+from protocol.ids import AgentId, HostId, ProposalId
+from protocol.limits import CheckpointLimits, HostLimits, Limits
+from protocol.message import ROLLBACK, Message
+from protocol.wire import Envelope, Frame, decode_frame, encode_frame, encode_message
+
+logger = logging.getLogger("ebbtide")
+
+NOTICES_MAX = 10_000
+"""Audit lines kept in memory; all of them also go to the log of the process."""
+CATCH_UP_S = 5.0
+"""How long a host with a lost agent waits for others, whom it asks for what they know of it."""
+
+
+class Host:
+    """One network endpoint, one log file, any number of agents."""
+
+    def __init__(
+        self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
+        seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
+        randomness: Randomness | None = None, checkpoints: CheckpointLimits | None = None, founder: bool = False,
+        host_limits: HostLimits | None = None, keeping: Keeping | None = None,
+    ) -> None:  # fmt: skip
+        self.keeping = keeping or Keeping.in_memory(secret)
+        self.host_id: HostId = keys.host_id
+        self.drivers: dict[AgentId, Driver] = {}
+        self.coming: dict[AgentId, AgentSpec] = {}
+        """Agents that are announced and not up yet, broken ones included: whoever asks is told here."""
+        self.broken: dict[AgentId, str] = {}
+        """Agents whose log can't be read, and why."""
+        self.stall = ""
+        """Why nothing can be written for now."""
+        self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
+        self.clock = clock
+        self.store = store
+        self.randomness = randomness or SystemRandomness()
+        self.transport = transport
+        self._limits = limits or Limits()
+        self.neighbours = Neighbours(self, secret, seeds, host_limits)
+        self._machine = self.neighbours.machine
+        self.checkpoints = Checkpoints(self, checkpoints, founder)
+        self._witness = Witness(self, keys)
+        self._version = 0
+        self._open = False
+        self._inner: deque[tuple[AgentId, AgentId, Message]] = deque()
+        self._out: dict[HostId, list[Envelope]] = {}
+        self._out_first: dict[HostId, list[Envelope]] = {}
+        self._flushing = False
+        self._rollbacks: dict[ProposalId, tuple[int, int]] = {}
+        self._messages: dict[str, int] = {}
+        self.asking = Asking(self, self.randomness.seed())
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def open(self, agents: Sequence[AgentSpec] = (), *, is_lost: bool = False) -> None:
+        """Bring up the endpoint and the agents, each from its log.
+
+        Args:
+            agents: who lives here.
+            is_lost: the log of this host is gone: its agents can only come from its buddies.
+
+        Raises: LogCorrupt, if what this host has said as a host can't be read: it must not say anything else.
+        """
+        await self.transport.open(self._received)
+        self._open = True
+        self._version = self.clock.now_us()
+        if is_lost:
+            agents = self._without_log(agents)
+        self.coming.update((spec.name, spec) for spec in agents)
+        self._announce()
+        self.neighbours.open()
+        specs = await self._mended(agents)
+        if any(spec.lost for spec in specs):
+            await self.catch_up()
+        for spec in specs:
+            if spec.name not in self.coming:
+                continue  # MB-8: it has moved on while this host was away
+            try:
+                self._start(spec)
+                self.coming.pop(spec.name, None)
+            except (errors.LogCorrupt, WireInvalid) as error:
+                # A log that can't be read stops its own agent; the others go on, and whoever asks is told.
+                self.breaks(spec.name, str(error))
+        self.checkpoints.open()
+        if self.store.head()[0]:
+            self._witness.open()
+
+    def _without_log(self, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
+        names = ", ".join(spec.name for spec in agents)
+        if self.checkpoints.has_buddies():
+            self.noticed(HOST, Tell("log-gone", names, "a buddy of the host that had them goes on with them"))
+            return ()
+        for spec in agents:
+            self.coming[spec.name] = spec
+            self.breaks(spec.name, "its log is gone, and no other host kept a copy: restore the folder from a backup")
+        return ()
+
+    async def _mended(self, agents: Sequence[AgentSpec]) -> list[AgentSpec]:
+        """Mend damaged logs (CP-11); return who can start, and who has lost the end of its log."""
+        wrong = await self.checkpoints.mend(spec.name for spec in agents)
+        specs: list[AgentSpec] = []
+        for spec in agents:
+            if wrong.get(spec.name):
+                self.breaks(spec.name, wrong[spec.name])
+            else:
+                # A life before this one may have found that out, and ended before the agent had begun anew.
+                lost = spec.lost or spec.name in wrong or self.store.is_lost(spec.name)
+                specs.append(replace(spec, lost=lost))
+        return specs
+
+    def breaks(self, agent: AgentId, why: str) -> None:
+        """An agent does not start; whoever asks is told why."""
+        logger.critical("%s does not start: %s", agent, why)
+        self.drivers.pop(agent, None)
+        self.broken[agent] = why
+
+    async def catch_up(self) -> None:
+        """Hear what others know: before a lost agent begins an incarnation, say, that is to be newer than its own."""
+        until = asyncio.get_running_loop().time() + CATCH_UP_S
+        while not self._machine.others() and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(CATCH_UP_S / 100)
+        await asyncio.sleep(CATCH_UP_S / 10)
+
+    async def add(self, spec: AgentSpec) -> None:
+        """Bring up one more agent."""
+        if spec.name in self.drivers:
+            raise errors.CallerError(f"agent {spec.name!r} is on this host already. Nothing changed.")
+        self._start(spec)
+        self._announce()
+
+    def adopt(self, spec: AgentSpec) -> None:
+        """Bring up an agent that lived on another host, which this one succeeds: it lives here from now on (MB-8)."""
+        if spec.name not in self.drivers:
+            self._start(spec)
+        self.neighbours.claim(spec.name, self._machine.term(spec.name) + 1)
+        self._announce()
+
+    def _start(self, spec: AgentSpec) -> None:
+        agent = spec.kind(**spec.options)
+        agent.name = spec.name
+        limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries)
+        driver = Driver(self, agent, limits)
+        driver.options = spec.options
+        begun = [fact for fact in self._machine.gossip.facts() if isinstance(fact, Began)]
+        known = (fact.incarnation for fact in begun if fact.agent == spec.name)
+        self.drivers[spec.name] = driver
+        self.checkpoints.copies.begin(spec.name, self.store.length(spec.name), spec.lost)
+        driver.start(spec.lost, max(known, default=1), spec.unheard)
+        for fact in begun:
+            driver.feed(Learned(fact))
+        self.checkpoints.joined(driver)
+        if self.stall:
+            driver.feed(LogStalled(True))
+
+    def crash(self) -> None:
+        """Stop dead, as a killed process does: nothing is written or sent any more."""
+        self._open = False
+        for driver in self.drivers.values():
+            driver.stop()
+        self.neighbours.close()
+        self.checkpoints.close()
+        self._witness.close()
+
+    def failed(self, error: Exception) -> None:
+        """The log can't be written: the agents stop, for what they do now could not be undone."""
+        logger.critical("host %s stops its agents: %s", self.host_id, error)
+        self.crash()
+
+    def stalled(self, why: str) -> None:
+        """The disk is full, or has room again (no `why`): agents begin no step meanwhile (ST-9)."""
+        self.stall = why
+        if why:
+            logger.critical("host %s waits: %s", self.host_id, why)
+        self.noticed(HOST, Tell("disk-full" if why else "disk-has-room", str(self.host_id), why))
+        for driver in self.drivers.values():
+            driver.feed(LogStalled(bool(why)))
+
+    def leave(self) -> None:
+        """Say goodbye to the other hosts, so that nobody takes this one for failed; `close` follows."""
+        self.neighbours.leave()
+
+    async def close(self) -> None:
+        """Stop, and release the endpoint and the log."""
+        self.crash()
+        await self.transport.close()
+        self.store.close()
+
+    def _announce(self) -> None:
+        self._version += 1
+        kinds = {name: type(driver.agent) for name, driver in self.drivers.items()}
+        kinds.update((spec.name, spec.kind) for spec in self.coming.values())
+        spaces = tuple((name, space) for name in sorted(kinds) for space in kinds[name].spaces)
+        self.neighbours.announce(
+            HostFact(self.host_id, self._version, self.transport.address, tuple(sorted(kinds)), spaces)
+        )
+
+    # -- what drivers need -----------------------------------------------------------------------------------------
+
+    def route(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
+        """Carry a message towards an agent; one whose home is not known yet is dropped, and sent again later."""
+        kind = type(message).__name__
+        self._messages[kind] = self._messages.get(kind, 0) + 1
+        urgent = isinstance(message, ROLLBACK)
+        if urgent:
+            pid = message.proposal if isinstance(message.proposal, str) else message.proposal.id
+            count, size = self._rollbacks.get(pid, (0, 0))
+            self._rollbacks[pid] = (count + 1, size + len(encode_message(message)))
+        if receiver in self.drivers:
+            if urgent:
+                self._inner.appendleft((sender, receiver, message))
+            else:
+                self._inner.append((sender, receiver, message))
+        else:
+            home = self._machine.homes.get(receiver)
+            if home is None:
+                return
+            # RB-6: votes overtake data.
+            queues = self._out_first if urgent else self._out
+            queues.setdefault(home, []).append(Envelope(sender, receiver, message))
+        self._flush_soon()
+
+    def spread(self, fact: Fact) -> None:
+        """Let every host know a fact, and the other peers of this one."""
+        self.neighbours.publish(fact)
+
+    def subscribers(self, space: str) -> list[AgentId]:
+        """Return who is known to take part in a space."""
+        return list(self._machine.subscribers.get(space, ()))
+
+    @property
+    def homes(self) -> Mapping[AgentId, HostId]:
+        """By agent, the host where it lives, as far as is known."""
+        return self._machine.homes
+
+    def agents_of(self, host: HostId) -> list[AgentId]:
+        """Return the agents that live on a host, as far as is known."""
+        return sorted(agent for agent, home in self._machine.homes.items() if home == host)
+
+    def known_hosts(self) -> list[HostFact]:
+        """Return what is known of the other hosts: where each is, and who lives there."""
+        return self._machine.others()
+
+    def reply(self, request: int, value: str, error: str) -> None:
+        """Answer a request that came from outside."""
+        self.asking.reply(request, value, error)
+
+    def finished(self, agent: AgentId, finish: Finish) -> None:
+        """A proposal of an agent here is over."""
+        self.asking.finished(agent, finish)
+
+    def noticed(self, agent: AgentId, notice: Tell) -> None:
+        """Keep a line for whoever audits."""
+        logger.info("%s: %s %s %s", agent, notice.notice, notice.subject, notice.detail)
+        self.notices.append(Notice(self.clock.now_us(), agent, notice.notice, notice.subject, notice.detail))
+
+    # -- what questions need ---------------------------------------------------------------------------------------
+
+    def costs(self) -> Costs:
+        """Return what this host has sent."""
+        counts = self.transport.counts
+        return Costs(self._rollbacks, self._messages, counts.frames_sent, counts.bytes_sent, counts.refused)
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    async def ask(self, agent: AgentId, what: str, body: bytes = b"", timeout_s: float = 30.0) -> bytes:
+        """Ask something of an agent's host, again and again until it answers; raises as `Asking.ask`."""
+        return await self.asking.ask(agent, what, body, timeout_s)
+
+    # -- the network -----------------------------------------------------------------------------------------------
+
+    def _received(self, sender: HostId, body: bytes) -> None:
+        if not self._open:
+            return
+        try:
+            frame = decode_frame(body)
+        except WireInvalid as error:
+            self.transport.counts.refused += 1
+            logger.warning("refused a frame of %s: %s", sender, error)
+            return
+        self.neighbours.received(sender, frame)
+        if not self._machine.knows(sender):
+            # Whoever was not given the cluster's secret is nobody here.
+            if frame.envelopes or frame.asks or frame.answers:
+                self.transport.counts.refused += 1
+            return
+        self.deliver(sender, self.checkpoints.received(sender, frame))
+        if frame.heads and self.checkpoints.takes_part:
+            self._witness.received(sender, frame.heads)
+        for question in frame.asks:
+            self.asking.asked(sender, question)
+        for given in frame.answers:
+            self.asking.give(self.host_id, given)
+
+    def deliver(self, sender: HostId, envelopes: tuple[Envelope, ...]) -> None:
+        """Hand agents what those of another host say."""
+        for envelope in envelopes:
+            driver = self.drivers.get(envelope.receiver)
+            if self._machine.homes.get(envelope.sender) != sender:
+                # Nobody speaks for an agent but its own host; news of a move may be late, and the message comes again.
+                self.transport.counts.refused += 1
+            elif driver is not None:
+                driver.received(envelope.sender, envelope.message)
+
+    def connected(self, agents: tuple[AgentId, ...]) -> None:
+        """A host has come, or come back, with these agents."""
+        self.checkpoints.met()
+        names = frozenset(agents)
+        for driver in self.drivers.values():
+            driver.reached(names)
+
+    def heard(self, fact: Began) -> None:
+        """All agents here should know a fact."""
+        for driver in list(self.drivers.values()):
+            driver.feed(Learned(fact))
+
+    def displaced(self, moved: list[Displaced]) -> None:
+        """Agents live elsewhere by a higher term (MB-8): what they do here would contradict what they do there."""
+        gone = False
+        for agent, by in ((one.agent, one.by) for one in moved):
+            if self.checkpoints.succeeds(by):
+                # In its first moments this host can't know all claims; that of a dead one is no claim any more.
+                self.neighbours.claim(agent, self._machine.term(agent) + 1)
+                continue
+            gone = True
+            self.noticed(agent, Tell("displaced", agent, f"lives on host {by} by a higher term"))
+            self.coming.pop(agent, None)
+            driver = self.drivers.pop(agent, None)
+            if driver is not None:
+                driver.stop()
+                self.checkpoints.gone(agent)
+        if gone:
+            self._announce()
+
+    def outdone(self, version: int) -> None:
+        """An earlier life of this host has announced in a higher version (MB-2)."""
+        self._version = version
+        self._announce()
+
+    def send_frame(self, host: HostId, frame: Frame) -> None:
+        """Send a frame, with this host's colour and era as they are now."""
+        epoch, era = self.checkpoints.stamp()
+        self.transport.send(host, encode_frame(msgspec.structs.replace(frame, epoch=epoch, era=era)))
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send what one turn of the loop has made: one frame, one signature for each host."""
+        self._flushing = False
+        if not self._open:
+            return
+        for host in list({**self._out_first, **self._out}):
+            envelopes = [*self._out_first.pop(host, ()), *self._out.pop(host, ())]
+            for some in portions(envelopes):
+                self.send_frame(host, Frame(envelopes=some))
+        for _ in range(len(self._inner)):
+            sender, receiver, message = self._inner.popleft()
+            driver = self.drivers.get(receiver)
+            if driver is not None:
+                driver.received(sender, message)

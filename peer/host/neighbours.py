@@ -1,0 +1,177 @@
+"""The other hosts, as one host sees them: feeds its `HostMachine`, and does what that says (MB-1 to MB-8)."""
+
+import logging
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+import msgspec
+
+from peer.keys import admission_mac, admits
+from peer.ports import Cancel, Clock, Randomness, Transport
+from protocol.fact import Began, Fact, HostFact
+from protocol.hosts.machine import (
+    Connect,
+    Displaced,
+    Failed,
+    Heard,
+    HostAction,
+    HostMachine,
+    Knock,
+    Left,
+    Outdone,
+    Recovered,
+    Tell,
+)
+from protocol.ids import AgentId, HostId
+from protocol.limits import HostLimits
+from protocol.wire import Frame, encode_frame
+
+logger = logging.getLogger("ebbtide")
+
+
+class Turned(Protocol):
+    """Who wants to know whether hosts answer."""
+
+    def turned(self, host: HostId, how: str) -> None:
+        """A host has `failed`, `left` or `recovered`."""
+        ...
+
+
+class Resident(Protocol):
+    """The host in the middle."""
+
+    host_id: HostId
+    transport: Transport
+    clock: Clock
+    randomness: Randomness
+
+    @property
+    def checkpoints(self) -> Turned:
+        """Its checkpoints and successions."""
+        ...
+
+    def connected(self, agents: tuple[AgentId, ...]) -> None:
+        """These agents can be reached now, or again."""
+        ...
+
+    def heard(self, fact: Began) -> None:
+        """A fact for all agents here."""
+        ...
+
+    def displaced(self, moved: list[Displaced]) -> None:
+        """These agents are said to live elsewhere: stop them, and announce without them."""
+        ...
+
+    def outdone(self, version: int) -> None:
+        """Announce in a version above this one."""
+        ...
+
+
+class Neighbours:
+    """Gossip, membership and homes of one host, with a transport and a clock."""
+
+    def __init__(
+        self, resident: Resident, secret: bytes, seeds: Sequence[str], limits: HostLimits | None = None
+    ) -> None:
+        self.machine = HostMachine(resident.host_id, Random(resident.randomness.seed()), tuple(seeds), limits)
+        self._resident = resident
+        self._secret = secret
+        self._timer: Cancel | None = None
+        self._timer_us = 0
+        self._open = False
+
+    def open(self) -> None:
+        """Begin to knock, probe and spread."""
+        self._open = True
+        self._tick()
+
+    def close(self) -> None:
+        """Fall silent."""
+        self._open = False
+        if self._timer is not None:
+            self._timer()
+
+    def announce(self, fact: HostFact) -> None:
+        """Let everybody know where this host is and who lives here, with the proof that it may say so."""
+        mac = admission_mac(self._secret, msgspec.msgpack.encode(fact))
+        self.publish(msgspec.structs.replace(fact, mac=mac))
+
+    def publish(self, fact: Fact) -> None:
+        """Let everybody know a fact."""
+        self.carry_out(self.machine.publish(fact, self._now_us()))
+
+    def claim(self, agent: AgentId, term: int) -> None:
+        """Have an agent live here, whoever had it by a lower term."""
+        self.carry_out(self.machine.claim(agent, term, self._now_us()))
+
+    def leave(self) -> None:
+        """Say goodbye."""
+        self.carry_out(self.machine.leave(self._now_us()))
+
+    def received(self, sender: HostId, frame: Frame) -> None:
+        """Take in what another host says of hosts and facts."""
+        facts, compare = self._proven(frame.facts), frame.compare
+        if compare is not None and compare.facts:
+            compare = msgspec.structs.replace(compare, facts=self._proven(compare.facts))
+        if facts or compare is not None or frame.probes:
+            self.carry_out(self.machine.received(sender, facts, compare, frame.probes, self._now_us()))
+
+    def carry_out(self, actions: list[HostAction]) -> None:
+        """Do what the machine says, and see to it that it is woken in time."""
+        displaced: list[Displaced] = []
+        transport = self._resident.transport
+        for action in actions:
+            match action:
+                case Tell():
+                    frame = Frame(facts=action.facts, compare=action.compare, probes=action.probes)
+                    transport.send(action.host, encode_frame(frame))
+                case Knock():
+                    if action.address != transport.address:
+                        transport.introduce(
+                            action.address, encode_frame(Frame(facts=action.facts, compare=action.compare))
+                        )
+                case Connect():
+                    transport.connect(action.host, action.address)
+                    self._resident.connected(action.agents)
+                case Outdone():
+                    self._resident.outdone(action.version)
+                case Heard():
+                    self._resident.heard(action.fact)
+                case Displaced():
+                    displaced.append(action)
+                case Failed() | Left() | Recovered():
+                    what = type(action).__name__.lower()
+                    logger.info("%s: host %s has %s", self._resident.host_id, action.host, what)
+                    self._resident.checkpoints.turned(action.host, what)
+        if displaced:
+            self._resident.displaced(displaced)
+        self._wake()
+
+    def _proven(self, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+        proven = tuple(fact for fact in facts if self._is_proven(fact))
+        if len(proven) < len(facts):
+            self._resident.transport.counts.refused += 1
+        return proven
+
+    def _is_proven(self, fact: Fact) -> bool:
+        if not isinstance(fact, HostFact):
+            return True  # the machine hears it only from a host that is proven
+        return admits(self._secret, msgspec.msgpack.encode(msgspec.structs.replace(fact, mac=b"")), fact.mac)
+
+    def _tick(self) -> None:
+        if self._open:
+            self._timer = None
+            self.carry_out(self.machine.elapsed(self._now_us()))
+
+    def _wake(self) -> None:
+        deadline_us = self.machine.deadline_us
+        if not self._open or (self._timer is not None and self._timer_us <= deadline_us):
+            return
+        if self._timer is not None:
+            self._timer()
+        self._timer_us = deadline_us
+        self._timer = self._resident.clock.wake(deadline_us, self._tick)
+
+    def _now_us(self) -> int:
+        return self._resident.clock.now_us()

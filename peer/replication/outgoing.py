@@ -1,0 +1,324 @@
+"""Copies of one host's logs on its buddies (CP-8); of the copies here it lets `Kept` take care.
+
+What is a fact (a cut, a vote, a tool's intent) counts once it is with the buddies, with everything before it in its
+log. So whoever succeeds a host repeats what that has said. Copies are streams: each log's records in order, by number.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from peer import errors
+from peer.agents.spec import path_of
+from peer.host.questions import HOST
+from peer.ports import Cancel
+from peer.replication.incoming import Kept
+from peer.replication.ledger import Buddy, OwnLog, first_of
+from peer.values import payload
+from protocol.action import Tell
+from protocol.checkpoints.copy import COPY_BYTES, Copied, Copy
+from protocol.checkpoints.succession import node_of
+from protocol.ids import AgentId, HostId
+from protocol.wire import Frame
+
+if TYPE_CHECKING:
+    from peer.host.host import Host
+
+AGAIN_US = 500_000
+"""How long a buddy may take to say that it has something, before it is sent again."""
+ALONE_US = 5_000_000
+"""How long a host that comes back and knows nobody waits for buddies, before it goes on without."""
+UNSENT_RECORDS_MAX = 2_000
+"""Records that wait for a fact before they are sent anyway."""
+PARTS_MAX = 1000
+"""Logs in one frame."""
+TAIL_RECORDS_MAX = 20_000
+"""Records of a log kept in memory for a buddy that lags; what it lacks before those is read again."""
+
+
+class Copies:
+    """The copies that one host has elsewhere."""
+
+    def __init__(self, host: "Host", count: int) -> None:
+        self._host = host
+        self._count = count
+        self._logs: dict[AgentId, OwnLog] = {}
+        self._buddies: dict[HostId, Buddy] = {}
+        self._chosen_by = (-2, 0)
+        self._few = -1
+        """How many buddies there were when it was last said that these are too few."""
+        self._written = 0
+        """How many writes there have been, over all logs."""
+        self._facts: deque[tuple[int, Callable[[], None]]] = deque()
+        """What waits until the buddies have every write up to a place."""
+        self.kept = Kept(host, self._flush_soon)
+        self._flushing = False
+        self._again: Cancel | None = None
+        self._alone: Cancel | None = None
+        """While it runs, a host that has come back waits until it knows others."""
+        self._unsent = 0
+
+    # -- this host's logs ------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop."""
+        for cancel in (self._again, self._alone):
+            if cancel is not None:
+                cancel()
+
+    def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
+        """Note records that are durable here; with `anchor`, they stand for all before them."""
+        if not self._count or not records:
+            return
+        known = self._log(log)
+        if anchor:
+            known.anchors[known.length + 1] = None
+        known.length += len(records)
+        known.tail.extend(records)
+        self._unsent += len(records)
+        while len(known.tail) > TAIL_RECORDS_MAX:
+            known.tail.popleft()
+        self._written += 1
+        for buddy in self._buddies.values():
+            buddy.waits.append((self._written, log, known.length))
+            buddy.unsent[log] = None
+        if self._unsent > UNSENT_RECORDS_MAX:
+            self._flush_soon()
+
+    def _log(self, log: AgentId) -> OwnLog:
+        known = self._logs.get(log)
+        if known is None:
+            # What was written before this life is read again if a buddy lacks it.
+            known = self._logs[log] = OwnLog()
+        return known
+
+    def begin(self, log: AgentId, length: int, lost: bool = False) -> None:
+        """Note how long a log is when this life begins, and whether its end was lost."""
+        known = self._log(log)
+        known.length = length
+        known.since = length if lost else 0
+        self._written += 1
+        for buddy in self._buddies.values():
+            buddy.waits.append((self._written, log, length))
+            buddy.unsent[log] = None
+
+    def forget(self, log: AgentId) -> None:
+        """Let the buddies' copies of a log be as they are: its agent lives elsewhere, and nothing here waits for it."""
+        self._logs.pop(log, None)
+        for buddy in self._buddies.values():
+            buddy.forget(log)
+        self._settle()
+
+    def length(self, log: AgentId) -> int:
+        """Return how many records a log has of which this is told."""
+        return self._log(log).length
+
+    def place(self, done: Callable[[], None]) -> None:
+        """Call `done` once the buddies have everything that is durable here now; at once, if there are none."""
+        if not self._count or (not self._choose() and self._alone is None):
+            done()
+            return
+        self._facts.append((self._written, done))
+        self._flush_soon()
+
+    def buddies(self) -> tuple[HostId, ...]:
+        """Return the hosts that keep the copies, as things stand."""
+        return tuple(self._choose()) if self._count else ()
+
+    def recover(self, done: Callable[[], None]) -> None:
+        """Call `done` once the buddies have what earlier lives have written: a fact there may not have been placed."""
+        if not self._count or not any(log.length for log in self._logs.values()):
+            done()
+            return
+        if not self._choose():
+            self._alone = self._host.clock.wake(self._host.clock.now_us() + ALONE_US, self._stays_alone)
+        self._facts.append((self._written, done))
+        self._flush_soon()
+
+    def _stays_alone(self) -> None:
+        self._alone = None
+        self._settle()
+
+    def changed(self) -> None:
+        """An epoch is committed, or a host succeeded: others may be the buddies now."""
+        if self._count:
+            if self._choose() and self._alone is not None:
+                self._alone()
+                self._alone = None
+            if self._facts:
+                self._flush_soon()
+            self._settle()
+
+    def _choose(self) -> dict[HostId, Buddy]:
+        machine = self._host.checkpoints.machine
+        known = (machine.epochs.committed, len(machine.succession.heirs))
+        if known != self._chosen_by:
+            self._chosen_by = known
+            chosen = machine.succession.buddies(self._host.host_id)
+            near = [host for host in chosen if node_of(host) == node_of(self._host.host_id)]
+            if near and set(near) - set(self._buddies):
+                text = "there are too few hosts on other nodes: a copy is lost with this node"
+                self._host.noticed(HOST, Tell("buddy-near", near[0], text))
+            # The first views of a cluster are small.
+            if len(chosen) < self._count and machine.epochs.committed > 1 and len(chosen) != self._few:
+                self._few = len(chosen)
+                text = f"{self._count} other hosts are to keep copies, and there are {self._few}: fewer may be lost"
+                self._host.noticed(HOST, Tell("buddies-few", str(self._host.host_id), text))
+            self._buddies = {host: self._buddies.get(host) or self._new_buddy() for host in chosen}
+        return self._buddies
+
+    def _new_buddy(self) -> Buddy:
+        lengths = ((name, log.length) for name, log in self._logs.items() if log.length)
+        waits = deque((self._written, name, length) for name, length in lengths)
+        return Buddy(unsent=dict.fromkeys(self._logs), waits=waits)
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send what one turn of the loop has made: to each buddy, and to each owner of copies here."""
+        self._flushing = False
+        self.kept.flush()
+        self._unsent = 0
+        for host, buddy in self._buddies.items():
+            self._send_all(host, buddy)
+        if self._again is None and self._buddies:
+            self._again = self._host.clock.wake(self._host.clock.now_us() + AGAIN_US, self._send_again)
+        self._settle()
+
+    def _send_again(self) -> None:
+        self._again = None
+        if self._facts:
+            for buddy in self._buddies.values():
+                buddy.asked.clear()
+                buddy.sent = dict(buddy.has)
+                buddy.unsent.update((log, None) for _, log, _ in buddy.waits)
+            self._flush_soon()
+
+    def _send_all(self, host: HostId, buddy: Buddy) -> None:
+        parts: list[Copy] = []
+        size = 0
+        unsent, buddy.unsent = buddy.unsent, {}
+        for name in unsent:
+            part = self._part(buddy, name)
+            if part is None:
+                continue
+            parts.append(part)
+            size += sum(map(len, part.records)) + len(name)
+            if size >= COPY_BYTES or len(parts) >= PARTS_MAX:
+                self._host.send_frame(host, Frame(copies=tuple(parts)))
+                parts, size = [], 0
+        if parts:
+            self._host.send_frame(host, Frame(copies=tuple(parts)))
+
+    def _part(self, buddy: Buddy, name: AgentId) -> Copy | None:
+        """Return what a buddy is to be sent of a log next, or the question what it has."""
+        log, has = self._logs[name], buddy.has.get(name)
+        if has is None:
+            if name in buddy.asked:
+                return None
+            buddy.asked[name] = None
+            return Copy(name, 1, (), life=self._life_of(name), since=log.since)
+        first = max(has, buddy.sent.get(name, 0)) + 1
+        if first > log.length:
+            return None
+        prev = b""
+        try:
+            if has == 0:
+                first, prev = self._from_anchor(name, first)
+            try:
+                records = first_of(self._records(name, first))
+            except errors.LogCorrupt:
+                # A buddy of long ago lacks what has been put away since: its copy goes on from the anchor.
+                first, prev = self._from_anchor(name, first)
+                records = first_of(self._records(name, first))
+        except errors.LogCorrupt as error:
+            self._host.noticed(name, Tell("not-copied", name, str(error)))
+            return None
+        kind, options = self._spec_of(name)
+        last = first + len(records) - 1
+        buddy.sent[name] = last
+        anchors = tuple(number for number in (*log.anchors, *((first,) if prev else ())) if first <= number <= last)
+        return Copy(name, first, tuple(records), kind, options, prev, anchors, self._life_of(name), log.since)
+
+    def _life_of(self, name: AgentId) -> int:
+        driver = self._host.drivers.get(name)
+        return 0 if driver is None else driver.machine.core.incarnation - 1
+
+    def _from_anchor(self, name: AgentId, first: int) -> tuple[int, bytes]:
+        """Return where a copy goes on: nobody needs what is before the last anchor to bring an agent back."""
+        begin, prev = self._host.store.begin(name)
+        return (begin, prev) if begin > first else (first, b"")
+
+    def _records(self, name: AgentId, first: int) -> Iterable[bytes]:
+        log = self._logs[name]
+        begin = log.length - len(log.tail) + 1
+        if first < begin:
+            return self._host.store.read(name, first)
+        return islice(log.tail, first - begin, None)
+
+    def _spec_of(self, name: AgentId) -> tuple[str, bytes]:
+        driver = self._host.drivers.get(name)
+        if driver is None:
+            return "", b""
+        return path_of(type(driver.agent)), payload.encode(driver.options)
+
+    def _settle(self) -> None:
+        """Go on with the facts that all buddies have."""
+        if self._alone is not None:
+            return
+        while self._facts and all(buddy.has_all(self._facts[0][0]) for buddy in self._buddies.values()):
+            self._facts.popleft()[1]()
+
+    def _drop(self, name: AgentId) -> None:
+        """Forget the part of a log's tail that every buddy has."""
+        log = self._logs[name]
+        least = min((buddy.has.get(name, 0) for buddy in self._buddies.values()), default=log.length)
+        while log.tail and log.length - len(log.tail) < least:
+            log.tail.popleft()
+        while log.anchors and next(iter(log.anchors)) <= log.length - len(log.tail):
+            del log.anchors[next(iter(log.anchors))]
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    def received(self, sender: HostId, message: Copy | Copied) -> None:
+        """Take in records of another host's log, or word that a buddy has some of this one's."""
+        if isinstance(message, Copied):
+            buddy = self._buddies.get(sender)
+            if buddy is not None and message.log in self._logs:
+                self._acknowledged(buddy, message)
+        elif not self._host.checkpoints.machine.succession.is_refused(sender):
+            # CP-8: from who has been succeeded nothing is taken any more, so it can say nothing new.
+            self.kept.keep(sender, message)
+
+    def _acknowledged(self, buddy: Buddy, message: Copied) -> None:
+        name = message.log
+        if message.life != self._life_of(name):
+            return  # it was said of another life's records
+        before = buddy.has.get(name, 0)
+        if message.have > self._logs[name].length and name in self._host.drivers:
+            # Whatever this log has said after that is forgotten here, and would be said again in another way.
+            here = self._logs[name].length
+            error = (
+                f"The log of {name} has {here} records here, and a buddy has {message.have}: this folder is an older"
+                " state of it. Its agents stop. Start the host with an empty folder: its buddies go on with its agents."
+            )
+            self._host.failed(errors.LogCorrupt(error))
+            return
+        buddy.has[name] = message.have if message.again else max(message.have, before)
+        if message.again:
+            buddy.sent[name] = message.have
+            if message.have < before:
+                # Its copy was damaged, or it has begun anew: what it had said it had counts no more.
+                buddy.waits.appendleft((0, name, self._logs[name].length))
+        self._drop(name)
+        if buddy.has[name] < self._logs[name].length:
+            buddy.unsent[name] = None
+            self._flush_soon()
+        self._settle()

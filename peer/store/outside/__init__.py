@@ -1,0 +1,1 @@
+"""What lies outside the log: bulky values, keys, addresses."""

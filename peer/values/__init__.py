@@ -1,0 +1,1 @@
+"""Users' values as bytes, and back."""

@@ -1,0 +1,1 @@
+"""One agent's protocol: steps, cones, rollbacks, effects."""

@@ -1,0 +1,120 @@
+"""One proposal as one elector stands to it: its books, its vote, whom it tells and whom it asks (RB-4, RB-6, RB-8)."""
+
+from hashlib import blake2b
+
+from msgspec.structs import replace
+
+from protocol.agent.ballot import Ballot, keeper_of
+from protocol.ids import AgentId
+from protocol.message import Ballot as BallotMessage
+from protocol.message import Done
+from protocol.proposal import Proposal, Vote
+from protocol.records import DecisionRecord
+
+PATIENCE = 2
+"""How many questions a keeper may leave unanswered before others are asked for all that they have heard."""
+
+ASKED_AT_ONCE = 8
+"""How many of the others are asked at a time: they answer with all that they have heard, so it spreads fast anyhow."""
+
+
+class Case:
+    """One proposal at one elector."""
+
+    def __init__(self, proposal: Proposal) -> None:
+        self.ballot = Ballot(proposal)
+        self.keeper = keeper_of(proposal)
+        self.vote: Vote | None = None
+        """The last vote that is durable."""
+        self.latest: Vote | None = None
+        """The last vote that was made: it may still be in the writing."""
+        self.busy = False
+        """A vote is being made: the agent is asked, or the record written."""
+        self.verdict: Done | None = None
+        """What another elector has decided; heeded as soon as this one's own vote is durable."""
+        self.told: dict[AgentId, int] = {}
+        self.unanswered = 0
+        """How many questions to the keeper it has left unanswered; of the keeper's own, how many it has asked."""
+        self.wait_us = 0
+        self.due_us: int | None = None
+
+    def untold(self, me: AgentId, vote: Vote) -> list[AgentId]:
+        """Return who is to be told a vote, each once a version, and count them as told.
+
+        These are whom it debits, so that they vote, and the keeper, who has all votes in the end and tells the end to
+        all: E electors take some 4 E messages.
+        """
+        receivers = dict.fromkeys((self.keeper, *(debit.receiver for step in vote.cone for debit in step.sends)))
+        found = [agent for agent in receivers if agent != me and self.told.get(agent, 0) < vote.version]
+        self.told.update(dict.fromkeys(found, vote.version))
+        return found
+
+    def questions(self, me: AgentId, vote: Vote) -> list[tuple[AgentId, BallotMessage]]:
+        """Return whom to ask again, and with which votes.
+
+        The keeper asks whoever owes it a vote; others ask the keeper, and whom their own steps have reached until these
+        have answered once. So while one agent takes long to agree, the others' questions follow their number. Where the
+        keeper is silent, the others are asked in turn, a few at a time: they tell all they have heard, so nobody
+        depends on it. It asks them too, for it may not hear from everybody.
+        """
+        owing = [agent for agent in self.ballot.electors() if self.ballot.owes(agent)]
+        if me == self.keeper:
+            asked = dict.fromkeys(owing)
+        else:
+            receivers = {debit.receiver for step in vote.cone for debit in step.sends}
+            asked = dict.fromkeys((self.keeper, *(agent for agent in sorted(receivers) if self.ballot.owes(agent))))
+        if self.unanswered >= PATIENCE:
+            # Whom it credits is in its vote: after a crash that may be all that is left of what it had heard.
+            others = {*owing, *self.ballot.reached(), *(credit.producer.agent for credit in vote.credits)}
+            others.add(self.ballot.proposal.proposer)
+            # Each in an order of its own: so what is heard spreads within a few rounds, and nobody is asked by all.
+            left = sorted(others - asked.keys() - {me}, key=lambda agent: blake2b(f"{me} {agent}".encode()).digest())
+            at = ASKED_AT_ONCE * (self.unanswered - PATIENCE) % len(left) if left else 0
+            asked.update(dict.fromkeys((left[at:] + left[:at])[:ASKED_AT_ONCE]))
+        self.unanswered += 1
+        asked.pop(me, None)
+        questions: list[tuple[AgentId, BallotMessage]] = []
+        heard = self.ballot.heard()
+        for agent in asked:
+            owed = {known.voter: known for known in (vote, *self.ballot.creditors_of(agent))}
+            questions.append((agent, BallotMessage(self.ballot.proposal, tuple(owed.values()), True, heard)))
+        return questions
+
+    def answered(self, sender: AgentId, message: BallotMessage) -> None:
+        """Note that the keeper has heard a question, and with it this elector's vote: it will tell the end."""
+        if sender == self.keeper and not message.wants:
+            self.unanswered = 0
+
+    def answer(self, me: AgentId, asker: AgentId, question: BallotMessage) -> BallotMessage | None:
+        """Return what an elector that asks is told, or None if it is nothing.
+
+        A keeper will tell the end, so it says that it has heard the question, also while its own agent takes its time.
+        Another tells all that it has heard and the asker has not.
+        """
+        own = () if self.vote is None else (self.vote,)
+        heard = tuple(vote for vote in self.ballot.votes.values() if vote.voter != asker)
+        if me == self.keeper:
+            # It can't decide before its own vote, but others can.
+            return BallotMessage(self.ballot.proposal, heard if self.ballot.is_refused() else own)
+        if self.vote is None:
+            return None
+        return BallotMessage(self.ballot.proposal, own if question.heard == self.ballot.heard() else heard)
+
+
+def end_for(receiver: AgentId, record: DecisionRecord) -> Done:
+    """Return a decision as it is told: to another elector the verdict is enough; what follows it works out itself."""
+    done = Done(
+        proposal=record.proposal.id,
+        decision=record.decision,
+        undone=record.retracted,
+        electors=record.electors,
+        rejects=record.rejects,
+        notes=record.notes,
+        decided_us=record.decided_us,
+    )
+    return done if receiver == record.proposal.proposer else verdict_of(done)
+
+
+def verdict_of(done: Done) -> Done:
+    """Return what any elector may be told of a decision."""
+    return replace(done, undone=(), electors=(), notes=())

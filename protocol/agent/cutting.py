@@ -1,0 +1,87 @@
+"""One agent's side of coordinated checkpoints: its cuts, what a commit settles, and what may be forgotten (CP-1, CP-4
+to CP-6). When an epoch begins and when it is committed is its host's to find out (`epoch`, `checkpoint_machine`).
+
+Source: Lai and Yang 1987, Mattern 1989 (colours instead of markers: no pause, no order on channels).
+"""
+
+from protocol.action import CutReady
+from protocol.agent.bases import Bases
+from protocol.agent.core import Core
+from protocol.agent.effects import Effects
+from protocol.agent.loss import Loss
+from protocol.agent.rollback import Rollback
+from protocol.event import CutWanted, Settled
+from protocol.records import Cut, CutRecord
+
+
+class Cutting:
+    """The cuts of one agent, and its horizon."""
+
+    def __init__(self, core: Core, effects: Effects, rollback: Rollback, loss: Loss, bases: Bases) -> None:
+        self._core = core
+        self._effects = effects
+        self._rollback = rollback
+        self._loss = loss
+        self._bases = bases
+        self.committed_us: dict[int, int] = {}
+        """By epoch, when its commit was heard of in this life; for people to look at."""
+
+    def wanted(self, event: CutWanted) -> None:
+        """Make a cut: state is versioned, so that is one record (CP-1)."""
+        core = self._core
+        if event.epoch <= core.epoch:
+            # Made in an earlier life, and durable: it is only asked for again.
+            ready = self._ready(core.epoch)
+            core.when_durable(lambda: core.actions.append(ready))
+            return
+        record = CutRecord(event.epoch, core.time.tick(core.now_us))
+        self.apply_cut(record)
+        ready = self._ready(event.epoch)
+        core.append((record,), lambda: core.actions.append(ready))
+
+    def _ready(self, epoch: int) -> CutReady:
+        undecided = self._rollback.least_epoch()
+        return CutReady(epoch, epoch if undecided is None else min(epoch, undecided), self._loss.own_beginnings())
+
+    def apply_cut(self, record: CutRecord) -> None:
+        """Take in a cut, live or from the log."""
+        core = self._core
+        core.epoch = max(core.epoch, record.epoch)
+        core.time.see(record.time_us)
+        core.cuts.append(Cut(record.epoch, core.era, core.incarnation, core.seq, record.time_us))
+
+    def settled(self, event: Settled) -> None:
+        """An epoch is committed, and this host is in its view."""
+        core = self._core
+        for began in event.begun:
+            # CP-4: a message of a lost step may have come late; what hangs on it goes before anything is settled.
+            if began.agent != core.agent:
+                self._loss.learned(began)
+        core.is_outside = False
+        core.committed = max(core.committed, event.epoch)
+        core.horizon = max(core.horizon, event.horizon)
+        core.outbox.settle(core.committed)
+        self.committed_us.setdefault(event.epoch, core.now_us)
+        self.forget()
+        self._bases.work()
+
+    def forget(self) -> None:
+        """Fold and forget what is behind the horizon (CP-6); its cost follows what is forgotten."""
+        core = self._core
+        undecided = self._rollback.least_epoch()
+        horizon = core.horizon if undecided is None else min(core.horizon, undecided)
+        final: list[str] = []
+        for record in core.cone.before(horizon):
+            lineage = record.input.lineage
+            stands = record.step not in core.retraction
+            if not stands and core.live_run(lineage) is None and not self._effects.has_ended(lineage):
+                # Its input is still to run again, and claims what this run sent and did.
+                continue
+            if stands:
+                final.append(lineage)
+            core.forget_step(record)
+        core.cuts = [cut for cut in core.cuts if cut.epoch >= horizon]
+        self.committed_us = {epoch: at_us for epoch, at_us in self.committed_us.items() if epoch >= horizon}
+        core.versions.fold(horizon)
+        self._effects.forget(final, horizon)
+        self._rollback.forget(horizon)

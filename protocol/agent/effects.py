@@ -1,0 +1,367 @@
+"""Effects in the world and their lineages: claims, voids, and undo (EF-1 to EF-6). Joins intents with the rest.
+
+A lineage is *settled* at an agent when it has run again, or when it will not: what its undone runs did and the new run
+did not claim is undone, and what they sent and the new run did not send is void, so its receivers settle in turn.
+"""
+
+from protocol.action import Resume, UseTool
+from protocol.agent.core import Core
+from protocol.agent.intents import DONE, DOUBT, FAILED, OPEN, UNDOING, UNDONE, Effect
+from protocol.ids import AgentId, Lineage
+from protocol.message import Void
+from protocol.records import EffectRecord, IntentRecord, VoidRecord
+from protocol.step import Input, Output, VoidOut
+
+
+class Effects:
+    """Calls of the running step, and the undoing of effects that nobody stands behind."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.voided: set[Lineage] = set()
+        """Lineages that will not come, whose steps here are not undone yet."""
+        self._ended: dict[Lineage, int] = {}
+        """Lineages that will not run again here, and the epoch in which that became known."""
+        self._claimed: dict[int, set[str]] = {}
+        self._calls: dict[str, tuple[int, bool, str]] = {}
+        """By intent, the run that awaits it, whether the tool can check, and the call's kind."""
+        self._redo: dict[str, tuple[bytes, str | None]] = {}
+        self._after: dict[tuple[AgentId, int, int], Lineage] = {}
+        self._blocked: dict[Lineage, tuple[int, int]] = {}
+        """Lineages whose undo waits for others' undo first: how many, and until when at most."""
+        self._owed: dict[Lineage, list[tuple[AgentId, int, int]]] = {}
+        """Acknowledgments that wait until a lineage's own effects are undone."""
+
+    # -- calls of the running step ---------------------------------------------------------------------------------
+
+    def wanted(self, run: int, item: Input, tool: str, kind: str, args: bytes, key: str | None, checks: bool) -> None:
+        """A handler awaits a tool: replay, check, undo first, or call (EF-2, EF-3)."""
+        claimed = self._claimed.setdefault(run, set())
+        effect = self._core.intents.match(item.lineage, tool, args, key, claimed)
+        if effect is None:
+            number = self._core.intents.next_number(item.lineage)
+            intent = f"{self._core.agent}/{item.lineage}/{number}"
+            record = IntentRecord(intent, item.lineage, tool, args, key, number, kind)
+            effect = self.apply_intent(record)
+            claimed.add(intent)
+            effect.busy = True
+            self._calls[intent] = (run, checks, kind)
+            self._core.append((record,), lambda: self._use(intent, "call"), is_fact=True)
+            return
+        claimed.add(effect.intent)
+        self._core.intents.spare(effect)
+        self._calls[effect.intent] = (run, checks, kind)
+        if effect.args == args and effect.state == DONE:
+            self._core.actions.append(Resume(run, "done", effect.result))
+        elif effect.state in (OPEN, DOUBT) and effect.args == args:
+            # A crash came between intent and result: ask the world, never repeat blindly.
+            if checks:
+                self._use(effect.intent, "check")
+            elif kind == "idempotent":
+                self._use(effect.intent, "call")
+            else:
+                self._doubt(effect)
+        else:
+            self._redo[effect.intent] = (args, key)
+            if not effect.busy:
+                self._begin_undo(effect)
+
+    def used(self, intent: str, verb: str, answer: str, result: bytes) -> None:
+        """A tool has answered."""
+        effect = self._core.intents.get(intent)
+        if effect is None:
+            return
+        effect.busy = False
+        if verb == "call":
+            self._called(effect, answer, result)
+        elif verb == "check":
+            self._checked(effect, answer, result)
+        else:
+            self._undo_answered(effect, answer)
+
+    def _called(self, effect: Effect, answer: str, result: bytes) -> None:
+        state = {"done": DONE, "failed": UNDONE}.get(answer, DOUBT)
+        self._core.intents.set_state(effect.intent, state, result)
+        record = EffectRecord(effect.intent, state, result)
+        call = self._calls.get(effect.intent)
+        self._core.append((record,), lambda: self._resume(effect.intent, call))
+        if state == DOUBT:
+            self._core.tell("in-doubt", effect.intent, f"{effect.tool} did not say whether it happened")
+
+    def _checked(self, effect: Effect, answer: str, result: bytes) -> None:
+        if effect.state == UNDOING:
+            self._undo_checked(effect, answer)
+        elif effect.intent in self._redo and answer != "unknown":
+            # A crash cut the call short, and the run that came after it wants another: if it happened, undo it first.
+            self._core.intents.set_state(effect.intent, DONE)
+            self._undo_checked(effect, answer)
+        elif answer == "yes":
+            self._called(effect, "done", result)
+        elif answer == "no" and effect.intent in self._calls and not effect.doomed:
+            self._use(effect.intent, "call")
+        elif answer == "no":
+            self._finish_undo(effect, UNDONE)
+        else:
+            self._doubt(effect)
+
+    def _doubt(self, effect: Effect) -> None:
+        self._redo.pop(effect.intent, None)
+        self._core.intents.set_state(effect.intent, DOUBT)
+        record = EffectRecord(effect.intent, DOUBT)
+        call = self._calls.get(effect.intent)
+        self._core.append((record,), lambda: self._resume(effect.intent, call))
+        self._core.tell("in-doubt", effect.intent, f"nobody knows whether {effect.tool} happened; it is not repeated")
+
+    def _resume(self, intent: str, call: tuple[int, bool, str] | None) -> None:
+        """Answer the run that awaited this; one that has come to want the effect since waits for its own answer."""
+        effect = self._core.intents.get(intent)
+        if effect is not None and call is not None and self._calls.get(intent) is call:
+            del self._calls[intent]
+            answer = {DONE: "done", UNDONE: "failed"}.get(effect.state, "doubt")
+            self._core.actions.append(Resume(call[0], answer, effect.result))
+
+    def _use(self, intent: str, verb: str) -> None:
+        effect = self._core.intents[intent]
+        effect.busy = True
+        self._core.actions.append(UseTool(intent, effect.tool, verb, effect.args, effect.result))
+
+    def claims_of(self, run: int) -> tuple[str, ...]:
+        """Return, and forget, what the run has called."""
+        return tuple(sorted(self._claimed.pop(run, ())))
+
+    def release_claims(self, run: int, item: Input) -> None:
+        """The run never became a step: its effects belong to its lineage, and wait."""
+        for intent in self.claims_of(run):
+            self._calls.pop(intent, None)
+            self._redo.pop(intent, None)
+        self.orphan(item.lineage)
+
+    def orphan(self, lineage: Lineage) -> None:
+        """Nobody stands behind a lineage's effects now: they wait for its new run, if there will be one."""
+        if lineage in self._ended:
+            self._core.intents.doom(lineage)
+        else:
+            self._core.intents.orphan(lineage, self._core.now_us)
+
+    def recovered(self) -> None:
+        """Effects of a run that the crash cut short belong to its lineage."""
+        for lineage in self._core.intents.unclaimed():
+            self.orphan(lineage)
+
+    def end(self, lineage: Lineage, voids: tuple[VoidOut, ...]) -> None:
+        """A lineage will not run here again, unless its sender sends it anew: undo what it did."""
+        self._ended[lineage] = self._core.epoch
+        self._settle(lineage, (), voids)
+
+    def ran(self, lineage: Lineage, claims: tuple[str, ...], voids: tuple[VoidOut, ...]) -> None:
+        """A lineage has run: undo what its earlier runs did and this one did not claim."""
+        self._ended.pop(lineage, None)
+        self.voided.discard(lineage)
+        self._settle(lineage, claims, voids)
+
+    def ended(self) -> tuple[tuple[Lineage, int], ...]:
+        """Return the lineages that will not run here again, and since when."""
+        return tuple(self._ended.items())
+
+    def after(self) -> tuple[tuple[AgentId, int, int, Lineage], ...]:
+        """Return the ordered voids that lineages' undos wait for."""
+        return tuple((*name, lineage) for name, lineage in self._after.items())
+
+    def load(
+        self,
+        ended: tuple[tuple[Lineage, int], ...],
+        voided: tuple[Lineage, ...],
+        after: tuple[tuple[AgentId, int, int, Lineage], ...],
+    ) -> None:
+        """Take in what a base has told."""
+        self._ended = dict(ended)
+        self.voided = set(voided)
+        self._after = {(receiver, incarnation, number): lineage for receiver, incarnation, number, lineage in after}
+
+    def has_ended(self, lineage: Lineage) -> bool:
+        """Tell whether a lineage will not run here again."""
+        return lineage in self._ended
+
+    def forget(self, final: list[Lineage], horizon: int) -> None:
+        """Drop the journal of lineages whose last run is final, or that ended before the horizon (CP-6)."""
+        ended = [lineage for lineage, epoch in self._ended.items() if epoch < horizon]
+        for lineage in (*final, *ended):
+            if lineage not in self._core.runs_of and self._core.intents.forget(lineage):
+                self._ended.pop(lineage, None)
+
+    # -- settling a lineage ----------------------------------------------------------------------------------------
+
+    def leftovers(self, lineage: Lineage) -> list[Output]:
+        """Return what undone runs of a lineage sent, oldest first."""
+        outputs: list[Output] = []
+        for step in self._core.runs_of.get(lineage, ()):
+            if step in self._core.retraction:
+                outputs.extend(self._core.cone.record(step).outputs)
+        return outputs
+
+    def voids_for(self, unclaimed: list[tuple[AgentId, Lineage]], ordered: bool) -> tuple[VoidOut, ...]:
+        """Number the voids for old outputs that nobody claimed."""
+        return tuple(self._core.void(receiver, lineage, ordered) for receiver, lineage in unclaimed)
+
+    def void_all(self, lineage: Lineage, ordered: bool) -> tuple[VoidOut, ...]:
+        """A lineage will not run again here: number the voids for all that its runs had sent."""
+        unclaimed = list(dict.fromkeys((output.receiver, output.lineage) for output in self.leftovers(lineage)))
+        return self.voids_for(unclaimed, ordered)
+
+    def _settle(self, lineage: Lineage, spared: tuple[str, ...], voids: tuple[VoidOut, ...]) -> None:
+        """Undo a lineage's effects except `spared`; ordered voids come first, up to a bound (EF-6)."""
+        self._core.intents.doom(lineage, spared)
+        waits = [out for out in voids if out.ordered]
+        for out in waits:
+            self._after[out.receiver, out.incarnation, out.number] = lineage
+        if waits and not self._core.replaying:
+            self._blocked[lineage] = (len(waits), self._core.now_us + self._core.limits.order_wait_us)
+
+    def void_acked(self, receiver: AgentId, incarnation: int, number: int) -> None:
+        """A receiver has settled what hung on one of our ordered voids."""
+        lineage = self._after.pop((receiver, incarnation, number), None)
+        if lineage in self._blocked:
+            left, until_us = self._blocked[lineage]
+            if left > 1:
+                self._blocked[lineage] = (left - 1, until_us)
+            else:
+                del self._blocked[lineage]
+
+    def void_came(self, sender: AgentId, void: Void) -> None:
+        """A sender says that a lineage will not come again: pass it on, and undo what hung on it (EF-5)."""
+        voids: tuple[VoidOut, ...] = ()
+        if void.lineage and self._core.live_run(void.lineage) is None:
+            voids = self.void_all(void.lineage, void.ordered)
+        record = VoidRecord(sender, void.incarnation, void.number, void.lineage, void.ordered, voids)
+        self.apply_void(record)
+        self._core.append((record,), lambda: self._void_durable(record))
+
+    def apply_void(self, record: VoidRecord) -> None:
+        """Take in a void, live or from the log."""
+        self._core.inbox.settle(record.sender, record.incarnation, record.number)
+        self._core.post_voids(record.voids)
+        if not record.lineage:
+            return
+        if self._core.live_run(record.lineage) is not None:
+            # Our own decision is still to come: settled then.
+            self.voided.add(record.lineage)
+        else:
+            self.end(record.lineage, record.voids)
+
+    def _void_durable(self, record: VoidRecord) -> None:
+        self._core.release_voids(record.voids)
+        self.void_again(record.sender, Void(record.incarnation, record.number, record.lineage, record.ordered))
+
+    def void_again(self, sender: AgentId, void: Void) -> None:
+        """A void has come again: its acknowledgment was lost, or is still owed, perhaps since an earlier life."""
+        if void.ordered:
+            owed = self._owed.setdefault(void.lineage, [])
+            if (sender, void.incarnation, void.number) not in owed:
+                owed.append((sender, void.incarnation, void.number))
+            self.pay()
+        else:
+            self._core.acknowledge(sender, void.incarnation, void.number, None)
+
+    def pay(self) -> None:
+        """Acknowledge ordered voids whose effects are undone."""
+        for lineage in list(self._owed):
+            done = all(not effect.doomed for effect in self._core.intents.of(lineage))
+            if done and lineage not in self._blocked and lineage not in self.voided:
+                for sender, incarnation, number in self._owed.pop(lineage):
+                    self._core.acknowledge(sender, incarnation, number, None)
+
+    # -- undo ------------------------------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Start every undo that may start, newest first within the agent."""
+        if self._is_quiet():
+            return
+        now_us = self._core.now_us
+        for lineage in [name for name, (_, until_us) in self._blocked.items() if until_us <= now_us]:
+            self._core.tell("undo-unordered", lineage, "effects that depend on it are not known to be undone; goes on")
+            del self._blocked[lineage]
+        for effect in self._core.intents.waiting():
+            if effect.waits_since_us + self._core.limits.effect_wait_us <= now_us:
+                self._core.tell("effect-unclaimed", effect.intent, "its input did not run again in time; undone")
+                self._core.intents.doom(effect.lineage)
+        for effect in reversed(self._core.intents.doomed()):
+            if not effect.busy and effect.lineage not in self._blocked and effect.again_us <= now_us:
+                self._begin_undo(effect)
+        self.pay()
+
+    def deadline_us(self) -> int | None:
+        """Return when an undo is to be tried again, or an effect gives up waiting."""
+        if self._is_quiet():
+            return None
+        times = [
+            effect.again_us
+            for effect in self._core.intents.doomed()
+            if not effect.busy and effect.lineage not in self._blocked
+        ]
+        times += [until_us for _, until_us in self._blocked.values()]
+        waiting = self._core.intents.waiting()
+        times += [effect.waits_since_us + self._core.limits.effect_wait_us for effect in waiting[:1]]
+        return min(times) if times else None
+
+    def _is_quiet(self) -> bool:
+        return self._core.intents.is_quiet() and not self._blocked and not self._owed
+
+    def _begin_undo(self, effect: Effect) -> None:
+        effect.busy = True
+        if effect.state == OPEN or (effect.state == UNDOING and effect.tries == 0):
+            # Either the call or an earlier undo was cut short by a crash: ask first.
+            effect.tries += 1
+            self._use(effect.intent, "check")
+            return
+        effect.tries += 1
+        self._core.intents.set_state(effect.intent, UNDOING)
+        record = EffectRecord(effect.intent, UNDOING)
+        self._core.append((record,), lambda: self._use(effect.intent, "undo"), is_fact=True)
+
+    def _undo_answered(self, effect: Effect, answer: str) -> None:
+        if answer == "done":
+            self._finish_undo(effect, UNDONE)
+        elif effect.tries >= self._core.limits.undo_tries_max:
+            self._finish_undo(effect, FAILED)
+        else:
+            effect.again_us = self._core.now_us + (self._core.limits.undo_wait_us << (effect.tries - 1))
+            self._core.intents.doom_one(effect)
+
+    def _undo_checked(self, effect: Effect, answer: str) -> None:
+        if answer == "no":
+            self._finish_undo(effect, UNDONE)
+        else:
+            # Still there, or nobody can tell: undo is keyed by the intent, so asking again is safe for the tool.
+            self._begin_undo(effect)
+
+    def _finish_undo(self, effect: Effect, state: str) -> None:
+        if state == FAILED:
+            self._core.tell("undo-failed", effect.intent, f"{effect.tool}: not undone; a person must look")
+        self._core.intents.set_state(effect.intent, state)
+        record = EffectRecord(effect.intent, state)
+        redo = self._redo.pop(effect.intent, None)
+        call = self._calls.pop(effect.intent, None)
+        if redo is None or call is None:
+            self._core.append((record,), self.pay)
+            return
+        args, key = redo
+        number = self._core.intents.next_number(effect.lineage)
+        intent = f"{self._core.agent}/{effect.lineage}/{number}"
+        again = IntentRecord(intent, effect.lineage, effect.tool, args, key, number, call[2])
+        self.apply_intent(again).busy = True
+        self._calls[intent] = call
+        self._claimed.setdefault(call[0], set()).add(intent)
+        self._claimed[call[0]].discard(effect.intent)
+        self._core.append((record, again), lambda: self._use(intent, "call"), is_fact=True)
+
+    # -- the log ---------------------------------------------------------------------------------------------------
+
+    def apply_intent(self, record: IntentRecord) -> Effect:
+        """Take in an intent, live or from the log."""
+        effect = Effect(record.intent, record.lineage, record.tool, record.args, record.key, record.number)
+        self._core.intents.add(effect)
+        return effect
+
+    def apply_effect(self, record: EffectRecord) -> None:
+        """Take in what became of a call, from the log."""
+        self._core.intents.set_state(record.intent, record.state, record.result)

@@ -1,0 +1,381 @@
+"""Negotiated rollback (RB-1 to RB-9): joins cone, quarantine and ballots.
+
+An elector works out its part, freezes it, votes durably, and decides alone from the votes that reach it. Source:
+docs/model/Rollback.tla, whose actions are named beside the code that does them.
+"""
+
+from msgspec.structs import replace
+
+from protocol.action import Consult
+from protocol.agent.ballot import keeper_of
+from protocol.agent.case import Case, end_for
+from protocol.agent.core import Core
+from protocol.agent.disposal import Disposal
+from protocol.agent.effects import Effects
+from protocol.agent.stepping import Stepping
+from protocol.event import Consulted
+from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
+from protocol.message import Ballot as BallotMessage
+from protocol.message import Done, Propose
+from protocol.proposal import ConeStep, Credit, Proposal, Vote
+from protocol.records import DecisionRecord, VoteRecord
+from protocol.step import STEP_INDEX_ENTRIES, VoidOut
+
+
+class Rollback:
+    """This peer as an elector."""
+
+    def __init__(self, core: Core, effects: Effects, stepping: Stepping, disposal: Disposal) -> None:
+        self._core = core
+        self._effects = effects
+        self._stepping = stepping
+        self._disposal = disposal
+        self._cases: dict[ProposalId, Case] = {}
+        self._open: dict[ProposalId, Case] = {}
+        """Those of them that are not decided: what is looked at after every event."""
+        self.decided: dict[ProposalId, DecisionRecord] = {}
+
+    # -- hearing ---------------------------------------------------------------------------------------------------
+
+    def proposed(self, sender: AgentId, message: Propose) -> None:
+        """A proposer names this agent's steps, or asks what became of them."""
+        proposal = message.proposal
+        decision = self.decided.get(proposal.id)
+        if decision is not None:
+            self._core.when_durable(lambda: self._tell_end(sender, decision))
+        elif proposal.id not in self._cases and any(root.agent == self._core.agent for root in proposal.roots):
+            self._cases[proposal.id] = self._open[proposal.id] = Case(proposal)
+            self._review(proposal.id)
+
+    def balloted(self, sender: AgentId, message: BallotMessage) -> None:
+        """Votes have come (Learn)."""
+        proposal = message.proposal
+        decision = self.decided.get(proposal.id)
+        case = self._cases.get(proposal.id)
+        if decision is None:
+            case = case or Case(proposal)
+            case.answered(sender, message)
+            news = [case.ballot.take(vote) for vote in message.votes if vote.voter != self._core.agent]
+            is_new = proposal.id not in self._cases
+            if is_new:
+                if not case.ballot.concerns(self._core.agent):
+                    return
+                self._cases[proposal.id] = self._open[proposal.id] = case
+            if is_new or any(news):
+                self._review(proposal.id)
+                self._publish(proposal.id)
+                self._evaluate(proposal.id)
+        if decision is not None:
+            if message.wants or keeper_of(proposal) == self._core.agent:
+                # Who asks hears of it, and who has sent the keeper a vote only after the end.
+                self._core.when_durable(lambda: self._tell_end(sender, decision))
+        elif message.wants and case is not None:
+            answer = case.answer(self._core.agent, sender, message)
+            if answer is not None:
+                self._core.send(sender, answer)
+
+    def told(self, message: Done) -> None:
+        """Another elector has decided: what it saw is stable, so this one need not see it too (RB-4)."""
+        case = self._open.get(message.proposal)
+        if case is not None:
+            case.verdict = message
+            self._heed(case)
+
+    def _heed(self, case: Case) -> None:
+        if case.verdict is not None and case.vote is not None and not case.busy:
+            rejects = {*case.verdict.rejects, *case.ballot.rejects()}
+            self._decide(case, case.verdict.decision, tuple(sorted(rejects)))
+
+    # -- voting ----------------------------------------------------------------------------------------------------
+
+    def _review(self, pid: ProposalId) -> None:
+        """Work out the part, freeze it, and vote if it is new or has grown (Vote; RB-2, RB-3, RB-6)."""
+        case = self._cases[pid]
+        part, credits = self._part(case)
+        self._freeze(pid, part, credits)
+        if case.busy:
+            return
+        vote = case.vote
+        if vote is not None:
+            grown = len(part) > len(vote.cone) or len(credits) > len(vote.credits)
+            if not grown:
+                return
+        case.busy = True
+        self._core.actions.append(Consult(case.ballot.proposal, part))
+
+    def _part(self, case: Case) -> tuple[tuple[StepId, ...], dict[MessageId, int]]:
+        me = self._core.agent
+        credits = {message: credit.number for message, credit in case.ballot.debits_to(me).items()}
+        # RB-11: tolerant readers join a first vote, or one that grows by debits; else others may have decided by it.
+        is_gone = self._core.counts_as_gone
+        joins = case.latest is None
+        # What was frozen for it stays in: other proposals that made a tolerant reader join may end meanwhile.
+        roots = [root for root in case.ballot.proposal.roots if root.agent == me]
+        roots.extend(self._core.quarantine.part(case.ballot.proposal.id))
+        if case.latest is not None:
+            taken = {MessageId(credit.producer, credit.at): credit.number for credit in case.latest.credits}
+            joins = any(message not in taken for message in credits)
+            roots.extend(step.step for step in case.latest.cone)
+            # RB-7: what a vote credits is refused even after a crash forgot the debit; else a commit could reopen.
+            credits.update(taken)
+        part = self._core.cone.part(roots, credits, is_gone if joins else None)
+        for step in part:
+            for debit in self._debited(step).sends:
+                if debit.receiver == me:
+                    credits[MessageId(step, debit.at)] = debit.number
+        return part, credits
+
+    def _freeze(self, pid: ProposalId, part: tuple[StepId, ...], credits: dict[MessageId, int]) -> None:
+        core = self._core
+        steps, messages = core.quarantine.freeze(pid, part, credits)
+        core.outbox.hold(steps)
+        for message in messages:
+            if credits[message]:
+                producer = message.producer
+                passed = core.inbox.park(producer.agent, producer.incarnation, credits[message])
+                self._stepping.deliver(producer.agent, passed)
+
+    def consulted(self, event: Consulted) -> None:
+        """The agent has spoken: write the vote down, then let it be known."""
+        case = self._cases.get(event.proposal)
+        if case is None or not case.busy or event.proposal in self.decided:
+            return
+        core, proposal = self._core, case.ballot.proposal
+        part, credits = self._part(case)
+        self._freeze(event.proposal, part, credits)
+        accepts, why = event.accepts, event.why
+        unknown = [root for root in proposal.roots if root.agent == core.agent and root not in core.cone]
+        known = [step.epoch for vote in case.ballot.votes.values() for step in vote.cone]
+        known.extend(core.cone.record(step).epoch for step in part)
+        if unknown:
+            accepts, why = False, f"no step {unknown[0]} in the log of {core.agent}"
+            if core.horizon:
+                why += f", which begins with epoch {core.horizon}: older steps are final"
+        elif any(epoch < core.horizon for epoch in known):
+            # RB-10: what hangs on those steps here may be forgotten, so its part can't be told any more.
+            accepts, why = False, f"its cone reaches behind epoch {core.horizon}: older steps are final"
+        elif case.vote is None and proposal.deadline_us and core.now_us > proposal.deadline_us:
+            accepts, why = False, "the deadline has passed"
+        if case.vote is not None and not case.vote.accepts:
+            # RB-4: a reject is final.
+            accepts, why = False, case.vote.why
+        vote = Vote(
+            voter=core.agent,
+            version=1 if case.vote is None else case.vote.version + 1,
+            accepts=accepts,
+            why="" if accepts else why,
+            cone=tuple(self._debited(step) for step in part),
+            credits=tuple(sorted(Credit(message.producer, message.at, number) for message, number in credits.items())),
+            effects=tuple(
+                call for step in part for call in core.cone.record(step).calls if step not in core.retraction
+            ),
+        )
+        case.latest = vote
+        core.append((VoteRecord(proposal, vote),), lambda: self._voted(proposal.id, vote), is_fact=True)
+
+    def _debited(self, step: StepId) -> ConeStep:
+        return self._core.cone.sends(step, self._core.subscribers, STEP_INDEX_ENTRIES)
+
+    def _voted(self, pid: ProposalId, vote: Vote) -> None:
+        """The vote is durable (RB-5): votes overtake data."""
+        if pid in self.decided:
+            # An abort was decided while this was being written.
+            return
+        case = self._cases[pid]
+        case.busy = False
+        case.vote = vote
+        case.ballot.take(vote)
+        self._heed(case)
+        if pid in self.decided:
+            return
+        case.wait_us = self._core.limits.ask_us
+        case.due_us = self._core.now_us + case.wait_us
+        self._review(pid)
+        self._publish(pid)
+        self._evaluate(pid)
+
+    def _publish(self, pid: ProposalId) -> None:
+        """Tell the vote to whom the cone has reached from here, and to the keeper; to nobody else (RB-8)."""
+        case = self._cases[pid]
+        if case.vote is not None:
+            for receiver in case.untold(self._core.agent, case.vote):
+                self._core.send(receiver, BallotMessage(case.ballot.proposal, (case.vote,)))
+
+    # -- deciding --------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, pid: ProposalId) -> None:
+        """Decide alone, if the books say so (Commit, Abort; RB-4)."""
+        case = self._cases[pid]
+        if case.vote is None or pid in self.decided:
+            return
+        if case.ballot.is_refused():
+            self._decide(case, "abort", case.ballot.rejects())
+        elif case.ballot.is_balanced():
+            self._decide(case, "commit", ())
+
+    def _decide(self, case: Case, decision: str, rejects: tuple[tuple[AgentId, str], ...]) -> None:
+        core, ballot, vote = self._core, case.ballot, case.vote
+        assert vote is not None
+        retracted: tuple[StepId, ...] = ()
+        by_lineage: dict[Lineage, tuple[VoidOut, ...]] = {}
+        if decision == "commit":
+            retracted = tuple(step.step for step in vote.cone if step.step not in core.retraction)
+            core.retraction.add_all(retracted)
+            core.retraction.add_all(credit.producer for credit in vote.credits)
+            for step in retracted:
+                lineage = core.cone.record(step).input.lineage
+                discarded = ballot.proposal.inputs == "discard" and step in ballot.proposal.roots
+                if discarded or lineage in self._effects.voided:
+                    by_lineage[lineage] = self._effects.void_all(lineage, ordered=discarded)
+        record = DecisionRecord(
+            proposal=ballot.proposal,
+            decision=decision,
+            retracted=retracted,
+            credits=vote.credits,
+            # Who was never reached before an abort has frozen nothing, and need not hear of it.
+            electors=ballot.reached() if decision == "commit" else tuple(sorted(ballot.votes)),
+            rejects=rejects,
+            decided_us=core.now_us,
+            voids=tuple(out for voids in by_lineage.values() for out in voids),
+            notes=self._disposal.notes(ballot.proposal, retracted) if decision == "commit" else (),
+            taken=self._disposal.take_back(ballot.proposal, retracted) if decision == "commit" else (),
+            epoch=core.epoch,
+        )
+        self.apply_decision(record, by_lineage)
+        core.append((record,), lambda: self._decision_durable(record))
+
+    def _decision_durable(self, record: DecisionRecord) -> None:
+        self._core.release_voids(record.voids)
+        self._core.flush()
+        for item in record.taken:
+            if item.producer is not None:
+                self._core.acknowledge(item.sender, item.incarnation, item.number, None)
+        self._tell_end(record.proposal.proposer, record)
+        if keeper_of(record.proposal) == self._core.agent:
+            for elector in record.electors:
+                if elector not in (self._core.agent, record.proposal.proposer):
+                    self._tell_end(elector, record)
+
+    def _tell_end(self, receiver: AgentId, record: DecisionRecord) -> None:
+        self._core.send(receiver, end_for(receiver, record))
+
+    # -- carrying out ----------------------------------------------------------------------------------------------
+
+    def apply_decision(self, record: DecisionRecord, voids: dict[Lineage, tuple[VoidOut, ...]] | None = None) -> None:
+        """Carry a decision out, live or from the log: one durable record, all or nothing (RB-5)."""
+        core, proposal = self._core, record.proposal
+        self.decided[proposal.id] = record
+        self._open.pop(proposal.id, None)
+        steps, messages = core.quarantine.lift(proposal.id)
+        if record.decision == "commit":
+            core.retraction.add_all(record.retracted)
+            core.retraction.add_all(credit.producer for credit in record.credits)
+            core.outbox.drop(record.retracted)
+            core.withdraw(record.retracted)
+            for credit in record.credits:
+                if credit.number:
+                    producer = credit.producer
+                    passed = core.inbox.settle(producer.agent, producer.incarnation, credit.number)
+                    self._stepping.deliver(producer.agent, passed)
+            core.post_voids(record.voids)
+            for step in record.retracted:
+                core.note_undone(step, proposal.id)
+                is_root = step in proposal.roots
+                self._disposal.dispose(
+                    step,
+                    (voids or {}).get(core.cone.record(step).input.lineage, ()),
+                    discarded=f"discarded by {proposal.id}" if is_root and proposal.inputs == "discard" else "",
+                    proposal=proposal if is_root else None,
+                )
+            self._disposal.dispose_taken(record)
+        core.outbox.unhold(steps)
+        if record.decision == "abort":
+            for message, number in messages.items():
+                if number and not core.quarantine.defers(message):
+                    producer = message.producer
+                    late = core.inbox.unpark(producer.agent, producer.incarnation, number)
+                    self._stepping.deliver(producer.agent, late)
+        self.refresh_held()
+        core.undefer()
+
+    def refresh_held(self) -> None:
+        """Inputs wait whose undone step an undecided proposal names: what becomes of them is still open (RB-9)."""
+        core = self._core
+        self._stepping.held = {
+            core.cone.record(root).input.lineage
+            for case in self._open.values()
+            for root in case.ballot.proposal.roots
+            if root.agent == core.agent and root in core.cone and root in core.retraction
+        }
+
+    # -- the horizon -----------------------------------------------------------------------------------------------
+
+    def least_epoch(self) -> int | None:
+        """Return the oldest epoch that an undecided proposal, or its proposer's, still needs; None without one."""
+        epochs: list[int] = []
+        for case in self._open.values():
+            epochs.extend(step.epoch for vote in case.ballot.votes.values() for step in vote.cone)
+            epochs.extend(self._core.cone.record(step).epoch for step in self._part(case)[0])
+        return min(epochs, default=None)
+
+    def forget(self, horizon: int) -> None:
+        """What was decided before the horizon keeps its name and verdict only (CP-6)."""
+        for pid, record in self.decided.items():
+            if record.epoch < horizon and (record.retracted or record.credits or pid in self._cases):
+                self.decided[pid] = replace(record, retracted=(), credits=(), voids=(), taken=())
+                self._cases.pop(pid, None)
+
+    # -- the log and time ------------------------------------------------------------------------------------------
+
+    def apply_vote(self, record: VoteRecord) -> None:
+        """Take in an own vote from the log: what it credits stays refused (RB-7)."""
+        case = self._cases.setdefault(record.proposal.id, Case(record.proposal))
+        case.vote = case.latest = record.vote
+        case.ballot.take(record.vote)
+        if record.proposal.id in self.decided:
+            # It was being written when an abort was decided: it must not freeze anything again.
+            return
+        self._open[record.proposal.id] = case
+        part, credits = self._part(case)
+        self._freeze(record.proposal.id, part, credits)
+        self.refresh_held()
+
+    def recovered(self) -> None:
+        """Say again what was undecided when the last life ended."""
+        for pid, case in list(self._open.items()):
+            case.wait_us = self._core.limits.ask_us
+            case.due_us = self._core.now_us
+            self._publish(pid)
+            self._evaluate(pid)
+
+    def work(self) -> None:
+        """Ask again for votes that are missing; it is what bounds a quarantine (RB-6)."""
+        for case in self._open.values():
+            if case.due_us is None or case.due_us > self._core.now_us or case.vote is None:
+                continue
+            case.wait_us = min(2 * case.wait_us, self._core.limits.ask_us_max)
+            case.due_us = self._core.now_us + case.wait_us
+            for elector, question in case.questions(self._core.agent, case.vote):
+                self._core.send(elector, question)
+
+    def deadline_us(self) -> int | None:
+        """Return when to ask again."""
+        if not self._open:
+            return None
+        return min((case.due_us for case in self._open.values() if case.due_us is not None), default=None)
+
+    def undecided(self) -> list[ProposalId]:
+        """Return the proposals that this elector has not decided."""
+        return list(self._open)
+
+    def vote_records(self) -> tuple[VoteRecord, ...]:
+        """Return this elector's votes on what is open or not forgotten, as records; also those in the writing.
+
+        They stand in the log before whatever is written next, so what is written next may stand for them (CP-6).
+        """
+        cases = self._cases.values()
+        return tuple(VoteRecord(case.ballot.proposal, case.latest) for case in cases if case.latest is not None)
+
+    def votes(self) -> list[tuple[Proposal, Vote]]:
+        """Return this elector's own votes."""
+        return [(case.ballot.proposal, case.vote) for case in self._cases.values() if case.vote is not None]

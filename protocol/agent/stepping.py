@@ -1,0 +1,387 @@
+"""One step at a time: choose an input, run it, and let it become a step or never have been (ST-1, ST-2, ST-6)."""
+
+from heapq import heappop, heappush
+
+from msgspec.structs import replace
+
+from protocol.action import Reply, RunStep, Share
+from protocol.agent.core import Core
+from protocol.agent.effects import Effects
+from protocol.agent.inbox import Item
+from protocol.agent.lineage import inherited
+from protocol.agent.proposer import Proposer
+from protocol.clock import Clock, joined
+from protocol.event import StepRan, Submitted
+from protocol.ids import AgentId, StepId
+from protocol.message import Data, Void
+from protocol.records import AcceptedRecord, DeadRecord, ProposedRecord
+from protocol.step import EXTERNAL, Entry, Input, Output, StepDraft, StepRecord, entries_of
+
+OUT_OF_ORDER = "hand them in in order"
+"""Ends the answer to inputs whose predecessors are not known here."""
+
+
+class Stepping:
+    """The running step of one agent, and the way of each input to it."""
+
+    def __init__(self, core: Core, effects: Effects, proposer: Proposer) -> None:
+        self._core = core
+        self._effects = effects
+        self._proposer = proposer
+        self.running: tuple[int, StepId, Input] | None = None
+        self._runs = 0
+        self._failures: dict[str, int] = {}
+        self._waited: dict[str, int] = {}
+        """By lineage, how often an input was tried in vain, for reasons that are not its own (ST-8)."""
+        self.held: set[str] = set()
+        """Lineages whose input waits because an undecided proposal names a step that handled it."""
+        self._unheard: list[tuple[AgentId, Input]] = []
+
+    # -- inputs ----------------------------------------------------------------------------------------------------
+
+    def data_came(self, sender: AgentId, item: Input) -> None:
+        """A message has arrived: in order, once (CL-3, CL-4)."""
+        core = self._core
+        if item.producer is None or item.producer.agent != sender:
+            core.tell("refused", sender, f"a message in the name of {item.producer}")
+            return
+        if core.inbox.is_settled(sender, item.incarnation, item.number):
+            # CL-5: what was consumed a moment ago may not be durable yet, when its message comes a second time.
+            core.when_durable(lambda: self._acknowledge(sender, item))
+            return
+        if core.is_lost(*item.producer):
+            # A late message of a lost life: its number will not come again, and nobody waits for it.
+            return
+        if core.is_unheard(item.clock):
+            self._unheard.append((sender, item))
+            return
+        self._arrive(sender, item)
+
+    def void_came(self, sender: AgentId, void: Void) -> None:
+        """A void has arrived; it is numbered as data is."""
+        core = self._core
+        if core.inbox.is_settled(sender, void.incarnation, void.number):
+            core.when_durable(lambda: self._effects.void_again(sender, void))
+            return
+        self._arrive(sender, void)
+
+    def _arrive(self, sender: AgentId, item: Item) -> None:
+        core, inbox = self._core, self._core.inbox
+        is_of_lost_life = (sender, item.incarnation) in core.lost_lives
+        if is_of_lost_life and inbox.is_ahead(sender, item.incarnation, item.number):
+            # FR-3: what survives of a lost life comes again, in order; for what went with it this would wait for ever.
+            return
+        self.deliver(sender, inbox.arrive(sender, item.incarnation, item.number, item) or ())
+
+    def deliver(self, sender: AgentId, items: list[Item] | tuple[Item, ...]) -> None:
+        """Put what the inbox delivers in line."""
+        for item in items:
+            if isinstance(item, Void):
+                self._effects.void_came(sender, item)
+            else:
+                self._core.put_in_line(replace(item, place=self._core.inbox.new_place()))
+
+    def heard(self) -> None:
+        """A beginning has become known: look again at what waited for one."""
+        waiting, self._unheard = self._unheard, []
+        for sender, item in waiting:
+            self.data_came(sender, item)
+
+    def _acknowledge(self, sender: AgentId, item: Input) -> None:
+        message = item.message
+        consumer = None if message is None else self._core.cone.consumer(message)
+        self._core.acknowledge(sender, item.incarnation, item.number, consumer)
+
+    def submitted(self, event: Submitted) -> None:
+        """Inputs from outside: durable before they are answered, each once."""
+        core = self._core
+        source = EXTERNAL + event.source
+        expected = core.inbox.next_number(source)
+        if event.first > expected:
+            text = f"input {event.first} of {source} came before {expected}; {OUT_OF_ORDER}"
+            core.actions.append(Reply(event.request, "", text))
+            return
+        fresh = event.payloads[expected - event.first :]
+        inputs = tuple(
+            Input(
+                source,
+                0,
+                number,
+                payload,
+                f"{source}#{number}",
+                place=core.inbox.new_place(),
+                epoch=core.epoch,
+                era=core.era,
+            )
+            for number, payload in enumerate(fresh, expected)
+        )
+        record = AcceptedRecord(inputs)
+        self.apply_accepted(record)
+        core.append((record,), lambda: core.actions.append(Reply(event.request, str(len(fresh)))))
+
+    def apply_accepted(self, record: AcceptedRecord) -> None:
+        """Take in external inputs, live or from the log."""
+        for item in record.inputs:
+            self._core.inbox.arrive(item.sender, 0, item.number, item)
+            self._core.inbox.see_place(item.place)
+            self._core.put_in_line(item)
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Start the next step, if none runs."""
+        core = self._core
+        while core.failed and core.failed[0][0] <= core.now_us:
+            core.put_in_line(heappop(core.failed)[2])
+        while self.running is None and not core.is_paused and not core.is_stalled:
+            item = core.inbox.pop()
+            if item is None:
+                return
+            if self._may_run(item):
+                self._runs += 1
+                step = StepId(core.agent, core.incarnation, core.seq + 1)
+                self.running = (self._runs, step, item)
+                core.actions.append(RunStep(self._runs, step, item))
+
+    def _may_run(self, item: Input) -> bool:
+        core = self._core
+        if core.is_discarded(item):
+            self.bury(item, "discarded by a restore")
+            return False
+        if core.is_undone(item):
+            # Its producer is undone: it keeps its place as void. Its sender, an elector too, has dropped it.
+            if not core.inbox.is_settled(item.sender, item.incarnation, item.number):
+                self._effects.void_came(item.sender, Void(item.incarnation, item.number, "", ordered=False))
+            return False
+        message = item.message
+        if message is not None and (core.quarantine.defers(message) or core.quarantine.freezes(message.producer)):
+            core.deferred.append(item)
+            return False
+        if item.lineage in self.held or core.live_run(item.lineage) is not None:
+            # Its sender has decided and run again; our own step on this lineage is undone as soon as we decide.
+            core.deferred.append(item)
+            return False
+        if core.attempts.get(item.lineage, 0) >= core.limits.attempts_max:
+            self.bury(item, f"given back {core.attempts[item.lineage]} times")
+            return False
+        return True
+
+    def ran(self, event: StepRan) -> None:
+        """A handler has returned: check once more, then log the step (ST-6)."""
+        if self.running is None or self.running[0] != event.run:
+            return
+        core = self._core
+        _, step, item = self.running
+        self.running = None
+        if event.draft.error is not None:
+            self._raised(event.run, item, event.draft)
+        elif core.is_discarded(item):
+            self._effects.release_claims(event.run, item)
+            self.bury(item, "discarded by a restore")
+        elif self._still_stands(event.run, item, event.draft):
+            self._became(event.run, step, item, event.draft)
+
+    def _still_stands(self, run: int, item: Input, draft: StepDraft) -> bool:
+        core = self._core
+        message = item.message
+        frozen = item.lineage in self.held
+        stale = core.is_undone(item) or core.is_paused
+        if message is not None:
+            frozen = frozen or core.quarantine.defers(message) or core.quarantine.freezes(message.producer)
+        for read in draft.reads:
+            if read.writer is not None:
+                stale = stale or read.writer in core.retraction
+                frozen = frozen or core.quarantine.freezes(read.writer)
+        for sums in draft.tolerated:
+            # RB-11: what was undone meanwhile is read anew; what is frozen counts as if it were undone.
+            stale = stale or any(writer in core.retraction for writer, _ in sums.parts)
+            frozen = frozen or sums.is_exceeded(core.quarantine.freezes)
+        if not stale and not frozen:
+            return True
+        # Something that it read no longer stands, or may not: the step never was.
+        self._effects.release_claims(run, item)
+        if frozen:
+            core.deferred.append(item)
+        else:
+            core.put_in_line(item)
+        return False
+
+    def _became(self, run: int, step: StepId, item: Input, draft: StepDraft) -> None:
+        core = self._core
+        if draft.read_only:
+            # ST-7: nothing can hang on it, so its record need not say what it hangs on.
+            wrote = (*draft.writes, *draft.entries, *draft.outputs, *draft.rollbacks)
+            assert not wrote, f"{step} was to read only"
+            draft = replace(draft, reads=(), observed=(), tolerated=())
+        old = self._effects.leftovers(item.lineage)
+        lineages, unclaimed = inherited(item.lineage, core.agent, draft.outputs, old)
+        outputs = tuple(
+            Output(out.receiver, core.outbox.number(out.receiver), out.payload, lineage, out.key)
+            for out, lineage in zip(draft.outputs, lineages, strict=True)
+        )
+        clock, floor = self._clock(step, item, draft)
+        record = StepRecord(
+            step=step,
+            input=item,
+            reads=draft.reads,
+            writes=draft.writes,
+            entries=draft.entries,
+            outputs=outputs,
+            calls=self._effects.claims_of(run),
+            clock=clock,
+            time_us=core.time.tick(core.now_us),
+            voids=self._effects.voids_for(unclaimed, ordered=False),
+            confidence=draft.confidence,
+            scores=draft.scores,
+            epoch=core.epoch,
+            era=core.era,
+            floor=floor,
+            outside=core.is_outside,
+            observed=draft.observed,
+            tolerated=draft.tolerated,
+            model=draft.model,
+            read_only=draft.read_only,
+        )
+        self.apply_step(record)
+        proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)
+        core.append((record, *proposed), lambda: self._durable(record, proposed), is_fact=bool(proposed))
+
+    def _clock(self, step: StepId, item: Input, draft: StepDraft) -> tuple[dict[AgentId, tuple[int, int]], int]:
+        """Join the clocks of what the step depends on (CL-1); those of settled steps say nothing any more (CP-5)."""
+        core = self._core
+        causes: list[Input | StepRecord | Entry] = [item]
+        # RB-11: a tolerated writer is joined, too: losses are told by clocks alone, and know no tolerance.
+        seen = {writer: sums.key for sums in draft.tolerated for writer, _ in sums.parts}
+        seen.update({read.writer: read.key for read in draft.reads if read.writer is not None})
+        for writer, key in seen.items():
+            if writer in core.cone:
+                causes.append(core.cone.record(writer))
+            elif writer.agent != core.agent:
+                causes.append(self._entry_of(writer, key))
+        floor = core.committed
+        clocks: list[Clock] = []
+        for cause in causes:
+            core.time.see(cause.time_us)
+            floor = max(floor, cause.floor)
+            if cause.outside or cause.epoch >= core.committed:
+                clocks.append(cause.clock)
+        clock = joined(clocks)
+        clock[step.agent] = (step.incarnation, step.seq)
+        return clock, floor
+
+    def _entry_of(self, writer: StepId, key: str) -> Entry:
+        for entry in self._core.versions.entries(key):
+            if entry.writer == writer:
+                return entry
+        raise AssertionError(f"a step read {writer}, which left no entry here")
+
+    def apply_step(self, record: StepRecord) -> None:
+        """Take in a step, live or from the log."""
+        core = self._core
+        step, item = record.step, record.input
+        if step.incarnation == core.incarnation:
+            core.seq = max(core.seq, step.seq)
+        core.time.see(record.time_us)
+        core.inbox.see_place(item.place)
+        core.left_line(item.lineage)
+        core.note_step(record)
+        items = core.inbox.settle(item.sender, item.incarnation, item.number)
+        self.deliver(item.sender, items)
+        for index, output in enumerate(record.outputs):
+            if step.incarnation == core.incarnation:
+                core.outbox.see_number(output.receiver, output.number)
+            core.outbox.add(output.receiver, step, step.incarnation, output.number, Data(message_of(record, index)))
+        for entry in entries_of(record):
+            core.versions.merge(entry)
+        core.post_voids(record.voids)
+        core.intents.claim(step, record.calls)
+        self._effects.ran(item.lineage, record.calls, record.voids)
+        self._failures.pop(item.lineage, None)
+        self._waited.pop(item.lineage, None)
+
+    def _durable(self, record: StepRecord, proposed: tuple[ProposedRecord, ...]) -> None:
+        """The step is durable: what it made may leave, and its input is acknowledged (ST-2)."""
+        core = self._core
+        step, item = record.step, record.input
+        for output in record.outputs:
+            core.outbox.release(output.receiver, step.incarnation, output.number)
+        core.flush([output.receiver for output in record.outputs])
+        core.release_voids(record.voids)
+        if record.entries:
+            core.actions.append(Share(entries_of(record)))
+        if item.producer is not None:
+            core.acknowledge(item.sender, item.incarnation, item.number, step)
+        for wanted in proposed:
+            self._proposer.begin(wanted.proposal)
+
+    # -- failures --------------------------------------------------------------------------------------------------
+
+    def _raised(self, run: int, item: Input, draft: StepDraft) -> None:
+        core = self._core
+        self._effects.release_claims(run, item)
+        counts = self._waited if draft.waits else self._failures
+        failures = counts[item.lineage] = counts.get(item.lineage, 0) + 1
+        core.tell("step-failed", item, draft.error or "")
+        if draft.poison or (failures >= core.limits.failures_max and not draft.waits):
+            self.bury(item, draft.error or "failed")
+            return
+        # ST-8: one that waits for what it can't bring about is tried for ever, no more often than messages are resent.
+        wait_us = min(core.limits.failure_wait_us << min(failures - 1, 20), core.limits.resend_us_max)
+        heappush(core.failed, (core.now_us + wait_us, item.place, item))
+
+    def bury(self, item: Input, why: str) -> None:
+        """An input will not be handled: to the dead letters, and its lineage is settled."""
+        record = DeadRecord(item, why, self._effects.void_all(item.lineage, ordered=True))
+        self.apply_dead(record)
+        self._core.tell("dead-letter", item, why)
+        self._core.append((record,), lambda: self._dead_durable(record))
+
+    def apply_dead(self, record: DeadRecord) -> None:
+        """Take in a dead letter, live or from the log."""
+        item = record.input
+        self._core.left_line(item.lineage)
+        self._core.dead.append((item, record.why))
+        self.deliver(item.sender, self._core.inbox.settle(item.sender, item.incarnation, item.number))
+        self._core.post_voids(record.voids)
+        self._effects.end(item.lineage, record.voids)
+
+    def _dead_durable(self, record: DeadRecord) -> None:
+        self._core.release_voids(record.voids)
+        if record.input.producer is not None:
+            self._acknowledge(record.input.sender, record.input)
+
+    def deadline_us(self) -> int | None:
+        """Return when a failed input is to be tried again."""
+        return self._core.failed[0][0] if self._core.failed else None
+
+    def waiting(self) -> list[Input]:
+        """Return every input that waits or runs, in the order of their places."""
+        waiting = [*self._core.inbox.line(), *self._core.deferred, *(entry[2] for entry in self._core.failed)]
+        if self.running is not None:
+            waiting.append(self.running[2])
+        return sorted(waiting, key=lambda item: item.place)
+
+    def backlog(self) -> int:
+        """Return how many inputs wait or run."""
+        waiting = self._core.inbox.waiting() + len(self._core.deferred) + len(self._core.failed) + len(self._unheard)
+        return waiting + (self.running is not None)
+
+
+def message_of(record: StepRecord, index: int) -> Input:
+    """Return an output of a step as its receiver's input."""
+    output, step = record.outputs[index], record.step
+    return Input(
+        sender=step.agent,
+        incarnation=step.incarnation,
+        number=output.number,
+        payload=output.payload,
+        lineage=output.lineage,
+        producer=step,
+        index=index,
+        clock=record.clock,
+        time_us=record.time_us,
+        epoch=record.epoch,
+        era=record.era,
+        floor=record.floor,
+        outside=record.outside,
+    )

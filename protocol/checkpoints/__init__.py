@@ -1,0 +1,1 @@
+"""A host's part in checkpoints, restores and successions."""

@@ -1,0 +1,83 @@
+"""What the parts of one host's checkpointing share: epochs and calls, the log, the actions of the event at hand.
+
+The parts (`checkpointing`, `voting`, `succession`) do not know each other; `checkpoint_machine` joins them.
+"""
+
+from protocol.checkpoints.epoch import Epochs
+from protocol.checkpoints.messages import (
+    AppendHost,
+    CheckpointAction,
+    CheckpointMessage,
+    CheckpointRecord,
+    Lacks,
+    ReplyHost,
+    SendHost,
+    TellHost,
+)
+from protocol.checkpoints.restores import Calls
+from protocol.hosts.membership import Chance
+from protocol.ids import HostId
+from protocol.limits import CheckpointLimits
+
+
+class HostCore:
+    """One host's epochs, calls and log."""
+
+    def __init__(self, host: HostId, chance: Chance, limits: CheckpointLimits) -> None:
+        self.host = host
+        self.limits = limits
+        self.rng = chance
+        self.epochs = Epochs(host)
+        self.calls = Calls(host)
+        self.now_us = 0
+        self.horizon = 0
+        """Steps of epochs before this one are final here."""
+        self.others: tuple[HostId, ...] = ()
+        """The other hosts with agents that are there."""
+        self.failed: dict[HostId, int] = {}
+        """Hosts that do not answer, and since when."""
+        self.met: dict[HostId, bool] = {}
+        """Hosts outside the view that have spoken to this one, and whether that is durable."""
+        self.actions: list[CheckpointAction] = []
+        self._tickets = 0
+        self._writing: dict[int, CheckpointRecord] = {}
+
+    def append(self, record: CheckpointRecord, is_fact: bool = False) -> None:
+        """Make a record durable; a fact is with the buddies too before it counts (CP-8)."""
+        self._tickets += 1
+        self._writing[self._tickets] = record
+        self.actions.append(AppendHost(self._tickets, record, is_fact))
+
+    def written(self, ticket: int) -> CheckpointRecord | None:
+        """Return the record that is durable now; None for one of an earlier life."""
+        return self._writing.pop(ticket, None)
+
+    def is_writing(self, kind: type[CheckpointRecord]) -> bool:
+        """Tell whether a record of a kind is under way."""
+        return any(isinstance(record, kind) for record in self._writing.values())
+
+    def send(self, host: HostId, message: CheckpointMessage) -> None:
+        """Say something to another host."""
+        self.actions.append(SendHost(host, message))
+
+    def reply(self, request: int, value: str, error: str = "") -> None:
+        """Answer a request."""
+        self.actions.append(ReplyHost(request, value, error))
+
+    def tell(self, notice: str, subject: str, detail: str = "") -> None:
+        """Say something to whoever audits."""
+        self.actions.append(TellHost(notice, subject, detail))
+
+    def named(self) -> tuple[HostId, ...]:
+        """Return whom this host knows to be there; those outside the view are named by it (CP-3)."""
+        return tuple(sorted({**dict.fromkeys(self.others), **dict.fromkeys(self.met)}))
+
+    def lacks(self, base: int = -1) -> Lacks:
+        """Return what this host knows, to be told what is newer."""
+        return Lacks(self.epochs.committed, self.calls.era, base)
+
+    def send_commit(self, host: HostId) -> None:
+        """Tell a host of the newest commit."""
+        commit = self.epochs.commit
+        if commit is not None:
+            self.send(host, commit)

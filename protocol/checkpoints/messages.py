@@ -1,0 +1,211 @@
+"""What hosts say and write of checkpoints and restores, and what their machine asks for."""
+
+from msgspec import Struct
+
+from protocol.checkpoints.epoch import Commit
+from protocol.checkpoints.tally import Statement, Tally
+from protocol.fact import Began
+from protocol.ids import HostId
+from protocol.proposal import Restore
+
+
+class Lacks(Struct, frozen=True, tag=True):
+    """The newest commit and the era that the sender knows: tell it what is newer."""
+
+    committed: int
+    era: int
+    base: int = -1
+    """Send this commit too, though it is not the newest: a restore is voted on by its view."""
+
+
+class Agreed(Struct, frozen=True, tag=True):
+    """Restores that are agreed on, in order."""
+
+    restores: tuple[Restore, ...]
+
+
+class Begin(Struct, frozen=True, tag=True):
+    """To a member: somebody outside the view wants this epoch begun."""
+
+    epoch: int
+
+
+Ballot = tuple[int, HostId]
+"""A round, and who began it."""
+
+
+class _Decree(Struct, frozen=True, tag=True):
+    """A step towards who succeeds a dead host."""
+
+    dead: HostId
+
+
+class Prepare(_Decree, frozen=True):
+    """Promise to accept nothing below this ballot, and say what you have accepted."""
+
+    ballot: Ballot
+    epoch: int
+    """The newest commit that the sender knows: it counts majorities by that view and the one before."""
+
+
+class Promise(_Decree, frozen=True):
+    """I do, and this is what I have accepted."""
+
+    ballot: Ballot
+    accepted: Ballot
+    by: HostId
+
+
+class Accept(_Decree, frozen=True):
+    """Accept that `by` succeeds it."""
+
+    ballot: Ballot
+    by: HostId
+    epoch: int
+
+
+class Accepted(_Decree, frozen=True):
+    """I have."""
+
+    ballot: Ballot
+    by: HostId
+
+
+class Refusal(_Decree, frozen=True):
+    """I have promised more to somebody else."""
+
+    promised: Ballot
+
+
+class Succeeded(_Decree, frozen=True):
+    """It is decided."""
+
+    by: HostId
+
+
+DecreeMessage = Prepare | Promise | Accept | Accepted | Refusal | Succeeded
+CheckpointMessage = Tally | Commit | Agreed | Lacks | Begin | DecreeMessage
+
+
+class _HostRecord(Struct, frozen=True, tag=True):
+    """Something that a host's own log keeps."""
+
+
+class CommitRecord(_HostRecord, frozen=True):
+    """An epoch is known to be committed."""
+
+    commit: Commit
+
+
+class StatedRecord(_HostRecord, frozen=True):
+    """What this host says of its cut: durable before anybody hears it, so it is never contradicted."""
+
+    epoch: int
+    statement: Statement
+
+
+class VoteRecord(_HostRecord, frozen=True):
+    """What this host says of a restore, durable before anybody hears it."""
+
+    restore: Restore
+    statement: Statement
+    commit: Commit
+
+
+class MetRecord(_HostRecord, frozen=True):
+    """A host outside the view has spoken to this one, which will name it: durable before anything of it is handled."""
+
+    host: HostId
+
+
+class PaxosRecord(_HostRecord, frozen=True):
+    """What this host has promised and accepted about a dead one, durable before it is said."""
+
+    dead: HostId
+    promised: Ballot
+    accepted: Ballot
+    value: HostId
+    sender: HostId
+
+
+class SucceededRecord(_HostRecord, frozen=True):
+    """Who succeeds a dead host is decided."""
+
+    dead: HostId
+    by: HostId
+
+
+class EndRecord(_HostRecord, frozen=True):
+    """A restore came to nothing."""
+
+    id: str
+
+
+CheckpointRecord = CommitRecord | StatedRecord | VoteRecord | EndRecord | MetRecord | PaxosRecord | SucceededRecord
+
+
+class MakeCut(Struct, frozen=True):
+    """Make the cut of every agent here, now, before anything else is handled; answer with `cut_done`."""
+
+    epoch: int
+
+
+class Settle(Struct, frozen=True):
+    """Tell every agent here that an epoch is committed."""
+
+    epoch: int
+    begun: tuple[Began, ...]
+    horizon: int
+
+
+class Pause(Struct, frozen=True):
+    """No agent here begins a step while this is on."""
+
+    pending: bool
+
+
+class CarryOut(Struct, frozen=True):
+    """Have every agent here carry out a restore, if it has not."""
+
+    restore: Restore
+
+
+class AppendHost(Struct, frozen=True):
+    """Make a record of this host durable; answer with `appended`."""
+
+    ticket: int
+    record: CheckpointRecord
+    is_fact: bool = False
+    """It is to be with the buddies too, before it counts (CP-8)."""
+
+
+class TakeOver(Struct, frozen=True):
+    """Bring up the agents of a dead host from the copies of its logs; answer with `taken_over`."""
+
+    dead: HostId
+
+
+class SendHost(Struct, frozen=True):
+    """Say something to another host."""
+
+    host: HostId
+    message: CheckpointMessage
+
+
+class ReplyHost(Struct, frozen=True):
+    """Answer a request; an empty error means that it was done."""
+
+    request: int
+    value: str
+    error: str = ""
+
+
+class TellHost(Struct, frozen=True):
+    """Something worth a line in the audit log."""
+
+    notice: str
+    subject: str
+    detail: str = ""
+
+
+CheckpointAction = MakeCut | Settle | Pause | CarryOut | AppendHost | TakeOver | SendHost | ReplyHost | TellHost

@@ -1,0 +1,1 @@
+"""Who is there: gossip, membership, homes of agents."""

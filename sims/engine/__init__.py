@@ -1,0 +1,1 @@
+"""The engine of a world: events in virtual time, weather, promises."""

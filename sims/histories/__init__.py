@@ -1,0 +1,1 @@
+"""Random histories of machines alone, judged by an oracle."""

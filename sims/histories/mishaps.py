@@ -1,0 +1,115 @@
+"""What befalls a history besides its steps: proposals, checkpoints, restores, losses, deaths; all from its seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from protocol.event import ProposeWanted
+from protocol.proposal import Amendment
+from protocol.step import StepRecord
+from sims.histories.plan import MS
+
+if TYPE_CHECKING:
+    from sims.histories.history import History
+    from sims.histories.node import Node
+    from sims.histories.sim_host import SimHost
+
+
+@dataclass(frozen=True)
+class Obituary:
+    """The others notice that a host is dead."""
+
+    host: str
+
+
+class Mishaps:
+    """Does to a history what its seed wants."""
+
+    def __init__(self, world: History) -> None:
+        self._world = world
+
+    def happen(self, what: object) -> None:
+        """Let one thing happen that is no single node's."""
+        if isinstance(what, Obituary):
+            self.bury(what.host)
+            return
+        happenings = {
+            "propose": self.propose, "checkpoint": self.checkpoint, "restore": self.restore, "die": self.die,
+        }  # fmt: skip
+        happenings[str(what)]()
+
+    def checkpoint(self) -> None:
+        """A host begins an epoch."""
+        host = self._world.rng.choice(list(self._world.hosts.values()))
+        if host.up:
+            host.do(host.machine.begin(0, self._world.now_us))
+
+    def die(self) -> None:
+        """A host that the others can succeed dies for good."""
+        commit = self._world.commits[max(self._world.commits)] if self._world.commits else None
+        views = [self._world.commits[epoch].next_view() for epoch in sorted(self._world.commits)[-2:]]
+        if commit is None or any(len(view) < 3 for view in views):
+            return
+        host = self._world.hosts[self._world.rng.choice(views[-1])]
+        others = [other for other in self._world.hosts.values() if other is not host]
+        if not host.up or any(other.dead for other in others):
+            return
+        if all(other.machine.epochs.committed < commit.epoch for other in others):
+            # These would count by views that are older: the founder's own view has no majority without it.
+            return
+        host.crash()
+        host.dead = True
+        self._world.at(self._world.now_us + self._world.rng.randint(MS, 40 * MS), None, -1, Obituary(host.name))
+
+    def bury(self, dead: str) -> None:
+        """The others notice that a host is dead."""
+        self._world.hosts_changed()
+        for host in self._world.hosts.values():
+            if host.up:
+                host.do(host.machine.failed(dead, self._world.now_us))
+
+    def restore(self) -> None:
+        """A host wants everything to go back."""
+        host = self._world.rng.choice(list(self._world.hosts.values()))
+        if host.up and host.machine.epochs.committed > 0:
+            epoch = self._world.rng.randint(1, host.machine.epochs.committed)
+            inputs = self._world.rng.choice(("discard", "retry"))
+            name = f"{host.name}/r{self._world.now_us}"
+            host.do(host.machine.restore(0, name, epoch, inputs, "seed", 0, self._world.now_us))
+
+    def propose(self) -> None:
+        """An agent wants some steps undone, anybody's."""
+        rng = self._world.rng
+        steps = [
+            record.step
+            for node in self._world.nodes.values()
+            if node.up
+            for record in node.machine.core.cone.records()
+            if _durable(node, record)
+        ]
+        nodes = [node for node in self._world.nodes.values() if node.up]
+        if not steps or not nodes:
+            return
+        roots = tuple(rng.sample(steps, min(len(steps), rng.choice((1, 1, 1, 2)))))
+        inputs = rng.choice(("discard", "retry", "amend"))
+        amendments = tuple(Amendment(root, b"0") for root in roots) if inputs == "amend" else ()
+        rng.choice(nodes).feed(ProposeWanted(0, roots, inputs, "seed", b"", amendments))
+
+    def lose_end(self, host: SimHost, most: int = 0) -> None:
+        """The disk is lost; what comes back is what the buddies have, or a little more (CP-8).
+
+        Args:
+            host: whose.
+            most: how many records of each agent go, of those that the buddies have not; 0: all of these.
+        """
+        for node in host.nodes:
+            keep = max(1, node.placed, len(node.disk) - most if most else 0)
+            gone = node.disk[keep:]
+            del node.disk[keep:]
+            self._world.lost.extend((node.agent, record) for record in gone if isinstance(record, StepRecord))
+            node.lost = True
+
+
+def _durable(node: Node, record: StepRecord) -> bool:
+    return any(kept is record for kept in node.disk[-40:]) or len(node.disk) > 40

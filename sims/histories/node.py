@@ -1,0 +1,276 @@
+"""One peer of a history: its machine, its disk, and the script that stands for its handler."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from protocol.action import (
+    Action,
+    Admit,
+    Append,
+    Consult,
+    CutReady,
+    Finish,
+    Publish,
+    Reply,
+    Resume,
+    RunStep,
+    Send,
+    Share,
+    Tell,
+    UseTool,
+    Withdraw,
+)
+from protocol.agent.folds import Op, encode_op
+from protocol.agent.machine import PeerMachine
+from protocol.agent.versions import reads_of
+from protocol.event import (
+    Elapsed,
+    Event,
+    Learned,
+    Recovered,
+    StepRan,
+    ToolWanted,
+)
+from protocol.ids import AgentId, StepId
+from protocol.message import Message
+from protocol.records import ForcedRecord, Record
+from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Tolerated, Write, space_key
+from sims.histories.plan import MS
+
+if TYPE_CHECKING:
+    from sims.histories.history import History
+    from sims.histories.sim_host import SimHost, Stamp
+
+SPACE = "s"
+"""The one shared space of a history."""
+
+
+class Node:
+    """One peer: its machine, its disk, and the script that stands for its handler."""
+
+    def __init__(self, world: History, agent: AgentId) -> None:
+        self.world = world
+        self.agent = agent
+        self.disk: list[Record] = []
+        self.life = 0
+        self.up = False
+        self.machine = PeerMachine(agent, world.limits)
+        self.script: Script | None = None
+        self.timer_us: int | None = None
+        self.written_us = 0
+        self.timers = 0
+        self.host: SimHost
+        self.home = ""
+        """The host that it began on."""
+        self.placed = 0
+        """How many records are with the buddies: no loss takes those."""
+        self.lost = False
+        """The end of the disk is gone, and no new incarnation has begun durably yet."""
+        self.released: list[Entry] = []
+        self.serves: dict[AgentId, None] = {}
+        self.got: dict[AgentId, int] = {}
+
+    def start(self) -> None:
+        """Begin a life from what is on the disk."""
+        self.life += 1
+        self.up = True
+        self.machine = PeerMachine(self.agent, self.world.limits)
+        self.script = None
+        self.timer_us = None
+        self.serves = {}
+        self.got = {}
+        known = [fact.incarnation for fact in self.world.facts.values() if fact.agent == self.agent]
+        self.feed(Recovered(tuple(self.disk), self.lost, max(known, default=1)))
+        for fact in self.world.facts.values():
+            self.world.later(self, self.world.plan.delay_us, Learned(fact))
+        self.released = self.machine.core.shared_entries()
+        self.serves = dict.fromkeys(self.machine.core.subscribers.get(SPACE, ()))
+
+    def crash(self) -> None:
+        """Lose everything but the disk."""
+        self.up = False
+        self.life += 1
+
+    def feed(self, event: Event) -> None:
+        """Let the machine handle an event, and do what it says."""
+        world = self.world
+        world.events += 1
+        if world.watch is not None:
+            world.watch(self.agent, event)
+        settled = 0 if self.machine.core.is_outside else self.machine.core.committed
+        for action in self.machine.handle(event, world.now_us):
+            if isinstance(action, Append):
+                self._check_settled(action, settled)
+            self._do(action)
+        if world.checking:
+            self.machine.check()
+        deadline = self.machine.deadline_us
+        if deadline is not None and (self.timer_us is None or deadline < self.timer_us):
+            self.timer_us = deadline
+            world.at(max(deadline, world.now_us + 1), self, self.life, None)
+
+    def elapsed(self) -> None:
+        """A timer has come; it may be of an older deadline."""
+        self.timer_us = None
+        self.timers += 1
+        assert self.timers < 20_000, f"seed {self.world.plan.seed}: {self.agent} spins: its deadline does not move"
+        self.feed(Elapsed())
+
+    def _check_settled(self, order: Append, settled: int) -> None:
+        """No settled step is ever undone by a loss (CP-4)."""
+        for record in order.records:
+            for step in record.retracted if isinstance(record, ForcedRecord) else ():
+                epoch = self.machine.core.cone.record(step).epoch
+                seed = self.world.plan.seed
+                assert epoch >= settled, f"seed {seed}: {step} of epoch {epoch} was settled ({settled}), and is lost"
+
+    def _do(self, action: Action) -> None:
+        world = self.world
+        match action:
+            case Send():
+                world.send(self.agent, action.receiver, action.message)
+            case Append():
+                # A log is written in order: what is asked for later is durable later.
+                self.written_us = max(self.written_us, world.now_us + world.rng.randint(100, 3 * MS))
+                if action.is_fact:
+                    # It is with the buddies too before anything follows from it.
+                    self.written_us += world.rng.randint(100, 3 * MS)
+                world.at(self.written_us, self, self.life, Durable(action))
+            case RunStep():
+                self.script = Script(self, action.run, action.input)
+                world.later(self, world.rng.randint(10, world.plan.delay_us), self.script)
+            case Resume():
+                assert self.script is not None
+                self.script.answered = action.answer
+                world.later(self, 10, self.script)
+            case UseTool():
+                world.later(self, world.rng.randint(10, 2 * MS), ToolDue(action))
+            case Consult():
+                world.later(self, world.rng.randint(10, MS), world.opinion(self.agent, action))
+            case Share():
+                self.released.extend(action.entries)
+                for subscriber in self.serves:
+                    world.share(self, subscriber, list(action.entries))
+            case Admit():
+                self.serves[action.subscriber] = None
+                world.share(self, action.subscriber, self.released)
+            case Publish():
+                world.facts[str(action.fact)] = action.fact
+                for node in world.nodes.values():
+                    if node is not self:
+                        world.later(node, world.rng.randint(10, 2 * world.plan.delay_us), Learned(action.fact))
+            case Withdraw():
+                self.released = [entry for entry in self.released if entry.writer not in action.steps]
+            case Finish():
+                world.outcomes[action.outcome.proposal] = action
+            case CutReady():
+                self.host.cut_ready(self.agent, action)
+            case Reply():
+                world.replied(action)
+            case Tell():
+                world.notices.append((self.agent, action))
+
+
+@dataclass
+class Durable:
+    order: Append
+
+
+@dataclass
+class ToolDue:
+    order: UseTool
+
+
+@dataclass
+class Arrival:
+    sender: AgentId
+    message: Message
+    stamp: Stamp
+    held: bool = False
+    """It waited until its sender was written down."""
+
+
+@dataclass
+class Delivery:
+    """Shared entries on their way."""
+
+    entries: tuple[Entry, ...]
+    stamp: Stamp
+
+
+@dataclass
+class Pull:
+    """A subscriber asks an author for what it lacks."""
+
+    subscriber: AgentId
+    has: frozenset[tuple[StepId, int]]
+
+
+class Script:
+    """A handler as the seed wants it; it reads first, and returns some time later."""
+
+    def __init__(self, node: Node, run: int, item: Input) -> None:
+        plan = node.world.plan
+        # A re-run often does the same again, sometimes something else: as a model would.
+        mood = item.attempt if node.world.rng.random() < 0.4 else 0
+        rng = Random(f"{plan.seed}/{item.lineage}/{mood}")
+        self.node, self.run, self.answered = node, run, ""
+        machine = node.machine
+        depth = int(item.payload)
+        reads: list[Read] = []
+        if rng.random() < 0.6:
+            key = f"k{rng.randrange(plan.keys)}"
+            reads.append(Read(key, machine.core.versions.read(key)[1]))
+        if rng.random() < 0.05:
+            reads.extend(Read(key, writer) for key, _, writer in machine.core.versions.read_all())
+        # A generator of its own: what is observed leaves the rest of the script as it was (SH-4).
+        reads, observed = _observing(Random(f"{plan.seed}/{item.lineage}/{mood}/observed"), reads)
+        shared = space_key(SPACE, f"x{rng.randrange(3)}")
+        tolerated: tuple[Tolerated, ...] = ()
+        if rng.random() < plan.shared:
+            found = machine.core.versions.entries(shared)
+            chance = Random(f"{plan.seed}/{item.lineage}/{mood}/tolerated")
+            if chance.random() < plan.tolerant:
+                parts = Counter(entry.writer for entry in found)
+                tolerated = (Tolerated(shared, chance.randint(0, 2), tuple(parts.items())),)
+            else:
+                reads.extend(reads_of(shared, found))
+        writes = [Write(f"k{rng.randrange(plan.keys)}", b"%d" % rng.randrange(9))] if rng.random() < 0.7 else []
+        entries = [EntryDraft(shared, encode_op(Op("add", b"1")))] if rng.random() < plan.shared / 2 else []
+        outputs: list[OutputDraft] = []
+        if depth > 0:
+            peers = node.world.neighbours[node.agent]
+            for _ in range(rng.randint(0, plan.fan_out)):
+                outputs.append(OutputDraft(rng.choice(peers), b"%d" % (depth - 1)))
+        self.calls = [b"%d" % rng.randrange(3) for _ in range(rng.randint(1, 2))] if rng.random() < plan.calls else []
+        error = "boom" if node.world.rng.random() < 0.02 else None
+        self.draft = StepDraft(
+            tuple(reads),
+            tuple(writes),
+            tuple(entries),
+            tuple(outputs),
+            error=error,
+            observed=observed,
+            tolerated=tolerated,
+        )
+
+    def go(self) -> None:
+        if self.node.script is not self:
+            return
+        if self.calls:
+            args = self.calls.pop(0)
+            self.node.feed(ToolWanted(self.run, "post", "compensable", args, None, True))
+            return
+        self.node.script = None
+        self.node.feed(StepRan(self.run, self.draft))
+
+
+def _observing(rng: Random, reads: list[Read]) -> tuple[list[Read], tuple[str, ...]]:
+    """Make a few of the reads observing ones; return the reads that are left, and the keys that were observed."""
+    chosen = [rng.random() < 0.06 for _ in reads]
+    left = [read for read, observes in zip(reads, chosen, strict=True) if not observes]
+    return left, tuple(dict.fromkeys(read.key for read, observes in zip(reads, chosen, strict=True) if observes))

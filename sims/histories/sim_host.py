@@ -1,0 +1,214 @@
+"""One host of a history: its checkpoint machine and log, and the peers that live with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from protocol.action import CutReady
+from protocol.checkpoints.machine import CheckpointMachine
+from protocol.checkpoints.messages import (
+    AppendHost,
+    CarryOut,
+    CheckpointAction,
+    CheckpointMessage,
+    CheckpointRecord,
+    CommitRecord,
+    MakeCut,
+    Pause,
+    ReplyHost,
+    SendHost,
+    Settle,
+    TakeOver,
+    TellHost,
+)
+from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
+from protocol.ids import HostId
+from protocol.limits import CheckpointLimits
+from sims.histories.plan import MS
+
+if TYPE_CHECKING:
+    from sims.histories.history import History
+    from sims.histories.node import Node
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What every frame carries of its sender: colour and era."""
+
+    host: HostId
+    epoch: int
+    era: int
+
+
+@dataclass
+class HostMail:
+    message: CheckpointMessage
+    stamp: Stamp
+
+
+@dataclass
+class HostDurable:
+    order: AppendHost
+
+
+class SimHost:
+    """One host: all its peers cut, stop and come back together."""
+
+    def __init__(self, world: History, name: HostId, founder: bool) -> None:
+        self.world = world
+        self.name = name
+        self.founder = founder
+        self.nodes: list[Node] = []
+        self.log: list[CheckpointRecord] = []
+        self.life = 0
+        self.up = False
+        self.begun = False
+        self.written_us = 0
+        self.timer_us: int | None = None
+        self.ready: dict[str, CutReady] = {}
+        self.placed = 0
+        self.dead = False
+        self.settled: Settled | None = None
+        self.taking: dict[str, list[Node]] = {}
+        """By dead host, its agents that have not made this host's cut yet."""
+        self.machine = self._fresh()
+
+    def _fresh(self) -> CheckpointMachine:
+        limits = CheckpointLimits(gossip_us=15 * MS, epochs_kept=self.world.plan.kept, buddies=2, successor_us=60 * MS)
+        return CheckpointMachine(self.name, Random(f"{self.world.plan.seed}/{self.name}/{self.life}"), limits)
+
+    def start(self) -> None:
+        """Begin a life from what is on the disks."""
+        self.life += 1
+        self.up = self.begun = True
+        self.timer_us = None
+        self.ready, self.taking, self.settled = {}, {}, None
+        for node in self.nodes:
+            node.start()
+        self.machine = self._fresh()
+        colour = max((node.machine.core.epoch for node in self.nodes), default=0)
+        restores = max((node.machine.core.restores for node in self.nodes), key=len, default=[])
+        self.do(self.machine.start(self.log, colour, restores, self.founder, self.world.now_us))
+        self.world.hosts_changed()
+        for host in self.world.hosts.values():
+            self.machine.keeps(host.name)
+            if host.dead and host is not self:
+                self.do(self.machine.failed(host.name, self.world.now_us))
+
+    def crash(self) -> None:
+        """Lose everything but the disks."""
+        self.up = False
+        self.life += 1
+        for node in self.nodes:
+            node.crash()
+
+    def stamp(self) -> Stamp:
+        """Return what this host's frames carry now."""
+        return Stamp(self.name, self.machine.epochs.colour, self.machine.calls.era)
+
+    def takes(self, stamp: Stamp) -> bool:
+        """See a frame's stamp, before anything in it: False if the frame must come again."""
+        if stamp.host == self.name:
+            return True
+        self.do(self.machine.stamped(stamp.host, stamp.epoch, stamp.era, self.world.now_us))
+        return self.machine.takes(stamp.host, stamp.era)
+
+    def heard(self, mail: HostMail) -> None:
+        """Take in what another host says."""
+        self.takes(mail.stamp)
+        self.do(self.machine.received(mail.stamp.host, mail.message, self.world.now_us))
+
+    def cut_ready(self, agent: str, action: CutReady) -> None:
+        """An agent's cut is durable; when all are, the host says so."""
+        colour = self.machine.epochs.colour
+        if action.epoch == colour:
+            self.ready[agent] = action
+        done = [ready for ready in self.ready.values() if ready.epoch == colour]
+        for dead, nodes in list(self.taking.items()):
+            if all(node.agent in self.ready for node in nodes):
+                del self.taking[dead]
+                begun = tuple(began for node in nodes for began in self.ready[node.agent].begun)
+                log = self.world.hosts[dead].log[: self.world.hosts[dead].placed]
+                horizon = max((node.machine.core.horizon for node in nodes), default=0)
+                self.do(self.machine.taken_over(dead, log, begun, self.world.now_us, horizon))
+        if len(done) == len(self.nodes):
+            begun = tuple(began for ready in done for began in ready.begun)
+            undecided = min(ready.undecided for ready in done)
+            self.do(self.machine.cut_done(colour, undecided, begun, self.world.now_us))
+
+    def do(self, actions: list[CheckpointAction]) -> None:
+        """Carry out what the machine says to an event."""
+        world = self.world
+        world.events += 1
+        for action in actions:
+            match action:
+                case MakeCut():
+                    for node in self.nodes:
+                        node.feed(CutWanted(action.epoch))
+                case Settle():
+                    self.settled = Settled(action.epoch, action.begun, action.horizon)
+                    for node in list(self.nodes):
+                        node.feed(self.settled)
+                case Pause():
+                    for node in self.nodes:
+                        node.feed(RestorePending(action.pending))
+                case CarryOut():
+                    for node in self.nodes:
+                        node.feed(RestoreDecided(action.restore))
+                    world.note_restore(action.restore)
+                case TakeOver():
+                    self.take_over(action.dead)
+                case AppendHost():
+                    self.written_us = max(self.written_us, world.now_us + world.rng.randint(100, 3 * MS))
+                    if action.is_fact:
+                        self.written_us += world.rng.randint(100, 3 * MS)
+                    world.at(self.written_us, self, self.life, HostDurable(action))
+                case SendHost():
+                    world.carry(self, world.hosts[action.host], HostMail(action.message, self.stamp()))
+                case ReplyHost():
+                    world.host_replies.append(action)
+                case TellHost():
+                    world.host_notices.append(action)
+        deadline = self.machine.deadline_us
+        if deadline is not None and (self.timer_us is None or deadline < self.timer_us):
+            self.timer_us = deadline
+            world.at(max(deadline, world.now_us + 1), self, self.life, None)
+
+    def elapsed(self) -> None:
+        """A timer has come."""
+        self.timer_us = None
+        self.do(self.machine.elapsed(self.world.now_us))
+
+    def durable(self, order: AppendHost) -> None:
+        """A record of the host is on its disk."""
+        self.log.append(order.record)
+        if order.is_fact:
+            # All that its agents have written is with the buddies by then, too.
+            self.placed = len(self.log)
+            for node in self.nodes:
+                node.placed = len(node.disk)
+        if isinstance(order.record, CommitRecord):
+            self.world.note_commit(order.record.commit)
+        self.do(self.machine.appended(order.ticket, self.world.now_us))
+
+    def take_over(self, dead: str) -> None:
+        """Bring the agents of a dead host up here, from what its buddies have of their logs."""
+        host = self.world.hosts[dead]
+        moved = host.nodes or [node for node in self.nodes if node.home == dead]
+        if host.nodes:
+            self.world.mishaps.lose_end(host)
+            self.nodes.extend(host.nodes)
+            host.nodes = []
+        self.taking[dead] = moved
+        for node in moved:
+            node.host = self
+            if not node.up:
+                node.start()
+            for restore in self.machine.calls.restores:
+                node.feed(RestoreDecided(restore))
+            node.feed(CutWanted(self.machine.epochs.colour))
+            if self.settled is not None:
+                node.feed(self.settled)
+            node.feed(RestorePending(self.machine.calls.is_paused()))

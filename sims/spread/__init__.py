@@ -1,0 +1,1 @@
+"""How news spreads among hosts, and what it costs."""

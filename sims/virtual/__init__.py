@@ -1,0 +1,1 @@
+"""The ports in virtual time: loop, clock, disk, network, chance, tools."""
