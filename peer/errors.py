@@ -134,3 +134,12 @@ class LogCorrupt(EbbtideError):
             " or, where other hosts keep copies (buddies), start the host with an empty folder: they go on with its"
             " agents."
         )
+
+
+_BY_NAME = {kind.__name__: kind for kind in tuple(globals().values()) if isinstance(kind, type)}
+
+
+def named(name: str) -> type[EbbtideError]:
+    """Return the class of an error that another process has told by name; the base for one that is not known here."""
+    kind = _BY_NAME.get(name, EbbtideError)
+    return kind if issubclass(kind, EbbtideError) else EbbtideError

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
 
+from protocol.action import Action, Tell
+from protocol.event import Event
 from protocol.ids import AgentId, HostId
 
 Done = Callable[[], None]
@@ -191,3 +193,42 @@ class KeyVault(Protocol):
         Raises: VaultFailed, naming the address.
         """
         ...
+
+
+class Observer(Protocol):
+    """Looks on at a host and changes nothing: the simulator's judges do. Every call is made on the event loop.
+
+    Source: trio's `Instrument`.
+    """
+
+    def came(self, agent: AgentId) -> None:
+        """An agent has come up on a host that was up already."""
+        ...
+
+    def handled(self, agent: AgentId, event: Event, actions: Sequence[Action]) -> None:
+        """An agent's machine has handled an event; what it says is about to be carried out."""
+        ...
+
+    def placed(self, log: AgentId, length: int) -> None:
+        """The buddies have so many records of a log, and what waited for that goes on now (CP-10)."""
+        ...
+
+    def noticed(self, agent: AgentId, notice: Tell) -> None:
+        """A line for whoever audits."""
+        ...
+
+
+class Unobserved:
+    """Nobody looks on; implements `Observer`."""
+
+    def came(self, agent: AgentId) -> None:
+        """Nobody is told."""
+
+    def handled(self, agent: AgentId, event: Event, actions: Sequence[Action]) -> None:
+        """Nobody is told."""
+
+    def placed(self, log: AgentId, length: int) -> None:
+        """Nobody is told."""
+
+    def noticed(self, agent: AgentId, notice: Tell) -> None:
+        """Nobody is told."""

@@ -10,6 +10,9 @@ HostId = str
 ProposalId = str
 Lineage = str
 
+HOST: AgentId = "host:"
+"""Stands for a host itself where an agent's name does: no agent can have it."""
+
 
 class StepId(NamedTuple):
     """One step of one agent: `ledger-1/1/517` in text."""

@@ -17,10 +17,10 @@ from peer.audit.logs import is_hosts, places_in
 from peer.backends.roll import FILE as ROLL
 from peer.backends.roll import names_in
 from peer.errors import ConfigInvalid, EbbtideError, LogBusy, LogCorrupt
-from peer.host.witness import LOG as HEADS
-from peer.host.witness import decode_head
 from peer.keys import HostKeys
 from peer.store.findings import Finding
+from peer.store.heads import LOG as HEADS
+from peer.store.heads import decode_head
 from peer.store.lock import lock
 from peer.store.opening import KEY
 from peer.store.outside.blobs import Contents, FsspecBlobs, Held

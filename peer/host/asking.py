@@ -1,19 +1,18 @@
 """Questions between hosts, each asked again and again until it is answered, and answered once."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from peer import errors
 from peer.host import questions
-from peer.host.questions import Answered
+from peer.host.answers import Answered, Answers
+from peer.host.residents import Residents
+from peer.site import Site
 from protocol.action import Finish
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.wire import Answer, Ask, Frame
-
-if TYPE_CHECKING:
-    from peer.host.host import Host
 
 ANSWERS_MAX = 4096
 """Answers remembered for whoever asks again because the first answer was lost."""
@@ -24,11 +23,22 @@ UNHEARD_S = 5.0
 """How long a host waits to hear of an agent that was not launched from it: longer than gossip takes to come."""
 
 
+class Post(Site, Protocol):
+    """The host that asks."""
+
+    @property
+    def homes(self) -> Mapping[AgentId, HostId]:
+        """By agent, the host where it lives, as far as is known."""
+        ...
+
+
 class Asking:
     """What one host asks, and is asked."""
 
-    def __init__(self, host: "Host", seed: int) -> None:
-        self._host = host
+    def __init__(self, post: Post, residents: Residents, answers: Answers, seed: int) -> None:
+        self._post = post
+        self._residents = residents
+        self._answers = answers
         self._requests = 0
         self._waiting: dict[int, Answered] = {}
         self._asking: dict[int, asyncio.Future[Answer]] = {}
@@ -60,7 +70,7 @@ class Asking:
 
     def when_finished(self, agent: AgentId, pid: ProposalId, answered: Answered) -> None:
         """Answer when a proposal is over, or now if it is."""
-        proposer = self._host.drivers[agent].machine.proposer
+        proposer = self._residents.drivers[agent].machine.proposer
         if pid in proposer.outcomes:
             answered(questions.encode(proposer.outcomes[pid]), "")
         elif any(open_pid == pid for open_pid, _ in proposer.open()):
@@ -74,7 +84,7 @@ class Asking:
         Raises: AgentUnknown, if nobody is known to host the agent when the time is over, or sooner if nobody expects
             it; AskTimeout, if its host does not answer; CallerError and others, as the host says.
         """
-        host = self._host
+        post, here = self._post, self._residents.drivers
         self._number += 1
         question = Ask(self._number, agent, what, body)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -85,22 +95,22 @@ class Asking:
         unheard = clock() + unheard_s
         try:
             while clock() < until:
-                home = host.homes.get(agent)
-                if home is None and agent not in host.drivers and clock() >= unheard:
+                home = post.homes.get(agent)
+                if home is None and agent not in here and clock() >= unheard:
                     break
-                if agent in host.drivers:
-                    self.asked(host.host_id, question)
+                if agent in here:
+                    self.asked(post.host_id, question)
                 elif home is not None:
-                    host.send_frame(home, Frame(asks=(question,)))
-                again_s = ASK_AGAIN_S if home is not None or agent in host.drivers else 0.05
+                    post.send_frame(home, Frame(asks=(question,)))
+                again_s = ASK_AGAIN_S if home is not None or agent in here else 0.05
                 wait_s = min(max(0.0, until - clock()), again_s)
                 done, _ = await asyncio.wait((future,), timeout=wait_s)
                 if done:
                     return questions.unwrap(future.result())
         finally:
             del self._asking[question.number]
-        if host.homes.get(agent) is None:
-            known = sorted(host.homes)
+        if post.homes.get(agent) is None:
+            known = sorted(post.homes)
             near = get_close_matches(agent, known, 1)
             names = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
             remedy = f"Did you mean {near[0]!r}?" if near else "Look at the name, or launch it first."
@@ -112,14 +122,13 @@ class Asking:
 
     def asked(self, sender: HostId, question: Ask) -> None:
         """Answer a question, unless that was done."""
-        host = self._host
         name = (sender, question.number)
         if name in self._answered:
             given = self._answered[name]
             if given is not None:
                 self.give(sender, given)
             return
-        if question.agent in host.coming and question.agent not in host.broken:
+        if self._residents.is_awaited(question.agent):
             return  # it is asked again, and the agent will be here soon
         self._answered[name] = None
         while len(self._answered) > ANSWERS_MAX:
@@ -131,14 +140,14 @@ class Asking:
             self.give(sender, given)
 
         try:
-            questions.answer(host, question.agent, question.what, question.body, answered)
+            self._answers.answer(self, question.agent, question.what, question.body, answered)
         except errors.EbbtideError as error:
             answered(str(error).encode(), type(error).__name__)
 
     def give(self, to: HostId, given: Answer) -> None:
         """Take an answer to its asker."""
-        if to != self._host.host_id:
-            self._host.send_frame(to, Frame(answers=(given,)))
+        if to != self._post.host_id:
+            self._post.send_frame(to, Frame(answers=(given,)))
             return
         future = self._asking.get(given.number)
         if future is not None and not future.done():

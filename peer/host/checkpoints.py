@@ -4,22 +4,23 @@ The host's own log stands beside those of its agents, in the same store and so i
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from peer import errors
 from peer.host.driver import Driver
-from peer.host.questions import HOST
-from peer.host.witness import LOG as HEADS
-from peer.ports import Cancel
+from peer.host.journal import Journal
+from peer.host.questions import RestoreTo
+from peer.host.residents import Residents
+from peer.ports import Cancel, Observer
 from peer.replication.incoming import PREFIX, SPEC
 from peer.replication.inquiry import Inquiry
 from peer.replication.mending import Mending
 from peer.replication.outgoing import Copies
-from peer.replication.successor import Heir
+from peer.replication.successor import Household, Successor
+from peer.store.heads import LOG as HEADS
 from protocol.action import CutReady, Tell
-from protocol.checkpoints.condensing import condensed
 from protocol.checkpoints.copy import Copied, Copy, Held, Lacking
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
@@ -27,7 +28,6 @@ from protocol.checkpoints.messages import (
     CarryOut,
     CheckpointAction,
     CheckpointRecord,
-    CommitRecord,
     MakeCut,
     Pause,
     ReplyHost,
@@ -39,28 +39,46 @@ from protocol.checkpoints.messages import (
 from protocol.checkpoints.tally import Tally
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.fact import Began
-from protocol.ids import AgentId, HostId
+from protocol.ids import HOST, AgentId, HostId
 from protocol.limits import CheckpointLimits
-from protocol.wire import Envelope, Frame, decode_host_record, encode_host_record
-
-if TYPE_CHECKING:
-    from peer.host.host import Host
-    from peer.host.questions import RestoreTo
+from protocol.wire import Envelope, Frame, decode_host_record
 
 LOG = HOST
-"""The name of the host's own log in its store; no agent can have it."""
-CONDENSE_COMMITS = 64
-"""The host's own log is condensed after so many commits."""
+"""The name of the host's own log in its store."""
 HELD_MAX = 256
 """Frames of one host that wait until it is written down; more are dropped, and come again."""
+
+
+class House(Household, Protocol):
+    """What checkpoints need of the host."""
+
+    def living(self) -> list[HostId]:
+        """Return the other hosts that have agents, and answer."""
+        ...
+
+    def deliver(self, sender: HostId, envelopes: tuple[Envelope, ...]) -> None:
+        """Hand agents what those of another host say."""
+        ...
+
+    def failed(self, error: Exception) -> None:
+        """This host can't go on with its log: its agents stop."""
+        ...
+
+    def leave(self) -> None:
+        """Say goodbye to the other hosts."""
+        ...
 
 
 class Checkpoints:
     """The checkpoints of one host."""
 
-    def __init__(self, host: "Host", limits: CheckpointLimits | None, founder: bool) -> None:
-        self._host = host
-        self.machine = CheckpointMachine(host.host_id, Random(host.randomness.seed()), limits)
+    def __init__(
+        self, house: House, residents: Residents, limits: CheckpointLimits | None, founder: bool, observer: Observer
+    ) -> None:
+        self._house = house
+        self._residents = residents
+        self._observer = observer
+        self.machine = machine = CheckpointMachine(house.host_id, Random(house.randomness.seed()), limits)
         self._founder = founder
         self._open = False
         self._timer: Cancel | None = None
@@ -70,15 +88,14 @@ class Checkpoints:
         self._held: dict[HostId, deque[tuple[Envelope, ...]]] = {}
         self._waiting: dict[int, Callable[[str, str], None]] = {}
         self._requests = 0
-        self.copies = Copies(host, self.machine.core.limits.buddies)
-        self.inquiry = Inquiry(host, self.copies.kept)
-        self.heir = Heir(host, self.copies.kept, self.inquiry, LOG)
-        self._mending = Mending(host, self.inquiry)
-        self.hurt: dict[AgentId, str] = {}
+        self.copies = Copies(house, machine, residents, machine.core.limits.buddies, house.failed)
+        inquiry = Inquiry(house, self.copies.kept)
+        self.inquiry = inquiry
+        self.successor = Successor(house, self.copies.kept, inquiry, machine.succession, self)
+        self._mending = Mending(house, inquiry if self.has_buddies() else None)
+        self.hurt: Mapping[AgentId, str] = {}
         """Logs that were not whole when this life began, as `Mending.mend` returns them."""
-        self._log: list[CheckpointRecord] = []
-        """The records of the host's own log that the next life needs."""
-        self._commits = 0
+        self._journal = Journal()
         self._leaving: list[Callable[[], None]] | None = [] if self.machine.core.limits.buddies else None
         """What is to leave once the buddies have what earlier lives have written; None: it may."""
 
@@ -90,17 +107,17 @@ class Checkpoints:
     @property
     def takes_part(self) -> bool:
         """Whether this host has agents: only those make cuts."""
-        return self._open and bool(self._host.drivers)
+        return self._open and bool(self._residents.drivers)
 
     def open(self) -> None:
         """Go on from the log; the agents here have read theirs."""
-        records = tuple(decode_host_record(data) for data in self._host.store.read(LOG))
-        drivers = self._host.drivers.values()
+        records = tuple(decode_host_record(data) for data in self._house.store.read(LOG))
+        drivers = self._residents.drivers.values()
         colour = max((driver.machine.core.epoch for driver in drivers), default=0)
         restores = max((driver.machine.core.restores for driver in drivers), key=len, default=[])
         self._open = True
-        self._log = list(records)
-        self.copies.begin(LOG, self._host.store.length(LOG))
+        self._journal.load(records)
+        self.copies.begin(LOG, self._house.store.length(LOG))
         self.copies.kept.open()
         self.met()
         self._do(self.machine.start(records, colour, restores, self._founder, self._now_us()))
@@ -115,12 +132,13 @@ class Checkpoints:
 
         Raises: LogCorrupt, if the host's own is not whole: it has said things that nobody here remembers.
         """
-        self.hurt = wrong = await self._mending.mend((PREFIX, SPEC, HEADS), (LOG, HEADS, *names))
-        why = wrong.pop(LOG, "" if self._host.store.is_lost(LOG) else None)
+        wrong = await self._mending.mend((PREFIX, SPEC, HEADS), (LOG, HEADS, *names))
+        self.hurt = wrong
+        why = wrong.pop(LOG, "" if self._house.store.is_lost(LOG) else None)
         if why is not None:
             raise errors.LogCorrupt(
-                f"The log of host {self._host.host_id} itself is damaged: {why or 'its end is lost'}. It did not start."
-                " Start it with an empty folder: its buddies go on with its agents."
+                f"The log of host {self._house.host_id} itself is damaged: {why or 'its end is lost'}."
+                " It did not start. Start it with an empty folder: its buddies go on with its agents."
             )
         return wrong
 
@@ -128,7 +146,7 @@ class Checkpoints:
         """Stop."""
         self._open = False
         self.copies.close()
-        self.heir.close()
+        self.successor.close()
         if self._timer is not None:
             self._timer()
 
@@ -158,9 +176,7 @@ class Checkpoints:
 
     def met(self) -> None:
         """The hosts known here have changed: those with agents are talked to, and named in the next cut."""
-        living = dict.fromkeys(self._host.neighbours.machine.living())
-        facts = self._host.neighbours.machine.others()
-        self.machine.others(tuple(fact.host for fact in facts if fact.agents and fact.host in living))
+        self.machine.others(tuple(self._house.living()))
 
     # -- frames ----------------------------------------------------------------------------------------------------
 
@@ -200,7 +216,7 @@ class Checkpoints:
 
     def cut_ready(self, agent: AgentId, action: CutReady) -> None:
         """An agent's cut is durable; when all are, the host says so."""
-        self.heir.ready(agent, action)
+        self.successor.ready(agent, action)
         if action.epoch == self.machine.epochs.colour:
             self._ready[agent] = action
         self._count_ready()
@@ -208,27 +224,29 @@ class Checkpoints:
     def gone(self, agent: AgentId) -> None:
         """An agent lives elsewhere now: nothing here waits for it."""
         self.copies.forget(agent)
-        self.heir.gone(agent)
+        self.successor.gone(agent)
         if self.takes_part:
             self._count_ready()
 
     def _count_ready(self) -> None:
         colour = self.machine.epochs.colour
-        done = [ready for name, ready in self._ready.items() if ready.epoch == colour and name in self._host.drivers]
-        if len(done) == len(self._host.drivers):
+        done = [
+            ready for name, ready in self._ready.items() if ready.epoch == colour and name in self._residents.drivers
+        ]
+        if len(done) == len(self._residents.drivers):
             begun = tuple(began for ready in done for began in ready.begun)
             undecided = min(ready.undecided for ready in done)
             self._do(self.machine.cut_done(colour, undecided, begun, self._now_us()))
 
     def succeeds(self, host: HostId) -> bool:
         """Tell whether this host has succeeded another, or whoever has succeeded that one."""
-        return self.machine.succession.heir_of(host) == self._host.host_id
+        return self.machine.succession.heir_of(host) == self._house.host_id
 
     def begin(self, answered: Callable[[str, str], None]) -> None:
         """Begin a checkpoint; `answered` is told its epoch once it is committed, or what is wrong."""
         self._do(self.machine.begin(self._request(answered), self._now_us()))
 
-    def restore(self, ask: "RestoreTo", answered: Callable[[str, str], None]) -> None:
+    def restore(self, ask: RestoreTo, answered: Callable[[str, str], None]) -> None:
         """Have everything go back to the cut of an epoch; `answered` is told the restore's number."""
         request = self._request(answered)
         self._do(
@@ -243,7 +261,7 @@ class Checkpoints:
     # -- carrying out ----------------------------------------------------------------------------------------------
 
     def _do(self, actions: list[CheckpointAction]) -> None:
-        drivers = list(self._host.drivers.values())
+        drivers = list(self._residents.drivers.values())
         for action in actions:
             match action:
                 case MakeCut():
@@ -254,7 +272,7 @@ class Checkpoints:
                     self._settled = Settled(action.epoch, action.begun, action.horizon)
                     for driver in drivers:
                         driver.feed(self._settled)
-                    self._host.store.tidy()
+                    self._house.store.tidy()
                 case Pause():
                     for driver in drivers:
                         driver.feed(RestorePending(action.pending))
@@ -262,7 +280,7 @@ class Checkpoints:
                     for driver in drivers:
                         driver.feed(RestoreDecided(action.restore))
                 case TakeOver():
-                    self.heir.take_over(action.dead)
+                    self.successor.take_over(action.dead)
                 case AppendHost():
                     self._append(action)
                 case SendHost():
@@ -272,25 +290,20 @@ class Checkpoints:
                     if answered is not None:
                         answered(action.value, action.error)
                 case TellHost():
-                    self._host.noticed(LOG, Tell(action.notice, action.subject, action.detail))
+                    self._house.noticed(LOG, Tell(action.notice, action.subject, action.detail))
         self._wake()
 
     def _say(self, action: SendHost) -> None:
         """Say something to another host; what this one has stated or voted only once the buddies have that."""
         frame = Frame(checkpoints=(action.message,))
         if isinstance(action.message, Tally):
-            self.when_recovered(lambda: self._host.send_frame(action.host, frame))
+            self.when_recovered(lambda: self._house.send_frame(action.host, frame))
         else:
-            self._host.send_frame(action.host, frame)
+            self._house.send_frame(action.host, frame)
 
     def _append(self, action: AppendHost) -> None:
-        ticket, records, anchor = action.ticket, [encode_host_record(action.record)], False
-        self._log.append(action.record)
-        self._commits += isinstance(action.record, CommitRecord)
-        if self._commits >= CONDENSE_COMMITS:
-            # What is past need not be read again, nor kept by buddies.
-            self._log, self._commits = condensed(self._log), 0
-            records, anchor = [encode_host_record(record) for record in self._log], True
+        ticket = action.ticket
+        records, anchor = self._journal.add(action.record)
 
         def appended() -> None:
             if self._open:
@@ -308,7 +321,7 @@ class Checkpoints:
                 # Nothing waits for the rest; it is not to stay here alone until something does (CP-11).
                 self.copies.place(lambda: None)
 
-        self._host.store.append(LOG, records, durable, anchor)
+        self._house.store.append(LOG, records, durable, anchor)
 
     def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
         """Records of an agent are durable here."""
@@ -317,14 +330,27 @@ class Checkpoints:
         if self._open and (limits.interval_records or limits.interval_bytes or limits.kept_bytes):
             self._do(self.machine.grown(len(records), sum(map(len, records)), self._now_us()))
 
-    def place(self, done: Callable[[], None]) -> None:
-        """Call `done` once the buddies have all that is durable here (CP-8)."""
-        self.copies.place(done)
+    def place(self, log: AgentId, done: Callable[[], None]) -> None:
+        """Call `done` once the buddies have all that is durable here, of an agent's log too (CP-8)."""
+        length = self.copies.length(log)
+
+        def placed() -> None:
+            # Who is in no view yet has no buddies: then nothing is promised.
+            if self.copies.buddies():
+                self._observer.placed(log, length)
+            done()
+
+        self.copies.place(placed)
+
+    def cut_newcomer(self, agent: AgentId) -> None:
+        """An agent has come up here, from a dead host: it makes this host's cut."""
+        self._residents.drivers[agent].feed(CutWanted(self.machine.epochs.colour))
 
     def taken_over(
-        self, dead: HostId, records: tuple[CheckpointRecord, ...], begun: tuple[Began, ...], horizon: int
+        self, dead: HostId, records: tuple[CheckpointRecord, ...], begun: tuple[Began, ...], agents: tuple[AgentId, ...]
     ) -> None:
         """A dead host's agents live here now."""
+        horizon = self._residents.horizon_of(agents)
         self._do(self.machine.taken_over(dead, records, begun, self._now_us(), horizon))
 
     def turned(self, host: HostId, how: str) -> None:
@@ -343,14 +369,14 @@ class Checkpoints:
         """
         if not self.copies.buddies():
             raise errors.CallerError(
-                f"host {self._host.host_id} can't leave: nobody keeps copies of its logs. Nothing changed."
+                f"host {self._house.host_id} can't leave: nobody keeps copies of its logs. Nothing changed."
                 " Start the cluster with buddies=1 or more, and at least two hosts."
             )
-        for driver in self._host.drivers.values():
+        for driver in self._residents.drivers.values():
             driver.stop()
 
         def placed() -> None:
-            self._host.leave()
+            self._house.leave()
             done()
 
         self.copies.place(placed)
@@ -359,7 +385,7 @@ class Checkpoints:
         """Hand over what was held until its sender was written down."""
         for sender in [host for host in self._held if self.machine.takes(host, 0)]:
             for envelopes in self._held.pop(sender):
-                self._host.deliver(sender, envelopes)
+                self._house.deliver(sender, envelopes)
 
     def _wake(self) -> None:
         deadline_us = self.machine.deadline_us
@@ -370,7 +396,7 @@ class Checkpoints:
                 return
             self._timer()
         self._timer_us = deadline_us
-        self._timer = self._host.clock.wake(deadline_us, self._elapsed)
+        self._timer = self._house.clock.wake(deadline_us, self._elapsed)
 
     def _elapsed(self) -> None:
         self._timer = None
@@ -378,4 +404,4 @@ class Checkpoints:
             self._do(self.machine.elapsed(self._now_us()))
 
     def _now_us(self) -> int:
-        return self._host.clock.now_us()
+        return self._house.clock.now_us()

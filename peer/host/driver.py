@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from peer.agents.agent import Agent
 from peer.agents.past import check_past
 from peer.agents.runner import Runner
-from peer.agents.spaces import Replicas
 from peer.agents.state import State
-from peer.ports import Cancel, Clock, LogStore, Randomness
+from peer.host.replicas import Replicas
+from peer.ports import Cancel, Clock, LogStore, Observer, Randomness
 from peer.store.outside.keeping import Keeping
 from peer.values.codec import Values
 from peer.values.personal import using
@@ -74,8 +74,8 @@ class Checkpointer(Protocol):
         """Records are durable here: the buddies may want them."""
         ...
 
-    def place(self, done: Callable[[], None]) -> None:
-        """Call `done` once the buddies have all that is durable here (CP-8)."""
+    def place(self, log: AgentId, done: Callable[[], None]) -> None:
+        """Call `done` once the buddies have all that is durable here, of this log too (CP-8)."""
         ...
 
     def when_recovered(self, leave: Callable[[], None]) -> None:
@@ -90,6 +90,7 @@ class Surroundings(Protocol):
     store: LogStore
     randomness: Randomness
     keeping: Keeping
+    observer: Observer
 
     @property
     def checkpoints(self) -> Checkpointer:
@@ -178,6 +179,7 @@ class Driver:
             )
             self.stop()
             return
+        self._host.observer.handled(self.agent.name, event, actions)
         for action in actions:
             self._do(action)
         self._arm()
@@ -269,7 +271,7 @@ class Driver:
         checkpoints = self._host.checkpoints
         checkpoints.wrote(self.agent.name, records, action.anchor)
         if action.is_fact or checkpoints.is_replicated:
-            checkpoints.place(lambda: self._placed(ticket))
+            checkpoints.place(self.agent.name, lambda: self._placed(ticket))
         else:
             self._placed(ticket)
 

@@ -11,15 +11,17 @@ import msgspec
 
 from peer import errors
 from peer.agents.spec import AgentSpec
+from peer.host.answers import Answers
 from peer.host.asking import Asking
 from peer.host.checkpoints import Checkpoints
 from peer.host.driver import Driver
 from peer.host.neighbours import Neighbours
-from peer.host.portions import portions
-from peer.host.questions import HOST, Costs, Notice
+from peer.host.questions import Costs, Notice
+from peer.host.residents import Residents
+from peer.host.router import Router
 from peer.host.witness import Witness
 from peer.keys import HostKeys
-from peer.ports import Clock, LogStore, Randomness, Transport
+from peer.ports import Clock, LogStore, Observer, Randomness, Transport, Unobserved
 from peer.store.outside.keeping import Keeping
 from peer.system import SystemRandomness
 from protocol.action import Finish, Tell
@@ -27,10 +29,10 @@ from protocol.errors import WireInvalid
 from protocol.event import Learned, LogStalled
 from protocol.fact import Began, Fact, HostFact
 from protocol.hosts.machine import Displaced
-from protocol.ids import AgentId, HostId, ProposalId
+from protocol.ids import HOST, AgentId, HostId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
-from protocol.message import ROLLBACK, Message
-from protocol.wire import Envelope, Frame, decode_frame, encode_frame, encode_message
+from protocol.message import Message
+from protocol.wire import Envelope, Frame, decode_frame, encode_frame
 
 logger = logging.getLogger("ebbtide")
 
@@ -47,15 +49,12 @@ class Host:
         self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
         seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
         randomness: Randomness | None = None, checkpoints: CheckpointLimits | None = None, founder: bool = False,
-        host_limits: HostLimits | None = None, keeping: Keeping | None = None,
+        host_limits: HostLimits | None = None, keeping: Keeping | None = None, observer: Observer | None = None,
     ) -> None:  # fmt: skip
         self.keeping = keeping or Keeping.in_memory(secret)
+        self.observer: Observer = observer or Unobserved()
         self.host_id: HostId = keys.host_id
-        self.drivers: dict[AgentId, Driver] = {}
-        self.coming: dict[AgentId, AgentSpec] = {}
-        """Agents that are announced and not up yet, broken ones included: whoever asks is told here."""
-        self.broken: dict[AgentId, str] = {}
-        """Agents whose log can't be read, and why."""
+        self.residents = Residents()
         self.stall = ""
         """Why nothing can be written for now."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
@@ -66,17 +65,31 @@ class Host:
         self._limits = limits or Limits()
         self.neighbours = Neighbours(self, secret, seeds, host_limits)
         self._machine = self.neighbours.machine
-        self.checkpoints = Checkpoints(self, checkpoints, founder)
+        self.checkpoints = Checkpoints(self, self.residents, checkpoints, founder, self.observer)
         self._witness = Witness(self, keys)
         self._version = 0
         self._open = False
-        self._inner: deque[tuple[AgentId, AgentId, Message]] = deque()
-        self._out: dict[HostId, list[Envelope]] = {}
-        self._out_first: dict[HostId, list[Envelope]] = {}
-        self._flushing = False
-        self._rollbacks: dict[ProposalId, tuple[int, int]] = {}
-        self._messages: dict[str, int] = {}
-        self.asking = Asking(self, self.randomness.seed())
+        self._router = Router(self, self.residents)
+        answers = Answers(self.host_id, self.residents, self.checkpoints, self.notices, self.costs)
+        self.asking = Asking(self, self.residents, answers, self.randomness.seed())
+
+    @property
+    def drivers(self) -> dict[AgentId, Driver]:
+        """The agents that are up here."""
+        return self.residents.drivers
+
+    @property
+    def broken(self) -> dict[AgentId, str]:
+        """The agents whose log can't be read, and why."""
+        return self.residents.broken
+
+    def agents_here(self) -> list[AgentId]:
+        """Return the agents that are up here."""
+        return list(self.residents.drivers)
+
+    def breaks(self, agent: AgentId, why: str) -> None:
+        """An agent does not start; whoever asks is told why."""
+        self.residents.breaks(agent, why)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -94,18 +107,18 @@ class Host:
         self._version = self.clock.now_us()
         if is_lost:
             agents = self._without_log(agents)
-        self.coming.update((spec.name, spec) for spec in agents)
+        self.residents.expect(agents)
         self._announce()
         self.neighbours.open()
         specs = await self._mended(agents)
         if any(spec.lost for spec in specs):
             await self.catch_up()
         for spec in specs:
-            if spec.name not in self.coming:
+            if spec.name not in self.residents.coming:
                 continue  # MB-8: it has moved on while this host was away
             try:
                 self._start(spec)
-                self.coming.pop(spec.name, None)
+                self.residents.coming.pop(spec.name, None)
             except (errors.LogCorrupt, WireInvalid) as error:
                 # A log that can't be read stops its own agent; the others go on, and whoever asks is told.
                 self.breaks(spec.name, str(error))
@@ -119,7 +132,7 @@ class Host:
             self.noticed(HOST, Tell("log-gone", names, "a buddy of the host that had them goes on with them"))
             return ()
         for spec in agents:
-            self.coming[spec.name] = spec
+            self.residents.expect((spec,))
             self.breaks(spec.name, "its log is gone, and no other host kept a copy: restore the folder from a backup")
         return ()
 
@@ -136,12 +149,6 @@ class Host:
                 specs.append(replace(spec, lost=lost))
         return specs
 
-    def breaks(self, agent: AgentId, why: str) -> None:
-        """An agent does not start; whoever asks is told why."""
-        logger.critical("%s does not start: %s", agent, why)
-        self.drivers.pop(agent, None)
-        self.broken[agent] = why
-
     async def catch_up(self) -> None:
         """Hear what others know: before a lost agent begins an incarnation, say, that is to be newer than its own."""
         until = asyncio.get_running_loop().time() + CATCH_UP_S
@@ -151,17 +158,21 @@ class Host:
 
     async def add(self, spec: AgentSpec) -> None:
         """Bring up one more agent."""
-        if spec.name in self.drivers:
+        if self.residents.is_up(spec.name):
             raise errors.CallerError(f"agent {spec.name!r} is on this host already. Nothing changed.")
         self._start(spec)
         self._announce()
+        self.observer.came(spec.name)
 
     def adopt(self, spec: AgentSpec) -> None:
         """Bring up an agent that lived on another host, which this one succeeds: it lives here from now on (MB-8)."""
-        if spec.name not in self.drivers:
+        is_new = not self.residents.is_up(spec.name)
+        if is_new:
             self._start(spec)
         self.neighbours.claim(spec.name, self._machine.term(spec.name) + 1)
         self._announce()
+        if is_new:
+            self.observer.came(spec.name)
 
     def _start(self, spec: AgentSpec) -> None:
         agent = spec.kind(**spec.options)
@@ -183,6 +194,7 @@ class Host:
     def crash(self) -> None:
         """Stop dead, as a killed process does: nothing is written or sent any more."""
         self._open = False
+        self._router.close()
         for driver in self.drivers.values():
             driver.stop()
         self.neighbours.close()
@@ -215,8 +227,7 @@ class Host:
 
     def _announce(self) -> None:
         self._version += 1
-        kinds = {name: type(driver.agent) for name, driver in self.drivers.items()}
-        kinds.update((spec.name, spec.kind) for spec in self.coming.values())
+        kinds = self.residents.kinds()
         spaces = tuple((name, space) for name in sorted(kinds) for space in kinds[name].spaces)
         self.neighbours.announce(
             HostFact(self.host_id, self._version, self.transport.address, tuple(sorted(kinds)), spaces)
@@ -225,27 +236,8 @@ class Host:
     # -- what drivers need -----------------------------------------------------------------------------------------
 
     def route(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
-        """Carry a message towards an agent; one whose home is not known yet is dropped, and sent again later."""
-        kind = type(message).__name__
-        self._messages[kind] = self._messages.get(kind, 0) + 1
-        urgent = isinstance(message, ROLLBACK)
-        if urgent:
-            pid = message.proposal if isinstance(message.proposal, str) else message.proposal.id
-            count, size = self._rollbacks.get(pid, (0, 0))
-            self._rollbacks[pid] = (count + 1, size + len(encode_message(message)))
-        if receiver in self.drivers:
-            if urgent:
-                self._inner.appendleft((sender, receiver, message))
-            else:
-                self._inner.append((sender, receiver, message))
-        else:
-            home = self._machine.homes.get(receiver)
-            if home is None:
-                return
-            # RB-6: votes overtake data.
-            queues = self._out_first if urgent else self._out
-            queues.setdefault(home, []).append(Envelope(sender, receiver, message))
-        self._flush_soon()
+        """Carry a message towards an agent, best effort."""
+        self._router.route(sender, receiver, message)
 
     def spread(self, fact: Fact) -> None:
         """Let every host know a fact, and the other peers of this one."""
@@ -264,6 +256,11 @@ class Host:
         """Return the agents that live on a host, as far as is known."""
         return sorted(agent for agent, home in self._machine.homes.items() if home == host)
 
+    def living(self) -> list[HostId]:
+        """Return the other hosts that have agents, and answer."""
+        living = dict.fromkeys(self._machine.living())
+        return [fact.host for fact in self._machine.others() if fact.agents and fact.host in living]
+
     def known_hosts(self) -> list[HostFact]:
         """Return what is known of the other hosts: where each is, and who lives there."""
         return self._machine.others()
@@ -279,6 +276,7 @@ class Host:
     def noticed(self, agent: AgentId, notice: Tell) -> None:
         """Keep a line for whoever audits."""
         logger.info("%s: %s %s %s", agent, notice.notice, notice.subject, notice.detail)
+        self.observer.noticed(agent, notice)
         self.notices.append(Notice(self.clock.now_us(), agent, notice.notice, notice.subject, notice.detail))
 
     # -- what questions need ---------------------------------------------------------------------------------------
@@ -286,7 +284,9 @@ class Host:
     def costs(self) -> Costs:
         """Return what this host has sent."""
         counts = self.transport.counts
-        return Costs(self._rollbacks, self._messages, counts.frames_sent, counts.bytes_sent, counts.refused)
+        return Costs(
+            self._router.rollbacks, self._router.messages, counts.frames_sent, counts.bytes_sent, counts.refused
+        )
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -351,7 +351,7 @@ class Host:
                 continue
             gone = True
             self.noticed(agent, Tell("displaced", agent, f"lives on host {by} by a higher term"))
-            self.coming.pop(agent, None)
+            self.residents.coming.pop(agent, None)
             driver = self.drivers.pop(agent, None)
             if driver is not None:
                 driver.stop()
@@ -368,23 +368,3 @@ class Host:
         """Send a frame, with this host's colour and era as they are now."""
         epoch, era = self.checkpoints.stamp()
         self.transport.send(host, encode_frame(msgspec.structs.replace(frame, epoch=epoch, era=era)))
-
-    def _flush_soon(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
-
-    def _flush(self) -> None:
-        """Send what one turn of the loop has made: one frame, one signature for each host."""
-        self._flushing = False
-        if not self._open:
-            return
-        for host in list({**self._out_first, **self._out}):
-            envelopes = [*self._out_first.pop(host, ()), *self._out.pop(host, ())]
-            for some in portions(envelopes):
-                self.send_frame(host, Frame(envelopes=some))
-        for _ in range(len(self._inner)):
-            sender, receiver, message = self._inner.popleft()
-            driver = self.drivers.get(receiver)
-            if driver is not None:
-                driver.received(sender, message)

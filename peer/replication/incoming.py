@@ -2,60 +2,74 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 from peer.agents.spec import AgentSpec
 from peer.replication.ledger import cut_back, spec_of
+from peer.site import Site
 from peer.values import payload
 from protocol.action import Tell
 from protocol.checkpoints.copy import Copied, Copy
 from protocol.ids import AgentId, HostId
 from protocol.wire import Frame
 
-if TYPE_CHECKING:
-    from peer.host.host import Host
-
 PREFIX = "copy:"
 SPEC = "spec:"
 """Names of logs here: of copies, and of what it takes to bring their agents up."""
 
 
-class Kept:
-    """The copies that one host keeps for others."""
+class KeptSpec(NamedTuple):
+    """What it takes to bring up an agent of which there is a copy here."""
 
-    def __init__(self, host: "Host", flush_soon: Callable[[], None]) -> None:
-        self._host = host
+    kind: str = ""
+    """Its class, as `module:qualname`."""
+    options: bytes = b""
+    life: int = 0
+    """How many lives it had had when its owner last said something of it."""
+
+
+class Kept:
+    """The copies that one host keeps for others.
+
+    Args:
+        site: the host.
+        keeps: told whose copies are kept here.
+        flush_soon: called when owners are to be told something.
+    """
+
+    def __init__(self, site: Site, keeps: Callable[[HostId], None], flush_soon: Callable[[], None]) -> None:
+        self._site = site
+        self._keeps = keeps
         self._flush_soon = flush_soon
         self._kept: dict[str, int] = {}
         """By name of a copy here, its length, what is being written included."""
         self._durable: dict[str, int] = {}
-        self._specs: dict[tuple[HostId, AgentId], list[Any]] = {}
+        self._specs: dict[tuple[HostId, AgentId], KeptSpec] = {}
         self._said: dict[HostId, dict[AgentId, Copied]] = {}
         """What owners are to be told of their copies here, with the loop's next turn."""
 
     def open(self) -> None:
         """Find what is kept here for others."""
-        for name in self._host.store.agents():
+        for name in self._site.store.agents():
             if name.startswith(SPEC):
                 owner, agent = name[len(SPEC) :].split("/", 1)
-                specs = list(self._host.store.read(name))
+                specs = list(self._site.store.read(name))
                 if specs:
-                    found: Any = payload.decode(specs[-1])
-                    self._specs[owner, agent] = [*found, 0][:3]
+                    self._specs[owner, agent] = _decoded(specs[-1])
             if name.startswith(PREFIX):
-                self._kept[name] = self._durable[name] = self._host.store.length(name)
-                self._host.checkpoints.machine.keeps(name[len(PREFIX) :].split("/", 1)[0])
+                self._kept[name] = self._durable[name] = self._site.store.length(name)
+                self._keeps(name[len(PREFIX) :].split("/", 1)[0])
 
     def keep(self, owner: HostId, copy: Copy) -> None:
         """Take in records of another host's log."""
         name = f"{PREFIX}{owner}/{copy.log}"
-        known = self._specs.get((owner, copy.log), ["", b"", 0])
-        if copy.life < known[2]:
+        known = self._specs.get((owner, copy.log), KeptSpec())
+        if copy.life < known.life:
             return
-        if copy.life > known[2] and self._kept.get(name, 0) > copy.since:
+        if copy.life > known.life and self._kept.get(name, 0) > copy.since:
             # Its owner has lost what it has not got, and has begun anew.
-            self._kept[name] = self._durable[name] = cut_back(self._host.store, name, copy.since)
-        spec = [copy.kind or known[0], copy.options if copy.kind else known[1], copy.life]
+            self._kept[name] = self._durable[name] = cut_back(self._site.store, name, copy.since)
+        spec = KeptSpec(copy.kind or known.kind, copy.options if copy.kind else known.options, copy.life)
         if spec != known:
             self._write_spec(owner, copy.log, spec)
         have = self._kept.get(name, 0)
@@ -66,15 +80,15 @@ class Kept:
             self._say(owner, Copied(copy.log, self._durable.get(name, 0), copy.first > have + 1, copy.life))
             return
         self._kept[name] = have = first + len(fresh) - 1
-        self._host.checkpoints.machine.keeps(owner)
+        self._keeps(owner)
 
         def durable() -> None:
             # What an earlier life has sent, and was cut off meanwhile, does not count.
-            if self._specs.get((owner, copy.log), known)[2] == copy.life:
+            if self._specs.get((owner, copy.log), known).life == copy.life:
                 self._durable[name] = have
                 self._say(owner, Copied(copy.log, have, life=copy.life))
 
-        store = self._host.store
+        store = self._site.store
         if begins:
             store.begin_at(name, first, copy.prev, fresh, durable)
             return
@@ -92,7 +106,7 @@ class Kept:
     def flush(self) -> None:
         """Tell owners what one turn of the loop has made durable."""
         for owner, said in self._said.items():
-            self._host.send_frame(owner, Frame(copies=tuple(said.values())))
+            self._site.send_frame(owner, Frame(copies=tuple(said.values())))
         self._said = {}
 
     # -- succeeding ------------------------------------------------------------------------------------------------
@@ -105,33 +119,40 @@ class Kept:
     def read(self, owner: HostId, log: AgentId) -> tuple[int, bytes, list[bytes]]:
         """Return what a copy here holds: the number of its first record, the hash that it follows, and the records."""
         name = f"{PREFIX}{owner}/{log}"
-        first, prev = self._host.store.begin(name)
-        return first, prev, list(self._host.store.read(name, first))
+        first, prev = self._site.store.begin(name)
+        return first, prev, list(self._site.store.read(name, first))
 
     def kind_of(self, owner: HostId, agent: AgentId) -> tuple[str, bytes]:
         """Return the class of an agent of which there is a copy, as `module:qualname`, and its encoded options."""
-        kind, options, _ = self._specs.get((owner, agent), ["", b"", 0])
-        return kind, options
+        spec = self._specs.get((owner, agent), KeptSpec())
+        return spec.kind, spec.options
 
     def adopts(self, owner: HostId, agent: AgentId, kind: str, options: bytes) -> None:
         """Keep what it takes to bring an agent up, of which there is no copy here: others had one."""
         if (owner, agent) not in self._specs:
-            self._write_spec(owner, agent, [kind, options, 0])
+            self._write_spec(owner, agent, KeptSpec(kind, options))
 
-    def _write_spec(self, owner: HostId, log: AgentId, spec: list[Any]) -> None:
+    def _write_spec(self, owner: HostId, log: AgentId, spec: KeptSpec) -> None:
         self._specs[owner, log] = spec
-        self._host.store.append(f"{SPEC}{owner}/{log}", (payload.encode(spec),), lambda: None, anchor=True)
+        self._site.store.append(f"{SPEC}{owner}/{log}", (payload.encode(list(spec)),), lambda: None, anchor=True)
 
     def begun(self, owner: HostId) -> list[AgentId]:
         """Return the agents of a host whose logs go on here."""
-        return sorted(agent for host, agent in self._specs if host == owner and self._host.store.length(agent))
+        return sorted(agent for host, agent in self._specs if host == owner and self._site.store.length(agent))
 
     def spec(self, owner: HostId, agent: AgentId, lost: bool) -> AgentSpec | None:
         """Return what it takes to bring up an agent of which there is a copy; None if its class can't be found here."""
         kind, options = self.kind_of(owner, agent)
         found = spec_of(agent, kind, options, lost)
         if found is None:
-            self._host.noticed(
+            self._site.noticed(
                 agent, Tell("not-succeeded", agent, f"its class {kind or '(unknown)'} is not found here")
             )
         return found
+
+
+def _decoded(data: bytes) -> KeptSpec:
+    """Return what an earlier life has written; the first releases wrote no life."""
+    found = payload.decode(data)
+    assert isinstance(found, list)
+    return KeptSpec(*found)

@@ -3,17 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from peer import errors
 from peer.replication.incoming import PREFIX, Kept
 from peer.replication.ledger import first_of
+from peer.site import Site
 from protocol.checkpoints.copy import Held, Lacking
 from protocol.ids import AgentId, HostId
 from protocol.wire import Frame
-
-if TYPE_CHECKING:
-    from peer.host.host import Host
 
 logger = logging.getLogger("ebbtide")
 
@@ -46,8 +43,8 @@ class FoundCopy:
 class Inquiry:
     """What one host asks of others' copies, and is asked."""
 
-    def __init__(self, host: "Host", kept: Kept) -> None:
-        self._host = host
+    def __init__(self, site: Site, kept: Kept) -> None:
+        self._site = site
         self._kept = kept
         self._found: dict[tuple[HostId, AgentId], dict[HostId, FoundCopy]] = {}
         self._first: dict[tuple[HostId, AgentId], int] = {}
@@ -68,7 +65,7 @@ class Inquiry:
         found = self._found[name] = {}
         self._first[name] = first
         while clock() < until:
-            known = [fact.host for fact in self._host.known_hosts() if fact.agents]
+            known = [fact.host for fact in self._site.known_hosts() if fact.agents]
             asked = known if others is None else others
             if (asked or others is not None) and all(host in found and found[host].is_whole for host in asked):
                 break
@@ -76,7 +73,7 @@ class Inquiry:
                 copy = found.get(host)
                 if copy is None or not copy.is_whole:
                     begin = first if copy is None else copy.end + 1
-                    self._host.send_frame(host, Frame(copies=(Lacking(log, begin, owner),)))
+                    self._site.send_frame(host, Frame(copies=(Lacking(log, begin, owner),)))
             await asyncio.sleep(AGAIN_S)
         del self._found[name]
         return found
@@ -96,7 +93,7 @@ class Inquiry:
     def lacking(self, sender: HostId, message: Lacking) -> None:
         """Another host lacks a log: say what the copy here holds."""
         owner = message.owner or sender
-        store, name = self._host.store, f"{PREFIX}{owner}/{message.log}"
+        store, name = self._site.store, f"{PREFIX}{owner}/{message.log}"
         length = store.length(name)
         held = Held(message.log, message.first, length, (), owner=message.owner)
         if length and message.first <= length:
@@ -105,10 +102,10 @@ class Inquiry:
             except errors.LogCorrupt as error:
                 logger.warning("can't say what is in the copy %s: %s", name, error)
                 return
-        self._host.send_frame(sender, Frame(copies=(held,)))
+        self._site.send_frame(sender, Frame(copies=(held,)))
 
     def _part(self, message: Lacking, owner: HostId, name: AgentId) -> Held:
-        store = self._host.store
+        store = self._site.store
         anchor = store.begin(name)[0]
         first = message.first or anchor
         try:
@@ -125,7 +122,7 @@ class Inquiry:
         )  # fmt: skip
 
     def _from(self, name: AgentId, first: int) -> tuple[list[bytes], bytes]:
-        return first_of(self._host.store.read(name, first)), self._host.store.prev_of(name, first)
+        return first_of(self._site.store.read(name, first)), self._site.store.prev_of(name, first)
 
     def held(self, sender: HostId, message: Held) -> None:
         """Somebody has a part of a copy."""
@@ -144,4 +141,4 @@ class Inquiry:
         copy.records.extend(message.records)
         copy.is_whole = not message.records or copy.end >= message.length
         if not copy.is_whole:
-            self._host.send_frame(sender, Frame(copies=(Lacking(message.log, copy.end + 1, message.owner),)))
+            self._site.send_frame(sender, Frame(copies=(Lacking(message.log, copy.end + 1, message.owner),)))

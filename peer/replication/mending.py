@@ -3,31 +3,31 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from peer import errors
-from peer.host.questions import HOST
 from peer.ports import Done
 from peer.replication.inquiry import FoundCopy, Inquiry
+from peer.site import Site
 from peer.store.frame import FIRST_HASH, chained
 from peer.store.index import Damage
 from peer.store.segments import SegmentStore
 from protocol.action import Tell
-from protocol.ids import AgentId
-
-if TYPE_CHECKING:
-    from peer.host.host import Host
-
+from protocol.ids import HOST, AgentId
 
 LOOK_S = 0.5
 """How often a write that is not durable yet is looked after: a disk that fails tells nobody who waits."""
 
 
 class Mending:
-    """The damaged logs of one host."""
+    """The damaged logs of one host.
 
-    def __init__(self, host: "Host", inquiry: Inquiry) -> None:
-        self._host = host
+    Args:
+        site: the host.
+        inquiry: asks others for copies; None if nobody keeps any.
+    """
+
+    def __init__(self, site: Site, inquiry: Inquiry | None) -> None:
+        self._site = site
         self._inquiry = inquiry
 
     async def mend(self, kept: tuple[str, ...], names: Iterable[AgentId]) -> dict[AgentId, str]:
@@ -40,14 +40,14 @@ class Mending:
         Returns: the logs that are not whole: "" for one whose end is lost (it goes on as one that has lost its end),
             else why it can't be brought back.
         """
-        store = self._host.store
+        store = self._site.store
         if not isinstance(store, SegmentStore):
             return {}
         for finding in store.findings:
-            self._host.noticed(finding.agent or HOST, Tell("log-damaged", str(finding.file), str(finding)))
+            self._site.noticed(finding.agent or HOST, Tell("log-damaged", str(finding.file), str(finding)))
         if store.torn:
             text = f"the last write, of {store.torn} bytes, was cut short by a crash; it had not been acknowledged"
-            self._host.noticed(HOST, Tell("log-torn", str(store.folder), text))
+            self._site.noticed(HOST, Tell("log-torn", str(store.folder), text))
         hurt = [agent for agent in dict.fromkeys((*store.agents(), *names)) if store.damages(agent)]
         for agent in [agent for agent in hurt if agent.startswith(kept)]:
             await self._done(store, lambda done, agent=agent: store.begin_at(agent, 1, FIRST_HASH, (), done))
@@ -73,7 +73,7 @@ class Mending:
     async def _fill(self, store: SegmentStore, agent: AgentId, damage: Damage) -> str | None:
         """Put copies in the place of what is damaged; None: it is whole again."""
         is_end = damage.first > store.tail(agent)[0]
-        copies = await self._inquiry.ask(agent, damage.first) if self._host.checkpoints.has_buddies() else {}
+        copies = {} if self._inquiry is None else await self._inquiry.ask(agent, damage.first)
         copies = {host: copy for host, copy in copies.items() if copy.length}
         if not copies:
             why = f"{damage.what}, and nobody known here has a copy"
@@ -84,7 +84,7 @@ class Mending:
             why = f"{damage.what}, and the copy of host {host} does not fit what stands around it"
             return str(errors.LogCorrupt.at(damage.file, agent, damage.first, why))
         text = f"records {copy.first} to {taken} were taken from host {host}'s copy"
-        self._host.noticed(agent, Tell("log-mended", agent, text if taken else "there was nothing more to take"))
+        self._site.noticed(agent, Tell("log-mended", agent, text if taken else "there was nothing more to take"))
         if not is_end or (damage.end is not None and copy.end >= damage.end):
             return None
         # What came after is nowhere: the agent goes on as one that has lost its end.

@@ -8,23 +8,19 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from peer import errors
-from peer.agents.spec import path_of
-from peer.host.questions import HOST
 from peer.ports import Cancel
 from peer.replication.incoming import Kept
 from peer.replication.ledger import Buddy, OwnLog, first_of
-from peer.values import payload
+from peer.site import Site
 from protocol.action import Tell
 from protocol.checkpoints.copy import COPY_BYTES, Copied, Copy
+from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.succession import node_of
-from protocol.ids import AgentId, HostId
+from protocol.ids import HOST, AgentId, HostId
 from protocol.wire import Frame
-
-if TYPE_CHECKING:
-    from peer.host.host import Host
 
 AGAIN_US = 500_000
 """How long a buddy may take to say that it has something, before it is sent again."""
@@ -38,11 +34,40 @@ TAIL_RECORDS_MAX = 20_000
 """Records of a log kept in memory for a buddy that lags; what it lacks before those is read again."""
 
 
-class Copies:
-    """The copies that one host has elsewhere."""
+class Own(Protocol):
+    """The agents here, as far as copies of their logs need them."""
 
-    def __init__(self, host: "Host", count: int) -> None:
-        self._host = host
+    def is_up(self, agent: AgentId) -> bool:
+        """Tell whether an agent is up here."""
+        ...
+
+    def life_of(self, log: AgentId) -> int:
+        """Return how many lives its agent has had before this one; 0 for a log that is nobody's here."""
+        ...
+
+    def spec_of(self, log: AgentId) -> tuple[str, bytes]:
+        """Return its agent's class, as `module:qualname`, and its encoded options; nothing if it is nobody's."""
+        ...
+
+
+class Copies:
+    """The copies that one host has elsewhere.
+
+    Args:
+        site: the host.
+        machine: its checkpoint machine, which says who the buddies are.
+        own: its agents.
+        count: how many buddies there are to be.
+        failed: told if this host can't go on with its log.
+    """
+
+    def __init__(
+        self, site: Site, machine: CheckpointMachine, own: Own, count: int, failed: Callable[[Exception], None]
+    ) -> None:
+        self._site = site
+        self._machine = machine
+        self._own = own
+        self._failed = failed
         self._count = count
         self._logs: dict[AgentId, OwnLog] = {}
         self._buddies: dict[HostId, Buddy] = {}
@@ -53,7 +78,7 @@ class Copies:
         """How many writes there have been, over all logs."""
         self._facts: deque[tuple[int, Callable[[], None]]] = deque()
         """What waits until the buddies have every write up to a place."""
-        self.kept = Kept(host, self._flush_soon)
+        self.kept = Kept(site, machine.keeps, self._flush_soon)
         self._flushing = False
         self._again: Cancel | None = None
         self._alone: Cancel | None = None
@@ -133,7 +158,7 @@ class Copies:
             done()
             return
         if not self._choose():
-            self._alone = self._host.clock.wake(self._host.clock.now_us() + ALONE_US, self._stays_alone)
+            self._alone = self._site.clock.wake(self._site.clock.now_us() + ALONE_US, self._stays_alone)
         self._facts.append((self._written, done))
         self._flush_soon()
 
@@ -152,20 +177,20 @@ class Copies:
             self._settle()
 
     def _choose(self) -> dict[HostId, Buddy]:
-        machine = self._host.checkpoints.machine
+        machine = self._machine
         known = (machine.epochs.committed, len(machine.succession.heirs))
         if known != self._chosen_by:
             self._chosen_by = known
-            chosen = machine.succession.buddies(self._host.host_id)
-            near = [host for host in chosen if node_of(host) == node_of(self._host.host_id)]
+            chosen = machine.succession.buddies(self._site.host_id)
+            near = [host for host in chosen if node_of(host) == node_of(self._site.host_id)]
             if near and set(near) - set(self._buddies):
                 text = "there are too few hosts on other nodes: a copy is lost with this node"
-                self._host.noticed(HOST, Tell("buddy-near", near[0], text))
+                self._site.noticed(HOST, Tell("buddy-near", near[0], text))
             # The first views of a cluster are small.
             if len(chosen) < self._count and machine.epochs.committed > 1 and len(chosen) != self._few:
                 self._few = len(chosen)
                 text = f"{self._count} other hosts are to keep copies, and there are {self._few}: fewer may be lost"
-                self._host.noticed(HOST, Tell("buddies-few", str(self._host.host_id), text))
+                self._site.noticed(HOST, Tell("buddies-few", str(self._site.host_id), text))
             self._buddies = {host: self._buddies.get(host) or self._new_buddy() for host in chosen}
         return self._buddies
 
@@ -189,7 +214,7 @@ class Copies:
         for host, buddy in self._buddies.items():
             self._send_all(host, buddy)
         if self._again is None and self._buddies:
-            self._again = self._host.clock.wake(self._host.clock.now_us() + AGAIN_US, self._send_again)
+            self._again = self._site.clock.wake(self._site.clock.now_us() + AGAIN_US, self._send_again)
         self._settle()
 
     def _send_again(self) -> None:
@@ -212,10 +237,10 @@ class Copies:
             parts.append(part)
             size += sum(map(len, part.records)) + len(name)
             if size >= COPY_BYTES or len(parts) >= PARTS_MAX:
-                self._host.send_frame(host, Frame(copies=tuple(parts)))
+                self._site.send_frame(host, Frame(copies=tuple(parts)))
                 parts, size = [], 0
         if parts:
-            self._host.send_frame(host, Frame(copies=tuple(parts)))
+            self._site.send_frame(host, Frame(copies=tuple(parts)))
 
     def _part(self, buddy: Buddy, name: AgentId) -> Copy | None:
         """Return what a buddy is to be sent of a log next, or the question what it has."""
@@ -224,7 +249,7 @@ class Copies:
             if name in buddy.asked:
                 return None
             buddy.asked[name] = None
-            return Copy(name, 1, (), life=self._life_of(name), since=log.since)
+            return Copy(name, 1, (), life=self._own.life_of(name), since=log.since)
         first = max(has, buddy.sent.get(name, 0)) + 1
         if first > log.length:
             return None
@@ -239,35 +264,25 @@ class Copies:
                 first, prev = self._from_anchor(name, first)
                 records = first_of(self._records(name, first))
         except errors.LogCorrupt as error:
-            self._host.noticed(name, Tell("not-copied", name, str(error)))
+            self._site.noticed(name, Tell("not-copied", name, str(error)))
             return None
-        kind, options = self._spec_of(name)
+        kind, options = self._own.spec_of(name)
         last = first + len(records) - 1
         buddy.sent[name] = last
         anchors = tuple(number for number in (*log.anchors, *((first,) if prev else ())) if first <= number <= last)
-        return Copy(name, first, tuple(records), kind, options, prev, anchors, self._life_of(name), log.since)
-
-    def _life_of(self, name: AgentId) -> int:
-        driver = self._host.drivers.get(name)
-        return 0 if driver is None else driver.machine.core.incarnation - 1
+        return Copy(name, first, tuple(records), kind, options, prev, anchors, self._own.life_of(name), log.since)
 
     def _from_anchor(self, name: AgentId, first: int) -> tuple[int, bytes]:
         """Return where a copy goes on: nobody needs what is before the last anchor to bring an agent back."""
-        begin, prev = self._host.store.begin(name)
+        begin, prev = self._site.store.begin(name)
         return (begin, prev) if begin > first else (first, b"")
 
     def _records(self, name: AgentId, first: int) -> Iterable[bytes]:
         log = self._logs[name]
         begin = log.length - len(log.tail) + 1
         if first < begin:
-            return self._host.store.read(name, first)
+            return self._site.store.read(name, first)
         return islice(log.tail, first - begin, None)
-
-    def _spec_of(self, name: AgentId) -> tuple[str, bytes]:
-        driver = self._host.drivers.get(name)
-        if driver is None:
-            return "", b""
-        return path_of(type(driver.agent)), payload.encode(driver.options)
 
     def _settle(self) -> None:
         """Go on with the facts that all buddies have."""
@@ -293,23 +308,23 @@ class Copies:
             buddy = self._buddies.get(sender)
             if buddy is not None and message.log in self._logs:
                 self._acknowledged(buddy, message)
-        elif not self._host.checkpoints.machine.succession.is_refused(sender):
+        elif not self._machine.succession.is_refused(sender):
             # CP-8: from who has been succeeded nothing is taken any more, so it can say nothing new.
             self.kept.keep(sender, message)
 
     def _acknowledged(self, buddy: Buddy, message: Copied) -> None:
         name = message.log
-        if message.life != self._life_of(name):
+        if message.life != self._own.life_of(name):
             return  # it was said of another life's records
         before = buddy.has.get(name, 0)
-        if message.have > self._logs[name].length and name in self._host.drivers:
+        if message.have > self._logs[name].length and self._own.is_up(name):
             # Whatever this log has said after that is forgotten here, and would be said again in another way.
             here = self._logs[name].length
             error = (
                 f"The log of {name} has {here} records here, and a buddy has {message.have}: this folder is an older"
                 " state of it. Its agents stop. Start the host with an empty folder: its buddies go on with its agents."
             )
-            self._host.failed(errors.LogCorrupt(error))
+            self._failed(errors.LogCorrupt(error))
             return
         buddy.has[name] = message.have if message.again else max(message.have, before)
         if message.again:

@@ -9,8 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
-from peer.host.witness import LOG as HEADS
-from peer.host.witness import decode_head
 from peer.keys import host_id_of
 from peer.keys import verify as is_signed
 from peer.store.archive import FILE as BOUNDARY
@@ -19,6 +17,8 @@ from peer.store.bodies import signed_bytes
 from peer.store.codec import Cipher, Codec
 from peer.store.findings import Finding, Report
 from peer.store.folder import REMEDY, Folder, Loader
+from peer.store.heads import LOG as HEADS
+from peer.store.heads import decode_head
 from peer.store.importing import read_sqlite
 from peer.store.outside.keyring import FILE as KEYRING
 from peer.store.outside.keyring import KEY_FILE, cipher_of

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from peer.agents.spec import AgentSpec
+from peer.host.driver import Driver
 from peer.host.host import Host
 from peer.keys import HostKeys
+from peer.ports import Observer
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.records import BirthRecord
@@ -68,13 +70,26 @@ class Box:
         """Tell whether its host runs and has read its logs."""
         return self.host is not None and self._opening is None
 
-    def start(self, opened: Callable[["Box"], None], asked: Wrote, wrote: Wrote, failed: Callable[[], None]) -> None:
+    def driver(self, agent: AgentId) -> Driver:
+        """Return the driver of an agent that is up here."""
+        assert self.host is not None
+        return self.host.drivers[agent]
+
+    def start(
+        self,
+        opened: Callable[["Box"], None],
+        asked: Wrote,
+        wrote: Wrote,
+        failed: Callable[[], None],
+        observer: Observer,
+    ) -> None:
         """Begin a life from what is on the disk.
 
         Args:
             opened: told once the agents have read their logs.
             asked, wrote: see every write before and after it is durable.
             failed: told when the disk fails.
+            observer: looks on at the host.
         """
         assert self.host is None, f"{self.name} is up already"
         self.lives += 1
@@ -94,7 +109,7 @@ class Box:
         host = self.host = Host(
             self.keys, self._secret, transport, self.store, clock, seeds=self._seeds, limits=self._limits,
             randomness=SeededRandomness(self._seed, f"host/{life}"), checkpoints=self._checkpoints,
-            founder=self._founder, host_limits=self._host_limits,
+            founder=self._founder, host_limits=self._host_limits, observer=observer,
         )  # fmt: skip
         specs = [AgentSpec(s.name, s.kind, s.options, s.name in self.lost) for s in self.specs.values()]
 

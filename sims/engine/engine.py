@@ -11,6 +11,7 @@ from peer.agents.spec import AgentSpec
 from peer.host.checkpoints import LOG as HOST_LOG
 from peer.host.driver import Driver
 from peer.replication.incoming import PREFIX
+from protocol.agent.machine import PeerMachine
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.wire import decode_record
@@ -19,6 +20,7 @@ from sims.engine.box import Box
 from sims.engine.operator import Operator
 from sims.engine.promises import Promises
 from sims.engine.trace import Trace, is_agents
+from sims.engine.watching import Watching
 from sims.engine.weather import Weather
 from sims.virtual.chance import AnySpread, stream
 from sims.virtual.loop import VirtualLoop
@@ -157,24 +159,14 @@ class Engine:
                 box.born(agent, found)
                 self.weather.wrote(box, agent, found)
 
+        watching = Watching(self, box)
         box.start(
-            opened=self._opened,
+            opened=lambda opened: self._opened(opened, watching),
             asked=lambda agent, records: self.weather.asked(box, agent, records),
             wrote=wrote,
             failed=lambda: self.weather.failed_write(box),
+            observer=watching,
         )
-        host = box.host
-        assert host is not None
-        self.promises.watch(host)
-        adopt = host.adopt
-
-        def adopted(spec: AgentSpec) -> None:
-            is_new = spec.name not in host.drivers
-            adopt(spec)
-            if is_new and box.is_up():
-                self._watch(host.drivers[spec.name])
-
-        host.adopt = adopted  # type: ignore[method-assign]
 
     def _moved(self, box: Box, agent: AgentId, records: Sequence[bytes]) -> None:
         """A machine that is not an agent's home has written to its log: its successor begins it, or it is outlived."""
@@ -186,12 +178,12 @@ class Engine:
         self.note(box.name, "succeeds", f"{self.homes[agent]}: {agent}")
         self.homes[agent] = box.name
 
-    def _opened(self, box: Box) -> None:
+    def _opened(self, box: Box, watching: Watching) -> None:
         assert box.host is not None
         for name, why in box.host.broken.items():
             self.loop.failures.append(errors.LogCorrupt(f"{name}: {why}"))
-        for driver in box.host.drivers.values():
-            self._watch(driver)
+        for name in box.host.drivers:
+            watching.begin(name)
         for name, spec in box.specs.items():
             if name not in box.host.drivers and name not in box.host.broken:
                 self.later(None, f"bring up {name}", lambda spec=spec: self._bring_up(box, spec))
@@ -199,29 +191,15 @@ class Engine:
     async def _bring_up(self, box: Box, spec: AgentSpec) -> None:
         if box.host is not None and box.is_up() and spec.name not in box.host.drivers:
             await box.host.add(spec)
-            self._watch(box.host.drivers[spec.name])
 
-    def _watch(self, driver: Driver) -> None:
-        """See every event of an agent's machine, and judge the machine after it."""
-        machine, name, trace, watches = driver.machine, driver.agent.name, self.trace, self._watches
-        handle = machine.handle
-
-        def judge(begins: bool = False) -> None:
-            if watches is None or self._broken is not None:
-                return
-            try:
-                watches.saw(name, machine, trace.logs.get(name, ()), begins)
-            except AssertionError as error:
-                self._broken = error if isinstance(error, Broken) else Broken("a machine's own assertion", str(error))
-
-        def watched(event: Any, now_us: int) -> Any:
-            actions = handle(event, now_us)
-            trace.event(name, event, actions, self.loop.now_us)
-            judge()
-            return actions
-
-        machine.handle = watched  # type: ignore[method-assign]
-        judge(begins=True)
+    def judge(self, name: AgentId, machine: PeerMachine, begins: bool = False) -> None:
+        """Judge an agent's machine, after an event or as a life of it begins; the first that is broken stays."""
+        if self._watches is None or self._broken is not None:
+            return
+        try:
+            self._watches.saw(name, machine, self.trace.logs.get(name, ()), begins)
+        except AssertionError as error:
+            self._broken = error if isinstance(error, Broken) else Broken("a machine's own assertion", str(error))
 
     # -- looking ---------------------------------------------------------------------------------------------------
 

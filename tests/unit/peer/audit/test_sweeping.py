@@ -21,7 +21,7 @@ from peer.audit.cli import group
 from peer.audit.sweeping import Swept, sweep
 from peer.backends.roll import Roll
 from peer.errors import ConfigInvalid, EbbtideError, LogBusy, LogCorrupt, LogFailed
-from peer.host.witness import LOG as HEADS
+from peer.store.heads import LOG as HEADS
 from peer.keys import HostKeys
 from peer.ports import blob_digest
 from peer.store import reading, writing

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Doc, Map
 
-from peer.agents.spaces import Replicas
+from peer.host.replicas import Replicas
 from protocol.agent.folds import Op, encode_op
 from protocol.ids import StepId
 from protocol.message import Shared

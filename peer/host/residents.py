@@ -1,0 +1,64 @@
+"""The agents of one host: up, announced and not up yet, or broken."""
+
+import logging
+from collections.abc import Iterable
+
+from peer.agents.agent import Agent
+from peer.agents.spec import AgentSpec, path_of
+from peer.host.driver import Driver
+from peer.values import payload
+from protocol.ids import AgentId
+
+logger = logging.getLogger("ebbtide")
+
+
+class Residents:
+    """Who lives on a host."""
+
+    def __init__(self) -> None:
+        self.drivers: dict[AgentId, Driver] = {}
+        """Those that are up."""
+        self.coming: dict[AgentId, AgentSpec] = {}
+        """Agents that are announced and not up yet, broken ones included: whoever asks is told here."""
+        self.broken: dict[AgentId, str] = {}
+        """Agents whose log can't be read, and why."""
+
+    def expect(self, specs: Iterable[AgentSpec]) -> None:
+        """These will be up soon."""
+        self.coming.update((spec.name, spec) for spec in specs)
+
+    def breaks(self, agent: AgentId, why: str) -> None:
+        """An agent does not start; whoever asks is told why."""
+        logger.critical("%s does not start: %s", agent, why)
+        self.drivers.pop(agent, None)
+        self.broken[agent] = why
+
+    def is_up(self, agent: AgentId) -> bool:
+        """Tell whether an agent is up here."""
+        return agent in self.drivers
+
+    def is_awaited(self, agent: AgentId) -> bool:
+        """Tell whether an agent will be up here soon."""
+        return agent in self.coming and agent not in self.broken
+
+    def kinds(self) -> dict[AgentId, type[Agent]]:
+        """Return the class of everybody who is to be announced."""
+        kinds = {name: type(driver.agent) for name, driver in self.drivers.items()}
+        kinds.update((spec.name, spec.kind) for spec in self.coming.values())
+        return kinds
+
+    def life_of(self, log: AgentId) -> int:
+        """Return how many lives its agent has had before this one; 0 for a log that is nobody's here."""
+        driver = self.drivers.get(log)
+        return 0 if driver is None else driver.machine.core.incarnation - 1
+
+    def spec_of(self, log: AgentId) -> tuple[str, bytes]:
+        """Return what it takes to bring an agent up: its class, as `module:qualname`, and its encoded options."""
+        driver = self.drivers.get(log)
+        if driver is None:
+            return "", b""
+        return path_of(type(driver.agent)), payload.encode(driver.options)
+
+    def horizon_of(self, agents: Iterable[AgentId]) -> int:
+        """Return the highest horizon of those that are up; 0 if none is."""
+        return max((self.drivers[agent].machine.core.horizon for agent in agents if agent in self.drivers), default=0)
