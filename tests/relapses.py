@@ -242,7 +242,7 @@ def mortal() -> Iterator[None]:
         patch.setattr("peer.replication.inquiry.AGAIN_S", 0.05)
         patch.setattr("peer.host.host.CATCH_UP_S", 1.0)
         patch.setattr("peer.store.writing.SEGMENT_BYTES", 4000)
-        patch.setattr("peer.host.checkpoints.CONDENSE_COMMITS", 3)
+        patch.setattr("peer.host.journal.CONDENSE_COMMITS", 3)
         yield
 
 

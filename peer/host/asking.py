@@ -141,6 +141,9 @@ class Asking:
 
         try:
             self._answers.answer(self, question.agent, question.what, question.body, answered)
+        except errors.LogFailed:
+            # This host ends in a moment, and will not have taken anything: whoever goes on for it answers instead.
+            del self._answered[name]
         except errors.EbbtideError as error:
             answered(str(error).encode(), type(error).__name__)
 

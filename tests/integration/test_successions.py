@@ -10,7 +10,7 @@ import pytest
 from peer import errors
 from peer.host.checkpoints import Checkpoints
 from peer.host.host import Host
-from peer.replication.successor import Heir
+from peer.replication.successor import Successor
 from tests.counting import NAMES, Counter, filled, places, restarted, started, sums, told
 
 
@@ -28,7 +28,7 @@ async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
     def crash_first(self: Checkpoints, *args: Any) -> None:
         if not crashed:
             crashed.append(self)
-            self._host.crash()
+            self._house.crash()
         elif self is not crashed[0]:
             taken_over(self, *args)
 
@@ -41,7 +41,7 @@ async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
             if crashed:
                 break
             await asyncio.sleep(0.02)
-        heir = next(spec.name for place in places(cluster) if place.host is crashed[0]._host for spec in place.specs)
+        heir = next(spec.name for place in places(cluster) if place.host is crashed[0]._house for spec in place.specs)
         await restarted(cluster, heir, lambda _: None)
         for name in NAMES:
             await cluster.submit(name, 1000)
@@ -77,17 +77,17 @@ async def test_a_cluster_with_buddies_comes_back_agent_by_agent(tmp_path: Path) 
 async def test_a_disk_and_then_its_heirs_are_lost_under_two_copies_and_everything_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_over, heirs = Heir.take_over, list[Host]()
+    take_over, heirs = Successor.take_over, list[Host]()
 
-    def die(self: Heir, dead: str) -> None:
+    def die(self: Successor, dead: str) -> None:
         if not heirs:
-            heirs.append(self._host)
-        if self._host in heirs:
-            self._host.crash()
+            heirs.append(self._site)
+        if self._site in heirs:
+            self._site.crash()
         else:
             take_over(self, dead)
 
-    monkeypatch.setattr(Heir, "take_over", die)
+    monkeypatch.setattr(Successor, "take_over", die)
     async with started(tmp_path, durability="replicated(2)", successor_s=0.3, agents_per_actor=1) as cluster:
         await filled(cluster)
         before = await sums(cluster)
