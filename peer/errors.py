@@ -35,6 +35,10 @@ class FrameInvalid(PeerError):
     """A frame whose form, version, size, addressee or signature is wrong."""
 
 
+class InputsOutOfOrder(CallerError):
+    """Inputs of a source came before others of it: they are taken on in the order of their numbers."""
+
+
 class AgentUnknown(CallerError):
     """No agent of that name is known here."""
 

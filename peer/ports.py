@@ -6,8 +6,10 @@ Every implementation of a port passes the same tests in `tests/contract/`.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Protocol
 
+from peer.damage import Damage, Finding
 from protocol.action import Action, Tell
 from protocol.event import Event
 from protocol.ids import AgentId, HostId
@@ -62,7 +64,7 @@ class LogStore(Protocol):
         """Tell whether the end of a log was lost, and nothing was appended since."""
         ...
 
-    def begin(self, agent: AgentId) -> tuple[int, bytes]:
+    def reads_from(self, agent: AgentId) -> tuple[int, bytes]:
         """Return the record from which on a log suffices, and the hash that it follows."""
         ...
 
@@ -99,8 +101,73 @@ class LogStore(Protocol):
         """An epoch is committed: a good time to sign what is written, and to put away what is not needed any more."""
         ...
 
+    def mendable(self) -> "Mendable | None":
+        """Return this store as one in which damage is found and mended; None if there can be none."""
+        ...
+
     def close(self) -> None:
         """Write what is queued, then release the file."""
+        ...
+
+
+class Mendable(LogStore, Protocol):
+    """A log store that tells which of its records are not as they were written, and takes others in their place."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies, for people."""
+        ...
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What was wrong with the log when it was opened."""
+        ...
+
+    @property
+    def torn(self) -> int:
+        """Bytes of a last write that a crash had cut short: they had never been acknowledged."""
+        ...
+
+    def damages(self, agent: AgentId) -> list[Damage]:
+        """Return which records of an agent are not there as they were written."""
+        ...
+
+    def needed(self, agent: AgentId) -> list[Damage]:
+        """Return the same, less what stands before the last anchor."""
+        ...
+
+    def begin_of(self, agent: AgentId) -> int:
+        """Return the record from which on a log suffices; nothing is read."""
+        ...
+
+    def tail(self, agent: AgentId) -> tuple[int, bytes]:
+        """Return number and hash of the agent's last durable record."""
+        ...
+
+    def mend(
+        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, anchor: bool = False
+    ) -> None:
+        """Put copies in the place of damaged records, or after the last one if the log has lost its end.
+
+        Args:
+            agent: whose log.
+            first: the number of the first of them.
+            prev: the hash of the record before it.
+            records: as they were written.
+            done: called once they are durable.
+            anchor: reading may begin with the first of them.
+        """
+        ...
+
+    def begin_at(
+        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, anchor: bool = False, *,
+        lost: bool = False,
+    ) -> None:  # fmt: skip
+        """As in `LogStore`; with `anchor`, reading may begin with the first of them."""
+        ...
+
+    def failure(self) -> Exception | None:
+        """Return what has ended the writing, if anything has: then no `done` comes any more."""
         ...
 
 

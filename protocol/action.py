@@ -106,6 +106,12 @@ class Reply(_Action, frozen=True):
     request: int
     value: str
     error: str = ""
+    kind: str = ""
+    """What kind of error, where the asker has to tell it from others: one of the names below."""
+
+
+OUT_OF_ORDER = "InputsOutOfOrder"
+"""Inputs before these have not come here."""
 
 
 class Tell(_Action, frozen=True):

@@ -16,9 +16,9 @@ from typing import NamedTuple
 from peer.audit.logs import is_hosts, places_in
 from peer.backends.roll import FILE as ROLL
 from peer.backends.roll import names_in
+from peer.damage import Finding
 from peer.errors import ConfigInvalid, EbbtideError, LogBusy, LogCorrupt
 from peer.keys import HostKeys
-from peer.store.findings import Finding
 from peer.store.heads import LOG as HEADS
 from peer.store.heads import decode_head
 from peer.store.lock import lock

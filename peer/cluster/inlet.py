@@ -8,7 +8,6 @@ from peer import errors
 from peer.host import questions
 from peer.host.host import Host
 from peer.host.questions import Submit
-from protocol.agent.stepping import OUT_OF_ORDER
 from protocol.ids import AgentId
 
 BATCH = 200
@@ -47,8 +46,8 @@ class Inlet:
         source = self._sources.get(agent, self._source)
         try:
             await self._ask(host, agent, Submit(source, first, batch))
-        except errors.CallerError as error:
-            if OUT_OF_ORDER not in str(error) or first == 1:
+        except errors.InputsOutOfOrder:
+            if first == 1:
                 raise
             # It has lost the end of its log, and what it had taken on with it: it knows no source by this name.
             first, self._sources[agent] = 1, f"{self._source}.{secrets.token_hex(4)}"

@@ -10,7 +10,7 @@ from peer.host import questions
 from peer.host.answers import Answered, Answers
 from peer.host.residents import Residents
 from peer.site import Site
-from protocol.action import Finish
+from protocol.action import Finish, Reply
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.wire import Answer, Ask, Frame
 
@@ -51,11 +51,12 @@ class Asking:
         """Agents are being launched, however long that takes: they are waited for, though nobody has heard of them."""
         self._expected.update(dict.fromkeys(agents))
 
-    def reply(self, request: int, value: str, error: str) -> None:
+    def reply(self, action: Reply) -> None:
         """Answer a request that came from outside."""
-        answered = self._waiting.pop(request, None)
+        answered = self._waiting.pop(action.request, None)
         if answered is not None:
-            answered(value.encode() if not error else error.encode(), "CallerError" if error else "")
+            kind = action.kind or "CallerError"
+            answered((action.error or action.value).encode(), kind if action.error else "")
 
     def later(self, answered: Answered) -> int:
         """Return the number under which a machine will reply."""

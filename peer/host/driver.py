@@ -109,7 +109,7 @@ class Surroundings(Protocol):
         """Return who is known to take part in a space."""
         ...
 
-    def reply(self, request: int, value: str, error: str) -> None:
+    def reply(self, action: Reply) -> None:
         """Answer a request from outside."""
         ...
 
@@ -257,7 +257,7 @@ class Driver:
             case CutReady():
                 self._host.checkpoints.cut_ready(name, action)
             case Reply():
-                self._leaves(lambda: self._host.reply(action.request, action.value, action.error))
+                self._leaves(lambda: self._host.reply(action))
             case Finish():
                 self._leaves(lambda: self._host.finished(name, action))
             case Tell():

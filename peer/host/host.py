@@ -24,7 +24,7 @@ from peer.keys import HostKeys
 from peer.ports import Clock, LogStore, Observer, Randomness, Transport, Unobserved
 from peer.store.outside.keeping import Keeping
 from peer.system import SystemRandomness
-from protocol.action import Finish, Tell
+from protocol.action import Finish, Reply, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned, LogStalled
 from protocol.fact import Began, Fact, HostFact
@@ -265,9 +265,9 @@ class Host:
         """Return what is known of the other hosts: where each is, and who lives there."""
         return self._machine.others()
 
-    def reply(self, request: int, value: str, error: str) -> None:
+    def reply(self, action: Reply) -> None:
         """Answer a request that came from outside."""
-        self.asking.reply(request, value, error)
+        self.asking.reply(action)
 
     def finished(self, agent: AgentId, finish: Finish) -> None:
         """A proposal of an agent here is over."""

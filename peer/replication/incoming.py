@@ -119,7 +119,7 @@ class Kept:
     def read(self, owner: HostId, log: AgentId) -> tuple[int, bytes, list[bytes]]:
         """Return what a copy here holds: the number of its first record, the hash that it follows, and the records."""
         name = f"{PREFIX}{owner}/{log}"
-        first, prev = self._site.store.begin(name)
+        first, prev = self._site.store.reads_from(name)
         return first, prev, list(self._site.store.read(name, first))
 
     def kind_of(self, owner: HostId, agent: AgentId) -> tuple[str, bytes]:

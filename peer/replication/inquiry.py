@@ -106,7 +106,7 @@ class Inquiry:
 
     def _part(self, message: Lacking, owner: HostId, name: AgentId) -> Held:
         store = self._site.store
-        anchor = store.begin(name)[0]
+        anchor = store.reads_from(name)[0]
         first = message.first or anchor
         try:
             records, prev = self._from(name, first)

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from peer.agents.spec import AgentSpec, kind_at
+from peer.chain import FIRST_HASH
 from peer.ports import LogStore
-from peer.store.frame import FIRST_HASH
 from peer.values import payload
 from protocol.checkpoints.copy import COPY_BYTES
 from protocol.ids import AgentId
@@ -65,7 +65,7 @@ def first_of(log: Iterable[bytes]) -> list[bytes]:
 
 def cut_back(store: LogStore, name: AgentId, since: int) -> int:
     """Let a copy end after so many records, or begin anew where that can't be; return how many it keeps."""
-    if since > store.length(name) or since < store.begin(name)[0]:
+    if since > store.length(name) or since < store.reads_from(name)[0]:
         since = 0
     store.begin_at(name, since + 1, store.hash_of(name, since) if since else FIRST_HASH, (), lambda: None)
     return since

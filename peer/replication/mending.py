@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from peer import errors
-from peer.ports import Done
+from peer.chain import FIRST_HASH, chained
+from peer.damage import Damage
+from peer.ports import Done, Mendable
 from peer.replication.inquiry import FoundCopy, Inquiry
 from peer.site import Site
-from peer.store.frame import FIRST_HASH, chained
-from peer.store.index import Damage
-from peer.store.segments import SegmentStore
 from protocol.action import Tell
 from protocol.ids import HOST, AgentId
 
@@ -40,8 +39,8 @@ class Mending:
         Returns: the logs that are not whole: "" for one whose end is lost (it goes on as one that has lost its end),
             else why it can't be brought back.
         """
-        store = self._site.store
-        if not isinstance(store, SegmentStore):
+        store = self._site.store.mendable()
+        if store is None:
             return {}
         for finding in store.findings:
             self._site.noticed(finding.agent or HOST, Tell("log-damaged", str(finding.file), str(finding)))
@@ -56,7 +55,7 @@ class Mending:
         wrong = await asyncio.gather(*(self._mend(store, agent) for agent in own))
         return {agent: why for agent, why in zip(own, wrong, strict=True) if why is not None}
 
-    async def _mend(self, store: SegmentStore, agent: AgentId) -> str | None:
+    async def _mend(self, store: Mendable, agent: AgentId) -> str | None:
         """Mend one log, the damage that its agent need not have mended too; None: it is whole."""
         outcome: str | None = None
         for damage in store.damages(agent):
@@ -70,7 +69,7 @@ class Mending:
             return str(errors.LogCorrupt.at(needed[0].file, agent, needed[0].first, needed[0].what))
         return "" if outcome is None and store.is_lost(agent) else outcome
 
-    async def _fill(self, store: SegmentStore, agent: AgentId, damage: Damage) -> str | None:
+    async def _fill(self, store: Mendable, agent: AgentId, damage: Damage) -> str | None:
         """Put copies in the place of what is damaged; None: it is whole again."""
         is_end = damage.first > store.tail(agent)[0]
         copies = {} if self._inquiry is None else await self._inquiry.ask(agent, damage.first)
@@ -92,9 +91,7 @@ class Mending:
         await self._done(store, lambda done: store.begin_at(agent, tail[0] + 1, tail[1], (), done, lost=True))
         return ""
 
-    async def _take(
-        self, store: SegmentStore, agent: AgentId, damage: Damage, copy: FoundCopy, is_end: bool
-    ) -> int | None:
+    async def _take(self, store: Mendable, agent: AgentId, damage: Damage, copy: FoundCopy, is_end: bool) -> int | None:
         """Write what a copy has of what is damaged; return the last record that was taken, None if it does not fit."""
         try:
             prev = store.hash_of(agent, damage.first - 1) if copy.first == damage.first else None
@@ -116,7 +113,7 @@ class Mending:
             await self._done(store, lambda done: store.mend(agent, first, middle, rest, done, anchor))
         return end
 
-    async def _begin_anew(self, store: SegmentStore, agent: AgentId, damage: Damage, copy: FoundCopy) -> int | None:
+    async def _begin_anew(self, store: Mendable, agent: AgentId, damage: Damage, copy: FoundCopy) -> int | None:
         """Have a log begin with a copy's anchor, where nothing tells what that follows; then comes what is here."""
         begin = copy.anchor - copy.first
         if not 0 <= begin < len(copy.records):
@@ -134,7 +131,7 @@ class Mending:
         records += [record for number, record in own.items() if number > copy.end]
         return await self._replace(store, agent, copy, records)
 
-    async def _replace(self, store: SegmentStore, agent: AgentId, copy: FoundCopy, records: list[bytes]) -> int:
+    async def _replace(self, store: Mendable, agent: AgentId, copy: FoundCopy, records: list[bytes]) -> int:
         prev, end = copy.prev, copy.anchor + len(records) - 1
         # What is known to be missing behind that is forgotten with this write, unless it says so itself.
         behind = [each for each in store.damages(agent) if each.first > store.tail(agent)[0]]
@@ -145,7 +142,7 @@ class Mending:
         return copy.end
 
     @staticmethod
-    def _fits(store: SegmentStore, agent: AgentId, first: int, prev: bytes, records: list[bytes], end: int) -> bool:
+    def _fits(store: Mendable, agent: AgentId, first: int, prev: bytes, records: list[bytes], end: int) -> bool:
         """Whether copies fill a gap, and what stands after it follows them."""
         if len(records) < end - first + 1:
             return False
@@ -157,7 +154,7 @@ class Mending:
             return True  # that is damaged, too, and is judged when it is mended
 
     @staticmethod
-    async def _done(store: SegmentStore, write: Callable[[Done], None]) -> None:
+    async def _done(store: Mendable, write: Callable[[Done], None]) -> None:
         durable = asyncio.Event()
         write(durable.set)
         while not durable.is_set():

@@ -274,7 +274,7 @@ class Copies:
 
     def _from_anchor(self, name: AgentId, first: int) -> tuple[int, bytes]:
         """Return where a copy goes on: nobody needs what is before the last anchor to bring an agent back."""
-        begin, prev = self._site.store.begin(name)
+        begin, prev = self._site.store.reads_from(name)
         return (begin, prev) if begin > first else (first, b"")
 
     def _records(self, name: AgentId, first: int) -> Iterable[bytes]:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from peer.chain import FIRST_HASH, chain
+from peer.damage import Finding
 from peer.errors import ConfigInvalid
 from peer.store.archive import Edge
 from peer.store.bodies import Signature, decode_pieces, decode_records, decode_signature
 from peer.store.codec import Codec, NoKey
-from peer.store.findings import Finding
-from peer.store.frame import CHUNKS, FIRST_HASH, RECORDS, SIGNATURE, Frame, chain
+from peer.store.frame import CHUNKS, RECORDS, SIGNATURE, Frame
 from peer.store.index import Index, Place
 from peer.store.segment import FORMAT, Batch, Header, Scan, format_of, marks_in, read_file, scan
 

@@ -14,11 +14,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 from zlib import crc32
 
+from peer.chain import HASH_BYTES
 from protocol.ids import AgentId
-
-HASH_BYTES = 16
-FIRST_HASH = bytes(HASH_BYTES)
-"""What the first record of an agent, and the first batch of a host, follows."""
 
 RECORDS, CHUNKS, SIGNATURE = 1, 2, 3
 """Kinds of frames: records of one agent; pieces of large records; the host's signature on everything before it."""
@@ -78,20 +75,6 @@ class BatchHead(NamedTuple):
     """From 1, over all segments of a host."""
     prev: bytes
     digest: bytes
-
-
-def chain(prev: bytes, agent: AgentId, number: int, body: bytes) -> bytes:
-    """Return the hash of a record that follows the one with hash `prev`."""
-    name = agent.encode()
-    head = prev + len(name).to_bytes(4, "big") + name + number.to_bytes(8, "big")
-    return blake2b(head + body, digest_size=HASH_BYTES).digest()
-
-
-def chained(prev: bytes, agent: AgentId, first: int, records: Iterable[bytes]) -> bytes:
-    """Return the hash of the last of some records, of which the first has number `first` and follows `prev`."""
-    for number, record in enumerate(records, first):
-        prev = chain(prev, agent, number, record)
-    return prev
 
 
 def name_hash(agent: AgentId) -> bytes:

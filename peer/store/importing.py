@@ -4,9 +4,10 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from peer.chain import FIRST_HASH, chain
 from peer.errors import ConfigInvalid, LogCorrupt
 from peer.store.files import Files
-from peer.store.frame import ANCHOR, FIRST_HASH, chain
+from peer.store.frame import ANCHOR
 from peer.store.index import Index
 from peer.store.stored import Stored
 from peer.store.writing import Run, Writer

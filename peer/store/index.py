@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from peer.store.frame import ANCHOR, CUT, FILL, FIRST_HASH, LOST, Frame, name_hash
+from peer.chain import FIRST_HASH
+from peer.damage import Damage
+from peer.store.frame import ANCHOR, CUT, FILL, LOST, Frame, name_hash
 from protocol.ids import AgentId
 
 _PLACE_BITS = 40
@@ -19,16 +21,6 @@ class Place(NamedTuple):
 
     segment: int
     at: int
-
-
-class Damage(NamedTuple):
-    """Records of one agent that are not there as they were written."""
-
-    first: int
-    end: int | None
-    """The last that is missing; None: nobody can tell how many."""
-    file: Path
-    what: str
 
 
 @dataclass

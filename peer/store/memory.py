@@ -59,7 +59,7 @@ class MemoryStore:
         """Tell whether the end of a log was lost, and nothing was appended since."""
         return self._disk.lost.get(agent) == self.length(agent)
 
-    def begin(self, agent: AgentId) -> tuple[int, bytes]:
+    def reads_from(self, agent: AgentId) -> tuple[int, bytes]:
         """Return the first record: logs here have no archive."""
         return 1, b""
 
@@ -89,6 +89,9 @@ class MemoryStore:
 
     def tidy(self) -> None:
         """There is nothing to put away here."""
+
+    def mendable(self) -> None:
+        """Return None: memory is not damaged."""
 
     def close(self) -> None:
         """Write what is queued; its `done`s come with the loop's next turn."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
+from peer.damage import Finding
 from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.keys import host_id_of
 from peer.keys import verify as is_signed
@@ -15,7 +16,7 @@ from peer.store.archive import FILE as BOUNDARY
 from peer.store.archive import FOLDER, Archive, Boundary, fetch, read_boundary
 from peer.store.bodies import signed_bytes
 from peer.store.codec import Cipher, Codec
-from peer.store.findings import Finding, Report
+from peer.store.findings import Report
 from peer.store.folder import REMEDY, Folder, Loader
 from peer.store.heads import LOG as HEADS
 from peer.store.heads import decode_head

@@ -5,11 +5,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
+from peer.chain import FIRST_HASH, chain
 from peer.errors import ConfigInvalid, LogCorrupt
 from peer.store.bodies import decode_pieces, decode_records
 from peer.store.chunking import join, pieces_of
 from peer.store.codec import Codec, NoKey
-from peer.store.frame import FIRST_HASH, Frame, chain
+from peer.store.frame import Frame
 from peer.store.index import Index, Place
 from peer.store.segment import NAME, frame_at, head_at
 from peer.store.stored import Stored

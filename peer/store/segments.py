@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from peer.chain import FIRST_HASH
+from peer.damage import Damage, Finding
 from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.keys import HostKeys
 from peer.ports import Done
@@ -20,11 +22,9 @@ from peer.store.archive import FILE, FOLDER, Archive, Boundary, read_boundary
 from peer.store.codec import Cipher, Codec
 from peer.store.compacting import SHARE, Compactor, Kept
 from peer.store.files import Files
-from peer.store.findings import Finding
 from peer.store.folder import REMEDY, Loader
-from peer.store.frame import ANCHOR, CUT, FILL, FIRST_HASH, LOST
+from peer.store.frame import ANCHOR, CUT, FILL, LOST
 from peer.store.importing import import_sqlite
-from peer.store.index import Damage
 from peer.store.jobs import Batch, Compacting, Job, Jobs, runs_of
 from peer.store.lock import lock
 from peer.store.records import Paths, Records
@@ -156,6 +156,10 @@ class SegmentStore:
         """
         self._jobs.put(Job(agent, tuple(records), done, ANCHOR if anchor else 0))
 
+    def mendable(self) -> "SegmentStore":
+        """Return this store: every byte is under a check."""
+        return self
+
     def mend(
         self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, anchor: bool = False
     ) -> None:
@@ -195,7 +199,7 @@ class SegmentStore:
         """Tell whether the end of a log was lost, and nothing was appended since."""
         return self._index.is_lost(agent)
 
-    def begin(self, agent: AgentId) -> tuple[int, bytes]:
+    def reads_from(self, agent: AgentId) -> tuple[int, bytes]:
         """Return the record from which on a log suffices, and the hash that it follows.
 
         Raises: LogCorrupt.

@@ -6,6 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+from peer.chain import FIRST_HASH, chain
 from peer.keys import HostKeys
 from peer.store.bodies import (
     Signature,
@@ -18,7 +19,7 @@ from peer.store.chunking import CHUNKED_FROM, split
 from peer.store.codec import Codec
 from peer.store.files import Files
 from peer.store.folder import Folder
-from peer.store.frame import CHUNKS, CUT, FILL, FIRST_HASH, RECORDS, SIGNATURE, Frame, chain, encode_batch
+from peer.store.frame import CHUNKS, CUT, FILL, RECORDS, SIGNATURE, Frame, encode_batch
 from peer.store.frame import encode_frame as frame_bytes
 from peer.store.index import Place
 from peer.store.segment import HEADER_BYTES, NAME, Header, Mark, encode_header, encode_mark, mark_place

@@ -4,7 +4,7 @@ from heapq import heappop, heappush
 
 from msgspec.structs import replace
 
-from protocol.action import Reply, RunStep, Share
+from protocol.action import OUT_OF_ORDER, Reply, RunStep, Share
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
 from protocol.agent.inbox import Item
@@ -17,7 +17,6 @@ from protocol.message import Data, Void
 from protocol.records import AcceptedRecord, DeadRecord, ProposedRecord
 from protocol.step import EXTERNAL, Entry, Input, Output, StepDraft, StepRecord, entries_of
 
-OUT_OF_ORDER = "hand them in in order"
 """Ends the answer to inputs whose predecessors are not known here."""
 
 
@@ -98,8 +97,8 @@ class Stepping:
         source = EXTERNAL + event.source
         expected = core.inbox.next_number(source)
         if event.first > expected:
-            text = f"input {event.first} of {source} came before {expected}; {OUT_OF_ORDER}"
-            core.actions.append(Reply(event.request, "", text))
+            text = f"input {event.first} of {source} came before {expected}; hand them in in order"
+            core.actions.append(Reply(event.request, "", text, OUT_OF_ORDER))
             return
         fresh = event.payloads[expected - event.first :]
         inputs = tuple(

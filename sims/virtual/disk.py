@@ -6,14 +6,29 @@ Appends that wait while the disk is at work go together in its next write, as th
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
-from peer.errors import LogFailed
+from peer.chain import FIRST_HASH, chained
+from peer.damage import Damage, Finding
+from peer.errors import LogCorrupt, LogFailed
 from peer.ports import Done
 from protocol.ids import AgentId
 from sims.virtual.chance import AnySpread, Uniform
 
-Queued = tuple[AgentId, tuple[bytes, ...], Done, bool]
+WHAT = "what stood there can't be read"
+
+
+class Queued(NamedTuple):
+    """An append that waits for the disk."""
+
+    agent: AgentId
+    records: tuple[bytes, ...]
+    done: Done
+    anchor: bool
+    first: int = 0
+    """The number of the first record, of those that stand in for damaged ones; 0: they follow the last."""
 
 
 class Disk:
@@ -25,19 +40,58 @@ class Disk:
         """By agent, where the newest append stands that stands for everything before it: reading begins there."""
         self.lost: dict[AgentId, int] = {}
         """By agent whose log's end was lost, what was left of it."""
+        self.rotten: dict[AgentId, dict[int, None]] = {}
+        """By agent, the numbers of records that can't be read any more."""
+        self.missing: dict[AgentId, int] = {}
+        """By agent whose last records can't be read, the number of the last."""
+
+    def rot(self, agent: AgentId, first: int, last: int) -> None:
+        """Make records of an agent unreadable, as a bad sector does: the next life finds that out."""
+        length = len(self.logs.get(agent, ()))
+        last = min(last, length)
+        if last == length and first <= last:
+            self.missing[agent] = last
+            self.lose_end(agent, first - 1)
+        else:
+            self.rotten.setdefault(agent, {}).update(dict.fromkeys(range(first, last + 1)))
+
+    def damages(self, agent: AgentId) -> list[Damage]:
+        """Return which records of an agent can't be read, in order."""
+        found: list[tuple[int, int]] = []
+        for number in sorted(self.rotten.get(agent, ())):
+            if found and found[-1][1] == number - 1:
+                found[-1] = (found[-1][0], number)
+            else:
+                found.append((number, number))
+        length = len(self.logs.get(agent, ()))
+        if self.missing.get(agent, 0) > length:
+            found.append((length + 1, self.missing[agent]))
+        return [Damage(first, end, Path(agent), WHAT) for first, end in found]
+
+    def put(self, agent: AgentId, records: Sequence[bytes], first: int) -> None:
+        """Write records after the last, or from number `first` on in the place of damaged ones."""
+        log = self.logs.setdefault(agent, [])
+        begin = first - 1 if first else len(log)
+        log[begin : begin + len(records)] = records
+        for number in range(begin + 1, begin + len(records) + 1):
+            self.rotten.get(agent, {}).pop(number, None)
+        if self.missing.get(agent, 0) <= len(log):
+            self.missing.pop(agent, None)
 
     def lose_end(self, agent: AgentId, keep: int) -> list[bytes]:
         """Forget all but the first `keep` records of an agent; return what is gone."""
         log = self.logs.get(agent, [])
         gone = log[keep:]
         del log[keep:]
+        for number in [number for number in self.rotten.get(agent, ()) if number > keep]:
+            del self.rotten[agent][number]
         if self.anchors.get(agent, 0) >= len(log):
             self.anchors.pop(agent, None)
         return gone
 
 
 class VirtualStore:
-    """One life's logs on a `Disk`; implements `ports.LogStore`.
+    """One life's logs on a `Disk`; implements `ports.Mendable`.
 
     Args:
         sync: how long a write takes until it is durable.
@@ -68,6 +122,14 @@ class VirtualStore:
         """By what the time of a write is multiplied."""
         self.fails = False
         """The next write fails, and nothing is written after it."""
+        self._failure: LogFailed | None = None
+        self.folder = Path("virtual")
+        self.findings = [
+            Finding(damage.file, agent, damage.first, damage.what, "It is mended from a copy, if there is one.")
+            for agent in self.agents()
+            for damage in disk.damages(agent)
+        ]
+        self.torn = 0
 
     def append(self, agent: AgentId, records: Sequence[bytes], done: Done, anchor: bool = False) -> None:
         """Queue for the disk's next write.
@@ -76,15 +138,29 @@ class VirtualStore:
         """
         if self._closed:
             raise LogFailed("The virtual log is closed. Nothing was appended. Append before close().")
-        self._queue.append((agent, tuple(records), done, anchor))
+        self._put_off(Queued(agent, tuple(records), done, anchor))
+
+    def mendable(self) -> "VirtualStore":
+        """Return this store: its disk may rot."""
+        return self
+
+    def mend(
+        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, anchor: bool = False
+    ) -> None:
+        """Put copies in the place of damaged records, with the disk's next write."""
+        self._put_off(Queued(agent, tuple(records), done, anchor, first))
+
+    def _put_off(self, what: Queued) -> None:
+        self._queue.append(what)
         if self._asked is not None:
-            self._asked(agent, records)
+            self._asked(what.agent, what.records)
         if not self._busy:
             self._begin()
 
     def begin_at(
-        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, *, lost: bool = False
-    ) -> None:
+        self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, anchor: bool = False, *,
+        lost: bool = False,
+    ) -> None:  # fmt: skip
         """Begin a log with its first record: virtual disks have no archive, so their logs are whole.
 
         Raises: LogFailed, for a log that begins later.
@@ -93,45 +169,82 @@ class VirtualStore:
             raise LogFailed(f"The virtual log can't begin at record {first} of {agent}. Begin it at its end.")
         # What waits to be written of this log is cut off, too.
         for queue in (self._queue, self._writing):
-            for at, (log, _, told, anchor) in enumerate(queue):
-                if log == agent:
-                    queue[at] = (log, (), told, anchor)
+            for at, what in enumerate(queue):
+                if what.agent == agent:
+                    queue[at] = what._replace(records=())
         self._disk.lose_end(agent, first - 1)
+        self._disk.missing.pop(agent, None)
         if lost:
             self._disk.lost[agent] = first - 1 + len(records)
-        self.append(agent, records, done)
+        self.append(agent, records, done, anchor)
 
     def is_lost(self, agent: AgentId) -> bool:
         """Tell whether the end of a log was lost, and nothing was appended since."""
         return self._disk.lost.get(agent) == self.length(agent)
 
-    def begin(self, agent: AgentId) -> tuple[int, bytes]:
+    def reads_from(self, agent: AgentId) -> tuple[int, bytes]:
         """Return the first record: virtual disks have no archive."""
         return 1, b""
 
     def prev_of(self, agent: AgentId, number: int) -> bytes:
-        """Nobody checks what is kept here."""
-        return b""
+        """Return the hash that a record follows. Raises: LogCorrupt, if it can't be read."""
+        self._check(agent, number)
+        return chained(FIRST_HASH, agent, 1, self._disk.logs.get(agent, ())[: number - 1])
 
     def hash_of(self, agent: AgentId, number: int) -> bytes:
-        """Nobody checks what is kept here."""
-        return b""
+        """Return the hash of a record. Raises: LogCorrupt, if it can't be read."""
+        self._check(agent, number)
+        return chained(FIRST_HASH, agent, 1, self._disk.logs.get(agent, ())[:number])
+
+    def _check(self, agent: AgentId, number: int) -> None:
+        if number in self._disk.rotten.get(agent, ()):
+            raise LogCorrupt.at(Path(agent), agent, number, WHAT)
+
+    def damages(self, agent: AgentId) -> list[Damage]:
+        """Return which records of an agent can't be read."""
+        return self._disk.damages(agent)
+
+    def needed(self, agent: AgentId) -> list[Damage]:
+        """Return the same, less what stands before the last anchor."""
+        begin = self.begin_of(agent)
+        return [damage for damage in self.damages(agent) if damage.end is None or damage.end >= begin]
+
+    def begin_of(self, agent: AgentId) -> int:
+        """Return the record from which on a log suffices."""
+        return self._disk.anchors.get(agent, 0) + 1
+
+    def tail(self, agent: AgentId) -> tuple[int, bytes]:
+        """Return number and hash of the agent's last record."""
+        log = self._disk.logs.get(agent, ())
+        return len(log), chained(FIRST_HASH, agent, 1, log)
+
+    def failure(self) -> LogFailed | None:
+        """Return what has ended the writing, if anything has."""
+        return self._failure
 
     def read(self, agent: AgentId, first: int = 0) -> Iterator[bytes]:
         """Yield the agent's records from number `first` on, as they are when the reading begins.
 
         Without a number from the last anchor (or the first) on.
+
+        Raises: LogCorrupt, at a record that can't be read.
         """
         begin = first - 1 if first else self._disk.anchors.get(agent, 0)
-        yield from tuple(self._disk.logs.get(agent, ())[begin:])
+        records = tuple(self._disk.logs.get(agent, ())[begin:])
+        if not self._disk.rotten.get(agent):
+            yield from records
+            return
+        for number, record in enumerate(records, begin + 1):
+            self._check(agent, number)
+            yield record
 
     def length(self, agent: AgentId) -> int:
         """Return how many records the agent has."""
         return len(self._disk.logs.get(agent, ()))
 
     def agents(self) -> list[AgentId]:
-        """Return the agents that have a record, in order of name."""
-        return sorted(agent for agent, log in self._disk.logs.items() if log)
+        """Return the agents that have a record, or had one that can't be read, in order of name."""
+        return sorted(agent for agent, log in self._disk.logs.items() if log or agent in self._disk.missing)
 
     def head(self) -> tuple[int, bytes]:
         """Nobody audits what is kept here."""
@@ -144,9 +257,9 @@ class VirtualStore:
         """Write what is queued; its `done`s come with the loop's next turn."""
         if not self._closed:
             self._closed = True
-            for agent, records, done, anchor in (*self._writing, *self._queue):
-                self._finished.append(done)
-                self._put(agent, records, anchor)
+            for what in (*self._writing, *self._queue):
+                self._finished.append(what.done)
+                self._put(what)
             self._writing.clear()
             self._queue.clear()
             if self._finished:
@@ -164,8 +277,8 @@ class VirtualStore:
         self._writing.clear()
         self._queue.clear()
         self._finished.clear()
-        for agent, records, _, anchor in kept:
-            self._put(agent, records, anchor)
+        for what in kept:
+            self._put(what)
         return len(kept)
 
     def _begin(self) -> None:
@@ -182,17 +295,17 @@ class VirtualStore:
             self._break()
             return
         while self._writing:
-            agent, records, done, anchor = self._writing.popleft()
-            self._finished.append(done)
-            self._put(agent, records, anchor)
+            what = self._writing.popleft()
+            self._finished.append(what.done)
+            self._put(what)
         self._tell()
 
-    def _put(self, agent: AgentId, records: Sequence[bytes], anchor: bool) -> None:
+    def _put(self, what: Queued) -> None:
+        agent, records = what.agent, what.records
         if records:
-            log = self._disk.logs.setdefault(agent, [])
-            if anchor:
-                self._disk.anchors[agent] = len(log)
-            log.extend(records)
+            if what.anchor:
+                self._disk.anchors[agent] = what.first - 1 if what.first else len(self._disk.logs.get(agent, ()))
+            self._disk.put(agent, records, what.first)
             if self._wrote is not None:
                 self._wrote(agent, records)
 
@@ -210,7 +323,7 @@ class VirtualStore:
                 self._busy = False
 
     def _break(self) -> None:
-        error = LogFailed("The virtual disk failed. What waited was not written. Start the host again.")
+        error = self._failure = LogFailed("The virtual disk failed. What waited was not written. Start the host again.")
         self._closed = True
         self._writing.clear()
         self._queue.clear()

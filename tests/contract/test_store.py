@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from peer.chain import FIRST_HASH
 from peer.errors import LogFailed
-from peer.store.frame import FIRST_HASH
 from peer.store.memory import MemoryDisk, MemoryStore
 from peer.store.segments import SegmentStore
 from sims.virtual.disk import Disk, VirtualStore

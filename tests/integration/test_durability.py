@@ -272,7 +272,7 @@ async def test_a_buddy_of_long_ago_gets_what_was_put_away_since_from_the_anchor_
         host = host_of(cluster, "b1")
         buddy = next(place.host for place in places(cluster) if place.host.host_id in host.checkpoints.copies.buddies())
         copy = f"copy:{host.host_id}/b1"
-        anchor = host.store.begin("b1")[0]
+        anchor = host.store.reads_from("b1")[0]
         assert anchor > 10
         # An old state of the copy (what it follows is in the archive), and an owner that knows nothing of it any more.
         await _done(lambda done: buddy.store.begin_at(copy, 9, b"8" * 16, (), done))
@@ -286,7 +286,7 @@ async def test_a_buddy_of_long_ago_gets_what_was_put_away_since_from_the_anchor_
         await cluster.checkpoint()
         await cluster.quiet(pause_s=0.01)
         assert list(buddy.store.read(copy))[-3:] == list(host.store.read("b1"))[-3:]
-        assert buddy.store.begin(copy)[0] >= anchor
+        assert buddy.store.reads_from(copy)[0] >= anchor
 
 
 def _forget(host: Host, agent: str, anchor: int) -> None:

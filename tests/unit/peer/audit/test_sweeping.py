@@ -21,12 +21,12 @@ from peer.audit.cli import group
 from peer.audit.sweeping import Swept, sweep
 from peer.backends.roll import Roll
 from peer.errors import ConfigInvalid, EbbtideError, LogBusy, LogCorrupt, LogFailed
-from peer.store.heads import LOG as HEADS
 from peer.keys import HostKeys
 from peer.ports import blob_digest
 from peer.store import reading, writing
 from peer.store.archive import read_boundary
 from peer.store.compacting import Kept, compact
+from peer.store.heads import LOG as HEADS
 from peer.store.outside.blobs import FsspecBlobs
 from peer.store.outside.keyring import KEY_FILE, Keyring, make_secret, read_secret
 from peer.store.outside.places import Place

@@ -6,11 +6,11 @@ import os
 
 import pytest
 
+from peer.chain import FIRST_HASH
 from peer.errors import LogCorrupt
 from peer.keys import HostKeys
 from peer.store import writing
 from peer.store.files import Files
-from peer.store.frame import FIRST_HASH
 from peer.store.opening import open_folder
 from peer.store.segments import SegmentStore
 from tests.damage import damage_record, file_of
@@ -139,7 +139,7 @@ async def test_damage_to_what_was_written_again_when_segments_went_is_found_and_
     for number in range(30):
         await appended(store, "a", b"record %d" % number, anchor=number == 20)
     await compacted(store)
-    wanted, prev = list(store.read("a")), store.begin("a")[1]
+    wanted, prev = list(store.read("a")), store.reads_from("a")[1]
     store.close()
     damage_record(tmp_path, "a", 21)
     store = open_store()

@@ -6,13 +6,13 @@ from random import Random
 
 import pytest
 
+from peer.chain import FIRST_HASH, chained
 from peer.errors import ConfigInvalid, LogCorrupt
 from peer.keys import HostKeys
 from peer.store import writing
 from peer.store.archive import read_boundary
 from peer.store.compacting import Kept, compact
 from peer.store.files import Files
-from peer.store.frame import FIRST_HASH, chained
 from peer.store.reading import open_logs, verify
 from peer.store.segments import SegmentStore
 from tests.damage import damage_record

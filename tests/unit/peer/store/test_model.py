@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from peer.chain import FIRST_HASH
 from peer.errors import LogFailed
 from peer.keys import HostKeys
 from peer.store import writing
 from peer.store.files import Files
-from peer.store.frame import FIRST_HASH
 from peer.store.segments import SegmentStore
 
 KEYS = HostKeys.from_seed(b"a host and its model")
@@ -131,7 +131,7 @@ async def one(folder, files, store, model, step):
         case ("mend", agent):
             first = model.anchors[agent]
             if model.logs[agent]:
-                prev = store.begin(agent)[1] if first > 1 else FIRST_HASH
+                prev = store.reads_from(agent)[1] if first > 1 else FIRST_HASH
                 records = model.wanted(agent)
                 await wait(store, lambda told: store.mend(agent, first, prev, records, told, anchor=first > 1))
         case ("compact", share):

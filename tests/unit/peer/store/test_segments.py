@@ -11,11 +11,11 @@ from asyncio.subprocess import PIPE
 
 import pytest
 
+from peer.chain import FIRST_HASH
 from peer.errors import ConfigInvalid, LogBusy, LogCorrupt, LogFailed
 from peer.keys import HostKeys
 from peer.store import jobs, segments, writing
 from peer.store.files import Files
-from peer.store.frame import FIRST_HASH
 from peer.store.reading import open_logs, verify
 from peer.store.segments import SegmentStore
 from tests.damage import damage_record
@@ -169,7 +169,7 @@ async def test_a_log_can_begin_at_any_record_and_ends_before_one_that_begins_ane
     await appended(store, "moved", b"43")
     assert store.length("moved") == 43
     assert list(store.read("moved")) == [b"41", b"42", b"43"]
-    assert store.begin("moved") == (41, b"h" * 16)
+    assert store.reads_from("moved") == (41, b"h" * 16)
     await written(lambda done: store.begin_at("moved", 43, store.hash_of("moved", 42), [], done))
     assert list(store.read("moved")) == [b"41", b"42"]
     await appended(store, "moved", b"another 43")
