@@ -29,6 +29,8 @@ class Queued(NamedTuple):
     anchor: bool
     first: int = 0
     """The number of the first record, of those that stand in for damaged ones; 0: they follow the last."""
+    again: bool = False
+    """They were durable before."""
 
 
 class Disk:
@@ -97,7 +99,7 @@ class VirtualStore:
         sync: how long a write takes until it is durable.
         failed: told when the disk has failed; without it the failure goes to the loop's handler.
         asked: sees what is about to be written, before it is.
-        wrote: sees what is durable, before whoever wrote it is told.
+        wrote: sees what is durable, before whoever wrote it is told; not what is mended, which was durable before.
     """
 
     def __init__(
@@ -148,7 +150,7 @@ class VirtualStore:
         self, agent: AgentId, first: int, prev: bytes, records: Sequence[bytes], done: Done, anchor: bool = False
     ) -> None:
         """Put copies in the place of damaged records, with the disk's next write."""
-        self._put_off(Queued(agent, tuple(records), done, anchor, first))
+        self._put_off(Queued(agent, tuple(records), done, anchor, first, again=True))
 
     def _put_off(self, what: Queued) -> None:
         self._queue.append(what)
@@ -176,7 +178,10 @@ class VirtualStore:
         self._disk.missing.pop(agent, None)
         if lost:
             self._disk.lost[agent] = first - 1 + len(records)
-        self.append(agent, records, done, anchor)
+        if self._closed:
+            raise LogFailed("The virtual log is closed. Nothing was written. Write before close().")
+        # Only who mends begins a log with an anchor that was in it.
+        self._put_off(Queued(agent, tuple(records), done, anchor, again=anchor))
 
     def is_lost(self, agent: AgentId) -> bool:
         """Tell whether the end of a log was lost, and nothing was appended since."""
@@ -306,7 +311,7 @@ class VirtualStore:
             if what.anchor:
                 self._disk.anchors[agent] = what.first - 1 if what.first else len(self._disk.logs.get(agent, ()))
             self._disk.put(agent, records, what.first)
-            if self._wrote is not None:
+            if self._wrote is not None and not what.again:
                 self._wrote(agent, records)
 
     def _tell(self) -> None:
