@@ -34,7 +34,8 @@ test: setup ## all tests, those on a real Ray included
 	@$(BIN)/pytest $(ARGS)
 
 check: setup ## format, lint, types, layers
-	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/pyright && $(BIN)/lint-imports --no-cache >/dev/null && echo "layers: kept"
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/pyright && \
+	{ found=$$($(BIN)/lint-imports --no-cache) && echo "rooms and layers: kept" || { echo "$$found"; exit 1; }; }
 
 format: setup ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
