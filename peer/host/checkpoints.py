@@ -3,7 +3,6 @@
 The host's own log stands beside those of its agents, in the same store and so in the same commits.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from peer.replication.mending import Mending
 from peer.replication.outgoing import Copies
 from peer.replication.successor import Heir
 from protocol.action import CutReady, Tell
+from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.condensing import condensed
 from protocol.checkpoints.copy import Copied, Copy, Held, Lacking
 from protocol.checkpoints.machine import CheckpointMachine
@@ -37,8 +37,6 @@ from protocol.checkpoints.messages import (
     TellHost,
 )
 from protocol.checkpoints.tally import Tally
-from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
-from protocol.fact import Began
 from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits
 from protocol.wire import Envelope, Frame, decode_host_record, encode_host_record
@@ -51,8 +49,6 @@ LOG = HOST
 """The name of the host's own log in its store; no agent can have it."""
 CONDENSE_COMMITS = 64
 """The host's own log is condensed after so many commits."""
-HELD_MAX = 256
-"""Frames of one host that wait until it is written down; more are dropped, and come again."""
 
 
 class Checkpoints:
@@ -65,9 +61,6 @@ class Checkpoints:
         self._open = False
         self._timer: Cancel | None = None
         self._timer_us = 0
-        self._ready: dict[AgentId, CutReady] = {}
-        self._settled: Settled | None = None
-        self._held: dict[HostId, deque[tuple[Envelope, ...]]] = {}
         self._waiting: dict[int, Callable[[str, str], None]] = {}
         self._requests = 0
         self.copies = Copies(host, self.machine.core.limits.buddies)
@@ -95,15 +88,14 @@ class Checkpoints:
     def open(self) -> None:
         """Go on from the log; the agents here have read theirs."""
         records = tuple(decode_host_record(data) for data in self._host.store.read(LOG))
-        drivers = self._host.drivers.values()
-        colour = max((driver.machine.core.epoch for driver in drivers), default=0)
-        restores = max((driver.machine.core.restores for driver in drivers), key=len, default=[])
+        cores = {name: driver.machine.core for name, driver in self._host.drivers.items()}
+        agents = {name: Standing(core.epoch, core.restores) for name, core in cores.items()}
         self._open = True
         self._log = list(records)
         self.copies.begin(LOG, self._host.store.length(LOG))
         self.copies.kept.open()
         self.met()
-        self._do(self.machine.start(records, colour, restores, self._founder, self._now_us()))
+        self._do(self.machine.start(records, agents, self._founder, self._now_us()))
         self.copies.recover(self._recovered)
 
     def has_buddies(self) -> bool:
@@ -145,16 +137,10 @@ class Checkpoints:
             leave()
 
     def joined(self, driver: Driver) -> None:
-        """An agent has come up on a host that runs already: it takes the host's colour and era."""
-        if not self._open:
-            return
-        for restore in self.machine.calls.restores:
-            driver.feed(RestoreDecided(restore))
-        if self.machine.epochs.colour > driver.machine.core.epoch:
-            driver.feed(CutWanted(self.machine.epochs.colour))
-        if self._settled is not None:
-            driver.feed(self._settled)
-        driver.feed(RestorePending(self.machine.calls.is_paused()))
+        """An agent has come up: on a host that runs already it takes that one's colour and era."""
+        if self._open:
+            for event in self.machine.joined(driver.agent.name, driver.machine.core.epoch):
+                driver.feed(event)
 
     def met(self) -> None:
         """The hosts known here have changed: those with agents are talked to, and named in the next cut."""
@@ -189,36 +175,21 @@ class Checkpoints:
         self._do(self.machine.stamped(sender, frame.epoch, frame.era, self._now_us()))
         for message in frame.checkpoints:
             self._do(self.machine.received(sender, message, self._now_us()))
-        if not frame.envelopes or self.machine.takes(sender, frame.era):
+        if not frame.envelopes or self.machine.admits(sender, frame.era, frame.envelopes):
             return frame.envelopes
-        if frame.era <= self.machine.calls.era:
-            held = self._held.setdefault(sender, deque(maxlen=HELD_MAX))
-            held.append(frame.envelopes)
         return ()
 
     # -- what agents and people want -------------------------------------------------------------------------------
 
     def cut_ready(self, agent: AgentId, action: CutReady) -> None:
-        """An agent's cut is durable; when all are, the host says so."""
-        self.heir.ready(agent, action)
-        if action.epoch == self.machine.epochs.colour:
-            self._ready[agent] = action
-        self._count_ready()
+        """An agent's cut is durable."""
+        horizon = self._host.drivers[agent].machine.core.horizon
+        self._take_turns(self.machine.agent_cut(agent, action, horizon, self._now_us()))
 
     def gone(self, agent: AgentId) -> None:
         """An agent lives elsewhere now: nothing here waits for it."""
         self.copies.forget(agent)
-        self.heir.gone(agent)
-        if self.takes_part:
-            self._count_ready()
-
-    def _count_ready(self) -> None:
-        colour = self.machine.epochs.colour
-        done = [ready for name, ready in self._ready.items() if ready.epoch == colour and name in self._host.drivers]
-        if len(done) == len(self._host.drivers):
-            begun = tuple(began for ready in done for began in ready.begun)
-            undecided = min(ready.undecided for ready in done)
-            self._do(self.machine.cut_done(colour, undecided, begun, self._now_us()))
+        self._take_turns(self.machine.gone(agent, self._now_us()))
 
     def succeeds(self, host: HostId) -> bool:
         """Tell whether this host has succeeded another, or whoever has succeeded that one."""
@@ -242,25 +213,19 @@ class Checkpoints:
 
     # -- carrying out ----------------------------------------------------------------------------------------------
 
+    def _take_turns(self, turns: list[list[CheckpointAction]]) -> None:
+        for actions in turns:
+            self._do(actions)
+
     def _do(self, actions: list[CheckpointAction]) -> None:
         drivers = list(self._host.drivers.values())
         for action in actions:
             match action:
-                case MakeCut():
-                    self._ready = {}
+                case MakeCut() | Settle() | Pause() | CarryOut():
                     for driver in drivers:
-                        driver.feed(CutWanted(action.epoch))
-                case Settle():
-                    self._settled = Settled(action.epoch, action.begun, action.horizon)
-                    for driver in drivers:
-                        driver.feed(self._settled)
-                    self._host.store.tidy()
-                case Pause():
-                    for driver in drivers:
-                        driver.feed(RestorePending(action.pending))
-                case CarryOut():
-                    for driver in drivers:
-                        driver.feed(RestoreDecided(action.restore))
+                        driver.feed(action.event)
+                    if isinstance(action, Settle):
+                        self._host.store.tidy()
                 case TakeOver():
                     self.heir.take_over(action.dead)
                 case AppendHost():
@@ -321,11 +286,9 @@ class Checkpoints:
         """Call `done` once the buddies have all that is durable here (CP-8)."""
         self.copies.place(done)
 
-    def taken_over(
-        self, dead: HostId, records: tuple[CheckpointRecord, ...], begun: tuple[Began, ...], horizon: int
-    ) -> None:
-        """A dead host's agents live here now."""
-        self._do(self.machine.taken_over(dead, records, begun, self._now_us(), horizon))
+    def inherit(self) -> None:
+        """Speak for the dead hosts whose agents are all up here."""
+        self._take_turns(self.machine.inherit(self._now_us()))
 
     def turned(self, host: HostId, how: str) -> None:
         """A host has `failed`, `left` or `recovered`."""
@@ -357,9 +320,8 @@ class Checkpoints:
 
     def _release(self) -> None:
         """Hand over what was held until its sender was written down."""
-        for sender in [host for host in self._held if self.machine.takes(host, 0)]:
-            for envelopes in self._held.pop(sender):
-                self._host.deliver(sender, envelopes)
+        for sender, envelopes in self.machine.admitted():
+            self._host.deliver(sender, envelopes)
 
     def _wake(self) -> None:
         deadline_us = self.machine.deadline_us

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from peer.errors import LogCorrupt
 from peer.replication.incoming import Kept
 from peer.replication.inquiry import FoundCopy, Inquiry
-from protocol.action import CutReady, Tell
+from protocol.action import Tell
+from protocol.checkpoints.estates import Estate, best_of, is_settled, longest, missing
 from protocol.checkpoints.messages import CheckpointRecord
 from protocol.event import CutWanted
 from protocol.ids import AgentId, HostId
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 120.0
 """How long an heir asks for copies that it has not got itself, before it goes on without them."""
-UNKNOWN = ""
-"""Stands for agents of which it is not known yet who they are."""
 EMPTY: Mapping[AgentId, FoundCopy] = {}
 
 
@@ -33,10 +32,6 @@ class Heir:
         self._kept = kept
         self._inquiry = inquiry
         self._log = log
-        self._waits: dict[HostId, dict[AgentId, CutReady | None]] = {}
-        """By dead host, its agents, and their cuts here once they have made them."""
-        self._said: dict[HostId, Sequence[CheckpointRecord]] = {}
-        """By dead host, what it has said."""
         self._late: dict[HostId, asyncio.Task[None]] = {}
 
     def close(self) -> None:
@@ -48,18 +43,16 @@ class Heir:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
         kept = self._kept.of(dead)
         agents = [name for name in dict.fromkeys((*kept, *self._kept.begun(dead))) if name != self._log]
-        self._said[dead] = _decoded(self._kept.read(dead, self._log)[2] if self._log in kept else ())
-        before = self._host.checkpoints.machine.succession.left_by(dead)
-        # An heir's copies may be a part of what it had taken over, if it died before its buddies had all of that.
-        ready = [name for name in agents if not before or self._host.store.length(name)]
-        self._waits[dead] = dict.fromkeys(ready)
-        if before or any(agent not in agents for agent in self._host.agents_of(dead)):
-            self._waits[dead][UNKNOWN] = None
+        said = _decoded(self._kept.read(dead, self._log)[2] if self._log in kept else ())
+        begun = [name for name in agents if self._host.store.length(name)]
+        machine = self._host.checkpoints.machine
+        estate = machine.inherits(dead, agents, begun, self._host.agents_of(dead), said)
+        if estate.is_open:
             if dead in self._late:
                 self._late.pop(dead).cancel()
-            self._late[dead] = asyncio.ensure_future(self._hand_down(dead, before, ready))
+            self._late[dead] = asyncio.ensure_future(self._hand_down(estate))
             self._late[dead].add_done_callback(partial(self._ended, dead))
-        self._begin_all(dead, ready)
+        self._begin_all(dead, estate.agents)
 
     def _begin_all(self, dead: HostId, agents: Iterable[AgentId], found: Mapping[AgentId, FoundCopy] = EMPTY) -> None:
         for name in agents:
@@ -67,25 +60,26 @@ class Heir:
                 self._begin(dead, name, found.get(name))
             except LogCorrupt as error:
                 self._breaks(dead, name, str(error))
-        self._finish(dead)
+        self._host.checkpoints.inherit()
 
     # -- what this host has no copy of -----------------------------------------------------------------------------
 
-    async def _hand_down(self, dead: HostId, before: list[HostId], known: Sequence[AgentId]) -> None:
+    async def _hand_down(self, estate: Estate) -> None:
         """Take over what this host has no copy of, also of whom the dead one had succeeded, from whoever has some.
 
         Where nobody has a copy of what a dead heir had begun with, nothing that it has said of that counts: the copies
         of the host before it are as good as new.
         """
-        owners = (dead, *before)
-        begun = {owner: self._kept.begun(owner) for owner in before}
-        for owner, agents in begun.items():
-            self._waits[owner] = dict.fromkeys((*agents, UNKNOWN))
-            self._begin_all(owner, agents)
+        machine, dead = self._host.checkpoints.machine, estate.dead
+        estates = [estate]
+        for owner in estate.before:
+            estates.append(machine.estates.reopen(owner, self._kept.begun(owner)))
+            self._begin_all(owner, estates[-1].agents)
         await self._host.catch_up()
-        here = dict.fromkeys((*known, *self._host.drivers, *(agent for agents in begun.values() for agent in agents)))
+        owners = [each.dead for each in estates]
+        here = dict.fromkeys((*self._host.drivers, *(agent for each in estates for agent in each.agents)))
         left = (*self._kept.of(dead), *(agent for owner in owners for agent in self._host.agents_of(owner)))
-        agents = [agent for agent in dict.fromkeys(left) if agent not in here and agent != self._log]
+        agents = missing(left, here, self._log)
         found: dict[HostId, dict[AgentId, FoundCopy]] = {owner: {} for owner in owners}
         # All at once: one answer, or one wait for a host that is away, serves for all of them.
         answers = await asyncio.gather(*(self._all(owners, agent) for agent in agents))
@@ -96,15 +90,13 @@ class Heir:
             else:
                 why = f"there is no copy of its log of {dead} any more"
                 self._host.noticed(agent, Tell("not-succeeded", agent, why))
-        for owner in owners:
-            if owner != dead:
-                said = await self._find(owner, self._log)
+        for each in estates:
+            if each is not estate:
+                said = await self._find(each.dead, self._log)
                 # What its heir has said for it, it has said.
-                self._said[owner] = [*_decoded(() if said is None else said.records), *self._said.get(dead, ())]
-            waits = self._waits[owner]
-            waits.update(dict.fromkeys(found[owner]))
-            del waits[UNKNOWN]
-            self._begin_all(owner, found[owner], found[owner])
+                each.said = [*_decoded(() if said is None else said.records), *estate.said]
+            each.found(found[each.dead])
+            self._begin_all(each.dead, found[each.dead], found[each.dead])
 
     async def _all(self, owners: Sequence[HostId], log: AgentId) -> dict[HostId, FoundCopy]:
         return {owner: copy for owner in owners if (copy := await self._find(owner, log)) is not None}
@@ -124,7 +116,7 @@ class Heir:
         until, told = clock() + PATIENCE_S, False
         while True:
             copies = await self._inquiry.ask(log, owner=owner, others=others)
-            if all(host in copies and copies[host].is_whole for host in others):
+            if is_settled(copies, others):
                 break
             if clock() > until:
                 return None  # an older copy would be taken for all there was
@@ -133,9 +125,7 @@ class Heir:
                 away = ", ".join(host for host in others if host not in copies)
                 text = f"waits for {away}, who may have a copy of {log} of {owner}"
                 self._host.noticed(log, Tell("succession-waits", log, text))
-        here = self._inquiry.here(owner, log)
-        best = max((*copies.values(), here), key=lambda copy: copy.end)
-        return best if best.records else None
+        return longest((*copies.values(), self._inquiry.here(owner, log)))
 
     # -- one agent -------------------------------------------------------------------------------------------------
 
@@ -157,68 +147,20 @@ class Heir:
 
     def _breaks(self, dead: HostId, agent: AgentId, why: str) -> None:
         """One agent can't come up: the others do."""
-        self._waits[dead].pop(agent, None)
+        self._host.checkpoints.machine.estates.drop(dead, agent)
         self._host.noticed(agent, Tell("not-succeeded", agent, why))
         self._host.breaks(agent, why)
 
     def _bring_up(self, dead: HostId, agent: AgentId, lost: bool) -> None:
         spec = self._kept.spec(dead, agent, lost)
         if spec is None:
-            self._waits[dead].pop(agent, None)
-            self._finish(dead)
+            self._host.checkpoints.machine.estates.drop(dead, agent)
+            self._host.checkpoints.inherit()
             return
         # An heir between may have begun a life of it: nothing of that is to be taken for a part of this one.
         self._host.adopt(replace(spec, unheard=self._host.checkpoints.machine.succession.between(dead)))
         self._host.drivers[agent].feed(CutWanted(self._host.checkpoints.machine.epochs.colour))
 
-    def ready(self, agent: AgentId, action: CutReady) -> None:
-        """An agent has made this host's cut."""
-        for dead, waits in list(self._waits.items()):
-            if agent in waits:
-                waits[agent] = action
-                self._finish(dead)
-
-    def gone(self, agent: AgentId) -> None:
-        """An agent lives elsewhere after all: nobody waits for its cut here."""
-        for dead, waits in list(self._waits.items()):
-            if waits.pop(agent, self) is not self:
-                self._finish(dead)
-
-    def _finish(self, dead: HostId) -> None:
-        waits = self._waits.get(dead)
-        if waits is None:
-            return  # cuts made in an earlier life are there at once: the last of them has ended it
-        ready = [action for action in waits.values() if action is not None]
-        if len(ready) < len(waits):
-            return
-        del self._waits[dead]
-        begun = tuple(began for action in ready for began in action.begun)
-        drivers = [self._host.drivers[agent] for agent in waits if agent in self._host.drivers]
-        horizon = max((driver.machine.core.horizon for driver in drivers), default=0)
-        self._host.checkpoints.taken_over(dead, tuple(self._said.get(dead, ())), begun, horizon)
-
 
 def _decoded(records: Iterable[bytes]) -> list[CheckpointRecord]:
     return [decode_host_record(data) for data in records]
-
-
-def best_of(copies: Mapping[HostId, FoundCopy]) -> HostId:
-    """Return whose copy of an agent's log to go on with.
-
-    Args:
-        copies: by owner, the last that had it first. One that holds no more than a part of an older owner's was not
-            there in full: its owner has said nothing that counts.
-    """
-    owners = iter(copies)
-    best = next(owners)
-    for owner in owners:
-        if _is_part(copies[best], copies[owner]):
-            best = owner
-    return best
-
-
-def _is_part(part: FoundCopy, whole: FoundCopy) -> bool:
-    if part.end > whole.end:
-        return False
-    at = part.end - whole.first
-    return at < 0 or part.records[-1] == whole.records[at]

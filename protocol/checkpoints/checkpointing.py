@@ -100,6 +100,7 @@ class Checkpointing:
         self._records = self._size = 0
         self.began_us = core.now_us
         self._pace.cut(epoch, core.now_us)
+        core.agents.cut()
         core.actions.append(MakeCut(epoch))
 
     def done(self, epoch: int, undecided: int, begun: tuple[Began, ...]) -> None:
@@ -195,4 +196,6 @@ class Checkpointing:
             self.leaving.pop(host, None)
         if core.host in commit.view:
             # Only a member of the view settles anything by it (CP-3).
-            core.actions.append(Settle(commit.epoch, commit.begun, core.horizon))
+            core.settled = Settle(commit.epoch, commit.begun, core.horizon)
+            core.estates.settled(core.horizon)
+            core.actions.append(core.settled)

@@ -4,12 +4,16 @@ Nobody counts for the others: each host sends what it knows to one other at a ti
 checkpoint costs a host messages as the logarithm of the number of hosts, and a bit per member in each of them.
 """
 
-from collections.abc import Sequence
-from typing import assert_never
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, assert_never
 
+from protocol.action import CutReady
+from protocol.checkpoints.agents import Standing
+from protocol.checkpoints.anteroom import Anteroom
 from protocol.checkpoints.checkpointing import Checkpointing
 from protocol.checkpoints.core import HostCore
 from protocol.checkpoints.epoch import Commit
+from protocol.checkpoints.estates import Estate
 from protocol.checkpoints.messages import (
     Accept,
     Accepted,
@@ -21,6 +25,7 @@ from protocol.checkpoints.messages import (
     CheckpointRecord,
     CommitRecord,
     EndRecord,
+    ForAgent,
     Lacks,
     MakeCut,
     MetRecord,
@@ -40,9 +45,8 @@ from protocol.checkpoints.succession import Succession
 from protocol.checkpoints.tally import Tally
 from protocol.fact import Began
 from protocol.hosts.membership import Chance
-from protocol.ids import HostId
+from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits
-from protocol.proposal import Restore
 
 
 class CheckpointMachine:
@@ -55,6 +59,8 @@ class CheckpointMachine:
         self.checkpointing = Checkpointing(self.core)
         self.voting = Voting(self.core)
         self.succession = Succession(self.core)
+        self.estates = self.core.estates
+        self.anteroom = Anteroom()
         self.deadline_us: int | None = None
         self._due_us = 0
         self._ask_us = 0
@@ -62,25 +68,25 @@ class CheckpointMachine:
     # -- life ------------------------------------------------------------------------------------------------------
 
     def start(
-        self, records: Sequence[CheckpointRecord], colour: int, restores: Sequence[Restore], founder: bool, now_us: int
+        self, records: Sequence[CheckpointRecord], agents: Mapping[AgentId, Standing], founder: bool, now_us: int
     ) -> list[CheckpointAction]:
         """Begin a life.
 
         Args:
             records: this host's log, oldest first.
-            colour: the newest cut in its agents' logs.
-            restores: those carried out in its agents' logs.
+            agents: who lives here, with what their logs tell.
             founder: this host is the first member of a new cluster.
             now_us: the time.
         """
         core = self.core
         core.now_us = now_us
+        newest = core.agents.begin(agents)
         for record in records:
             self._apply(record)
-        for restore in restores:
+        for restore in newest.restores:
             self.calls.agreed(restore)
-        if colour > self.epochs.colour:
-            self.epochs.colour, self.epochs.own = colour, None
+        if newest.colour > self.epochs.colour:
+            self.epochs.colour, self.epochs.own = newest.colour, None
         # Some agents may have carried a restore out and others not: they do, before anything that it undoes is final.
         core.actions.extend(CarryOut(restore) for restore in self.calls.restores)
         if founder and self.epochs.commit is None:
@@ -144,6 +150,18 @@ class CheckpointMachine:
             return False
         return era <= self.calls.era and (self.core.met.get(sender, False) or self.epochs.is_in_view(sender))
 
+    def admits(self, sender: HostId, era: int, what: Any) -> bool:
+        """As `takes`; but what has only to wait until its sender is written down is held: see `admitted`."""
+        if self.takes(sender, era):
+            return True
+        if era <= self.calls.era:
+            self.anteroom.hold(sender, what)
+        return False
+
+    def admitted(self) -> list[tuple[HostId, Any]]:
+        """Return, once, what was held and may be handled now, by its sender; ask after each record that is durable."""
+        return self.anteroom.leave(lambda sender: self.takes(sender, 0))
+
     def received(self, sender: HostId, message: CheckpointMessage, now_us: int) -> list[CheckpointAction]:
         """Take in what another host says of checkpoints, restores and successions."""
         self.core.now_us = now_us
@@ -168,6 +186,61 @@ class CheckpointMachine:
                 assert_never(message)
         return self._done()
 
+    # -- the agents here -------------------------------------------------------------------------------------------
+
+    def joined(self, agent: AgentId, colour: int, is_inherited: bool = False) -> list[ForAgent]:
+        """An agent has come up on a host that runs already; return what it is to be told, in order.
+
+        Args:
+            agent: who.
+            colour: the newest cut in its log.
+            is_inherited: it comes from a dead host: its cut is asked for also if it has made it in an earlier life.
+        """
+        self.core.agents.joined(agent)
+        return self.core.for_newcomer(-1 if is_inherited else colour)
+
+    def agent_cut(self, agent: AgentId, cut: CutReady, horizon: int, now_us: int) -> list[list[CheckpointAction]]:
+        """An agent's cut is durable: when all are, the host says so, and likewise for those of each dead host.
+
+        Args:
+            agent: whose.
+            cut: what it tells.
+            horizon: what is before it that agent has folded.
+            now_us: the time.
+
+        Returns: what is to be done, turn by turn.
+        """
+        self.estates.ready(agent, cut, horizon)
+        if cut.epoch == self.epochs.colour:
+            self.core.agents.ready(agent, cut)
+        return self._ready(now_us)
+
+    def gone(self, agent: AgentId, now_us: int) -> list[list[CheckpointAction]]:
+        """An agent lives elsewhere now: nothing here waits for it; returns as `agent_cut`."""
+        self.core.agents.gone(agent)
+        self.estates.gone(agent)
+        return self._ready(now_us)
+
+    def _ready(self, now_us: int) -> list[list[CheckpointAction]]:
+        turns = self.inherit(now_us)
+        done = self.core.agents.all_cut(self.epochs.colour)
+        if done is not None:
+            turns.append(self.cut_done(done.epoch, done.undecided, done.begun, now_us))
+        return turns
+
+    def inherits(
+        self, dead: HostId, copied: Sequence[AgentId], begun: Collection[AgentId], homes: Iterable[AgentId],
+        said: Sequence[CheckpointRecord],
+    ) -> Estate:  # fmt: skip
+        """This host takes over what a dead one has left; see `Estates.begin`. Then `inherit`, once they come up."""
+        return self.estates.begin(dead, self.succession.left_by(dead), copied, begun, homes, said)
+
+    def inherit(self, now_us: int) -> list[list[CheckpointAction]]:
+        """Speak for the dead hosts of whose agents nobody is missing any more; returns as `agent_cut`."""
+        return [
+            self.taken_over(done.dead, done.said, done.begun, now_us, done.horizon) for done in self.estates.finished()
+        ]
+
     def cut_done(self, epoch: int, undecided: int, begun: tuple[Began, ...], now_us: int) -> list[CheckpointAction]:
         """All agents here have made the cut, durably."""
         self.core.now_us = now_us
@@ -187,11 +260,11 @@ class CheckpointMachine:
             case StatedRecord():
                 self.checkpointing.stated(record)
                 self.succession.speak()
-                self._gossip()
+                self.core.gossip()
             case VoteRecord():
                 self.voting.voted(record)
                 self.succession.speak()
-                self._gossip()
+                self.core.gossip()
             case PaxosRecord():
                 self.succession.written(record)
             case SucceededRecord():
@@ -264,23 +337,11 @@ class CheckpointMachine:
         self.succession.elapsed()
         if now_us >= self._due_us:
             self.checkpointing.ask_member()
-            self._gossip()
+            self.core.gossip()
             self._due_us = now_us + self.core.limits.gossip_us
         return self._done()
 
     # -- gossip ----------------------------------------------------------------------------------------------------
-
-    def _gossip(self) -> None:
-        """Tell one other host, at random, what is known of each open count, until its outcome is known (CP-2)."""
-        core, count = self.core, self.epochs.count
-        tallies = [call.count.tally(call.restore) for call in self.calls.open.values() if call.own is not None]
-        if count is not None and self.epochs.colour > count.base:
-            tallies.append(count.tally())
-        if core.others:
-            for tally in tallies:
-                core.send(core.rng.choice(core.others), tally)
-            if self.epochs.commit is None or self.epochs.colour > self.epochs.committed + 1:
-                core.send(core.rng.choice(core.others), core.lacks())
 
     def _answer(self, sender: HostId, message: Lacks) -> None:
         core = self.core

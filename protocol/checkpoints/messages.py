@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.tally import Statement, Tally
+from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.fact import Began
 from protocol.ids import HostId
 from protocol.proposal import Restore
@@ -144,10 +145,19 @@ class EndRecord(_HostRecord, frozen=True):
 CheckpointRecord = CommitRecord | StatedRecord | VoteRecord | EndRecord | MetRecord | PaxosRecord | SucceededRecord
 
 
+ForAgent = CutWanted | Settled | RestorePending | RestoreDecided
+"""What a host's checkpoints say to its agents."""
+
+
 class MakeCut(Struct, frozen=True):
-    """Make the cut of every agent here, now, before anything else is handled; answer with `cut_done`."""
+    """Make the cut of every agent here, now, before anything else is handled; answer with `agent_cut` for each."""
 
     epoch: int
+
+    @property
+    def event(self) -> CutWanted:
+        """What every agent here is told."""
+        return CutWanted(self.epoch)
 
 
 class Settle(Struct, frozen=True):
@@ -157,17 +167,32 @@ class Settle(Struct, frozen=True):
     begun: tuple[Began, ...]
     horizon: int
 
+    @property
+    def event(self) -> Settled:
+        """What every agent here is told."""
+        return Settled(self.epoch, self.begun, self.horizon)
+
 
 class Pause(Struct, frozen=True):
     """No agent here begins a step while this is on."""
 
     pending: bool
 
+    @property
+    def event(self) -> RestorePending:
+        """What every agent here is told."""
+        return RestorePending(self.pending)
+
 
 class CarryOut(Struct, frozen=True):
     """Have every agent here carry out a restore, if it has not."""
 
     restore: Restore
+
+    @property
+    def event(self) -> RestoreDecided:
+        """What every agent here is told."""
+        return RestoreDecided(self.restore)
 
 
 class AppendHost(Struct, frozen=True):
@@ -180,7 +205,7 @@ class AppendHost(Struct, frozen=True):
 
 
 class TakeOver(Struct, frozen=True):
-    """Bring up the agents of a dead host from the copies of its logs; answer with `taken_over`."""
+    """Bring up the agents of a dead host from the copies of its logs: `inherits`, and `inherit` once they are up."""
 
     dead: HostId
 

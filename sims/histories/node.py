@@ -168,7 +168,7 @@ class Node:
             case Finish():
                 world.outcomes[action.outcome.proposal] = action
             case CutReady():
-                self.host.cut_ready(self.agent, action)
+                self.host.cut_ready(self, action)
             case Reply():
                 world.replied(action)
             case Tell():

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from protocol.action import CutReady
+from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
     AppendHost,
@@ -23,7 +24,6 @@ from protocol.checkpoints.messages import (
     TakeOver,
     TellHost,
 )
-from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.ids import HostId
 from protocol.limits import CheckpointLimits
 from sims.histories.plan import MS
@@ -67,12 +67,8 @@ class SimHost:
         self.begun = False
         self.written_us = 0
         self.timer_us: int | None = None
-        self.ready: dict[str, CutReady] = {}
         self.placed = 0
         self.dead = False
-        self.settled: Settled | None = None
-        self.taking: dict[str, list[Node]] = {}
-        """By dead host, its agents that have not made this host's cut yet."""
         self.machine = self._fresh()
 
     def _fresh(self) -> CheckpointMachine:
@@ -84,13 +80,11 @@ class SimHost:
         self.life += 1
         self.up = self.begun = True
         self.timer_us = None
-        self.ready, self.taking, self.settled = {}, {}, None
         for node in self.nodes:
             node.start()
         self.machine = self._fresh()
-        colour = max((node.machine.core.epoch for node in self.nodes), default=0)
-        restores = max((node.machine.core.restores for node in self.nodes), key=len, default=[])
-        self.do(self.machine.start(self.log, colour, restores, self.founder, self.world.now_us))
+        agents = {node.agent: Standing(node.machine.core.epoch, node.machine.core.restores) for node in self.nodes}
+        self.do(self.machine.start(self.log, agents, self.founder, self.world.now_us))
         self.world.hosts_changed()
         for host in self.world.hosts.values():
             self.machine.keeps(host.name)
@@ -120,23 +114,10 @@ class SimHost:
         self.takes(mail.stamp)
         self.do(self.machine.received(mail.stamp.host, mail.message, self.world.now_us))
 
-    def cut_ready(self, agent: str, action: CutReady) -> None:
-        """An agent's cut is durable; when all are, the host says so."""
-        colour = self.machine.epochs.colour
-        if action.epoch == colour:
-            self.ready[agent] = action
-        done = [ready for ready in self.ready.values() if ready.epoch == colour]
-        for dead, nodes in list(self.taking.items()):
-            if all(node.agent in self.ready for node in nodes):
-                del self.taking[dead]
-                begun = tuple(began for node in nodes for began in self.ready[node.agent].begun)
-                log = self.world.hosts[dead].log[: self.world.hosts[dead].placed]
-                horizon = max((node.machine.core.horizon for node in nodes), default=0)
-                self.do(self.machine.taken_over(dead, log, begun, self.world.now_us, horizon))
-        if len(done) == len(self.nodes):
-            begun = tuple(began for ready in done for began in ready.begun)
-            undecided = min(ready.undecided for ready in done)
-            self.do(self.machine.cut_done(colour, undecided, begun, self.world.now_us))
+    def cut_ready(self, node: Node, action: CutReady) -> None:
+        """An agent's cut is durable."""
+        for actions in self.machine.agent_cut(node.agent, action, node.machine.core.horizon, self.world.now_us):
+            self.do(actions)
 
     def do(self, actions: list[CheckpointAction]) -> None:
         """Carry out what the machine says to an event."""
@@ -144,20 +125,11 @@ class SimHost:
         world.events += 1
         for action in actions:
             match action:
-                case MakeCut():
-                    for node in self.nodes:
-                        node.feed(CutWanted(action.epoch))
-                case Settle():
-                    self.settled = Settled(action.epoch, action.begun, action.horizon)
+                case MakeCut() | Settle() | Pause() | CarryOut():
                     for node in list(self.nodes):
-                        node.feed(self.settled)
-                case Pause():
-                    for node in self.nodes:
-                        node.feed(RestorePending(action.pending))
-                case CarryOut():
-                    for node in self.nodes:
-                        node.feed(RestoreDecided(action.restore))
-                    world.note_restore(action.restore)
+                        node.feed(action.event)
+                    if isinstance(action, CarryOut):
+                        world.note_restore(action.restore)
                 case TakeOver():
                     self.take_over(action.dead)
                 case AppendHost():
@@ -201,14 +173,12 @@ class SimHost:
             self.world.mishaps.lose_end(host)
             self.nodes.extend(host.nodes)
             host.nodes = []
-        self.taking[dead] = moved
-        for node in moved:
+        names = [node.agent for node in moved]
+        self.machine.inherits(dead, names, names, names, host.log[: host.placed])
+        told = [self.machine.joined(name, 0, is_inherited=True) for name in names]
+        for node, events in zip(moved, told, strict=True):
             node.host = self
             if not node.up:
                 node.start()
-            for restore in self.machine.calls.restores:
-                node.feed(RestoreDecided(restore))
-            node.feed(CutWanted(self.machine.epochs.colour))
-            if self.settled is not None:
-                node.feed(self.settled)
-            node.feed(RestorePending(self.machine.calls.is_paused()))
+            for event in events:
+                node.feed(event)

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
@@ -26,7 +27,7 @@ class Cranked:
         self.machine = CheckpointMachine(host, Random(1), CheckpointLimits(buddies=3))
         self.sent: list[CheckpointMessage] = []
         records = [CommitRecord(commit) for commit in commits]
-        self.do(self.machine.start(records, commits[-1].epoch, [], False, NOW_US))
+        self.do(self.machine.start(records, {"a1": Standing(commits[-1].epoch)}, False, NOW_US))
 
     def do(self, actions: object) -> None:
         """Carry out what is asked for."""

@@ -42,7 +42,7 @@ class Crowd:
         machine = self.machines[name] = CheckpointMachine(name, Random(name), self.limits)
         machine.others(tuple(other for other in self.names if other != name))
         self.pending[name] = []
-        self.do(name, machine.start(self.logs[name], 0, (), name == self.names[0], self.now_us))
+        self.do(name, machine.start(self.logs[name], {}, name == self.names[0], self.now_us))
 
     def do(self, name: str, actions: list[CheckpointAction]) -> None:
         """Take in what a machine says."""
