@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from protocol.action import CutReady
 from protocol.checkpoints.agents import Standing
+from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
     AppendHost,
@@ -26,20 +27,10 @@ from protocol.checkpoints.messages import (
 )
 from protocol.ids import HostId
 from protocol.limits import CheckpointLimits
+from protocol.proposal import Restore
+from sims.histories.ground import Ground, Stamp
+from sims.histories.node import Node
 from sims.histories.plan import MS
-
-if TYPE_CHECKING:
-    from sims.histories.history import History
-    from sims.histories.node import Node
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What every frame carries of its sender: colour and era."""
-
-    host: HostId
-    epoch: int
-    era: int
 
 
 @dataclass
@@ -53,10 +44,47 @@ class HostDurable:
     order: AppendHost
 
 
+class Loses(Protocol):
+    """What takes the ends of disks."""
+
+    def lose_end(self, host: SimHost, most: int = 0) -> None:
+        """The disk is lost; what comes back is what the buddies have, or a little more (CP-8)."""
+        ...
+
+
+class Land(Ground, Protocol):
+    """The history that a host is in, with all the others."""
+
+    hosts: dict[str, SimHost]
+    host_replies: list[ReplyHost]
+    host_notices: list[TellHost]
+
+    @property
+    def mishaps(self) -> Loses:
+        """What befalls the history."""
+        ...
+
+    def hosts_changed(self) -> None:
+        """Let every host know which others there are."""
+        ...
+
+    def carry(self, sender: SimHost, receiver: SimHost, mail: HostMail) -> None:
+        """Carry what one host says to another."""
+        ...
+
+    def note_commit(self, commit: Commit) -> None:
+        """A host knows an epoch to be committed."""
+        ...
+
+    def note_restore(self, restore: Restore) -> None:
+        """A host carries out a restore."""
+        ...
+
+
 class SimHost:
     """One host: all its peers cut, stop and come back together."""
 
-    def __init__(self, world: History, name: HostId, founder: bool) -> None:
+    def __init__(self, world: Land, name: HostId, founder: bool) -> None:
         self.world = world
         self.name = name
         self.founder = founder
