@@ -3,6 +3,7 @@
 The parts (`checkpointing`, `restore_votes`, `succession`) do not know each other; `machine` joins them.
 """
 
+from protocol.chance import Chance
 from protocol.checkpoints.agents import Agents
 from protocol.checkpoints.epoch import Epochs
 from protocol.checkpoints.estates import Estates
@@ -23,7 +24,6 @@ from protocol.checkpoints.messages import (
 )
 from protocol.checkpoints.restores import Calls
 from protocol.checkpoints.tally import Tally
-from protocol.hosts.membership import Chance
 from protocol.ids import HostId
 from protocol.limits import CheckpointLimits
 

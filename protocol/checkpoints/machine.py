@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 from protocol.action import CutReady
+from protocol.chance import Chance
 from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.anteroom import Anteroom
 from protocol.checkpoints.checkpointing import Checkpointing
@@ -44,7 +45,6 @@ from protocol.checkpoints.restore_votes import Voting
 from protocol.checkpoints.succession import Succession
 from protocol.checkpoints.tally import Tally
 from protocol.fact import Began
-from protocol.hosts.membership import Chance
 from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits
 
