@@ -154,7 +154,7 @@ class Checkpoints:
         """Return what every frame of this host carries: its colour and era; a colour of -1: it has no part in them."""
         if not self.takes_part:
             return -1, 0
-        return self.machine.epochs.colour, self.machine.calls.era
+        return self.machine.epochs.colour, self.machine.restores.era
 
     def received(self, sender: HostId, frame: Frame) -> tuple[Envelope, ...]:
         """See what a frame carries for this host, before its agents see anything of it.

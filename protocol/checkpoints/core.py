@@ -22,21 +22,21 @@ from protocol.checkpoints.messages import (
     Settle,
     TellHost,
 )
-from protocol.checkpoints.restores import Calls
+from protocol.checkpoints.restores import Restores
 from protocol.checkpoints.tally import Tally
 from protocol.ids import HostId
 from protocol.limits import CheckpointLimits
 
 
 class HostCore:
-    """One host's epochs, calls and log."""
+    """One host's epochs, restores, agents and log."""
 
     def __init__(self, host: HostId, chance: Chance, limits: CheckpointLimits) -> None:
         self.host = host
         self.limits = limits
         self.rng = chance
         self.epochs = Epochs(host)
-        self.calls = Calls(host)
+        self.restores = Restores(host)
         self.agents = Agents()
         self.estates = Estates()
         self.settled: Settle | None = None
@@ -90,7 +90,9 @@ class HostCore:
 
     def _tallies(self) -> list[Tally]:
         """Return what is known here of each open count, once this host has said something itself."""
-        tallies = [call.count.tally(call.restore) for call in self.calls.open.values() if call.own is not None]
+        tallies = [
+            motion.count.tally(motion.restore) for motion in self.restores.open.values() if motion.own is not None
+        ]
         count = self.epochs.count
         if count is not None and self.epochs.colour > count.base:
             tallies.append(count.tally())
@@ -106,16 +108,16 @@ class HostCore:
         Args:
             colour: its own; -1: it is to say again that it has made its cut.
         """
-        told: list[ForAgent] = [CarryOut(restore).event for restore in self.calls.restores]
+        told: list[ForAgent] = [CarryOut(restore).event for restore in self.restores.agreed]
         if self.epochs.colour > colour:
             told.append(MakeCut(self.epochs.colour).event)
         if self.settled is not None:
             told.append(self.settled.event)
-        return [*told, Pause(self.calls.is_paused()).event]
+        return [*told, Pause(self.restores.is_paused()).event]
 
     def lacks(self, base: int = -1) -> Lacks:
         """Return what this host knows, to be told what is newer."""
-        return Lacks(self.epochs.committed, self.calls.era, base)
+        return Lacks(self.epochs.committed, self.restores.era, base)
 
     def send_commit(self, host: HostId) -> None:
         """Tell a host of the newest commit."""

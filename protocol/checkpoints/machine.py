@@ -35,13 +35,14 @@ from protocol.checkpoints.messages import (
     Prepare,
     Promise,
     Refusal,
+    RestoreVoteRecord,
     StatedRecord,
     Succeeded,
     SucceededRecord,
     TakeOver,
-    VoteRecord,
 )
 from protocol.checkpoints.restore_votes import Voting
+from protocol.checkpoints.restores import Restores
 from protocol.checkpoints.succession import Succession
 from protocol.checkpoints.tally import Tally
 from protocol.fact import Began
@@ -55,15 +56,14 @@ class CheckpointMachine:
     def __init__(self, host: HostId, chance: Chance, limits: CheckpointLimits | None = None) -> None:
         self.core = HostCore(host, chance, limits or CheckpointLimits())
         self.epochs = self.core.epochs
-        self.calls = self.core.calls
+        self.restores = self.core.restores
         self.checkpointing = Checkpointing(self.core)
         self.voting = Voting(self.core)
         self.succession = Succession(self.core)
         self.estates = self.core.estates
         self.anteroom = Anteroom()
         self.deadline_us: int | None = None
-        self._due_us = 0
-        self._ask_us = 0
+        self._due_us = self._ask_us = 0
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -84,16 +84,16 @@ class CheckpointMachine:
         for record in records:
             self._apply(record)
         for restore in newest.restores:
-            self.calls.agreed(restore)
+            self.restores.agree(restore)
         if newest.colour > self.epochs.colour:
             self.epochs.colour, self.epochs.own = newest.colour, None
         # Some agents may have carried a restore out and others not: they do, before anything that it undoes is final.
-        core.actions.extend(CarryOut(restore) for restore in self.calls.restores)
+        core.actions.extend(CarryOut(restore) for restore in self.restores.agreed)
         if founder and self.epochs.commit is None:
             core.append(CommitRecord(Commit(0, (core.host,))))
         elif self.epochs.commit is not None:
             self.checkpointing.settle(self.epochs.commit)
-        if self.calls.is_paused():
+        if self.restores.is_paused():
             core.actions.append(Pause(True))
         if self.epochs.colour > 0 and self.epochs.own is None:
             # Cut by some agents, not by all, or not yet said: the others cut before they do anything else.
@@ -101,8 +101,8 @@ class CheckpointMachine:
         core.actions.extend(TakeOver(dead) for dead in self.succession.inherited())
         # What was complete when the last life ended may not have been written.
         self.checkpointing.complete()
-        for call in list(self.calls.open.values()):
-            self.voting.decide(call)
+        for motion in list(self.restores.open.values()):
+            self.voting.decide(motion)
         self.checkpointing.pace()
         return self._done()
 
@@ -110,9 +110,11 @@ class CheckpointMachine:
         """Note which other hosts with agents are there: they are talked to, and named in the next cut."""
         self.core.others = living
 
-    def keeps(self, host: HostId) -> None:
+    def has_copy(self, host: HostId) -> None:
         """Note that this host has a copy of another's logs: it may succeed that one."""
-        self.succession.keeps[host] = None
+        self.succession.copies[host] = None
+
+    keeps = has_copy
 
     def leave(self, host: HostId) -> None:
         """Name a host as leaving in the next cut: this one, or one that it has succeeded."""
@@ -132,7 +134,7 @@ class CheckpointMachine:
         if sender not in core.met and not self.epochs.is_in_view(sender):
             core.met[sender] = False
             core.append(MetRecord(sender))
-        is_behind = era > self.calls.era or epoch - 1 > self.epochs.committed
+        is_behind = era > self.restores.era or epoch - 1 > self.epochs.committed
         if is_behind and now_us >= self._ask_us:
             # Not for every frame: the answer is a frame too.
             self._ask_us = now_us + core.limits.gossip_us
@@ -148,13 +150,13 @@ class CheckpointMachine:
         """
         if self.succession.is_refused(sender):
             return False
-        return era <= self.calls.era and (self.core.met.get(sender, False) or self.epochs.is_in_view(sender))
+        return era <= self.restores.era and (self.core.met.get(sender, False) or self.epochs.is_in_view(sender))
 
     def admits(self, sender: HostId, era: int, what: Any) -> bool:
         """As `takes`; but what has only to wait until its sender is written down is held: see `admitted`."""
         if self.takes(sender, era):
             return True
-        if era <= self.calls.era:
+        if era <= self.restores.era:
             self.anteroom.hold(sender, what)
         return False
 
@@ -232,14 +234,13 @@ class CheckpointMachine:
         self, dead: HostId, copied: Sequence[AgentId], begun: Collection[AgentId], homes: Iterable[AgentId],
         said: Sequence[CheckpointRecord],
     ) -> Estate:  # fmt: skip
-        """This host takes over what a dead one has left; see `Estates.begin`. Then `inherit`, once they come up."""
+        """This host takes over what a dead one has left, as `Estates.begin`; `inherit`, once all have come up."""
         return self.estates.begin(dead, self.succession.left_by(dead), copied, begun, homes, said)
 
     def inherit(self, now_us: int) -> list[list[CheckpointAction]]:
         """Speak for the dead hosts of whose agents nobody is missing any more; returns as `agent_cut`."""
-        return [
-            self.taken_over(done.dead, done.said, done.begun, now_us, done.horizon) for done in self.estates.finished()
-        ]
+        finished = self.estates.finished()
+        return [self.taken_over(done.dead, done.said, done.begun, now_us, done.horizon) for done in finished]
 
     def cut_done(self, epoch: int, undecided: int, begun: tuple[Began, ...], now_us: int) -> list[CheckpointAction]:
         """All agents here have made the cut, durably."""
@@ -261,7 +262,7 @@ class CheckpointMachine:
                 self.checkpointing.stated(record)
                 self.succession.speak()
                 self.core.gossip()
-            case VoteRecord():
+            case RestoreVoteRecord():
                 self.voting.voted(record)
                 self.succession.speak()
                 self.core.gossip()
@@ -347,10 +348,9 @@ class CheckpointMachine:
         core = self.core
         if message.committed < self.epochs.committed:
             core.send_commit(sender)
-        if message.base >= 0:
-            known = [call.commit for call in self.calls.open.values()] + list(self.epochs.commits.values())
-            for commit in [commit for commit in known if commit.epoch == message.base][:1]:
-                core.send(sender, commit)
+        known = [motion.commit for motion in self.restores.open.values()] + list(self.epochs.commits.values())
+        for commit in [commit for commit in known if commit.epoch == message.base][:1]:
+            core.send(sender, commit)
         self.voting.send_eras(sender, message.era)
 
     # -- the log ---------------------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ class CheckpointMachine:
                     self.core.met.pop(host, None)
             case StatedRecord():
                 self.checkpointing.apply_stated(record)
-            case VoteRecord():
+            case RestoreVoteRecord():
                 self.voting.apply_vote(record)
             case EndRecord():
                 self.voting.apply_end(record)
@@ -380,7 +380,7 @@ class CheckpointMachine:
 
     def _done(self) -> list[CheckpointAction]:
         self.checkpointing.restored()
-        is_open = bool(self.calls.open or self.checkpointing.waiting) or self.epochs.colour > self.epochs.committed
+        is_open = bool(self.restores.open or self.checkpointing.waiting) or self.epochs.colour > self.epochs.committed
         times = [self._due_us] if is_open or self.epochs.commit is None else []
         for time_us in (self.checkpointing.next_us, self.succession.deadline_us()):
             if time_us is not None:
@@ -389,7 +389,12 @@ class CheckpointMachine:
         actions, self.core.actions = self.core.actions, []
         return actions
 
+    @property
+    def calls(self) -> Restores:
+        """As `restores`."""
+        return self.restores
+
     def under_way(self) -> list[str]:
         """Name what is not finished."""
         names = [f"epoch {self.epochs.colour}"] if self.epochs.colour > self.epochs.committed >= 0 else []
-        return [*names, *(f"restore {name}" for name in self.calls.open)]
+        return [*names, *(f"restore {name}" for name in self.restores.open)]

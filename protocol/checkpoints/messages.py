@@ -31,7 +31,7 @@ class Begin(Struct, frozen=True, tag=True):
     epoch: int
 
 
-Ballot = tuple[int, HostId]
+Round = tuple[int, HostId]
 """A round, and who began it."""
 
 
@@ -44,7 +44,7 @@ class _Decree(Struct, frozen=True, tag=True):
 class Prepare(_Decree, frozen=True):
     """Promise to accept nothing below this ballot, and say what you have accepted."""
 
-    ballot: Ballot
+    ballot: Round
     epoch: int
     """The newest commit that the sender knows: it counts majorities by that view and the one before."""
 
@@ -52,15 +52,15 @@ class Prepare(_Decree, frozen=True):
 class Promise(_Decree, frozen=True):
     """I do, and this is what I have accepted."""
 
-    ballot: Ballot
-    accepted: Ballot
+    ballot: Round
+    accepted: Round
     by: HostId
 
 
 class Accept(_Decree, frozen=True):
     """Accept that `by` succeeds it."""
 
-    ballot: Ballot
+    ballot: Round
     by: HostId
     epoch: int
 
@@ -68,14 +68,14 @@ class Accept(_Decree, frozen=True):
 class Accepted(_Decree, frozen=True):
     """I have."""
 
-    ballot: Ballot
+    ballot: Round
     by: HostId
 
 
 class Refusal(_Decree, frozen=True):
     """I have promised more to somebody else."""
 
-    promised: Ballot
+    promised: Round
 
 
 class Succeeded(_Decree, frozen=True):
@@ -105,7 +105,7 @@ class StatedRecord(_HostRecord, frozen=True):
     statement: Statement
 
 
-class VoteRecord(_HostRecord, frozen=True):
+class RestoreVoteRecord(_HostRecord, frozen=True, tag="VoteRecord"):
     """What this host says of a restore, durable before anybody hears it."""
 
     restore: Restore
@@ -123,8 +123,8 @@ class PaxosRecord(_HostRecord, frozen=True):
     """What this host has promised and accepted about a dead one, durable before it is said."""
 
     dead: HostId
-    promised: Ballot
-    accepted: Ballot
+    promised: Round
+    accepted: Round
     value: HostId
     sender: HostId
 
@@ -142,7 +142,9 @@ class EndRecord(_HostRecord, frozen=True):
     id: str
 
 
-CheckpointRecord = CommitRecord | StatedRecord | VoteRecord | EndRecord | MetRecord | PaxosRecord | SucceededRecord
+CheckpointRecord = (
+    CommitRecord | StatedRecord | RestoreVoteRecord | EndRecord | MetRecord | PaxosRecord | SucceededRecord
+)
 
 
 ForAgent = CutWanted | Settled | RestorePending | RestoreDecided

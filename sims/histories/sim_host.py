@@ -115,7 +115,7 @@ class SimHost:
         self.do(self.machine.start(self.log, agents, self.founder, self.world.now_us))
         self.world.hosts_changed()
         for host in self.world.hosts.values():
-            self.machine.keeps(host.name)
+            self.machine.has_copy(host.name)
             if host.dead and host is not self:
                 self.do(self.machine.failed(host.name, self.world.now_us))
 
@@ -128,7 +128,7 @@ class SimHost:
 
     def stamp(self) -> Stamp:
         """Return what this host's frames carry now."""
-        return Stamp(self.name, self.machine.epochs.colour, self.machine.calls.era)
+        return Stamp(self.name, self.machine.epochs.colour, self.machine.restores.era)
 
     def takes(self, stamp: Stamp) -> bool:
         """See a frame's stamp, before anything in it: False if the frame must come again."""

@@ -71,7 +71,7 @@ class Crowd:
     def stamped(self, receiver: str, sender: str) -> None:
         """Show a host the stamp of another's frame."""
         seen = self.machines[sender]
-        self.do(receiver, self.machines[receiver].stamped(sender, seen.epochs.colour, seen.calls.era, self.now_us))
+        self.do(receiver, self.machines[receiver].stamped(sender, seen.epochs.colour, seen.restores.era, self.now_us))
 
     def deliver(self, wanted: Callable[[HostMail], bool] = lambda mail: True) -> None:
         """Deliver mail that is wanted, with its stamp, until none is left."""
