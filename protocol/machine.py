@@ -12,7 +12,7 @@ from protocol.event import Event
 
 
 class Machine(Protocol):
-    """`agent.machine` is one. Pure and deterministic: time comes with each event, and nothing is done but what the actions say."""
+    """Pure and deterministic: time comes with each event, and nothing is done but what the actions say."""
 
     @property
     def deadline_us(self) -> int | None:

@@ -1,7 +1,7 @@
 """What peers say to each other.
 
-On the wire, and in logs, are the tag and the names of the fields: their order is free, and a new one has a default. Only
-of `array_like` Structs and named tuples is it the order, and not the names: there a new one comes last.
+On the wire, and in logs, are the tag and the names of the fields: their order is free, and a new one has a default.
+Only of `array_like` Structs and named tuples is it the order, and not the names: there a new one comes last.
 `tests/data/wire_form.txt` has all of them.
 """
 

@@ -1,7 +1,7 @@
 """What others read of us, and our logs do: tags, and fields, in order where order counts. A rename is a new protocol.
 
-`tests/data/wire_form.txt` has all that a frame or a log may hold. A new line, and a new field that may be left out (`?`),
-in an array at its end, is read by what comes later; anything else that changes there breaks old logs.
+`tests/data/wire_form.txt` has all that a frame or a log may hold. A new line may come, and a new field that may be left
+out (`?`), in an array at its end; anything else that changes there breaks old logs.
 """
 
 import collections
