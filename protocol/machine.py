@@ -1,4 +1,9 @@
-"""The interface of every machine: events in, actions out."""
+"""The interface of an agent's machine: events in, actions out.
+
+The two machines of a host (`hosts.machine`, `checkpoints.machine`) are as pure, and take time as it does; but each of
+theirs has a method for every event, since an event comes from one place there and its answer goes back to that. What
+must hold of them is asserted by the worlds that they stand in.
+"""
 
 from typing import Protocol
 

@@ -1,4 +1,9 @@
-"""What peers say to each other. Field order is the wire's: new fields come last, with a default."""
+"""What peers say to each other.
+
+On the wire, and in logs, are the tag and the names of the fields: their order is free, and a new one has a default.
+Only of `array_like` Structs and named tuples is it the order, and not the names: there a new one comes last.
+`tests/data/wire_form.txt` has all of them.
+"""
 
 from msgspec import Struct
 

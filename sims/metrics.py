@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pandas
 
-from protocol.ids import ProposalId
+from protocol.ids import ProposalId, StepId
 from protocol.records import VoteRecord
 from protocol.step import StepRecord
-
-if TYPE_CHECKING:
-    from sims.world import World
+from sims.checkers.view import View
+from sims.engine.engine import Engine
 
 COLUMNS = (
     "kind", "name", "host", "lives", "messages", "bytes", "dropped", "refused", "steps", "undone", "dead_letters",
@@ -21,13 +20,30 @@ COLUMNS = (
 the proposal to the last elector's decision. `messages` of a host are frames. Empty: does not apply."""
 
 
-def metrics(world: World) -> pandas.DataFrame:
+class Measured(Protocol):
+    """A world, as far as it is measured."""
+
+    @property
+    def engine(self) -> Engine:
+        """What moves it."""
+        ...
+
+    def retracted_by(self) -> dict[StepId, str]:
+        """Return the undone steps, each with what undid it first."""
+        ...
+
+    def view(self) -> View:
+        """Return the world as checkers see it."""
+        ...
+
+
+def metrics(world: Measured) -> pandas.DataFrame:
     """Return the table, with `COLUMNS`."""
     rows = [*_hosts(world), *_agents(world), *_proposals(world)]
     return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
-def rollback_costs(world: World) -> dict[ProposalId, tuple[int, int]]:
+def rollback_costs(world: Measured) -> dict[ProposalId, tuple[int, int]]:
     """Return, by proposal, how many messages between agents it has taken so far, and their bytes."""
     sent: dict[ProposalId, tuple[int, int]] = {}
     for box in world.engine.boxes.values():
@@ -37,7 +53,7 @@ def rollback_costs(world: World) -> dict[ProposalId, tuple[int, int]]:
     return sent
 
 
-def _hosts(world: World) -> list[dict[str, Any]]:
+def _hosts(world: Measured) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for box in world.engine.boxes.values():
         frames, size, dropped, refused = box.counts()
@@ -48,7 +64,7 @@ def _hosts(world: World) -> list[dict[str, Any]]:
     return rows
 
 
-def _agents(world: World) -> list[dict[str, Any]]:
+def _agents(world: Measured) -> list[dict[str, Any]]:
     trace, undone = world.engine.trace, world.retracted_by()
     drivers = world.engine.drivers()
     rows: list[dict[str, Any]] = []
@@ -68,7 +84,7 @@ def _agents(world: World) -> list[dict[str, Any]]:
     return rows
 
 
-def _proposals(world: World) -> list[dict[str, Any]]:
+def _proposals(world: Measured) -> list[dict[str, Any]]:
     view = world.view()
     sent = rollback_costs(world)
     proposals = {r.proposal.id: r.proposal for _, r in view.of(VoteRecord) if isinstance(r, VoteRecord)}

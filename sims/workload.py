@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from peer import Agent, Context, handles
 from protocol.ids import AgentId
+from sims.engine.engine import Engine
 from sims.topology import Graph
 from sims.virtual.chance import stream
 from sims.virtual.tools import post
-
-if TYPE_CHECKING:
-    from sims.world import World
 
 SPACE = "work"
 
@@ -162,7 +160,26 @@ class SharingAgent(WorkAgent):
     spaces: ClassVar[tuple[str, ...]] = (SPACE,)
 
 
-def populate(world: World, workload: Workload, graph: Graph) -> list[AgentId]:
+class Workplace(Protocol):
+    """A world, as far as it is to be filled with work."""
+
+    seed: int
+
+    @property
+    def engine(self) -> Engine:
+        """What moves it."""
+        ...
+
+    def spawn(self, name: AgentId, kind: type[Agent], *, host: str | None = None, **options: Any) -> AgentId:
+        """Add an agent."""
+        ...
+
+    def submit(self, agent: AgentId, *messages: Any, at: float | None = None) -> None:
+        """Hand inputs to an agent from outside, now or at a time."""
+        ...
+
+
+def populate(world: Workplace, workload: Workload, graph: Graph) -> list[AgentId]:
     """Spawn an agent for each place of a graph, and schedule the workload's inputs; return the agents' names."""
     rng = stream(world.seed, "workload")
     names = {number: f"a{number}" for number in graph}
@@ -182,7 +199,7 @@ def populate(world: World, workload: Workload, graph: Graph) -> list[AgentId]:
     return agents
 
 
-def _client(world: World, workload: Workload, loop: ClosedLoop, agents: list[AgentId], number: int) -> None:
+def _client(world: Workplace, workload: Workload, loop: ClosedLoop, agents: list[AgentId], number: int) -> None:
     rng = stream(world.seed, f"client/{number}")
 
     async def go() -> None:

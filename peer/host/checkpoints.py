@@ -3,7 +3,6 @@
 The host's own log stands beside those of its agents, in the same store and so in the same commits.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Protocol
@@ -21,13 +20,13 @@ from peer.replication.outgoing import Copies
 from peer.replication.successor import Household, Successor
 from peer.store.heads import LOG as HEADS
 from protocol.action import CutReady, Tell
+from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.copy import Copied, Copy, Held, Lacking
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
     AppendHost,
     CarryOut,
     CheckpointAction,
-    CheckpointRecord,
     MakeCut,
     Pause,
     ReplyHost,
@@ -37,16 +36,13 @@ from protocol.checkpoints.messages import (
     TellHost,
 )
 from protocol.checkpoints.tally import Tally
-from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
-from protocol.fact import Began
+from protocol.event import CutWanted
 from protocol.ids import HOST, AgentId, HostId
 from protocol.limits import CheckpointLimits
 from protocol.wire import Envelope, Frame, decode_host_record
 
 LOG = HOST
 """The name of the host's own log in its store."""
-HELD_MAX = 256
-"""Frames of one host that wait until it is written down; more are dropped, and come again."""
 
 
 class House(Household, Protocol):
@@ -83,15 +79,12 @@ class Checkpoints:
         self._open = False
         self._timer: Cancel | None = None
         self._timer_us = 0
-        self._ready: dict[AgentId, CutReady] = {}
-        self._settled: Settled | None = None
-        self._held: dict[HostId, deque[tuple[Envelope, ...]]] = {}
         self._waiting: dict[int, Callable[[str, str], None]] = {}
         self._requests = 0
         self.copies = Copies(house, machine, residents, machine.core.limits.buddies, house.failed)
         inquiry = Inquiry(house, self.copies.kept)
         self.inquiry = inquiry
-        self.successor = Successor(house, self.copies.kept, inquiry, machine.succession, self)
+        self.successor = Successor(house, self.copies.kept, inquiry, machine, self)
         self._mending = Mending(house, inquiry if self.has_buddies() else None)
         self.hurt: Mapping[AgentId, str] = {}
         """Logs that were not whole when this life began, as `Mending.mend` returns them."""
@@ -112,15 +105,14 @@ class Checkpoints:
     def open(self) -> None:
         """Go on from the log; the agents here have read theirs."""
         records = tuple(decode_host_record(data) for data in self._house.store.read(LOG))
-        drivers = self._residents.drivers.values()
-        colour = max((driver.machine.core.epoch for driver in drivers), default=0)
-        restores = max((driver.machine.core.restores for driver in drivers), key=len, default=[])
+        cores = {name: driver.machine.core for name, driver in self._residents.drivers.items()}
+        agents = {name: Standing(core.epoch, core.restores) for name, core in cores.items()}
         self._open = True
         self._journal.load(records)
         self.copies.begin(LOG, self._house.store.length(LOG))
         self.copies.kept.open()
         self.met()
-        self._do(self.machine.start(records, colour, restores, self._founder, self._now_us()))
+        self._do(self.machine.start(records, agents, self._founder, self._now_us()))
         self.copies.recover(self._recovered)
 
     def has_buddies(self) -> bool:
@@ -163,16 +155,10 @@ class Checkpoints:
             leave()
 
     def joined(self, driver: Driver) -> None:
-        """An agent has come up on a host that runs already: it takes the host's colour and era."""
-        if not self._open:
-            return
-        for restore in self.machine.calls.restores:
-            driver.feed(RestoreDecided(restore))
-        if self.machine.epochs.colour > driver.machine.core.epoch:
-            driver.feed(CutWanted(self.machine.epochs.colour))
-        if self._settled is not None:
-            driver.feed(self._settled)
-        driver.feed(RestorePending(self.machine.calls.is_paused()))
+        """An agent has come up: on a host that runs already it takes that one's colour and era."""
+        if self._open:
+            for event in self.machine.joined(driver.agent.name, driver.machine.core.epoch):
+                driver.feed(event)
 
     def met(self) -> None:
         """The hosts known here have changed: those with agents are talked to, and named in the next cut."""
@@ -184,7 +170,7 @@ class Checkpoints:
         """Return what every frame of this host carries: its colour and era; a colour of -1: it has no part in them."""
         if not self.takes_part:
             return -1, 0
-        return self.machine.epochs.colour, self.machine.calls.era
+        return self.machine.epochs.colour, self.machine.restores.era
 
     def received(self, sender: HostId, frame: Frame) -> tuple[Envelope, ...]:
         """See what a frame carries for this host, before its agents see anything of it.
@@ -205,38 +191,21 @@ class Checkpoints:
         self._do(self.machine.stamped(sender, frame.epoch, frame.era, self._now_us()))
         for message in frame.checkpoints:
             self._do(self.machine.received(sender, message, self._now_us()))
-        if not frame.envelopes or self.machine.takes(sender, frame.era):
+        if not frame.envelopes or self.machine.admits(sender, frame.era, frame.envelopes):
             return frame.envelopes
-        if frame.era <= self.machine.calls.era:
-            held = self._held.setdefault(sender, deque(maxlen=HELD_MAX))
-            held.append(frame.envelopes)
         return ()
 
     # -- what agents and people want -------------------------------------------------------------------------------
 
     def cut_ready(self, agent: AgentId, action: CutReady) -> None:
-        """An agent's cut is durable; when all are, the host says so."""
-        self.successor.ready(agent, action)
-        if action.epoch == self.machine.epochs.colour:
-            self._ready[agent] = action
-        self._count_ready()
+        """An agent's cut is durable."""
+        horizon = self._residents.drivers[agent].machine.core.horizon
+        self._take_turns(self.machine.agent_cut(agent, action, horizon, self._now_us()))
 
     def gone(self, agent: AgentId) -> None:
         """An agent lives elsewhere now: nothing here waits for it."""
         self.copies.forget(agent)
-        self.successor.gone(agent)
-        if self.takes_part:
-            self._count_ready()
-
-    def _count_ready(self) -> None:
-        colour = self.machine.epochs.colour
-        done = [
-            ready for name, ready in self._ready.items() if ready.epoch == colour and name in self._residents.drivers
-        ]
-        if len(done) == len(self._residents.drivers):
-            begun = tuple(began for ready in done for began in ready.begun)
-            undecided = min(ready.undecided for ready in done)
-            self._do(self.machine.cut_done(colour, undecided, begun, self._now_us()))
+        self._take_turns(self.machine.gone(agent, self._now_us()))
 
     def succeeds(self, host: HostId) -> bool:
         """Tell whether this host has succeeded another, or whoever has succeeded that one."""
@@ -260,25 +229,19 @@ class Checkpoints:
 
     # -- carrying out ----------------------------------------------------------------------------------------------
 
+    def _take_turns(self, turns: list[list[CheckpointAction]]) -> None:
+        for actions in turns:
+            self._do(actions)
+
     def _do(self, actions: list[CheckpointAction]) -> None:
         drivers = list(self._residents.drivers.values())
         for action in actions:
             match action:
-                case MakeCut():
-                    self._ready = {}
+                case MakeCut() | Settle() | Pause() | CarryOut():
                     for driver in drivers:
-                        driver.feed(CutWanted(action.epoch))
-                case Settle():
-                    self._settled = Settled(action.epoch, action.begun, action.horizon)
-                    for driver in drivers:
-                        driver.feed(self._settled)
-                    self._house.store.tidy()
-                case Pause():
-                    for driver in drivers:
-                        driver.feed(RestorePending(action.pending))
-                case CarryOut():
-                    for driver in drivers:
-                        driver.feed(RestoreDecided(action.restore))
+                        driver.feed(action.event)
+                    if isinstance(action, Settle):
+                        self._house.store.tidy()
                 case TakeOver():
                     self.successor.take_over(action.dead)
                 case AppendHost():
@@ -346,12 +309,9 @@ class Checkpoints:
         """An agent has come up here, from a dead host: it makes this host's cut."""
         self._residents.drivers[agent].feed(CutWanted(self.machine.epochs.colour))
 
-    def taken_over(
-        self, dead: HostId, records: tuple[CheckpointRecord, ...], begun: tuple[Began, ...], agents: tuple[AgentId, ...]
-    ) -> None:
-        """A dead host's agents live here now."""
-        horizon = self._residents.horizon_of(agents)
-        self._do(self.machine.taken_over(dead, records, begun, self._now_us(), horizon))
+    def inherit(self) -> None:
+        """Speak for the dead hosts whose agents are all up here."""
+        self._take_turns(self.machine.inherit(self._now_us()))
 
     def turned(self, host: HostId, how: str) -> None:
         """A host has `failed`, `left` or `recovered`."""
@@ -383,9 +343,8 @@ class Checkpoints:
 
     def _release(self) -> None:
         """Hand over what was held until its sender was written down."""
-        for sender in [host for host in self._held if self.machine.takes(host, 0)]:
-            for envelopes in self._held.pop(sender):
-                self._house.deliver(sender, envelopes)
+        for sender, envelopes in self.machine.admitted():
+            self._house.deliver(sender, envelopes)
 
     def _wake(self) -> None:
         deadline_us = self.machine.deadline_us

@@ -58,7 +58,3 @@ class Residents:
         if driver is None:
             return "", b""
         return path_of(type(driver.agent)), payload.encode(driver.options)
-
-    def horizon_of(self, agents: Iterable[AgentId]) -> int:
-        """Return the highest horizon of those that are up; 0 if none is."""
-        return max((self.drivers[agent].machine.core.horizon for agent in agents if agent in self.drivers), default=0)

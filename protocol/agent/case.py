@@ -4,10 +4,9 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
-from protocol.agent.ballot import Ballot, keeper_of
+from protocol.agent.books import Books, keeper_of
 from protocol.ids import AgentId
-from protocol.message import Ballot as BallotMessage
-from protocol.message import Done
+from protocol.message import Ballot, Done
 from protocol.proposal import Proposal, Vote
 from protocol.records import DecisionRecord
 
@@ -22,7 +21,7 @@ class Case:
     """One proposal at one elector."""
 
     def __init__(self, proposal: Proposal) -> None:
-        self.ballot = Ballot(proposal)
+        self.books = Books(proposal)
         self.keeper = keeper_of(proposal)
         self.vote: Vote | None = None
         """The last vote that is durable."""
@@ -49,7 +48,7 @@ class Case:
         self.told.update(dict.fromkeys(found, vote.version))
         return found
 
-    def questions(self, me: AgentId, vote: Vote) -> list[tuple[AgentId, BallotMessage]]:
+    def questions(self, me: AgentId, vote: Vote) -> list[tuple[AgentId, Ballot]]:
         """Return whom to ask again, and with which votes.
 
         The keeper asks whoever owes it a vote; others ask the keeper, and whom their own steps have reached until these
@@ -57,48 +56,48 @@ class Case:
         keeper is silent, the others are asked in turn, a few at a time: they tell all they have heard, so nobody
         depends on it. It asks them too, for it may not hear from everybody.
         """
-        owing = [agent for agent in self.ballot.electors() if self.ballot.owes(agent)]
+        owing = [agent for agent in self.books.electors() if self.books.owes(agent)]
         if me == self.keeper:
             asked = dict.fromkeys(owing)
         else:
             receivers = {debit.receiver for step in vote.cone for debit in step.sends}
-            asked = dict.fromkeys((self.keeper, *(agent for agent in sorted(receivers) if self.ballot.owes(agent))))
+            asked = dict.fromkeys((self.keeper, *(agent for agent in sorted(receivers) if self.books.owes(agent))))
         if self.unanswered >= PATIENCE:
             # Whom it credits is in its vote: after a crash that may be all that is left of what it had heard.
-            others = {*owing, *self.ballot.reached(), *(credit.producer.agent for credit in vote.credits)}
-            others.add(self.ballot.proposal.proposer)
+            others = {*owing, *self.books.reached(), *(credit.producer.agent for credit in vote.credits)}
+            others.add(self.books.proposal.proposer)
             # Each in an order of its own: so what is heard spreads within a few rounds, and nobody is asked by all.
             left = sorted(others - asked.keys() - {me}, key=lambda agent: blake2b(f"{me} {agent}".encode()).digest())
             at = ASKED_AT_ONCE * (self.unanswered - PATIENCE) % len(left) if left else 0
             asked.update(dict.fromkeys((left[at:] + left[:at])[:ASKED_AT_ONCE]))
         self.unanswered += 1
         asked.pop(me, None)
-        questions: list[tuple[AgentId, BallotMessage]] = []
-        heard = self.ballot.heard()
+        questions: list[tuple[AgentId, Ballot]] = []
+        heard = self.books.heard()
         for agent in asked:
-            owed = {known.voter: known for known in (vote, *self.ballot.creditors_of(agent))}
-            questions.append((agent, BallotMessage(self.ballot.proposal, tuple(owed.values()), True, heard)))
+            owed = {known.voter: known for known in (vote, *self.books.creditors_of(agent))}
+            questions.append((agent, Ballot(self.books.proposal, tuple(owed.values()), True, heard)))
         return questions
 
-    def answered(self, sender: AgentId, message: BallotMessage) -> None:
+    def answered(self, sender: AgentId, message: Ballot) -> None:
         """Note that the keeper has heard a question, and with it this elector's vote: it will tell the end."""
         if sender == self.keeper and not message.wants:
             self.unanswered = 0
 
-    def answer(self, me: AgentId, asker: AgentId, question: BallotMessage) -> BallotMessage | None:
+    def answer(self, me: AgentId, asker: AgentId, question: Ballot) -> Ballot | None:
         """Return what an elector that asks is told, or None if it is nothing.
 
         A keeper will tell the end, so it says that it has heard the question, also while its own agent takes its time.
         Another tells all that it has heard and the asker has not.
         """
         own = () if self.vote is None else (self.vote,)
-        heard = tuple(vote for vote in self.ballot.votes.values() if vote.voter != asker)
+        heard = tuple(vote for vote in self.books.votes.values() if vote.voter != asker)
         if me == self.keeper:
             # It can't decide before its own vote, but others can.
-            return BallotMessage(self.ballot.proposal, heard if self.ballot.is_refused() else own)
+            return Ballot(self.books.proposal, heard if self.books.is_refused() else own)
         if self.vote is None:
             return None
-        return BallotMessage(self.ballot.proposal, own if question.heard == self.ballot.heard() else heard)
+        return Ballot(self.books.proposal, own if question.heard == self.books.heard() else heard)
 
 
 def end_for(receiver: AgentId, record: DecisionRecord) -> Done:

@@ -1,5 +1,5 @@
 """One agent's side of coordinated checkpoints: its cuts, what a commit settles, and what may be forgotten (CP-1, CP-4
-to CP-6). When an epoch begins and when it is committed is its host's to find out (`epoch`, `checkpoint_machine`).
+to CP-6). When an epoch begins and when it is committed is its host's to find out (`checkpoints.checkpointing`).
 
 Source: Lai and Yang 1987, Mattern 1989 (colours instead of markers: no pause, no order on channels).
 """

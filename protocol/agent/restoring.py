@@ -1,6 +1,6 @@
 """One agent's side of a restore: everything after the cut of an epoch is undone, everywhere (CP-7).
 
-That a restore is agreed on is its host's to find out (`restore`, `checkpoint_machine`). What it undoes is told by two
+That a restore is agreed on is its host's to find out (`checkpoints.restore_votes`). What it undoes is told by two
 numbers that every step carries, its epoch and its era, so no cone has to be worked out and no step named to others.
 """
 

@@ -1,4 +1,4 @@
-"""Negotiated rollback (RB-1 to RB-9): joins cone, quarantine and ballots.
+"""Negotiated rollback (RB-1 to RB-9): joins cone, quarantine and books.
 
 An elector works out its part, freezes it, votes durably, and decides alone from the votes that reach it. Source:
 docs/model/Rollback.tla, whose actions are named beside the code that does them.
@@ -7,7 +7,7 @@ docs/model/Rollback.tla, whose actions are named beside the code that does them.
 from msgspec.structs import replace
 
 from protocol.action import Consult
-from protocol.agent.ballot import keeper_of
+from protocol.agent.books import keeper_of
 from protocol.agent.case import Case, end_for
 from protocol.agent.core import Core
 from protocol.agent.disposal import Disposal
@@ -15,8 +15,7 @@ from protocol.agent.effects import Effects
 from protocol.agent.stepping import Stepping
 from protocol.event import Consulted
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
-from protocol.message import Ballot as BallotMessage
-from protocol.message import Done, Propose
+from protocol.message import Ballot, Done, Propose
 from protocol.proposal import ConeStep, Credit, Proposal, Vote
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import STEP_INDEX_ENTRIES, VoidOut
@@ -47,7 +46,7 @@ class Rollback:
             self._cases[proposal.id] = self._open[proposal.id] = Case(proposal)
             self._review(proposal.id)
 
-    def balloted(self, sender: AgentId, message: BallotMessage) -> None:
+    def balloted(self, sender: AgentId, message: Ballot) -> None:
         """Votes have come (Learn)."""
         proposal = message.proposal
         decision = self.decided.get(proposal.id)
@@ -55,10 +54,10 @@ class Rollback:
         if decision is None:
             case = case or Case(proposal)
             case.answered(sender, message)
-            news = [case.ballot.take(vote) for vote in message.votes if vote.voter != self._core.agent]
+            news = [case.books.take(vote) for vote in message.votes if vote.voter != self._core.agent]
             is_new = proposal.id not in self._cases
             if is_new:
-                if not case.ballot.concerns(self._core.agent):
+                if not case.books.concerns(self._core.agent):
                     return
                 self._cases[proposal.id] = self._open[proposal.id] = case
             if is_new or any(news):
@@ -83,7 +82,7 @@ class Rollback:
 
     def _heed(self, case: Case) -> None:
         if case.verdict is not None and case.vote is not None and not case.busy:
-            rejects = {*case.verdict.rejects, *case.ballot.rejects()}
+            rejects = {*case.verdict.rejects, *case.books.rejects()}
             self._decide(case, case.verdict.decision, tuple(sorted(rejects)))
 
     # -- voting ----------------------------------------------------------------------------------------------------
@@ -101,17 +100,17 @@ class Rollback:
             if not grown:
                 return
         case.busy = True
-        self._core.actions.append(Consult(case.ballot.proposal, part))
+        self._core.actions.append(Consult(case.books.proposal, part))
 
     def _part(self, case: Case) -> tuple[tuple[StepId, ...], dict[MessageId, int]]:
         me = self._core.agent
-        credits = {message: credit.number for message, credit in case.ballot.debits_to(me).items()}
+        credits = {message: credit.number for message, credit in case.books.debits_to(me).items()}
         # RB-11: tolerant readers join a first vote, or one that grows by debits; else others may have decided by it.
         is_gone = self._core.counts_as_gone
         joins = case.latest is None
         # What was frozen for it stays in: other proposals that made a tolerant reader join may end meanwhile.
-        roots = [root for root in case.ballot.proposal.roots if root.agent == me]
-        roots.extend(self._core.quarantine.part(case.ballot.proposal.id))
+        roots = [root for root in case.books.proposal.roots if root.agent == me]
+        roots.extend(self._core.quarantine.part(case.books.proposal.id))
         if case.latest is not None:
             taken = {MessageId(credit.producer, credit.at): credit.number for credit in case.latest.credits}
             joins = any(message not in taken for message in credits)
@@ -140,12 +139,12 @@ class Rollback:
         case = self._cases.get(event.proposal)
         if case is None or not case.busy or event.proposal in self.decided:
             return
-        core, proposal = self._core, case.ballot.proposal
+        core, proposal = self._core, case.books.proposal
         part, credits = self._part(case)
         self._freeze(event.proposal, part, credits)
         accepts, why = event.accepts, event.why
         unknown = [root for root in proposal.roots if root.agent == core.agent and root not in core.cone]
-        known = [step.epoch for vote in case.ballot.votes.values() for step in vote.cone]
+        known = [step.epoch for vote in case.books.votes.values() for step in vote.cone]
         known.extend(core.cone.record(step).epoch for step in part)
         if unknown:
             accepts, why = False, f"no step {unknown[0]} in the log of {core.agent}"
@@ -184,7 +183,7 @@ class Rollback:
         case = self._cases[pid]
         case.busy = False
         case.vote = vote
-        case.ballot.take(vote)
+        case.books.take(vote)
         self._heed(case)
         if pid in self.decided:
             return
@@ -199,7 +198,7 @@ class Rollback:
         case = self._cases[pid]
         if case.vote is not None:
             for receiver in case.untold(self._core.agent, case.vote):
-                self._core.send(receiver, BallotMessage(case.ballot.proposal, (case.vote,)))
+                self._core.send(receiver, Ballot(case.books.proposal, (case.vote,)))
 
     # -- deciding --------------------------------------------------------------------------------------------------
 
@@ -208,13 +207,13 @@ class Rollback:
         case = self._cases[pid]
         if case.vote is None or pid in self.decided:
             return
-        if case.ballot.is_refused():
-            self._decide(case, "abort", case.ballot.rejects())
-        elif case.ballot.is_balanced():
+        if case.books.is_refused():
+            self._decide(case, "abort", case.books.rejects())
+        elif case.books.is_balanced():
             self._decide(case, "commit", ())
 
     def _decide(self, case: Case, decision: str, rejects: tuple[tuple[AgentId, str], ...]) -> None:
-        core, ballot, vote = self._core, case.ballot, case.vote
+        core, books, vote = self._core, case.books, case.vote
         assert vote is not None
         retracted: tuple[StepId, ...] = ()
         by_lineage: dict[Lineage, tuple[VoidOut, ...]] = {}
@@ -224,21 +223,21 @@ class Rollback:
             core.retraction.add_all(credit.producer for credit in vote.credits)
             for step in retracted:
                 lineage = core.cone.record(step).input.lineage
-                discarded = ballot.proposal.inputs == "discard" and step in ballot.proposal.roots
+                discarded = books.proposal.inputs == "discard" and step in books.proposal.roots
                 if discarded or lineage in self._effects.voided:
                     by_lineage[lineage] = self._effects.void_all(lineage, ordered=discarded)
         record = DecisionRecord(
-            proposal=ballot.proposal,
+            proposal=books.proposal,
             decision=decision,
             retracted=retracted,
             credits=vote.credits,
             # Who was never reached before an abort has frozen nothing, and need not hear of it.
-            electors=ballot.reached() if decision == "commit" else tuple(sorted(ballot.votes)),
+            electors=books.reached() if decision == "commit" else tuple(sorted(books.votes)),
             rejects=rejects,
             decided_us=core.now_us,
             voids=tuple(out for voids in by_lineage.values() for out in voids),
-            notes=self._disposal.notes(ballot.proposal, retracted) if decision == "commit" else (),
-            taken=self._disposal.take_back(ballot.proposal, retracted) if decision == "commit" else (),
+            notes=self._disposal.notes(books.proposal, retracted) if decision == "commit" else (),
+            taken=self._disposal.take_back(books.proposal, retracted) if decision == "commit" else (),
             epoch=core.epoch,
         )
         self.apply_decision(record, by_lineage)
@@ -304,7 +303,7 @@ class Rollback:
         self._stepping.held = {
             core.cone.record(root).input.lineage
             for case in self._open.values()
-            for root in case.ballot.proposal.roots
+            for root in case.books.proposal.roots
             if root.agent == core.agent and root in core.cone and root in core.retraction
         }
 
@@ -314,7 +313,7 @@ class Rollback:
         """Return the oldest epoch that an undecided proposal, or its proposer's, still needs; None without one."""
         epochs: list[int] = []
         for case in self._open.values():
-            epochs.extend(step.epoch for vote in case.ballot.votes.values() for step in vote.cone)
+            epochs.extend(step.epoch for vote in case.books.votes.values() for step in vote.cone)
             epochs.extend(self._core.cone.record(step).epoch for step in self._part(case)[0])
         return min(epochs, default=None)
 
@@ -331,7 +330,7 @@ class Rollback:
         """Take in an own vote from the log: what it credits stays refused (RB-7)."""
         case = self._cases.setdefault(record.proposal.id, Case(record.proposal))
         case.vote = case.latest = record.vote
-        case.ballot.take(record.vote)
+        case.books.take(record.vote)
         if record.proposal.id in self.decided:
             # It was being written when an abort was decided: it must not freeze anything again.
             return
@@ -374,8 +373,8 @@ class Rollback:
         They stand in the log before whatever is written next, so what is written next may stand for them (CP-6).
         """
         cases = self._cases.values()
-        return tuple(VoteRecord(case.ballot.proposal, case.latest) for case in cases if case.latest is not None)
+        return tuple(VoteRecord(case.books.proposal, case.latest) for case in cases if case.latest is not None)
 
     def votes(self) -> list[tuple[Proposal, Vote]]:
         """Return this elector's own votes."""
-        return [(case.ballot.proposal, case.vote) for case in self._cases.values() if case.vote is not None]
+        return [(case.books.proposal, case.vote) for case in self._cases.values() if case.vote is not None]

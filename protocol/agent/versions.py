@@ -2,10 +2,8 @@
 
 from bisect import insort
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
-from protocol.clock import covers
 from protocol.ids import StepId
 from protocol.retraction import Retraction
 from protocol.step import Entry, Read, Write
@@ -132,17 +130,6 @@ class Versions:
     def shared_keys(self) -> list[str]:
         """Return the shared keys with any entry, in order."""
         return sorted(self._shared)
-
-    def check(self) -> None:
-        """Assert that entries which one replica orders by time are never ordered against their causes."""
-        for key in self._shared:
-            ordered = self.entries(key)
-            for earlier, later in pairwise(ordered):
-                assert (
-                    later.writer == earlier.writer
-                    or not covers(earlier.clock, later.writer)
-                    or (earlier.writer.agent == later.writer.agent)
-                )
 
 
 def _order(entry: Entry) -> tuple[int, StepId, int]:

@@ -61,7 +61,7 @@ class Checkpointing:
     def pace(self) -> None:
         """A period begins: choose when to begin the next epoch."""
         core, commit = self._core, self._core.epochs.commit
-        self._restores = core.calls.era
+        self._restores = core.restores.era
         self._wait_us = self._pace.wait_us(() if commit is None else commit.next_view(), self.cost_us, core.now_us)
         self._arm()
 
@@ -71,8 +71,8 @@ class Checkpointing:
     def restored(self) -> None:
         """A restore that was agreed on since the last event ends a period; only a policy cares."""
         core = self._core
-        if core.limits.policy is not None and core.calls.era > self._restores:
-            for restore in core.calls.restores[self._restores :]:
+        if core.limits.policy is not None and core.restores.era > self._restores:
+            for restore in core.restores.agreed[self._restores :]:
                 self._pace.restored(restore.epoch, core.now_us)
             self.pace()
 
@@ -100,6 +100,7 @@ class Checkpointing:
         self._records = self._size = 0
         self.began_us = core.now_us
         self._pace.cut(epoch, core.now_us)
+        core.agents.cut()
         core.actions.append(MakeCut(epoch))
 
     def done(self, epoch: int, undecided: int, begun: tuple[Began, ...]) -> None:
@@ -108,7 +109,7 @@ class Checkpointing:
         if epoch != core.epochs.colour or core.epochs.own is not None or epoch in self._stating:
             return
         self._stating[epoch] = None
-        needed = core.calls.needs()
+        needed = core.restores.needs()
         statement = Statement(
             host=core.host,
             joined=core.named(),
@@ -188,11 +189,13 @@ class Checkpointing:
     def settle(self, commit: Commit) -> None:
         """Tell the agents here what is settled, and what is final (CP-4, CP-6)."""
         core = self._core
-        needed = core.calls.needs()
+        needed = core.restores.needs()
         horizon = min(commit.horizon, self._retention.horizon(commit.epoch, core.now_us))
         core.horizon = max(core.horizon, horizon if needed is None else min(horizon, needed))
         for host in commit.left:
             self.leaving.pop(host, None)
         if core.host in commit.view:
             # Only a member of the view settles anything by it (CP-3).
-            core.actions.append(Settle(commit.epoch, commit.begun, core.horizon))
+            core.settled = Settle(commit.epoch, commit.begun, core.horizon)
+            core.estates.settled(core.horizon)
+            core.actions.append(core.settled)

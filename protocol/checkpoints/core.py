@@ -1,34 +1,46 @@
-"""What the parts of one host's checkpointing share: epochs and calls, the log, the actions of the event at hand.
+"""What the parts of one host's checkpointing share: epochs, restores, agents, the log, and the actions of one event.
 
-The parts (`checkpointing`, `voting`, `succession`) do not know each other; `checkpoint_machine` joins them.
+The parts (`checkpointing`, `restore_votes`, `succession`) do not know each other; `machine` joins them.
 """
 
+from protocol.chance import Chance
+from protocol.checkpoints.agents import Agents
 from protocol.checkpoints.epoch import Epochs
+from protocol.checkpoints.estates import Estates
 from protocol.checkpoints.messages import (
     AppendHost,
+    CarryOut,
     CheckpointAction,
     CheckpointMessage,
     CheckpointRecord,
+    ForAgent,
     Lacks,
+    MakeCut,
+    Pause,
     ReplyHost,
     SendHost,
+    Settle,
     TellHost,
 )
-from protocol.checkpoints.restores import Calls
-from protocol.hosts.membership import Chance
+from protocol.checkpoints.restores import Restores
+from protocol.checkpoints.tally import Tally
 from protocol.ids import HostId
 from protocol.limits import CheckpointLimits
 
 
 class HostCore:
-    """One host's epochs, calls and log."""
+    """One host's epochs, restores, agents and log."""
 
     def __init__(self, host: HostId, chance: Chance, limits: CheckpointLimits) -> None:
         self.host = host
         self.limits = limits
         self.rng = chance
         self.epochs = Epochs(host)
-        self.calls = Calls(host)
+        self.restores = Restores(host)
+        self.agents = Agents()
+        self.estates = Estates()
+        self.settled: Settle | None = None
+        """What the agents here were told last of what is settled."""
         self.now_us = 0
         self.horizon = 0
         """Steps of epochs before this one are final here."""
@@ -68,13 +80,44 @@ class HostCore:
         """Say something to whoever audits."""
         self.actions.append(TellHost(notice, subject, detail))
 
+    def gossip(self) -> None:
+        """Tell one other host, at random, what is known of each open count, until its outcome is known (CP-2)."""
+        if self.others:
+            for tally in self._tallies():
+                self.send(self.rng.choice(self.others), tally)
+            if self.epochs.commit is None or self.epochs.colour > self.epochs.committed + 1:
+                self.send(self.rng.choice(self.others), self.lacks())
+
+    def _tallies(self) -> list[Tally]:
+        """Return what is known here of each open count, once this host has said something itself."""
+        tallies = [
+            motion.count.tally(motion.restore) for motion in self.restores.open.values() if motion.own is not None
+        ]
+        count = self.epochs.count
+        if count is not None and self.epochs.colour > count.base:
+            tallies.append(count.tally())
+        return tallies
+
     def named(self) -> tuple[HostId, ...]:
         """Return whom this host knows to be there; those outside the view are named by it (CP-3)."""
         return tuple(sorted({**dict.fromkeys(self.others), **dict.fromkeys(self.met)}))
 
+    def for_newcomer(self, colour: int) -> list[ForAgent]:
+        """Return what an agent is to be told that comes up here: all that the others were told before.
+
+        Args:
+            colour: its own; -1: it is to say again that it has made its cut.
+        """
+        told: list[ForAgent] = [CarryOut(restore).event for restore in self.restores.agreed]
+        if self.epochs.colour > colour:
+            told.append(MakeCut(self.epochs.colour).event)
+        if self.settled is not None:
+            told.append(self.settled.event)
+        return [*told, Pause(self.restores.is_paused()).event]
+
     def lacks(self, base: int = -1) -> Lacks:
         """Return what this host knows, to be told what is newer."""
-        return Lacks(self.epochs.committed, self.calls.era, base)
+        return Lacks(self.epochs.committed, self.restores.era, base)
 
     def send_commit(self, host: HostId) -> None:
         """Tell a host of the newest commit."""

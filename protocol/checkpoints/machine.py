@@ -4,12 +4,17 @@ Nobody counts for the others: each host sends what it knows to one other at a ti
 checkpoint costs a host messages as the logarithm of the number of hosts, and a bit per member in each of them.
 """
 
-from collections.abc import Sequence
-from typing import assert_never
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, assert_never
 
+from protocol.action import CutReady
+from protocol.chance import Chance
+from protocol.checkpoints.agents import Standing
+from protocol.checkpoints.anteroom import Anteroom
 from protocol.checkpoints.checkpointing import Checkpointing
 from protocol.checkpoints.core import HostCore
 from protocol.checkpoints.epoch import Commit
+from protocol.checkpoints.estates import Estate
 from protocol.checkpoints.messages import (
     Accept,
     Accepted,
@@ -21,6 +26,7 @@ from protocol.checkpoints.messages import (
     CheckpointRecord,
     CommitRecord,
     EndRecord,
+    ForAgent,
     Lacks,
     MakeCut,
     MetRecord,
@@ -29,20 +35,19 @@ from protocol.checkpoints.messages import (
     Prepare,
     Promise,
     Refusal,
+    RestoreVoteRecord,
     StatedRecord,
     Succeeded,
     SucceededRecord,
     TakeOver,
-    VoteRecord,
 )
 from protocol.checkpoints.restore_votes import Voting
+from protocol.checkpoints.restores import Restores
 from protocol.checkpoints.succession import Succession
 from protocol.checkpoints.tally import Tally
 from protocol.fact import Began
-from protocol.hosts.membership import Chance
-from protocol.ids import HostId
+from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits
-from protocol.proposal import Restore
 
 
 class CheckpointMachine:
@@ -51,43 +56,44 @@ class CheckpointMachine:
     def __init__(self, host: HostId, chance: Chance, limits: CheckpointLimits | None = None) -> None:
         self.core = HostCore(host, chance, limits or CheckpointLimits())
         self.epochs = self.core.epochs
-        self.calls = self.core.calls
+        self.restores = self.core.restores
         self.checkpointing = Checkpointing(self.core)
         self.voting = Voting(self.core)
         self.succession = Succession(self.core)
+        self.estates = self.core.estates
+        self.anteroom = Anteroom()
         self.deadline_us: int | None = None
-        self._due_us = 0
-        self._ask_us = 0
+        self._due_us = self._ask_us = 0
 
     # -- life ------------------------------------------------------------------------------------------------------
 
     def start(
-        self, records: Sequence[CheckpointRecord], colour: int, restores: Sequence[Restore], founder: bool, now_us: int
+        self, records: Sequence[CheckpointRecord], agents: Mapping[AgentId, Standing], founder: bool, now_us: int
     ) -> list[CheckpointAction]:
         """Begin a life.
 
         Args:
             records: this host's log, oldest first.
-            colour: the newest cut in its agents' logs.
-            restores: those carried out in its agents' logs.
+            agents: who lives here, with what their logs tell.
             founder: this host is the first member of a new cluster.
             now_us: the time.
         """
         core = self.core
         core.now_us = now_us
+        newest = core.agents.begin(agents)
         for record in records:
             self._apply(record)
-        for restore in restores:
-            self.calls.agreed(restore)
-        if colour > self.epochs.colour:
-            self.epochs.colour, self.epochs.own = colour, None
+        for restore in newest.restores:
+            self.restores.agree(restore)
+        if newest.colour > self.epochs.colour:
+            self.epochs.colour, self.epochs.own = newest.colour, None
         # Some agents may have carried a restore out and others not: they do, before anything that it undoes is final.
-        core.actions.extend(CarryOut(restore) for restore in self.calls.restores)
+        core.actions.extend(CarryOut(restore) for restore in self.restores.agreed)
         if founder and self.epochs.commit is None:
             core.append(CommitRecord(Commit(0, (core.host,))))
         elif self.epochs.commit is not None:
             self.checkpointing.settle(self.epochs.commit)
-        if self.calls.is_paused():
+        if self.restores.is_paused():
             core.actions.append(Pause(True))
         if self.epochs.colour > 0 and self.epochs.own is None:
             # Cut by some agents, not by all, or not yet said: the others cut before they do anything else.
@@ -95,8 +101,8 @@ class CheckpointMachine:
         core.actions.extend(TakeOver(dead) for dead in self.succession.inherited())
         # What was complete when the last life ended may not have been written.
         self.checkpointing.complete()
-        for call in list(self.calls.open.values()):
-            self.voting.decide(call)
+        for motion in list(self.restores.open.values()):
+            self.voting.decide(motion)
         self.checkpointing.pace()
         return self._done()
 
@@ -104,9 +110,11 @@ class CheckpointMachine:
         """Note which other hosts with agents are there: they are talked to, and named in the next cut."""
         self.core.others = living
 
-    def keeps(self, host: HostId) -> None:
+    def has_copy(self, host: HostId) -> None:
         """Note that this host has a copy of another's logs: it may succeed that one."""
-        self.succession.keeps[host] = None
+        self.succession.copies[host] = None
+
+    keeps = has_copy
 
     def leave(self, host: HostId) -> None:
         """Name a host as leaving in the next cut: this one, or one that it has succeeded."""
@@ -126,7 +134,7 @@ class CheckpointMachine:
         if sender not in core.met and not self.epochs.is_in_view(sender):
             core.met[sender] = False
             core.append(MetRecord(sender))
-        is_behind = era > self.calls.era or epoch - 1 > self.epochs.committed
+        is_behind = era > self.restores.era or epoch - 1 > self.epochs.committed
         if is_behind and now_us >= self._ask_us:
             # Not for every frame: the answer is a frame too.
             self._ask_us = now_us + core.limits.gossip_us
@@ -142,7 +150,19 @@ class CheckpointMachine:
         """
         if self.succession.is_refused(sender):
             return False
-        return era <= self.calls.era and (self.core.met.get(sender, False) or self.epochs.is_in_view(sender))
+        return era <= self.restores.era and (self.core.met.get(sender, False) or self.epochs.is_in_view(sender))
+
+    def admits(self, sender: HostId, era: int, what: Any) -> bool:
+        """As `takes`; but what has only to wait until its sender is written down is held: see `admitted`."""
+        if self.takes(sender, era):
+            return True
+        if era <= self.restores.era:
+            self.anteroom.hold(sender, what)
+        return False
+
+    def admitted(self) -> list[tuple[HostId, Any]]:
+        """Return, once, what was held and may be handled now, by its sender; ask after each record that is durable."""
+        return self.anteroom.leave(lambda sender: self.takes(sender, 0))
 
     def received(self, sender: HostId, message: CheckpointMessage, now_us: int) -> list[CheckpointAction]:
         """Take in what another host says of checkpoints, restores and successions."""
@@ -168,6 +188,60 @@ class CheckpointMachine:
                 assert_never(message)
         return self._done()
 
+    # -- the agents here -------------------------------------------------------------------------------------------
+
+    def joined(self, agent: AgentId, colour: int, is_inherited: bool = False) -> list[ForAgent]:
+        """An agent has come up on a host that runs already; return what it is to be told, in order.
+
+        Args:
+            agent: who.
+            colour: the newest cut in its log.
+            is_inherited: it comes from a dead host: its cut is asked for also if it has made it in an earlier life.
+        """
+        self.core.agents.joined(agent)
+        return self.core.for_newcomer(-1 if is_inherited else colour)
+
+    def agent_cut(self, agent: AgentId, cut: CutReady, horizon: int, now_us: int) -> list[list[CheckpointAction]]:
+        """An agent's cut is durable: when all are, the host says so, and likewise for those of each dead host.
+
+        Args:
+            agent: whose.
+            cut: what it tells.
+            horizon: what is before it that agent has folded.
+            now_us: the time.
+
+        Returns: what is to be done, turn by turn.
+        """
+        self.estates.ready(agent, cut, horizon)
+        if cut.epoch == self.epochs.colour:
+            self.core.agents.ready(agent, cut)
+        return self._ready(now_us)
+
+    def gone(self, agent: AgentId, now_us: int) -> list[list[CheckpointAction]]:
+        """An agent lives elsewhere now: nothing here waits for it; returns as `agent_cut`."""
+        self.core.agents.gone(agent)
+        self.estates.gone(agent)
+        return self._ready(now_us)
+
+    def _ready(self, now_us: int) -> list[list[CheckpointAction]]:
+        turns = self.inherit(now_us)
+        done = self.core.agents.all_cut(self.epochs.colour)
+        if done is not None:
+            turns.append(self.cut_done(done.epoch, done.undecided, done.begun, now_us))
+        return turns
+
+    def inherits(
+        self, dead: HostId, copied: Sequence[AgentId], begun: Collection[AgentId], homes: Iterable[AgentId],
+        said: Sequence[CheckpointRecord],
+    ) -> Estate:  # fmt: skip
+        """This host takes over what a dead one has left, as `Estates.begin`; `inherit`, once all have come up."""
+        return self.estates.begin(dead, self.succession.left_by(dead), copied, begun, homes, said)
+
+    def inherit(self, now_us: int) -> list[list[CheckpointAction]]:
+        """Speak for the dead hosts of whose agents nobody is missing any more; returns as `agent_cut`."""
+        finished = self.estates.finished()
+        return [self.taken_over(done.dead, done.said, done.begun, now_us, done.horizon) for done in finished]
+
     def cut_done(self, epoch: int, undecided: int, begun: tuple[Began, ...], now_us: int) -> list[CheckpointAction]:
         """All agents here have made the cut, durably."""
         self.core.now_us = now_us
@@ -187,11 +261,11 @@ class CheckpointMachine:
             case StatedRecord():
                 self.checkpointing.stated(record)
                 self.succession.speak()
-                self._gossip()
-            case VoteRecord():
+                self.core.gossip()
+            case RestoreVoteRecord():
                 self.voting.voted(record)
                 self.succession.speak()
-                self._gossip()
+                self.core.gossip()
             case PaxosRecord():
                 self.succession.written(record)
             case SucceededRecord():
@@ -264,32 +338,19 @@ class CheckpointMachine:
         self.succession.elapsed()
         if now_us >= self._due_us:
             self.checkpointing.ask_member()
-            self._gossip()
+            self.core.gossip()
             self._due_us = now_us + self.core.limits.gossip_us
         return self._done()
 
     # -- gossip ----------------------------------------------------------------------------------------------------
 
-    def _gossip(self) -> None:
-        """Tell one other host, at random, what is known of each open count, until its outcome is known (CP-2)."""
-        core, count = self.core, self.epochs.count
-        tallies = [call.count.tally(call.restore) for call in self.calls.open.values() if call.own is not None]
-        if count is not None and self.epochs.colour > count.base:
-            tallies.append(count.tally())
-        if core.others:
-            for tally in tallies:
-                core.send(core.rng.choice(core.others), tally)
-            if self.epochs.commit is None or self.epochs.colour > self.epochs.committed + 1:
-                core.send(core.rng.choice(core.others), core.lacks())
-
     def _answer(self, sender: HostId, message: Lacks) -> None:
         core = self.core
         if message.committed < self.epochs.committed:
             core.send_commit(sender)
-        if message.base >= 0:
-            known = [call.commit for call in self.calls.open.values()] + list(self.epochs.commits.values())
-            for commit in [commit for commit in known if commit.epoch == message.base][:1]:
-                core.send(sender, commit)
+        known = [motion.commit for motion in self.restores.open.values()] + list(self.epochs.commits.values())
+        for commit in [commit for commit in known if commit.epoch == message.base][:1]:
+            core.send(sender, commit)
         self.voting.send_eras(sender, message.era)
 
     # -- the log ---------------------------------------------------------------------------------------------------
@@ -303,7 +364,7 @@ class CheckpointMachine:
                     self.core.met.pop(host, None)
             case StatedRecord():
                 self.checkpointing.apply_stated(record)
-            case VoteRecord():
+            case RestoreVoteRecord():
                 self.voting.apply_vote(record)
             case EndRecord():
                 self.voting.apply_end(record)
@@ -319,7 +380,7 @@ class CheckpointMachine:
 
     def _done(self) -> list[CheckpointAction]:
         self.checkpointing.restored()
-        is_open = bool(self.calls.open or self.checkpointing.waiting) or self.epochs.colour > self.epochs.committed
+        is_open = bool(self.restores.open or self.checkpointing.waiting) or self.epochs.colour > self.epochs.committed
         times = [self._due_us] if is_open or self.epochs.commit is None else []
         for time_us in (self.checkpointing.next_us, self.succession.deadline_us()):
             if time_us is not None:
@@ -328,7 +389,12 @@ class CheckpointMachine:
         actions, self.core.actions = self.core.actions, []
         return actions
 
+    @property
+    def calls(self) -> Restores:
+        """As `restores`."""
+        return self.restores
+
     def under_way(self) -> list[str]:
         """Name what is not finished."""
         names = [f"epoch {self.epochs.colour}"] if self.epochs.colour > self.epochs.committed >= 0 else []
-        return [*names, *(f"restore {name}" for name in self.calls.open)]
+        return [*names, *(f"restore {name}" for name in self.restores.open)]

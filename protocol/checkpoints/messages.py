@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.tally import Statement, Tally
+from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.fact import Began
 from protocol.ids import HostId
 from protocol.proposal import Restore
@@ -30,7 +31,7 @@ class Begin(Struct, frozen=True, tag=True):
     epoch: int
 
 
-Ballot = tuple[int, HostId]
+Round = tuple[int, HostId]
 """A round, and who began it."""
 
 
@@ -43,7 +44,7 @@ class _Decree(Struct, frozen=True, tag=True):
 class Prepare(_Decree, frozen=True):
     """Promise to accept nothing below this ballot, and say what you have accepted."""
 
-    ballot: Ballot
+    ballot: Round
     epoch: int
     """The newest commit that the sender knows: it counts majorities by that view and the one before."""
 
@@ -51,15 +52,15 @@ class Prepare(_Decree, frozen=True):
 class Promise(_Decree, frozen=True):
     """I do, and this is what I have accepted."""
 
-    ballot: Ballot
-    accepted: Ballot
+    ballot: Round
+    accepted: Round
     by: HostId
 
 
 class Accept(_Decree, frozen=True):
     """Accept that `by` succeeds it."""
 
-    ballot: Ballot
+    ballot: Round
     by: HostId
     epoch: int
 
@@ -67,14 +68,14 @@ class Accept(_Decree, frozen=True):
 class Accepted(_Decree, frozen=True):
     """I have."""
 
-    ballot: Ballot
+    ballot: Round
     by: HostId
 
 
 class Refusal(_Decree, frozen=True):
     """I have promised more to somebody else."""
 
-    promised: Ballot
+    promised: Round
 
 
 class Succeeded(_Decree, frozen=True):
@@ -104,7 +105,7 @@ class StatedRecord(_HostRecord, frozen=True):
     statement: Statement
 
 
-class VoteRecord(_HostRecord, frozen=True):
+class RestoreVoteRecord(_HostRecord, frozen=True, tag="VoteRecord"):
     """What this host says of a restore, durable before anybody hears it."""
 
     restore: Restore
@@ -122,8 +123,8 @@ class PaxosRecord(_HostRecord, frozen=True):
     """What this host has promised and accepted about a dead one, durable before it is said."""
 
     dead: HostId
-    promised: Ballot
-    accepted: Ballot
+    promised: Round
+    accepted: Round
     value: HostId
     sender: HostId
 
@@ -141,13 +142,24 @@ class EndRecord(_HostRecord, frozen=True):
     id: str
 
 
-CheckpointRecord = CommitRecord | StatedRecord | VoteRecord | EndRecord | MetRecord | PaxosRecord | SucceededRecord
+CheckpointRecord = (
+    CommitRecord | StatedRecord | RestoreVoteRecord | EndRecord | MetRecord | PaxosRecord | SucceededRecord
+)
+
+
+ForAgent = CutWanted | Settled | RestorePending | RestoreDecided
+"""What a host's checkpoints say to its agents."""
 
 
 class MakeCut(Struct, frozen=True):
-    """Make the cut of every agent here, now, before anything else is handled; answer with `cut_done`."""
+    """Make the cut of every agent here, now, before anything else is handled; answer with `agent_cut` for each."""
 
     epoch: int
+
+    @property
+    def event(self) -> CutWanted:
+        """What every agent here is told."""
+        return CutWanted(self.epoch)
 
 
 class Settle(Struct, frozen=True):
@@ -157,17 +169,32 @@ class Settle(Struct, frozen=True):
     begun: tuple[Began, ...]
     horizon: int
 
+    @property
+    def event(self) -> Settled:
+        """What every agent here is told."""
+        return Settled(self.epoch, self.begun, self.horizon)
+
 
 class Pause(Struct, frozen=True):
     """No agent here begins a step while this is on."""
 
     pending: bool
 
+    @property
+    def event(self) -> RestorePending:
+        """What every agent here is told."""
+        return RestorePending(self.pending)
+
 
 class CarryOut(Struct, frozen=True):
     """Have every agent here carry out a restore, if it has not."""
 
     restore: Restore
+
+    @property
+    def event(self) -> RestoreDecided:
+        """What every agent here is told."""
+        return RestoreDecided(self.restore)
 
 
 class AppendHost(Struct, frozen=True):
@@ -180,7 +207,7 @@ class AppendHost(Struct, frozen=True):
 
 
 class TakeOver(Struct, frozen=True):
-    """Bring up the agents of a dead host from the copies of its logs; answer with `taken_over`."""
+    """Bring up the agents of a dead host from the copies of its logs: `inherits`, and `inherit` once they are up."""
 
     dead: HostId
 

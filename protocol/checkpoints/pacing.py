@@ -5,8 +5,8 @@ Source: Young 1974; Daly 2006 (the first-order optimum, which is what measured c
 
 from collections.abc import Sequence
 from math import isqrt
-from typing import Protocol
 
+from protocol.chance import Chance
 from protocol.ids import HostId
 from protocol.limits import CheckpointLimits
 from protocol.policy import Observation, Period
@@ -17,14 +17,6 @@ STAND_IN = 4
 """How many times as long as the last period those wait who are not to begin: whoever is, may be dead."""
 SEEDS = 1 << 62
 """Seeds of policies are drawn from so many."""
-
-
-class Chooser(Protocol):
-    """Chance, as far as a seed needs it."""
-
-    def choice(self, seq: Sequence[int], /) -> int:
-        """Return one of them."""
-        ...
 
 
 def young_daly_us(cost_us: int, failure_us: int) -> int:
@@ -57,7 +49,7 @@ class Pace:
     one policy at a time is tried out, by the periods that it has chosen, and nothing stops with its host.
     """
 
-    def __init__(self, host: HostId, limits: CheckpointLimits, chance: Chooser) -> None:
+    def __init__(self, host: HostId, limits: CheckpointLimits, chance: Chance) -> None:
         self._host = host
         self._limits = limits
         self._policy = limits.policy.begin(chance.choice(range(SEEDS))) if limits.policy is not None else None

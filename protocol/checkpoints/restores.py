@@ -10,11 +10,11 @@ from protocol.ids import HostId
 from protocol.proposal import Restore
 
 ENDED_KEPT = 64
-"""Calls that came to nothing are remembered, so that a late tally does not revive them."""
+"""Motions that came to nothing are remembered, so that a late tally does not revive them."""
 
 
-class Call:
-    """One restore as this host stands to it."""
+class Motion:
+    """One restore that is being voted on, as this host stands to it."""
 
     def __init__(self, restore: Restore, commit: Commit) -> None:
         self.restore = restore
@@ -22,24 +22,28 @@ class Call:
         self.count = Count(commit.epoch, commit.next_view(), 0)
         self.own: Statement | None = None
         """This host's vote, once that is durable."""
-        self.is_voting = False
 
 
-class Calls:
+class Restores:
     """The restores that one host has heard of."""
 
     def __init__(self, host: HostId) -> None:
         self._host = host
-        self.restores: list[Restore] = []
+        self.agreed: list[Restore] = []
         """Those agreed on, in order."""
-        self.open: dict[str, Call] = {}
+        self.open: dict[str, Motion] = {}
         self.ended: dict[str, Tally] = {}
         """By id, the last count of those that came to nothing."""
 
     @property
+    def restores(self) -> list[Restore]:
+        """As `agreed`."""
+        return self.agreed
+
+    @property
     def era(self) -> int:
         """How many restores have been agreed on."""
-        return len(self.restores)
+        return len(self.agreed)
 
     def why_not(self, restore: Restore, commit: Commit | None, horizon: int, now_us: int) -> str:
         """Return why this host does not agree to a restore; empty if it does."""
@@ -47,10 +51,10 @@ class Calls:
             return f"epoch {restore.epoch} is not known to be committed here"
         if why := behind(restore, horizon):
             return why
-        for past in self.restores:
+        for past in self.agreed:
             if past.epoch < restore.epoch <= past.top:
                 return f"restore {past.number} to epoch {past.epoch} has passed over epoch {restore.epoch}"
-        if any(call.own is not None and not call.own.reject for call in self.open.values()):
+        if any(motion.own is not None and not motion.own.reject for motion in self.open.values()):
             return "another restore is being voted on"
         if restore.deadline_us and now_us > restore.deadline_us:
             return "the deadline has passed"
@@ -58,32 +62,32 @@ class Calls:
 
     def is_paused(self) -> bool:
         """Tell whether this host has agreed to a restore that is not decided: its agents begin no step meanwhile."""
-        return any(call.own is not None and not call.own.reject for call in self.open.values())
+        return any(motion.own is not None and not motion.own.reject for motion in self.open.values())
 
     def needs(self) -> int | None:
         """Return the oldest epoch that an undecided restore needs; None without one."""
-        return min((call.restore.epoch for call in self.open.values()), default=None)
+        return min((motion.restore.epoch for motion in self.open.values()), default=None)
 
-    def verdict(self, call: Call) -> bool | None:
+    def verdict(self, motion: Motion) -> bool | None:
         """Tell whether a restore is agreed on; None while that is open. Both answers are stable."""
-        if call.count.rejects:
+        if motion.count.rejects:
             return False
-        return True if call.count.is_complete() else None
+        return True if motion.count.is_complete() else None
 
-    def agreed(self, restore: Restore) -> bool:
+    def agree(self, restore: Restore) -> bool:
         """Take in a restore that is agreed on, in order; True if it is news."""
         if restore.number != self.era + 1:
             return False
-        self.restores.append(restore)
-        for pid, call in list(self.open.items()):
-            if call.restore.number <= restore.number:
+        self.agreed.append(restore)
+        for pid, motion in list(self.open.items()):
+            if motion.restore.number <= restore.number:
                 del self.open[pid]
         return True
 
-    def end(self, call: Call) -> None:
+    def end(self, motion: Motion) -> None:
         """A restore came to nothing."""
-        self.open.pop(call.restore.id, None)
-        self.ended[call.restore.id] = call.count.tally(call.restore)
+        self.open.pop(motion.restore.id, None)
+        self.ended[motion.restore.id] = motion.count.tally(motion.restore)
         while len(self.ended) > ENDED_KEPT:
             del self.ended[next(iter(self.ended))]
 

@@ -15,25 +15,25 @@ from protocol.checkpoints.core import HostCore
 from protocol.checkpoints.messages import (
     Accept,
     Accepted,
-    Ballot,
     CheckpointRecord,
     DecreeMessage,
     PaxosRecord,
     Prepare,
     Promise,
     Refusal,
+    RestoreVoteRecord,
+    Round,
     StatedRecord,
     Succeeded,
     SucceededRecord,
     TakeOver,
-    VoteRecord,
 )
 from protocol.checkpoints.restores import behind
 from protocol.checkpoints.tally import Count, Statement
 from protocol.fact import Began
 from protocol.ids import AgentId, HostId
 
-NOBODY: Ballot = (0, "")
+NOBODY: Round = (0, "")
 ASKS = 8
 """How often a host whose buddy has failed asks others about it, in the time until that one is succeeded."""
 
@@ -61,13 +61,13 @@ class _Decree:
     """One dead host: what this one has promised and accepted, and how its own proposal stands."""
 
     def __init__(self) -> None:
-        self.promised: Ballot = NOBODY
-        self.accepted: Ballot = NOBODY
+        self.promised: Round = NOBODY
+        self.accepted: Round = NOBODY
         self.value: HostId = ""
-        self.own: Ballot | None = None
+        self.own: Round | None = None
         self.epoch = 0
         """The commit whose views the own ballot counts by: one that it outlives is begun anew."""
-        self.promises: dict[HostId, tuple[Ballot, HostId]] = {}
+        self.promises: dict[HostId, tuple[Round, HostId]] = {}
         self.proposed: HostId = ""
         """What the own ballot proposes, once a majority has promised: one value, whatever is heard later."""
         self.accepts: dict[HostId, None] = {}
@@ -81,7 +81,7 @@ class Succession:
     def __init__(self, core: HostCore) -> None:
         self._core = core
         self._decrees: dict[HostId, _Decree] = {}
-        self.keeps: dict[HostId, None] = {}
+        self.copies: dict[HostId, None] = {}
         """Hosts whose logs are copied here: only who has a copy can succeed."""
         self.heirs: dict[HostId, HostId] = {}
         """By dead host, who succeeds it."""
@@ -92,7 +92,7 @@ class Succession:
         self._said: dict[tuple[HostId, str], None] = {}
         """What this host has said for others, once and for all."""
         self._ask_us = 0
-        self._repeats: dict[tuple[HostId, str], StatedRecord | VoteRecord] = {}
+        self._repeats: dict[tuple[HostId, str], StatedRecord | RestoreVoteRecord] = {}
         """What they had said themselves, by the copies of their logs."""
 
     def is_refused(self, host: HostId) -> bool:
@@ -132,7 +132,7 @@ class Succession:
     def _turn_us(self, host: HostId) -> int | None:
         """Return when this host is to propose itself: the buddies of the dead one take turns; None if it is none."""
         core, commit = self._core, self._core.epochs.commit
-        if host in self.heirs or commit is None or host not in self.keeps or not core.limits.buddies:
+        if host in self.heirs or commit is None or host not in self.copies or not core.limits.buddies:
             return None
         living = [buddy for buddy in self.buddies(host) if buddy not in self._core.failed]
         if core.host not in living:
@@ -253,7 +253,7 @@ class Succession:
             self._to_all(Accept(message.dead, message.ballot, decree.proposed, decree.epoch))
 
     def _write(
-        self, dead: HostId, decree: _Decree, promised: Ballot, accepted: Ballot, value: HostId, sender: HostId
+        self, dead: HostId, decree: _Decree, promised: Round, accepted: Round, value: HostId, sender: HostId
     ) -> None:
         """Promise or accept, durably before it is said."""
         decree.promised, decree.accepted, decree.value = promised, accepted, value
@@ -298,7 +298,7 @@ class Succession:
         self.cares[dead] = horizon
         self._begun.update({(began.agent, began.incarnation): began for began in begun})
         for record in records:
-            if isinstance(record, (StatedRecord, VoteRecord)) and record.statement.host == dead:
+            if isinstance(record, (StatedRecord, RestoreVoteRecord)) and record.statement.host == dead:
                 self._repeats[dead, _about(record)] = record
         self.speak()
 
@@ -310,14 +310,14 @@ class Succession:
             if count is not None and own is not None and core.epochs.colour == count.base + 1:
                 said = Statement(dead, own.joined, (dead,), (*own.begun, *begun), own.undecided, own.top)
                 self._say_for(dead, count, StatedRecord(count.base + 1, said))
-            for call in core.calls.open.values():
-                if call.own is not None:
+            for motion in core.restores.open.values():
+                if motion.own is not None:
                     # The dead host may have folded, before this one has, what it would have rejected to go back to.
-                    why = call.own.reject or behind(call.restore, horizon)
-                    vote = Statement(dead, call.own.joined, top=call.own.top, reject=why)
-                    self._say_for(dead, call.count, VoteRecord(call.restore, vote, call.commit))
+                    why = motion.own.reject or behind(motion.restore, horizon)
+                    vote = Statement(dead, motion.own.joined, top=motion.own.top, reject=why)
+                    self._say_for(dead, motion.count, RestoreVoteRecord(motion.restore, vote, motion.commit))
 
-    def _say_for(self, dead: HostId, count: Count, record: StatedRecord | VoteRecord) -> None:
+    def _say_for(self, dead: HostId, count: Count, record: StatedRecord | RestoreVoteRecord) -> None:
         name = (dead, _about(record))
         if name not in self._said and count.concerns(dead) and not count.has(dead):
             self._said[name] = None
@@ -373,5 +373,5 @@ class Succession:
         return [dead for dead, by in self.heirs.items() if by == self._core.host]
 
 
-def _about(record: StatedRecord | VoteRecord) -> str:
+def _about(record: StatedRecord | RestoreVoteRecord) -> str:
     return f"epoch {record.epoch}" if isinstance(record, StatedRecord) else f"restore {record.restore.id}"

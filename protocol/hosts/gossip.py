@@ -56,13 +56,6 @@ class Gossip:
         """Return all facts held."""
         return list(self._facts.values())
 
-    def twin(self) -> "Gossip":
-        """Return another host's gossip that holds the same facts, and has no news of its own yet."""
-        twin = Gossip(self._limits)
-        twin._facts, twin._prints, twin._places = self._facts.copy(), self._prints.copy(), self._places.copy()
-        twin._sum = self._sum
-        return twin
-
     def get(self, key: str) -> Fact | None:
         """Return the fact of a name, or None."""
         return self._facts.get(_placed(key))

@@ -15,12 +15,6 @@ class Homes:
         """Who lists an agent, where that is not just its home: a host knows every agent, so the usual is not kept."""
         self._claims: dict[AgentId, tuple[int, HostId]] = {}
 
-    def twin(self) -> "Homes":
-        """Return another host's view, which is the same."""
-        twin = Homes()
-        twin.by_agent, twin._listers, twin._claims = self.by_agent.copy(), self._listers.copy(), self._claims.copy()
-        return twin
-
     def term(self, agent: AgentId) -> int:
         """Return the term by which an agent is where it is; 0 if nobody has it."""
         return self._best(agent, self._listed_by(agent))[0]

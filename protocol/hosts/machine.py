@@ -8,10 +8,11 @@ from bisect import insort
 
 from msgspec import Struct
 
+from protocol.chance import Chance
 from protocol.fact import Began, Claim, Fact, HostFact, Standing, State, Suspicion
 from protocol.hosts.gossip import Gossip, shared_out
 from protocol.hosts.homes import Homes
-from protocol.hosts.membership import Chance, Declare, Membership, Outcome, Say, Turned
+from protocol.hosts.membership import Declare, Membership, Outcome, Say, Turned
 from protocol.hosts.messages import Compare, Probe
 from protocol.ids import AgentId, HostId
 from protocol.limits import HostLimits
@@ -110,23 +111,6 @@ class HostMachine:
         self._push_us = 0
         self._repair_us = 0
         self._repairs = 0
-
-    def twin(self, mine: HostFact, chance: Chance) -> "HostMachine":
-        """Return another host that has long known what this one knows, and that says `mine` of itself.
-
-        Much cheaper than to let it hear all of it: worlds of thousands of hosts begin so. Nobody must be doubted here.
-        """
-        twin = HostMachine(mine.host, chance, self._seeds, self.limits)
-        twin.gossip, twin.membership = self.gossip.twin(), self.membership.twin(mine.host, chance)
-        twin._homes = self._homes.twin()
-        twin.homes = twin._homes.by_agent
-        twin.subscribers = {space: agents.copy() for space, agents in self.subscribers.items()}
-        twin._others = self._others.copy()
-        del twin._others[mine.host]
-        if self._mine is not None:
-            twin._others[self.host] = self._mine
-        twin._mine, twin._listed = mine, dict.fromkeys(mine.agents)
-        return twin
 
     # -- questions
 

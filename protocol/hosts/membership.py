@@ -7,30 +7,15 @@ Source: Das, Gupta and Motivala 2002 (SWIM); Dadgar, Phillips and Currey 2018 (L
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from protocol.chance import Chance
 from protocol.fact import Fact, Standing, State, Suspicion, rank
 from protocol.hosts.doubt import Doubt
 from protocol.hosts.messages import Ping, PingFor, Pong, Probe, Silence
 from protocol.ids import HostId
 from protocol.limits import HostLimits
-
-T = TypeVar("T")
-
-
-class Chance(Protocol):
-    """Chance, handed in: a seeded `random.Random` fits."""
-
-    def choice(self, seq: Sequence[T], /) -> T:
-        """Return one of them."""
-        ...
-
-    def sample(self, population: Sequence[T], k: int) -> list[T]:
-        """Return `k` different ones."""
-        ...
 
 
 class Say(Struct, frozen=True):
@@ -113,17 +98,6 @@ class Membership:
         if self._relays:
             times.append(next(iter(self._relays.values())).until_us)
         return min((time for time in times if time is not None), default=None)
-
-    def twin(self, host: HostId, chance: Chance) -> "Membership":
-        """Return the view of another living host, to which all stand as they do to this one, and neither doubts any."""
-        twin = Membership(host, chance, self._limits)
-        twin._ranks, twin._living, twin._failed = self._ranks.copy(), self._living.copy(), self._failed.copy()
-        twin._early, twin._since = self._early.copy(), self._since.copy()
-        twin.incarnation = twin._ranks.pop(host) // len(State)
-        twin._ranks[self._host] = rank(self.incarnation, State.ALIVE)
-        del twin._living[bisect_left(twin._living, host)]
-        insort(twin._living, self._host)
-        return twin
 
     def standing(self, host: HostId) -> State | None:
         """Return how a host stands; None if it has never been heard of."""

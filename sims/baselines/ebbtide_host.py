@@ -6,6 +6,7 @@ Source: docs/protocol.md, CP-1 to CP-6. There are neither restores nor deaths he
 from collections.abc import Callable
 
 from protocol.action import CutReady
+from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
@@ -17,9 +18,8 @@ from protocol.checkpoints.messages import (
     SendHost,
     Settle,
 )
-from protocol.event import CutWanted, Settled
 from protocol.event import Event as MachineEvent
-from protocol.ids import HostId
+from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits
 from protocol.wire import Frame as WireFrame
 from protocol.wire import encode_frame, encode_host_record
@@ -52,6 +52,7 @@ class EbbtideHost:
         self, number: int, setting: Setting, start_us: int, feed: Callable[[MachineEvent, int], list[Effect]]
     ) -> None:
         self.name: HostId = _host(number)
+        self.agent: AgentId = f"a{number}"
         limits = CheckpointLimits(interval_us=setting.checkpoint_us, gossip_us=GOSSIP_US)
         self.machine = CheckpointMachine(self.name, stream(setting.seed, f"host/{number}"), limits)
         self.hosts = tuple(sorted(_host(agent) for agent in setting.graph))
@@ -67,7 +68,7 @@ class EbbtideHost:
     def started(self, now_us: int) -> list[Effect]:
         """Begin as a member of a view that holds everybody."""
         first = CommitRecord(Commit(0, self.hosts))
-        actions = self.machine.start([first], 0, [], False, self.start_us + now_us)
+        actions = self.machine.start([first], {self.agent: Standing(0)}, False, self.start_us + now_us)
         self.machine.others(tuple(host for host in self.hosts if host != self.name))
         return self._do(actions, now_us)
 
@@ -92,19 +93,16 @@ class EbbtideHost:
 
     def cut_ready(self, ready: CutReady, now_us: int) -> list[Effect]:
         """The agent's cut is durable."""
-        if ready.epoch != self.epoch:
-            return []
-        actions = self.machine.cut_done(ready.epoch, ready.undecided, ready.begun, self.start_us + now_us)
-        return self._do(actions, now_us)
+        # Nobody dies here, so nobody asks what the agent has folded.
+        turns = self.machine.agent_cut(self.agent, ready, 0, self.start_us + now_us)
+        return [effect for actions in turns for effect in self._do(actions, now_us)]
 
     def _do(self, actions: list[CheckpointAction], now_us: int) -> list[Effect]:
         effects: list[Effect] = []
         for action in actions:
             match action:
-                case MakeCut():
-                    effects.extend(self._feed(CutWanted(action.epoch), now_us))
-                case Settle():
-                    effects.extend(self._feed(Settled(action.epoch, action.begun, action.horizon), now_us))
+                case MakeCut() | Settle():
+                    effects.extend(self._feed(action.event, now_us))
                 case AppendHost():
                     # The agent's tickets are above 0.
                     effects.append(Write(-action.ticket, len(encode_host_record(action.record))))

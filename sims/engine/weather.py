@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from peer.host.checkpoints import LOG as HOST_LOG
 from peer.replication.incoming import PREFIX
@@ -12,6 +11,8 @@ from protocol.ids import AgentId
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import StepRecord
 from protocol.wire import decode_host_record, decode_record
+from sims.engine.box import Box
+from sims.engine.ground import Ground
 from sims.engine.trace import is_agents
 from sims.faults import (
     ClockSkew,
@@ -33,18 +34,14 @@ from sims.faults import (
 )
 from sims.virtual.network import Conditions
 
-if TYPE_CHECKING:
-    from sims.engine.box import Box
-    from sims.engine.engine import Engine
-
 _RECORDS = {"vote": VoteRecord, "decision": DecisionRecord}
 
 
 class Weather:
     """The faults of one world."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
         self.faults: list[Fault] = []
         self.bites: list[int] = []
         """By fault, how often it has happened (for network faults: how often it began)."""
@@ -85,7 +82,7 @@ class Weather:
             case KillDuringSuccession():
                 self._successions.append((number, fault))
             case ClockSkew():
-                box = self._engine.boxes.get(fault.host)
+                box = self._ground.boxes.get(fault.host)
                 if box is not None:
                     box.skew_us += int(fault.skew_ms * 1000)
                     box.drift_ppm += fault.drift_ppm
@@ -98,12 +95,12 @@ class Weather:
         self._steps.clear()
         self._rollbacks.clear()
         self._torn.clear()
-        for box in self._engine.boxes.values():
+        for box in self._ground.boxes.values():
             if box.store is not None:
                 box.store.fails = False
 
     def _at(self, at_s: float, call: Callable[[], None]) -> None:
-        if at_s <= self._engine.loop.time():
+        if at_s <= self._ground.loop.time():
             call()
             return
         self.pending += 1
@@ -112,12 +109,12 @@ class Weather:
             self.pending -= 1
             call()
 
-        self._engine.loop.call_at(at_s, due)
+        self._ground.loop.call_at(at_s, due)
 
     # -- the network -----------------------------------------------------------------------------------------------
 
     def _links(self, fault: Fault) -> list[Conditions]:
-        boxes = self._engine.boxes
+        boxes = self._ground.boxes
         match fault:
             case Loss() | Duplicate() | Reorder() | Delay():
                 sources = [fault.source] if fault.source is not None else list(boxes)
@@ -134,18 +131,18 @@ class Weather:
                 pairs = []
         pairs = [(one, other) for one, other in dict.fromkeys(pairs) if one != other and {one, other} <= boxes.keys()]
         hosts = {name: box.keys.host_id for name, box in boxes.items()}
-        return [self._engine.network.conditions(hosts[one], hosts[other]) for one, other in pairs]
+        return [self._ground.network.conditions(hosts[one], hosts[other]) for one, other in pairs]
 
     def _begin(self, number: int, fault: Fault) -> None:
         self.bites[number] += 1
-        self._engine.note("", "begins", str(fault))
+        self._ground.note("", "begins", str(fault))
         links = self._active[number] = self._links(fault)
         self._change(fault, links, begins=True)
 
     def _end(self, number: int) -> None:
         links = self._active.pop(number, None)
         if links is not None:
-            self._engine.note("", "ends", str(self.faults[number]))
+            self._ground.note("", "ends", str(self.faults[number]))
             self._change(self.faults[number], links, begins=False)
 
     def heal(self) -> None:
@@ -175,8 +172,8 @@ class Weather:
                     link.cut += sign
                 case _:
                     pass
-        if isinstance(fault, SlowPeer) and fault.host in self._engine.boxes:
-            box = self._engine.box(fault.host)
+        if isinstance(fault, SlowPeer) and fault.host in self._ground.boxes:
+            box = self._ground.box(fault.host)
             box.slower = max(box.slower * fault.times**sign, 1.0)
             if box.store is not None:
                 box.store.slower = box.slower
@@ -184,11 +181,11 @@ class Weather:
     # -- hosts -----------------------------------------------------------------------------------------------------
 
     def _crash(self, number: int, fault: Crash) -> None:
-        box = self._engine.boxes.get(fault.host)
+        box = self._ground.boxes.get(fault.host)
         if box is None or box.host is None:
             return
         self.bites[number] += 1
-        self._engine.crash(fault.host, fault.restart_after, fault.disk, fault.keep)
+        self._ground.crash(fault.host, fault.restart_after, fault.disk, fault.keep)
 
     def _die(self, number: int, fault: Death) -> None:
         """End a host for good, if it can be succeeded: with those that have died before, it must not be too many.
@@ -196,7 +193,7 @@ class Weather:
         Who has just come into the views may have no copy anywhere yet: with it, its log is gone (CP-8). Who has been
         succeeded, and has left the views, counts no more.
         """
-        boxes, homes = self._engine.boxes, self._engine.homes
+        boxes, homes = self._ground.boxes, self._ground.homes
         box = boxes.get(fault.host)
         if box is None or not box.is_up():
             return
@@ -219,10 +216,10 @@ class Weather:
         left = all(2 * (len(view) - sum(other in view for other in gone) - 1) > len(view) for view in views)
         if has_copy and left and len(gone) < machine.core.limits.buddies and all(name in view for view in views):
             self.bites[number] += 1
-            self._engine.bury(fault.host)
+            self._ground.bury(fault.host)
 
     def _fail_write(self, number: int, fault: FailedWrite) -> None:
-        box = self._engine.boxes.get(fault.host)
+        box = self._ground.boxes.get(fault.host)
         if box is None or box.store is None or box.host is None:
             return
         box.store.fails = True
@@ -234,12 +231,12 @@ class Weather:
         box.on_failure = None
         if number is not None:
             self.bites[number] += 1
-        self._engine.note(box.name, "failed-write")
-        self._engine.crash(box.name, after)
+        self._ground.note(box.name, "failed-write")
+        self._ground.crash(box.name, after)
 
     def _fail_undos(self, number: int, fault: FailedUndos) -> None:
         self.bites[number] += 1
-        self._engine.outside.undo_failures += fault.count
+        self._ground.outside.undo_failures += fault.count
 
     # -- writes ----------------------------------------------------------------------------------------------------
 
@@ -289,7 +286,7 @@ class Weather:
             if (kill.record, kill.point) == (kind, point) and self._count(f"#{number}", point) == kill.nth:
                 self._successions.remove((number, kill))
                 if kill.restart_after is None:
-                    self._engine.loop.call_soon(self._die, number, Death(box.name))
+                    self._ground.loop.call_soon(self._die, number, Death(box.name))
                 else:
                     self._kill(number, box, kill.restart_after, point)
 
@@ -300,7 +297,7 @@ class Weather:
     def _kill(self, number: int, box: Box, restart_after: float, point: str) -> None:
         self.bites[number] += 1
         if point == "durable":
-            self._engine.crash(box.name, restart_after)
+            self._ground.crash(box.name, restart_after)
         else:
             self._soon(box, restart_after)
 
@@ -310,7 +307,7 @@ class Weather:
 
         def due() -> None:
             if box.lives == life and box.host is not None:
-                self._engine.crash(box.name, restart_after, disk=disk)
+                self._ground.crash(box.name, restart_after, disk=disk)
 
         self.pending += 1
 
@@ -318,4 +315,4 @@ class Weather:
             self.pending -= 1
             due()
 
-        self._engine.loop.call_soon(pending)
+        self._ground.loop.call_soon(pending)

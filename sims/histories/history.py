@@ -39,8 +39,9 @@ from protocol.message import ROLLBACK, Message
 from protocol.proposal import Restore
 from protocol.records import BirthRecord
 from protocol.step import Entry, StepRecord
+from sims.histories.ground import Arrival
 from sims.histories.mishaps import Mishaps
-from sims.histories.node import SPACE, Arrival, Delivery, Durable, Node, Pull, Script, ToolDue
+from sims.histories.node import SPACE, Delivery, Durable, Node, Pull, Script, ToolDue
 from sims.histories.plan import MS, Plan
 from sims.histories.sim_host import HostDurable, HostMail, SimHost
 
@@ -100,16 +101,16 @@ class History:
         count = min(plan.hosts or plan.agents, plan.agents)
         self.hosts = {f"h{number}": SimHost(self, f"h{number}", number == 0) for number in range(count)}
         for number, node in enumerate(self.nodes.values()):
-            node.host = self.hosts[f"h{number % count}"]
-            node.home = node.host.name
-            node.host.nodes.append(node)
+            host = node.host = self.hosts[f"h{number % count}"]
+            node.home = host.name
+            host.nodes.append(node)
         degree = self.rng.randint(1, max(1, plan.agents - 1))
         self.neighbours = {name: self.rng.sample(names, min(degree, len(names))) for name in names}
         self.mishaps = Mishaps(self)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
-    def at(self, at_us: int, node: Node | SimHost | None, life: int, what: Any) -> None:
+    def at(self, at_us: int, node: Any, life: int, what: Any) -> None:
         """Let something happen at a time; what is for a life of a node ends with that life."""
         self._number += 1
         heappush(self._heap, (at_us, self._number, node, life, what))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from protocol.checkpoints.epoch import Commit
 from protocol.event import ProposeWanted
+from protocol.ids import AgentId
 from protocol.proposal import Amendment
 from protocol.step import StepRecord
+from sims.histories.ground import Ground
+from sims.histories.node import Node
 from sims.histories.plan import MS
-
-if TYPE_CHECKING:
-    from sims.histories.history import History
-    from sims.histories.node import Node
-    from sims.histories.sim_host import SimHost
+from sims.histories.sim_host import SimHost
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,23 @@ class Obituary:
     host: str
 
 
+class Stage(Ground, Protocol):
+    """The history that things befall."""
+
+    nodes: dict[AgentId, Node]
+    hosts: dict[str, SimHost]
+    commits: dict[int, Commit]
+    lost: list[tuple[AgentId, StepRecord]]
+
+    def hosts_changed(self) -> None:
+        """Let every host know which others there are."""
+        ...
+
+
 class Mishaps:
     """Does to a history what its seed wants."""
 
-    def __init__(self, world: History) -> None:
+    def __init__(self, world: Stage) -> None:
         self._world = world
 
     def happen(self, what: object) -> None:

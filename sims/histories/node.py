@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from protocol.action import (
     Action,
@@ -28,6 +29,7 @@ from protocol.agent.folds import Op, encode_op
 from protocol.agent.machine import PeerMachine
 from protocol.agent.versions import reads_of
 from protocol.event import (
+    Consulted,
     Elapsed,
     Event,
     Learned,
@@ -36,23 +38,72 @@ from protocol.event import (
     ToolWanted,
 )
 from protocol.ids import AgentId, StepId
+from protocol.limits import Limits
 from protocol.message import Message
 from protocol.records import ForcedRecord, Record
 from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Tolerated, Write, space_key
+from sims.histories.ground import Ground, Stamp
 from sims.histories.plan import MS
-
-if TYPE_CHECKING:
-    from sims.histories.history import History
-    from sims.histories.sim_host import SimHost, Stamp
 
 SPACE = "s"
 """The one shared space of a history."""
 
 
+class Home(Protocol):
+    """The host of a peer, as far as the peer knows it."""
+
+    name: str
+
+    def stamp(self) -> Stamp:
+        """Return what this host's frames carry now."""
+        ...
+
+    def takes(self, stamp: Stamp) -> bool:
+        """See a frame's stamp, before anything in it: False if the frame must come again."""
+        ...
+
+    def cut_ready(self, node: Node, action: CutReady) -> None:
+        """An agent's cut is durable."""
+        ...
+
+
+class Society(Ground, Protocol):
+    """The history that a peer lives in, with all the others."""
+
+    limits: Limits
+    checking: bool
+    watch: Callable[[AgentId, Event], None] | None
+    facts: dict[str, Any]
+    notices: list[tuple[AgentId, Tell]]
+    outcomes: dict[str, Finish]
+    neighbours: dict[AgentId, list[AgentId]]
+    nodes: dict[AgentId, Node]
+
+    def later(self, node: Node, delay_us: int, what: Any) -> None:
+        """Let something happen to a node's present life, after a delay."""
+        ...
+
+    def send(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
+        """Carry a message."""
+        ...
+
+    def share(self, author: Node, subscriber: AgentId, entries: list[Entry]) -> None:
+        """Carry entries to a subscriber."""
+        ...
+
+    def opinion(self, agent: AgentId, order: Consult) -> Consulted:
+        """Let an elector agree, or not."""
+        ...
+
+    def replied(self, action: Reply) -> None:
+        """A request was answered."""
+        ...
+
+
 class Node:
     """One peer: its machine, its disk, and the script that stands for its handler."""
 
-    def __init__(self, world: History, agent: AgentId) -> None:
+    def __init__(self, world: Society, agent: AgentId) -> None:
         self.world = world
         self.agent = agent
         self.disk: list[Record] = []
@@ -63,7 +114,7 @@ class Node:
         self.timer_us: int | None = None
         self.written_us = 0
         self.timers = 0
-        self.host: SimHost
+        self.host: Home
         self.home = ""
         """The host that it began on."""
         self.placed = 0
@@ -168,7 +219,7 @@ class Node:
             case Finish():
                 world.outcomes[action.outcome.proposal] = action
             case CutReady():
-                self.host.cut_ready(self.agent, action)
+                self.host.cut_ready(self, action)
             case Reply():
                 world.replied(action)
             case Tell():
@@ -183,15 +234,6 @@ class Durable:
 @dataclass
 class ToolDue:
     order: UseTool
-
-
-@dataclass
-class Arrival:
-    sender: AgentId
-    message: Message
-    stamp: Stamp
-    held: bool = False
-    """It waited until its sender was written down."""
 
 
 @dataclass

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from protocol.action import CutReady
+from protocol.checkpoints.agents import Standing
+from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
     AppendHost,
@@ -23,23 +25,12 @@ from protocol.checkpoints.messages import (
     TakeOver,
     TellHost,
 )
-from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.ids import HostId
 from protocol.limits import CheckpointLimits
+from protocol.proposal import Restore
+from sims.histories.ground import Ground, Stamp
+from sims.histories.node import Node
 from sims.histories.plan import MS
-
-if TYPE_CHECKING:
-    from sims.histories.history import History
-    from sims.histories.node import Node
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What every frame carries of its sender: colour and era."""
-
-    host: HostId
-    epoch: int
-    era: int
 
 
 @dataclass
@@ -53,10 +44,47 @@ class HostDurable:
     order: AppendHost
 
 
+class Loses(Protocol):
+    """What takes the ends of disks."""
+
+    def lose_end(self, host: SimHost, most: int = 0) -> None:
+        """The disk is lost; what comes back is what the buddies have, or a little more (CP-8)."""
+        ...
+
+
+class Land(Ground, Protocol):
+    """The history that a host is in, with all the others."""
+
+    hosts: dict[str, SimHost]
+    host_replies: list[ReplyHost]
+    host_notices: list[TellHost]
+
+    @property
+    def mishaps(self) -> Loses:
+        """What befalls the history."""
+        ...
+
+    def hosts_changed(self) -> None:
+        """Let every host know which others there are."""
+        ...
+
+    def carry(self, sender: SimHost, receiver: SimHost, mail: HostMail) -> None:
+        """Carry what one host says to another."""
+        ...
+
+    def note_commit(self, commit: Commit) -> None:
+        """A host knows an epoch to be committed."""
+        ...
+
+    def note_restore(self, restore: Restore) -> None:
+        """A host carries out a restore."""
+        ...
+
+
 class SimHost:
     """One host: all its peers cut, stop and come back together."""
 
-    def __init__(self, world: History, name: HostId, founder: bool) -> None:
+    def __init__(self, world: Land, name: HostId, founder: bool) -> None:
         self.world = world
         self.name = name
         self.founder = founder
@@ -67,12 +95,8 @@ class SimHost:
         self.begun = False
         self.written_us = 0
         self.timer_us: int | None = None
-        self.ready: dict[str, CutReady] = {}
         self.placed = 0
         self.dead = False
-        self.settled: Settled | None = None
-        self.taking: dict[str, list[Node]] = {}
-        """By dead host, its agents that have not made this host's cut yet."""
         self.machine = self._fresh()
 
     def _fresh(self) -> CheckpointMachine:
@@ -84,16 +108,14 @@ class SimHost:
         self.life += 1
         self.up = self.begun = True
         self.timer_us = None
-        self.ready, self.taking, self.settled = {}, {}, None
         for node in self.nodes:
             node.start()
         self.machine = self._fresh()
-        colour = max((node.machine.core.epoch for node in self.nodes), default=0)
-        restores = max((node.machine.core.restores for node in self.nodes), key=len, default=[])
-        self.do(self.machine.start(self.log, colour, restores, self.founder, self.world.now_us))
+        agents = {node.agent: Standing(node.machine.core.epoch, node.machine.core.restores) for node in self.nodes}
+        self.do(self.machine.start(self.log, agents, self.founder, self.world.now_us))
         self.world.hosts_changed()
         for host in self.world.hosts.values():
-            self.machine.keeps(host.name)
+            self.machine.has_copy(host.name)
             if host.dead and host is not self:
                 self.do(self.machine.failed(host.name, self.world.now_us))
 
@@ -106,7 +128,7 @@ class SimHost:
 
     def stamp(self) -> Stamp:
         """Return what this host's frames carry now."""
-        return Stamp(self.name, self.machine.epochs.colour, self.machine.calls.era)
+        return Stamp(self.name, self.machine.epochs.colour, self.machine.restores.era)
 
     def takes(self, stamp: Stamp) -> bool:
         """See a frame's stamp, before anything in it: False if the frame must come again."""
@@ -120,23 +142,10 @@ class SimHost:
         self.takes(mail.stamp)
         self.do(self.machine.received(mail.stamp.host, mail.message, self.world.now_us))
 
-    def cut_ready(self, agent: str, action: CutReady) -> None:
-        """An agent's cut is durable; when all are, the host says so."""
-        colour = self.machine.epochs.colour
-        if action.epoch == colour:
-            self.ready[agent] = action
-        done = [ready for ready in self.ready.values() if ready.epoch == colour]
-        for dead, nodes in list(self.taking.items()):
-            if all(node.agent in self.ready for node in nodes):
-                del self.taking[dead]
-                begun = tuple(began for node in nodes for began in self.ready[node.agent].begun)
-                log = self.world.hosts[dead].log[: self.world.hosts[dead].placed]
-                horizon = max((node.machine.core.horizon for node in nodes), default=0)
-                self.do(self.machine.taken_over(dead, log, begun, self.world.now_us, horizon))
-        if len(done) == len(self.nodes):
-            begun = tuple(began for ready in done for began in ready.begun)
-            undecided = min(ready.undecided for ready in done)
-            self.do(self.machine.cut_done(colour, undecided, begun, self.world.now_us))
+    def cut_ready(self, node: Node, action: CutReady) -> None:
+        """An agent's cut is durable."""
+        for actions in self.machine.agent_cut(node.agent, action, node.machine.core.horizon, self.world.now_us):
+            self.do(actions)
 
     def do(self, actions: list[CheckpointAction]) -> None:
         """Carry out what the machine says to an event."""
@@ -144,20 +153,11 @@ class SimHost:
         world.events += 1
         for action in actions:
             match action:
-                case MakeCut():
-                    for node in self.nodes:
-                        node.feed(CutWanted(action.epoch))
-                case Settle():
-                    self.settled = Settled(action.epoch, action.begun, action.horizon)
+                case MakeCut() | Settle() | Pause() | CarryOut():
                     for node in list(self.nodes):
-                        node.feed(self.settled)
-                case Pause():
-                    for node in self.nodes:
-                        node.feed(RestorePending(action.pending))
-                case CarryOut():
-                    for node in self.nodes:
-                        node.feed(RestoreDecided(action.restore))
-                    world.note_restore(action.restore)
+                        node.feed(action.event)
+                    if isinstance(action, CarryOut):
+                        world.note_restore(action.restore)
                 case TakeOver():
                     self.take_over(action.dead)
                 case AppendHost():
@@ -201,14 +201,12 @@ class SimHost:
             self.world.mishaps.lose_end(host)
             self.nodes.extend(host.nodes)
             host.nodes = []
-        self.taking[dead] = moved
-        for node in moved:
+        names = [node.agent for node in moved]
+        self.machine.inherits(dead, names, names, names, host.log[: host.placed])
+        told = [self.machine.joined(name, 0, is_inherited=True) for name in names]
+        for node, events in zip(moved, told, strict=True):
             node.host = self
             if not node.up:
                 node.start()
-            for restore in self.machine.calls.restores:
-                node.feed(RestoreDecided(restore))
-            node.feed(CutWanted(self.machine.epochs.colour))
-            if self.settled is not None:
-                node.feed(self.settled)
-            node.feed(RestorePending(self.machine.calls.is_paused()))
+            for event in events:
+                node.feed(event)

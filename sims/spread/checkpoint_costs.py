@@ -82,7 +82,7 @@ class _Crowd:
         for name in self.names:
             machine = self.machines[name] = CheckpointMachine(name, Random(self.rng.getrandbits(64)), self.limits)
             machine.others(tuple(other for other in self.names if other != name))
-            self.do(name, machine.start([CommitRecord(view)], 0, (), False, 0))
+            self.do(name, machine.start([CommitRecord(view)], {}, False, 0))
 
     def do(self, name: HostId, actions: list[CheckpointAction]) -> None:
         """Carry out what a machine says."""

@@ -11,6 +11,7 @@ from protocol.hosts.messages import Compare
 from protocol.ids import HostId
 from protocol.limits import HostLimits
 from protocol.wire import Frame, decode_frame, encode_frame
+from sims.spread.twins import twin_of
 
 EPOCH_US = 1_700_000_000_000_000
 """Versions are wall time, as in a real host."""
@@ -87,7 +88,7 @@ class HostWorld:
             first.gossip.rumours(1)
         self.machines[own.host] = first
         for fact in facts:
-            self.machines[fact.host] = first.twin(fact, self._chance())
+            self.machines[fact.host] = twin_of(first, fact, self._chance())
         for host in hosts:
             self._arm(host)
 

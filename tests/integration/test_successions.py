@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from peer import errors
-from peer.host.checkpoints import Checkpoints
 from peer.host.host import Host
 from peer.replication.successor import Successor
+from protocol.checkpoints.machine import CheckpointMachine
+from protocol.checkpoints.messages import CheckpointAction
 from tests.counting import NAMES, Counter, filled, places, restarted, started, sums, told
 
 
@@ -23,16 +24,18 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken_over, crashed = Checkpoints.taken_over, list[Checkpoints]()
+    taken_over, crashed = CheckpointMachine.taken_over, list[Host]()
 
-    def crash_first(self: Checkpoints, *args: Any) -> None:
+    def crash_first(self: CheckpointMachine, *args: Any) -> list[CheckpointAction]:
+        host = next(place.host for place in places(cluster) if place.host.checkpoints.machine is self)
         if not crashed:
-            crashed.append(self)
-            self._house.crash()
-        elif self is not crashed[0]:
-            taken_over(self, *args)
+            crashed.append(host)
+            host.crash()
+        elif host is not crashed[0]:
+            return taken_over(self, *args)
+        return []
 
-    monkeypatch.setattr(Checkpoints, "taken_over", crash_first)
+    monkeypatch.setattr(CheckpointMachine, "taken_over", crash_first)
     async with started(tmp_path, successor_s=0.3) as cluster:
         await filled(cluster)
         before = await sums(cluster)
@@ -41,7 +44,7 @@ async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
             if crashed:
                 break
             await asyncio.sleep(0.02)
-        heir = next(spec.name for place in places(cluster) if place.host is crashed[0]._house for spec in place.specs)
+        heir = next(spec.name for place in places(cluster) if place.host is crashed[0] for spec in place.specs)
         await restarted(cluster, heir, lambda _: None)
         for name in NAMES:
             await cluster.submit(name, 1000)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from protocol.agent.ballot import Ballot
+from protocol.agent.books import Books
 from protocol.agent.quarantine import Quarantine
 from protocol.agent.rollback import Rollback
 from tests.model.draw import FILE
@@ -63,11 +63,11 @@ def _no_deferral(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_balance(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Ballot, "owes", lambda self, agent: agent not in self.votes)
+    patch.setattr(Books, "owes", lambda self, agent: agent not in self.votes)
 
 
 def _no_final_reject(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Ballot, "is_refused", lambda self: False)
+    patch.setattr(Books, "is_refused", lambda self: False)
 
 
 def _no_votes_kept(patch: pytest.MonkeyPatch) -> None:

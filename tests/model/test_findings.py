@@ -2,6 +2,7 @@
 
 from random import Random
 
+from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
@@ -26,7 +27,7 @@ class Cranked:
         self.machine = CheckpointMachine(host, Random(1), CheckpointLimits(buddies=3))
         self.sent: list[CheckpointMessage] = []
         records = [CommitRecord(commit) for commit in commits]
-        self.do(self.machine.start(records, commits[-1].epoch, [], False, NOW_US))
+        self.do(self.machine.start(records, {"a1": Standing(commits[-1].epoch)}, False, NOW_US))
 
     def do(self, actions: object) -> None:
         """Carry out what is asked for."""
@@ -50,11 +51,11 @@ def test_a_restore_passes_over_an_epoch_that_was_cut_after_the_vote_on_it() -> N
     vote = next(message for message in host.sent if isinstance(message, Tally) and message.restore is not None)
     host.do(host.machine.stamped("b", 2, 0, NOW_US))  # its steps after cut 1 are inside cut 2
     host.hear("b", Tally(1, b"\x03", top=1, restore=vote.restore))
-    assert [restore.top for restore in host.machine.calls.restores] == [2]
+    assert [restore.top for restore in host.machine.restores.agreed] == [2]
     host.hear("b", Commit(2, view))
     host.do(host.machine.restore(2, "a/r2", 2, "discard", "", 0, NOW_US))
-    assert len(host.machine.calls.restores) == 1
-    assert not host.machine.calls.open
+    assert len(host.machine.restores.agreed) == 1
+    assert not host.machine.restores.open
 
 
 def test_a_newcomer_that_hears_of_an_old_restore_bans_nothing_for_it() -> None:
@@ -64,17 +65,17 @@ def test_a_newcomer_that_hears_of_an_old_restore_bans_nothing_for_it() -> None:
     host.do(host.machine.restore(1, "a/r1", 1, "discard", "", 0, NOW_US))
     vote = next(message for message in host.sent if isinstance(message, Tally) and message.restore is not None)
     host.hear("b", Tally(1, b"\x03", top=1, restore=vote.restore))
-    agreed = host.machine.calls.restores[0]
+    agreed = host.machine.restores.agreed[0]
     late = Cranked("c", Commit(4, ("a", "b", "c")))
     late.do(late.machine.voting.agreed(agreed) or [])
-    assert late.machine.calls.restores == [agreed]
+    assert late.machine.restores.agreed == [agreed]
 
 
 def test_a_ballot_proposes_one_value_also_when_a_commit_is_heard_of_meanwhile() -> None:
     view = ("a", "b", "c", "d")
     host = Cranked("b", Commit(0, view), Commit(1, view))
     host.machine.others(("a", "c"))
-    host.machine.keeps("d")
+    host.machine.has_copy("d")
     host.do(host.machine.failed("d", NOW_US))
     host.do(host.machine.elapsed(NOW_US + 1_000_000_000))
     ballot = next(message.ballot for message in host.sent if isinstance(message, Prepare))

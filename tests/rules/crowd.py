@@ -42,7 +42,7 @@ class Crowd:
         machine = self.machines[name] = CheckpointMachine(name, Random(name), self.limits)
         machine.others(tuple(other for other in self.names if other != name))
         self.pending[name] = []
-        self.do(name, machine.start(self.logs[name], 0, (), name == self.names[0], self.now_us))
+        self.do(name, machine.start(self.logs[name], {}, name == self.names[0], self.now_us))
 
     def do(self, name: str, actions: list[CheckpointAction]) -> None:
         """Take in what a machine says."""
@@ -71,7 +71,7 @@ class Crowd:
     def stamped(self, receiver: str, sender: str) -> None:
         """Show a host the stamp of another's frame."""
         seen = self.machines[sender]
-        self.do(receiver, self.machines[receiver].stamped(sender, seen.epochs.colour, seen.calls.era, self.now_us))
+        self.do(receiver, self.machines[receiver].stamped(sender, seen.epochs.colour, seen.restores.era, self.now_us))
 
     def deliver(self, wanted: Callable[[HostMail], bool] = lambda mail: True) -> None:
         """Deliver mail that is wanted, with its stamp, until none is left."""

@@ -125,7 +125,7 @@ def test_cp7_a_restore_that_came_to_nothing_is_not_begun_again_by_who_asks_once_
     # Whoever was asked first is gone, and the question comes to another host, under the same name.
     crowd.do("h0", crowd.machines["h0"].restore(4, "mine", 1, "discard", "", 0, crowd.now_us))
     assert any("behind the horizon" in error for _, error in crowd.replies("h0"))
-    assert crowd.machines["h0"].calls.open == {}
+    assert crowd.machines["h0"].restores.open == {}
 
 
 def test_cp7_two_at_once_are_never_both_carried_out_under_one_number() -> None:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from protocol.checkpoints.messages import Prepare, Promise, Refusal, StatedRecord, SucceededRecord, TakeOver, VoteRecord
+from protocol.checkpoints.messages import (
+    Prepare,
+    Promise,
+    Refusal,
+    RestoreVoteRecord,
+    StatedRecord,
+    SucceededRecord,
+    TakeOver,
+)
 from protocol.checkpoints.succession import buddies_of
 from protocol.checkpoints.tally import Statement
 from protocol.fact import Began
@@ -20,7 +28,7 @@ def bereaved(*, views: int = 2) -> Crowd:
         crowd.checkpoint("h0")
     for name, machine in crowd.machines.items():
         for other in crowd.names:
-            machine.keeps(other)
+            machine.has_copy(other)
         if name != "h3":
             crowd.do(name, machine.failed("h3", crowd.now_us))
     return crowd
@@ -161,16 +169,16 @@ def test_cp7_nobody_is_spoken_for_who_had_folded_what_is_to_be_gone_back_to(hori
     crowd.do("h0", crowd.machines["h0"].restore(9, "mine", 1, "discard", "", 0, crowd.now_us))
     crowd.rounds(10, without=("h3",))
     for name in ("h0", "h1", "h2"):
-        crowd.machines[name].keeps("h3")
+        crowd.machines[name].has_copy("h3")
         crowd.do(name, crowd.machines[name].failed("h3", crowd.now_us))
     crowd.rounds(40, without=("h3",))
     (heir,) = heirs(crowd)
     crowd.do(heir, crowd.machines[heir].taken_over("h3", (), (), crowd.now_us, horizon))
     crowd.rounds(20, without=("h3",))
-    votes = [record.statement for record in crowd.logs[heir] if isinstance(record, VoteRecord)]
+    votes = [record.statement for record in crowd.logs[heir] if isinstance(record, RestoreVoteRecord)]
     (vote,) = [vote for vote in votes if vote.host == "h3"]
     assert ("horizon" in vote.reject) is not agrees
-    assert crowd.machines["h0"].calls.era == agrees
+    assert crowd.machines["h0"].restores.era == agrees
 
 
 def test_cp8_nobody_is_spoken_for_before_it_is_known_what_he_has_lost() -> None:
@@ -205,7 +213,7 @@ def test_cp8_who_succeeds_an_heir_goes_on_for_those_that_it_had_succeeded() -> N
         crowd.checkpoint("h0")
     for machine in crowd.machines.values():
         for other in crowd.names:
-            machine.keeps(other)
+            machine.has_copy(other)
     dead: tuple[str, ...] = ()
     while len(dead) < 2:
         dead = ("h3", *heirs(crowd))

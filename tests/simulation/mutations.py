@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from protocol.agent.ballot import Ballot
+from protocol.agent.books import Books
 from protocol.agent.cone import Cone
 from protocol.agent.core import Core
 from protocol.agent.cutting import Cutting
@@ -27,10 +27,10 @@ from protocol.agent.stepping import Stepping
 from protocol.agent.versions import Versions
 from protocol.checkpoints.core import HostCore
 from protocol.checkpoints.machine import CheckpointMachine
-from protocol.checkpoints.restores import Calls
+from protocol.checkpoints.restores import Restores
 from protocol.checkpoints.succession import Succession
 from protocol.checkpoints.tally import Count
-from protocol.message import Ballot as BallotMessage
+from protocol.message import Ballot
 from protocol.records import IntentRecord
 from protocol.retraction import Retraction
 from protocol.step import Input
@@ -148,11 +148,11 @@ def votes_do_not_grow(patch: Patch) -> None:
 
 
 def no_balance(patch: Patch) -> None:
-    patch.setattr(Ballot, "owes", lambda self, agent: agent not in self.votes)
+    patch.setattr(Books, "owes", lambda self, agent: agent not in self.votes)
 
 
 def no_final_reject(patch: Patch) -> None:
-    patch.setattr(Ballot, "is_refused", lambda self: False)
+    patch.setattr(Books, "is_refused", lambda self: False)
 
 
 def decisions_are_forgotten(patch: Patch) -> None:
@@ -187,7 +187,7 @@ def outsiders_hear(patch: Patch) -> None:
         real(self, pid)
         case = self._cases[pid]
         if case.vote is not None:
-            self._core.send("a0", BallotMessage(case.ballot.proposal, (case.vote,)))
+            self._core.send("a0", Ballot(case.books.proposal, (case.vote,)))
 
     patch.setattr(Rollback, "_publish", publish)
 
@@ -295,7 +295,7 @@ def no_eras(patch: Patch) -> None:
 
 
 def one_vote_is_enough(patch: Patch) -> None:
-    patch.setattr(Calls, "verdict", lambda self, call: True if call.own is not None else None)
+    patch.setattr(Restores, "verdict", lambda self, motion: True if motion.own is not None else None)
 
 
 def facts_are_not_placed(patch: Patch) -> None:

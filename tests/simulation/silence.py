@@ -7,8 +7,7 @@ overtaken by anything, an agent may take for ever to agree, and whoever keeps th
 from random import Random
 
 from protocol.action import Action, Append, Consult, Finish, Publish
-from protocol.agent.ballot import Ballot as Books
-from protocol.agent.ballot import keeper_of
+from protocol.agent.books import Books, keeper_of
 from protocol.agent.machine import PeerMachine
 from protocol.event import Appended, Consulted, Learned, Recovered
 from protocol.fact import Began
@@ -221,7 +220,7 @@ class Silence(Bench):
             books = Books(proposal)
             cases = [case for rollback in there if (case := rollback._cases.get(proposal.id)) is not None]
             for case in cases:
-                for vote in case.ballot.votes.values():
+                for vote in case.books.votes.values():
                     books.take(vote)
             if any(proposal.id in rollback.decided for rollback in there) or books.is_balanced() or books.is_refused():
                 waiting = [name for name in self.names if proposal.id in self.machines[name].rollback.undecided()]

@@ -313,9 +313,9 @@ def test_a_thousand_agents_make_checkpoints_roll_back_and_restore_within_seconds
 
 
 def _unbalanced(patch):
-    from protocol.agent.ballot import Ballot
+    from protocol.agent.books import Books
 
-    patch.setattr(Ballot, "owes", lambda self, agent: agent not in self.votes)
+    patch.setattr(Books, "owes", lambda self, agent: agent not in self.votes)
 
 
 def _failing(name):

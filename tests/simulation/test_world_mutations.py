@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from peer.host.host import Host
-from protocol.agent.ballot import Ballot
+from protocol.agent.books import Books
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
 from protocol.agent.inbox import Inbox
@@ -32,11 +32,11 @@ def _no_deferral(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_balance(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Ballot, "owes", lambda self, agent: agent not in self.votes)
+    patch.setattr(Books, "owes", lambda self, agent: agent not in self.votes)
 
 
 def _no_final_reject(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Ballot, "is_refused", lambda self: False)
+    patch.setattr(Books, "is_refused", lambda self: False)
 
 
 def _no_votes_kept(patch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ def keeper_of(proposal: Proposal) -> AgentId:
     return min(root.agent for root in proposal.roots)
 
 
-class Ballot:
+class Books:
     """What one peer knows of one proposal."""
 
     def __init__(self, proposal: Proposal) -> None:
