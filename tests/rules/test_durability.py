@@ -5,9 +5,11 @@ from pathlib import Path
 
 from peer import Agent, AgentSpec, Cluster, Context, handles
 from peer.host.driver import Driver
+from peer.ports import Unobserved
 from peer.store.memory import MemoryStore
 from peer.store.outside.keeping import Keeping, Places
 from peer.system import SystemClock, SystemRandomness
+from protocol.action import Reply
 from protocol.checkpoints.condensing import condensed
 from protocol.checkpoints.epoch import COMMITS_KEPT, Commit
 from protocol.checkpoints.messages import CommitRecord, EndRecord, MetRecord, StatedRecord
@@ -97,7 +99,7 @@ class Checkpoints:
     def wrote(self, log: str, records: list[bytes], anchor: bool = False) -> None:
         pass
 
-    def place(self, done) -> None:
+    def place(self, log: str, done) -> None:
         self.placing.append(done)
 
     def when_recovered(self, leave) -> None:
@@ -115,6 +117,7 @@ class Surroundings:
         self.clock, self.store, self.randomness = SystemClock(loop), MemoryStore(loop), SystemRandomness()
         self.checkpoints = Checkpoints(is_replicated)
         self.keeping = Keeping.at(Places.beside(Path(), "memory://blobs", "memory://vault"))
+        self.observer = Unobserved()
         self.routed: list[object] = []
         self.replies: list[str] = []
 
@@ -127,8 +130,8 @@ class Surroundings:
     def subscribers(self, space: str) -> list[str]:
         return []
 
-    def reply(self, request: int, value: str, error: str) -> None:
-        self.replies.append(value)
+    def reply(self, action: Reply) -> None:
+        self.replies.append(action.value)
 
     def noticed(self, agent: str, notice: object) -> None:
         pass
