@@ -8,6 +8,7 @@ from protocol.agent.core import Core
 from protocol.agent.cutting import Cutting
 from protocol.agent.disposal import Disposal
 from protocol.agent.effects import Effects
+from protocol.agent.looking import Looking
 from protocol.agent.loss import Loss
 from protocol.agent.proposer import Proposer
 from protocol.agent.restoring import Restoring
@@ -77,6 +78,7 @@ class PeerMachine:
         self.bases = Bases(self.core, self.effects, self.proposer, self.stepping, self.rollback, self.loss)
         self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases)
         self.restoring = Restoring(self.core, self.effects, self.rollback, self.disposal)
+        self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer, self.cutting)
         self._timed = (self.stepping, self.rollback, self.proposer, self.effects)
         self._alive = False
 
@@ -255,17 +257,7 @@ class PeerMachine:
 
     def under_way(self) -> list[str]:
         """Name what is not finished; an idle peer has nothing to name."""
-        core = self.core
-        counts = {
-            "inputs": self.stepping.backlog(),
-            "messages": core.outbox.unsent(),
-            "records": 0 if core.is_flushed() else 1,
-            "undecided": len(self.rollback.undecided()),
-            "proposals": len(self.proposer.open()),
-            "undos": len(core.intents.doomed()),
-            "effects waiting": len(core.intents.waiting()),
-        }
-        return [f"{name}: {count}" for name, count in counts.items() if count]
+        return list(self.looking.under_way())
 
     def is_idle(self) -> bool:
         """Tell whether nothing is under way: no input, no message, no proposal, no undo."""

@@ -1,0 +1,212 @@
+"""What can be asked of a peer's machine without anything happening in it: for people, exports, and hosts of others.
+
+Nothing here decides anything, and nothing that is returned is changed by the machine later.
+"""
+
+from typing import NamedTuple
+
+from protocol.agent.core import Core
+from protocol.agent.cutting import Cutting
+from protocol.agent.proposer import Proposer
+from protocol.agent.rollback import Rollback
+from protocol.agent.stepping import Stepping
+from protocol.ids import AgentId, MessageId, ProposalId, StepId
+from protocol.proposal import ConeStep, Proposal, Restore, Vote
+from protocol.records import Cut, OutcomeRecord
+from protocol.step import STEP_INDEX_ENTRIES, Entry, Input, StepRecord
+
+
+class PartSeen(NamedTuple):
+    """An agent's part of a cone, with what it sent, and the effects that stand."""
+
+    unknown: tuple[StepId, ...]
+    """Roots of this agent that are not in its log."""
+    cone: tuple[ConeStep, ...]
+    effects: tuple[str, ...]
+    retracted: tuple[StepId, ...]
+
+
+class StatusSeen(NamedTuple):
+    """One agent at a glance; counts are since its first life."""
+
+    incarnation: int
+    steps: int
+    undone: int
+    under_way: tuple[str, ...]
+    dead_letters: int
+    clock_entries: int
+    """Entries of the last step's clock."""
+    epoch: int
+    """The colour: how many cuts it has made."""
+    committed: int
+    """The newest committed epoch that settles its steps; 0 before any."""
+    era: int
+    """How many restores it has carried out."""
+    steps_kept: int
+    """Steps in memory: those behind the horizon are folded."""
+
+
+class StepsSeen(NamedTuple):
+    """Some of an agent's steps, who undid each of them (empty: nobody), and the effects that they claim."""
+
+    records: tuple[StepRecord, ...]
+    retracted_by: tuple[str, ...]
+    effects: dict[str, tuple[str, str]]
+    """By intent: tool, state."""
+
+
+class DecisionSeen(NamedTuple):
+    """A rollback that is decided, as one elector carried it out."""
+
+    proposal: ProposalId
+    decision: str
+    decided_us: int
+    electors: tuple[AgentId, ...]
+    rejects: tuple[tuple[AgentId, str], ...]
+
+
+class BallotsSeen(NamedTuple):
+    """What an agent knows of rollbacks: as elector, and as proposer."""
+
+    votes: tuple[tuple[Proposal, Vote], ...]
+    decided: tuple[DecisionSeen, ...]
+    outcomes: tuple[OutcomeRecord, ...]
+
+
+class CutsSeen(NamedTuple):
+    """An agent's cuts that the horizon has not passed, and the restores that it has carried out, each with its time."""
+
+    last: tuple[int, int]
+    """Incarnation and seq of its last step, now."""
+    cuts: tuple[Cut, ...]
+    committed: int
+    """The newest committed epoch that settles its steps; 0 before any."""
+    committed_us: dict[int, int]
+    """By epoch, when its commit was heard of here; those of earlier lives are not remembered."""
+    restores: tuple[tuple[Restore, int], ...]
+
+
+class Looking:
+    """Read-only queries of one peer."""
+
+    def __init__(
+        self, core: Core, stepping: Stepping, rollback: Rollback, proposer: Proposer, cutting: Cutting
+    ) -> None:
+        self._core = core
+        self._stepping = stepping
+        self._rollback = rollback
+        self._proposer = proposer
+        self._cutting = cutting
+
+    def under_way(self) -> tuple[str, ...]:
+        """Name what is not finished; an idle peer has nothing to name."""
+        core = self._core
+        counts = {
+            "inputs": self._stepping.backlog(),
+            "messages": core.outbox.unsent(),
+            "records": 0 if core.is_flushed() else 1,
+            "undecided": len(self._rollback.undecided()),
+            "proposals": len(self._proposer.open()),
+            "undos": len(core.intents.doomed()),
+            "effects waiting": len(core.intents.waiting()),
+        }
+        return tuple(f"{name}: {count}" for name, count in counts.items() if count)
+
+    def status(self) -> StatusSeen:
+        """Return the agent at a glance."""
+        core = self._core
+        return StatusSeen(
+            incarnation=core.incarnation,
+            steps=len(core.cone) + core.cone.forgotten,
+            undone=core.undone,
+            under_way=self.under_way(),
+            dead_letters=len(core.dead),
+            clock_entries=len(core.cone.last_clock()),
+            epoch=core.epoch,
+            committed=core.committed,
+            era=core.era,
+            steps_kept=len(core.cone),
+        )
+
+    # -- steps -----------------------------------------------------------------------------------------------------
+
+    def part(self, roots: tuple[StepId, ...], credits: tuple[MessageId, ...]) -> PartSeen:
+        """Return which of the agent's steps hang on these roots and messages; roots of others are passed over."""
+        core = self._core
+        own = tuple(root for root in roots if root.agent == core.agent)
+        part = core.cone.part(own, credits, core.counts_as_gone)
+        stands = [step for step in part if step not in core.retraction]
+        return PartSeen(
+            unknown=tuple(root for root in own if root not in core.cone),
+            cone=tuple(core.cone.sends(step, core.subscribers, STEP_INDEX_ENTRIES) for step in part),
+            effects=tuple(intent for step in stands for intent in core.cone.record(step).calls),
+            retracted=tuple(step for step in part if step in core.retraction),
+        )
+
+    def suffix(self, after: StepId) -> tuple[StepId, ...] | None:
+        """Return the surviving steps after one; None if that is not in the log, or folded: see `horizon`."""
+        core = self._core
+        if after not in core.cone:
+            return None
+        steps = (record.step for record in core.cone.records() if record.step not in core.retraction)
+        return tuple(step for step in steps if step[1:] > after[1:])
+
+    def steps(self, offset: int, count: int) -> StepsSeen:
+        """Return `count` of the steps that are in memory, from the `offset`th on, undone ones too."""
+        core = self._core
+        page = tuple(core.cone.records()[offset : offset + count])
+        effects: dict[str, tuple[str, str]] = {}
+        for intent in (intent for record in page for intent in record.calls):
+            effect = core.intents.get(intent)
+            if effect is not None:
+                effects[intent] = (effect.tool, effect.state)
+        return StepsSeen(page, tuple(core.retracted_by.get(record.step, "") for record in page), effects)
+
+    # -- state -----------------------------------------------------------------------------------------------------
+
+    def horizon(self) -> int:
+        """Return the epoch before which the agent's steps are folded."""
+        return self._core.horizon
+
+    def can_read_at(self, step: StepId) -> bool:
+        """Tell whether the state can be read as it stood after a step of this agent."""
+        core = self._core
+        return step in core.cone and core.cone.record(step).epoch >= core.horizon
+
+    def oldest(self) -> StepId | None:
+        """Return the oldest step that the state can be read at; None without any."""
+        return self._core.cone.since(self._core.horizon)
+
+    def state(self, at: StepId | None = None) -> dict[str, bytes]:
+        """Return the values of the agent's own keys, encoded, at a step or now."""
+        return {key: value for key, value, _ in self._core.versions.read_all(at) if value is not None}
+
+    def entries(self) -> list[Entry]:
+        """Return the surviving entries of shared spaces that have come here, key by key in order."""
+        versions = self._core.versions
+        return [entry for key in versions.shared_keys() for entry in versions.entries(key)]
+
+    def dead_letters(self) -> tuple[tuple[Input, str], ...]:
+        """Return the inputs that were given up, each with why."""
+        return tuple(self._core.dead)
+
+    # -- rollbacks and checkpoints ---------------------------------------------------------------------------------
+
+    def ballots(self) -> BallotsSeen:
+        """Return what is known of rollbacks."""
+        decided = tuple(
+            DecisionSeen(pid, record.decision, record.decided_us, record.electors, record.rejects)
+            for pid, record in self._rollback.decided.items()
+        )
+        return BallotsSeen(tuple(self._rollback.votes()), decided, tuple(self._proposer.outcomes.values()))
+
+    def outcome(self, proposal: ProposalId) -> OutcomeRecord | None:
+        """Return what became of a proposal of this agent; None while it is open, or of somebody else."""
+        return self._proposer.outcomes.get(proposal)
+
+    def cuts(self) -> CutsSeen:
+        """Return the agent's cuts and restores."""
+        core = self._core
+        restores = tuple(zip(core.restores, core.restored_us, strict=True))
+        heard = dict(self._cutting.committed_us)
+        return CutsSeen((core.incarnation, core.seq), tuple(core.cuts), core.committed, heard, restores)
