@@ -25,9 +25,10 @@ from peer.host.questions import (
 )
 from peer.host.residents import Residents
 from peer.values.key_text import decode_key
+from protocol.checkpoints.looking import epochs, voted_on
 from protocol.event import ProposeWanted, Submitted
 from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
-from protocol.step import STEP_INDEX_ENTRIES, Entry
+from protocol.step import Entry, Input
 
 STEPS_A_PAGE = 500
 """Steps in one answer of an export: a page stays far below the largest frame."""
@@ -141,36 +142,18 @@ class Answers:
 
     def _part(self, driver: Driver, body: bytes) -> PartAnswer:
         asked: Part = decode(body, Part)
-        core = driver.machine.core
-        roots = tuple(root for root in asked.roots if root.agent == core.agent)
-        part = core.cone.part(roots, asked.credits, core.counts_as_gone)
-        return PartAnswer(
-            unknown=tuple(root for root in roots if root not in core.cone),
-            cone=tuple(core.cone.sends(step, core.subscribers, STEP_INDEX_ENTRIES) for step in part),
-            effects=tuple(
-                call for step in part if step not in core.retraction for call in core.cone.record(step).calls
-            ),
-            retracted=tuple(step for step in part if step in core.retraction),
-        )
+        return PartAnswer(*driver.machine.looking.part(asked.roots, asked.credits))
 
     def _status(self, driver: Driver, body: bytes) -> Status:
-        machine, core = driver.machine, driver.machine.core
+        seen = driver.machine.looking.status()
+        also = voted_on(self._checkpoints.machine)
         return Status(
-            agent=core.agent,
+            agent=driver.agent.name,
             host=self._host_id,
-            incarnation=core.incarnation,
-            steps=len(core.cone) + core.cone.forgotten,
-            undone=core.undone,
-            under_way=(*machine.under_way(), *self._checkpoints.machine.calls.open),
-            dead_letters=len(core.dead),
-            clock_entries=len(core.cone.last_clock()),
-            epoch=core.epoch,
-            committed=core.committed,
-            era=core.era,
-            steps_kept=len(core.cone),
             activity=driver.activity,
             serves={space: driver.replicas.serves(space) for space in driver.agent.spaces},
             has=driver.replicas.has(),
+            **{**seen._asdict(), "under_way": (*seen.under_way, *also)},
         )
 
     def _state(self, driver: Driver, body: bytes) -> dict[str, bytes]:
@@ -178,35 +161,24 @@ class Answers:
         at = decode(body, StepId) if body else None
         if at is not None:
             check_past(driver.machine.core, at)
-        values, found = driver.values, driver.machine.core.versions.read_all(at)
-        keys = {text: (decode_key(text), data) for text, data, _ in found if data is not None}
+        values, found = driver.values, driver.machine.looking.state(at)
+        keys = {text: (decode_key(text), data) for text, data in found.items()}
         return {text: values.shown(key, data) for text, (key, data) in keys.items() if values.derived(key) is None}
 
     def _entries(self, driver: Driver, body: bytes) -> list[Entry]:
-        versions = driver.machine.core.versions
-        return [entry for key in versions.shared_keys() for entry in versions.entries(key)]
+        return driver.machine.looking.entries()
 
     def _steps(self, driver: Driver, body: bytes) -> StepsAnswer:
-        core, offset = driver.machine.core, decode(body, int)
-        page = core.cone.records()[offset : offset + STEPS_A_PAGE]
-        effects: dict[str, tuple[str, str, str]] = {}
-        for record in page:
-            for intent in record.calls:
-                effect = core.intents.get(intent)
-                if effect is not None:
-                    effects[intent] = (effect.tool, driver.runner.kind_of(effect.tool), effect.state)
-        return StepsAnswer(tuple(page), tuple(core.retracted_by.get(record.step, "") for record in page), effects)
+        seen = driver.machine.looking.steps(decode(body, int), STEPS_A_PAGE)
+        kind_of = driver.runner.kind_of
+        effects = {intent: (tool, kind_of(tool), state) for intent, (tool, state) in seen.effects.items()}
+        return StepsAnswer(seen.records, seen.retracted_by, effects)
 
     def _ballots(self, driver: Driver, body: bytes) -> Ballots:
-        machine = driver.machine
-        decided = tuple(
-            (pid, record.decision, record.decided_us, record.electors, record.rejects)
-            for pid, record in machine.rollback.decided.items()
-        )
-        return Ballots(tuple(machine.rollback.votes()), decided, tuple(machine.proposer.outcomes.values()))
+        return Ballots(*driver.machine.looking.ballots())
 
-    def _dead(self, driver: Driver, body: bytes) -> Any:
-        return driver.machine.core.dead
+    def _dead(self, driver: Driver, body: bytes) -> tuple[tuple[Input, str], ...]:
+        return driver.machine.looking.dead_letters()
 
     def _noticed(self, driver: Driver, body: bytes) -> list[Notice]:
         return [notice for notice in self._notices if notice.agent in (driver.agent.name, HOST)]
@@ -215,34 +187,22 @@ class Answers:
         return self._costs()
 
     def _epochs(self, driver: Driver, body: bytes) -> EpochsAnswer:
-        machine = self._checkpoints.machine
-        commit = machine.epochs.commit
-        return EpochsAnswer(
-            epoch=machine.epochs.colour,
-            committed=machine.epochs.committed,
-            horizon=machine.core.horizon,
-            view=() if commit is None else commit.view,
-            restores=tuple(machine.calls.restores),
-            cost_us=machine.checkpointing.cost_us,
-            under_way=tuple(machine.under_way()),
-        )
+        return EpochsAnswer(*epochs(self._checkpoints.machine))
 
     def _cuts(self, driver: Driver, body: bytes) -> CutsAnswer:
-        core = driver.machine.core
-        restores = tuple(zip(core.restores, core.restored_us, strict=True))
-        last, heard = (core.incarnation, core.seq), driver.machine.cutting.committed_us
-        return CutsAnswer(last, tuple(core.cuts), core.committed, heard, restores)
+        return CutsAnswer(*driver.machine.looking.cuts())
 
     def _suffix(self, driver: Driver, body: bytes) -> tuple[StepId, ...]:
         """Return an agent's surviving steps after one that it has."""
         after: StepId = decode(body, StepId)
-        core = driver.machine.core
-        if after not in core.cone:
+        looking = driver.machine.looking
+        found = looking.suffix(after)
+        if found is None:
             raise errors.StepUnknown(
-                f"no step {after} in the log of {core.agent}, which begins with epoch {core.horizon}. Nothing changed."
+                f"no step {after} in the log of {driver.agent.name}, which begins with epoch {looking.horizon()}."
+                " Nothing changed."
             )
-        steps = [record.step for record in core.cone.records() if record.step not in core.retraction]
-        return tuple(step for step in steps if step[1:] > after[1:])
+        return found
 
 
 def _told(answered: Answered) -> Callable[[str, str], None]:
