@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from peer import Agent, Call, Cluster, Context, handles, tool
+from ebbtide import Agent, Call, Cluster, Context, handles, tool
 
 PAID: dict[str, int] = {}  # stands for the world outside: intent -> amount
 

@@ -7,7 +7,7 @@ step that made it is rolled back, and the grid follows: what was claimed because
 
 from dataclasses import dataclass
 
-from peer import Agent, Context, handles
+from ebbtide import Agent, Context, handles
 from sims.embedding import Proposed
 from sims.extras import missing
 from sims.ports import Reversible, act, sense

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from peer import Agent, Context, handles
+from ebbtide import Agent, Context, handles
 from protocol.ids import StepId
 from sims.embedding import Delivery, Proposed
 from sims.extras import missing

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from peer import Agent, Context, handles
+from ebbtide import Agent, Context, handles
 from sims.embedding import Delivery, Proposed
 from sims.extras import missing
 from sims.ports import Reversible, act, sense

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from dataclasses import dataclass
 
-from peer import Agent, Call, Cluster, Context, handles, tool
+from ebbtide import Agent, Call, Cluster, Context, handles, tool
 
 BANK: dict[str, int] = {}  # stands for the world outside: intent -> amount
 
