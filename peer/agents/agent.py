@@ -91,7 +91,7 @@ class Agent:
     def still_valid(self, proposal: Proposal) -> bool | str:
         """Say whether this agent agrees to undo its part of a rollback: True, or the reason why not.
 
-        Called once as an elector, and again if its part has grown.
+        Called once as a participant of the rollback, and again if its part has grown.
         """
         return True
 

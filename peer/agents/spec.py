@@ -34,7 +34,7 @@ def check_movable(specs: Sequence[AgentSpec]) -> None:
             payload.encode(spec.options)
         except errors.PayloadUnsupported as error:
             raise errors.CallerError(
-                f"with buddies, options of agents go to other hosts; those of {spec.name!r}: {error}"
+                f"with replicas, options of agents go to other hosts; those of {spec.name!r}: {error}"
             ) from error
 
 

@@ -21,7 +21,7 @@ from peer.cluster.inlet import Inlet
 from peer.cluster.outcome import Outcome, Plan, Restored
 from peer.cluster.preview import preview
 from peer.cluster.quiet import until_quiet
-from peer.config import check_names, checkpoint_limits
+from peer.config import check_names, checkpoint_limits, replicas_of
 from peer.host import questions
 from peer.host.host import Host
 from peer.host.questions import (
@@ -62,8 +62,8 @@ class Cluster:
         folder: where logs are kept; a temporary folder, removed at the end, if None.
         limits: bounds and waiting times.
         checkpoint_every_s: begin a coordinated checkpoint this long after the last; 0: only when asked.
-        checkpoints_kept: how many committed checkpoints can be restored to; steps before the oldest are folded.
-        buddies: how many other hosts keep copies of a host's logs; with any, a host that is dead for good is succeeded.
+        checkpoints_kept: how many committed checkpoints can be restored to; steps before the oldest are compacted.
+        replicas: how many other hosts copy a host's logs (once `buddies`); with any, a host dead for good is succeeded.
         successor_s: how long a host must have failed before that; far longer than a restart takes.
         checkpoint_policy: says how often, in place of `checkpoint_every_s`, and may learn: `peer.policies`.
         durability: when a step counts: `local`, fsynced here; `replicated(k)`, on k other hosts too, so that losing a
@@ -76,10 +76,10 @@ class Cluster:
 
     def __init__(
         self, backend: str = "ray", agents_per_actor: int = 1, folder: str | Path | None = None,
-        limits: Limits | None = None, checkpoint_every_s: float = 0.0, checkpoints_kept: int = 4, buddies: int = 0,
+        limits: Limits | None = None, checkpoint_every_s: float = 0.0, checkpoints_kept: int = 4, replicas: int = 0,
         successor_s: float = 30.0, checkpoint_policy: PolicyMaker | None = None, durability: str = "local",
         storage: Storage | None = None, blobs: str | Path | None = None, vault: str | Path | None = None,
-        **options: Any,
+        buddies: int | None = None, **options: Any,
     ) -> None:  # fmt: skip
         if agents_per_actor < 1:
             raise errors.CallerError(f"agents_per_actor={agents_per_actor}: at least 1. Nothing was started.")
@@ -87,8 +87,9 @@ class Cluster:
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
         self._checkpoints = checkpoint_limits(
-            checkpoint_every_s, checkpoints_kept, buddies, successor_s, checkpoint_policy, durability, storage
-        )
+            checkpoint_every_s, checkpoints_kept, replicas_of(replicas, buddies), successor_s, checkpoint_policy,
+            durability, storage,
+        )  # fmt: skip
         (storage or Storage()).check()
         secret = secrets.token_bytes(32)
         places = Places.beside(self.folder, blobs, vault)
@@ -149,7 +150,7 @@ class Cluster:
         self._agents.extend(spec.name for spec in specs)
         looks = await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
         if self._checkpoints.buddies and any(not look.committed for look in looks):
-            # Buddies are chosen by the view: with the first commit that has them new hosts have some, and with the
+            # Backups are chosen by the view: with the first commit that has them new hosts have some, and with the
             # second no earlier view's majority is needed to succeed one. Who comes back is in a view already, whose
             # other hosts may not be here yet.
             await self.checkpoint()
@@ -158,14 +159,14 @@ class Cluster:
     async def kill(self, agent: AgentId, *, for_good: bool = False, with_disk: bool = False) -> None:
         """Kill the process that hosts an agent, as a crash would; it comes back by itself, unless `for_good`.
 
-        With `with_disk` its folder is deleted before: its agents come back where a buddy has their copies.
+        With `with_disk` its folder is deleted before: its agents come back where a backup has their copies.
         """
         await self._backend.kill(agent, for_good, with_disk)
 
     async def leave(self, agent: AgentId) -> None:
-        """Have an agent's host leave for good: a buddy goes on with all of its agents, and nothing is lost.
+        """Have an agent's host leave for good: a backup goes on with all of its agents, and nothing is lost.
 
-        Raises: CallerError, if there are no buddies; AskTimeout.
+        Raises: CallerError, if there are no replicas; AskTimeout.
         """
         await self.host.ask(agent, "leave", timeout_s=2 * ASK_S)
         await self._backend.kill(agent, True)
@@ -226,7 +227,7 @@ class Cluster:
             reason: for people; it stands in the log.
             evidence: any value; a retried handler finds it in `ctx.evidence`.
             amend: corrected messages by root, for `amend`.
-            deadline_s: electors that have not voted by then reject.
+            deadline_s: participants that have not voted by then reject.
             timeout_s: how long to wait here; the rollback itself goes on.
 
         Raises: CallerError, AgentUnknown, RollbackTimeout.
@@ -240,7 +241,7 @@ class Cluster:
         return await self.outcome(pid, timeout_s=timeout_s)
 
     async def outcome(self, proposal: ProposalId, timeout_s: float = 60.0) -> Outcome:
-        """Wait until every elector of a proposal has decided.
+        """Wait until every participant of a rollback has decided.
 
         Raises: RollbackTimeout, naming the proposal; it may still be decided.
         """
@@ -305,7 +306,7 @@ class Cluster:
             deadline_s: hosts that have not voted by then reject.
             timeout_s: how long to wait here for all agents to have carried it out.
 
-        Raises: CallerError, RestoreRefused (it is folded already, passed over, or somebody did not agree), AskTimeout.
+        Raises: CallerError, RestoreRefused (compacted already, passed over, or somebody did not agree), AskTimeout.
         """
         if inputs not in ("discard", "retry"):
             raise errors.CallerError(f"inputs={inputs!r}: it is discard or retry. Nothing changed.")
@@ -345,7 +346,7 @@ class Cluster:
             agent: whose.
             at: a step of the agent's: the state as it stood right after it, less what is undone by now.
 
-        Raises: AgentUnknown, AskTimeout; StepUnknown, if `at` is unknown, another agent's, or folded.
+        Raises: AgentUnknown, AskTimeout; StepUnknown, if `at` is unknown, another agent's, or compacted.
         """
         body = b"" if at is None else questions.encode(as_step(at))
         found = await self._ask(agent, "state", dict[str, bytes], body)

@@ -13,7 +13,7 @@ class Plan:
     steps: tuple[StepId, ...]
     """The cone: the roots and everything that depends on them, retracted steps left out."""
     agents: tuple[AgentId, ...]
-    """The electors: the roots' owners, and everyone whom the cone has reached."""
+    """The participants: the roots' owners, and everyone whom the cone has reached."""
     effects: tuple[str, ...]
     """Intents of the tool calls that would have to be undone or claimed anew."""
 
@@ -33,11 +33,12 @@ class Outcome:
     committed: bool
     undone: tuple[StepId, ...]
     agents: tuple[AgentId, ...]
+    """The participants, who have voted."""
     rejects: tuple[tuple[AgentId, str], ...]
     """Who did not agree, and why."""
     notes: tuple[str, ...]
     seconds: float
-    """From the proposal to the last elector's decision."""
+    """From the proposal to the last participant's decision."""
 
 
 @dataclass(frozen=True)

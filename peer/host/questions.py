@@ -81,7 +81,7 @@ class Status(Struct, frozen=True):
     era: int
     """How many restores it has carried out."""
     steps_kept: int
-    """Steps in memory: those behind the horizon are folded."""
+    """Steps in memory: those behind the horizon are compacted."""
     activity: int
     """Grows with everything that happens here."""
     serves: dict[str, tuple[int, int]]
@@ -100,7 +100,7 @@ class StepsAnswer(Struct, frozen=True, array_like=True):
 
 
 class Ballots(Struct, frozen=True, array_like=True):
-    """What an agent knows of rollbacks: as elector, and as proposer."""
+    """What an agent knows of rollbacks: as participant, and as proposer."""
 
     votes: tuple[tuple[Proposal, Vote], ...]
     decided: tuple[tuple[ProposalId, str, int, tuple[AgentId, ...], tuple[tuple[AgentId, str], ...]], ...]

@@ -92,4 +92,4 @@ def behind(restore: Restore, horizon: int) -> str:
     """Return why a restore can't go back behind a horizon; empty if it does not."""
     if restore.epoch >= horizon:
         return ""
-    return f"epoch {restore.epoch} is behind the horizon: everything before epoch {horizon} is folded"
+    return f"epoch {restore.epoch} is behind the horizon: everything before epoch {horizon} is compacted"

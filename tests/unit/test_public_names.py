@@ -11,6 +11,8 @@ import pytest
 import ebbtide
 import peer
 from peer import errors
+from sims.runs.scenario import preset
+from sims.world import World
 
 ROOT = Path(__file__).parents[2]
 _NAMES = """
@@ -82,3 +84,14 @@ def test_what_the_api_returns_is_there():
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_public_has_a_docstring(name):
     assert inspect.getdoc(getattr(ebbtide, name))
+
+
+def test_old_names_are_still_taken():
+    with pytest.warns(DeprecationWarning, match=r"replicas=") as told:
+        cluster = ebbtide.Cluster("local", buddies=2)
+    assert told[0].filename == __file__
+    assert cluster._checkpoints == ebbtide.Cluster("local", replicas=2)._checkpoints
+    with pytest.warns(DeprecationWarning, match=r"replicas="), World(buddies=1) as world:
+        assert world.replicas == 1
+    assert preset("heirs", 7) == preset("successors", 7)
+    assert preset("heirs", 7).preset == "successors"
