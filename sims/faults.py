@@ -191,6 +191,8 @@ KINDS = (*NETWORK, *CRASHES, "clock", "undos")
 """What `random` draws from; what needs replicas is asked for by name."""
 NEED_REPLICAS = ("lost-disk", "death", "kill-during-succession")
 """What needs replicas of hosts' logs."""
+BUDDIES = NEED_REPLICAS
+"""The old name."""
 
 
 def to_json(faults: Sequence[Fault]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -100,6 +101,8 @@ def demo(
 
 
 def _with_progress(options: Options, folder: Path, console: Console) -> Report:
+    if not console.is_terminal:
+        return asyncio.run(run(options, folder, _Lines(console).tell))
     columns = (SpinnerColumn(), TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
         phases: dict[str, TaskID] = {}
@@ -114,6 +117,23 @@ def _with_progress(options: Options, folder: Path, console: Console) -> Report:
             bar.update(phases[what], completed=at)
 
         return asyncio.run(run(options, folder, progress))
+
+
+class _Lines:
+    """Says what is going on where there is no terminal to draw bars on: a line a stage, and for each quarter of one."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._told: set[tuple[str, int]] = set()
+
+    def tell(self, what: str, at: float, of: float) -> None:
+        """Print a line, if there is anything new to say."""
+        quarter = int(4 * at / of) if of > 1 else 0
+        if (what, quarter) not in self._told:
+            self._told.add((what, quarter))
+            far = f": {at:,.0f} of {of:,.0f}" if quarter else ""
+            self._console.print(f"{time.monotonic() - self._began:5.1f} s  {what}{far}", highlight=False)
 
 
 def _print(done: Report, console: Console) -> None:
