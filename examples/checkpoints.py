@@ -1,4 +1,4 @@
-"""A checkpoint of all agents, and the way back: run it with `python examples/checkpoints.py [ray|local]`."""
+"""A checkpoint of all agents, and the way back: run it with `.venv/bin/python examples/checkpoints.py [ray|local]`."""
 
 import asyncio
 import sys

@@ -1,4 +1,6 @@
-"""Prospectors on a Mesa grid, one fooled by false gold, and the way back: run it with `python examples/mesa_grid.py`.
+"""Prospectors on a Mesa grid, one fooled by false gold, and the way back.
+
+Run it with `.venv/bin/python examples/mesa_grid.py`.
 
 Mesa owns the grid, the agents' places and time; each Mesa agent owns an Ebbtide peer that decides. Who finds ore claims
 the cell and tells a friend, who claims beside it, and tells the next. When the assay finds a claim to be worthless, the

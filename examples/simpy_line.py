@@ -1,4 +1,6 @@
-"""A SimPy production line whose stations are peers, with a gauge that drifts: `python examples/simpy_line.py [retry]`.
+"""A SimPy production line whose stations are peers, with a gauge that drifts.
+
+Run it with `.venv/bin/python examples/simpy_line.py [retry]`.
 
 SimPy owns time, material and machines; the stations' peers decide. An inspection finds out later what the gauge has
 done: the cuts that went by it are rolled back, and material, machines and goods follow, for those orders and no others.

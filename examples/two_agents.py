@@ -1,4 +1,4 @@
-"""Two agents, one wrong step, and the step back: run it with `python examples/two_agents.py [ray|local]`."""
+"""Two agents, one wrong step, and the step back: run it with `.venv/bin/python examples/two_agents.py [ray|local]`."""
 
 import asyncio
 import sys
