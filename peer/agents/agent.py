@@ -21,7 +21,7 @@ def handles(*types: type, read_only: bool = False) -> Callable[[H], H]:
     """Mark a method as the handler of messages of these types (msgspec Structs, dataclasses, or builtins).
 
     With `read_only` it may look at state and spaces and report scores, and nothing else: writing, sending, calling
-    tools and proposing raise ReadOnly. What it reads is not logged, since nothing can hang on its steps (ST-7).
+    tools and proposing raise ReadOnly. What it reads is not logged, since nothing can depend on its steps (ST-7).
     """
 
     def mark(method: H) -> H:

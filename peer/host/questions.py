@@ -135,9 +135,13 @@ class EpochsAnswer(Struct, frozen=True, array_like=True):
     """What a host knows of checkpoints and restores."""
 
     epoch: int
+    """The newest checkpoint that it has begun: the number of its last cut."""
     committed: int
+    """The newest checkpoint that every host has made."""
     horizon: int
+    """The oldest one that can still be restored; steps before it are compacted."""
     view: tuple[str, ...]
+    """The hosts that took part in the committed one."""
     restores: tuple[Restore, ...]
     cost_us: int
     """How long the last cut of this host took to be durable."""
