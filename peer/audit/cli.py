@@ -187,7 +187,7 @@ def cone(
     all_: Annotated[bool, typer.Option("--all", help="Draw all of a large cone.")] = False,
     json_: Json = False,
 ) -> None:
-    """Show all consequences of a step, as a tree: what would be undone with it, or was.
+    """Show all that followed from a step (its cone), as a tree: what would be undone with it, or was.
 
     Each step stands once, below the one by which it was found first: who sent its input, or wrote what it read.
 

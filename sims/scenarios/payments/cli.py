@@ -31,10 +31,10 @@ def demo(
         str, typer.Option(help="When a step counts. local: fsynced here. replicated(k): with k other hosts, too.")
     ] = "local",
     lose_disks: Annotated[
-        int, typer.Option(help="Delete so many hosts' folders in mid-run, and kill them; replicated only.", min=0)
+        int, typer.Option(help="Delete the folders of this many hosts in mid-run, and kill the hosts; replicated only.", min=0)
     ] = 0,
     checkpoint_every: Annotated[
-        float, typer.Option(help="Seconds from one coordinated checkpoint to the next; 0: none.", min=0)
+        float, typer.Option(help="Seconds from one checkpoint of all agents to the next; 0: none.", min=0)
     ] = 1.0,
     restore: Annotated[
         bool, typer.Option("--restore", help="In the end, go back to a checkpoint of the middle, and prove that too.")
@@ -50,11 +50,11 @@ def demo(
 ) -> None:
     """Settle real payments, undo a wrong scorer's every consequence, and prove it.
 
-    A bank of agents settles purchases of CDNOW's customers (1997-98). In the middle one risk scorer's threshold is
-    corrupted. The auditor notices, and proposes to undo exactly the wrong steps; the agents agree by themselves, undo
-    what hangs on those and nothing else, and run the inputs again. In the end accounts, exposures and holds must equal
-    those of a run with no fault. Meanwhile all agents make coordinated checkpoints, and go on working. Exits with 1
-    if any check fails.
+    A bank of agents settles purchases of CDNOW's customers (1997-98). In the middle one risk scorer goes wrong. The
+    auditor notices, and proposes to undo the wrong steps. The agents agree on it among themselves. They undo all that
+    followed from those steps and nothing else, and handle the inputs again. In the end accounts, exposures and holds
+    must equal those of a run with no fault. Meanwhile all agents make checkpoints, and go on working. It takes one or
+    two minutes on Ray, and some twenty seconds with `--backend local`. Exits with 1 if any check fails.
     """
     for name, value, known in (("fault", fault, list(KINDS)), ("backend", backend, list(BACKENDS))):
         if value not in known:
