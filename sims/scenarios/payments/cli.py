@@ -31,7 +31,8 @@ def demo(
         str, typer.Option(help="When a step counts. local: fsynced here. replicated(k): with k other hosts, too.")
     ] = "local",
     lose_disks: Annotated[
-        int, typer.Option(help="Delete the folders of this many hosts in mid-run, and kill the hosts; replicated only.", min=0)
+        int,
+        typer.Option(help="Delete this many hosts' folders in mid-run, and kill the hosts; replicated only.", min=0),
     ] = 0,
     checkpoint_every: Annotated[
         float, typer.Option(help="Seconds from one checkpoint of all agents to the next; 0: none.", min=0)
