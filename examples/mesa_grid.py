@@ -50,7 +50,7 @@ class Rumour:
 
 
 class Prospector(Agent):
-    """The peer: it decides. Where it stands is part of its state, so what it sees from there hangs on how it came."""
+    """The peer: it decides. Where it stands is part of its state, so what it sees from there depends on how it came."""
 
     def __init__(self, start: tuple[int, int], friend: str) -> None:
         self.start = list(start)
@@ -72,7 +72,7 @@ class Prospector(Agent):
             ctx.send(self.friend, Rumour(x, y, message.hops - 1))
 
     async def go(self, x: int, y: int, ctx: Context) -> None:
-        _ = self.state.get("at", self.start)  # whoever walks on hangs on the walk before
+        _ = self.state.get("at", self.start)  # whoever walks on depends on the walk before
         await ctx.call(act, "walk", self.name, x, y)
         self.state["at"] = [x, y]
 

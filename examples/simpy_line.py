@@ -81,7 +81,7 @@ class Welder(Agent):
 
     @handles(Welded)
     async def done(self, message: Welded, ctx: Context) -> None:
-        # What SimPy says comes from outside; that it hangs on the start of the job, this read tells.
+        # What SimPy says comes from outside; that it depends on the start of the job, this read tells.
         length = self.state.get(("job", message.number))
         if length is not None:
             ctx.send("painter", Frame(message.number, length))

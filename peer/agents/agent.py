@@ -78,7 +78,7 @@ class Agent:
                 if (other in read_only) != (name in read_only):
                     raise errors.DeclarationRefused(
                         f"class {cls.__qualname__}: {other} and {name} both handle {kind.__name__}, and one of them is"
-                        " read_only: whether a step is logged with its reads would hang on their names. Leave one."
+                        " read_only: whether a step is logged with its reads would depend on their names. Leave one."
                     )
                 handlers[kind] = name
         cls.handlers = handlers

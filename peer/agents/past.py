@@ -31,7 +31,7 @@ def check_past(core: Core, step: StepId) -> None:
         return
     oldest = core.cone.since(core.horizon)
     which = "none can be read at yet" if oldest is None else f"the oldest that can be read at is {oldest}"
-    begins = f"earlier ones than epoch {core.horizon} are compacted" if core.horizon else "nothing is compacted yet"
+    begins = f"those before checkpoint {core.horizon} are compacted" if core.horizon else "nothing is compacted yet"
     raise errors.StepUnknown(
         f"no step {step} of {core.agent} to read its state at: {which}, and {begins}. Nothing changed."
     )

@@ -166,7 +166,7 @@ def why(step: Name, folder: Folder, json_: Json = False) -> None:
     """Explain a step: where its input came from, what it read and from whom, what it did, and what became of it.
 
     The chain of producers goes back to the outside. Of an undone step it says what undid it, by whose votes and why,
-    and how it hangs on the wrong step.
+    and how it depends on the wrong step.
 
     Example: `ebbtide log why ledger-1/1/20 run`
     """

@@ -354,7 +354,7 @@ def _suffix(host: "Host", agent: AgentId, after: StepId) -> tuple[StepId, ...]:
     core = host.drivers[agent].machine.core
     if after not in core.cone:
         raise errors.StepUnknown(
-            f"no step {after} in the log of {agent}, which begins with epoch {core.horizon}. Nothing changed."
+            f"no step {after} in the log of {agent}, which begins with checkpoint {core.horizon}. Nothing changed."
         )
     steps = [record.step for record in core.cone.records() if record.step not in core.retraction]
     return tuple(step for step in steps if step[1:] > after[1:])

@@ -104,7 +104,7 @@ async def test_inputs_taken_on_since_run_again_if_that_is_wanted() -> None:
 async def test_what_cannot_be_restored_is_refused_with_the_reason() -> None:
     async with Cluster("local", checkpoints_kept=1) as cluster:
         await filled(cluster)
-        with pytest.raises(errors.RestoreRefused, match="epoch 7 is not known to be committed"):
+        with pytest.raises(errors.RestoreRefused, match="checkpoint 7 is not known to be committed"):
             await cluster.restore(7)
         for _ in range(3):
             epoch = await cluster.checkpoint()
