@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from peer import Agent, AgentSpec, Cluster, Context, handles
+from ebbtide import Agent, AgentSpec, Cluster, Context, handles
 
 CONE = 10
 """Steps in the cone, each at another agent."""

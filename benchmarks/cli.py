@@ -37,7 +37,7 @@ def main(
         "latency ms (median)",
         "messages",
         "bytes",
-        "electors",
+        "participants",
         "others alone/s",
         "meanwhile/s",
         "kept",

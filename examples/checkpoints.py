@@ -1,9 +1,9 @@
-"""A checkpoint of all agents, and the way back: run it with `python examples/checkpoints.py [ray|local]`."""
+"""A checkpoint of all agents, and the way back: run it with `.venv/bin/python examples/checkpoints.py [ray|local]`."""
 
 import asyncio
 import sys
 
-from peer import Agent, Call, Cluster, Context, handles, tool
+from ebbtide import Agent, Call, Cluster, Context, handles, tool
 
 PAID: dict[str, int] = {}  # stands for the world outside: intent -> amount
 

@@ -1,4 +1,6 @@
-"""Prospectors on a Mesa grid, one fooled by false gold, and the way back: run it with `python examples/mesa_grid.py`.
+"""Prospectors on a Mesa grid, one fooled by false gold, and the way back.
+
+Run it with `.venv/bin/python examples/mesa_grid.py`.
 
 Mesa owns the grid, the agents' places and time; each Mesa agent owns an Ebbtide peer that decides. Who finds ore claims
 the cell and tells a friend, who claims beside it, and tells the next. When the assay finds a claim to be worthless, the
@@ -7,7 +9,7 @@ step that made it is rolled back, and the grid follows: what was claimed because
 
 from dataclasses import dataclass
 
-from peer import Agent, Context, handles
+from ebbtide import Agent, Context, handles
 from sims.embedding import Proposed
 from sims.extras import missing
 from sims.ports import Reversible, act, sense
@@ -48,7 +50,7 @@ class Rumour:
 
 
 class Prospector(Agent):
-    """The peer: it decides. Where it stands is part of its state, so what it sees from there hangs on how it came."""
+    """The peer: it decides. Where it stands is part of its state, so what it sees from there depends on how it came."""
 
     def __init__(self, start: tuple[int, int], friend: str) -> None:
         self.start = list(start)
@@ -70,7 +72,7 @@ class Prospector(Agent):
             ctx.send(self.friend, Rumour(x, y, message.hops - 1))
 
     async def go(self, x: int, y: int, ctx: Context) -> None:
-        _ = self.state.get("at", self.start)  # whoever walks on hangs on the walk before
+        _ = self.state.get("at", self.start)  # whoever walks on depends on the walk before
         await ctx.call(act, "walk", self.name, x, y)
         self.state["at"] = [x, y]
 

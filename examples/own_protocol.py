@@ -1,4 +1,4 @@
-"""A rollback protocol of your own beside the others: run it with `python examples/own_protocol.py`.
+"""A rollback protocol of your own beside the others: run it with `.venv/bin/python examples/own_protocol.py`.
 
 The simplest there is: whoever was wrong tells all, and all begin again from their first input. The rig judges it as it
 judges the others, and counts what it costs.

@@ -1,4 +1,6 @@
-"""A PettingZoo environment in which going back is an action: run it with `python examples/pettingzoo_restore.py`.
+"""A PettingZoo environment in which going back is an action.
+
+Run it with `.venv/bin/python examples/pettingzoo_restore.py`.
 
 In each round every agent sees a noisy reading of a hidden bit, and lays a brick of one colour or the other; its
 neighbour lays another on the strength of it. A round later it learns whether it was right. Then it may lay the next, or
@@ -9,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from peer import Agent, Context, handles
+from ebbtide import Agent, Context, handles
 from protocol.ids import StepId
 from sims.embedding import Delivery, Proposed
 from sims.extras import missing

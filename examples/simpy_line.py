@@ -1,4 +1,6 @@
-"""A SimPy production line whose stations are peers, with a gauge that drifts: `python examples/simpy_line.py [retry]`.
+"""A SimPy production line whose stations are peers, with a gauge that drifts.
+
+Run it with `.venv/bin/python examples/simpy_line.py [retry]`.
 
 SimPy owns time, material and machines; the stations' peers decide. An inspection finds out later what the gauge has
 done: the cuts that went by it are rolled back, and material, machines and goods follow, for those orders and no others.
@@ -10,7 +12,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from peer import Agent, Context, handles
+from ebbtide import Agent, Context, handles
 from sims.embedding import Delivery, Proposed
 from sims.extras import missing
 from sims.ports import Reversible, act, sense
@@ -79,7 +81,7 @@ class Welder(Agent):
 
     @handles(Welded)
     async def done(self, message: Welded, ctx: Context) -> None:
-        # What SimPy says comes from outside; that it hangs on the start of the job, this read tells.
+        # What SimPy says comes from outside; that it depends on the start of the job, this read tells.
         length = self.state.get(("job", message.number))
         if length is not None:
             ctx.send("painter", Frame(message.number, length))

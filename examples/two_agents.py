@@ -1,10 +1,10 @@
-"""Two agents, one wrong step, and the step back: run it with `python examples/two_agents.py [ray|local]`."""
+"""Two agents, one wrong step, and the step back: run it with `.venv/bin/python examples/two_agents.py [ray|local]`."""
 
 import asyncio
 import sys
 from dataclasses import dataclass
 
-from peer import Agent, Call, Cluster, Context, handles, tool
+from ebbtide import Agent, Call, Cluster, Context, handles, tool
 
 BANK: dict[str, int] = {}  # stands for the world outside: intent -> amount
 

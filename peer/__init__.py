@@ -2,10 +2,14 @@
 
 from peer.agents.agent import Agent, handles
 from peer.agents.context import Context
+from peer.agents.spaces import Counter, SharedMap, SharedSet, Space
 from peer.agents.spec import AgentSpec
+from peer.agents.state import State, View
 from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
-from peer.cluster.cluster import Cluster, Outcome, Plan
+from peer.cluster.cluster import Cluster
+from peer.cluster.outcome import Outcome, Plan, Restored
 from peer.errors import (
+    AddressBusy,
     AgentUnknown,
     AskTimeout,
     BlobLost,
@@ -14,10 +18,15 @@ from peer.errors import (
     DeclarationRefused,
     EbbtideError,
     EffectInDoubt,
+    FrameInvalid,
     HandlerMissing,
     LogBusy,
     LogCorrupt,
+    LogFailed,
     MigrationFailed,
+    PayloadInvalid,
+    PayloadTooLarge,
+    PayloadUnsupported,
     PeerError,
     ReadOnly,
     RestoreRefused,
@@ -29,48 +38,79 @@ from peer.errors import (
     VaultFailed,
     VersionUnknown,
 )
+from peer.host.questions import Ballots, Costs, CutsAnswer, EpochsAnswer, Notice, Status, StepsAnswer
 from peer.store.storage import Storage
-from peer.values.declared import Hidden, bulky, derived, secret
+from peer.values.declared import Hidden, KeyKind, bulky, derived, secret
 from peer.values.personal import Erased, Personal, hashed
+from peer.values.shared_view import SharedView
 from peer.values.versioning import migrates, versioned
-from protocol.ids import StepId
+from protocol.ids import MessageId, StepId
 from protocol.limits import Limits
-from protocol.proposal import Proposal
+from protocol.proposal import Proposal, Restore, Vote
+from protocol.records import Cut, OutcomeRecord
+from protocol.step import Input, StepRecord
 
 __all__ = [
+    "AddressBusy",
     "Agent",
     "AgentSpec",
     "AgentUnknown",
     "AskTimeout",
+    "Ballots",
     "BlobLost",
     "Call",
     "CallerError",
     "Cluster",
     "ConfigInvalid",
     "Context",
+    "Costs",
+    "Counter",
+    "Cut",
+    "CutsAnswer",
     "DeclarationRefused",
     "EbbtideError",
     "EffectInDoubt",
+    "EpochsAnswer",
     "Erased",
+    "FrameInvalid",
     "HandlerMissing",
     "Happened",
     "Hidden",
+    "Input",
+    "KeyKind",
     "Limits",
     "LogBusy",
     "LogCorrupt",
+    "LogFailed",
+    "MessageId",
     "MigrationFailed",
     "NotHappened",
+    "Notice",
     "Outcome",
+    "OutcomeRecord",
+    "PayloadInvalid",
+    "PayloadTooLarge",
+    "PayloadUnsupported",
     "PeerError",
     "Personal",
     "Plan",
     "Proposal",
     "ReadOnly",
+    "Restore",
     "RestoreRefused",
+    "Restored",
     "RollbackTimeout",
     "SecretChanged",
+    "SharedMap",
+    "SharedSet",
+    "SharedView",
+    "Space",
+    "State",
+    "Status",
     "StepId",
+    "StepRecord",
     "StepUnknown",
+    "StepsAnswer",
     "Storage",
     "Tool",
     "ToolFailed",
@@ -78,6 +118,8 @@ __all__ = [
     "Unready",
     "VaultFailed",
     "VersionUnknown",
+    "View",
+    "Vote",
     "bulky",
     "derived",
     "handles",

@@ -1,6 +1,7 @@
 """What users set, checked: bad values are named, with what they may be."""
 
 import re
+import warnings
 
 from peer import errors
 from peer.store.storage import Storage
@@ -11,7 +12,7 @@ _DURABILITY = re.compile(r"local|replicated(\((?P<count>\d{1,3})\))?")
 
 
 def checkpoint_limits(
-    every_s: float, kept: int, buddies: int, successor_s: float, policy: PolicyMaker | None = None,
+    every_s: float, kept: int, replicas: int, successor_s: float, policy: PolicyMaker | None = None,
     durability: str = "local", storage: Storage | None = None,
 ) -> CheckpointLimits:  # fmt: skip
     """Return the limits of checkpoints and successions.
@@ -19,10 +20,10 @@ def checkpoint_limits(
     Args:
         every_s: seconds from one checkpoint to the next; 0: only when asked.
         kept: committed checkpoints that can be restored to.
-        buddies: other hosts that keep copies of a host's logs.
-        successor_s: seconds for which a host must have failed before a buddy succeeds it.
+        replicas: how many other hosts keep a copy of a host's logs.
+        successor_s: seconds for which a host must have failed before a backup succeeds it.
         policy: says how long to wait, instead of `every_s`.
-        durability: `local`, or `replicated(k)`: with k buddies; without a number, as many as `buddies` says.
+        durability: `local`, or `replicated(k)`: on k other hosts; without a number, as many as `replicas` says.
         storage: says how long checkpoints are kept, besides how many.
 
     Raises: CallerError, naming the value.
@@ -34,21 +35,29 @@ def checkpoint_limits(
         )
     is_replicated = durability != "local"
     if is_replicated:
-        buddies = int(found["count"] or buddies or 1)
-        if not buddies:
+        replicas = int(found["count"] or replicas or 1)
+        if not replicas:
             raise errors.CallerError(f"durability={durability!r}: at least one other host. Nothing was started.")
     for name, value, least in (
-        ("checkpoint_every_s", every_s, 0), ("checkpoints_kept", kept, 1), ("buddies", buddies, 0),
+        ("checkpoint_every_s", every_s, 0), ("checkpoints_kept", kept, 1), ("replicas", replicas, 0),
         ("successor_s", successor_s, 0),
     ):  # fmt: skip
         if value < least:
             raise errors.CallerError(f"{name}={value}: at least {least}. Nothing was started.")
     return CheckpointLimits(
-        interval_us=int(every_s * 1e6), epochs_kept=kept, buddies=buddies, successor_us=int(successor_s * 1e6),
+        interval_us=int(every_s * 1e6), epochs_kept=kept, buddies=replicas, successor_us=int(successor_s * 1e6),
         policy=policy, is_replicated=is_replicated,
         kept_us=0 if storage is None else storage.checkpoints_kept_s * 1_000_000,
         kept_bytes=0 if storage is None else storage.checkpoints_kept_bytes,
     )  # fmt: skip
+
+
+def replicas_of(replicas: int, buddies: int | None) -> int:
+    """Return how many copies are wanted, where a caller may still use the old name of `replicas`."""
+    if buddies is None:
+        return replicas
+    warnings.warn("buddies=... is called replicas=... now; the old name will go", DeprecationWarning, stacklevel=3)
+    return buddies
 
 
 def check_names(names: list[str], taken: list[str]) -> None:

@@ -135,7 +135,7 @@ class LogCorrupt(EbbtideError):
         place = f"{file}" if agent is None else f"{file}, agent {agent}, record {number}"
         return cls(
             f"{place}: {what}. Nothing was changed. Keep a copy of the file, then restore it from a backup,"
-            " or, where other hosts keep copies (buddies), start the host with an empty folder: they go on with its"
+            " or, where other hosts keep copies (replicas), start the host with an empty folder: they go on with its"
             " agents."
         )
 

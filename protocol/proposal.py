@@ -27,7 +27,7 @@ class Proposal(Struct, frozen=True):
     amendments: tuple[Amendment, ...] = ()
     began_us: int = 0
     deadline_us: int = 0
-    """An elector that has not voted by then rejects; 0: no deadline."""
+    """A participant that has not voted by then rejects; 0: no deadline."""
 
 
 class Debit(NamedTuple):
@@ -55,7 +55,7 @@ class Credit(NamedTuple):
 
 
 class Vote(Struct, frozen=True):
-    """An elector's part of the books; only ever grows (RB-3)."""
+    """A participant's part of the books; only ever grows (RB-3)."""
 
     voter: AgentId
     version: int

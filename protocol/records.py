@@ -122,7 +122,7 @@ class ProposedRecord(LogRecord, frozen=True):
 
 
 class OutcomeRecord(LogRecord, frozen=True):
-    """A proposal of this agent is over: every elector has said so."""
+    """A proposal of this agent is over: every participant has said so."""
 
     proposal: ProposalId
     decision: str
@@ -132,7 +132,7 @@ class OutcomeRecord(LogRecord, frozen=True):
     notes: tuple[str, ...]
     began_us: int
     decided_us: int
-    """When the last elector decided."""
+    """When the last participant decided."""
 
 
 class CutRecord(LogRecord, frozen=True):

@@ -116,7 +116,7 @@ class KillAtStep(AnyFault, frozen=True):
 
 
 class KillDuringRollback(AnyFault, frozen=True):
-    """An elector's host ends while a rollback is under way, at the n-th such record of the whole world."""
+    """A participant's host ends while a rollback is under way, at the n-th such record of the whole world."""
 
     record: str = "vote"
     """`vote` or `decision`."""
@@ -126,7 +126,7 @@ class KillDuringRollback(AnyFault, frozen=True):
 
 
 class KillDuringSuccession(AnyFault, frozen=True):
-    """The heir of a dead host ends while it takes over, at the n-th write of this kind in the whole world."""
+    """The successor of a dead host ends while it takes over, at the n-th write of this kind in the whole world."""
 
     record: str = "decided"
     """`decided`: who succeeds whom; `taken`: a record of an agent that is taken over, its log's beginning first."""
@@ -188,9 +188,11 @@ Fault = (
 NETWORK = ("loss", "duplicate", "reorder", "delay", "slow", "partition")
 CRASHES = ("crash", "kill-at-step", "kill-during-rollback", "failed-write", "torn-write")
 KINDS = (*NETWORK, *CRASHES, "clock", "undos")
-"""What `random` draws from; what needs buddies is asked for by name."""
-BUDDIES = ("lost-disk", "death", "kill-during-succession")
-"""What needs buddies."""
+"""What `random` draws from; what needs replicas is asked for by name."""
+NEED_REPLICAS = ("lost-disk", "death", "kill-during-succession")
+"""What needs replicas of hosts' logs."""
+BUDDIES = NEED_REPLICAS
+"""The old name."""
 
 
 def to_json(faults: Sequence[Fault]) -> str:
@@ -215,7 +217,7 @@ def random(
     Args:
         hosts: who may be hit.
         agents: whose steps may be hit.
-        kinds: of `KINDS` or `BUDDIES`.
+        kinds: of `KINDS` or `NEED_REPLICAS`.
         count: how many at most.
     """
     rng = stream(seed, "faults")
@@ -267,5 +269,5 @@ def random(
             case "undos":
                 found.append(FailedUndos(rng.randint(1, 4), at))
             case kind:
-                raise ValueError(f"no kind of fault {kind!r}; there are: {', '.join((*KINDS, *BUDDIES))}")
+                raise ValueError(f"no kind of fault {kind!r}; there are: {', '.join((*KINDS, *NEED_REPLICAS))}")
     return found

@@ -9,7 +9,7 @@ from protocol.ids import AgentId, StepId
 from sims.faults import AnyFault
 from sims.topology import TOPOLOGIES
 
-LEAST = {"hosts": 1, "agents_per_host": 0, "checkpoint_every": 0, "checkpoints_kept": 1, "buddies": 0, "successor": 0}
+LEAST = {"hosts": 1, "agents_per_host": 0, "checkpoint_every": 0, "checkpoints_kept": 1, "replicas": 0, "successor": 0}
 """By number that a world is given, the least that it may be."""
 SHARES = ("shared", "sharing", "calls", "failing", "rejects")
 COUNTS = ("inputs", "depth", "fan_out", "keys", "shared_keys", "thinking_us", "payload", "begin")

@@ -17,7 +17,7 @@ COLUMNS = (
     "events", "latency_ms", "decision", "electors", "clock_entries",
 )  # fmt: skip
 """`latency_ms` is virtual: of an agent, the median from a step's beginning to its being durable; of a proposal, from
-the proposal to the last elector's decision. `messages` of a host are frames. Empty: does not apply."""
+the proposal to the last participant's decision. `messages` of a host are frames. Empty: does not apply."""
 
 
 class Measured(Protocol):

@@ -12,7 +12,6 @@ agents goes over the simulated network, as `peer.Cluster` does it; what is looke
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from peer import errors
@@ -20,7 +19,8 @@ from peer.agents.agent import Agent
 from peer.agents.context import rollback_draft
 from peer.agents.past import as_step
 from peer.agents.spec import AgentSpec
-from peer.cluster.cluster import Outcome, Plan
+from peer.cluster.outcome import Outcome, Plan
+from peer.config import replicas_of
 from peer.export import export
 from peer.values.shared_view import SharedView
 from protocol.agent.machine import PeerMachine
@@ -66,8 +66,9 @@ class World:
         limits: bounds and waiting times of the peers.
         checkpoint_every: virtual seconds between coordinated checkpoints; 0: only when `checkpoint` is called.
         checkpoint_policy: says how often instead, and may learn: `peer.policies`.
-        checkpoints_kept: how many committed checkpoints can be restored to; older steps are folded.
-        buddies: how many other hosts keep copies of a host's logs; with any, one that is dead for good is succeeded.
+        checkpoints_kept: how many committed checkpoints can be restored to; older steps are compacted.
+        replicas: how many other hosts copy a host's logs; with any, one that is dead for good is succeeded.
+        buddies: the old name of `replicas`.
         replicated: every record is with them before anything follows from it, not facts alone.
         successor: virtual seconds that a host must have failed before that.
         host_limits: waiting times among hosts: how soon a failed one is found.
@@ -78,20 +79,20 @@ class World:
         self, seed: int = 0, hosts: int = 3, agents_per_host: int = 3, topology: str | Graph = "ring",
         faults: Fault | Sequence[Fault] = (), *, delay: AnySpread | None = None, sync: AnySpread | None = None,
         thread: AnySpread | None = None, limits: Limits | None = None, checkpoint_every: float = 0.0,
-        checkpoints_kept: int = 4, checking: str = "each", buddies: int = 0, successor: float = 30.0,
+        checkpoints_kept: int = 4, checking: str = "each", replicas: int = 0, successor: float = 30.0,
         host_limits: HostLimits | None = None, checkpoint_policy: PolicyMaker | None = None, replicated: bool = False,
+        buddies: int | None = None,
     ) -> None:  # fmt: skip
+        self.replicas, self.is_replicated = replicas_of(replicas, buddies), replicated
         numbers = {
             "hosts": hosts, "agents_per_host": agents_per_host, "checkpoint_every": checkpoint_every,
-            "checkpoints_kept": checkpoints_kept, "buddies": buddies, "successor": successor,
+            "checkpoints_kept": checkpoints_kept, "replicas": self.replicas, "successor": successor,
         }  # fmt: skip
         check_world(numbers, topology, checkpoint_policy, checking)
         self.seed = seed
-        self.agents_per_host = agents_per_host
-        self.topology = topology
-        self.buddies, self.is_replicated = buddies, replicated
+        self.agents_per_host, self.topology = agents_per_host, topology
         checkpoints = CheckpointLimits(
-            interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept, buddies=buddies,
+            interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept, buddies=self.replicas,
             successor_us=int(successor * 1e6), policy=checkpoint_policy, is_replicated=replicated,
         )  # fmt: skip
         watches = Watches() if checking == "each" else None
@@ -104,9 +105,7 @@ class World:
     def __enter__(self) -> "World":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -361,7 +360,7 @@ class World:
             machines={name: driver.machine for name, driver in drivers.items()},
             logs=trace.logs,
             lost=tuple(trace.lost),
-            has_lost=trace.lost_records > 0 and not self.buddies,
+            has_lost=trace.lost_records > 0 and not self.replicas,
             notices=trace.notices,
             broken_promises=promises.broken,
             losses_said=promises.said,

@@ -209,7 +209,7 @@ def has_line(trial: Trial) -> bool:
         return False
 
 
-LOCAL = (("durability", "local"), ("buddies", 1))
+LOCAL = (("durability", "local"), ("replicas", 1))
 SCENARIOS = {
     **{f"mend {which}": Scenario(restarts(at(which))) for which in ("anchor", "middle", "tail", "all")},
     "mend own": Scenario(restarts(at("tail", LOG))),

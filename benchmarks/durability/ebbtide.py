@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.peers.harness import VALUE_BYTES, Task, changed, main, new_item
-from peer import Agent, AgentSpec, Cluster, Context, handles
+from ebbtide import Agent, AgentSpec, Cluster, Context, handles
 from peer.host.garbage import collect_seldom
 
 R = TypeVar("R")

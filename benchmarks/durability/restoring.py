@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.durability.ebbtide import Ebbtide
 from benchmarks.peers.harness import Task
-from peer import Cluster
+from ebbtide import Cluster
 
 CAN_LOOK_BACK = "at" in inspect.signature(Cluster.state).parameters
 """Whether `Cluster.state` tells of an earlier step; if not, bringing an agent up from its log stands for it."""

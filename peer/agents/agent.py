@@ -21,7 +21,7 @@ def handles(*types: type, read_only: bool = False) -> Callable[[H], H]:
     """Mark a method as the handler of messages of these types (msgspec Structs, dataclasses, or builtins).
 
     With `read_only` it may look at state and spaces and report scores, and nothing else: writing, sending, calling
-    tools and proposing raise ReadOnly. What it reads is not logged, since nothing can hang on its steps (ST-7).
+    tools and proposing raise ReadOnly. What it reads is not logged, since nothing can depend on its steps (ST-7).
     """
 
     def mark(method: H) -> H:
@@ -78,7 +78,7 @@ class Agent:
                 if (other in read_only) != (name in read_only):
                     raise errors.DeclarationRefused(
                         f"class {cls.__qualname__}: {other} and {name} both handle {kind.__name__}, and one of them is"
-                        " read_only: whether a step is logged with its reads would hang on their names. Leave one."
+                        " read_only: whether a step is logged with its reads would depend on their names. Leave one."
                     )
                 handlers[kind] = name
         cls.handlers = handlers
@@ -91,7 +91,7 @@ class Agent:
     def still_valid(self, proposal: Proposal) -> bool | str:
         """Say whether this agent agrees to undo its part of a rollback: True, or the reason why not.
 
-        Called once as an elector, and again if its part has grown.
+        Called once as a participant of the rollback, and again if its part has grown.
         """
         return True
 

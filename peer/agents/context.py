@@ -36,12 +36,12 @@ class Context:
 
     @property
     def attempt(self) -> int:
-        """How often this input has been given back by rollbacks, plus one."""
+        """1 at first, and one more each time that a rollback has the input handled again."""
         return self.input.attempt
 
     @property
     def evidence(self) -> Any:
-        """What the rollback that asked to try again had to show: any value, or None."""
+        """What a rollback with `retry` gave along, to do better by: any value, or None."""
         if not self.input.evidence:
             return None
         return payload.decode(self.input.evidence)
@@ -101,11 +101,11 @@ class Context:
         evidence: Any = None,
         amend: Mapping[StepId | str, Any] | None = None,
     ) -> None:
-        """Propose to undo steps and all their consequences, whoever's they are.
+        """Propose to undo steps and all that followed from them, at whichever agents.
 
         Args:
-            steps: roots, as `StepId`s or texts such as `risk-2/1/88`.
-            inputs: what becomes of the roots' inputs: `discard`, `retry`, or `amend`.
+            steps: the wrong steps (the roots), as `StepId`s or texts such as `risk-2/1/88`.
+            inputs: what becomes of their inputs: `discard` (dead letters), `retry` (handled again), or `amend`.
             reason: for people.
             evidence: any value; a retried handler finds it in `ctx.evidence`.
             amend: corrected messages by root, for `amend`.

@@ -21,7 +21,7 @@ def as_step(step: StepId | str) -> StepId:
 def check_past(core: Core, step: StepId) -> None:
     """Check that an agent's state can be read as it stood after a step.
 
-    Raises: StepUnknown, naming the step and the oldest that can be read: it is another agent's, unknown, or folded.
+    Raises: StepUnknown, naming the step and the oldest that can be read: it is another agent's, unknown, or compacted.
     """
     if step.agent != core.agent:
         raise errors.StepUnknown(
@@ -31,7 +31,7 @@ def check_past(core: Core, step: StepId) -> None:
         return
     oldest = core.cone.since(core.horizon)
     which = "none can be read at yet" if oldest is None else f"the oldest that can be read at is {oldest}"
-    begins = f"earlier ones than epoch {core.horizon} are folded" if core.horizon else "nothing is folded yet"
+    begins = f"those before checkpoint {core.horizon} are compacted" if core.horizon else "nothing is compacted yet"
     raise errors.StepUnknown(
         f"no step {step} of {core.agent} to read its state at: {which}, and {begins}. Nothing changed."
     )

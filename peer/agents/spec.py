@@ -19,7 +19,7 @@ class AgentSpec:
     kind: type[Agent]
     options: dict[str, Any] = field(default_factory=dict)
     lost: bool = False
-    """The end of its log is gone: begin a new incarnation and let everything go that hung on it."""
+    """The end of its log is gone: begin a new incarnation and let everything go that depended on it."""
     unheard: int = 0
     """With `lost`: lives that may have been begun elsewhere after those in the log: they count as lost, too."""
 
@@ -34,7 +34,7 @@ def check_movable(specs: Sequence[AgentSpec]) -> None:
             payload.encode(spec.options)
         except errors.PayloadUnsupported as error:
             raise errors.CallerError(
-                f"with buddies, options of agents go to other hosts; those of {spec.name!r}: {error}"
+                f"with replicas, options of agents go to other hosts; those of {spec.name!r}: {error}"
             ) from error
 
 

@@ -166,7 +166,7 @@ def why(step: Name, folder: Folder, json_: Json = False) -> None:
     """Explain a step: where its input came from, what it read and from whom, what it did, and what became of it.
 
     The chain of producers goes back to the outside. Of an undone step it says what undid it, by whose votes and why,
-    and how it hangs on the wrong step.
+    and how it depends on the wrong step.
 
     Example: `ebbtide log why ledger-1/1/20 run`
     """
@@ -187,7 +187,7 @@ def cone(
     all_: Annotated[bool, typer.Option("--all", help="Draw all of a large cone.")] = False,
     json_: Json = False,
 ) -> None:
-    """Show all consequences of a step, as a tree: what would be undone with it, or was.
+    """Show all that followed from a step (its cone), as a tree: what would be undone with it, or was.
 
     Each step stands once, below the one by which it was found first: who sent its input, or wrote what it read.
 

@@ -30,7 +30,7 @@ def compact(
     keep_days: Annotated[int, typer.Option(help="Drop from the archive what is older; 0: nothing.", min=0)] = 0,
     keep_mb: Annotated[int, typer.Option(help="Keep no more of each host than so many MB; 0: all.", min=0)] = 0,
 ) -> None:
-    """Put what no agent needs to come back into the archive, and drop from there what is not to be kept.
+    """Move to the archive what no agent needs to start again, and drop from there what is not to be kept.
 
     Only while no host runs there: running hosts do it by themselves. What is archived is still read by the other
     commands.

@@ -137,7 +137,7 @@ def _became(line: dict[str, Any], tree: Tree) -> None:
             root = "this step is a root of it" if undone["is_root"] else "this step follows from its roots"
             branch.add(escape(f"proposed by {undone['proposer']} (inputs: {undone['inputs']}); {root}"))
         for link in line["path"][1:]:
-            branch.add(escape(f"{link['step']} hangs on {link['because_of']} by {link['how']} {link['via']}"))
+            branch.add(escape(f"{link['step']} depends on {link['because_of']} by {link['how']} {link['via']}"))
         for vote in undone.get("votes", ()):
             said = "[green]accepted[/]" if vote["accepts"] else f"[red]rejected[/]: {escape(vote['why'])}"
             branch.add(f"{escape(vote['voter'])} {said} ({vote['steps']} steps of its own)")

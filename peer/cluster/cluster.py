@@ -21,7 +21,7 @@ from peer.cluster.inlet import Inlet
 from peer.cluster.outcome import Outcome, Plan, Restored
 from peer.cluster.preview import preview
 from peer.cluster.quiet import until_quiet
-from peer.config import check_names, checkpoint_limits
+from peer.config import check_names, checkpoint_limits, replicas_of
 from peer.host import questions
 from peer.host.host import Host
 from peer.host.questions import (
@@ -59,12 +59,12 @@ class Cluster:
     Args:
         backend: `ray` (each host a Ray actor) or `local` (all hosts in this process, same code).
         agents_per_actor: how many agents share one host.
-        folder: where logs are kept; a temporary folder, removed at the end, if None.
+        folder: where logs are kept. None: in a temporary folder, which is removed at the end.
         limits: bounds and waiting times.
-        checkpoint_every_s: begin a coordinated checkpoint this long after the last; 0: only when asked.
-        checkpoints_kept: how many committed checkpoints can be restored to; steps before the oldest are folded.
-        buddies: how many other hosts keep copies of a host's logs; with any, a host that is dead for good is succeeded.
-        successor_s: how long a host must have failed before that; far longer than a restart takes.
+        checkpoint_every_s: seconds from one checkpoint of all agents to the next; 0: only when asked.
+        checkpoints_kept: how many committed checkpoints can be restored to; steps before the oldest are compacted.
+        replicas: how many other hosts copy a host's logs (once `buddies`); with any, a host dead for good is succeeded.
+        successor_s: seconds of silence after which a host is taken for dead; far longer than a restart takes.
         checkpoint_policy: says how often, in place of `checkpoint_every_s`, and may learn: `peer.policies`.
         durability: when a step counts: `local`, fsynced here; `replicated(k)`, on k other hosts too, so that losing a
             disk loses nothing.
@@ -76,10 +76,10 @@ class Cluster:
 
     def __init__(
         self, backend: str = "ray", agents_per_actor: int = 1, folder: str | Path | None = None,
-        limits: Limits | None = None, checkpoint_every_s: float = 0.0, checkpoints_kept: int = 4, buddies: int = 0,
+        limits: Limits | None = None, checkpoint_every_s: float = 0.0, checkpoints_kept: int = 4, replicas: int = 0,
         successor_s: float = 30.0, checkpoint_policy: PolicyMaker | None = None, durability: str = "local",
         storage: Storage | None = None, blobs: str | Path | None = None, vault: str | Path | None = None,
-        **options: Any,
+        buddies: int | None = None, **options: Any,
     ) -> None:  # fmt: skip
         if agents_per_actor < 1:
             raise errors.CallerError(f"agents_per_actor={agents_per_actor}: at least 1. Nothing was started.")
@@ -87,8 +87,9 @@ class Cluster:
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
         self._checkpoints = checkpoint_limits(
-            checkpoint_every_s, checkpoints_kept, buddies, successor_s, checkpoint_policy, durability, storage
-        )
+            checkpoint_every_s, checkpoints_kept, replicas_of(replicas, buddies), successor_s, checkpoint_policy,
+            durability, storage,
+        )  # fmt: skip
         (storage or Storage()).check()
         secret = secrets.token_bytes(32)
         places = Places.beside(self.folder, blobs, vault)
@@ -140,7 +141,7 @@ class Cluster:
         return name
 
     async def spawn_all(self, specs: Sequence[AgentSpec]) -> None:
-        """Launch many agents, packed as the cluster says, and wait until all answer."""
+        """Launch many agents, `agents_per_actor` on each host, and wait until all answer."""
         check_names([spec.name for spec in specs], self._agents)
         if self._checkpoints.buddies:
             check_movable(specs)
@@ -149,7 +150,7 @@ class Cluster:
         self._agents.extend(spec.name for spec in specs)
         looks = await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
         if self._checkpoints.buddies and any(not look.committed for look in looks):
-            # Buddies are chosen by the view: with the first commit that has them new hosts have some, and with the
+            # Backups are chosen by the view: with the first commit that has them new hosts have some, and with the
             # second no earlier view's majority is needed to succeed one. Who comes back is in a view already, whose
             # other hosts may not be here yet.
             await self.checkpoint()
@@ -158,14 +159,14 @@ class Cluster:
     async def kill(self, agent: AgentId, *, for_good: bool = False, with_disk: bool = False) -> None:
         """Kill the process that hosts an agent, as a crash would; it comes back by itself, unless `for_good`.
 
-        With `with_disk` its folder is deleted before: its agents come back where a buddy has their copies.
+        With `with_disk` its folder is deleted before: its agents come back where a backup has their copies.
         """
         await self._backend.kill(agent, for_good, with_disk)
 
     async def leave(self, agent: AgentId) -> None:
-        """Have an agent's host leave for good: a buddy goes on with all of its agents, and nothing is lost.
+        """Have an agent's host leave for good: a backup goes on with all of its agents, and nothing is lost.
 
-        Raises: CallerError, if there are no buddies; AskTimeout.
+        Raises: CallerError, if there are no replicas; AskTimeout.
         """
         await self.host.ask(agent, "leave", timeout_s=2 * ASK_S)
         await self._backend.kill(agent, True)
@@ -173,9 +174,9 @@ class Cluster:
     # -- inputs ---------------------------------------------------------------------------------------------------
 
     async def submit(self, agent: AgentId, *messages: Any) -> None:
-        """Hand inputs to an agent from outside; when this returns they are durable, each taken once.
+        """Hand inputs to an agent from outside. When this returns they are on disk. Each is taken once.
 
-        Called at the same time for one agent, one call's inputs come after the other's.
+        Of two calls at the same time for one agent, the inputs of one come after those of the other.
 
         Raises: AgentUnknown, AskTimeout.
         """
@@ -201,7 +202,7 @@ class Cluster:
     # -- rollback -------------------------------------------------------------------------------------------------
 
     async def preview(self, *steps: StepId | str) -> Plan:
-        """Return who and what a rollback of these steps would undo; it changes nothing.
+        """Return what a rollback of these steps would undo, and at which agents. It changes nothing.
 
         Raises: StepUnknown, AgentUnknown, AskTimeout.
         """
@@ -218,15 +219,15 @@ class Cluster:
         deadline_s: float | None = None,
         timeout_s: float = 60.0,
     ) -> Outcome:
-        """Have one of the roots' owners propose to undo steps and all their consequences, and wait for the outcome.
+        """Undo steps and all that followed from them, at every agent, and wait for the outcome.
 
         Args:
-            steps: roots, as `StepId`s or texts such as `risk-2/1/88`.
-            inputs: what becomes of the roots' inputs: `retry`, `discard`, or `amend`.
+            steps: the wrong steps (the roots), as `StepId`s or texts such as `risk-2/1/88`.
+            inputs: what becomes of their inputs: `retry` (handled again), `discard` (dead letters), or `amend`.
             reason: for people; it stands in the log.
             evidence: any value; a retried handler finds it in `ctx.evidence`.
             amend: corrected messages by root, for `amend`.
-            deadline_s: electors that have not voted by then reject.
+            deadline_s: participants that have not voted by then reject.
             timeout_s: how long to wait here; the rollback itself goes on.
 
         Raises: CallerError, AgentUnknown, RollbackTimeout.
@@ -240,7 +241,7 @@ class Cluster:
         return await self.outcome(pid, timeout_s=timeout_s)
 
     async def outcome(self, proposal: ProposalId, timeout_s: float = 60.0) -> Outcome:
-        """Wait until every elector of a proposal has decided.
+        """Wait until every participant of a rollback has decided.
 
         Raises: RollbackTimeout, naming the proposal; it may still be decided.
         """
@@ -265,7 +266,7 @@ class Cluster:
     async def rollback_to(
         self, agent: AgentId, step: StepId | str, *, inputs: str = "discard", reason: str = "", timeout_s: float = 60.0
     ) -> Outcome | None:
-        """Take one agent back to where it was after a step: everything later is undone, with all consequences anywhere.
+        """Take one agent back to where it was after a step. Its later steps are undone, and what followed from them.
 
         Args:
             agent: whose steps.
@@ -286,7 +287,7 @@ class Cluster:
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
     async def checkpoint(self, timeout_s: float = 60.0) -> int:
-        """Have all agents make a coordinated checkpoint, while they go on working; return its epoch once committed.
+        """Make a checkpoint of all agents, which go on working. Return its number, the epoch, once it is committed.
 
         Raises: AskTimeout, if it is not committed in time (it goes on); RestoreRefused.
         """
@@ -296,16 +297,16 @@ class Cluster:
         self, epoch: int, *, inputs: str = "discard", reason: str = "", deadline_s: float | None = None,
         timeout_s: float = 60.0,
     ) -> Restored:  # fmt: skip
-        """Take all agents back to a committed checkpoint; messages that were in flight at its cut are delivered again.
+        """Take all agents back to a committed checkpoint. Messages that were on their way then are delivered again.
 
         Args:
             epoch: which checkpoint.
-            inputs: what becomes of inputs from outside taken on since: `discard` (dead letters) or `retry`.
+            inputs: what becomes of inputs that came in from outside since: `discard` (dead letters) or `retry`.
             reason: for people; it stands in the log.
             deadline_s: hosts that have not voted by then reject.
             timeout_s: how long to wait here for all agents to have carried it out.
 
-        Raises: CallerError, RestoreRefused (it is folded already, passed over, or somebody did not agree), AskTimeout.
+        Raises: CallerError, RestoreRefused (compacted already, passed over, or somebody did not agree), AskTimeout.
         """
         if inputs not in ("discard", "retry"):
             raise errors.CallerError(f"inputs={inputs!r}: it is discard or retry. Nothing changed.")
@@ -324,7 +325,7 @@ class Cluster:
         return await self._ask(self._any(), "epochs", EpochsAnswer)
 
     async def cuts(self, agent: AgentId) -> CutsAnswer:
-        """Return where an agent's cuts stand in its log, and which restores it has carried out."""
+        """Return the places in an agent's log that checkpoints have marked, and the restores it has carried out."""
         return await self._ask(agent, "cuts", CutsAnswer)
 
     def _any(self) -> AgentId:
@@ -339,13 +340,13 @@ class Cluster:
         return questions.decode(await self.host.ask(agent, "status", timeout_s=timeout_s), Status)
 
     async def state(self, agent: AgentId, at: StepId | str | None = None) -> dict[Any, Any]:
-        """Return an agent's surviving state.
+        """Return an agent's state, without what was undone.
 
         Args:
             agent: whose.
-            at: a step of the agent's: the state as it stood right after it, less what is undone by now.
+            at: a step of the agent: the state as it stood right after it, without what is undone by now.
 
-        Raises: AgentUnknown, AskTimeout; StepUnknown, if `at` is unknown, another agent's, or folded.
+        Raises: AgentUnknown, AskTimeout; StepUnknown, if `at` is unknown, another agent's, or compacted.
         """
         body = b"" if at is None else questions.encode(as_step(at))
         found = await self._ask(agent, "state", dict[str, bytes], body)

@@ -11,9 +11,9 @@ class Plan:
 
     roots: tuple[StepId, ...]
     steps: tuple[StepId, ...]
-    """The cone: the roots and everything that depends on them, retracted steps left out."""
+    """The cone: the roots and every step that depends on them, without those that are undone already."""
     agents: tuple[AgentId, ...]
-    """The electors: the roots' owners, and everyone whom the cone has reached."""
+    """The participants, who would vote: the roots' owners, and everybody whom the cone has reached."""
     effects: tuple[str, ...]
     """Intents of the tool calls that would have to be undone or claimed anew."""
 
@@ -33,11 +33,12 @@ class Outcome:
     committed: bool
     undone: tuple[StepId, ...]
     agents: tuple[AgentId, ...]
+    """The participants, who have voted."""
     rejects: tuple[tuple[AgentId, str], ...]
     """Who did not agree, and why."""
     notes: tuple[str, ...]
     seconds: float
-    """From the proposal to the last elector's decision."""
+    """From the proposal to the last participant's decision."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Restored:
     """All agents are back at a checkpoint."""
 
     number: int
-    """The how manieth restore of the cluster this is: its era."""
+    """How many restores the cluster has carried out, this one included: its era."""
     epoch: int
     seconds: float
     """Until every agent had carried it out."""

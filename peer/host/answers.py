@@ -199,7 +199,7 @@ class Answers:
         found = looking.suffix(after)
         if found is None:
             raise errors.StepUnknown(
-                f"no step {after} in the log of {driver.agent.name}, which begins with epoch {looking.horizon()}."
+                f"no step {after} in the log of {driver.agent.name}, which begins with checkpoint {looking.horizon()}."
                 " Nothing changed."
             )
         return found

@@ -130,7 +130,7 @@ class Checkpoints:
         if why is not None:
             raise errors.LogCorrupt(
                 f"The log of host {self._house.host_id} itself is damaged: {why or 'its end is lost'}."
-                " It did not start. Start it with an empty folder: its buddies go on with its agents."
+                " It did not start. Start it with an empty folder: its backups go on with its agents."
             )
         return wrong
 
@@ -330,7 +330,7 @@ class Checkpoints:
         if not self.copies.buddies():
             raise errors.CallerError(
                 f"host {self._house.host_id} can't leave: nobody keeps copies of its logs. Nothing changed."
-                " Start the cluster with buddies=1 or more, and at least two hosts."
+                " Start the cluster with replicas=1 or more, and at least two hosts."
             )
         for driver in self._residents.drivers.values():
             driver.stop()

@@ -129,7 +129,7 @@ class Host:
     def _without_log(self, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
         names = ", ".join(spec.name for spec in agents)
         if self.checkpoints.has_buddies():
-            self.noticed(HOST, Tell("log-gone", names, "a buddy of the host that had them goes on with them"))
+            self.noticed(HOST, Tell("log-gone", names, "a backup of the host that had them goes on with them"))
             return ()
         for spec in agents:
             self.residents.expect((spec,))

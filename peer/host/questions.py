@@ -70,7 +70,7 @@ class Status(Struct, frozen=True):
     era: int
     """How many restores it has carried out."""
     steps_kept: int
-    """Steps in memory: those behind the horizon are folded."""
+    """Steps in memory: those behind the horizon are compacted."""
     activity: int
     """Grows with everything that happens here."""
     serves: dict[str, tuple[int, int]]
@@ -89,7 +89,7 @@ class StepsAnswer(Struct, frozen=True, array_like=True):
 
 
 class Ballots(Struct, frozen=True, array_like=True):
-    """What an agent knows of rollbacks: as elector, and as proposer."""
+    """What an agent knows of rollbacks: as participant, and as proposer."""
 
     votes: tuple[tuple[Proposal, Vote], ...]
     decided: tuple[tuple[ProposalId, str, int, tuple[AgentId, ...], tuple[tuple[AgentId, str], ...]], ...]
@@ -120,9 +120,13 @@ class EpochsAnswer(Struct, frozen=True, array_like=True):
     """What a host knows of checkpoints and restores."""
 
     epoch: int
+    """The newest checkpoint that it has begun: the number of its last cut."""
     committed: int
+    """The newest checkpoint that every host has made."""
     horizon: int
+    """The oldest one that can still be restored; steps before it are compacted."""
     view: tuple[str, ...]
+    """The hosts that took part in the committed one."""
     restores: tuple[Restore, ...]
     cost_us: int
     """How long the last cut of this host took to be durable."""

@@ -185,12 +185,12 @@ class Copies:
             near = [host for host in chosen if node_of(host) == node_of(self._site.host_id)]
             if near and set(near) - set(self._buddies):
                 text = "there are too few hosts on other nodes: a copy is lost with this node"
-                self._site.noticed(HOST, Tell("buddy-near", near[0], text))
+                self._site.noticed(HOST, Tell("backup-near", near[0], text))
             # The first views of a cluster are small.
             if len(chosen) < self._count and machine.epochs.committed > 1 and len(chosen) != self._few:
                 self._few = len(chosen)
                 text = f"{self._count} other hosts are to keep copies, and there are {self._few}: fewer may be lost"
-                self._site.noticed(HOST, Tell("buddies-few", str(self._site.host_id), text))
+                self._site.noticed(HOST, Tell("replicas-few", str(self._site.host_id), text))
             self._buddies = {host: self._buddies.get(host) or self._new_buddy() for host in chosen}
         return self._buddies
 
@@ -321,8 +321,8 @@ class Copies:
             # Whatever this log has said after that is forgotten here, and would be said again in another way.
             here = self._logs[name].length
             error = (
-                f"The log of {name} has {here} records here, and a buddy has {message.have}: this folder is an older"
-                " state of it. Its agents stop. Start the host with an empty folder: its buddies go on with its agents."
+                f"The log of {name} has {here} records here, and a backup has {message.have}: this folder is an older"
+                " state of it. Its agents stop. Start the host with an empty folder: its backups go on with its agents."
             )
             self._failed(errors.LogCorrupt(error))
             return

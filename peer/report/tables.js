@@ -67,7 +67,7 @@ class Texts {
   proposals(fit) {
     const { run } = this;
     if (!run.proposals.length) return node("p", { class: "dim" }, "No rollback was proposed.");
-    const heads = ["Proposal", "Roots", "Mode", "Decision", "Undone", "Electors", "Messages", "Bytes", "Latency, ms", "Why"];
+    const heads = ["Proposal", "Roots", "Mode", "Decision", "Undone", "Participants", "Messages", "Bytes", "Latency, ms", "Why"];
     const numeric = new Set(["Undone", "Messages", "Bytes", "Latency, ms"]);
     const undone = new Map();
     for (const i of run.undone) undone.set(run.retractedBy(i), (undone.get(run.retractedBy(i)) ?? 0) + 1);

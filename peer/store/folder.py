@@ -15,7 +15,7 @@ from peer.store.index import Index, Place
 from peer.store.segment import FORMAT, Batch, Header, Scan, format_of, marks_in, read_file, scan
 
 REMEDY = (
-    "Keep a copy of the file. A host with buddies mends its log from their copies when it starts; else restore the"
+    "Keep a copy of the file. A host with replicas mends its log from them when it starts; else restore the"
     " file from a backup."
 )
 

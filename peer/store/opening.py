@@ -74,7 +74,7 @@ def _opened(
     if has_log and not key.exists():
         raise ConfigInvalid(
             f"{folder} has a log, and {KEY}, the key of its host, is missing. Nothing was changed."
-            " Restore the key from a backup, or start the host with an empty folder: its buddies speak for what was"
+            " Restore the key from a backup, or start the host with an empty folder: its backups speak for what was"
             " there."
         )
     # An old key that was put away, and no new one: a start from a lost log was interrupted.

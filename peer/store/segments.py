@@ -314,7 +314,7 @@ class SegmentStore:
     def _fail(self, error: Exception) -> None:
         failure = LogFailed(
             f"Can't write {self.folder}: {error}. The last appends are not durable and were not acknowledged."
-            " A buddy goes on with its agents, if there is one; else mend the disk, then start the host again."
+            " A backup goes on with its agents, if there is one; else mend the disk, then start the host again."
         )
         failure.__cause__ = error
         self._jobs.fail(failure)

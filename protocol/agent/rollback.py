@@ -149,10 +149,13 @@ class Rollback:
         if unknown:
             accepts, why = False, f"no step {unknown[0]} in the log of {core.agent}"
             if core.horizon:
-                why += f", which begins with epoch {core.horizon}: older steps are final"
+                why += f", which begins with checkpoint {core.horizon}: older steps are final"
         elif any(epoch < core.horizon for epoch in known):
             # RB-10: what hangs on those steps here may be forgotten, so its part can't be told any more.
-            accepts, why = False, f"its cone reaches behind epoch {core.horizon}: older steps are final"
+            accepts, why = (
+                False,
+                f"its cone (what would be undone) reaches behind checkpoint {core.horizon}: older steps are final",
+            )
         elif case.vote is None and proposal.deadline_us and core.now_us > proposal.deadline_us:
             accepts, why = False, "the deadline has passed"
         if case.vote is not None and not case.vote.accepts:

@@ -130,7 +130,7 @@ class Voting:
 
     @staticmethod
     def _came_to_nothing(epoch: int, rejects: Iterable[tuple[HostId, str]]) -> str:
-        return f"not everyone agreed to restore epoch {epoch}: {_reasons(rejects)}. Nothing changed."
+        return f"not everyone agreed to restore checkpoint {epoch}: {_reasons(rejects)}. Nothing changed."
 
     def agreed(self, restore: Restore) -> None:
         """A restore is agreed on: every agent here carries it out, in a record of its own log."""

@@ -48,12 +48,12 @@ class Restores:
     def why_not(self, restore: Restore, commit: Commit | None, horizon: int, now_us: int) -> str:
         """Return why this host does not agree to a restore; empty if it does."""
         if commit is None or restore.epoch > commit.epoch or restore.epoch < 1:
-            return f"epoch {restore.epoch} is not known to be committed here"
+            return f"checkpoint {restore.epoch} is not known to be committed here"
         if why := behind(restore, horizon):
             return why
         for past in self.agreed:
             if past.epoch < restore.epoch <= past.top:
-                return f"restore {past.number} to epoch {past.epoch} has passed over epoch {restore.epoch}"
+                return f"restore {past.number} to checkpoint {past.epoch} has passed over checkpoint {restore.epoch}"
         if any(motion.own is not None and not motion.own.reject for motion in self.open.values()):
             return "another restore is being voted on"
         if restore.deadline_us and now_us > restore.deadline_us:
@@ -96,4 +96,4 @@ def behind(restore: Restore, horizon: int) -> str:
     """Return why a restore can't go back behind a horizon; empty if it does not."""
     if restore.epoch >= horizon:
         return ""
-    return f"epoch {restore.epoch} is behind the horizon: everything before epoch {horizon} is folded"
+    return f"checkpoint {restore.epoch} is behind the horizon: everything before checkpoint {horizon} is compacted"

@@ -68,7 +68,7 @@ def compare(
         ),
     ] = CONE_SWEEP,
     keys: Annotated[
-        int, typer.Option(help="Keys of each agent's state: the fewer, the more steps hang on each other.", min=1)
+        int, typer.Option(help="Keys of each agent's state: the fewer, the more steps depend on each other.", min=1)
     ] = 3,
     jobs: Annotated[int, typer.Option(help="Processes; 0: one for each core.", min=0)] = 0,
     out: Annotated[Path, typer.Option(help="Where the runs, the medians and the plots go.")] = Path("out/compare"),
@@ -78,10 +78,10 @@ def compare(
 ) -> None:
     """Compare rollback protocols: the same agents, inputs and wrong step under each, in virtual time.
 
-    In each run one step is wrong, and is found out a little later. A judge of its own then checks that nothing which
-    hangs on it is left, and that no innocent input is lost. Counted is what it cost: innocent work repeated, time that
-    agents were held up, messages, and the metadata that each message carries. The efficiency is the useful run time
-    over all of these together; docs/baselines.md defines each figure, and names the source of each protocol.
+    In each run one step is wrong, and is found out a little later. A judge of its own then checks that nothing is left
+    which depends on it, and that no innocent input is lost. The costs are innocent work repeated, time that agents were
+    held up, messages, and the metadata that each message carries. The efficiency is the useful run time over all of
+    these together. docs/baselines.md defines each figure, and names the source of each protocol.
 
     Try `ebbtide sim compare --quick` first: it takes a few seconds. The whole takes two or three minutes on two cores.
     """

@@ -52,8 +52,9 @@ def sim(
     With --world: whole worlds, with real agents, hosts, codec and handlers in virtual time, under every kind of fault.
 
     A seed decides all: who talks to whom, what is late, lost or doubled, who crashes, what is rolled back, who
-    rejects it. Undone must be exactly the true cones; nothing may be lost, doubled or left hanging. A failure prints
-    the seed, what broke, and a smaller plan with the command that plays it. Exits with 1 if any fails.
+    rejects it. Undone must be exactly the true cones: wrong steps, and all that depends on them. Nothing may be lost,
+    doubled or left hanging. A failure prints the seed, what broke, and a smaller plan with the command that plays it.
+    Exits with 1 if any fails.
     """
     if ctx.invoked_subcommand is not None:
         _check_none_given(ctx)

@@ -11,7 +11,7 @@ from rich.table import Table
 from sims import faults
 from sims.runs.fleet import fleet, play_quietly
 from sims.runs.replay import ReplayInvalid, read_replay, write_replay
-from sims.runs.scenario import PRESETS, Result, Scenario, play, preset, world_of
+from sims.runs.scenario import OLD_NAMES, PRESETS, Result, Scenario, play, preset, world_of
 from sims.runs.shrink import shrunk_scenario
 from sims.runs.story import story
 
@@ -33,7 +33,7 @@ def list_worlds(console: Console) -> None:
 
 def check_name(name: str) -> None:
     """Raises: BadParameter, if there is no such preset."""
-    if name not in PRESETS:
+    if name not in (*PRESETS, *OLD_NAMES):
         raise typer.BadParameter(f"no world {name!r}; there are: {', '.join(PRESETS)}", param_hint="--world")
 
 

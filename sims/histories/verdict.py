@@ -80,7 +80,7 @@ class _Judge:
             if decisions == {"commit"}:
                 least, most = self.reached_by(decided[0][1].proposal)
                 electors = {agent for agent, _ in decided}
-                self.need(least <= electors <= most, f"{name}: electors {electors} are not whom its cone reached")
+                self.need(least <= electors <= most, f"{name}: participants {electors} are not whom its cone reached")
 
     def proposers_know(self) -> None:
         """What proposers are told at the end names all electors, or who rejects."""
@@ -89,7 +89,7 @@ class _Judge:
             self.need(outcome.decision == decided[0][1].decision, f"{name}: its proposer was told {outcome.decision}")
             if outcome.decision == "commit":
                 electors = {agent for agent, _ in decided}
-                self.need({*outcome.electors} == electors, f"{name}: electors {electors}, told {outcome.electors}")
+                self.need({*outcome.electors} == electors, f"{name}: participants {electors}, told {outcome.electors}")
             else:
                 self.need(bool(outcome.rejects), f"{name} is aborted, and nobody is said to reject")
 

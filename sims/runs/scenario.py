@@ -90,7 +90,7 @@ def world_of(scenario: Scenario, checking: str = "each") -> World:
     world = World(
         scenario.seed, scenario.hosts, scenario.agents_per_host, scenario.topology, delay=scenario.delay,
         sync=scenario.sync, limits=LIMITS, checkpoint_every=scenario.checkpoint_every,
-        checkpoints_kept=scenario.checkpoints_kept, checking=checking, buddies=scenario.buddies,
+        checkpoints_kept=scenario.checkpoints_kept, checking=checking, replicas=scenario.buddies,
         successor=scenario.successor, host_limits=HOST_LIMITS if scenario.buddies else None,
         replicated=scenario.replicated,
     )  # fmt: skip
@@ -172,14 +172,16 @@ def _restore(world: World, number: int) -> None:
 
 PRESETS: dict[str, tuple[str, Callable[[int], Scenario]]] = {}
 """By name: what it is for people, and how it is drawn from a seed."""
+OLD_NAMES = {"heirs": "successors"}
+"""By the name that a preset once had, its name."""
 
 
 def preset(name: str, seed: int) -> Scenario:
-    """Draw a scenario.
+    """Draw a scenario of a preset, also by a name that it once had.
 
     Raises: KeyError.
     """
-    return PRESETS[name][1](seed)
+    return PRESETS[OLD_NAMES.get(name, name)][1](seed)
 
 
 def _any(seed: int, name: str, rng: Random, kinds: Sequence[str], count: int, losing: bool = False) -> Scenario:
@@ -280,21 +282,21 @@ def _replicated(seed: int) -> Scenario:
 
 
 PRESETS["replicated"] = (
-    "every record is with buddies first: hosts die with their disks, and nothing is lost",
+    "every record is with the backups first: hosts die with their disks, and nothing is lost",
     _replicated,
 )
 
 
-def _heirs(seed: int) -> Scenario:
+def _successors(seed: int) -> Scenario:
     rng = stream(seed, "preset/heirs")
     drawn = PRESETS[rng.choice(("deaths", "replicated"))][1](seed)
     kills = faults.random(
         seed, [f"host-{number}" for number in range(1, drawn.hosts + 1)], ["a1"], kinds=("kill-during-succession",),
         count=3,
     )  # fmt: skip
-    return msgspec.structs.replace(drawn, preset="heirs", faults=(*drawn.faults, *kills))
+    return msgspec.structs.replace(drawn, preset="successors", faults=(*drawn.faults, *kills))
 
 
-PRESETS["heirs"] = ("hosts die for good, and their heirs crash while they take over", _heirs)
+PRESETS["successors"] = ("hosts die for good, and their successors crash while they take over", _successors)
 PRESETS["thousand"] = ("a thousand agents on 25 hosts, with checkpoints, rollbacks and a restore", _thousand)
 _add("losses", "disks lose the end of their logs, without rollbacks or tools", ("lost-disk", *faults.NETWORK), 3, True)

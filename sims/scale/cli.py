@@ -49,9 +49,9 @@ def scale(
     """Measure what grows with the number of agents and hosts, print tables, write rows and plots.
 
     crowd: agents at steady work in one process, with a checkpoint every virtual second and rollbacks all the time.
-    cones: messages of a rollback, against its cone and against all agents. clocks: entries in each message, against
-    agents, whom they write to, and how long an epoch is. spreads: rounds until all hosts know of a forced retraction,
-    by the hosts' own machines and by arrays. cuts: rounds of a checkpoint.
+    cones: messages of a rollback, against its cone (the steps that it undoes) and against all agents. clocks: entries
+    in each message, against agents, whom they write to, and the time from one checkpoint to the next. spreads: rounds
+    until all hosts know of a forced retraction, by the hosts' own machines and by arrays. cuts: rounds of a checkpoint.
 
     All of it takes about five minutes and 2 GB; clocks are measured at sizes of their own, a minute or two whatever is
     given here. For a first look: --agents 100,1000 --parts crowd,cones. For more: --agents 100000 --parts crowd, or

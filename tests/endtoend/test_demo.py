@@ -111,6 +111,18 @@ def test_a_fault_that_nobody_undoes_is_seen_by_the_checks(tmp_path: Path, monkey
     assert {"accounts equal the oracle's", "holds equal the oracle's"} <= failed
 
 
+def test_without_a_terminal_the_command_says_what_it_is_doing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [EBBTIDE, "demo", "--backend", "local", "--payments", "100", "--restore", "--report", tmp_path / "report.html"],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = [line.split(" s  ", 1)[1] for line in done.stdout.splitlines() if " s  " in line]
+    stages = [line for line in said if "payments:" not in line]
+    assert stages == ["starting agents", "settling payments", "collecting logs", "going back", "running the oracle"]
+    assert "settling payments: 100 of 100" in said
+
+
 @pytest.mark.ray
 def test_the_command_proves_itself_on_ray_though_hosts_are_killed(tmp_path: Path) -> None:
     page, export = tmp_path / "report.html", tmp_path / "export"

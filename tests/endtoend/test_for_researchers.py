@@ -1,4 +1,4 @@
-"""A researcher's first steps: the README's lines and the notebook run, and show what they say."""
+"""A researcher's first steps: the page's lines and the notebook run, and show what they say."""
 
 import contextlib
 import io
@@ -13,13 +13,12 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "rollback_cost.ipynb"
 
 
-def test_the_first_lines_of_the_readme_print_the_costs():
-    page = (ROOT / "README.md").read_text(encoding="utf-8").split("## For researchers", 1)[1]
-    lines = re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1)
+def test_the_first_lines_of_the_page_print_the_costs():
+    lines = shown("research.md", 0)
     assert len([line for line in lines.splitlines() if line.strip()]) <= 20
     names, out = {"__name__": "first_lines"}, io.StringIO()
     with contextlib.redirect_stdout(out):
-        exec(compile(lines, "README.md", "exec"), names)
+        exec(compile(lines, "research.md", "exec"), names)
     assert len(names["rows"]) == 4 * 8
     table = out.getvalue().splitlines()
     assert [line.split()[0] for line in table[-4:]] == ["1", "2", "3", "4"]

@@ -104,7 +104,7 @@ async def test_inputs_taken_on_since_run_again_if_that_is_wanted() -> None:
 async def test_what_cannot_be_restored_is_refused_with_the_reason() -> None:
     async with Cluster("local", checkpoints_kept=1) as cluster:
         await filled(cluster)
-        with pytest.raises(errors.RestoreRefused, match="epoch 7 is not known to be committed"):
+        with pytest.raises(errors.RestoreRefused, match="checkpoint 7 is not known to be committed"):
             await cluster.restore(7)
         for _ in range(3):
             epoch = await cluster.checkpoint()
@@ -160,7 +160,7 @@ async def test_checkpoints_are_made_by_themselves(options: dict[str, Any]) -> No
 
 
 async def test_a_host_that_is_dead_for_good_is_succeeded_and_nothing_is_done_twice() -> None:
-    async with Cluster("local", buddies=1, successor_s=0.5) as cluster:
+    async with Cluster("local", replicas=1, successor_s=0.5) as cluster:
         for name in ("till", "till-2", "till-3"):
             await cluster.spawn(name, Till)
         await cluster.spawn("safe", Safe)
@@ -189,7 +189,7 @@ async def test_options_that_could_not_go_to_a_successor_are_refused_at_once() ->
     class Odd(Agent):
         def __init__(self, thing: object) -> None: ...
 
-    async with Cluster("local", buddies=1) as cluster:
+    async with Cluster("local", replicas=1) as cluster:
         with pytest.raises(errors.CallerError, match="options of agents go to other hosts; those of 'odd'"):
             await cluster.spawn("odd", Odd, thing=object())
         assert cluster.agents == []
@@ -197,7 +197,7 @@ async def test_options_that_could_not_go_to_a_successor_are_refused_at_once() ->
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("checkpoints_kept", 0), ("checkpoint_every_s", -1.0), ("buddies", -1), ("successor_s", -0.1)],
+    [("checkpoints_kept", 0), ("checkpoint_every_s", -1.0), ("replicas", -1), ("successor_s", -0.1)],
 )
 def test_settings_that_make_no_sense_are_refused(option: str, value: float) -> None:
     with pytest.raises(errors.CallerError, match=option):
@@ -205,7 +205,7 @@ def test_settings_that_make_no_sense_are_refused(option: str, value: float) -> N
 
 
 async def test_a_host_that_leaves_hands_its_agents_over_whole() -> None:
-    async with Cluster("local", buddies=1, successor_s=60) as cluster:
+    async with Cluster("local", replicas=1, successor_s=60) as cluster:
         await cluster.spawn("till", Till)
         await cluster.spawn("till-2", Till)
         await cluster.spawn("safe", Safe)

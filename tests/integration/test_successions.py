@@ -58,7 +58,7 @@ async def test_that_there_are_fewer_hosts_than_copies_were_asked_for_is_told_whe
     async with started(tmp_path, durability="replicated(7)") as cluster:
         await filled(cluster)
         for place in places(cluster):
-            few = [notice.detail for notice in place.host.notices if notice.notice == "buddies-few"]
+            few = [notice.detail for notice in place.host.notices if notice.notice == "replicas-few"]
             assert few[-1] == "7 other hosts are to keep copies, and there are 2: fewer may be lost"
             assert len(few) == len(set(few))
 

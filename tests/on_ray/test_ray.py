@@ -107,7 +107,7 @@ async def test_unsigned_frames_are_refused_and_counted_while_work_goes_on(tmp_pa
 
 async def test_an_actor_that_is_dead_for_good_is_succeeded_on_another_and_nothing_is_paid_twice(tmp_path: Path) -> None:
     world = tmp_path / "world.db"
-    async with Cluster("ray", buddies=1, successor_s=1.0) as cluster:
+    async with Cluster("ray", replicas=1, successor_s=1.0) as cluster:
         for name in ("front-1", "front-2", "front-3"):
             await cluster.spawn(name, Front)
         await cluster.spawn("back", Back, world=str(world))

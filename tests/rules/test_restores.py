@@ -142,7 +142,7 @@ def test_cp7_epochs_that_a_restore_has_passed_over_are_refused() -> None:
     crowd.do("h1", crowd.machines["h1"].restore(9, "mine", 1, "discard", "", 0, crowd.now_us))
     crowd.rounds()
     crowd.do("h1", crowd.machines["h1"].restore(10, "again", 2, "discard", "", 0, crowd.now_us))
-    assert any("passed over epoch 2" in error for _, error in crowd.replies("h1"))
+    assert any("passed over checkpoint 2" in error for _, error in crowd.replies("h1"))
     crowd.checkpoint("h0")
     crowd.do("h1", crowd.machines["h1"].restore(11, "later", 3, "discard", "", 0, crowd.now_us))
     crowd.rounds()

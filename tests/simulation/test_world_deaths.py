@@ -23,7 +23,7 @@ class Counting(Agent):
 
 def test_a_host_that_dies_for_good_is_succeeded_and_leaves_the_view():
     with World(
-        seed=1, hosts=4, buddies=1, successor=0.3, host_limits=HOST_LIMITS, faults=[Death("host-4", 0.4)]
+        seed=1, hosts=4, replicas=1, successor=0.3, host_limits=HOST_LIMITS, faults=[Death("host-4", 0.4)]
     ) as world:
         for number in range(1, 4):
             world.spawn(f"a{number}", Counting, to="b", host=f"host-{number}")
@@ -55,7 +55,7 @@ class Posting(Agent):
 
 
 def test_an_intent_of_an_earlier_life_is_with_the_buddies_before_its_tool_is_called():
-    with World(seed=1, hosts=3, buddies=1, host_limits=HOST_LIMITS) as world:
+    with World(seed=1, hosts=3, replicas=1, host_limits=HOST_LIMITS) as world:
         for number in (1, 2):
             world.spawn(f"a{number}", Counting, host=f"host-{number}")
         world.spawn("b", Posting, host="host-3")
@@ -79,7 +79,7 @@ def test_an_intent_of_an_earlier_life_is_with_the_buddies_before_its_tool_is_cal
 
 
 def test_nobody_dies_who_could_not_be_succeeded():
-    with World(seed=1, hosts=2, buddies=1, faults=[Death("host-2", 0.4)]) as world:
+    with World(seed=1, hosts=2, replicas=1, faults=[Death("host-2", 0.4)]) as world:
         world.spawn("a", Counting, to="b", host="host-1")
         world.spawn("b", Counting, host="host-2")
         world.checkpoint()
@@ -105,7 +105,7 @@ def test_a_copy_that_is_not_waited_for_is_found_out(monkeypatch):
 
 def test_an_heir_that_forgets_that_an_end_was_lost_is_found_out(monkeypatch):
     monkeypatch.setattr("sims.virtual.disk.VirtualStore.is_lost", lambda self, agent: False)
-    broken = {play_quietly(preset("heirs", seed)).invariant for seed in (55, 62, 100)}
+    broken = {play_quietly(preset("successors", seed)).invariant for seed in (55, 62, 100)}
     assert broken == {
         "everything ends", "exactly the cones are retracted",
         "each message of a surviving step is handled by exactly one surviving step",
@@ -114,19 +114,25 @@ def test_an_heir_that_forgets_that_an_end_was_lost_is_found_out(monkeypatch):
 
 def test_heirs_are_killed_while_they_take_over():
     seeds = (1, 4, 18, 25, 34, 55, 62)
-    results = [play_quietly(preset("heirs", seed)) for seed in seeds]
+    results = [play_quietly(preset("successors", seed)) for seed in seeds]
     assert [result.failure for result in results] == [""] * len(results)
     kinds = {
         (fault.record, fault.point) for result, seed in zip(results, seeds, strict=True)
-        for fault, bites in zip(preset("heirs", seed).faults, result.bites, strict=True)
+        for fault, bites in zip(preset("successors", seed).faults, result.bites, strict=True)
         if isinstance(fault, KillDuringSuccession) and bites
     }  # fmt: skip
     assert kinds == {("decided", "asked"), ("decided", "durable"), ("taken", "asked"), ("taken", "durable")}
 
 
-def five_hosts(buddies):
+def five_hosts(replicas):
     world = World(
-        seed=1, hosts=5, buddies=buddies, successor=0.3, host_limits=HOST_LIMITS, replicated=True, checkpoint_every=0.1
+        seed=1,
+        hosts=5,
+        replicas=replicas,
+        successor=0.3,
+        host_limits=HOST_LIMITS,
+        replicated=True,
+        checkpoint_every=0.1,
     )
     for number in range(1, 6):
         world.spawn(f"a{number}", Counting, to="b", host=f"host-{number}")
@@ -137,7 +143,7 @@ def five_hosts(buddies):
 
 @pytest.mark.parametrize("after", [0.0, 0.001, 0.05])
 def test_what_an_heir_had_not_begun_with_is_handed_down_if_it_dies_too(after):
-    with five_hosts(buddies=2) as world:
+    with five_hosts(replicas=2) as world:
         for number in range(1, 6):
             world.submit(f"a{number}", 8)
         world.run(until=world.now + 0.2)
@@ -163,7 +169,7 @@ def test_what_an_heir_had_not_begun_with_is_handed_down_if_it_dies_too(after):
 
 
 def test_hosts_that_die_one_after_the_other_hand_on_what_they_had_inherited():
-    with five_hosts(buddies=1) as world:
+    with five_hosts(replicas=1) as world:
         dead = "host-5"
         for round in range(2):
             for number in range(1, 6):

@@ -103,7 +103,7 @@ def test_learners_pace_a_world_with_restores_and_crashes_and_every_run_is_the_sa
 
 
 def test_a_pacing_host_that_is_gone_stops_no_checkpoint_for_long():
-    with World(4, hosts=3, agents_per_host=1, checkpoint_policy=Fixed(0.2), buddies=1, successor=1.0) as world:
+    with World(4, hosts=3, agents_per_host=1, checkpoint_policy=Fixed(0.2), replicas=1, successor=1.0) as world:
         world.populate(Workload(inputs=20, failing=0.0))
         world.run(until=2.0)
         view = world.engine.boxes["host-2"].host.checkpoints.machine.epochs.commit.view

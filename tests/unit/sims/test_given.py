@@ -15,7 +15,7 @@ from sims.faults import Loss
         ({"agents_per_host": -1}, "agents_per_host=-1"),
         ({"checkpoint_every": -1}, "checkpoint_every=-1"),
         ({"checkpoints_kept": 0}, "checkpoints_kept=0"),
-        ({"buddies": "2"}, "buddies='2'"),
+        ({"replicas": "2"}, "replicas='2'"),
         ({"topology": "mesh"}, "no topology 'mesh'; there are: ring, "),
         ({"checkpoint_policy": 5}, r"checkpoint_policy=5: it has no begin\(seed\)"),
         ({"checking": "never"}, "checking='never'"),

@@ -96,7 +96,7 @@ def test_why_tells_the_whole_story(scene: Scene) -> None:
         "its input: Pay buyer/1/3#0", "sent by buyer/1/3 (pricer@2), which handled Order ext:cluster-",
         "from outside: ext:cluster-", "last, as cashier/1/2 had left it (undone)", "write space:sold/all",
         "claimed -> done", "undone by buyer/1/p1", "dollars taken for cents", "proposed by buyer (inputs: retry)",
-        "cashier/1/2 hangs on buyer/1/2 by message buyer/1/2#0", "watcher accepted", "the same input was run by",
+        "cashier/1/2 depends on buyer/1/2 by message buyer/1/2#0", "watcher accepted", "the same input was run by",
     ):  # fmt: skip
         assert part in said, part
     stands = printed("why", "buyer/1/1", scene.folder)
