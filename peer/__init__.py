@@ -42,7 +42,8 @@ from peer.errors import (
 from peer.host.questions import Ballots, Costs, CutsAnswer, EpochsAnswer, Notice, Status, StepsAnswer
 from peer.store.storage import Storage
 from peer.values.declared import Hidden, KeyKind, bulky, derived, secret
-from peer.values.personal import Erased, Personal, hashed
+from peer.values.payload import hashed
+from peer.values.personal import Erased, Personal
 from peer.values.shared_view import SharedView
 from peer.values.versioning import migrates, versioned
 from protocol.ids import MessageId, StepId

@@ -15,8 +15,8 @@ from peer.audit.logs import hosts_in, is_hosts
 from peer.audit.sweeping import Swept
 from peer.audit.sweeping import sweep as swept
 from peer.errors import ConfigInvalid
-from peer.store.compacting import Kept
-from peer.store.compacting import compact as compacted
+from peer.store.compacting import ArchiveTerm
+from peer.store.offline import compact as compacted
 from peer.store.outside.keyring import KEY_FILE, cipher_of, make_secret, read_secret, rotate
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -42,7 +42,10 @@ def compact(
         hosts = [logs.folder for logs in hosts_in(folder)]
         for count, place in enumerate(hosts, 1):
             done = compacted(
-                place, cipher_of(place, os.environ.get(KEY_FILE, "")), archive, Kept(keep_days * 86_400, keep_mb << 20)
+                place,
+                cipher_of(place, os.environ.get(KEY_FILE, "")),
+                archive,
+                ArchiveTerm(keep_days * 86_400, keep_mb << 20),
             )
             sizes = f"{done.before_bytes:,}", f"{done.after_bytes:,}"
             table.add_row(escape(str(place)), *sizes, str(done.archived_segments), str(done.dropped_segments))

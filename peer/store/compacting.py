@@ -4,18 +4,15 @@ Only what stands before the anchors of all logs goes: so whatever can still be u
 an old segment that somebody still needs, an idle agent's, are written again at the end.
 """
 
-import asyncio
 import time
 from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from peer.errors import ConfigInvalid, LogFailed
-from peer.keys import HostKeys
 from peer.store.archive import Archive, Archived, Boundary, Edge, fetch, write_boundary
 from peer.store.bodies import decode_signature
-from peer.store.codec import Cipher, Codec, NoKey
+from peer.store.codec import Codec, NoKey
 from peer.store.files import Files
 from peer.store.folder import Loader
 from peer.store.frame import ANCHOR, CUT, FILL, LOST, SIGNATURE
@@ -30,7 +27,7 @@ SHARE = 0.25
 RUN_BYTES = 1 << 20
 
 
-class Kept(NamedTuple):
+class ArchiveTerm(NamedTuple):
     """How long the archive keeps segments; 0: for good."""
 
     seconds: int = 0
@@ -52,7 +49,7 @@ class Compactor:
 
     def __init__(
         self, folder: Path, index: Index, records: Records, writer: Writer, codec: Codec, files: Files,
-        archive: Archive, boundary: Boundary | None, kept: Kept,
+        archive: Archive, boundary: Boundary | None, kept: ArchiveTerm,
     ) -> None:  # fmt: skip
         self._folder = folder
         self._index = index
@@ -272,41 +269,3 @@ class Compactor:
             return self._end(segment.number, draft)
         finally:
             draft.unlink()
-
-
-def compact(folder: Path, cipher: Cipher | None = None, address: str = "", kept: Kept | None = None) -> Compacted:
-    """Compact the log in a host's folder, as far as it goes; the host must not be running.
-
-    Args:
-        folder: the host's.
-        cipher: of an encrypted log.
-        address: of the archive; empty: in the folder.
-        kept: how long the archive keeps segments; None: for good.
-
-    Raises: ConfigInvalid, if there is no log; LogBusy, while the host runs; LogFailed.
-    """
-    from peer.store.segments import SegmentStore
-
-    if not (folder / "log").is_dir():
-        raise ConfigInvalid(f"{folder} holds no log. Nothing was changed. Name a host's folder, as in run/host-1.")
-    keys = HostKeys.load(folder / "host.key") if (folder / "host.key").exists() else None
-
-    async def work() -> Compacted:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Compacted | LogFailed] = loop.create_future()
-
-        def failed(error: LogFailed) -> None:
-            if not done.done():
-                done.set_result(error)
-
-        store = SegmentStore(folder, loop, failed, keys=keys, cipher=cipher, archive=address, kept=kept)
-        try:
-            store.compact(1.0, done.set_result)
-            outcome = await done
-        finally:
-            store.close()
-        if isinstance(outcome, LogFailed):
-            raise outcome
-        return outcome
-
-    return asyncio.run(work())

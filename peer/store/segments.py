@@ -20,7 +20,7 @@ from peer.keys import HostKeys
 from peer.ports import Done
 from peer.store.archive import FILE, FOLDER, Archive, Boundary, read_boundary
 from peer.store.codec import Cipher, Codec
-from peer.store.compacting import SHARE, Compactor, Kept
+from peer.store.compacting import SHARE, ArchiveTerm, Compactor
 from peer.store.files import Files
 from peer.store.folder import REMEDY, Loader
 from peer.store.frame import ANCHOR, CUT, FILL, LOST
@@ -68,7 +68,7 @@ class SegmentStore:
     def __init__(
         self, folder: Path, loop: AbstractEventLoop, on_failure: Callable[[LogFailed], None] | None = None, *,
         keys: HostKeys | None = None, on_stall: Callable[[str], None] | None = None, cipher: Cipher | None = None,
-        files: Files | None = None, held: int | None = None, archive: str = "", kept: Kept | None = None,
+        files: Files | None = None, held: int | None = None, archive: str = "", kept: ArchiveTerm | None = None,
     ) -> None:  # fmt: skip
         self.folder = folder / "log"
         self._loop = loop
@@ -86,7 +86,7 @@ class SegmentStore:
         except OSError as error:
             raise self._unusable(error) from error
         try:
-            self._open(folder, keys, host, Codec(cipher), Archive(folder, archive, host.hex()), kept or Kept())
+            self._open(folder, keys, host, Codec(cipher), Archive(folder, archive, host.hex()), kept or ArchiveTerm())
         except BaseException as error:
             if held is None:
                 os.close(self._lock)
@@ -97,7 +97,7 @@ class SegmentStore:
         self._thread.start()
 
     def _open(
-        self, folder: Path, keys: HostKeys | None, host: bytes, codec: Codec, archive: Archive, kept: Kept
+        self, folder: Path, keys: HostKeys | None, host: bytes, codec: Codec, archive: Archive, kept: ArchiveTerm
     ) -> None:
         if not self.folder.exists():
             self.folder.mkdir()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from peer import errors
 from peer.store.archive import Archive
-from peer.store.compacting import Kept
+from peer.store.compacting import ArchiveTerm
 from peer.store.outside.keyring import read_secret
 
 
@@ -40,6 +40,6 @@ class Storage:
             read_secret(Path(self.key_file))
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> ArchiveTerm:
         """How long the archive keeps segments."""
-        return Kept(self.archive_kept_s, self.archive_kept_bytes)
+        return ArchiveTerm(self.archive_kept_s, self.archive_kept_bytes)

@@ -12,7 +12,7 @@ from peer.ports import Blobs, blob_digest
 from peer.store.outside.keeping import Keeping
 from peer.values import forms, payload, versioning
 from peer.values.declared import Bulky, Derived, Hidden, Schema, Secret, kind_of
-from peer.values.forms import Form, Stored
+from peer.values.forms import Form, Packed
 from peer.values.key_text import decode_key
 from peer.values.personal import using
 from protocol.ids import StepId
@@ -87,7 +87,7 @@ class Values:
                 self._unplaced[body] = data
             case _:
                 body = payload.encode(value)
-        return forms.pack(Stored(version, form, body))
+        return forms.pack(Packed(version, form, body))
 
     def decode(self, key: object, data: bytes) -> Any:
         """Return the value that the log's bytes stand for, as the class has it now.
@@ -150,7 +150,7 @@ class Values:
 
     # -- versions --------------------------------------------------------------------------------------------------
 
-    def _check_version(self, key: object, kept: Stored) -> None:
+    def _check_version(self, key: object, kept: Packed) -> None:
         if kept.version > self._schema.version:
             what = f"The value of key {key!r} in the state of {self._schema.name}"
             raise versioning.unknown(what, kept.version, self._schema.version)

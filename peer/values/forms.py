@@ -31,7 +31,7 @@ class Form(IntEnum):
     """The hash of the value's payload, which is in the blob store."""
 
 
-class Stored(NamedTuple):
+class Packed(NamedTuple):
     """A value as the log has it."""
 
     version: int
@@ -48,7 +48,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True):
 _decoder = msgspec.msgpack.Decoder(_Body)
 
 
-def pack(stored: Stored) -> bytes:
+def pack(stored: Packed) -> bytes:
     """Return the bytes for the log."""
     if stored.version == 1 and stored.form == Form.PLAIN:
         return stored.body
@@ -61,16 +61,16 @@ def is_packed(data: bytes) -> bool:
     return data[:1] == _HEAD and data[5:6] == _CODE
 
 
-def unpack(data: bytes) -> Stored:
+def unpack(data: bytes) -> Packed:
     """Return what the log has.
 
     Raises: PayloadInvalid, for bytes that `pack` does not make.
     """
     if not is_packed(data):
-        return Stored(1, Form.PLAIN, data)
+        return Packed(1, Form.PLAIN, data)
     try:
         body = _decoder.decode(data[6:])
-        return Stored(body.version, Form(body.form), body.body)
+        return Packed(body.version, Form(body.form), body.body)
     except (msgspec.DecodeError, ValueError) as error:
         raise PayloadInvalid(
             f"A stored value of {len(data)} bytes does not decode ({error}). It was refused."

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum, IntEnum
 from functools import lru_cache
+from hashlib import blake2b
 from reprlib import repr as brief
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ import msgpack
 import msgspec
 import numpy as np
 
-from peer.errors import MigrationFailed, PayloadInvalid, PayloadTooLarge, PayloadUnsupported
+from peer.errors import CallerError, MigrationFailed, PayloadInvalid, PayloadTooLarge, PayloadUnsupported
 from peer.values import forms, versioning
 from peer.values.key_text import Key, decode_key, encode_key
 from peer.values.limits import (
@@ -35,6 +36,9 @@ from peer.values.limits import (
 )
 from peer.values.personal import Erased, Personal, seal, unseal
 
+SALT_BYTES_MIN = 16
+"""Of the salt of a hash: shorter ones could be tried."""
+
 __all__ = [
     "DEPTH_MAX",
     "ITEMS_MAX",
@@ -47,6 +51,7 @@ __all__ = [
     "encode",
     "encode_key",
     "encode_message",
+    "hashed",
     "type_name",
 ]
 
@@ -325,3 +330,20 @@ def _without_numpy_scalars(value: Any) -> Any:
     if type(value) is dict:
         return {key: _without_numpy_scalars(item) for key, item in value.items()}
     return type(value)(map(_without_numpy_scalars, value)) if type(value) in (list, tuple, set, frozenset) else value
+
+
+def hashed(value: object, salt: bytes | str) -> str:
+    """Return what stands for a value that should not be kept: equal values with equal salts have equal hashes.
+
+    Args:
+        value: anything that can be stored.
+        salt: kept secret and outside the log, since with it values can be tried; 16 bytes or more.
+
+    Raises: CallerError, for a short salt; PayloadUnsupported.
+    """
+    salt = salt.encode() if isinstance(salt, str) else salt
+    if len(salt) < SALT_BYTES_MIN:
+        raise CallerError(
+            f"a salt of {len(salt)} bytes: at least {SALT_BYTES_MIN}, or values can be tried. Nothing changed."
+        )
+    return blake2b(encode(value), key=blake2b(salt, digest_size=32).digest(), digest_size=32).hexdigest()

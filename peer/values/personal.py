@@ -19,8 +19,6 @@ from peer.errors import CallerError, PayloadUnsupported, VaultFailed
 from peer.ports import KeyVault
 
 SUBJECT_CHARS_MAX = 256
-SALT_BYTES_MIN = 16
-"""Of the salt of a hash: shorter ones could be tried."""
 
 _NONCE_BYTES = 12
 
@@ -159,26 +157,6 @@ def unseal(data: bytes, decode: Callable[[bytes], Any]) -> Personal[Any]:
     found: Personal[Any] = Personal(None, sealed.subject)
     found._sealed, found._opened, found._vault, found._decode = sealed, None, _VAULT.get(), decode
     return found
-
-
-def hashed(value: object, salt: bytes | str) -> str:
-    """Return what stands for a value that should not be kept: equal values with equal salts have equal hashes.
-
-    Args:
-        value: anything that can be stored.
-        salt: kept secret and outside the log, since with it values can be tried; 16 bytes or more.
-
-    Raises: CallerError, for a short salt; PayloadUnsupported.
-    """
-    # Here, since payloads know of personal data.
-    from peer.values import payload
-
-    salt = salt.encode() if isinstance(salt, str) else salt
-    if len(salt) < SALT_BYTES_MIN:
-        raise CallerError(
-            f"a salt of {len(salt)} bytes: at least {SALT_BYTES_MIN}, or values can be tried. Nothing changed."
-        )
-    return blake2b(payload.encode(value), key=blake2b(salt, digest_size=32).digest(), digest_size=32).hexdigest()
 
 
 def _open(sealed: _Sealed, vault: KeyVault | None, decode: Callable[[bytes], Any]) -> Any:

@@ -13,7 +13,7 @@ from peer import Agent, Cluster, Context, Personal, Storage, bulky, handles
 from peer.audit.sweeping import sweep
 from peer.errors import LogCorrupt
 from peer.store import writing
-from peer.store.compacting import compact
+from peer.store.offline import compact
 from peer.store.outside.places import Place
 from peer.store.reading import verify
 

@@ -25,13 +25,14 @@ from peer.keys import HostKeys
 from peer.ports import blob_digest
 from peer.store import reading, writing
 from peer.store.archive import read_boundary
-from peer.store.compacting import Kept, compact
+from peer.store.compacting import ArchiveTerm
 from peer.store.heads import LOG as HEADS
+from peer.store.offline import compact
 from peer.store.outside.blobs import FsspecBlobs
 from peer.store.outside.keyring import KEY_FILE, Keyring, make_secret, read_secret
 from peer.store.outside.places import Place
 from peer.store.segments import SegmentStore
-from peer.values.forms import Form, Stored, blobs_in, pack
+from peer.values.forms import Form, Packed, blobs_in, pack
 from protocol.checkpoints.witness import Head
 from protocol.ids import StepId
 from protocol.step import Input, StepRecord, Write
@@ -43,7 +44,7 @@ DAY_S = 86_400
 
 def bulky(data: bytes, version: int = 1) -> bytes:
     """Return what the log has of a bulky value."""
-    return pack(Stored(version, Form.BULKY, blob_digest(data)))
+    return pack(Packed(version, Form.BULKY, blob_digest(data)))
 
 
 def step_with(*values: bytes, seq: int = 1, more: bytes = b"") -> bytes:
@@ -112,7 +113,7 @@ def test_every_form_of_a_bulky_value_is_found_anywhere_in_a_record(version: int)
     data = b"\xc9\x00\x0b" + bulky(b"x", version) + b"\xc9" + bulky(b"y", version) + bulky(b"z", version)[:-1]
     assert list(blobs_in(data)) == [blob_digest(b"x"), blob_digest(b"y")]
     for form in (Form.SECRET, Form.PLAIN):
-        assert not list(blobs_in(pack(Stored(2, form, blob_digest(b"x")))))
+        assert not list(blobs_in(pack(Packed(2, form, blob_digest(b"x")))))
 
 
 def test_only_what_no_record_refers_to_is_counted_and_only_removed_when_asked(run: Path, address: str) -> None:
@@ -253,7 +254,7 @@ def test_what_the_archive_refers_to_stays_as_long_as_the_archive_keeps_it(archiv
     folder, away = archived
     blobs = str(folder / "blobs")
     assert sweep([folder], blobs, removes=True).used.blobs == 20
-    dropped = compact(folder / "host-1", address=away, kept=Kept(bytes=6_000))
+    dropped = compact(folder / "host-1", address=away, kept=ArchiveTerm(bytes=6_000))
     assert dropped.dropped_segments > 0
     done = sweep([folder], blobs, removes=True)
     assert 0 < done.removed.blobs < 20

@@ -11,8 +11,9 @@ from peer.errors import ConfigInvalid, LogCorrupt
 from peer.keys import HostKeys
 from peer.store import writing
 from peer.store.archive import read_boundary
-from peer.store.compacting import Kept, compact
+from peer.store.compacting import ArchiveTerm
 from peer.store.files import Files
+from peer.store.offline import compact
 from peer.store.reading import open_logs, verify
 from peer.store.segments import SegmentStore
 from tests.damage import damage_record
@@ -97,7 +98,7 @@ async def test_a_segment_that_is_much_needed_stays(open_store):
 
 
 async def test_the_archive_keeps_no_more_than_it_is_to(open_store, tmp_path):
-    store = open_store(kept=Kept(bytes=45_000))
+    store = open_store(kept=ArchiveTerm(bytes=45_000))
     logs = await fill(store, rounds=60)
     outcome = await compacted(store)
     assert outcome.dropped_segments >= 1
@@ -296,7 +297,7 @@ async def test_a_gap_that_the_archive_has_dropped_between_records_written_again_
     open_store, tmp_path
 ):  # fmt: skip
     rng = Random(3)
-    store = open_store(kept=Kept(bytes=25_000))
+    store = open_store(kept=ArchiveTerm(bytes=25_000))
 
     async def busy(count):
         for at in range(count):

@@ -14,7 +14,7 @@ from peer.store.outside.keeping import Keeping, Places
 from peer.values import codec as values
 from peer.values.codec import Values
 from peer.values.declared import KeyKind, Schema
-from peer.values.forms import Form, Stored, pack, unpack
+from peer.values.forms import Form, Packed, pack, unpack
 from peer.values.payload import encode
 
 
@@ -48,8 +48,8 @@ def made(keys: dict[str, KeyKind], blobs: Any = None, version: int = 1, **migrat
 
 def test_bytes_of_a_payload_are_no_other_form_and_other_forms_no_payload() -> None:
     for value in (None, "x" * 70_000, b"\xc9" * 70_000, np.zeros(70_000), [1], 2**70):
-        assert unpack(encode(value)) == Stored(1, Form.PLAIN, encode(value))
-    for kept in (Stored(2, Form.PLAIN, b"x"), Stored(1, Form.BULKY, b"h"), Stored(9, Form.SECRET, b"s")):
+        assert unpack(encode(value)) == Packed(1, Form.PLAIN, encode(value))
+    for kept in (Packed(2, Form.PLAIN, b"x"), Packed(1, Form.BULKY, b"h"), Packed(9, Form.SECRET, b"s")):
         assert unpack(pack(kept)) == kept
     for body in (b"", b"\x93\x01\x07\xc4\x00", b"\x91\x01"):
         with pytest.raises(PayloadInvalid, match="stored value"):
