@@ -34,7 +34,7 @@ class Disposal:
         item = core.cone.record(step).input
         effects.orphan(item.lineage)
         if discarded:
-            core.dead.append((item, discarded))
+            core.dead_letters.add(item, discarded)
         if discarded or item.lineage in effects.voided:
             effects.voided.discard(item.lineage)
             effects.end(item.lineage, voids)
@@ -58,7 +58,7 @@ class Disposal:
             core.left_line(item.lineage)
             self._stepping.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
             if proposal.inputs == "discard":
-                core.dead.append((item, f"discarded by {proposal.id}"))
+                core.dead_letters.add(item, f"discarded by {proposal.id}")
                 self._effects.end(item.lineage, ())
             else:
                 root = next(root for root in proposal.roots if self._handled(root, item))

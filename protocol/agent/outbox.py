@@ -10,11 +10,12 @@ acknowledged it counts from the first, up to twice the wait; so a wait that is t
 """
 
 from collections.abc import Callable, Container, Iterable
+from typing import Any
 
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import Data, Void
-from protocol.records import HeldOut
+from protocol.records import BaseRecord, HeldOut
 from protocol.step import Consumer
 
 
@@ -243,23 +244,23 @@ class Outbox:
                 receivers[receiver] = None
         return list(receivers)
 
-    def numbers(self) -> tuple[tuple[AgentId, int], ...]:
-        """Return, by receiver, the next number of this incarnation."""
-        return tuple((receiver, line.next_number) for receiver, line in self._lines.items())
-
-    def held_out(self) -> tuple[HeldOut, ...]:
-        """Return every message and void that is kept, acknowledged or not."""
+    def _held_out(self) -> tuple[HeldOut, ...]:
         found: list[HeldOut] = []
         for receiver, line in self._lines.items():
             found.extend(_held_out(receiver, item.step, *name, item.message, None) for name, item in line.items.items())
             found.extend(_held_out(receiver, kept[0], *name, kept[1], kept[2]) for name, kept in line.kept.items())
         return tuple(found)
 
-    def load(self, numbers: tuple[tuple[AgentId, int], ...], outbox: tuple[HeldOut, ...]) -> None:
-        """Take in what `numbers` and `held_out` have told."""
-        for receiver, number in numbers:
+    def told(self) -> dict[str, Any]:
+        """Return this part's slice of a base: the next numbers, and all that is kept, acknowledged or not."""
+        numbers = tuple((receiver, line.next_number) for receiver, line in self._lines.items())
+        return {"numbers": numbers, "outbox": self._held_out()}
+
+    def load(self, base: BaseRecord) -> None:
+        """Take in this part's slice of a base."""
+        for receiver, number in base.numbers:
             self._line(receiver).next_number = number
-        for out in outbox:
+        for out in base.outbox:
             void = Void(out.incarnation, out.number, out.lineage, out.ordered)
             message = void if out.input is None else Data(out.input)
             if out.consumer is None:
