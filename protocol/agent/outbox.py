@@ -37,11 +37,11 @@ class _Item:
 class _Line:
     """What one receiver has not acknowledged, in order."""
 
-    __slots__ = ("due_us", "items", "kept", "next_number", "strays_us", "takes_us", "under_way", "wait_us")
+    __slots__ = ("consumed", "due_us", "items", "next_number", "strays_us", "takes_us", "under_way", "wait_us")
 
     def __init__(self) -> None:
         self.items: dict[tuple[int, int], _Item] = {}
-        self.kept: dict[tuple[int, int], tuple[StepId | None, Data | Void, Consumer]] = {}
+        self.consumed: dict[tuple[int, int], tuple[StepId | None, Data | Void, Consumer]] = {}
         self.next_number = 1
         self.due_us: int | None = None
         self.wait_us = 0
@@ -172,7 +172,7 @@ class Outbox:
         if item is None:
             return False
         self._removed(receiver, line, item)
-        line.kept[incarnation, number] = (item.step, item.message, consumer)
+        line.consumed[incarnation, number] = (item.step, item.message, consumer)
         if item.sent:
             line.measured(now_us - item.sent_us, self._limits)
             if line.due_us is not None:
@@ -183,9 +183,9 @@ class Outbox:
     def settle(self, epoch: int) -> None:
         """An epoch is committed: what steps inside its cut have consumed can't be lost any more (CP-4)."""
         for line in self._lines.values():
-            settled = [name for name, kept in line.kept.items() if kept[2].epoch < epoch]
+            settled = [name for name, kept in line.consumed.items() if kept[2].epoch < epoch]
             for name in settled:
-                del line.kept[name]
+                del line.consumed[name]
 
     def unack(self, receiver: AgentId, incarnation: int, first: int, is_void: Callable[[StepId], bool]) -> None:
         """The receiver has lost its steps of `incarnation` from `first` on: what they consumed is to be sent again.
@@ -197,9 +197,9 @@ class Outbox:
             is_void: tells of a step whose message is to be an empty place now.
         """
         line = self._line(receiver)
-        for name, (step, message, consumer) in list(line.kept.items()):
+        for name, (step, message, consumer) in list(line.consumed.items()):
             if consumer.incarnation == incarnation and consumer.seq >= first:
-                del line.kept[name]
+                del line.consumed[name]
                 if step is not None and is_void(step):
                     step, message = None, Void(*name, "", False)
                 self.add(receiver, step, *name, message)
@@ -248,7 +248,7 @@ class Outbox:
         found: list[HeldOut] = []
         for receiver, line in self._lines.items():
             found.extend(_held_out(receiver, item.step, *name, item.message, None) for name, item in line.items.items())
-            found.extend(_held_out(receiver, kept[0], *name, kept[1], kept[2]) for name, kept in line.kept.items())
+            found.extend(_held_out(receiver, kept[0], *name, kept[1], kept[2]) for name, kept in line.consumed.items())
         return tuple(found)
 
     def told(self) -> dict[str, Any]:
@@ -266,7 +266,7 @@ class Outbox:
             if out.consumer is None:
                 self.add(out.receiver, out.step, out.incarnation, out.number, message)
             else:
-                self._line(out.receiver).kept[out.incarnation, out.number] = (out.step, message, out.consumer)
+                self._line(out.receiver).consumed[out.incarnation, out.number] = (out.step, message, out.consumer)
 
     def unsent(self) -> int:
         """Return how many messages are not acknowledged."""
