@@ -5,7 +5,6 @@ this.
 """
 
 from collections.abc import Callable, Sequence
-from heapq import heapify, heappop, heappush
 from typing import Any
 
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from protocol.agent.cone import Cone
 from protocol.agent.dead_letters import DeadLetters
 from protocol.agent.inbox import Inbox
 from protocol.agent.intents import Intents
+from protocol.agent.line import Line
 from protocol.agent.lives import Lives
 from protocol.agent.outbox import Outbox
 from protocol.agent.quarantine import Quarantine
@@ -50,10 +50,7 @@ class Core:
         self.quarantine = Quarantine()
         self.intents = Intents()
         self.time = HybridTime()
-        self.deferred: list[Input] = []
-        """Inputs that wait for the decision of a proposal."""
-        self.failed: list[tuple[int, int, Input]] = []
-        """Inputs whose handler failed, by when they are tried again, and by place: a heap."""
+        self.line = Line(self.inbox)
         self.subscribers: dict[str, list[AgentId]] = {}
         """By space, who is sent this agent's entries."""
         self.own_entries: dict[StepId, tuple[Entry, ...]] = {}
@@ -71,8 +68,6 @@ class Core:
         self._pending: dict[int, list[Then]] = {}
         self._acks: list[tuple[AgentId, int, int, Consumer]] = []
         self.replaying = False
-        self._line: dict[Lineage, Input] = {}
-        """While a log is read again: what is in line so far."""
 
     # -- actions ---------------------------------------------------------------------------------------------------
 
@@ -213,53 +208,7 @@ class Core:
         """Somebody is sent this agent's entries in a space."""
         self.subscribers.setdefault(space, []).append(agent)
 
-    # -- deferral --------------------------------------------------------------------------------------------------
-
-    def defer(self, item: Input) -> None:
-        """An input waits for the decision of a proposal."""
-        self.deferred.append(item)
-
-    def undefer(self) -> None:
-        """Something was decided: everything that waits for a decision is looked at again, in its order."""
-        waiting, self.deferred = self.deferred, []
-        for item in waiting:
-            self.put_in_line(item)
-
-    # -- the line --------------------------------------------------------------------------------------------------
-
-    def put_in_line(self, item: Input) -> None:
-        """Put an input in line at its place."""
-        if self.replaying:
-            self._line[item.lineage] = item
-        else:
-            self.inbox.push(item)
-
-    def try_again(self, item: Input, at_us: int) -> None:
-        """An input whose handler has failed waits until it is put in line again, by `retry`."""
-        heappush(self.failed, (at_us, item.place, item))
-
-    def retry(self) -> None:
-        """Put in line what has waited long enough after its handler failed."""
-        while self.failed and self.failed[0][0] <= self.now_us:
-            self.put_in_line(heappop(self.failed)[2])
-
-    def left_line(self, lineage: Lineage) -> None:
-        """A record tells that an input was handled: while a log is read again it may still be in line."""
-        self._line.pop(lineage, None)
-
-    def take_back(self, lineage: Lineage) -> Input | None:
-        """Take an input that waits out of the line, or None if it is not there."""
-        if self.replaying:
-            return self._line.pop(lineage, None)
-        for at, item in enumerate(self.deferred):
-            if item.lineage == lineage:
-                return self.deferred.pop(at)
-        for at, (_, _, item) in enumerate(self.failed):
-            if item.lineage == lineage:
-                del self.failed[at]
-                heapify(self.failed)
-                return item
-        return self.inbox.take(lineage)
+    # -- the log --------------------------------------------------------------------------------------------------
 
     def stalled(self, pending: bool) -> None:
         """The log can't be written for now, or can again (ST-9)."""
@@ -268,13 +217,12 @@ class Core:
     def replay(self) -> None:
         """A log is read again: what is told of it is told to nobody."""
         self.replaying = True
+        self.line.replay()
 
     def replayed(self) -> None:
-        """The log is read: what is still in line waits to be handled."""
+        """The log is read."""
         self.replaying = False
-        for item in self._line.values():
-            self.inbox.push(item)
-        self._line = {}
+        self.line.replayed()
 
     def give_back(self, item: Input, proposal: Proposal | None, step: StepId, counts: bool = True) -> None:
         """Deliver an undone step's input again at its first place, as the proposal wants it if it names the step."""
@@ -284,7 +232,7 @@ class Core:
             payload = {amendment.root: amendment.payload for amendment in proposal.amendments}.get(step, payload)
         if counts:
             self.attempts[item.lineage] = self.attempts.get(item.lineage, 0) + 1
-        self.put_in_line(replace(item, payload=payload, evidence=evidence, attempt=item.attempt + 1))
+        self.line.put(replace(item, payload=payload, evidence=evidence, attempt=item.attempt + 1))
 
     def acknowledge(self, sender: AgentId, incarnation: int, number: int, consumer: StepId | None) -> None:
         """Tell a sender that what became of its message is durable.

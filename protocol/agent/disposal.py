@@ -49,13 +49,13 @@ class Disposal:
         lineages = dict.fromkeys(
             core.cone.record(root).input.lineage for root in self.undone_before(proposal, retracted)
         )
-        return tuple(item for lineage in lineages if (item := core.take_back(lineage)) is not None)
+        return tuple(item for lineage in lineages if (item := core.line.take_back(lineage)) is not None)
 
     def dispose_taken(self, record: DecisionRecord) -> None:
         """Discard or amend what was taken back: it counts as consumed by this record."""
         core, proposal = self._core, record.proposal
         for item in record.taken:
-            core.left_line(item.lineage)
+            core.line.left(item.lineage)
             self._stepping.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
             if proposal.inputs == "discard":
                 core.dead_letters.add(item, f"discarded by {proposal.id}")

@@ -106,5 +106,5 @@ class Loss:
                 core.give_back(item, None, step)
         entries = core.versions.all_entries()
         core.retraction.add_all(entry.writer for entry in entries if core.lives.is_orphan(entry.clock))
-        core.undefer()
+        core.line.undefer()
         return [*receivers, began.agent]

@@ -71,7 +71,7 @@ class Restoring:
                 counts=False,
             )
         self._rollback.refresh_held()
-        core.undefer()
+        core.line.undefer()
 
     def _durable(self, record: RestoredRecord) -> None:
         self._core.release_voids(record.voids)

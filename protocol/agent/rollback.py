@@ -297,7 +297,7 @@ class Rollback:
                     late = core.inbox.unpark(producer.agent, producer.incarnation, number)
                     self._stepping.deliver(producer.agent, late)
         self.refresh_held()
-        core.undefer()
+        core.line.undefer()
 
     def refresh_held(self) -> None:
         """Inputs wait whose undone step an undecided proposal names: what becomes of them is still open (RB-9)."""

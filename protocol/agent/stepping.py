@@ -79,7 +79,7 @@ class Stepping:
             if isinstance(item, Void):
                 self._effects.void_came(sender, item)
             else:
-                self._core.put_in_line(replace(item, place=self._core.inbox.new_place()))
+                self._core.line.put(replace(item, place=self._core.inbox.new_place()))
 
     def heard(self) -> None:
         """A beginning has become known: look again at what waited for one."""
@@ -118,15 +118,15 @@ class Stepping:
         for item in record.inputs:
             self._core.inbox.arrive(item.sender, 0, item.number, item)
             self._core.inbox.see_place(item.place)
-            self._core.put_in_line(item)
+            self._core.line.put(item)
 
     # -- running ---------------------------------------------------------------------------------------------------
 
     def work(self) -> None:
         """Start the next step, if none runs."""
         core = self._core
-        if core.failed:
-            core.retry()
+        if core.line.failed:
+            core.line.retry(core.now_us)
         while self.running is None and not core.colours.is_paused and not core.is_stalled:
             item = core.inbox.pop()
             if item is None:
@@ -149,11 +149,11 @@ class Stepping:
             return False
         message = item.message
         if message is not None and (core.quarantine.defers(message) or core.quarantine.freezes(message.producer)):
-            core.defer(item)
+            core.line.defer(item)
             return False
         if item.lineage in self.held or core.live_run(item.lineage) is not None:
             # Its sender has decided and run again; our own step on this lineage is undone as soon as we decide.
-            core.defer(item)
+            core.line.defer(item)
             return False
         if core.attempts.get(item.lineage, 0) >= core.limits.attempts_max:
             self.bury(item, f"given back {core.attempts[item.lineage]} times")
@@ -195,9 +195,9 @@ class Stepping:
         # Something that it read no longer stands, or may not: the step never was.
         self._effects.release_claims(run, item)
         if frozen:
-            core.defer(item)
+            core.line.defer(item)
         else:
-            core.put_in_line(item)
+            core.line.put(item)
         return False
 
     def _became(self, run: int, step: StepId, item: Input, draft: StepDraft) -> None:
@@ -276,7 +276,7 @@ class Stepping:
         core.lives.took(step.incarnation, step.seq)
         core.time.see(record.time_us)
         core.inbox.see_place(item.place)
-        core.left_line(item.lineage)
+        core.line.left(item.lineage)
         core.note_step(record)
         items = core.inbox.settle(item.sender, item.incarnation, item.number)
         self.deliver(item.sender, items)
@@ -320,7 +320,7 @@ class Stepping:
             return
         # ST-8: one that waits for what it can't bring about is tried for ever, no more often than messages are resent.
         wait_us = min(core.limits.failure_wait_us << min(failures - 1, 20), core.limits.resend_us_max)
-        core.try_again(item, core.now_us + wait_us)
+        core.line.try_again(item, core.now_us + wait_us)
 
     def bury(self, item: Input, why: str) -> None:
         """An input will not be handled: to the dead letters, and its lineage is settled."""
@@ -332,7 +332,7 @@ class Stepping:
     def apply_dead(self, record: DeadRecord) -> None:
         """Take in a dead letter, live or from the log."""
         item = record.input
-        self._core.left_line(item.lineage)
+        self._core.line.left(item.lineage)
         self._core.dead_letters.add(item, record.why)
         self.deliver(item.sender, self._core.inbox.settle(item.sender, item.incarnation, item.number))
         self._core.post_voids(record.voids)
@@ -345,11 +345,11 @@ class Stepping:
 
     def deadline_us(self) -> int | None:
         """Return when a failed input is to be tried again."""
-        return self._core.failed[0][0] if self._core.failed else None
+        return self._core.line.retry_us()
 
     def waiting(self) -> list[Input]:
         """Return every input that waits or runs, in the order of their places."""
-        waiting = [*self._core.inbox.line(), *self._core.deferred, *(entry[2] for entry in self._core.failed)]
+        waiting = self._core.line.waiting()
         if self.running is not None:
             waiting.append(self.running[2])
         return sorted(waiting, key=lambda item: item.place)
@@ -368,12 +368,11 @@ class Stepping:
         for item in base.line:
             if item.sender.startswith(EXTERNAL):
                 self._core.inbox.arrive(item.sender, item.incarnation, item.number, item)
-            self._core.put_in_line(item)
+            self._core.line.put(item)
 
     def backlog(self) -> int:
         """Return how many inputs wait or run."""
-        waiting = self._core.inbox.waiting() + len(self._core.deferred) + len(self._core.failed) + len(self._unheard)
-        return waiting + (self.running is not None)
+        return self._core.line.count() + len(self._unheard) + (self.running is not None)
 
 
 def message_of(record: StepRecord, index: int) -> Input:
