@@ -1,20 +1,23 @@
 """A peer's whole state as one record, so that recovery need not read the log from its beginning (CP-6).
 
+Each part tells its own slice of it, and takes that in again: a new field stands in one part, and in `BaseRecord`.
+
 What is behind the horizon is folded, so a base holds the steps after it, what waits, and the values. Values of keys
 that have not changed since the base before are left out of all but every so manieth: those hold all, and reading may
 begin there.
 """
 
+from typing import Any
+
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
-from protocol.agent.loss import Loss
 from protocol.agent.proposer import Proposer
 from protocol.agent.rollback import Rollback
 from protocol.agent.stepping import Stepping
 from protocol.agent.versions import Version
 from protocol.ids import StepId
 from protocol.records import BaseRecord
-from protocol.step import EXTERNAL, Entry, Input
+from protocol.step import Entry
 
 FULL_EVERY = 8
 """So many bases apart are those that hold all: recovery reads at most that many."""
@@ -24,21 +27,18 @@ class Bases:
     """Makes bases of one peer, and brings a peer back from them."""
 
     def __init__(
-        self, core: Core, effects: Effects, proposer: Proposer, stepping: Stepping, rollback: Rollback, loss: Loss
+        self, core: Core, effects: Effects, proposer: Proposer, stepping: Stepping, rollback: Rollback
     ) -> None:
         self._core = core
         self._effects = effects
         self._proposer = proposer
         self._stepping = stepping
         self._rollback = rollback
-        self._loss = loss
         self._count = 0
         self._forgotten = 0
         """Steps that were forgotten when the last base was made."""
         self._entries: dict[tuple[StepId, int], None] = {}
         """Entries that a base holds since the last full one."""
-        self._dead = 0
-        """Dead letters, likewise."""
 
     def work(self) -> None:
         """Write a base, if anything was forgotten since the last one."""
@@ -48,55 +48,42 @@ class Bases:
 
     def make(self) -> BaseRecord:
         """Return the base of the peer as it stands."""
-        core = self._core
         is_full = self._count % FULL_EVERY == 0
         self._count += 1
-        self._forgotten = core.cone.forgotten
+        self._forgotten = self._core.cone.forgotten
+        slices: dict[str, Any] = {}
+        for told in self.slices(is_full):
+            assert not slices.keys() & told, "two parts tell one field"
+            slices |= told
+        return BaseRecord(is_full=is_full, **slices)
+
+    def slices(self, is_full: bool) -> list[dict[str, Any]]:
+        """Return what each part tells."""
+        core = self._core
+        return [
+            core.told(),
+            core.inbox.told(),
+            core.outbox.told(),
+            core.intents.told(),
+            core.dead_letters.told(is_full),
+            {"steps": tuple(core.cone.records()), "forgotten": core.cone.forgotten},
+            self._told_values(is_full),
+            self._effects.told(),
+            self._stepping.told(),
+            self._rollback.told(),
+            self._proposer.told(),
+        ]
+
+    def _told_values(self, is_full: bool) -> dict[str, Any]:
+        """Return the values of all keys, or of those that have changed since the base before."""
+        core = self._core
         if is_full:
-            self._entries, self._dead = {}, 0
+            self._entries = {}
         touched = core.versions.take_touched()
         keys = tuple(core.versions.keys()) if is_full else touched
         entries = tuple(entry for entry in self._final_entries() if (entry.writer, entry.index) not in self._entries)
         self._entries.update(dict.fromkeys((entry.writer, entry.index) for entry in entries))
-        dead, self._dead = tuple(core.dead[self._dead :]), len(core.dead)
-        return BaseRecord(
-            is_full=is_full,
-            incarnation=core.incarnation,
-            seq=core.seq,
-            epoch=core.epoch,
-            committed=core.committed,
-            horizon=core.horizon,
-            is_outside=core.is_outside,
-            place=core.inbox.last_place(),
-            time_us=core.time.last,
-            forgotten=core.cone.forgotten,
-            undone=core.undone,
-            restores=tuple(core.restores),
-            steps=tuple(core.cone.records()),
-            keys=tuple((key, self._final_versions(key)) for key in keys),
-            entries=entries,
-            dead=dead,
-            channels=core.inbox.settled(),
-            line=self._line(),
-            numbers=core.outbox.numbers(),
-            outbox=core.outbox.held_out(),
-            effects=core.intents.states(),
-            ended=self._effects.ended(),
-            voided=tuple(sorted(self._effects.voided)),
-            after=self._effects.after(),
-            subscribers=tuple((space, agent) for space, names in core.subscribers.items() for agent in names),
-            retraction=core.retraction.listed(),
-            retracted_by=tuple(core.retracted_by.items()),
-            attempts=tuple(core.attempts.items()),
-            beginnings=self._loss.beginnings(),
-            votes=self._rollback.vote_records(),
-            decisions=tuple(self._rollback.decided.values()),
-            proposed=self._proposer.proposed_records(),
-            outcomes=tuple(self._proposer.outcomes.values()),
-            proposals=self._proposer.count,
-            cuts=tuple(core.cuts),
-            restored_us=tuple(core.restored_us),
-        )
+        return {"keys": tuple((key, self._final_versions(key)) for key in keys), "entries": entries}
 
     def _final_versions(self, key: str) -> tuple[tuple[StepId, bytes | None, int], ...]:
         versions = self._core.versions.versions_of(key)
@@ -105,14 +92,6 @@ class Bases:
     def _final_entries(self) -> list[Entry]:
         core = self._core
         return [entry for step, entries in core.own_entries.items() if step not in core.cone for entry in entries]
-
-    def _line(self) -> tuple[Input, ...]:
-        """Return the inputs that wait here and will not come again: from outside, or given back."""
-        return tuple(item for item in self._stepping.waiting() if self._will_not_come_again(item))
-
-    def _will_not_come_again(self, item: Input) -> bool:
-        from_outside = item.sender.startswith(EXTERNAL)
-        return from_outside or self._core.inbox.is_settled(item.sender, item.incarnation, item.number)
 
     # -- coming back -----------------------------------------------------------------------------------------------
 
@@ -134,38 +113,18 @@ class Bases:
     def load(self, bases: list[BaseRecord]) -> None:
         """Take in bases: values from all of them, everything else from the last."""
         core, last = self._core, bases[-1]
-        core.incarnation, core.seq, core.epoch = last.incarnation, last.seq, last.epoch
-        core.committed, core.horizon, core.is_outside = last.committed, last.horizon, last.is_outside
-        core.undone = last.undone
-        core.time.see(last.time_us)
-        core.restores = list(last.restores)
-        core.restored_us = list(last.restored_us)
-        core.cuts = list(last.cuts)
-        core.retraction.load(last.retraction)
-        core.retracted_by = dict(last.retracted_by)
-        core.attempts = dict(last.attempts)
-        self._loss.load(last.beginnings)
-        for space, agent in last.subscribers:
-            core.subscribers.setdefault(space, []).append(agent)
+        core.load(last)
+        core.dead_letters.load(bases)
         self._load_values(bases)
-        for record in last.steps:
-            core.note_step(record)
-        for entries in core.own_entries.values():
-            for entry in entries:
-                core.versions.merge(entry)
-        core.cone.forgotten = self._forgotten = last.forgotten
-        core.intents.load(last.effects, core.now_us)
-        self._effects.load(last.ended, last.voided, last.after)
-        self._load_queues(last)
-        for record in last.decisions:
-            self._rollback.decided[record.proposal.id] = record
-        for vote in last.votes:
-            self._rollback.apply_vote(vote)
-        for record in last.proposed:
-            self._proposer.apply_proposed(record)
-        for outcome in last.outcomes:
-            self._proposer.apply_outcome(outcome)
-        self._proposer.count = max(self._proposer.count, last.proposals)
+        core.load_steps(last)
+        self._forgotten = last.forgotten
+        core.intents.load(last, core.now_us)
+        self._effects.load(last)
+        core.inbox.load(last)
+        self._stepping.load(last)
+        core.outbox.load(last)
+        self._rollback.load(last)
+        self._proposer.load(last)
         self._count = len(bases)
 
     def _load_values(self, bases: list[BaseRecord]) -> None:
@@ -174,16 +133,5 @@ class Bases:
             for key, versions in base.keys:
                 core.versions.put_versions(key, tuple(Version(*version) for version in versions))
             for entry in base.entries:
-                core.own_entries[entry.writer] = (*core.own_entries.get(entry.writer, ()), entry)
+                core.note_entry(entry)
                 self._entries[entry.writer, entry.index] = None
-            core.dead.extend(base.dead)
-        self._dead = len(core.dead)
-
-    def _load_queues(self, last: BaseRecord) -> None:
-        core = self._core
-        core.inbox.load(last.place, last.channels)
-        for item in last.line:
-            if item.sender.startswith(EXTERNAL):
-                core.inbox.arrive(item.sender, item.incarnation, item.number, item)
-            core.put_in_line(item)
-        core.outbox.load(last.numbers, last.outbox)

@@ -5,24 +5,27 @@ this.
 """
 
 from collections.abc import Callable, Sequence
-from heapq import heapify
+from typing import Any
 
 from msgspec.structs import replace
 
 from protocol.action import Action, Append, Send, Tell, Withdraw
+from protocol.agent.colours import Colours
 from protocol.agent.cone import Cone
+from protocol.agent.dead_letters import DeadLetters
 from protocol.agent.inbox import Inbox
 from protocol.agent.intents import Intents
+from protocol.agent.line import Line
+from protocol.agent.lives import Lives
 from protocol.agent.outbox import Outbox
 from protocol.agent.quarantine import Quarantine
 from protocol.agent.versions import Versions
-from protocol.clock import Clock, names_lost
 from protocol.hlc import HybridTime
 from protocol.ids import AgentId, Lineage, StepId
 from protocol.limits import Limits
 from protocol.message import Ack, Message, Void
 from protocol.proposal import Proposal, Restore
-from protocol.records import AckedRecord, Cut, Record
+from protocol.records import AckedRecord, BaseRecord, Cut, Record
 from protocol.retraction import Retraction
 from protocol.step import Consumer, Entry, Input, StepRecord, VoidOut, entries_of
 
@@ -35,9 +38,10 @@ class Core:
     def __init__(self, agent: AgentId, limits: Limits) -> None:
         self.agent = agent
         self.limits = limits
-        self.incarnation = 1
-        self.seq = 0
         self.now_us = 0
+        self.lives = Lives(agent)
+        self.colours = Colours()
+        self.dead_letters = DeadLetters()
         self.retraction = Retraction()
         self.inbox = Inbox()
         self.outbox = Outbox(limits)
@@ -46,10 +50,7 @@ class Core:
         self.quarantine = Quarantine()
         self.intents = Intents()
         self.time = HybridTime()
-        self.deferred: list[Input] = []
-        """Inputs that wait for the decision of a proposal."""
-        self.failed: list[tuple[int, int, Input]] = []
-        """Inputs whose handler failed, by when they are tried again, and by place: a heap."""
+        self.line = Line(self.inbox)
         self.subscribers: dict[str, list[AgentId]] = {}
         """By space, who is sent this agent's entries."""
         self.own_entries: dict[StepId, tuple[Entry, ...]] = {}
@@ -57,39 +58,16 @@ class Core:
         self.runs_of: dict[Lineage, list[StepId]] = {}
         """The own steps that handled a lineage, oldest first."""
         self.attempts: dict[Lineage, int] = {}
-        self.epoch = 0
-        """The colour: how many cuts this agent's host has made (CP-1)."""
-        self.committed = 0
-        """The newest epoch that is known to be committed, and in whose view the host is."""
-        self.horizon = 0
-        """Steps of epochs before this one are final: folded and forgotten (CP-6)."""
-        self.restores: list[Restore] = []
-        """Every restore carried out, by number from 1; their count is the era (CP-7)."""
-        self.restored_us: list[int] = []
-        """When each of them was."""
-        self.cuts: list[Cut] = []
-        """The cuts made here, but for those that the horizon has passed: for people to look at."""
-        self.is_outside = True
-        """The host is in no committed view yet: no epoch settles anything here (CP-3)."""
-        self.is_paused = False
-        """A restore is being voted on: no step begins."""
         self.is_stalled = False
         """The log can't be written for now: no step begins (ST-9)."""
-        self.dead: list[tuple[Input, str]] = []
         self.retracted_by: dict[StepId, str] = {}
         self.undone = 0
         """How many own steps have ever been retracted."""
-        self.lost_lives: dict[tuple[AgentId, int], int] = {}
-        """By agent and incarnation, the first lost step."""
-        self.beginnings: dict[AgentId, int] = {}
-        """The newest incarnation whose beginning is known, if it is not the first."""
         self.actions: list[Action] = []
         self._tickets = 0
         self._pending: dict[int, list[Then]] = {}
         self._acks: list[tuple[AgentId, int, int, Consumer]] = []
         self.replaying = False
-        self._line: dict[Lineage, Input] = {}
-        """While a log is read again: what is in line so far."""
 
     # -- actions ---------------------------------------------------------------------------------------------------
 
@@ -156,6 +134,10 @@ class Core:
         if record.entries:
             self.own_entries[record.step] = entries_of(record)
 
+    def note_entry(self, entry: Entry) -> None:
+        """Take in a shared entry of an own step that is forgotten."""
+        self.own_entries[entry.writer] = (*self.own_entries.get(entry.writer, ()), entry)
+
     def note_undone(self, step: StepId, why: str) -> None:
         """An own step has been retracted: its versions are hidden."""
         self.retracted_by[step] = why
@@ -204,12 +186,12 @@ class Core:
     def void(self, receiver: AgentId, lineage: Lineage, ordered: bool) -> VoidOut:
         """Number word for `receiver` that a lineage will not come again."""
         number = self.outbox.number(receiver)
-        return VoidOut(receiver, self.incarnation, number, lineage, ordered)
+        return VoidOut(receiver, self.lives.incarnation, number, lineage, ordered)
 
     def post_voids(self, voids: Sequence[VoidOut]) -> None:
         """Put voids of a record that is being written (or read again) into the outbox."""
         for out in voids:
-            if out.incarnation == self.incarnation:
+            if out.incarnation == self.lives.incarnation:
                 self.outbox.see_number(out.receiver, out.number)
             message = Void(out.incarnation, out.number, out.lineage, out.ordered)
             self.outbox.add(out.receiver, None, out.incarnation, out.number, message)
@@ -220,47 +202,27 @@ class Core:
             self.outbox.release(out.receiver, out.incarnation, out.number)
         self.flush([out.receiver for out in voids])
 
-    # -- deferral --------------------------------------------------------------------------------------------------
+    # -- subscribers -----------------------------------------------------------------------------------------------
 
-    def undefer(self) -> None:
-        """Something was decided: everything that waits for a decision is looked at again, in its order."""
-        waiting, self.deferred = self.deferred, []
-        for item in waiting:
-            self.put_in_line(item)
+    def subscribe(self, space: str, agent: AgentId) -> None:
+        """Somebody is sent this agent's entries in a space."""
+        self.subscribers.setdefault(space, []).append(agent)
 
-    # -- the line --------------------------------------------------------------------------------------------------
+    # -- the log --------------------------------------------------------------------------------------------------
 
-    def put_in_line(self, item: Input) -> None:
-        """Put an input in line at its place."""
-        if self.replaying:
-            self._line[item.lineage] = item
-        else:
-            self.inbox.push(item)
+    def stalled(self, pending: bool) -> None:
+        """The log can't be written for now, or can again (ST-9)."""
+        self.is_stalled = pending
 
-    def left_line(self, lineage: Lineage) -> None:
-        """A record tells that an input was handled: while a log is read again it may still be in line."""
-        self._line.pop(lineage, None)
-
-    def take_back(self, lineage: Lineage) -> Input | None:
-        """Take an input that waits out of the line, or None if it is not there."""
-        if self.replaying:
-            return self._line.pop(lineage, None)
-        for at, item in enumerate(self.deferred):
-            if item.lineage == lineage:
-                return self.deferred.pop(at)
-        for at, (_, _, item) in enumerate(self.failed):
-            if item.lineage == lineage:
-                del self.failed[at]
-                heapify(self.failed)
-                return item
-        return self.inbox.take(lineage)
+    def replay(self) -> None:
+        """A log is read again: what is told of it is told to nobody."""
+        self.replaying = True
+        self.line.replay()
 
     def replayed(self) -> None:
-        """The log is read: what is still in line waits to be handled."""
+        """The log is read."""
         self.replaying = False
-        for item in self._line.values():
-            self.inbox.push(item)
-        self._line = {}
+        self.line.replayed()
 
     def give_back(self, item: Input, proposal: Proposal | None, step: StepId, counts: bool = True) -> None:
         """Deliver an undone step's input again at its first place, as the proposal wants it if it names the step."""
@@ -270,12 +232,7 @@ class Core:
             payload = {amendment.root: amendment.payload for amendment in proposal.amendments}.get(step, payload)
         if counts:
             self.attempts[item.lineage] = self.attempts.get(item.lineage, 0) + 1
-        self.put_in_line(replace(item, payload=payload, evidence=evidence, attempt=item.attempt + 1))
-
-    def is_lost(self, agent: AgentId, incarnation: int, seq: int) -> bool:
-        """Tell whether a step went with its agent's disk."""
-        first = self.lost_lives.get((agent, incarnation))
-        return first is not None and seq >= first
+        self.line.put(replace(item, payload=payload, evidence=evidence, attempt=item.attempt + 1))
 
     def acknowledge(self, sender: AgentId, incarnation: int, number: int, consumer: StepId | None) -> None:
         """Tell a sender that what became of its message is durable.
@@ -283,46 +240,109 @@ class Core:
         Where no step consumed it, the next step is named: if the record is ever lost with the disk, that one is too,
         and the sender sends again.
         """
-        named = Consumer(self.incarnation, self.seq + 1, self.epoch)
+        named = Consumer(self.lives.incarnation, self.lives.seq + 1, self.colours.epoch)
         if consumer is not None:
             # A step that is forgotten is settled: nothing is kept for it.
             epoch = self.cone.record(consumer).epoch if consumer in self.cone else 0
             named = Consumer(consumer.incarnation, consumer.seq, epoch)
-        if self.is_outside:
+        if self.colours.is_outside:
             named = named._replace(epoch=-1)
         self.send(sender, Ack(incarnation, ((number, named),)))
-
-    def is_unheard(self, clock: Clock) -> bool:
-        """Tell whether a clock names an incarnation whose beginning is not known here (CL-2).
-
-        Its entry would hide an older one of the same agent, which may be of a lost step.
-        """
-        if not clock or max(clock.values())[0] <= 1:
-            # First incarnations need no beginning; the usual case, and long clocks pass at C's speed.
-            return False
-        return any(entry[0] > max(1, self.beginnings.get(agent, 1)) for agent, entry in clock.items())
-
-    @property
-    def era(self) -> int:
-        """How many restores have been carried out here (CP-7)."""
-        return len(self.restores)
-
-    def is_passed(self, epoch: int, era: int) -> bool:
-        """Tell whether a restore has undone every step of this epoch and era (CP-7)."""
-        return any(restore.epoch <= epoch for restore in self.restores[era:])
 
     def is_undone(self, item: Input) -> bool:
         """Tell whether a message's producer is undone, or hangs on a lost step."""
         if item.producer is None:
             return False
-        return item.producer in self.retraction or self.is_passed(item.epoch, item.era) or self.is_orphan(item.clock)
-
-    def is_discarded(self, item: Input) -> bool:
-        """Tell whether a restore has sent this external input to the dead letters (CP-7)."""
-        return item.producer is None and any(
-            restore.inputs == "discard" and restore.epoch <= item.epoch for restore in self.restores[item.era :]
+        return (
+            item.producer in self.retraction
+            or self.colours.is_passed(item.epoch, item.era)
+            or self.lives.is_orphan(item.clock)
         )
 
-    def is_orphan(self, clock: Clock) -> bool:
-        """Tell whether whatever carries this clock hangs on a lost step, whatever its edges say (FR-2)."""
-        return any(names_lost(clock, agent, life, first) for (agent, life), first in self.lost_lives.items())
+    # -- bases -----------------------------------------------------------------------------------------------------
+
+    def told(self) -> dict[str, Any]:
+        """Return the slices of a base that no part but these has."""
+        return {
+            **self.lives.told(),
+            **self.colours.told(),
+            "time_us": self.time.last,
+            "undone": self.undone,
+            "retraction": self.retraction.listed(),
+            "retracted_by": tuple(self.retracted_by.items()),
+            "attempts": tuple(self.attempts.items()),
+            "subscribers": tuple((space, agent) for space, names in self.subscribers.items() for agent in names),
+        }
+
+    def load(self, base: BaseRecord) -> None:
+        """Take in what `told` has told."""
+        self.lives.load(base)
+        self.colours.load(base)
+        self.time.see(base.time_us)
+        self.undone = base.undone
+        self.retraction.load(base.retraction)
+        self.retracted_by = dict(base.retracted_by)
+        self.attempts = dict(base.attempts)
+        for space, agent in base.subscribers:
+            self.subscribe(space, agent)
+
+    def load_steps(self, base: BaseRecord) -> None:
+        """Take in the steps of a base, and which entries of theirs and of forgotten ones there are to see."""
+        for record in base.steps:
+            self.note_step(record)
+        for entries in self.own_entries.values():
+            for entry in entries:
+                self.versions.merge(entry)
+        self.cone.forgotten = base.forgotten
+
+    # -- what others look at ---------------------------------------------------------------------------------------
+
+    @property
+    def incarnation(self) -> int:
+        """The life that this agent is in."""
+        return self.lives.incarnation
+
+    @property
+    def seq(self) -> int:
+        """The own last step's, in this incarnation."""
+        return self.lives.seq
+
+    @property
+    def epoch(self) -> int:
+        """The colour: how many cuts this agent's host has made."""
+        return self.colours.epoch
+
+    @property
+    def committed(self) -> int:
+        """The newest committed epoch that settles steps here."""
+        return self.colours.committed
+
+    @property
+    def horizon(self) -> int:
+        """Steps of epochs before this one are folded."""
+        return self.colours.horizon
+
+    @property
+    def era(self) -> int:
+        """How many restores have been carried out here."""
+        return self.colours.era
+
+    @property
+    def restores(self) -> list[Restore]:
+        """Every restore carried out here."""
+        return self.colours.restores
+
+    @property
+    def restored_us(self) -> list[int]:
+        """When each of them was."""
+        return self.colours.restored_us
+
+    @property
+    def cuts(self) -> list[Cut]:
+        """The cuts made here that the horizon has not passed."""
+        return self.colours.cuts
+
+    @property
+    def dead(self) -> list[tuple[Input, str]]:
+        """The dead letters."""
+        return self.dead_letters.letters

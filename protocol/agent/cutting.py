@@ -11,7 +11,7 @@ from protocol.agent.effects import Effects
 from protocol.agent.loss import Loss
 from protocol.agent.rollback import Rollback
 from protocol.event import CutWanted, Settled
-from protocol.records import Cut, CutRecord
+from protocol.records import CutRecord
 
 
 class Cutting:
@@ -23,15 +23,18 @@ class Cutting:
         self._rollback = rollback
         self._loss = loss
         self._bases = bases
-        self.committed_us: dict[int, int] = {}
-        """By epoch, when its commit was heard of in this life; for people to look at."""
+
+    @property
+    def committed_us(self) -> dict[int, int]:
+        """By epoch, when its commit was heard of in this life."""
+        return self._core.colours.committed_us
 
     def wanted(self, event: CutWanted) -> None:
         """Make a cut: state is versioned, so that is one record (CP-1)."""
         core = self._core
-        if event.epoch <= core.epoch:
+        if event.epoch <= core.colours.epoch:
             # Made in an earlier life, and durable: it is only asked for again.
-            ready = self._ready(core.epoch)
+            ready = self._ready(core.colours.epoch)
             core.when_durable(lambda: core.actions.append(ready))
             return
         record = CutRecord(event.epoch, core.time.tick(core.now_us))
@@ -41,14 +44,13 @@ class Cutting:
 
     def _ready(self, epoch: int) -> CutReady:
         undecided = self._rollback.least_epoch()
-        return CutReady(epoch, epoch if undecided is None else min(epoch, undecided), self._loss.own_beginnings())
+        return CutReady(epoch, epoch if undecided is None else min(epoch, undecided), self._core.lives.own())
 
     def apply_cut(self, record: CutRecord) -> None:
         """Take in a cut, live or from the log."""
         core = self._core
-        core.epoch = max(core.epoch, record.epoch)
         core.time.see(record.time_us)
-        core.cuts.append(Cut(record.epoch, core.era, core.incarnation, core.seq, record.time_us))
+        core.colours.cut(record.epoch, core.lives.incarnation, core.lives.seq, record.time_us)
 
     def settled(self, event: Settled) -> None:
         """An epoch is committed, and this host is in its view."""
@@ -57,11 +59,8 @@ class Cutting:
             # CP-4: a message of a lost step may have come late; what hangs on it goes before anything is settled.
             if began.agent != core.agent:
                 self._loss.learned(began)
-        core.is_outside = False
-        core.committed = max(core.committed, event.epoch)
-        core.horizon = max(core.horizon, event.horizon)
-        core.outbox.settle(core.committed)
-        self.committed_us.setdefault(event.epoch, core.now_us)
+        core.colours.settled(event.epoch, event.horizon, core.now_us)
+        core.outbox.settle(core.colours.committed)
         self.forget()
         self._bases.work()
 
@@ -69,7 +68,7 @@ class Cutting:
         """Fold and forget what is behind the horizon (CP-6); its cost follows what is forgotten."""
         core = self._core
         undecided = self._rollback.least_epoch()
-        horizon = core.horizon if undecided is None else min(core.horizon, undecided)
+        horizon = core.colours.horizon if undecided is None else min(core.colours.horizon, undecided)
         final: list[str] = []
         for record in core.cone.before(horizon):
             lineage = record.input.lineage
@@ -80,8 +79,7 @@ class Cutting:
             if stands:
                 final.append(lineage)
             core.forget_step(record)
-        core.cuts = [cut for cut in core.cuts if cut.epoch >= horizon]
-        self.committed_us = {epoch: at_us for epoch, at_us in self.committed_us.items() if epoch >= horizon}
+        core.colours.forget(horizon)
         core.versions.fold(horizon)
         self._effects.forget(final, horizon)
         self._rollback.forget(horizon)

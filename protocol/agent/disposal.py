@@ -34,7 +34,7 @@ class Disposal:
         item = core.cone.record(step).input
         effects.orphan(item.lineage)
         if discarded:
-            core.dead.append((item, discarded))
+            core.dead_letters.add(item, discarded)
         if discarded or item.lineage in effects.voided:
             effects.voided.discard(item.lineage)
             effects.end(item.lineage, voids)
@@ -49,16 +49,16 @@ class Disposal:
         lineages = dict.fromkeys(
             core.cone.record(root).input.lineage for root in self.undone_before(proposal, retracted)
         )
-        return tuple(item for lineage in lineages if (item := core.take_back(lineage)) is not None)
+        return tuple(item for lineage in lineages if (item := core.line.take_back(lineage)) is not None)
 
     def dispose_taken(self, record: DecisionRecord) -> None:
         """Discard or amend what was taken back: it counts as consumed by this record."""
         core, proposal = self._core, record.proposal
         for item in record.taken:
-            core.left_line(item.lineage)
+            core.line.left(item.lineage)
             self._stepping.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
             if proposal.inputs == "discard":
-                core.dead.append((item, f"discarded by {proposal.id}"))
+                core.dead_letters.add(item, f"discarded by {proposal.id}")
                 self._effects.end(item.lineage, ())
             else:
                 root = next(root for root in proposal.roots if self._handled(root, item))

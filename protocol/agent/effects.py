@@ -4,12 +4,14 @@ A lineage is *settled* at an agent when it has run again, or when it will not: w
 did not claim is undone, and what they sent and the new run did not send is void, so its receivers settle in turn.
 """
 
+from typing import Any
+
 from protocol.action import Resume, UseTool
 from protocol.agent.core import Core
 from protocol.agent.intents import DONE, DOUBT, FAILED, OPEN, UNDOING, UNDONE, Effect
 from protocol.ids import AgentId, Lineage
 from protocol.message import Void
-from protocol.records import EffectRecord, IntentRecord, VoidRecord
+from protocol.records import BaseRecord, EffectRecord, IntentRecord, VoidRecord
 from protocol.step import Input, Output, VoidOut
 
 
@@ -150,7 +152,7 @@ class Effects:
 
     def end(self, lineage: Lineage, voids: tuple[VoidOut, ...]) -> None:
         """A lineage will not run here again, unless its sender sends it anew: undo what it did."""
-        self._ended[lineage] = self._core.epoch
+        self._ended[lineage] = self._core.colours.epoch
         self._settle(lineage, (), voids)
 
     def ran(self, lineage: Lineage, claims: tuple[str, ...], voids: tuple[VoidOut, ...]) -> None:
@@ -159,24 +161,16 @@ class Effects:
         self.voided.discard(lineage)
         self._settle(lineage, claims, voids)
 
-    def ended(self) -> tuple[tuple[Lineage, int], ...]:
-        """Return the lineages that will not run here again, and since when."""
-        return tuple(self._ended.items())
+    def told(self) -> dict[str, Any]:
+        """Return this part's slice of a base: what has ended, since when; what is void; what undos wait for."""
+        after = tuple((*name, lineage) for name, lineage in self._after.items())
+        return {"ended": tuple(self._ended.items()), "voided": tuple(sorted(self.voided)), "after": after}
 
-    def after(self) -> tuple[tuple[AgentId, int, int, Lineage], ...]:
-        """Return the ordered voids that lineages' undos wait for."""
-        return tuple((*name, lineage) for name, lineage in self._after.items())
-
-    def load(
-        self,
-        ended: tuple[tuple[Lineage, int], ...],
-        voided: tuple[Lineage, ...],
-        after: tuple[tuple[AgentId, int, int, Lineage], ...],
-    ) -> None:
-        """Take in what a base has told."""
-        self._ended = dict(ended)
-        self.voided = set(voided)
-        self._after = {(receiver, incarnation, number): lineage for receiver, incarnation, number, lineage in after}
+    def load(self, base: BaseRecord) -> None:
+        """Take in this part's slice of a base."""
+        self._ended = dict(base.ended)
+        self.voided = set(base.voided)
+        self._after = {(receiver, life, number): lineage for receiver, life, number, lineage in base.after}
 
     def has_ended(self, lineage: Lineage) -> bool:
         """Tell whether a lineage will not run here again."""

@@ -6,10 +6,12 @@ Deciding what to handle next is left to others; the inbox only keeps the order o
 """
 
 from heapq import heappop, heappush
+from typing import Any
 
 from protocol.ids import AgentId
 from protocol.interval import IntervalSet
 from protocol.message import Void
+from protocol.records import BaseRecord
 from protocol.step import Input
 
 Item = Input | Void
@@ -128,18 +130,15 @@ class Inbox:
         """Note a place that was given in an earlier life."""
         self._place = max(self._place, place)
 
-    def last_place(self) -> int:
-        """Return the newest place that was given."""
-        return self._place
+    def told(self) -> dict[str, Any]:
+        """Return this part's slice of a base: by channel, which numbers are consumed or void for good."""
+        channels = tuple((*name, channel.settled.intervals()) for name, channel in self._channels.items())
+        return {"place": self._place, "channels": channels}
 
-    def settled(self) -> tuple[tuple[AgentId, int, tuple[tuple[int, int], ...]], ...]:
-        """Return, by channel, which numbers are consumed or void for good."""
-        return tuple((*name, channel.settled.intervals()) for name, channel in self._channels.items())
-
-    def load(self, place: int, channels: tuple[tuple[AgentId, int, tuple[tuple[int, int], ...]], ...]) -> None:
-        """Take in what `last_place` and `settled` have told."""
-        self._place = place
-        for sender, incarnation, intervals in channels:
+    def load(self, base: BaseRecord) -> None:
+        """Take in this part's slice of a base."""
+        self._place = base.place
+        for sender, incarnation, intervals in base.channels:
             channel = self._channel(sender, incarnation)
             channel.settled = IntervalSet(intervals)
             self._advance(channel)

@@ -5,9 +5,10 @@ doing it again. Source: sagas, Garcia-Molina and Salem 1987; intent logs as in w
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from protocol.ids import Lineage, StepId
-from protocol.records import EffectState
+from protocol.records import BaseRecord, EffectState
 
 OPEN, DONE, UNDOING, UNDONE, DOUBT, FAILED = "open", "done", "undoing", "undone", "doubt", "failed"
 
@@ -172,8 +173,11 @@ class Intents:
             del self._by_intent[effect.intent]
         return True
 
-    def states(self) -> tuple[EffectState, ...]:
-        """Return every effect as a record holds it."""
+    def told(self) -> dict[str, Any]:
+        """Return this part's slice of a base: every effect as a record holds it."""
+        return {"effects": self._states()}
+
+    def _states(self) -> tuple[EffectState, ...]:
         return tuple(
             EffectState(
                 intent=effect.intent,
@@ -191,9 +195,9 @@ class Intents:
             for effect in self._by_intent.values()
         )
 
-    def load(self, states: tuple[EffectState, ...], now_us: int) -> None:
-        """Take in what `states` has told."""
-        for kept in states:
+    def load(self, base: BaseRecord, now_us: int) -> None:
+        """Take in this part's slice of a base."""
+        for kept in base.effects:
             effect = Effect(kept.intent, kept.lineage, kept.tool, kept.args, kept.key, kept.number)
             effect.state, effect.result, effect.claimed_by = kept.state, kept.result, kept.claimed_by
             self.add(effect)

@@ -6,7 +6,6 @@ Nothing here decides anything, and nothing that is returned is changed by the ma
 from typing import NamedTuple
 
 from protocol.agent.core import Core
-from protocol.agent.cutting import Cutting
 from protocol.agent.proposer import Proposer
 from protocol.agent.rollback import Rollback
 from protocol.agent.stepping import Stepping
@@ -89,14 +88,11 @@ class CutsSeen(NamedTuple):
 class Looking:
     """Read-only queries of one peer."""
 
-    def __init__(
-        self, core: Core, stepping: Stepping, rollback: Rollback, proposer: Proposer, cutting: Cutting
-    ) -> None:
+    def __init__(self, core: Core, stepping: Stepping, rollback: Rollback, proposer: Proposer) -> None:
         self._core = core
         self._stepping = stepping
         self._rollback = rollback
         self._proposer = proposer
-        self._cutting = cutting
 
     def under_way(self) -> tuple[str, ...]:
         """Name what is not finished; an idle peer has nothing to name."""
@@ -116,15 +112,15 @@ class Looking:
         """Return the agent at a glance."""
         core = self._core
         return StatusSeen(
-            incarnation=core.incarnation,
+            incarnation=core.lives.incarnation,
             steps=len(core.cone) + core.cone.forgotten,
             undone=core.undone,
             under_way=self.under_way(),
-            dead_letters=len(core.dead),
+            dead_letters=len(core.dead_letters.letters),
             clock_entries=len(core.cone.last_clock()),
-            epoch=core.epoch,
-            committed=core.committed,
-            era=core.era,
+            epoch=core.colours.epoch,
+            committed=core.colours.committed,
+            era=core.colours.era,
             steps_kept=len(core.cone),
         )
 
@@ -166,16 +162,16 @@ class Looking:
 
     def horizon(self) -> int:
         """Return the epoch before which the agent's steps are folded."""
-        return self._core.horizon
+        return self._core.colours.horizon
 
     def can_read_at(self, step: StepId) -> bool:
         """Tell whether the state can be read as it stood after a step of this agent."""
         core = self._core
-        return step in core.cone and core.cone.record(step).epoch >= core.horizon
+        return step in core.cone and core.cone.record(step).epoch >= core.colours.horizon
 
     def oldest(self) -> StepId | None:
         """Return the oldest step that the state can be read at; None without any."""
-        return self._core.cone.since(self._core.horizon)
+        return self._core.cone.since(self._core.colours.horizon)
 
     def state(self, at: StepId | None = None) -> dict[str, bytes]:
         """Return the values of the agent's own keys, encoded, at a step or now."""
@@ -188,7 +184,7 @@ class Looking:
 
     def dead_letters(self) -> tuple[tuple[Input, str], ...]:
         """Return the inputs that were given up, each with why."""
-        return tuple(self._core.dead)
+        return tuple(self._core.dead_letters.letters)
 
     # -- rollbacks and checkpoints ---------------------------------------------------------------------------------
 
@@ -206,7 +202,7 @@ class Looking:
 
     def cuts(self) -> CutsSeen:
         """Return the agent's cuts and restores."""
-        core = self._core
-        restores = tuple(zip(core.restores, core.restored_us, strict=True))
-        heard = dict(self._cutting.committed_us)
-        return CutsSeen((core.incarnation, core.seq), tuple(core.cuts), core.committed, heard, restores)
+        lives, colours = self._core.lives, self._core.colours
+        restores = tuple(zip(colours.restores, colours.restored_us, strict=True))
+        heard = dict(colours.committed_us)
+        return CutsSeen((lives.incarnation, lives.seq), tuple(colours.cuts), colours.committed, heard, restores)

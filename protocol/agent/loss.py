@@ -21,18 +21,16 @@ class Loss:
         self._core = core
         self._effects = effects
         self._stepping = stepping
-        self._beginnings: list[Began] = []
-        """This agent's own, and those of others that it has heard of."""
 
     def birth(self, lost: bool, known: int, unheard: int = 0) -> None:
         """Begin the first incarnation, or one newer than anybody knows of after a loss (FR-1)."""
         core = self._core
         if not lost:
-            core.append((BirthRecord(core.incarnation),))
+            core.append((BirthRecord(core.lives.incarnation),))
             return
-        incarnation = max(core.incarnation + unheard, known) + 1
-        between = tuple((life, 0) for life in range(core.incarnation + 1, incarnation))
-        record = BirthRecord(incarnation, ((core.incarnation, core.seq), *between))
+        incarnation = max(core.lives.incarnation + unheard, known) + 1
+        between = tuple((life, 0) for life in range(core.lives.incarnation + 1, incarnation))
+        record = BirthRecord(incarnation, ((core.lives.incarnation, core.lives.seq), *between))
         self.apply_birth(record)
         core.append((record,), self.publish)
         core.tell("loss", core.agent, f"lost and retracted: all steps after {record.lost}")
@@ -40,54 +38,31 @@ class Loss:
     def apply_birth(self, record: BirthRecord) -> None:
         """Take in a beginning of this agent, live or from the log."""
         core = self._core
-        core.incarnation = record.incarnation
+        core.lives.begun(record.incarnation, is_anew=bool(record.lost))
         if not record.lost:
             return
-        core.seq = 0
         began = Began(core.agent, record.incarnation, record.lost)
         core.outbox.restart_numbers()
         self._lose(began)
 
     def _lose(self, began: Began) -> None:
         core, agent = self._core, began.agent
-        self.load((began,))
+        core.lives.heard(began)
         for life, last in began.lost:
             core.retraction.add_lost(agent, life, last + 1)
             core.inbox.forget(agent, life)
             # FR-3: an acknowledgment is void once its consumer is lost; of retracted messages only the places go.
             core.outbox.unack(agent, life, last + 1, core.retraction.__contains__)
 
-    def beginnings(self) -> tuple[Began, ...]:
-        """Return every beginning after a loss that is known here."""
-        return tuple(self._beginnings)
-
-    def load(self, beginnings: tuple[Began, ...]) -> None:
-        """Take in what `beginnings` has told; what followed from them is told otherwise."""
-        core = self._core
-        for began in beginnings:
-            self._beginnings.append(began)
-            core.beginnings[began.agent] = max(began.incarnation, core.beginnings.get(began.agent, 1))
-            for life, last in began.lost:
-                first = core.lost_lives.get((began.agent, life), last + 1)
-                core.lost_lives[began.agent, life] = min(last + 1, first)
-
-    def own_beginnings(self) -> tuple[Began, ...]:
-        """Return every beginning of this agent after a loss: its cuts name them (CP-4)."""
-        return tuple(began for began in self._beginnings if began.agent == self._core.agent)
-
     def publish(self) -> None:
         """Let everyone know the beginnings: whoever has lost its own must not begin the same incarnation again."""
-        for began in self._beginnings:
+        for began in self._core.lives.beginnings():
             self._core.actions.append(Publish(began))
 
     def learned(self, fact: Began) -> None:
         """Somebody lost steps: retract what hangs on them here, once."""
         core = self._core
-        is_newer = fact.incarnation > core.beginnings.get(fact.agent, 1)
-        # Beginnings come in any order: an earlier one tells of lives that a later one does not name, or, where an heir
-        # has died and another has had more of its log, of more of them.
-        known = (core.lost_lives.get((fact.agent, life), last + 2) <= last + 1 for life, last in fact.lost)
-        if not is_newer and all(known):
+        if core.lives.knows(fact):
             return
         retracted = tuple(
             record.step
@@ -127,8 +102,9 @@ class Loss:
                 # EF-5: its sender has said that it will not come again, while the run stood that is undone now.
                 self._effects.voided.discard(item.lineage)
                 self._effects.end(item.lineage, ())
-            elif not core.is_undone(item) and not core.is_orphan(item.clock):
+            elif not core.is_undone(item) and not core.lives.is_orphan(item.clock):
                 core.give_back(item, None, step)
-        core.retraction.add_all(entry.writer for entry in core.versions.all_entries() if core.is_orphan(entry.clock))
-        core.undefer()
+        entries = core.versions.all_entries()
+        core.retraction.add_all(entry.writer for entry in entries if core.lives.is_orphan(entry.clock))
+        core.line.undefer()
         return [*receivers, began.agent]

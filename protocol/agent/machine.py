@@ -75,10 +75,10 @@ class PeerMachine:
         self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
         self.loss = Loss(self.core, self.effects, self.stepping)
         self.sharing = Sharing(self.core)
-        self.bases = Bases(self.core, self.effects, self.proposer, self.stepping, self.rollback, self.loss)
+        self.bases = Bases(self.core, self.effects, self.proposer, self.stepping, self.rollback)
         self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases)
         self.restoring = Restoring(self.core, self.effects, self.rollback, self.disposal)
-        self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer, self.cutting)
+        self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer)
         self._timed = (self.stepping, self.rollback, self.proposer, self.effects)
         self._alive = False
 
@@ -141,9 +141,9 @@ class PeerMachine:
                 self.stepping.heard()
                 self.sharing.heard()
             case RestorePending():
-                core.is_paused = event.pending
+                core.colours.paused(event.pending)
             case LogStalled():
-                core.is_stalled = event.pending
+                core.stalled(event.pending)
             case RestoreDecided():
                 self.restoring.decided(event)
             case Recovered():
@@ -164,10 +164,10 @@ class PeerMachine:
                 self.stepping.data_came(sender, message.input)
             case Ack():
                 for number, named in message.consumed:
-                    if core.is_lost(sender, named.incarnation, named.seq):
+                    if core.lives.is_lost(sender, named.incarnation, named.seq):
                         continue
                     # CP-3: this host names an outsider in its next cut, which then settles the consumer.
-                    consumer = named if named.epoch >= 0 else named._replace(epoch=core.epoch)
+                    consumer = named if named.epoch >= 0 else named._replace(epoch=core.colours.epoch)
                     self.effects.void_acked(sender, message.incarnation, number)
                     if core.outbox.acked(sender, message.incarnation, number, consumer, core.now_us):
                         core.note_ack(sender, message.incarnation, number, consumer)
@@ -182,7 +182,7 @@ class PeerMachine:
                 self.rollback.proposed(sender, message)
             case Done():
                 self.proposer.done(sender, message)
-                self.rollback.told(message)
+                self.rollback.heard_end(message)
             case Shared() | Sync():
                 core.tell("refused", sender, "a space message must be merged before it is fed")
             case _:
@@ -192,7 +192,7 @@ class PeerMachine:
 
     def _recovered(self, event: Recovered) -> None:
         core = self.core
-        core.replaying = True
+        core.replay()
         bases, begin = self.bases.start_of(event.records)
         if bases:
             self.bases.load(bases)
@@ -268,4 +268,4 @@ class PeerMachine:
         core = self.core
         core.inbox.check()
         core.outbox.check()
-        core.cone.check(core.incarnation, core.seq)
+        core.cone.check(core.lives.incarnation, core.lives.seq)

@@ -10,11 +10,12 @@ acknowledged it counts from the first, up to twice the wait; so a wait that is t
 """
 
 from collections.abc import Callable, Container, Iterable
+from typing import Any
 
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import Data, Void
-from protocol.records import HeldOut
+from protocol.records import BaseRecord, HeldOut
 from protocol.step import Consumer
 
 
@@ -36,11 +37,11 @@ class _Item:
 class _Line:
     """What one receiver has not acknowledged, in order."""
 
-    __slots__ = ("due_us", "items", "kept", "next_number", "strays_us", "takes_us", "under_way", "wait_us")
+    __slots__ = ("consumed", "due_us", "items", "next_number", "strays_us", "takes_us", "under_way", "wait_us")
 
     def __init__(self) -> None:
         self.items: dict[tuple[int, int], _Item] = {}
-        self.kept: dict[tuple[int, int], tuple[StepId | None, Data | Void, Consumer]] = {}
+        self.consumed: dict[tuple[int, int], tuple[StepId | None, Data | Void, Consumer]] = {}
         self.next_number = 1
         self.due_us: int | None = None
         self.wait_us = 0
@@ -171,7 +172,7 @@ class Outbox:
         if item is None:
             return False
         self._removed(receiver, line, item)
-        line.kept[incarnation, number] = (item.step, item.message, consumer)
+        line.consumed[incarnation, number] = (item.step, item.message, consumer)
         if item.sent:
             line.measured(now_us - item.sent_us, self._limits)
             if line.due_us is not None:
@@ -182,9 +183,9 @@ class Outbox:
     def settle(self, epoch: int) -> None:
         """An epoch is committed: what steps inside its cut have consumed can't be lost any more (CP-4)."""
         for line in self._lines.values():
-            settled = [name for name, kept in line.kept.items() if kept[2].epoch < epoch]
+            settled = [name for name, kept in line.consumed.items() if kept[2].epoch < epoch]
             for name in settled:
-                del line.kept[name]
+                del line.consumed[name]
 
     def unack(self, receiver: AgentId, incarnation: int, first: int, is_void: Callable[[StepId], bool]) -> None:
         """The receiver has lost its steps of `incarnation` from `first` on: what they consumed is to be sent again.
@@ -196,9 +197,9 @@ class Outbox:
             is_void: tells of a step whose message is to be an empty place now.
         """
         line = self._line(receiver)
-        for name, (step, message, consumer) in list(line.kept.items()):
+        for name, (step, message, consumer) in list(line.consumed.items()):
             if consumer.incarnation == incarnation and consumer.seq >= first:
-                del line.kept[name]
+                del line.consumed[name]
                 if step is not None and is_void(step):
                     step, message = None, Void(*name, "", False)
                 self.add(receiver, step, *name, message)
@@ -243,29 +244,29 @@ class Outbox:
                 receivers[receiver] = None
         return list(receivers)
 
-    def numbers(self) -> tuple[tuple[AgentId, int], ...]:
-        """Return, by receiver, the next number of this incarnation."""
-        return tuple((receiver, line.next_number) for receiver, line in self._lines.items())
-
-    def held_out(self) -> tuple[HeldOut, ...]:
-        """Return every message and void that is kept, acknowledged or not."""
+    def _held_out(self) -> tuple[HeldOut, ...]:
         found: list[HeldOut] = []
         for receiver, line in self._lines.items():
             found.extend(_held_out(receiver, item.step, *name, item.message, None) for name, item in line.items.items())
-            found.extend(_held_out(receiver, kept[0], *name, kept[1], kept[2]) for name, kept in line.kept.items())
+            found.extend(_held_out(receiver, kept[0], *name, kept[1], kept[2]) for name, kept in line.consumed.items())
         return tuple(found)
 
-    def load(self, numbers: tuple[tuple[AgentId, int], ...], outbox: tuple[HeldOut, ...]) -> None:
-        """Take in what `numbers` and `held_out` have told."""
-        for receiver, number in numbers:
+    def told(self) -> dict[str, Any]:
+        """Return this part's slice of a base: the next numbers, and all that is kept, acknowledged or not."""
+        numbers = tuple((receiver, line.next_number) for receiver, line in self._lines.items())
+        return {"numbers": numbers, "outbox": self._held_out()}
+
+    def load(self, base: BaseRecord) -> None:
+        """Take in this part's slice of a base."""
+        for receiver, number in base.numbers:
             self._line(receiver).next_number = number
-        for out in outbox:
+        for out in base.outbox:
             void = Void(out.incarnation, out.number, out.lineage, out.ordered)
             message = void if out.input is None else Data(out.input)
             if out.consumer is None:
                 self.add(out.receiver, out.step, out.incarnation, out.number, message)
             else:
-                self._line(out.receiver).kept[out.incarnation, out.number] = (out.step, message, out.consumer)
+                self._line(out.receiver).consumed[out.incarnation, out.number] = (out.step, message, out.consumer)
 
     def unsent(self) -> int:
         """Return how many messages are not acknowledged."""

@@ -1,5 +1,7 @@
 """The one who proposes: it asks, and collects what became of it; it decides nothing, and blocks nothing (RB-1)."""
 
+from typing import Any
+
 from protocol.action import Finish, Reply
 from protocol.agent.case import verdict_of
 from protocol.agent.core import Core
@@ -7,7 +9,7 @@ from protocol.event import ProposeWanted
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.message import Ballot, Done, Propose
 from protocol.proposal import Proposal
-from protocol.records import OutcomeRecord, ProposedRecord
+from protocol.records import BaseRecord, OutcomeRecord, ProposedRecord
 from protocol.step import RollbackDraft
 
 
@@ -57,7 +59,7 @@ class Proposer:
         core = self._core
         self.count += 1
         proposal = Proposal(
-            id=f"{core.agent}/{core.incarnation}/p{self.count}",
+            id=f"{core.agent}/{core.lives.incarnation}/p{self.count}",
             proposer=core.agent,
             roots=tuple(sorted(set(draft.roots))),
             inputs=draft.inputs,
@@ -148,9 +150,18 @@ class Proposer:
         for asked in self._asked.values():
             asked.due_us = self._core.now_us
 
-    def proposed_records(self) -> tuple[ProposedRecord, ...]:
-        """Return the proposals that are not over, as records."""
-        return tuple(ProposedRecord(asked.proposal) for asked in self._asked.values())
+    def told(self) -> dict[str, Any]:
+        """Return this part's slice of a base: the proposals that are not over, outcomes, and how many it was in all."""
+        proposed = tuple(ProposedRecord(asked.proposal) for asked in self._asked.values())
+        return {"proposed": proposed, "outcomes": tuple(self.outcomes.values()), "proposals": self.count}
+
+    def load(self, base: BaseRecord) -> None:
+        """Take in this part's slice of a base."""
+        for record in base.proposed:
+            self.apply_proposed(record)
+        for outcome in base.outcomes:
+            self.apply_outcome(outcome)
+        self.count = max(self.count, base.proposals)
 
     def open(self) -> list[tuple[ProposalId, tuple[StepId, ...]]]:
         """Return the proposals that are not over."""

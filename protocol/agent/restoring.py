@@ -27,7 +27,7 @@ class Restoring:
     def decided(self, event: RestoreDecided) -> None:
         """A restore is agreed on: undo every step after its cut, in one durable record."""
         core, restore = self._core, event.restore
-        if restore.number <= core.era:
+        if restore.number <= core.colours.era:
             return
         retracted = tuple(
             record.step
@@ -49,12 +49,11 @@ class Restoring:
     def apply(self, record: RestoredRecord, voids: dict[Lineage, tuple[VoidOut, ...]] | None = None) -> None:
         """Carry a restore out, live or from the log."""
         core, restore = self._core, record.restore
-        core.restores.append(restore)
-        core.restored_us.append(record.time_us)
+        core.colours.restored(restore, record.time_us)
         core.time.see(record.time_us)
         core.retraction.add_all(record.retracted)
         core.retraction.add_all(
-            entry.writer for entry in core.versions.all_entries() if core.is_passed(entry.epoch, entry.era)
+            entry.writer for entry in core.versions.all_entries() if core.colours.is_passed(entry.epoch, entry.era)
         )
         # Nobody was told step by step, so nobody keeps the places of these messages: they are sent as empty ones.
         core.outbox.empty(record.retracted)
@@ -72,7 +71,7 @@ class Restoring:
                 counts=False,
             )
         self._rollback.refresh_held()
-        core.undefer()
+        core.line.undefer()
 
     def _durable(self, record: RestoredRecord) -> None:
         self._core.release_voids(record.voids)

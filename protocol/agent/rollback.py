@@ -4,6 +4,8 @@ An elector works out its part, freezes it, votes durably, and decides alone from
 docs/model/Rollback.tla, whose actions are named beside the code that does them.
 """
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from protocol.action import Consult
@@ -17,7 +19,7 @@ from protocol.event import Consulted
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.message import Ballot, Done, Propose
 from protocol.proposal import ConeStep, Credit, Proposal, Vote
-from protocol.records import DecisionRecord, VoteRecord
+from protocol.records import BaseRecord, DecisionRecord, VoteRecord
 from protocol.step import STEP_INDEX_ENTRIES, VoidOut
 
 
@@ -73,7 +75,7 @@ class Rollback:
             if answer is not None:
                 self._core.send(sender, answer)
 
-    def told(self, message: Done) -> None:
+    def heard_end(self, message: Done) -> None:
         """Another elector has decided: what it saw is stable, so this one need not see it too (RB-4)."""
         case = self._open.get(message.proposal)
         if case is not None:
@@ -148,14 +150,12 @@ class Rollback:
         known.extend(core.cone.record(step).epoch for step in part)
         if unknown:
             accepts, why = False, f"no step {unknown[0]} in the log of {core.agent}"
-            if core.horizon:
-                why += f", which begins with checkpoint {core.horizon}: older steps are final"
-        elif any(epoch < core.horizon for epoch in known):
+            if core.colours.horizon:
+                why += f", which begins with checkpoint {core.colours.horizon}: older steps are final"
+        elif any(epoch < core.colours.horizon for epoch in known):
             # RB-10: what hangs on those steps here may be forgotten, so its part can't be told any more.
-            accepts, why = (
-                False,
-                f"its cone (what would be undone) reaches behind checkpoint {core.horizon}: older steps are final",
-            )
+            cone = "its cone (what would be undone)"
+            accepts, why = False, f"{cone} reaches behind checkpoint {core.colours.horizon}: older steps are final"
         elif case.vote is None and proposal.deadline_us and core.now_us > proposal.deadline_us:
             accepts, why = False, "the deadline has passed"
         if case.vote is not None and not case.vote.accepts:
@@ -241,7 +241,7 @@ class Rollback:
             voids=tuple(out for voids in by_lineage.values() for out in voids),
             notes=self._disposal.notes(books.proposal, retracted) if decision == "commit" else (),
             taken=self._disposal.take_back(books.proposal, retracted) if decision == "commit" else (),
-            epoch=core.epoch,
+            epoch=core.colours.epoch,
         )
         self.apply_decision(record, by_lineage)
         core.append((record,), lambda: self._decision_durable(record))
@@ -298,7 +298,7 @@ class Rollback:
                     late = core.inbox.unpark(producer.agent, producer.incarnation, number)
                     self._stepping.deliver(producer.agent, late)
         self.refresh_held()
-        core.undefer()
+        core.line.undefer()
 
     def refresh_held(self) -> None:
         """Inputs wait whose undone step an undecided proposal names: what becomes of them is still open (RB-9)."""
@@ -370,13 +370,22 @@ class Rollback:
         """Return the proposals that this elector has not decided."""
         return list(self._open)
 
-    def vote_records(self) -> tuple[VoteRecord, ...]:
-        """Return this elector's votes on what is open or not forgotten, as records; also those in the writing.
+    def told(self) -> dict[str, Any]:
+        """Return this part's slice of a base: decisions, and this elector's votes on what is open or not forgotten.
 
-        They stand in the log before whatever is written next, so what is written next may stand for them (CP-6).
+        Also those in the writing: they stand in the log before whatever is written next, so what is written next may
+        stand for them (CP-6).
         """
         cases = self._cases.values()
-        return tuple(VoteRecord(case.books.proposal, case.latest) for case in cases if case.latest is not None)
+        votes = tuple(VoteRecord(case.books.proposal, case.latest) for case in cases if case.latest is not None)
+        return {"votes": votes, "decisions": tuple(self.decided.values())}
+
+    def load(self, base: BaseRecord) -> None:
+        """Take in this part's slice of a base."""
+        for record in base.decisions:
+            self.decided[record.proposal.id] = record
+        for vote in base.votes:
+            self.apply_vote(vote)
 
     def votes(self) -> list[tuple[Proposal, Vote]]:
         """Return this elector's own votes."""

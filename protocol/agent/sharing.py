@@ -45,7 +45,7 @@ class Sharing:
 
     def apply_subscribed(self, record: SubscribedRecord) -> None:
         """Take in a subscriber, live or from the log."""
-        self._core.subscribers.setdefault(record.space, []).append(record.subscriber)
+        self._core.subscribe(record.space, record.subscriber)
 
     def merged(self, event: Merged) -> None:
         """Entries of others have arrived; those of lost steps stay hidden."""
@@ -59,10 +59,10 @@ class Sharing:
     def _merge(self, entries: Sequence[Entry]) -> None:
         core = self._core
         for entry in entries:
-            if core.is_unheard(entry.clock):
+            if core.lives.is_unheard(entry.clock):
                 self._unheard.append(entry)
                 continue
             if entry.writer.agent == core.agent or not core.versions.merge(entry):
                 continue
-            if core.is_orphan(entry.clock) or core.is_passed(entry.epoch, entry.era):
+            if core.lives.is_orphan(entry.clock) or core.colours.is_passed(entry.epoch, entry.era):
                 core.retraction.add(entry.writer)

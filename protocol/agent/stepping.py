@@ -1,6 +1,6 @@
 """One step at a time: choose an input, run it, and let it become a step or never have been (ST-1, ST-2, ST-6)."""
 
-from heapq import heappop, heappush
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -14,7 +14,7 @@ from protocol.clock import Clock, joined
 from protocol.event import StepRan, Submitted
 from protocol.ids import AgentId, StepId
 from protocol.message import Data, Void
-from protocol.records import AcceptedRecord, DeadRecord, ProposedRecord
+from protocol.records import AcceptedRecord, BaseRecord, DeadRecord, ProposedRecord
 from protocol.step import EXTERNAL, Entry, Input, Output, StepDraft, StepRecord, entries_of
 
 """Ends the answer to inputs whose predecessors are not known here."""
@@ -48,10 +48,10 @@ class Stepping:
             # CL-5: what was consumed a moment ago may not be durable yet, when its message comes a second time.
             core.when_durable(lambda: self._acknowledge(sender, item))
             return
-        if core.is_lost(*item.producer):
+        if core.lives.is_lost(*item.producer):
             # A late message of a lost life: its number will not come again, and nobody waits for it.
             return
-        if core.is_unheard(item.clock):
+        if core.lives.is_unheard(item.clock):
             self._unheard.append((sender, item))
             return
         self._arrive(sender, item)
@@ -66,7 +66,7 @@ class Stepping:
 
     def _arrive(self, sender: AgentId, item: Item) -> None:
         core, inbox = self._core, self._core.inbox
-        is_of_lost_life = (sender, item.incarnation) in core.lost_lives
+        is_of_lost_life = (sender, item.incarnation) in core.lives.lost
         if is_of_lost_life and inbox.is_ahead(sender, item.incarnation, item.number):
             # FR-3: what survives of a lost life comes again, in order; for what went with it this would wait for ever.
             return
@@ -78,7 +78,7 @@ class Stepping:
             if isinstance(item, Void):
                 self._effects.void_came(sender, item)
             else:
-                self._core.put_in_line(replace(item, place=self._core.inbox.new_place()))
+                self._core.line.put(replace(item, place=self._core.inbox.new_place()))
 
     def heard(self) -> None:
         """A beginning has become known: look again at what waited for one."""
@@ -93,7 +93,7 @@ class Stepping:
 
     def submitted(self, event: Submitted) -> None:
         """Inputs from outside: durable before they are answered, each once."""
-        core = self._core
+        core, colours = self._core, self._core.colours
         source = EXTERNAL + event.source
         expected = core.inbox.next_number(source)
         if event.first > expected:
@@ -103,17 +103,11 @@ class Stepping:
         fresh = event.payloads[expected - event.first :]
         inputs = tuple(
             Input(
-                source,
-                0,
-                number,
-                payload,
-                f"{source}#{number}",
-                place=core.inbox.new_place(),
-                epoch=core.epoch,
-                era=core.era,
+                source, 0, number, payload, f"{source}#{number}",
+                place=core.inbox.new_place(), epoch=colours.epoch, era=colours.era,
             )
             for number, payload in enumerate(fresh, expected)
-        )
+        )  # fmt: skip
         record = AcceptedRecord(inputs)
         self.apply_accepted(record)
         core.append((record,), lambda: core.actions.append(Reply(event.request, str(len(fresh)))))
@@ -123,28 +117,28 @@ class Stepping:
         for item in record.inputs:
             self._core.inbox.arrive(item.sender, 0, item.number, item)
             self._core.inbox.see_place(item.place)
-            self._core.put_in_line(item)
+            self._core.line.put(item)
 
     # -- running ---------------------------------------------------------------------------------------------------
 
     def work(self) -> None:
         """Start the next step, if none runs."""
         core = self._core
-        while core.failed and core.failed[0][0] <= core.now_us:
-            core.put_in_line(heappop(core.failed)[2])
-        while self.running is None and not core.is_paused and not core.is_stalled:
+        if core.line.failed:
+            core.line.retry(core.now_us)
+        while self.running is None and not core.colours.is_paused and not core.is_stalled:
             item = core.inbox.pop()
             if item is None:
                 return
             if self._may_run(item):
                 self._runs += 1
-                step = StepId(core.agent, core.incarnation, core.seq + 1)
+                step = StepId(core.agent, core.lives.incarnation, core.lives.seq + 1)
                 self.running = (self._runs, step, item)
                 core.actions.append(RunStep(self._runs, step, item))
 
     def _may_run(self, item: Input) -> bool:
         core = self._core
-        if core.is_discarded(item):
+        if core.colours.is_discarded(item):
             self.bury(item, "discarded by a restore")
             return False
         if core.is_undone(item):
@@ -154,11 +148,11 @@ class Stepping:
             return False
         message = item.message
         if message is not None and (core.quarantine.defers(message) or core.quarantine.freezes(message.producer)):
-            core.deferred.append(item)
+            core.line.defer(item)
             return False
         if item.lineage in self.held or core.live_run(item.lineage) is not None:
             # Its sender has decided and run again; our own step on this lineage is undone as soon as we decide.
-            core.deferred.append(item)
+            core.line.defer(item)
             return False
         if core.attempts.get(item.lineage, 0) >= core.limits.attempts_max:
             self.bury(item, f"given back {core.attempts[item.lineage]} times")
@@ -174,7 +168,7 @@ class Stepping:
         self.running = None
         if event.draft.error is not None:
             self._raised(event.run, item, event.draft)
-        elif core.is_discarded(item):
+        elif core.colours.is_discarded(item):
             self._effects.release_claims(event.run, item)
             self.bury(item, "discarded by a restore")
         elif self._still_stands(event.run, item, event.draft):
@@ -184,7 +178,7 @@ class Stepping:
         core = self._core
         message = item.message
         frozen = item.lineage in self.held
-        stale = core.is_undone(item) or core.is_paused
+        stale = core.is_undone(item) or core.colours.is_paused
         if message is not None:
             frozen = frozen or core.quarantine.defers(message) or core.quarantine.freezes(message.producer)
         for read in draft.reads:
@@ -200,9 +194,9 @@ class Stepping:
         # Something that it read no longer stands, or may not: the step never was.
         self._effects.release_claims(run, item)
         if frozen:
-            core.deferred.append(item)
+            core.line.defer(item)
         else:
-            core.put_in_line(item)
+            core.line.put(item)
         return False
 
     def _became(self, run: int, step: StepId, item: Input, draft: StepDraft) -> None:
@@ -232,10 +226,10 @@ class Stepping:
             voids=self._effects.voids_for(unclaimed, ordered=False),
             confidence=draft.confidence,
             scores=draft.scores,
-            epoch=core.epoch,
-            era=core.era,
+            epoch=core.colours.epoch,
+            era=core.colours.era,
             floor=floor,
-            outside=core.is_outside,
+            outside=core.colours.is_outside,
             observed=draft.observed,
             tolerated=draft.tolerated,
             model=draft.model,
@@ -257,12 +251,12 @@ class Stepping:
                 causes.append(core.cone.record(writer))
             elif writer.agent != core.agent:
                 causes.append(self._entry_of(writer, key))
-        floor = core.committed
+        floor = core.colours.committed
         clocks: list[Clock] = []
         for cause in causes:
             core.time.see(cause.time_us)
             floor = max(floor, cause.floor)
-            if cause.outside or cause.epoch >= core.committed:
+            if cause.outside or cause.epoch >= core.colours.committed:
                 clocks.append(cause.clock)
         clock = joined(clocks)
         clock[step.agent] = (step.incarnation, step.seq)
@@ -278,16 +272,15 @@ class Stepping:
         """Take in a step, live or from the log."""
         core = self._core
         step, item = record.step, record.input
-        if step.incarnation == core.incarnation:
-            core.seq = max(core.seq, step.seq)
+        core.lives.took(step.incarnation, step.seq)
         core.time.see(record.time_us)
         core.inbox.see_place(item.place)
-        core.left_line(item.lineage)
+        core.line.left(item.lineage)
         core.note_step(record)
         items = core.inbox.settle(item.sender, item.incarnation, item.number)
         self.deliver(item.sender, items)
         for index, output in enumerate(record.outputs):
-            if step.incarnation == core.incarnation:
+            if step.incarnation == core.lives.incarnation:
                 core.outbox.see_number(output.receiver, output.number)
             core.outbox.add(output.receiver, step, step.incarnation, output.number, Data(message_of(record, index)))
         for entry in entries_of(record):
@@ -326,7 +319,7 @@ class Stepping:
             return
         # ST-8: one that waits for what it can't bring about is tried for ever, no more often than messages are resent.
         wait_us = min(core.limits.failure_wait_us << min(failures - 1, 20), core.limits.resend_us_max)
-        heappush(core.failed, (core.now_us + wait_us, item.place, item))
+        core.line.try_again(item, core.now_us + wait_us)
 
     def bury(self, item: Input, why: str) -> None:
         """An input will not be handled: to the dead letters, and its lineage is settled."""
@@ -338,8 +331,8 @@ class Stepping:
     def apply_dead(self, record: DeadRecord) -> None:
         """Take in a dead letter, live or from the log."""
         item = record.input
-        self._core.left_line(item.lineage)
-        self._core.dead.append((item, record.why))
+        self._core.line.left(item.lineage)
+        self._core.dead_letters.add(item, record.why)
         self.deliver(item.sender, self._core.inbox.settle(item.sender, item.incarnation, item.number))
         self._core.post_voids(record.voids)
         self._effects.end(item.lineage, record.voids)
@@ -351,19 +344,34 @@ class Stepping:
 
     def deadline_us(self) -> int | None:
         """Return when a failed input is to be tried again."""
-        return self._core.failed[0][0] if self._core.failed else None
+        return self._core.line.retry_us()
 
     def waiting(self) -> list[Input]:
         """Return every input that waits or runs, in the order of their places."""
-        waiting = [*self._core.inbox.line(), *self._core.deferred, *(entry[2] for entry in self._core.failed)]
+        waiting = self._core.line.waiting()
         if self.running is not None:
             waiting.append(self.running[2])
         return sorted(waiting, key=lambda item: item.place)
 
+    def told(self) -> dict[str, Any]:
+        """Return this part's slice of a base: the inputs that wait, and will not be sent again."""
+        is_settled = self._core.inbox.is_settled
+        line = [
+            item for item in self.waiting()
+            if item.sender.startswith(EXTERNAL) or is_settled(item.sender, item.incarnation, item.number)
+        ]  # fmt: skip
+        return {"line": tuple(line)}
+
+    def load(self, base: BaseRecord) -> None:
+        """Take in this part's slice of a base; the inbox has loaded its own."""
+        for item in base.line:
+            if item.sender.startswith(EXTERNAL):
+                self._core.inbox.arrive(item.sender, item.incarnation, item.number, item)
+            self._core.line.put(item)
+
     def backlog(self) -> int:
         """Return how many inputs wait or run."""
-        waiting = self._core.inbox.waiting() + len(self._core.deferred) + len(self._core.failed) + len(self._unheard)
-        return waiting + (self.running is not None)
+        return self._core.line.count() + len(self._unheard) + (self.running is not None)
 
 
 def message_of(record: StepRecord, index: int) -> Input:

@@ -334,7 +334,7 @@ def _unheard(drivers: dict[AgentId, Driver]) -> dict[str, list[str]]:
     begun = {name: driver.machine.core.incarnation for name, driver in drivers.items()}
     for agent, incarnation in begun.items() if max(begun.values(), default=1) > 1 else ():
         for name, driver in drivers.items():
-            if name != agent and driver.machine.core.beginnings.get(agent, 1) != incarnation:
+            if name != agent and driver.machine.core.lives.newest(agent) != incarnation:
                 found.setdefault(name, []).append(f"incarnation {incarnation} of {agent}")
     return found
 

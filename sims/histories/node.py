@@ -152,7 +152,8 @@ class Node:
         world.events += 1
         if world.watch is not None:
             world.watch(self.agent, event)
-        settled = 0 if self.machine.core.is_outside else self.machine.core.committed
+        colours = self.machine.core.colours
+        settled = 0 if colours.is_outside else colours.committed
         for action in self.machine.handle(event, world.now_us):
             if isinstance(action, Append):
                 self._check_settled(action, settled)

@@ -95,7 +95,7 @@ class Table(Bench):
                 del self.runs[name]
                 self.feed(name, StepRan(run.run, make_draft(error="not its turn")))
                 continue
-            deferred = machine.core.deferred
+            deferred = machine.core.line.deferred
             if not any(is_wanted(item) and item not in deferred for item in machine.stepping.waiting()):
                 return None
             due_us = machine.stepping.deadline_us()
@@ -184,7 +184,7 @@ class Replay:
     def _waits(self, agent: str, what: str) -> None:
         """Tell why the machine does not run what the model runs: one reason is known and wanted (RB-9)."""
         core, stepping = self.table.machines[agent].core, self.table.machines[agent].stepping
-        for item in core.deferred:
+        for item in core.line.deferred:
             if item.lineage in stepping.held or core.live_run(item.lineage) is not None:
                 raise CutShort("the input's older run still stands here")
         if self.loose:

@@ -63,7 +63,7 @@ def test_fr1_lives_that_may_have_been_begun_elsewhere_count_as_lost() -> None:
     core = bench.machines["a"].core
     assert core.incarnation == 4
     assert [published.fact.lost for published in bench.facts] == [((1, 1), (2, 0), (3, 0))]
-    assert [core.is_lost("a", life, 1) for life in (1, 2, 3, 4)] == [False, True, True, False]
+    assert [core.lives.is_lost("a", life, 1) for life in (1, 2, 3, 4)] == [False, True, True, False]
 
 
 def test_fr1_a_beginning_that_says_more_of_a_life_to_be_lost_is_heard_after_a_later_one() -> None:

@@ -225,7 +225,7 @@ def test_rb10_an_elector_whose_votes_are_forgotten_still_tells_its_verdict() -> 
     for epoch in (1, 2):
         bench.feed("b", CutWanted(epoch))
         bench.feed("b", Settled(epoch, (), epoch))
-    assert bench.machines["b"].rollback.vote_records() == ()
+    assert bench.machines["b"].rollback.told()["votes"] == ()
     bench.elapse()
     bench.deliver()
     assert bench.undone(root)

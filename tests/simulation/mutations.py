@@ -12,12 +12,14 @@ import pytest
 from msgspec.structs import replace
 
 from protocol.agent.books import Books
+from protocol.agent.colours import Colours
 from protocol.agent.cone import Cone
 from protocol.agent.core import Core
 from protocol.agent.cutting import Cutting
 from protocol.agent.effects import Effects
 from protocol.agent.inbox import Inbox
 from protocol.agent.intents import Intents
+from protocol.agent.lives import Lives
 from protocol.agent.loss import Loss
 from protocol.agent.outbox import Outbox
 from protocol.agent.proposer import Proposer
@@ -100,7 +102,7 @@ def clocks_do_not_join(patch: Patch) -> None:
 
 
 def no_beginnings(patch: Patch) -> None:
-    patch.setattr(Core, "is_unheard", lambda self, clock: False)
+    patch.setattr(Lives, "is_unheard", lambda self, clock: False)
 
 
 def no_order(patch: Patch) -> None:
@@ -200,9 +202,10 @@ def accepts_behind_the_horizon(patch: Patch) -> None:
     real = Rollback.consulted
 
     def consulted(self: Rollback, event: Any) -> None:
-        horizon, self._core.horizon = self._core.horizon, 0
+        colours = self._core.colours
+        horizon, colours.horizon = colours.horizon, 0
         real(self, event)
-        self._core.horizon = horizon
+        colours.horizon = horizon
 
     patch.setattr(Rollback, "consulted", consulted)
 
@@ -213,7 +216,7 @@ def beginnings_are_not_published(patch: Patch) -> None:
 
 def no_orphans_by_clock(patch: Patch) -> None:
     patch.setattr("protocol.agent.loss.names_lost", lambda clock, agent, incarnation, first: False)
-    patch.setattr(Core, "is_orphan", lambda self, clock: False)
+    patch.setattr(Lives, "is_orphan", lambda self, clock: False)
 
 
 def acknowledgments_survive_a_loss(patch: Patch) -> None:
@@ -276,9 +279,10 @@ def clocks_are_pruned_at_once(patch: Patch) -> None:
     real = Stepping._clock
 
     def clock(self: Stepping, step: Any, item: Input, draft: Any) -> Any:
-        committed, self._core.committed = self._core.committed, 1 << 30
+        colours = self._core.colours
+        committed, colours.committed = colours.committed, 1 << 30
         found, _ = real(self, step, replace(item, outside=False), draft)
-        self._core.committed = committed
+        colours.committed = committed
         return found, 1 << 30
 
     patch.setattr(Stepping, "_clock", clock)
@@ -291,7 +295,7 @@ def forgets_too_early(patch: Patch) -> None:
 
 
 def no_eras(patch: Patch) -> None:
-    patch.setattr(Core, "is_passed", lambda self, epoch, era: False)
+    patch.setattr(Colours, "is_passed", lambda self, epoch, era: False)
 
 
 def one_vote_is_enough(patch: Patch) -> None:

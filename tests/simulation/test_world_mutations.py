@@ -9,6 +9,7 @@ from protocol.agent.books import Books
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
 from protocol.agent.inbox import Inbox
+from protocol.agent.lives import Lives
 from protocol.agent.outbox import Outbox
 from protocol.agent.quarantine import Quarantine
 from protocol.agent.rollback import Rollback
@@ -75,7 +76,7 @@ def _no_voids(patch: pytest.MonkeyPatch) -> None:
 
 def _no_beginnings(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("protocol.agent.loss.names_lost", lambda clock, agent, incarnation, first: False)
-    patch.setattr(Core, "is_orphan", lambda self, clock: False)
+    patch.setattr(Lives, "is_orphan", lambda self, clock: False)
 
 
 def _no_resending(patch: pytest.MonkeyPatch) -> None:

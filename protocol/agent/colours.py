@@ -1,0 +1,96 @@
+"""One agent's colour, what is settled and final of its steps, and the restores that it has carried out (CP-1 to CP-7).
+
+It makes its own transitions; what follows from them for steps, messages and effects is for others to do.
+"""
+
+from typing import Any
+
+from protocol.proposal import Restore
+from protocol.records import BaseRecord, Cut
+from protocol.step import Input
+
+
+class Colours:
+    """Where one agent stands among the checkpoints of its cluster."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        """The colour: how many cuts this agent's host has made (CP-1)."""
+        self.committed = 0
+        """The newest epoch that is known to be committed, and in whose view the host is."""
+        self.horizon = 0
+        """Steps of epochs before this one are final: folded and forgotten (CP-6)."""
+        self.restores: list[Restore] = []
+        """Every restore carried out, by number from 1; their count is the era (CP-7)."""
+        self.restored_us: list[int] = []
+        """When each of them was."""
+        self.cuts: list[Cut] = []
+        """The cuts made here, but for those that the horizon has passed: for people to look at."""
+        self.committed_us: dict[int, int] = {}
+        """By epoch, when its commit was heard of in this life; for people to look at."""
+        self.is_outside = True
+        """The host is in no committed view yet: no epoch settles anything here (CP-3)."""
+        self.is_paused = False
+        """A restore is being voted on: no step begins."""
+
+    @property
+    def era(self) -> int:
+        """How many restores have been carried out here (CP-7)."""
+        return len(self.restores)
+
+    def cut(self, epoch: int, incarnation: int, seq: int, time_us: int) -> None:
+        """The cut of an epoch is made, after the step that the agent's life and `seq` name."""
+        self.epoch = max(self.epoch, epoch)
+        self.cuts.append(Cut(epoch, self.era, incarnation, seq, time_us))
+
+    def settled(self, epoch: int, horizon: int, now_us: int) -> None:
+        """An epoch is committed, and this host is in its view; what is before the horizon is final."""
+        self.is_outside = False
+        self.committed = max(self.committed, epoch)
+        self.horizon = max(self.horizon, horizon)
+        self.committed_us.setdefault(epoch, now_us)
+
+    def restored(self, restore: Restore, time_us: int) -> None:
+        """A restore is carried out."""
+        self.restores.append(restore)
+        self.restored_us.append(time_us)
+
+    def paused(self, pending: bool) -> None:
+        """A restore is being voted on, or no longer."""
+        self.is_paused = pending
+
+    def forget(self, horizon: int) -> None:
+        """Forget the cuts that a horizon has passed."""
+        self.cuts = [cut for cut in self.cuts if cut.epoch >= horizon]
+        self.committed_us = {epoch: at_us for epoch, at_us in self.committed_us.items() if epoch >= horizon}
+
+    def is_passed(self, epoch: int, era: int) -> bool:
+        """Tell whether a restore has undone every step of this epoch and era (CP-7)."""
+        return any(restore.epoch <= epoch for restore in self.restores[era:])
+
+    def is_discarded(self, item: Input) -> bool:
+        """Tell whether a restore has sent this external input to the dead letters (CP-7)."""
+        return item.producer is None and any(
+            restore.inputs == "discard" and restore.epoch <= item.epoch for restore in self.restores[item.era :]
+        )
+
+    # -- bases -----------------------------------------------------------------------------------------------------
+
+    def told(self) -> dict[str, Any]:
+        """Return this part's slice of a base."""
+        return {
+            "epoch": self.epoch,
+            "committed": self.committed,
+            "horizon": self.horizon,
+            "is_outside": self.is_outside,
+            "restores": tuple(self.restores),
+            "restored_us": tuple(self.restored_us),
+            "cuts": tuple(self.cuts),
+        }
+
+    def load(self, base: BaseRecord) -> None:
+        """Take in this part's slice of a base."""
+        self.epoch, self.committed, self.horizon = base.epoch, base.committed, base.horizon
+        self.is_outside = base.is_outside
+        self.restores, self.restored_us = list(base.restores), list(base.restored_us)
+        self.cuts = list(base.cuts)
