@@ -45,7 +45,7 @@ def checkpoint_limits(
         if value < least:
             raise errors.CallerError(f"{name}={value}: at least {least}. Nothing was started.")
     return CheckpointLimits(
-        interval_us=int(every_s * 1e6), epochs_kept=kept, buddies=replicas, successor_us=int(successor_s * 1e6),
+        interval_us=int(every_s * 1e6), epochs_kept=kept, replicas=replicas, successor_us=int(successor_s * 1e6),
         policy=policy, is_replicated=is_replicated,
         kept_us=0 if storage is None else storage.checkpoints_kept_s * 1_000_000,
         kept_bytes=0 if storage is None else storage.checkpoints_kept_bytes,

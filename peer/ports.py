@@ -277,7 +277,7 @@ class Observer(Protocol):
         ...
 
     def placed(self, log: AgentId, length: int) -> None:
-        """The buddies have so many records of a log, and what waited for that goes on now (CP-10)."""
+        """The backups have so many records of a log, and what waited for that goes on now (CP-10)."""
         ...
 
     def noticed(self, agent: AgentId, notice: Tell) -> None:

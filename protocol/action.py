@@ -30,7 +30,7 @@ class Append(_Action, frozen=True):
     anchor: bool = False
     """Reading may begin with these: they stand for everything before them (CP-6)."""
     is_fact: bool = False
-    """They are to be with the host's buddies too, with everything before them (CP-8)."""
+    """They are to be with the host's backups too, with everything before them (CP-8)."""
 
 
 class Send(_Action, frozen=True):

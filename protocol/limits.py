@@ -84,12 +84,12 @@ class CheckpointLimits(Struct, frozen=True):
     """Epochs younger than this are kept, however many; 0: by count alone."""
     kept_bytes: int = 0
     """Of epochs, no more than those in which agents of this host wrote so many bytes; 0: no such bound."""
-    buddies: int = 0
+    replicas: int = 0
     """Other hosts that keep copies of this one's logs; 0: none, and nobody succeeds a host that is dead for good."""
     is_replicated: bool = False
-    """Every record is with the buddies before anything leaves, not facts alone: losing a disk loses nothing (CP-10)."""
+    """Every record is with the backups before anything leaves, not facts alone: losing a disk loses nothing (CP-10)."""
     successor_us: int = 30_000_000
-    """How long a host must have failed before a buddy proposes to succeed it: far longer than a restart takes."""
+    """How long a host must have failed before a backup proposes to succeed it: far longer than a restart takes."""
 
 
 class HostLimits(Struct, frozen=True):

@@ -92,7 +92,7 @@ class World:
         self.seed = seed
         self.agents_per_host, self.topology = agents_per_host, topology
         checkpoints = CheckpointLimits(
-            interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept, buddies=self.replicas,
+            interval_us=int(checkpoint_every * 1e6), epochs_kept=checkpoints_kept, replicas=self.replicas,
             successor_us=int(successor * 1e6), policy=checkpoint_policy, is_replicated=replicated,
         )  # fmt: skip
         watches = Watches() if checking == "each" else None

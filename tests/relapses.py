@@ -25,7 +25,7 @@ from peer.host.checkpoints import LOG
 from peer.keys import HostKeys
 from peer.store.files import Files
 from peer.store.segments import SegmentStore
-from protocol.checkpoints.succession import buddies_of
+from protocol.checkpoints.succession import backups_of
 from tests.damage import damage_record, file_of
 from tests.trial import BOOKS, PATIENCE_S, Mortal, Trial
 
@@ -92,13 +92,13 @@ async def attempt(made: Trial, scenario: Scenario, folder: Path, kill: int) -> b
 
 
 def restarts(damage: Callable[[Path], None], victim: str = "") -> Hurt:
-    """Have the host of b1 start again with a damaged log; it is killed, or a buddy of it."""
+    """Have the host of b1 start again with a damaged log; it is killed, or a backup of it."""
 
     async def hurt(trial: Trial) -> None:
         place = trial.place_of("b1")
         other = place
-        if victim == "buddy":
-            ids = place.host.checkpoints.copies.buddies()
+        if victim == "backup":
+            ids = place.host.checkpoints.copies.backups()
             other = next(each for each in trial.places if each.host.host_id == ids[0])
         await trial.stop(place)
         await asyncio.to_thread(damage, place.folder)
@@ -144,7 +144,7 @@ def copies(folder: Path) -> None:
 
 
 def no_end(folder: Path, agent: str = "b1") -> None:
-    """Let a log end with records that no buddy has, and damage those."""
+    """Let a log end with records that no backup has, and damage those."""
 
     def say(store: SegmentStore) -> int:
         last = list(store.read(agent))[-1]
@@ -172,11 +172,11 @@ def missing(folder: Path) -> None:
 
 
 def dies(victim: str, *, for_good: bool = False) -> Hurt:
-    """Have a host die with its disk; its heir is killed, or another one: for good, or it comes back."""
+    """Have a host die with its disk; its successor is killed, or another one: for good, or it comes back."""
 
     async def hurt(trial: Trial) -> None:
-        place, heir, other = bereaved(trial, for_good)
-        other = heir if victim == "heir" else other
+        place, successor, other = bereaved(trial, for_good)
+        other = successor if victim == "successor" else other
         await trial.stop(place)
         await asyncio.to_thread(shutil.rmtree, place.folder)
         Mortal.arm(other.folder, trial.kill)
@@ -190,19 +190,19 @@ def dies(victim: str, *, for_good: bool = False) -> Hurt:
 
 
 def bereaved(trial: Trial, for_good: bool) -> tuple[Any, Any, Any]:
-    """Return a host, who will be its heir, and who that one's: if need be one that has copies of the first, too."""
+    """Return a host, its successor to be, and that one's: if need be one that has copies of the first, too."""
     by_id = {place.host.host_id: place for place in trial.places}
     for place in trial.places:
-        buddies = place.host.checkpoints.machine.succession.buddies(place.host.host_id)
+        backups = place.host.checkpoints.machine.succession.backups(place.host.host_id)
         left = [host for host in by_id if host != place.host.host_id]
-        last = buddies_of(buddies[0], left, 1)[0]
-        if last in buddies or not for_good:
-            return place, by_id[buddies[0]], by_id[last]
+        last = backups_of(backups[0], left, 1)[0]
+        if last in backups or not for_good:
+            return place, by_id[backups[0]], by_id[last]
     raise LookupError
 
 
 def has_line(trial: Trial) -> bool:
-    """Tell whether there is a host whose heir's heir has copies of it."""
+    """Tell whether there is a host whose successor's successor has copies of it."""
     try:
         return bool(bereaved(trial, True))
     except LookupError:
@@ -216,20 +216,22 @@ SCENARIOS = {
     "mend copies": Scenario(restarts(copies)),
     "mend cut off": Scenario(restarts(cut_off), may_refuse=True),
     "mend missing": Scenario(restarts(missing), may_refuse=True),
-    "mend all, buddy": Scenario(restarts(at("all"), "buddy")),
-    "mend missing, buddy": Scenario(restarts(missing, "buddy"), may_refuse=True),
+    "mend all, backup": Scenario(restarts(at("all"), "backup")),
+    "mend missing, backup": Scenario(restarts(missing, "backup"), may_refuse=True),
     "lost end": Scenario(restarts(no_end)),
-    "lost end, buddy": Scenario(restarts(no_end, "buddy")),
+    "lost end, backup": Scenario(restarts(no_end, "backup")),
     "nothing": Scenario(restarts(lambda _: None)),
-    "heir": Scenario(dies("heir")),
-    "heir's buddy": Scenario(dies("buddy")),
-    "two, heir": Scenario(dies("heir", for_good=True), 5, is_fit=has_line, options=(("durability", "replicated(2)"),)),
-    "two, buddy": Scenario(
-        dies("buddy", for_good=True), 5, is_fit=has_line, options=(("durability", "replicated(2)"),)
+    "successor": Scenario(dies("successor")),
+    "successor's backup": Scenario(dies("backup")),
+    "two, successor": Scenario(
+        dies("successor", for_good=True), 5, is_fit=has_line, options=(("durability", "replicated(2)"),)
     ),
-    "local heir": Scenario(dies("heir"), may_lose=True, options=LOCAL),
+    "two, backup": Scenario(
+        dies("backup", for_good=True), 5, is_fit=has_line, options=(("durability", "replicated(2)"),)
+    ),
+    "local successor": Scenario(dies("successor"), may_lose=True, options=LOCAL),
     "local lost end": Scenario(restarts(no_end), may_lose=True, options=LOCAL),
-    "local lost end, buddy": Scenario(restarts(no_end, "buddy"), may_lose=True, options=LOCAL),
+    "local lost end, backup": Scenario(restarts(no_end, "backup"), may_lose=True, options=LOCAL),
 }
 
 

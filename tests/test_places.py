@@ -34,8 +34,7 @@ def names_in(file: str) -> frozenset[str]:
 
 def places(page: str) -> Iterator[tuple[str, str]]:
     """Yield the places that a page names: a path, and a name in that file or an empty text."""
-    for path, name in PLACE.findall((ROOT / page).read_text(encoding="utf-8")):
-        yield path, name
+    yield from PLACE.findall((ROOT / page).read_text(encoding="utf-8"))
 
 
 def is_there(path: str, name: str) -> bool:
@@ -72,7 +71,7 @@ def test_every_room_is_on_the_page() -> None:
 
 
 def test_every_place_of_a_rule_is_there() -> None:
-    """`Code:` names files, each with the names in it that follow in parentheses: whole, or of the class named before."""
+    """`Code:` names files, each with names in it in parentheses: whole, or of the class named before."""
     text = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
     count = 0
     for code in re.findall(r"Code:(.*?)(?=Tests?:|Source:|\n\n)", text, re.DOTALL):

@@ -1,6 +1,6 @@
 """Hosts' folders as one: which logs there are, and which of them speaks for an agent.
 
-After a succession an agent's log stands in two folders, the dead host's and its heir's, with the same beginning.
+After a succession an agent's log stands in two folders, the dead host's and its successor's, with the same beginning.
 """
 
 import re

@@ -186,7 +186,7 @@ class _Logs:
         if report.findings:
             raise _unread(report.findings[0])
         self.hosts.add(report.host)
-        # One that lost its log came up as another: its agents went to its buddies.
+        # One that lost its log came up as another: its agents went to its backups.
         self.hosts.update(HostKeys.load(key).host_id for key in place.glob(f"{KEY}.lost-*"))
         self.records += report.records
         self._open.append(logs)

@@ -143,13 +143,13 @@ class Cluster:
     async def spawn_all(self, specs: Sequence[AgentSpec]) -> None:
         """Launch many agents, `agents_per_actor` on each host, and wait until all answer."""
         check_names([spec.name for spec in specs], self._agents)
-        if self._checkpoints.buddies:
+        if self._checkpoints.replicas:
             check_movable(specs)
         self.host.asking.expect(spec.name for spec in specs)
         await self._backend.launch(list(specs), self._agents_per_actor)
         self._agents.extend(spec.name for spec in specs)
         looks = await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
-        if self._checkpoints.buddies and any(not look.committed for look in looks):
+        if self._checkpoints.replicas and any(not look.committed for look in looks):
             # Backups are chosen by the view: with the first commit that has them new hosts have some, and with the
             # second no earlier view's majority is needed to succeed one. Who comes back is in a view already, whose
             # other hosts may not be here yet.

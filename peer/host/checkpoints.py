@@ -81,20 +81,20 @@ class Checkpoints:
         self._timer_us = 0
         self._waiting: dict[int, Callable[[str, str], None]] = {}
         self._requests = 0
-        self.copies = Copies(house, machine, residents, machine.core.limits.buddies, house.failed)
+        self.copies = Copies(house, machine, residents, machine.core.limits.replicas, house.failed)
         inquiry = Inquiry(house, self.copies.kept)
         self.inquiry = inquiry
         self.successor = Successor(house, self.copies.kept, inquiry, machine, self)
-        self._mending = Mending(house, inquiry if self.has_buddies() else None)
+        self._mending = Mending(house, inquiry if self.has_backups() else None)
         self.hurt: Mapping[AgentId, str] = {}
         """Logs that were not whole when this life began, as `Mending.mend` returns them."""
         self._journal = Journal()
-        self._leaving: list[Callable[[], None]] | None = [] if self.machine.core.limits.buddies else None
-        """What is to leave once the buddies have what earlier lives have written; None: it may."""
+        self._leaving: list[Callable[[], None]] | None = [] if self.machine.core.limits.replicas else None
+        """What is to leave once the backups have what earlier lives have written; None: it may."""
 
     @property
     def is_replicated(self) -> bool:
-        """Whether every record is with the buddies before anything follows from it (CP-10)."""
+        """Whether every record is with the backups before anything follows from it (CP-10)."""
         return self.machine.core.limits.is_replicated
 
     @property
@@ -115,9 +115,9 @@ class Checkpoints:
         self._do(self.machine.start(records, agents, self._founder, self._now_us()))
         self.copies.recover(self._recovered)
 
-    def has_buddies(self) -> bool:
+    def has_backups(self) -> bool:
         """Tell whether other hosts are to keep copies of this one's logs."""
-        return self.machine.core.limits.buddies > 0
+        return self.machine.core.limits.replicas > 0
 
     async def mend(self, names: Iterable[AgentId]) -> dict[AgentId, str]:
         """Mend the damaged logs here, of these agents and of any other, before anybody goes on; see `Mending.mend`.
@@ -143,7 +143,7 @@ class Checkpoints:
             self._timer()
 
     def when_recovered(self, leave: Callable[[], None]) -> None:
-        """Let something leave this host, once the buddies have what earlier lives have written (CP-8)."""
+        """Let something leave this host, once the backups have what earlier lives have written (CP-8)."""
         if self._leaving is None:
             leave()
         else:
@@ -209,7 +209,7 @@ class Checkpoints:
 
     def succeeds(self, host: HostId) -> bool:
         """Tell whether this host has succeeded another, or whoever has succeeded that one."""
-        return self.machine.succession.heir_of(host) == self._house.host_id
+        return self.machine.succession.successor_of(host) == self._house.host_id
 
     def begin(self, answered: Callable[[str, str], None]) -> None:
         """Begin a checkpoint; `answered` is told its epoch once it is committed, or what is wrong."""
@@ -257,7 +257,7 @@ class Checkpoints:
         self._wake()
 
     def _say(self, action: SendHost) -> None:
-        """Say something to another host; what this one has stated or voted only once the buddies have that."""
+        """Say something to another host; what this one has stated or voted only once the backups have that."""
         frame = Frame(checkpoints=(action.message,))
         if isinstance(action.message, Tally):
             self.when_recovered(lambda: self._house.send_frame(action.host, frame))
@@ -294,12 +294,12 @@ class Checkpoints:
             self._do(self.machine.grown(len(records), sum(map(len, records)), self._now_us()))
 
     def place(self, log: AgentId, done: Callable[[], None]) -> None:
-        """Call `done` once the buddies have all that is durable here, of an agent's log too (CP-8)."""
+        """Call `done` once the backups have all that is durable here, of an agent's log too (CP-8)."""
         length = self.copies.length(log)
 
         def placed() -> None:
-            # Who is in no view yet has no buddies: then nothing is promised.
-            if self.copies.buddies():
+            # Who is in no view yet has no backups: then nothing is promised.
+            if self.copies.backups():
                 self._observer.placed(log, length)
             done()
 
@@ -320,14 +320,14 @@ class Checkpoints:
         self._do(turned(host, self._now_us()))
 
     def hand_over(self, done: Callable[[], None]) -> None:
-        """Stop the agents here and leave: a buddy that has all of their logs goes on with them (CP-8).
+        """Stop the agents here and leave: a backup that has all of their logs goes on with them (CP-8).
 
         Args:
-            done: called once the buddies have everything, and goodbye is said.
+            done: called once the backups have everything, and goodbye is said.
 
         Raises: CallerError, if no other host keeps copies.
         """
-        if not self.copies.buddies():
+        if not self.copies.backups():
             raise errors.CallerError(
                 f"host {self._house.host_id} can't leave: nobody keeps copies of its logs. Nothing changed."
                 " Start the cluster with replicas=1 or more, and at least two hosts."

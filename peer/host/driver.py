@@ -67,19 +67,19 @@ class Checkpointer(Protocol):
 
     @property
     def is_replicated(self) -> bool:
-        """Whether every record is with the buddies before anything follows from it, not facts alone."""
+        """Whether every record is with the backups before anything follows from it, not facts alone."""
         ...
 
     def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
-        """Records are durable here: the buddies may want them."""
+        """Records are durable here: the backups may want them."""
         ...
 
     def place(self, log: AgentId, done: Callable[[], None]) -> None:
-        """Call `done` once the buddies have all that is durable here, of this log too (CP-8)."""
+        """Call `done` once the backups have all that is durable here, of this log too (CP-8)."""
         ...
 
     def when_recovered(self, leave: Callable[[], None]) -> None:
-        """Let something leave, once the buddies have what earlier lives have written (CP-8)."""
+        """Let something leave, once the backups have what earlier lives have written (CP-8)."""
         ...
 
 
@@ -267,7 +267,7 @@ class Driver:
         self._host.checkpoints.when_recovered(lambda: leave() if self._alive else None)
 
     def _written(self, ticket: int, records: list[bytes], action: Append) -> None:
-        """Records are durable here; facts, or all, count once they are with the buddies too, and what follows waits."""
+        """Records are durable here; facts, or all, count once they are with the backups too, and what follows waits."""
         checkpoints = self._host.checkpoints
         checkpoints.wrote(self.agent.name, records, action.anchor)
         if action.is_fact or checkpoints.is_replicated:

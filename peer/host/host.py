@@ -98,7 +98,7 @@ class Host:
 
         Args:
             agents: who lives here.
-            is_lost: the log of this host is gone: its agents can only come from its buddies.
+            is_lost: the log of this host is gone: its agents can only come from its backups.
 
         Raises: LogCorrupt, if what this host has said as a host can't be read: it must not say anything else.
         """
@@ -128,7 +128,7 @@ class Host:
 
     def _without_log(self, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
         names = ", ".join(spec.name for spec in agents)
-        if self.checkpoints.has_buddies():
+        if self.checkpoints.has_backups():
             self.noticed(HOST, Tell("log-gone", names, "a backup of the host that had them goes on with them"))
             return ()
         for spec in agents:

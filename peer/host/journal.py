@@ -25,6 +25,6 @@ class Journal:
         self._commits += isinstance(record, CommitRecord)
         if self._commits < CONDENSE_COMMITS:
             return [encode_host_record(record)], False
-        # What is past need not be read again, nor kept by buddies.
+        # What is past need not be read again, nor kept by backups.
         self._records, self._commits = condensed(self._records), 0
         return [encode_host_record(record) for record in self._records], True

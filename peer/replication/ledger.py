@@ -1,4 +1,4 @@
-"""What a host knows of its own logs and of the copies that its buddies have (CP-8)."""
+"""What a host knows of its own logs and of the copies that its backups have (CP-8)."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -20,14 +20,14 @@ class OwnLog:
     since: int = 0
     """How long it was when its agent began anew after a loss, if that was in this life of the host."""
     tail: deque[bytes] = field(default_factory=deque)
-    """The last records, those that some buddy may lack."""
+    """The last records, those that some backup may lack."""
     anchors: dict[int, None] = field(default_factory=dict)
     """Records of the tail for which reading may begin."""
 
 
 @dataclass
-class Buddy:
-    """What one buddy has of this host's logs."""
+class Backup:
+    """What one backup has of this host's logs."""
 
     has: dict[AgentId, int] = field(default_factory=dict)
     """By log, how many records; a log that is not there has not been asked about."""

@@ -1,6 +1,6 @@
-"""Copies of one host's logs on its buddies (CP-8); of the copies here it lets `Kept` take care.
+"""Copies of one host's logs on its backups (CP-8); of the copies here it lets `Kept` take care.
 
-What is a fact (a cut, a vote, a tool's intent) counts once it is with the buddies, with everything before it in its
+What is a fact (a cut, a vote, a tool's intent) counts once it is with the backups, with everything before it in its
 log. So whoever succeeds a host repeats what that has said. Copies are streams: each log's records in order, by number.
 """
 
@@ -13,7 +13,7 @@ from typing import Protocol
 from peer import errors
 from peer.ports import Cancel
 from peer.replication.incoming import Kept
-from peer.replication.ledger import Buddy, OwnLog, first_of
+from peer.replication.ledger import Backup, OwnLog, first_of
 from peer.site import Site
 from protocol.action import Tell
 from protocol.checkpoints.copy import COPY_BYTES, Copied, Copy
@@ -23,15 +23,15 @@ from protocol.ids import HOST, AgentId, HostId
 from protocol.wire import Frame
 
 AGAIN_US = 500_000
-"""How long a buddy may take to say that it has something, before it is sent again."""
+"""How long a backup may take to say that it has something, before it is sent again."""
 ALONE_US = 5_000_000
-"""How long a host that comes back and knows nobody waits for buddies, before it goes on without."""
+"""How long a host that comes back and knows nobody waits for backups, before it goes on without."""
 UNSENT_RECORDS_MAX = 2_000
 """Records that wait for a fact before they are sent anyway."""
 PARTS_MAX = 1000
 """Logs in one frame."""
 TAIL_RECORDS_MAX = 20_000
-"""Records of a log kept in memory for a buddy that lags; what it lacks before those is read again."""
+"""Records of a log kept in memory for a backup that lags; what it lacks before those is read again."""
 
 
 class Own(Protocol):
@@ -55,9 +55,9 @@ class Copies:
 
     Args:
         site: the host.
-        machine: its checkpoint machine, which says who the buddies are.
+        machine: its checkpoint machine, which says who the backups are.
         own: its agents.
-        count: how many buddies there are to be.
+        count: how many backups there are to be.
         failed: told if this host can't go on with its log.
     """
 
@@ -70,15 +70,15 @@ class Copies:
         self._failed = failed
         self._count = count
         self._logs: dict[AgentId, OwnLog] = {}
-        self._buddies: dict[HostId, Buddy] = {}
+        self._backups: dict[HostId, Backup] = {}
         self._chosen_by = (-2, 0)
         self._few = -1
-        """How many buddies there were when it was last said that these are too few."""
+        """How many backups there were when it was last said that these are too few."""
         self._written = 0
         """How many writes there have been, over all logs."""
         self._facts: deque[tuple[int, Callable[[], None]]] = deque()
-        """What waits until the buddies have every write up to a place."""
-        self.kept = Kept(site, machine.keeps, self._flush_soon)
+        """What waits until the backups have every write up to a place."""
+        self.kept = Kept(site, machine.has_copy, self._flush_soon)
         self._flushing = False
         self._again: Cancel | None = None
         self._alone: Cancel | None = None
@@ -106,16 +106,16 @@ class Copies:
         while len(known.tail) > TAIL_RECORDS_MAX:
             known.tail.popleft()
         self._written += 1
-        for buddy in self._buddies.values():
-            buddy.waits.append((self._written, log, known.length))
-            buddy.unsent[log] = None
+        for backup in self._backups.values():
+            backup.waits.append((self._written, log, known.length))
+            backup.unsent[log] = None
         if self._unsent > UNSENT_RECORDS_MAX:
             self._flush_soon()
 
     def _log(self, log: AgentId) -> OwnLog:
         known = self._logs.get(log)
         if known is None:
-            # What was written before this life is read again if a buddy lacks it.
+            # What was written before this life is read again if a backup lacks it.
             known = self._logs[log] = OwnLog()
         return known
 
@@ -125,15 +125,15 @@ class Copies:
         known.length = length
         known.since = length if lost else 0
         self._written += 1
-        for buddy in self._buddies.values():
-            buddy.waits.append((self._written, log, length))
-            buddy.unsent[log] = None
+        for backup in self._backups.values():
+            backup.waits.append((self._written, log, length))
+            backup.unsent[log] = None
 
     def forget(self, log: AgentId) -> None:
-        """Let the buddies' copies of a log be as they are: its agent lives elsewhere, and nothing here waits for it."""
+        """Let the backups' copies of a log be as they are: its agent lives elsewhere, and nothing here waits for it."""
         self._logs.pop(log, None)
-        for buddy in self._buddies.values():
-            buddy.forget(log)
+        for backup in self._backups.values():
+            backup.forget(log)
         self._settle()
 
     def length(self, log: AgentId) -> int:
@@ -141,19 +141,19 @@ class Copies:
         return self._log(log).length
 
     def place(self, done: Callable[[], None]) -> None:
-        """Call `done` once the buddies have everything that is durable here now; at once, if there are none."""
+        """Call `done` once the backups have everything that is durable here now; at once, if there are none."""
         if not self._count or (not self._choose() and self._alone is None):
             done()
             return
         self._facts.append((self._written, done))
         self._flush_soon()
 
-    def buddies(self) -> tuple[HostId, ...]:
+    def backups(self) -> tuple[HostId, ...]:
         """Return the hosts that keep the copies, as things stand."""
         return tuple(self._choose()) if self._count else ()
 
     def recover(self, done: Callable[[], None]) -> None:
-        """Call `done` once the buddies have what earlier lives have written: a fact there may not have been placed."""
+        """Call `done` once the backups have what earlier lives have written: a fact there may not have been placed."""
         if not self._count or not any(log.length for log in self._logs.values()):
             done()
             return
@@ -167,7 +167,7 @@ class Copies:
         self._settle()
 
     def changed(self) -> None:
-        """An epoch is committed, or a host succeeded: others may be the buddies now."""
+        """An epoch is committed, or a host succeeded: others may be the backups now."""
         if self._count:
             if self._choose() and self._alone is not None:
                 self._alone()
@@ -176,14 +176,14 @@ class Copies:
                 self._flush_soon()
             self._settle()
 
-    def _choose(self) -> dict[HostId, Buddy]:
+    def _choose(self) -> dict[HostId, Backup]:
         machine = self._machine
-        known = (machine.epochs.committed, len(machine.succession.heirs))
+        known = (machine.epochs.committed, len(machine.succession.successors))
         if known != self._chosen_by:
             self._chosen_by = known
-            chosen = machine.succession.buddies(self._site.host_id)
+            chosen = machine.succession.backups(self._site.host_id)
             near = [host for host in chosen if node_of(host) == node_of(self._site.host_id)]
-            if near and set(near) - set(self._buddies):
+            if near and set(near) - set(self._backups):
                 text = "there are too few hosts on other nodes: a copy is lost with this node"
                 self._site.noticed(HOST, Tell("backup-near", near[0], text))
             # The first views of a cluster are small.
@@ -191,13 +191,13 @@ class Copies:
                 self._few = len(chosen)
                 text = f"{self._count} other hosts are to keep copies, and there are {self._few}: fewer may be lost"
                 self._site.noticed(HOST, Tell("replicas-few", str(self._site.host_id), text))
-            self._buddies = {host: self._buddies.get(host) or self._new_buddy() for host in chosen}
-        return self._buddies
+            self._backups = {host: self._backups.get(host) or self._new_backup() for host in chosen}
+        return self._backups
 
-    def _new_buddy(self) -> Buddy:
+    def _new_backup(self) -> Backup:
         lengths = ((name, log.length) for name, log in self._logs.items() if log.length)
         waits = deque((self._written, name, length) for name, length in lengths)
-        return Buddy(unsent=dict.fromkeys(self._logs), waits=waits)
+        return Backup(unsent=dict.fromkeys(self._logs), waits=waits)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
@@ -207,31 +207,31 @@ class Copies:
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Send what one turn of the loop has made: to each buddy, and to each owner of copies here."""
+        """Send what one turn of the loop has made: to each backup, and to each owner of copies here."""
         self._flushing = False
         self.kept.flush()
         self._unsent = 0
-        for host, buddy in self._buddies.items():
-            self._send_all(host, buddy)
-        if self._again is None and self._buddies:
+        for host, backup in self._backups.items():
+            self._send_all(host, backup)
+        if self._again is None and self._backups:
             self._again = self._site.clock.wake(self._site.clock.now_us() + AGAIN_US, self._send_again)
         self._settle()
 
     def _send_again(self) -> None:
         self._again = None
         if self._facts:
-            for buddy in self._buddies.values():
-                buddy.asked.clear()
-                buddy.sent = dict(buddy.has)
-                buddy.unsent.update((log, None) for _, log, _ in buddy.waits)
+            for backup in self._backups.values():
+                backup.asked.clear()
+                backup.sent = dict(backup.has)
+                backup.unsent.update((log, None) for _, log, _ in backup.waits)
             self._flush_soon()
 
-    def _send_all(self, host: HostId, buddy: Buddy) -> None:
+    def _send_all(self, host: HostId, backup: Backup) -> None:
         parts: list[Copy] = []
         size = 0
-        unsent, buddy.unsent = buddy.unsent, {}
+        unsent, backup.unsent = backup.unsent, {}
         for name in unsent:
-            part = self._part(buddy, name)
+            part = self._part(backup, name)
             if part is None:
                 continue
             parts.append(part)
@@ -242,15 +242,15 @@ class Copies:
         if parts:
             self._site.send_frame(host, Frame(copies=tuple(parts)))
 
-    def _part(self, buddy: Buddy, name: AgentId) -> Copy | None:
-        """Return what a buddy is to be sent of a log next, or the question what it has."""
-        log, has = self._logs[name], buddy.has.get(name)
+    def _part(self, backup: Backup, name: AgentId) -> Copy | None:
+        """Return what a backup is to be sent of a log next, or the question what it has."""
+        log, has = self._logs[name], backup.has.get(name)
         if has is None:
-            if name in buddy.asked:
+            if name in backup.asked:
                 return None
-            buddy.asked[name] = None
+            backup.asked[name] = None
             return Copy(name, 1, (), life=self._own.life_of(name), since=log.since)
-        first = max(has, buddy.sent.get(name, 0)) + 1
+        first = max(has, backup.sent.get(name, 0)) + 1
         if first > log.length:
             return None
         prev = b""
@@ -260,7 +260,7 @@ class Copies:
             try:
                 records = first_of(self._records(name, first))
             except errors.LogCorrupt:
-                # A buddy of long ago lacks what has been put away since: its copy goes on from the anchor.
+                # A backup of long ago lacks what has been put away since: its copy goes on from the anchor.
                 first, prev = self._from_anchor(name, first)
                 records = first_of(self._records(name, first))
         except errors.LogCorrupt as error:
@@ -268,7 +268,7 @@ class Copies:
             return None
         kind, options = self._own.spec_of(name)
         last = first + len(records) - 1
-        buddy.sent[name] = last
+        backup.sent[name] = last
         anchors = tuple(number for number in (*log.anchors, *((first,) if prev else ())) if first <= number <= last)
         return Copy(name, first, tuple(records), kind, options, prev, anchors, self._own.life_of(name), log.since)
 
@@ -285,16 +285,16 @@ class Copies:
         return islice(log.tail, first - begin, None)
 
     def _settle(self) -> None:
-        """Go on with the facts that all buddies have."""
+        """Go on with the facts that all backups have."""
         if self._alone is not None:
             return
-        while self._facts and all(buddy.has_all(self._facts[0][0]) for buddy in self._buddies.values()):
+        while self._facts and all(backup.has_all(self._facts[0][0]) for backup in self._backups.values()):
             self._facts.popleft()[1]()
 
     def _drop(self, name: AgentId) -> None:
-        """Forget the part of a log's tail that every buddy has."""
+        """Forget the part of a log's tail that every backup has."""
         log = self._logs[name]
-        least = min((buddy.has.get(name, 0) for buddy in self._buddies.values()), default=log.length)
+        least = min((backup.has.get(name, 0) for backup in self._backups.values()), default=log.length)
         while log.tail and log.length - len(log.tail) < least:
             log.tail.popleft()
         while log.anchors and next(iter(log.anchors)) <= log.length - len(log.tail):
@@ -303,20 +303,20 @@ class Copies:
     # -- messages --------------------------------------------------------------------------------------------------
 
     def received(self, sender: HostId, message: Copy | Copied) -> None:
-        """Take in records of another host's log, or word that a buddy has some of this one's."""
+        """Take in records of another host's log, or word that a backup has some of this one's."""
         if isinstance(message, Copied):
-            buddy = self._buddies.get(sender)
-            if buddy is not None and message.log in self._logs:
-                self._acknowledged(buddy, message)
+            backup = self._backups.get(sender)
+            if backup is not None and message.log in self._logs:
+                self._acknowledged(backup, message)
         elif not self._machine.succession.is_refused(sender):
             # CP-8: from who has been succeeded nothing is taken any more, so it can say nothing new.
             self.kept.keep(sender, message)
 
-    def _acknowledged(self, buddy: Buddy, message: Copied) -> None:
+    def _acknowledged(self, backup: Backup, message: Copied) -> None:
         name = message.log
         if message.life != self._own.life_of(name):
             return  # it was said of another life's records
-        before = buddy.has.get(name, 0)
+        before = backup.has.get(name, 0)
         if message.have > self._logs[name].length and self._own.is_up(name):
             # Whatever this log has said after that is forgotten here, and would be said again in another way.
             here = self._logs[name].length
@@ -326,14 +326,14 @@ class Copies:
             )
             self._failed(errors.LogCorrupt(error))
             return
-        buddy.has[name] = message.have if message.again else max(message.have, before)
+        backup.has[name] = message.have if message.again else max(message.have, before)
         if message.again:
-            buddy.sent[name] = message.have
+            backup.sent[name] = message.have
             if message.have < before:
                 # Its copy was damaged, or it has begun anew: what it had said it had counts no more.
-                buddy.waits.appendleft((0, name, self._logs[name].length))
+                backup.waits.appendleft((0, name, self._logs[name].length))
         self._drop(name)
-        if buddy.has[name] < self._logs[name].length:
-            buddy.unsent[name] = None
+        if backup.has[name] < self._logs[name].length:
+            backup.unsent[name] = None
             self._flush_soon()
         self._settle()

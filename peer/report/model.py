@@ -77,21 +77,21 @@ class Run:
         replaced: dict[int, int] = {}
         for attempts in turns.values():
             attempts.sort(key=lambda i: self.places[i])
-            heir = -1
+            successor = -1
             for i in reversed(attempts):
                 by = self.steps[i].retracted_by
-                if by is not None and heir >= 0:
-                    replaced[i] = heir
+                if by is not None and successor >= 0:
+                    replaced[i] = successor
                 if by is None or by in self.took_back:
-                    heir = i
+                    successor = i
         return replaced
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:
         """Of each step: SURVIVED, UNDONE, AGAIN or RESTORED."""
-        heirs = frozenset(self.replacements.values())
+        successors = frozenset(self.replacements.values())
         return tuple(
-            (AGAIN if i in heirs else SURVIVED) if step.retracted_by is None
+            (AGAIN if i in successors else SURVIVED) if step.retracted_by is None
             else RESTORED if step.retracted_by in self.took_back
             else UNDONE
             for i, step in enumerate(self.steps)

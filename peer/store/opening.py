@@ -36,7 +36,7 @@ def open_folder(
     """Open a host's folder, or make it.
 
     A log that is gone is never taken for one that is still empty: then the host comes up as another one, whose agents
-    have to come from its buddies. Its key goes with the log, since it has said things that nobody here remembers.
+    have to come from its backups. Its key goes with the log, since it has said things that nobody here remembers.
 
     Args:
         folder: the host's.

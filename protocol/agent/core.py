@@ -25,7 +25,7 @@ from protocol.ids import AgentId, Lineage, StepId
 from protocol.limits import Limits
 from protocol.message import Ack, Message, Void
 from protocol.proposal import Proposal, Restore
-from protocol.records import AckedRecord, BaseRecord, Cut, Record
+from protocol.records import AckedRecord, BaseRecord, Record
 from protocol.retraction import Retraction
 from protocol.step import Consumer, Entry, Input, StepRecord, VoidOut, entries_of
 
@@ -80,7 +80,7 @@ class Core:
             records: in order.
             then: called once they are durable.
             anchor: they stand for everything before them (CP-6).
-            is_fact: they are with the host's buddies, with everything before them, before anything follows (CP-8).
+            is_fact: they are with the host's backups, with everything before them, before anything follows (CP-8).
         """
         if self._acks and not anchor:
             # They came before what is being written, and may be undone by it (a loss): so they stand before it.
@@ -331,16 +331,6 @@ class Core:
     def restores(self) -> list[Restore]:
         """Every restore carried out here."""
         return self.colours.restores
-
-    @property
-    def restored_us(self) -> list[int]:
-        """When each of them was."""
-        return self.colours.restored_us
-
-    @property
-    def cuts(self) -> list[Cut]:
-        """The cuts made here that the horizon has not passed."""
-        return self.colours.cuts
 
     @property
     def dead(self) -> list[tuple[Input, str]]:

@@ -24,11 +24,6 @@ class Cutting:
         self._loss = loss
         self._bases = bases
 
-    @property
-    def committed_us(self) -> dict[int, int]:
-        """By epoch, when its commit was heard of in this life."""
-        return self._core.colours.committed_us
-
     def wanted(self, event: CutWanted) -> None:
         """Make a cut: state is versioned, so that is one record (CP-1)."""
         core = self._core

@@ -49,8 +49,8 @@ class Lives:
     def knows(self, began: Began) -> bool:
         """Tell whether a beginning says nothing new.
 
-        Beginnings come in any order: an earlier one tells of lives that a later one does not name, or, where an heir
-        has died and another has had more of its log, of more of them.
+        Beginnings come in any order: an earlier one tells of lives that a later one does not name, or, where a
+        successor has died and another has had more of its log, of more of them.
         """
         is_newer = began.incarnation > self._newest.get(began.agent, 1)
         known = (self.lost.get((began.agent, life), last + 2) <= last + 1 for life, last in began.lost)

@@ -45,7 +45,7 @@ class Copied(Struct, frozen=True, tag=True):
 class Lacking(Struct, frozen=True, tag=True):
     """The sender lacks a part of a log: whoever has a copy says what stands there from record `first` on.
 
-    Its own is damaged; or it is to go on with an owner's that is dead, and that its heir had not begun with.
+    Its own is damaged; or it is to go on with an owner's that is dead, and that its successor had not begun with.
     """
 
     log: AgentId

@@ -55,7 +55,7 @@ class HostCore:
         self._writing: dict[int, CheckpointRecord] = {}
 
     def append(self, record: CheckpointRecord, is_fact: bool = False) -> None:
-        """Make a record durable; a fact is with the buddies too before it counts (CP-8)."""
+        """Make a record durable; a fact is with the backups too before it counts (CP-8)."""
         self._tickets += 1
         self._writing[self._tickets] = record
         self.actions.append(AppendHost(self._tickets, record, is_fact))

@@ -1,5 +1,5 @@
-"""What dead hosts leave behind, as their heir takes it over (CP-8): their agents, until all have made its cut; what
-they had said; and whose copy of a log counts, where several heirs have come and gone.
+"""What dead hosts leave behind, as their successor takes it over (CP-8): their agents, until all have made its cut;
+what they had said; and whose copy of a log counts, where several successors have come and gone.
 
 To read copies, to ask others for theirs and to bring agents up is the host's to do.
 """
@@ -110,7 +110,7 @@ class Estates:
 
         Args:
             dead: the host.
-            before: whom it had succeeded itself. If there are any, it may have died before its buddies had all of what
+            before: whom it had succeeded itself. If there are any, it may have died before its backups had all of what
                 it had taken over: a copy of an agent may be a part, and only logs begun here already are sure.
             copied: the agents of which there is a copy or a log here.
             begun: those of them that have a log here.

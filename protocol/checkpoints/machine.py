@@ -42,7 +42,6 @@ from protocol.checkpoints.messages import (
     TakeOver,
 )
 from protocol.checkpoints.restore_votes import Voting
-from protocol.checkpoints.restores import Restores
 from protocol.checkpoints.succession import Succession
 from protocol.checkpoints.tally import Tally
 from protocol.fact import Began
@@ -113,8 +112,6 @@ class CheckpointMachine:
     def has_copy(self, host: HostId) -> None:
         """Note that this host has a copy of another's logs: it may succeed that one."""
         self.succession.copies[host] = None
-
-    keeps = has_copy
 
     def leave(self, host: HostId) -> None:
         """Name a host as leaving in the next cut: this one, or one that it has succeeded."""
@@ -297,13 +294,13 @@ class CheckpointMachine:
         return self._done()
 
     def failed(self, host: HostId, now_us: int) -> list[CheckpointAction]:
-        """A host does not answer any more: if it stays so, one of its buddies succeeds it (CP-8)."""
+        """A host does not answer any more: if it stays so, one of its backups succeeds it (CP-8)."""
         self.core.now_us = now_us
         self.succession.failed(host)
         return self._done()
 
     def left(self, host: HostId, now_us: int) -> list[CheckpointAction]:
-        """A host has said goodbye: a buddy succeeds it now (CP-8)."""
+        """A host has said goodbye: a backup succeeds it now (CP-8)."""
         self.core.now_us = now_us
         self.succession.left(host)
         return self._done()
@@ -323,7 +320,7 @@ class CheckpointMachine:
         Args:
             host: the dead one.
             records: the copy of its log: what it has said is repeated.
-            begun: the beginnings of its agents, which have lost what was not with the buddies.
+            begun: the beginnings of its agents, which have lost what was not with the backups.
             now_us: the time.
             horizon: the newest of its agents': what is before it was folded, perhaps before anybody else knew of that.
         """
@@ -388,11 +385,6 @@ class CheckpointMachine:
         self.deadline_us = min(times, default=None)
         actions, self.core.actions = self.core.actions, []
         return actions
-
-    @property
-    def calls(self) -> Restores:
-        """As `restores`."""
-        return self.restores
 
     def under_way(self) -> list[str]:
         """Name what is not finished."""

@@ -203,7 +203,7 @@ class AppendHost(Struct, frozen=True):
     ticket: int
     record: CheckpointRecord
     is_fact: bool = False
-    """It is to be with the buddies too, before it counts (CP-8)."""
+    """It is to be with the backups too, before it counts (CP-8)."""
 
 
 class TakeOver(Struct, frozen=True):

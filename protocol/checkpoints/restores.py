@@ -36,11 +36,6 @@ class Restores:
         """By id, the last count of those that came to nothing."""
 
     @property
-    def restores(self) -> list[Restore]:
-        """As `agreed`."""
-        return self.agreed
-
-    @property
     def era(self) -> int:
         """How many restores have been agreed on."""
         return len(self.agreed)

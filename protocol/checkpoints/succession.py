@@ -1,6 +1,6 @@
 """Who succeeds a host that is dead for good: single-decree Paxos for each dead host, among the hosts (CP-8).
 
-A host's facts (its cuts and votes) are with its buddies before anybody else hears them, and a buddy that succeeds it
+A host's facts (its cuts and votes) are with its backups before anybody else hears them, and a backup that succeeds it
 takes no more of them: so whoever speaks in its place repeats what it has said, and it can't say anything new. A decree
 needs a majority of each of the last two views, since a view may have doubled at a border. Without one, epochs and
 undecided cones wait, and ordinary work goes on.
@@ -35,7 +35,7 @@ from protocol.ids import AgentId, HostId
 
 NOBODY: Round = (0, "")
 ASKS = 8
-"""How often a host whose buddy has failed asks others about it, in the time until that one is succeeded."""
+"""How often a host whose backup has failed asks others about it, in the time until that one is succeeded."""
 
 
 def node_of(host: HostId) -> str:
@@ -43,11 +43,11 @@ def node_of(host: HostId) -> str:
     return host[:2]
 
 
-def buddies_of(host: HostId, hosts: Iterable[HostId], count: int) -> tuple[HostId, ...]:
+def backups_of(host: HostId, hosts: Iterable[HostId], count: int) -> tuple[HostId, ...]:
     """Return the hosts that keep copies of `host`'s logs: the first `count` by rendezvous hashing, never itself.
 
-    Those on other nodes come first: one on its own node is a buddy only where there are too few others. Who is on which
-    node shows in the ids alone, so all hosts agree on it.
+    Those on other nodes come first: one on its own node is a backup only where there are too few others. Who is on
+    which node shows in the ids alone, so all hosts agree on it.
     """
 
     def weight(other: HostId) -> tuple[bool, bytes, HostId]:
@@ -83,7 +83,7 @@ class Succession:
         self._decrees: dict[HostId, _Decree] = {}
         self.copies: dict[HostId, None] = {}
         """Hosts whose logs are copied here: only who has a copy can succeed."""
-        self.heirs: dict[HostId, HostId] = {}
+        self.successors: dict[HostId, HostId] = {}
         """By dead host, who succeeds it."""
         self.cares: dict[HostId, int] = {}
         """Dead hosts whose agents live here now, and what these had folded: where a view has them, this one cuts and
@@ -97,11 +97,11 @@ class Succession:
 
     def is_refused(self, host: HostId) -> bool:
         """Tell whether a host has been succeeded: what it says counts no more."""
-        return host in self.heirs
+        return host in self.successors
 
     def remind(self, host: HostId) -> None:
         """Tell a host that has come back that it has been succeeded."""
-        self._core.send(host, Succeeded(host, self.heirs[host]))
+        self._core.send(host, Succeeded(host, self.successors[host]))
 
     # -- the proposer ----------------------------------------------------------------------------------------------
 
@@ -110,31 +110,31 @@ class Succession:
         self._core.failed.setdefault(host, self._core.now_us)
 
     def left(self, host: HostId) -> None:
-        """A host has said goodbye, its logs whole with its buddies: one of them need not wait."""
+        """A host has said goodbye, its logs whole with its backups: one of them need not wait."""
         self._core.failed[host] = self._core.now_us - self._core.limits.successor_us
 
     def recovered(self, host: HostId) -> None:
         """It was a false alarm, or it has come back."""
         self._core.failed.pop(host, None)
 
-    def buddies(self, host: HostId) -> tuple[HostId, ...]:
-        """Return who keeps copies of a host's logs: buddies by either of the last two views, less who was succeeded.
+    def backups(self, host: HostId) -> tuple[HostId, ...]:
+        """Return who keeps copies of a host's logs: backups by either of the last two views, less who was succeeded.
 
         By the views, not by who is thought to be alive: hosts may differ about that, and then a host could say
-        something new with other buddies, while one that has been given up is succeeding it.
+        something new with other backups, while one that has been given up is succeeding it.
         """
         found: dict[HostId, None] = {}
         for view in self._views():
-            living = [other for other in view if other not in self.heirs]
-            found.update(dict.fromkeys(buddies_of(host, living, self._core.limits.buddies)))
+            living = [other for other in view if other not in self.successors]
+            found.update(dict.fromkeys(backups_of(host, living, self._core.limits.replicas)))
         return tuple(found)
 
     def _turn_us(self, host: HostId) -> int | None:
-        """Return when this host is to propose itself: the buddies of the dead one take turns; None if it is none."""
+        """Return when this host is to propose itself: the backups of the dead one take turns; None if it is none."""
         core, commit = self._core, self._core.epochs.commit
-        if host in self.heirs or commit is None or host not in self.copies or not core.limits.buddies:
+        if host in self.successors or commit is None or host not in self.copies or not core.limits.replicas:
             return None
-        living = [buddy for buddy in self.buddies(host) if buddy not in self._core.failed]
+        living = [backup for backup in self.backups(host) if backup not in self._core.failed]
         if core.host not in living:
             return None
         turn_us = self._core.failed[host] + core.limits.successor_us * (1 + living.index(core.host))
@@ -148,21 +148,21 @@ class Succession:
         return min(times, default=None)
 
     def _missing(self) -> dict[HostId, int]:
-        """Return the failed hosts whose heirs this one has to know, and since when it asks.
+        """Return the failed hosts whose successors this one has to know, and since when it asks.
 
-        Its own buddies: it waits for them, to have copies of its logs, until they are succeeded. Others later, once
-        each of their buddies has had its turn: their heir may have died before it could tell.
+        Its own backups: it waits for them, to have copies of its logs, until they are succeeded. Others later, once
+        each of their backups has had its turn: their successor may have died before it could tell.
         """
         limits, failed = self._core.limits, self._core.failed
-        if not limits.buddies or not failed:
+        if not limits.replicas or not failed:
             return {}
-        buddies, turns_us = self.buddies(self._core.host), limits.successor_us * (2 + limits.buddies)
+        backups, turns_us = self.backups(self._core.host), limits.successor_us * (2 + limits.replicas)
         views = self._views()
-        unknown = [host for host in failed if host not in self.heirs and any(host in view for view in views)]
-        return {host: 0 if host in buddies else failed[host] + turns_us for host in unknown}
+        unknown = [host for host in failed if host not in self.successors and any(host in view for view in views)]
+        return {host: 0 if host in backups else failed[host] + turns_us for host in unknown}
 
     def _ask(self) -> None:
-        """Who was away when a succession was told asks others, or it would wait for a dead buddy for good."""
+        """Who was away when a succession was told asks others, or it would wait for a dead backup for good."""
         core = self._core
         missing = [host for host, since_us in self._missing().items() if since_us <= core.now_us]
         if core.now_us < self._ask_us or not missing:
@@ -214,8 +214,8 @@ class Succession:
         decree = self._decrees.setdefault(message.dead, _Decree())
         if isinstance(message, Succeeded):
             self._learn(message.dead, message.by)
-        elif message.dead in self.heirs:
-            core.send(sender, Succeeded(message.dead, self.heirs[message.dead]))
+        elif message.dead in self.successors:
+            core.send(sender, Succeeded(message.dead, self.successors[message.dead]))
         elif isinstance(message, (Prepare, Accept)) and abs(message.epoch - core.epochs.committed) > 1:
             # Majorities of views that are further apart need have nobody in common.
             self._say(sender, Refusal(message.dead, decree.promised))
@@ -275,8 +275,8 @@ class Succession:
     # -- the outcome -----------------------------------------------------------------------------------------------
 
     def _learn(self, dead: HostId, by: HostId) -> None:
-        if dead not in self.heirs:
-            self.heirs[dead] = by
+        if dead not in self.successors:
+            self.successors[dead] = by
             self._core.append(SucceededRecord(dead, by))
 
     def decided(self, record: SucceededRecord) -> None:
@@ -287,8 +287,8 @@ class Succession:
             for host in core.others:
                 core.send(host, Succeeded(record.dead, record.by))
             core.actions.append(TakeOver(record.dead))
-        elif self.heir_of(record.by) == core.host:
-            # Its heir had died before anybody knew of it, and this host has what that one has left.
+        elif self.successor_of(record.by) == core.host:
+            # Its successor had died before anybody knew of it, and this host has what that one has left.
             core.actions.append(TakeOver(record.by))
 
     def taken_over(
@@ -334,43 +334,43 @@ class Succession:
 
     def apply_decided(self, record: SucceededRecord) -> None:
         """Take in a succession, live or from the log."""
-        self.heirs[record.dead] = record.by
+        self.successors[record.dead] = record.by
 
-    def heir_of(self, host: HostId) -> HostId:
+    def successor_of(self, host: HostId) -> HostId:
         """Return who has what lived on a host now: the last of those that succeeded each other, as far as is known."""
-        for _ in self.heirs:
-            host = self.heirs.get(host, host)
+        for _ in self.successors:
+            host = self.successors.get(host, host)
         return host
 
     def between(self, dead: HostId) -> int:
-        """Return how many heirs have come and gone between a dead host and this one."""
+        """Return how many successors have come and gone between a dead host and this one."""
         count, host = -1, dead
-        while host in self.heirs and host != self._core.host and count < len(self.heirs):
-            count, host = count + 1, self.heirs[host]
+        while host in self.successors and host != self._core.host and count < len(self.successors):
+            count, host = count + 1, self.successors[host]
         return max(count, 0)
 
     def left_by(self, dead: HostId) -> list[HostId]:
         """Return the hosts that a dead one had succeeded, the nearest first, and those that these had."""
         found: list[HostId] = []
-        heirs = [dead]
-        while heirs:
-            heirs = [host for host, by in self.heirs.items() if by in heirs and host not in (dead, *found)]
-            found += heirs
+        later = [dead]
+        while later:
+            later = [host for host, by in self.successors.items() if by in later and host not in (dead, *found)]
+            found += later
         return found
 
     def holders(self, dead: HostId) -> list[HostId]:
         """Return who must have the copies of a dead host's logs, of those that were not succeeded themselves.
 
-        Its buddies, whoever of the views was succeeded when it chose them.
+        Its backups, whoever of the views was succeeded when it chose them.
         """
-        found = dict.fromkeys(self.buddies(dead))
+        found = dict.fromkeys(self.backups(dead))
         for view in self._views():
-            found.update(dict.fromkeys(buddies_of(dead, view, self._core.limits.buddies)))
-        return [host for host in found if host not in self.heirs]
+            found.update(dict.fromkeys(backups_of(dead, view, self._core.limits.replicas)))
+        return [host for host in found if host not in self.successors]
 
     def inherited(self) -> list[HostId]:
         """Return the dead hosts whose agents are to live here; spoken for only once they do: they know what is lost."""
-        return [dead for dead, by in self.heirs.items() if by == self._core.host]
+        return [dead for dead, by in self.successors.items() if by == self._core.host]
 
 
 def _about(record: StatedRecord | RestoreVoteRecord) -> str:

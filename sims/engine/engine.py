@@ -51,7 +51,7 @@ class Engine:
         self.weather = Weather(self)
         self._limits = limits
         self._checkpoints = checkpoints
-        self._has_buddies = checkpoints is not None and checkpoints.buddies > 0
+        self._has_backups = checkpoints is not None and checkpoints.replicas > 0
         self._is_periodic = checkpoints is not None and (checkpoints.interval_us > 0 or checkpoints.policy is not None)
         self._sync = sync
         self._watches = watches
@@ -117,8 +117,8 @@ class Engine:
     def _lose(self, box: Box, keep: float) -> None:
         """Take the end of a machine's logs, as far as no other has a copy of it."""
         copies = f"{PREFIX}{box.keys.host_id}/"
-        if self._has_buddies and not any(name.startswith(copies) for b in self.boxes.values() for name in b.disk.logs):
-            # In no view yet, it has no buddies: what its disk loses is lost, and no invariant can help that (CP-8).
+        if self._has_backups and not any(name.startswith(copies) for b in self.boxes.values() for name in b.disk.logs):
+            # In no view yet, it has no backups: what its disk loses is lost, and no invariant can help that (CP-8).
             return
         for log in (*box.specs, HOST_LOG):
             length = len(box.disk.logs.get(log, ()))
@@ -130,7 +130,7 @@ class Engine:
                 self.trace.forgot(log, len(gone))
                 self.promises.shortened(log, length - len(gone))
                 box.lost[log] = None
-            elif self._has_buddies:
+            elif self._has_backups:
                 box.disk.lose_end(log, max(copied, int(length * keep)))
 
     def bury(self, name: str) -> None:

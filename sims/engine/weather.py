@@ -211,10 +211,10 @@ class Weather:
             if other.is_dead and (other.name in homes.values() or any(other.keys.host_id in view for view in views))
         ]  # fmt: skip
         copy = f"{PREFIX}{name}/{HOST_LOG}"
-        buddies = machine.succession.buddies(name)
-        has_copy = any(copy in other.disk.logs for other in others if other.keys.host_id in buddies)
+        backups = machine.succession.backups(name)
+        has_copy = any(copy in other.disk.logs for other in others if other.keys.host_id in backups)
         left = all(2 * (len(view) - sum(other in view for other in gone) - 1) > len(view) for view in views)
-        if has_copy and left and len(gone) < machine.core.limits.buddies and all(name in view for view in views):
+        if has_copy and left and len(gone) < machine.core.limits.replicas and all(name in view for view in views):
             self.bites[number] += 1
             self._ground.bury(fault.host)
 
@@ -274,14 +274,14 @@ class Weather:
                         self._kill(number, box, kill.restart_after, point)
 
     def succeeds(self, box: Box, agent: AgentId, records: Sequence[bytes], point: str = "durable") -> None:
-        """Something is written, by an heir perhaps."""
+        """Something is written, by a successor perhaps."""
         if not self._successions:
             return
         kind = "taken" if is_agents(agent) and agent not in box.specs else ""
         if agent == HOST_LOG:
             said = [decode_host_record(data) for data in records]
-            is_heir = any(isinstance(each, SucceededRecord) and each.by == box.keys.host_id for each in said)
-            kind = "decided" if is_heir else ""
+            is_successor = any(isinstance(each, SucceededRecord) and each.by == box.keys.host_id for each in said)
+            kind = "decided" if is_successor else ""
         for number, kill in list(self._successions) if kind else ():
             if (kill.record, kill.point) == (kind, point) and self._count(f"#{number}", point) == kill.nth:
                 self._successions.remove((number, kill))

@@ -110,11 +110,11 @@ class Mishaps:
         rng.choice(nodes).feed(ProposeWanted(0, roots, inputs, "seed", b"", amendments))
 
     def lose_end(self, host: SimHost, most: int = 0) -> None:
-        """The disk is lost; what comes back is what the buddies have, or a little more (CP-8).
+        """The disk is lost; what comes back is what the backups have, or a little more (CP-8).
 
         Args:
             host: whose.
-            most: how many records of each agent go, of those that the buddies have not; 0: all of these.
+            most: how many records of each agent go, of those that the backups have not; 0: all of these.
         """
         for node in host.nodes:
             keep = max(1, node.placed, len(node.disk) - most if most else 0)

@@ -118,7 +118,7 @@ class Node:
         self.home = ""
         """The host that it began on."""
         self.placed = 0
-        """How many records are with the buddies: no loss takes those."""
+        """How many records are with the backups: no loss takes those."""
         self.lost = False
         """The end of the disk is gone, and no new incarnation has begun durably yet."""
         self.released: list[Entry] = []
@@ -189,7 +189,7 @@ class Node:
                 # A log is written in order: what is asked for later is durable later.
                 self.written_us = max(self.written_us, world.now_us + world.rng.randint(100, 3 * MS))
                 if action.is_fact:
-                    # It is with the buddies too before anything follows from it.
+                    # It is with the backups too before anything follows from it.
                     self.written_us += world.rng.randint(100, 3 * MS)
                 world.at(self.written_us, self, self.life, Durable(action))
             case RunStep():

@@ -48,7 +48,7 @@ class Loses(Protocol):
     """What takes the ends of disks."""
 
     def lose_end(self, host: SimHost, most: int = 0) -> None:
-        """The disk is lost; what comes back is what the buddies have, or a little more (CP-8)."""
+        """The disk is lost; what comes back is what the backups have, or a little more (CP-8)."""
         ...
 
 
@@ -100,7 +100,7 @@ class SimHost:
         self.machine = self._fresh()
 
     def _fresh(self) -> CheckpointMachine:
-        limits = CheckpointLimits(gossip_us=15 * MS, epochs_kept=self.world.plan.kept, buddies=2, successor_us=60 * MS)
+        limits = CheckpointLimits(gossip_us=15 * MS, epochs_kept=self.world.plan.kept, replicas=2, successor_us=60 * MS)
         return CheckpointMachine(self.name, Random(f"{self.world.plan.seed}/{self.name}/{self.life}"), limits)
 
     def start(self) -> None:
@@ -185,7 +185,7 @@ class SimHost:
         """A record of the host is on its disk."""
         self.log.append(order.record)
         if order.is_fact:
-            # All that its agents have written is with the buddies by then, too.
+            # All that its agents have written is with the backups by then, too.
             self.placed = len(self.log)
             for node in self.nodes:
                 node.placed = len(node.disk)
@@ -194,7 +194,7 @@ class SimHost:
         self.do(self.machine.appended(order.ticket, self.world.now_us))
 
     def take_over(self, dead: str) -> None:
-        """Bring the agents of a dead host up here, from what its buddies have of their logs."""
+        """Bring the agents of a dead host up here, from what its backups have of their logs."""
         host = self.world.hosts[dead]
         moved = host.nodes or [node for node in self.nodes if node.home == dead]
         if host.nodes:

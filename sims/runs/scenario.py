@@ -54,7 +54,7 @@ class Scenario(Struct, frozen=True):
     successor: float = 0.4
     """Seconds that one must have failed before it is succeeded: longer than restarts take."""
     replicated: bool = False
-    """Every record is with the buddies before anything follows from it."""
+    """Every record is with the backups before anything follows from it."""
     last: float = 0.0
     """When each agent gets one more input, after all that goes wrong; 0: none does."""
 

@@ -229,7 +229,7 @@ async def test_a_host_that_leaves_hands_its_agents_over_whole() -> None:
         assert home not in (await cluster.epochs()).view
 
 
-async def test_a_host_without_buddies_does_not_leave() -> None:
+async def test_a_host_without_backups_does_not_leave() -> None:
     async with Cluster("local") as cluster:
         await filled(cluster)
         with pytest.raises(errors.CallerError, match="nobody keeps copies"):

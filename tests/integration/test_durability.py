@@ -1,4 +1,4 @@
-"""Damaged and lost logs of hosts that have buddies: mended, succeeded, or refused by name; nothing is lost silently."""
+"""Damaged and lost logs of hosts that have backups: mended, succeeded, or refused by name; nothing is lost silently."""
 
 import asyncio
 import errno
@@ -31,7 +31,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("which", ["middle", "anchor", "tail"])
 @pytest.mark.parametrize("size", [16 << 20, 4000])
-async def test_a_damaged_record_is_mended_from_the_buddys_copy(
+async def test_a_damaged_record_is_mended_from_the_backups_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, size: int
 ) -> None:
     monkeypatch.setattr(writing, "SEGMENT_BYTES", size)
@@ -102,19 +102,19 @@ async def test_what_an_agent_does_not_need_any_more_does_not_keep_it_from_coming
         assert await sums(cluster) == before
 
 
-async def test_a_buddys_damaged_copies_are_sent_again_and_serve(tmp_path: Path) -> None:
+async def test_a_backups_damaged_copies_are_sent_again_and_serve(tmp_path: Path) -> None:
     async with started(tmp_path) as cluster:
         await filled(cluster)
         before = await sums(cluster)
         owned = "b1"
-        buddy = next(
+        backup = next(
             spec.name for place in places(cluster) for spec in place.specs
             if any(name.startswith("copy:") and name.endswith("/b1") for name in place.host.store.agents())
         )  # fmt: skip
         copies = [
-            name for name in host_of(cluster, buddy).store.agents() if name.endswith("/b1") and name[:5] == "copy:"
+            name for name in host_of(cluster, backup).store.agents() if name.endswith("/b1") and name[:5] == "copy:"
         ]
-        await restarted(cluster, buddy, lambda folder: damage_record(folder, copies[0], 4))
+        await restarted(cluster, backup, lambda folder: damage_record(folder, copies[0], 4))
         await cluster.checkpoint()
         host = await restarted(cluster, owned, lambda folder: damage_record(folder, owned, 4))
         assert host.broken == {}
@@ -151,7 +151,7 @@ async def test_a_disk_that_fails_while_a_log_is_mended_ends_the_start_with_an_er
         assert await sums(cluster) == before
 
 
-async def test_what_a_host_says_last_in_its_own_log_comes_to_its_buddies_though_nothing_waits_for_it(
+async def test_what_a_host_says_last_in_its_own_log_comes_to_its_backups_though_nothing_waits_for_it(
     tmp_path: Path,
 ) -> None:
     async with started(tmp_path) as cluster:
@@ -164,14 +164,16 @@ async def test_what_a_host_says_last_in_its_own_log_comes_to_its_buddies_though_
 
 
 async def _whole(host: Host) -> None:
-    """Wait until a host's buddies have all that it has written."""
+    """Wait until a host's backups have all that it has written."""
     copies = host.checkpoints.copies
     for _ in range(200):
         logs = {name: host.store.length(name) for name in copies._logs}
-        if all(buddy.has.get(name, 0) == length for buddy in copies._buddies.values() for name, length in logs.items()):
+        if all(
+            backup.has.get(name, 0) == length for backup in copies._backups.values() for name, length in logs.items()
+        ):
             return
         await asyncio.sleep(0.02)
-    raise AssertionError([(buddy.has, logs) for buddy in copies._buddies.values()])
+    raise AssertionError([(backup.has, logs) for backup in copies._backups.values()])
 
 
 async def test_an_end_that_was_lost_is_lost_in_the_next_life_too_if_this_one_ends_before_its_agent_begins_anew(
@@ -200,7 +202,7 @@ async def test_a_host_that_has_forgotten_its_own_words_is_refused_in_each_life(t
 
 
 def _lose_the_last_word(folder: Path, log: str) -> None:
-    """Let a log end with a record that no buddy has, and damage that one."""
+    """Let a log end with a record that no backup has, and damage that one."""
 
     async def say() -> int:
         store = SegmentStore(folder, asyncio.get_running_loop(), keys=HostKeys.load(folder / "host.key"))
@@ -263,30 +265,32 @@ async def test_a_clock_that_was_set_back_between_two_lives_takes_no_time_back(
         assert await sums(cluster) == {name: value + 1001 for name, value in before.items()}
 
 
-async def test_a_buddy_of_long_ago_gets_what_was_put_away_since_from_the_anchor_on(
+async def test_a_backup_of_long_ago_gets_what_was_put_away_since_from_the_anchor_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "SEGMENT_BYTES", 4000)
     async with started(tmp_path, checkpoints_kept=1) as cluster:
         await filled(cluster)
         host = host_of(cluster, "b1")
-        buddy = next(place.host for place in places(cluster) if place.host.host_id in host.checkpoints.copies.buddies())
+        backup = next(
+            place.host for place in places(cluster) if place.host.host_id in host.checkpoints.copies.backups()
+        )
         copy = f"copy:{host.host_id}/b1"
         anchor = host.store.reads_from("b1")[0]
         assert anchor > 10
         # An old state of the copy (what it follows is in the archive), and an owner that knows nothing of it any more.
-        await _done(lambda done: buddy.store.begin_at(copy, 9, b"8" * 16, (), done))
-        buddy.checkpoints.copies.kept._kept[copy] = buddy.checkpoints.copies.kept._durable[copy] = 8
+        await _done(lambda done: backup.store.begin_at(copy, 9, b"8" * 16, (), done))
+        backup.checkpoints.copies.kept._kept[copy] = backup.checkpoints.copies.kept._durable[copy] = 8
         host.checkpoints.copies._chosen_by = (-2, 0)
-        host.checkpoints.copies._buddies.clear()
+        host.checkpoints.copies._backups.clear()
         host.checkpoints.copies._logs["b1"].tail.clear()
         await asyncio.to_thread(_forget, host, "b1", anchor)
         for name in NAMES:
             await cluster.submit(name, 1000)
         await cluster.checkpoint()
         await cluster.quiet(pause_s=0.01)
-        assert list(buddy.store.read(copy))[-3:] == list(host.store.read("b1"))[-3:]
-        assert buddy.store.reads_from(copy)[0] >= anchor
+        assert list(backup.store.read(copy))[-3:] == list(host.store.read("b1"))[-3:]
+        assert backup.store.reads_from(copy)[0] >= anchor
 
 
 def _forget(host: Host, agent: str, anchor: int) -> None:

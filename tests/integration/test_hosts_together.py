@@ -42,13 +42,16 @@ async def test_an_agent_that_another_host_claims_by_a_higher_term_is_stopped_and
         assert (await cluster.status("a")).steps == 1
 
 
-async def test_mb8_an_heir_claims_again_what_a_host_that_it_has_succeeded_is_said_to_have() -> None:
+async def test_mb8_an_successor_claims_again_what_a_host_that_it_has_succeeded_is_said_to_have() -> None:
     async with Cluster("local", agents_per_actor=2) as cluster:
         for name in ("a", "b", "c", "d", "e"):
             await cluster.spawn(name, Counter)
         first, second, third = hosts(cluster)
         # The second has succeeded the third, and the first the second.
-        first.checkpoints.machine.succession.heirs |= {third.host_id: second.host_id, second.host_id: first.host_id}
+        first.checkpoints.machine.succession.successors |= {
+            third.host_id: second.host_id,
+            second.host_id: first.host_id,
+        }
         for late, term in ((third, 5), (second, 9)):
             late.neighbours.claim("a", term)
             await soon(lambda term=term: first.neighbours.machine.term("a") == term + 1)

@@ -1,4 +1,4 @@
-"""Hosts that are lost with their disks, and heirs that crash or die while they take over: nothing is lost."""
+"""Hosts that are lost with their disks, and successors that crash or die while they take over: nothing is lost."""
 
 import asyncio
 import shutil
@@ -21,7 +21,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("peer.replication.inquiry.AGAIN_S", 0.05)
 
 
-async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
+async def test_an_successor_that_crashes_in_the_middle_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken_over, crashed = CheckpointMachine.taken_over, list[Host]()
@@ -44,8 +44,8 @@ async def test_an_heir_that_crashes_in_the_middle_goes_on_where_it_was(
             if crashed:
                 break
             await asyncio.sleep(0.02)
-        heir = next(spec.name for place in places(cluster) if place.host is crashed[0] for spec in place.specs)
-        await restarted(cluster, heir, lambda _: None)
+        successor = next(spec.name for place in places(cluster) if place.host is crashed[0] for spec in place.specs)
+        await restarted(cluster, successor, lambda _: None)
         for name in NAMES:
             await cluster.submit(name, 1000)
         assert await sums(cluster) == {name: value + 1000 for name, value in before.items()}
@@ -63,7 +63,7 @@ async def test_that_there_are_fewer_hosts_than_copies_were_asked_for_is_told_whe
             assert len(few) == len(set(few))
 
 
-async def test_a_cluster_with_buddies_comes_back_agent_by_agent(tmp_path: Path) -> None:
+async def test_a_cluster_with_backups_comes_back_agent_by_agent(tmp_path: Path) -> None:
     async with started(tmp_path) as cluster:
         await filled(cluster)
         before = await sums(cluster)
@@ -77,15 +77,15 @@ async def test_a_cluster_with_buddies_comes_back_agent_by_agent(tmp_path: Path) 
         assert await sums(cluster) == {name: value + 1 for name, value in before.items()}
 
 
-async def test_a_disk_and_then_its_heirs_are_lost_under_two_copies_and_everything_comes_back(
+async def test_a_disk_and_then_its_successors_are_lost_under_two_copies_and_everything_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_over, heirs = Successor.take_over, list[Host]()
+    take_over, successors = Successor.take_over, list[Host]()
 
     def die(self: Successor, dead: str) -> None:
-        if not heirs:
-            heirs.append(self._site)
-        if self._site in heirs:
+        if not successors:
+            successors.append(self._site)
+        if self._site in successors:
             self._site.crash()
         else:
             take_over(self, dead)
@@ -96,10 +96,10 @@ async def test_a_disk_and_then_its_heirs_are_lost_under_two_copies_and_everythin
         before = await sums(cluster)
         await cluster.kill("b1", for_good=True, with_disk=True)
         async with asyncio.timeout(60):
-            while not heirs:
+            while not successors:
                 await asyncio.sleep(0.02)
-        place = next(place for place in places(cluster) if place.host is heirs[0])
-        await heirs[0].close()
+        place = next(place for place in places(cluster) if place.host is successors[0])
+        await successors[0].close()
         shutil.rmtree(place.folder)
         for name in NAMES:
             await cluster.submit(name, 1000)

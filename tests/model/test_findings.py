@@ -21,10 +21,10 @@ NOW_US = 1_000_000
 
 
 class Cranked:
-    """One host's machine, whose disk and buddies are fast."""
+    """One host's machine, whose disk and backups are fast."""
 
     def __init__(self, host: str, *commits: Commit) -> None:
-        self.machine = CheckpointMachine(host, Random(1), CheckpointLimits(buddies=3))
+        self.machine = CheckpointMachine(host, Random(1), CheckpointLimits(replicas=3))
         self.sent: list[CheckpointMessage] = []
         records = [CommitRecord(commit) for commit in commits]
         self.do(self.machine.start(records, {"a1": Standing(commits[-1].epoch)}, False, NOW_US))

@@ -14,7 +14,7 @@ from protocol.checkpoints.condensing import condensed
 from protocol.checkpoints.epoch import COMMITS_KEPT, Commit
 from protocol.checkpoints.messages import CommitRecord, EndRecord, MetRecord, StatedRecord
 from protocol.checkpoints.retention import Retention
-from protocol.checkpoints.succession import buddies_of, node_of
+from protocol.checkpoints.succession import backups_of, node_of
 from protocol.checkpoints.tally import Statement
 from protocol.checkpoints.witness import KEPT, Conflict, Head, Heads
 from protocol.event import LogStalled, Submitted
@@ -67,14 +67,14 @@ def test_cp6_a_hosts_own_log_is_condensed_to_what_its_next_life_needs() -> None:
     assert condensed(kept) == kept
 
 
-# -- CP-8: buddies on other nodes --------------------------------------------------------------------------------------
+# -- CP-8: backups on other nodes --------------------------------------------------------------------------------------
 
 
-def test_cp8_buddies_are_on_other_nodes_as_long_as_there_are_any() -> None:
+def test_cp8_backups_are_on_other_nodes_as_long_as_there_are_any() -> None:
     hosts = [f"{node}{number:014x}" for node in ("aa", "bb", "cc") for number in range(4)]
     for host in hosts:
-        assert {node_of(buddy) for buddy in buddies_of(host, hosts, 8)} == {"aa", "bb", "cc"} - {node_of(host)}
-        assert len(buddies_of(host, hosts, 11)) == 11, "where there are too few others, one on the own node will do"
+        assert {node_of(backup) for backup in backups_of(host, hosts, 8)} == {"aa", "bb", "cc"} - {node_of(host)}
+        assert len(backups_of(host, hosts, 11)) == 11, "where there are too few others, one on the own node will do"
 
 
 # -- CP-10: replicated -------------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class Echo(Agent):
 
 
 class Checkpoints:
-    """Holds back what the buddies have not acknowledged."""
+    """Holds back what the backups have not acknowledged."""
 
     def __init__(self, is_replicated: bool) -> None:
         self.is_replicated = is_replicated
@@ -142,7 +142,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_cp10_under_replicated_nothing_leaves_before_the_buddies_have_its_record() -> None:
+async def test_cp10_under_replicated_nothing_leaves_before_the_backups_have_its_record() -> None:
     for is_replicated in (False, True):
         host, agent = Surroundings(is_replicated), Echo()
         agent.name = "echo"
@@ -168,7 +168,7 @@ async def test_cp10_under_replicated_nothing_leaves_before_the_buddies_have_its_
 # -- CP-11: mending ----------------------------------------------------------------------------------------------------
 
 
-async def test_cp11_a_damaged_log_is_mended_from_a_buddys_copy_and_loses_nothing(tmp_path: Path) -> None:
+async def test_cp11_a_damaged_log_is_mended_from_a_backups_copy_and_loses_nothing(tmp_path: Path) -> None:
     names = ["one", "other", "third"]
     specs = [AgentSpec(name, Sink) for name in names]
     async with Cluster("local", folder=tmp_path, durability="replicated(1)") as cluster:

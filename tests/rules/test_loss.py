@@ -74,7 +74,7 @@ def test_fr1_a_beginning_that_says_more_of_a_life_to_be_lost_is_heard_after_a_la
         bench.deliver()
         orphans.append(bench.ran("b"))
         bench.deliver()
-    # An heir had the first step alone, began anew, and died; another, that had two, has begun after it.
+    # A successor had the first step alone, began anew, and died; another, that had two, has begun after it.
     bench.feed("b", Learned(Began("a", 3, ((1, 2), (2, 0)))))
     assert [bench.undone(step) for step in orphans] == [False, False, True]
     bench.feed("b", Learned(Began("a", 2, ((1, 1),))))

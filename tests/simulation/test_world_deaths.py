@@ -54,7 +54,7 @@ class Posting(Agent):
         await ctx.call(post, message)
 
 
-def test_an_intent_of_an_earlier_life_is_with_the_buddies_before_its_tool_is_called():
+def test_an_intent_of_an_earlier_life_is_with_the_backups_before_its_tool_is_called():
     with World(seed=1, hosts=3, replicas=1, host_limits=HOST_LIMITS) as world:
         for number in (1, 2):
             world.spawn(f"a{number}", Counting, host=f"host-{number}")
@@ -103,7 +103,7 @@ def test_a_copy_that_is_not_waited_for_is_found_out(monkeypatch):
     assert broken == {"what is promised is kept, and what is lost is said"}
 
 
-def test_an_heir_that_forgets_that_an_end_was_lost_is_found_out(monkeypatch):
+def test_an_successor_that_forgets_that_an_end_was_lost_is_found_out(monkeypatch):
     monkeypatch.setattr("sims.virtual.disk.VirtualStore.is_lost", lambda self, agent: False)
     broken = {play_quietly(preset("successors", seed)).invariant for seed in (55, 62, 100)}
     assert broken == {
@@ -112,7 +112,7 @@ def test_an_heir_that_forgets_that_an_end_was_lost_is_found_out(monkeypatch):
     }  # fmt: skip
 
 
-def test_heirs_are_killed_while_they_take_over():
+def test_successors_are_killed_while_they_take_over():
     seeds = (1, 4, 18, 25, 34, 55, 62)
     results = [play_quietly(preset("successors", seed)) for seed in seeds]
     assert [result.failure for result in results] == [""] * len(results)
@@ -142,7 +142,7 @@ def five_hosts(replicas):
 
 
 @pytest.mark.parametrize("after", [0.0, 0.001, 0.05])
-def test_what_an_heir_had_not_begun_with_is_handed_down_if_it_dies_too(after):
+def test_what_an_successor_had_not_begun_with_is_handed_down_if_it_dies_too(after):
     with five_hosts(replicas=2) as world:
         for number in range(1, 6):
             world.submit(f"a{number}", 8)
@@ -151,12 +151,12 @@ def test_what_an_heir_had_not_begun_with_is_handed_down_if_it_dies_too(after):
         dead = world.engine.box("host-5").keys.host_id
         world.fail(Death("host-5", world.now))
 
-        def heir(world):
+        def successor(world):
             known = [box.host.checkpoints.machine.succession for box in boxes.values() if box.host is not None]
-            return next((each.heirs[dead] for each in known if dead in each.heirs), None)
+            return next((each.successors[dead] for each in known if dead in each.successors), None)
 
-        world.run(until=heir)
-        first = boxes[heir(world)].name
+        world.run(until=successor)
+        first = boxes[successor(world)].name
         world.run(until=world.now + after)
         world.fail(Death(first, world.now))
         world.run(until=lambda world: world.engine.homes["b"] not in ("host-5", first))
@@ -164,7 +164,7 @@ def test_what_an_heir_had_not_begun_with_is_handed_down_if_it_dies_too(after):
         world.check()
         assert world.state("b") == {"sum": 5 * 4}
         assert [bites for _, bites in world.bites()] == [1, 1]
-        # The life that the first heir has begun counts as lost, whether anybody has heard of it or not.
+        # The life that the first successor has begun counts as lost, whether anybody has heard of it or not.
         assert world.machine("b").core.incarnation == 3
 
 

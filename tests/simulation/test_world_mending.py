@@ -12,7 +12,7 @@ from sims.world import World
 @pytest.mark.parametrize("where", ["middle", "end", "all"])
 def test_a_log_that_rots_while_its_host_is_down_is_mended_from_a_backups_copy(seed: int, where: str) -> None:
     with World(
-        seed, hosts=3, agents_per_host=2, buddies=1, replicated=True, checkpoint_every=0.1, host_limits=HOST_LIMITS
+        seed, hosts=3, agents_per_host=2, replicas=1, replicated=True, checkpoint_every=0.1, host_limits=HOST_LIMITS
     ) as world:
         world.populate(Workload(inputs=20, depth=3))
         world.run(until=0.6)

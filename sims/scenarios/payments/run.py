@@ -24,7 +24,7 @@ LAST_ROUNDS = 10
 """How often it looks again at the end, until it finds nothing; each look undoes all that it finds."""
 QUIET_S = 120.0
 SUCCESSOR_S = 3.0
-"""How long a host must have failed before a buddy goes on with its agents: longer than a restart takes here."""
+"""How long a host must have failed before a backup goes on with its agents: longer than a restart takes here."""
 CHECKPOINTS_KEPT = 1_000_000
 """More than a run makes: nothing is folded, for the proof needs every step."""
 
@@ -209,7 +209,7 @@ class _Job:
         await self.cluster.kill(agent, with_disk=True)
         await self.cluster.status(agent, timeout_s=QUIET_S)
         self.moved.append(agent)
-        # New buddies are chosen by the next views: until then another loss could take the last copy.
+        # New backups are chosen by the next views: until then another loss could take the last copy.
         for _ in range(2):
             await self.cluster.checkpoint(timeout_s=QUIET_S)
 

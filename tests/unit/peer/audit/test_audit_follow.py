@@ -44,7 +44,7 @@ async def test_it_tells_what_hosts_write_meanwhile_each_thing_once(tmp_path: Pat
     assert {one.kind for one in told} >= {"step", "step.undone", "rollback.decided", "effect"}
 
 
-async def test_it_goes_on_with_the_heir_of_a_host_that_is_dead_for_good(tmp_path: Path) -> None:
+async def test_it_goes_on_with_the_successor_of_a_host_that_is_dead_for_good(tmp_path: Path) -> None:
     follower = Follower(tmp_path, from_start=True)
     told = []
     async with Cluster("local", folder=tmp_path, replicas=1, successor_s=0.3) as cluster:

@@ -141,10 +141,10 @@ def test_of_two_logs_that_agree_the_longer_speaks() -> None:
 
 def test_after_a_succession_the_new_life_speaks_though_its_log_is_shorter() -> None:
     dead = Kept("dead", a=[BirthRecord(1), step_of(1), step_of(2), step_of(3)])
-    heir = Kept("heir", a=[BirthRecord(1), step_of(1), BirthRecord(2, ((1, 1),))])
-    for hosts in ([dead, heir], [heir, dead]):
+    successor = Kept("successor", a=[BirthRecord(1), step_of(1), BirthRecord(2, ((1, 1),))])
+    for hosts in ([dead, successor], [successor, dead]):
         (own,) = own_logs(hosts)
-        assert own.logs.folder.name == "heir"
+        assert own.logs.folder.name == "successor"
         assert "differ from record 3 on" in own.note
         assert "2 records that only dead has" in own.note
 

@@ -1,4 +1,4 @@
-"""What an heir takes over: whom it waits for, what it says then, and whose copy of a log it goes on with."""
+"""What a successor takes over: whom it waits for, what it says then, and whose copy of a log it goes on with."""
 
 from peer.replication.inquiry import FoundCopy
 from protocol.action import CutReady
@@ -19,15 +19,15 @@ def cut(epoch, *begun):
 def test_of_a_part_and_the_whole_of_a_log_the_whole_is_taken_and_what_was_begun_anew_before_both():
     whole = copy(1, b"1", b"2", b"3", b"4")
     part, anew = copy(1, b"1", b"2"), copy(1, b"1", b"2", b"anew")
-    assert best_of({"heir": part, "first": whole}) == "first"
-    assert best_of({"heir": anew, "first": whole}) == "heir"
-    assert best_of({"heir": copy(1, *whole.records, b"anew"), "first": whole}) == "heir"
-    assert best_of({"heir": part}) == "heir"
+    assert best_of({"successor": part, "first": whole}) == "first"
+    assert best_of({"successor": anew, "first": whole}) == "successor"
+    assert best_of({"successor": copy(1, *whole.records, b"anew"), "first": whole}) == "successor"
+    assert best_of({"successor": part}) == "successor"
     # One of three: the second has begun anew on what the first had.
     assert best_of({"third": copy(1, b"1"), "second": anew, "first": whole}) == "second"
     # The whole one begins later, with an anchor that the part does not reach.
-    assert best_of({"heir": part, "first": copy(4, b"4", b"5")}) == "first"
-    assert best_of({"heir": copy(3, b"3"), "first": copy(2, b"2", b"3", b"4")}) == "first"
+    assert best_of({"successor": part, "first": copy(4, b"4", b"5")}) == "first"
+    assert best_of({"successor": copy(3, b"3"), "first": copy(2, b"2", b"3", b"4")}) == "first"
 
 
 def test_copies_count_once_all_have_answered_in_full_that_must_have_one():
@@ -82,9 +82,9 @@ def test_an_estate_is_open_while_an_agent_of_it_has_no_copy_here():
     assert [done.dead for done in estates.finished()] == ["dead"]
 
 
-def test_of_a_dead_heir_only_what_was_begun_here_comes_up_before_others_have_answered():
+def test_of_a_dead_successor_only_what_was_begun_here_comes_up_before_others_have_answered():
     estates = Estates()
-    estate = estates.begin("heir", ["first"], ["a", "b"], ["b"], [], [])
+    estate = estates.begin("successor", ["first"], ["a", "b"], ["b"], [], [])
     assert estate.agents == ("b",)
     assert estate.is_open
     assert estate.before == ["first"]
