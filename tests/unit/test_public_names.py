@@ -25,7 +25,7 @@ SharedView Space State Status StepId StepRecord StepUnknown StepsAnswer Storage 
 VaultFailed VersionUnknown View Vote bulky derived handles hashed migrates secret tool versioned
 """
 NAMES = _NAMES.split()
-INNER = {"Host", "Tracked", "Spaces", "Schema", "OutputDraft", "RollbackDraft", "Kept"}
+INNER = {"Host", "Tracked", "Spaces", "Schema", "OutputDraft", "RollbackDraft", "ArchiveTerm"}
 """What a public object holds for the runtime's own use."""
 
 
