@@ -7,6 +7,7 @@ from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
 from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from peer.cluster.cluster import Cluster
+from peer.cluster.inlet import Receipt
 from peer.cluster.outcome import Outcome, Plan, Restored
 from peer.errors import (
     AddressBusy,
@@ -20,6 +21,7 @@ from peer.errors import (
     EffectInDoubt,
     FrameInvalid,
     HandlerMissing,
+    InputsDiffer,
     InputsOutOfOrder,
     LogBusy,
     LogCorrupt,
@@ -79,6 +81,7 @@ __all__ = [
     "Happened",
     "Hidden",
     "Input",
+    "InputsDiffer",
     "InputsOutOfOrder",
     "KeyKind",
     "Limits",
@@ -99,6 +102,7 @@ __all__ = [
     "Plan",
     "Proposal",
     "ReadOnly",
+    "Receipt",
     "Restore",
     "RestoreRefused",
     "Restored",

@@ -39,6 +39,10 @@ class InputsOutOfOrder(CallerError):
     """Inputs of a source came before others of it: they are taken on in the order of their numbers."""
 
 
+class InputsDiffer(CallerError):
+    """A key, or a number of a source, was used before for other inputs. Nothing was taken on."""
+
+
 class AgentUnknown(CallerError):
     """No agent of that name is known here."""
 
