@@ -11,6 +11,7 @@ from peer.cluster.inlet import Receipt
 from peer.cluster.outcome import Outcome, Plan, Restored
 from peer.errors import (
     AddressBusy,
+    AgentBroken,
     AgentUnknown,
     AskTimeout,
     BlobLost,
@@ -57,6 +58,7 @@ from protocol.step import Input, StepRecord
 __all__ = [
     "AddressBusy",
     "Agent",
+    "AgentBroken",
     "AgentSpec",
     "AgentUnknown",
     "AskTimeout",

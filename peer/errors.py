@@ -47,6 +47,10 @@ class AgentUnknown(CallerError):
     """No agent of that name is known here."""
 
 
+class AgentBroken(CallerError):
+    """An agent can't start: its class or its options have to be mended before it is launched again."""
+
+
 class StepUnknown(CallerError):
     """No such step in the agent's log."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from peer import errors
 from peer.agents.agent import Agent
-from peer.agents.spec import AgentSpec, check_movable
+from peer.agents.spec import AgentSpec, check_kinds, check_movable
 from peer.backends import Backend, load_backend
 from peer.cluster.asker import ASK_S, Asker
 from peer.cluster.inlet import Inlet, Receipt
@@ -24,6 +24,7 @@ from peer.host import questions
 from peer.host.questions import (
     EpochsAnswer,
     RestoreTo,
+    Status,
 )
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.storage import Storage
@@ -78,6 +79,7 @@ class Cluster(Asker):
             self.folder, secret, limits, self._checkpoints, places, options, storage
         )
         self._agents: list[AgentId] = []
+        self._launching: dict[AgentId, None] = {}
         self._room: list[str] = []
         self._source = f"cluster-{secrets.token_hex(4)}"
         self._inlet = Inlet(self._source, 4 * ASK_S)
@@ -113,15 +115,45 @@ class Cluster(Asker):
         return name
 
     async def spawn_all(self, specs: Sequence[AgentSpec]) -> None:
-        """Launch many agents, `agents_per_actor` on each host, and wait until all answer."""
-        check_names([spec.name for spec in specs], self._agents)
+        """Launch many agents, packed as the cluster says, and wait until all answer.
+
+        An agent that has lived in the cluster's folder goes on from its log, whatever the order and the packing.
+
+        Raises: CallerError, for names that are taken or can't be used, before anything starts; AgentBroken, naming an
+            agent whose class raised: it was not launched, and its name can be used again; the others were.
+        """
+        names = [spec.name for spec in specs]
+        check_names(names, [*self._agents, *self._launching])
+        check_kinds(specs)
         if self._checkpoints.replicas:
             check_movable(specs)
+        self._launching.update(dict.fromkeys(names))
+        try:
+            await self._launch(specs)
+        finally:
+            for name in names:
+                del self._launching[name]
+
+    async def _launch(self, specs: Sequence[AgentSpec]) -> None:
         self.host.asking.expect(spec.name for spec in specs)
         await self._backend.launch(list(specs), self._agents_per_actor)
-        self._agents.extend(spec.name for spec in specs)
-        looks = await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
-        if self._checkpoints.replicas and any(not look.committed for look in looks):
+        looks = await asyncio.gather(
+            *(self.status(spec.name, timeout_s=120.0) for spec in specs), return_exceptions=True
+        )
+        up: list[Status] = []
+        broken: list[errors.AgentBroken] = []
+        for spec, look in zip(specs, looks, strict=True):
+            if isinstance(look, errors.AgentBroken):
+                await self._backend.release(spec.name)
+                broken.append(look)
+            else:
+                self._agents.append(spec.name)
+                if isinstance(look, BaseException):
+                    raise look
+                up.append(look)
+        if broken:
+            raise broken[0]
+        if self._checkpoints.replicas and any(not look.committed for look in up):
             # Backups are chosen by the view: with the first commit that has them new hosts have some, and with the
             # second no earlier view's majority is needed to succeed one. Who comes back is in a view already, whose
             # other hosts may not be here yet.

@@ -100,7 +100,7 @@ class Answers:
         Raises: EbbtideError, which is told to whoever asked.
         """
         if agent in self._residents.broken:
-            raise errors.LogCorrupt(self._residents.broken[agent])
+            raise self._residents.why_broken(agent)
         driver = self._residents.drivers.get(agent)
         if driver is None:
             raise errors.AgentUnknown(f"no agent {agent!r} on this host. Nothing changed.")
