@@ -55,6 +55,10 @@ class StepUnknown(CallerError):
     """No such step in the agent's log."""
 
 
+class StepRanAgain(CallerError):
+    """A step was undone before, and another step holds its input now, or none ever will. Nothing changed."""
+
+
 class HandlerMissing(CallerError):
     """An agent was sent a message for which it declares no handler."""
 

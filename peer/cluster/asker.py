@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from peer import errors
 from peer.agents.context import rollback_draft
 from peer.agents.past import as_step
@@ -11,7 +13,7 @@ from peer.cluster.outcome import Outcome, Plan
 from peer.cluster.preview import preview
 from peer.host import questions
 from peer.host.host import Host
-from peer.host.questions import Ballots, Costs, CutsAnswer, Notice, PartAnswer, Propose, Status, StepsAnswer
+from peer.host.questions import Ballots, Costs, CutsAnswer, HeldAnswer, Notice, PartAnswer, Propose, Status, StepsAnswer
 from peer.store.outside.keeping import Keeping
 from peer.values import payload
 from peer.values.codec import look
@@ -19,8 +21,9 @@ from peer.values.key_text import decode_key
 from peer.values.personal import using
 from peer.values.shared_view import SharedView
 from protocol.ids import AgentId, ProposalId, StepId
+from protocol.proposal import Amendment
 from protocol.records import OutcomeRecord
-from protocol.step import Entry, Input
+from protocol.step import Entry, Input, RollbackDraft
 
 ASK_S = 30.0
 """How long a question waits for an answer, unless the caller says else."""
@@ -83,15 +86,66 @@ class Asker:
             deadline_s: participants that have not voted by then reject.
             timeout_s: how long to wait here; the rollback itself goes on.
 
-        Raises: CallerError, AgentUnknown, RollbackTimeout.
+        A correction follows its input to the step that holds it now, if the root was undone before.
+
+        Raises: StepRanAgain, naming the step that holds the input now, if a root was undone before and that is not
+            asked to be amended, or if its input will not run again; CallerError, AgentUnknown, RollbackTimeout.
         """
         with using(self._keeping.vault):
             draft = rollback_draft(steps, inputs, reason, evidence, amend or {})
         deadline_us = 0 if deadline_s is None else self.host.clock.now_us() + int(deadline_s * 1e6)
-        ask = Propose(draft.roots, inputs, reason, draft.evidence, draft.amendments, deadline_us)
-        owner = draft.roots[0].agent
-        pid = (await self.host.ask(owner, "propose", questions.encode(ask), timeout_s=timeout_s)).decode()
-        return await self.outcome(pid, timeout_s=timeout_s)
+        until = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            draft = await self._followed(draft)
+            ask = Propose(draft.roots, inputs, draft.reason, draft.evidence, draft.amendments, deadline_us)
+            owner = draft.roots[0].agent
+            pid = (await self.host.ask(owner, "propose", questions.encode(ask), timeout_s=timeout_s)).decode()
+            outcome = await self.outcome(pid, timeout_s=timeout_s)
+            if not outcome.committed or await self._is_heeded(draft, outcome):
+                return outcome
+            if asyncio.get_running_loop().time() > until:
+                raise errors.RollbackTimeout(
+                    f"the inputs of {', '.join(map(str, draft.roots))} ran again each time before they were corrected,"
+                    f" for {timeout_s:g} s. What was undone is undone; correct them again."
+                )
+
+    async def _held(self, steps: Sequence[StepId]) -> dict[StepId, HeldAnswer]:
+        """Return what has become of the inputs of steps; each owner is asked once."""
+        owned: dict[AgentId, list[StepId]] = {}
+        for step in steps:
+            owned.setdefault(step.agent, []).append(step)
+        asked = (self._ask(agent, "held", list[HeldAnswer], questions.encode(own)) for agent, own in owned.items())
+        found = zip(owned.values(), await asyncio.gather(*asked), strict=True)
+        return {step: held for own, answers in found for step, held in zip(own, answers, strict=True)}
+
+    async def _followed(self, draft: RollbackDraft) -> RollbackDraft:
+        """Return a draft whose roots hold the inputs that are meant.
+
+        Raises: StepRanAgain.
+        """
+        now: dict[StepId, StepId] = {}
+        for root, held in (await self._held(draft.roots)).items():
+            if held.where == "again" and held.step is not None:
+                if draft.inputs != "amend":
+                    raise errors.StepRanAgain(
+                        f"{root} was undone before, and its input ran again as {held.step}. Nothing changed."
+                        " Name that step if it is wrong, too."
+                    )
+                now[root] = held.step
+            elif held.where == "dead" and draft.inputs != "discard":
+                raise errors.StepRanAgain(
+                    f"{root} was undone before, and its input will not run again: {held.why or 'it was dropped'}."
+                    " Nothing changed. Submit what is right as a new input."
+                )
+        roots = tuple(dict.fromkeys(now.get(root, root) for root in draft.roots))
+        amendments = tuple(Amendment(now.get(each.root, each.root), each.payload) for each in draft.amendments)
+        return replace(draft, roots=roots, amendments=amendments)
+
+    async def _is_heeded(self, draft: RollbackDraft, outcome: Outcome) -> bool:
+        """Tell whether every correction has reached its input: that of a root undone before may have run meanwhile."""
+        left = {each.root: each.payload for each in draft.amendments if each.root not in outcome.undone}
+        found = await self._held(tuple(left))
+        return not any(held.where == "again" and held.payload != left[root] for root, held in found.items())
 
     async def outcome(self, proposal: ProposalId, timeout_s: float = 60.0) -> Outcome:
         """Wait until every participant of a rollback has decided.

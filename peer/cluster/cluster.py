@@ -29,7 +29,7 @@ from peer.host.questions import (
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.storage import Storage
 from peer.values.personal import key_name
-from protocol.ids import AgentId
+from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.policy import PolicyMaker
 
@@ -236,8 +236,14 @@ class Cluster(Asker):
         while True:
             looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._agents))
             if all(look.era >= number for look in looks):
-                return Restored(number, epoch, (self.host.clock.now_us() - began_us) / 1e6)
+                seconds = (self.host.clock.now_us() - began_us) / 1e6
+                return Restored(number, epoch, seconds, await self._still_undone(epoch))
             await asyncio.sleep(0.02)
+
+    async def _still_undone(self, epoch: int) -> tuple[StepId, ...]:
+        body = questions.encode(epoch)
+        asked = (self._ask(agent, "undone since", tuple[StepId, ...], body) for agent in self._agents)
+        return tuple(step for steps in await asyncio.gather(*asked) for step in steps)
 
     async def epochs(self) -> EpochsAnswer:
         """Return what is known of checkpoints and restores where the first agent lives."""

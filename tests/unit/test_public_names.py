@@ -21,9 +21,9 @@ ConfigInvalid Context Costs Counter Cut CutsAnswer DeclarationRefused EbbtideErr
 FrameInvalid HandlerMissing Happened Hidden Input InputsDiffer InputsOutOfOrder KeyKind Limits LogBusy LogCorrupt
 LogFailed MessageId MigrationFailed NotHappened Notice Outcome OutcomeRecord PayloadInvalid PayloadTooLarge
 PayloadUnsupported PeerError Personal Plan Proposal ReadOnly Receipt Restore RestoreRefused Restored RollbackTimeout
-SecretChanged SharedMap SharedSet SharedView Space State Status StepId StepRecord StepUnknown StepsAnswer Storage
-Tool ToolFailed Unknown Unready VaultFailed VersionUnknown View Vote bulky derived handles hashed migrates secret
-tool versioned
+SecretChanged SharedMap SharedSet SharedView Space State Status StepId StepRanAgain StepRecord StepUnknown
+StepsAnswer Storage Tool ToolFailed Unknown Unready VaultFailed VersionUnknown View Vote bulky derived handles
+hashed migrates secret tool versioned
 """
 NAMES = _NAMES.split()
 INNER = {"Host", "Tracked", "Spaces", "Schema", "OutputDraft", "RollbackDraft", "ArchiveTerm"}
