@@ -23,6 +23,9 @@ from protocol.step import StepDraft
 
 logger = logging.getLogger("ebbtide")
 
+WHY_CHARS_MAX = 500
+"""Of what an undo has raised, as people are told."""
+
 Feed = Callable[[Event], None]
 
 
@@ -136,6 +139,9 @@ class Runner:
             self._awaiting = None
         if answer.answer == "done":
             return payload.decode(answer.result)
+        if answer.answer == "waits":
+            why = answer.result.decode(errors="replace")
+            raise errors.UndoPending(f"{tool.name}: what it did before is not undone yet, and is in the way ({why})")
         if answer.answer == "failed":
             raise errors.ToolFailed(str(payload.decode(answer.result)))
         raise errors.EffectInDoubt(
@@ -181,9 +187,9 @@ class Runner:
             await _invoke(tool.undo, call)
         except Exception as error:  # noqa: BLE001  # it is tried again, and told to a person in the end
             logger.warning("%s: undo of %s (%s) failed: %s", self._agent.name, tool.name, call.intent, error)
-            return ToolUsed(call.intent, "undo", "failed")
+            return ToolUsed(call.intent, "undo", "failed", f"{type(error).__name__}: {error}"[:WHY_CHARS_MAX].encode())
         if tool.check is not None and (await self._check(tool, call)).answer == "yes":
-            return ToolUsed(call.intent, "undo", "failed")
+            return ToolUsed(call.intent, "undo", "failed", b"its check says that it still stands")
         return ToolUsed(call.intent, "undo", "done")
 
     async def _check(self, tool: Tool[..., Any], call: Call) -> ToolUsed:

@@ -10,7 +10,10 @@ from typing import Any
 from protocol.ids import Lineage, StepId
 from protocol.records import BaseRecord, EffectState
 
-OPEN, DONE, UNDOING, UNDONE, DOUBT, FAILED = "open", "done", "undoing", "undone", "doubt", "failed"
+OPEN, DONE, UNDOING, UNDONE, DOUBT, KEPT = "open", "done", "undoing", "undone", "doubt", "kept"
+"""Kept: nobody stands behind it, and a person has said that it stays."""
+GIVEN_UP = "failed"
+"""As logs of 0.1 name an undo that was given up: it is tried again."""
 
 
 @dataclass
@@ -28,6 +31,8 @@ class Effect:
     claimed_by: StepId | None = None
     """The last step that stands behind the effect."""
     tries: int = 0
+    why: str = ""
+    """What its last undo has raised, in this life."""
     again_us: int = 0
     doomed: bool = False
     """Its lineage is settled without it: it is to be undone."""
@@ -140,9 +145,11 @@ class Intents:
     def set_state(self, intent: str, state: str, result: bytes = b"") -> None:
         """Note what became of a call or of its undo."""
         effect = self._by_intent[intent]
-        effect.state = state
+        effect.state = UNDOING if state == GIVEN_UP else state
         effect.result = result or effect.result
-        if state in (UNDONE, FAILED, DOUBT):
+        if state == GIVEN_UP:
+            self.doom_one(effect)
+        elif state in (UNDONE, KEPT, DOUBT):
             effect.doomed = False
             self._doomed.pop(intent, None)
             self._waiting.pop(intent, None)
@@ -162,7 +169,7 @@ class Intents:
     def forget(self, lineage: Lineage) -> bool:
         """Drop a lineage's effects if each is done or undone for good; True if nothing of it is left."""
         effects = self.of(lineage)
-        if any(effect.state not in (DONE, UNDONE) or effect.doomed or effect.busy for effect in effects):
+        if any(effect.state not in (DONE, UNDONE, KEPT) or effect.doomed or effect.busy for effect in effects):
             return False
         if any(effect.intent in self._waiting for effect in effects):
             return False
@@ -201,7 +208,9 @@ class Intents:
             effect = Effect(kept.intent, kept.lineage, kept.tool, kept.args, kept.key, kept.number)
             effect.state, effect.result, effect.claimed_by = kept.state, kept.result, kept.claimed_by
             self.add(effect)
-            if kept.doomed:
+            if kept.state == GIVEN_UP:
+                self.set_state(effect.intent, GIVEN_UP)
+            elif kept.doomed:
                 self.doom_one(effect)
             elif kept.waits:
                 effect.waits_since_us = now_us
