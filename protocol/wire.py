@@ -58,6 +58,18 @@ class Answer(Struct, frozen=True, array_like=True):
     error: str = ""
 
 
+class Piece(Struct, frozen=True, array_like=True):
+    """A part of a frame that is too large for one: with all its parts it is a frame like any other."""
+
+    number: int
+    """Which frame of its sender's, from a number that no two have."""
+    at: int
+    """Which part, from 0."""
+    count: int
+    """How many parts there are."""
+    data: bytes
+
+
 class Frame(Struct, frozen=True, array_like=True):
     """What one host sends another at a time."""
 
@@ -74,6 +86,8 @@ class Frame(Struct, frozen=True, array_like=True):
     """The sender's colour: its receiver cuts before it handles anything here (CP-1). -1: it has no part in epochs."""
     era: int = 0
     """How many restores the sender has carried out (CP-7)."""
+    piece: Piece | None = None
+    """Nothing else is in a frame that has one."""
 
 
 _encoder = msgpack.Encoder()
@@ -87,13 +101,17 @@ def encode_frame(frame: Frame) -> bytes:
     return bytes((VERSION,)) + _encoder.encode(frame)
 
 
-def decode_frame(data: bytes) -> Frame:
+def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX) -> Frame:
     """Decode a frame from another host.
+
+    Args:
+        data: as `encode_frame` makes it.
+        most: its bytes; more for one that has come in pieces.
 
     Raises: WireInvalid, saying what is wrong with it; nothing of it is taken in.
     """
-    if len(data) > FRAME_BYTES_MAX:
-        raise WireInvalid(f"a frame of {len(data)} bytes; at most {FRAME_BYTES_MAX} are read")
+    if len(data) > most:
+        raise WireInvalid(f"a frame of {len(data)} bytes; at most {most} are read")
     if not data or data[0] != VERSION:
         raise WireInvalid(f"wire version {data[:1].hex() or 'none'}; this host speaks {VERSION:02x}")
     try:
