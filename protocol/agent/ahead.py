@@ -15,7 +15,8 @@ from protocol.proposal import ConeStep, Credit, Suspect
 class Ahead:
     """Steps of others that are in one cone, whether or not a vote lists them."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeper: AgentId) -> None:
+        self._keeper = keeper
         self._cone: set[StepId] = set()
         self._suspects: dict[StepId, Suspect] = {}
         self._after: dict[StepId, list[Suspect]] = {}
@@ -55,12 +56,11 @@ class Ahead:
         """Return the messages from such steps to `agent`, in the order in which they became known."""
         return self._debits.get(agent, [])
 
-    def due(self, books: Books, voter: AgentId) -> list[tuple[AgentId, tuple[ConeStep, ...]]]:
-        """Return who is to be told of what; a voter whose new vote does not credit what it was told is told again."""
-        owed = self._owed.get(voter)
-        if owed is not None:
-            credited = [step for step, found in owed.items() if _is_credited(books, voter, found)]
-            for step in credited:
+    def due(self, books: Books, voters: Iterable[AgentId]) -> list[tuple[AgentId, tuple[ConeStep, ...]]]:
+        """Return who is to be told of what; a voter that does not credit what it was told is told again."""
+        for voter in voters:
+            owed = self._owed.get(voter, {})
+            for step in [step for step, found in owed.items() if _is_credited(books, voter, found)]:
                 del owed[step]
             self._fresh[voter] = list(owed.values())
         due = [(receiver, tuple(steps)) for receiver, steps in self._fresh.items() if steps]
@@ -78,7 +78,7 @@ class Ahead:
             for receiver in dict.fromkeys(debit.receiver for debit in suspect.sends):
                 sends = tuple(debit for debit in suspect.sends if debit.receiver == receiver)
                 found = ConeStep(suspect.step, sends, suspect.epoch)
-                if receiver != suspect.step.agent:
+                if receiver not in (suspect.step.agent, self._keeper):
                     self._owed.setdefault(receiver, {})[suspect.step] = found
                     self._fresh.setdefault(receiver, []).append(found)
             todo.extend(self._after.get(suspect.step, ()))

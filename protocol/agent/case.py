@@ -34,7 +34,7 @@ class Case:
         self.verdict: Done | None = None
         """What another elector has decided; heeded as soon as this one's own vote is durable."""
         self.part = Part()
-        self.ahead = Ahead()
+        self.ahead = Ahead(self.keeper)
         self.told: dict[AgentId, int] = {}
         self._debited: dict[AgentId, int] = {}
         """By whom the durable votes debit, the last version that added to it."""
@@ -58,7 +58,7 @@ class Case:
 
     def ended(self) -> None:
         """It is decided: what was kept to go on voting is not needed any more."""
-        self.part, self.ahead, self._differences, self._suspects = Part(), Ahead(), {}, ()
+        self.part, self.ahead, self._differences, self._suspects = Part(), Ahead(self.keeper), {}, ()
 
     def untold(self, me: AgentId) -> list[tuple[AgentId, Ballot]]:
         """Return who is to be told the own vote, and count them as told.

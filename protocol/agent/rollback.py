@@ -69,7 +69,8 @@ class Rollback:
                 self._publish(proposal.id)
                 self._evaluate(proposal.id)
             if case.keeper == self._core.agent and proposal.id in self._open:
-                for receiver, steps in case.ahead.due(case.books, sender):
+                voters = [vote.voter for vote in message.votes if vote.voter == sender]
+                for receiver, steps in case.ahead.due(case.books, voters):
                     self._core.send(receiver, Ballot(proposal, (), found=steps))
         if decision is not None:
             if message.wants or keeper_of(proposal) == self._core.agent:
