@@ -354,6 +354,12 @@ class Rollback:
         for vote in base.votes:
             self.apply_vote(vote)
 
+    def check(self) -> None:
+        """Assert that a part, grown bit by bit, is what it would be if it were worked out anew."""
+        for case in self._open.values():
+            part = case.part
+            assert self._core.cone.part(part.steps, part.credits) == tuple(sorted(part.steps))
+
     def votes(self) -> list[tuple[Proposal, Vote]]:
         """Return this elector's own votes."""
         return [(case.books.proposal, case.vote) for case in self._cases.values() if case.vote is not None]
