@@ -21,7 +21,7 @@ from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.message import Ballot, Done, Propose
 from protocol.proposal import Proposal, Suspect, Vote
 from protocol.records import BaseRecord, DecisionRecord, VoteRecord
-from protocol.step import VoidOut
+from protocol.step import Input, VoidOut
 
 
 class Rollback:
@@ -184,6 +184,7 @@ class Rollback:
         core, books, vote = self._core, case.books, case.vote
         assert vote is not None
         retracted: tuple[StepId, ...] = ()
+        taken: tuple[Input, ...] = ()
         by_lineage: dict[Lineage, tuple[VoidOut, ...]] = {}
         if decision == "commit":
             retracted = tuple(sorted(step.step for step in vote.cone if step.step not in core.retraction))
@@ -194,6 +195,10 @@ class Rollback:
                 discarded = books.proposal.inputs == "discard" and step in books.proposal.roots
                 if discarded or lineage in self._effects.voided:
                     by_lineage[lineage] = self._effects.void_all(lineage, ordered=discarded)
+            taken = self._disposal.take_back(books.proposal, retracted)
+            for item in taken if books.proposal.inputs == "discard" else ():
+                # What its undone runs have sent will not come again either (EF-5).
+                by_lineage[item.lineage] = self._effects.void_all(item.lineage, ordered=True)
         record = DecisionRecord(
             proposal=books.proposal,
             decision=decision,
@@ -205,7 +210,7 @@ class Rollback:
             decided_us=core.now_us,
             voids=tuple(out for voids in by_lineage.values() for out in voids),
             notes=self._disposal.notes(books.proposal, retracted) if decision == "commit" else (),
-            taken=self._disposal.take_back(books.proposal, retracted) if decision == "commit" else (),
+            taken=taken,
             epoch=core.colours.epoch,
         )
         self.apply_decision(record, by_lineage)
@@ -256,7 +261,7 @@ class Rollback:
                     discarded=f"discarded by {proposal.id}" if is_root and proposal.inputs == "discard" else "",
                     proposal=proposal if is_root else None,
                 )
-            self._disposal.dispose_taken(record)
+            self._disposal.dispose_taken(record, voids or {})
         core.outbox.unhold(steps)
         if record.decision == "abort":
             for message, number in messages.items():
