@@ -1,4 +1,4 @@
-"""Rules RB-3, RB-4, RB-8 where two agents answer each other for long: few votes, each told once, and nothing beside it."""
+"""Rules RB-3, RB-4, RB-8 where two agents answer each other for long: few votes, each told and written once."""
 
 from protocol.agent.ahead import Ahead
 from protocol.agent.books import Books
