@@ -124,7 +124,7 @@ def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX) -> Frame:
         message = envelope.message
         if isinstance(message, Data) and len(message.input.clock) > CLOCK_ENTRIES_MAX:
             raise WireInvalid(f"a clock of {len(message.input.clock)} entries; at most {CLOCK_ENTRIES_MAX} are read")
-        if isinstance(message, Ballot) and sum(len(vote.cone) for vote in message.votes) > VOTE_STEPS_MAX:
+        if isinstance(message, Ballot) and _steps_in(message) > VOTE_STEPS_MAX:
             raise WireInvalid(f"votes on more than {VOTE_STEPS_MAX} steps in one message")
     _check_gossip(frame)
     for message in frame.checkpoints:
@@ -133,6 +133,10 @@ def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX) -> Frame:
         if named > MEMBERS_MAX:
             raise WireInvalid(f"a view of {named} hosts; at most {MEMBERS_MAX} are read")
     return frame
+
+
+def _steps_in(ballot: Ballot) -> int:
+    return sum(len(vote.cone) for vote in ballot.votes) + len(ballot.suspects) + len(ballot.found)
 
 
 def _check_gossip(frame: Frame) -> None:
