@@ -4,15 +4,27 @@ A lineage is *settled* at an agent when it has run again, or when it will not: w
 did not claim is undone, and what they sent and the new run did not send is void, so its receivers settle in turn.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from protocol.action import Resume, UseTool
 from protocol.agent.core import Core
 from protocol.agent.intents import DONE, DOUBT, FAILED, OPEN, UNDOING, UNDONE, Effect
+from protocol.event import ToolWanted
 from protocol.ids import AgentId, Lineage
 from protocol.message import Void
 from protocol.records import BaseRecord, EffectRecord, IntentRecord, VoidRecord
 from protocol.step import Input, Output, VoidOut
+
+
+class Awaited(NamedTuple):
+    """A call of the running step that awaits its answer."""
+
+    run: int
+    call: int
+    """Which of the run's calls."""
+    checks: bool
+    """The tool can tell whether a call has happened."""
+    kind: str
 
 
 class Effects:
@@ -25,8 +37,8 @@ class Effects:
         self._ended: dict[Lineage, int] = {}
         """Lineages that will not run again here, and the epoch in which that became known."""
         self._claimed: dict[int, set[str]] = {}
-        self._calls: dict[str, tuple[int, bool, str]] = {}
-        """By intent, the run that awaits it, whether the tool can check, and the call's kind."""
+        self._calls: dict[str, Awaited] = {}
+        """By intent, the call that awaits it."""
         self._redo: dict[str, tuple[bytes, str | None]] = {}
         self._after: dict[tuple[AgentId, int, int], Lineage] = {}
         self._blocked: dict[Lineage, tuple[int, int]] = {}
@@ -36,8 +48,10 @@ class Effects:
 
     # -- calls of the running step ---------------------------------------------------------------------------------
 
-    def wanted(self, run: int, item: Input, tool: str, kind: str, args: bytes, key: str | None, checks: bool) -> None:
-        """A handler awaits a tool: replay, check, undo first, or call (EF-2, EF-3)."""
+    def wanted(self, event: ToolWanted, item: Input) -> None:
+        """A handler awaits a tool: replay, check, undo first, or call (EF-2, EF-3). Others may be under way (EF-7)."""
+        run, tool, kind, args, key = event.run, event.tool, event.kind, event.args, event.key
+        call = Awaited(run, event.call, event.checks, kind)
         claimed = self._claimed.setdefault(run, set())
         effect = self._core.intents.match(item.lineage, tool, args, key, claimed)
         if effect is None:
@@ -47,17 +61,22 @@ class Effects:
             effect = self.apply_intent(record)
             claimed.add(intent)
             effect.busy = True
-            self._calls[intent] = (run, checks, kind)
+            self._calls[intent] = call
             self._core.append((record,), lambda: self._use(intent, "call"), is_fact=True)
             return
         claimed.add(effect.intent)
         self._core.intents.spare(effect)
-        self._calls[effect.intent] = (run, checks, kind)
+        self._calls[effect.intent] = call
         if effect.args == args and effect.state == DONE:
-            self._core.actions.append(Resume(run, "done", effect.result))
+            del self._calls[effect.intent]
+            self._core.actions.append(Resume(run, "done", effect.result, event.call))
+        elif effect.busy and effect.state == OPEN:
+            # EF-7: an earlier attempt's call goes on by itself. Its answer is this one's, or is undone first.
+            if effect.args != args:
+                self._redo[effect.intent] = (args, key)
         elif effect.state in (OPEN, DOUBT) and effect.args == args:
             # A crash came between intent and result: ask the world, never repeat blindly.
-            if checks:
+            if event.checks:
                 self._use(effect.intent, "check")
             elif kind == "idempotent":
                 self._use(effect.intent, "call")
@@ -83,6 +102,15 @@ class Effects:
 
     def _called(self, effect: Effect, answer: str, result: bytes) -> None:
         state = {"done": DONE, "failed": UNDONE}.get(answer, DOUBT)
+        if effect.intent in self._redo and state != DOUBT:
+            # EF-7: an earlier attempt's call has come to its end, and this run wants another.
+            self._core.intents.set_state(effect.intent, state, result)
+            if state == DONE:
+                self._begin_undo(effect)
+            else:
+                self._finish_undo(effect, UNDONE)
+            return
+        self._redo.pop(effect.intent, None)
         self._core.intents.set_state(effect.intent, state, result)
         record = EffectRecord(effect.intent, state, result)
         call = self._calls.get(effect.intent)
@@ -114,13 +142,13 @@ class Effects:
         self._core.append((record,), lambda: self._resume(effect.intent, call))
         self._core.tell("in-doubt", effect.intent, f"nobody knows whether {effect.tool} happened; it is not repeated")
 
-    def _resume(self, intent: str, call: tuple[int, bool, str] | None) -> None:
+    def _resume(self, intent: str, call: Awaited | None) -> None:
         """Answer the run that awaited this; one that has come to want the effect since waits for its own answer."""
         effect = self._core.intents.get(intent)
         if effect is not None and call is not None and self._calls.get(intent) is call:
             del self._calls[intent]
             answer = {DONE: "done", UNDONE: "failed"}.get(effect.state, "doubt")
-            self._core.actions.append(Resume(call[0], answer, effect.result))
+            self._core.actions.append(Resume(call.run, answer, effect.result, call.call))
 
     def _use(self, intent: str, verb: str) -> None:
         effect = self._core.intents[intent]
@@ -128,14 +156,18 @@ class Effects:
         self._core.actions.append(UseTool(intent, effect.tool, verb, effect.args, effect.result))
 
     def claims_of(self, run: int) -> tuple[str, ...]:
-        """Return, and forget, what the run has called."""
-        return tuple(sorted(self._claimed.pop(run, ())))
+        """Return, and forget, what the run has called; what it still awaits is its own (EF-7)."""
+        claimed = self._claimed.pop(run, set())
+        for intent in sorted(claimed):
+            self._calls.pop(intent, None)
+            if self._redo.pop(intent, None) is not None:
+                # It wanted another call in this one's place, and has not waited for it.
+                claimed.discard(intent)
+        return tuple(sorted(claimed))
 
     def release_claims(self, run: int, item: Input) -> None:
         """The run never became a step: its effects belong to its lineage, and wait."""
-        for intent in self.claims_of(run):
-            self._calls.pop(intent, None)
-            self._redo.pop(intent, None)
+        self.claims_of(run)
         self.orphan(item.lineage)
 
     def orphan(self, lineage: Lineage) -> None:
@@ -341,11 +373,11 @@ class Effects:
         args, key = redo
         number = self._core.intents.next_number(effect.lineage)
         intent = f"{self._core.agent}/{effect.lineage}/{number}"
-        again = IntentRecord(intent, effect.lineage, effect.tool, args, key, number, call[2])
+        again = IntentRecord(intent, effect.lineage, effect.tool, args, key, number, call.kind)
         self.apply_intent(again).busy = True
         self._calls[intent] = call
-        self._claimed.setdefault(call[0], set()).add(intent)
-        self._claimed[call[0]].discard(effect.intent)
+        self._claimed.setdefault(call.run, set()).add(intent)
+        self._claimed[call.run].discard(effect.intent)
         self._core.append((record, again), lambda: self._use(intent, "call"), is_fact=True)
 
     # -- the log ---------------------------------------------------------------------------------------------------

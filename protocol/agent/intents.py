@@ -33,6 +33,8 @@ class Effect:
     """Its lineage is settled without it: it is to be undone."""
     busy: bool = field(default=False, repr=False)
     """A tool is at work on it."""
+    ended: int = 0
+    """Place among the agent's calls in the order in which they came to their end; 0: its end is not known (EF-7)."""
     waits_since_us: int = 0
     """Since when its step is undone and the new run of its lineage awaited; 0: it does not wait."""
 
@@ -45,6 +47,7 @@ class Intents:
         self._by_intent: dict[str, Effect] = {}
         self._doomed: dict[str, Effect] = {}
         self._waiting: dict[str, Effect] = {}
+        self._ends = 0
 
     def __getitem__(self, intent: str) -> Effect:
         return self._by_intent[intent]
@@ -123,12 +126,16 @@ class Intents:
         """A lineage is settled: what it did and nobody claims is to be undone; return that."""
         doomed = [
             effect
-            for effect in self.of(lineage)
+            for effect in sorted(self.of(lineage), key=self._end_of)
             if effect.intent not in spared and effect.state in (OPEN, DONE, UNDOING) and not effect.doomed
         ]
         for effect in doomed:
             self.doom_one(effect)
         return doomed
+
+    def _end_of(self, effect: Effect) -> int:
+        """Return an effect's place in the order of ends; one whose end is not known may have ended last."""
+        return effect.ended or self._ends + 1
 
     def doom_one(self, effect: Effect) -> None:
         """Nobody stands behind an effect any more: it is to be undone."""
@@ -141,6 +148,9 @@ class Intents:
         """Note what became of a call or of its undo."""
         effect = self._by_intent[intent]
         effect.state = state
+        if state == DONE and not effect.ended:
+            self._ends += 1
+            effect.ended = self._ends
         effect.result = result or effect.result
         if state in (UNDONE, FAILED, DOUBT):
             effect.doomed = False
@@ -152,7 +162,7 @@ class Intents:
         return not (self._doomed or self._waiting)
 
     def doomed(self) -> list[Effect]:
-        """Return the effects that are still to be undone."""
+        """Return the effects that are still to be undone: of a lineage in the order in which its calls ended (EF-7)."""
         return list(self._doomed.values())
 
     def waiting(self) -> list[Effect]:
@@ -192,20 +202,33 @@ class Intents:
                 doomed=effect.doomed,
                 waits=effect.intent in self._waiting,
             )
-            for effect in self._by_intent.values()
+            for effect in self._in_their_places()
         )
+
+    def _in_their_places(self) -> list[Effect]:
+        """Return every effect; of a lineage those whose calls came to their end stand in that order (EF-7)."""
+        ended = {
+            lineage: iter(sorted((effect for effect in effects if effect.ended), key=self._end_of))
+            for lineage, effects in self._by_lineage.items()
+        }
+        return [next(ended[effect.lineage]) if effect.ended else effect for effect in self._by_intent.values()]
 
     def load(self, base: BaseRecord, now_us: int) -> None:
         """Take in this part's slice of a base."""
         for kept in base.effects:
             effect = Effect(kept.intent, kept.lineage, kept.tool, kept.args, kept.key, kept.number)
             effect.state, effect.result, effect.claimed_by = kept.state, kept.result, kept.claimed_by
+            if kept.state != OPEN:
+                self._ends += 1
+                effect.ended = self._ends
             self.add(effect)
             if kept.doomed:
                 self.doom_one(effect)
             elif kept.waits:
                 effect.waits_since_us = now_us
                 self._waiting[effect.intent] = effect
+        for effects in self._by_lineage.values():
+            effects.sort(key=lambda effect: effect.number)
 
     def all(self) -> list[Effect]:
         """Return every effect ever journalled."""
