@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Container
 from functools import partial
+from threading import RLock
 from typing import Any, Protocol
 
 from peer.agents.agent import Agent
@@ -44,7 +45,7 @@ from protocol.event import (
     SubscriberSeen,
 )
 from protocol.fact import Fact
-from protocol.ids import AgentId
+from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import Message, Shared, Sync
 from protocol.wire import decode_record, encode_record
@@ -130,8 +131,11 @@ class Driver:
         self.agent = agent
         self.machine = PeerMachine(agent.name, limits)
         self.values = Values(type(agent).state_schema, host.keeping, host.randomness.seed)
-        agent.state = State(self.values, lambda step: check_past(self.machine.core, step))
-        self.runner = Runner(agent, self.machine.core.versions, self.feed, host.keeping.vault)
+        self._lock = RLock()
+        """Plain handlers read in threads what the machine changes here."""
+        agent.state = State(self.values, self._check_past)
+        versions, vault = self.machine.core.versions, host.keeping.vault
+        self.runner = Runner(agent, versions, self.feed, vault, partial(host.noticed, agent.name), self._lock)
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
@@ -171,7 +175,8 @@ class Driver:
             return
         self.activity += 1
         try:
-            actions = self.machine.handle(event, self._host.clock.now_us())
+            with self._lock:
+                actions = self.machine.handle(event, self._host.clock.now_us())
         except Exception as error:  # our own mistake stops this agent only; its log is whole
             logger.critical("%s stops: %s on %s", self.agent.name, error, type(event).__name__, exc_info=True)
             self._host.noticed(
@@ -183,6 +188,10 @@ class Driver:
         for action in actions:
             self._do(action)
         self._arm()
+
+    def _check_past(self, step: StepId) -> None:
+        with self._lock:
+            check_past(self.machine.core, step)
 
     def reached(self, agents: Container[AgentId]) -> None:
         """These agents are at an address: send what waits for them. Who has nothing for them is not disturbed."""

@@ -107,6 +107,25 @@ class Values:
                 value = payload.decode(kept.body)
         return self._migrated(key, kept.version, value)
 
+    def has_changed(self, key: object, data: bytes, value: object) -> bool:
+        """Tell whether a value is no longer what the log's bytes stand for.
+
+        Raises: PayloadTooLarge, PayloadUnsupported, if it could not be stored as it is now; as `decode`.
+        """
+        if self._is_plain and not forms.is_packed(data):
+            now, before = payload.encode(value), data
+        else:
+            kept = forms.unpack(data)
+            is_bulky = kept.form == Form.BULKY
+            now = payload.encode(value, BULKY_BYTES_MAX if is_bulky else payload.PAYLOAD_BYTES_MAX)
+            before = kept.body
+            if is_bulky and blob_digest(now) == before:
+                return False
+        if now == before:
+            return False
+        # Of another version, secret, or written when equal values had other bytes.
+        return now != payload.encode(self.decode(key, data), BULKY_BYTES_MAX)
+
     def decode_all(self, found: Iterable[tuple[str, bytes | None, StepId]]) -> dict[Any, Any]:
         """Return all values that are stored, by key, from what `Versions.read_all` yields. Raises: as `decode`."""
         keys = ((decode_key(text), data) for text, data, _ in found if data is not None)
