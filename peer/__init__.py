@@ -7,9 +7,11 @@ from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
 from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from peer.cluster.cluster import Cluster
+from peer.cluster.inlet import Receipt
 from peer.cluster.outcome import Outcome, Plan, Restored
 from peer.errors import (
     AddressBusy,
+    AgentBroken,
     AgentUnknown,
     AskTimeout,
     BlobLost,
@@ -20,6 +22,7 @@ from peer.errors import (
     EffectInDoubt,
     FrameInvalid,
     HandlerMissing,
+    InputsDiffer,
     InputsOutOfOrder,
     LogBusy,
     LogCorrupt,
@@ -33,6 +36,7 @@ from peer.errors import (
     RestoreRefused,
     RollbackTimeout,
     SecretChanged,
+    StepRanAgain,
     StepUnknown,
     ToolFailed,
     Unready,
@@ -55,6 +59,7 @@ from protocol.step import Input, StepRecord
 __all__ = [
     "AddressBusy",
     "Agent",
+    "AgentBroken",
     "AgentSpec",
     "AgentUnknown",
     "AskTimeout",
@@ -79,6 +84,7 @@ __all__ = [
     "Happened",
     "Hidden",
     "Input",
+    "InputsDiffer",
     "InputsOutOfOrder",
     "KeyKind",
     "Limits",
@@ -99,6 +105,7 @@ __all__ = [
     "Plan",
     "Proposal",
     "ReadOnly",
+    "Receipt",
     "Restore",
     "RestoreRefused",
     "Restored",
@@ -111,6 +118,7 @@ __all__ = [
     "State",
     "Status",
     "StepId",
+    "StepRanAgain",
     "StepRecord",
     "StepUnknown",
     "StepsAnswer",

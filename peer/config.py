@@ -5,6 +5,7 @@ import warnings
 
 from peer import errors
 from peer.store.storage import Storage
+from peer.values.texts import check_text
 from protocol.limits import CheckpointLimits
 from protocol.policy import PolicyMaker
 
@@ -60,6 +61,10 @@ def replicas_of(replicas: int, buddies: int | None) -> int:
     return buddies
 
 
+NAME_CHARS_MAX = 200
+"""Of an agent's name: it is a part of the names of steps, logs and keys."""
+
+
 def check_names(names: list[str], taken: list[str]) -> None:
     """Check what new agents are to be called.
 
@@ -67,8 +72,11 @@ def check_names(names: list[str], taken: list[str]) -> None:
     """
     seen = set(taken)
     for name in names:
-        if not name or not all(letter.isalnum() or letter in "._-" for letter in name):
-            raise errors.CallerError(f"not a name for an agent: {name!r} (letters, digits, '.', '_' and '-')")
+        check_text("name", name, NAME_CHARS_MAX, "Nothing was started.")
+        if not all(letter.isalnum() or letter in "._-" for letter in name):
+            raise errors.CallerError(
+                f"not a name for an agent: {name!r} (letters, digits, '.', '_' and '-'). Nothing was started."
+            )
         if name in seen:
-            raise errors.CallerError(f"there is an agent {name!r} already. Nothing started.")
+            raise errors.CallerError(f"there is an agent {name!r} already. Nothing was started.")
         seen.add(name)

@@ -39,12 +39,24 @@ class InputsOutOfOrder(CallerError):
     """Inputs of a source came before others of it: they are taken on in the order of their numbers."""
 
 
+class InputsDiffer(CallerError):
+    """A key, or a number of a source, was used before for other inputs. Nothing was taken on."""
+
+
 class AgentUnknown(CallerError):
     """No agent of that name is known here."""
 
 
+class AgentBroken(CallerError):
+    """An agent can't start: its class or its options have to be mended before it is launched again."""
+
+
 class StepUnknown(CallerError):
     """No such step in the agent's log."""
+
+
+class StepRanAgain(CallerError):
+    """A step was undone before, and another step holds its input now, or none ever will. Nothing changed."""
 
 
 class HandlerMissing(CallerError):

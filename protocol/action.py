@@ -114,6 +114,8 @@ class Reply(_Action, frozen=True):
 
 OUT_OF_ORDER = "InputsOutOfOrder"
 """Inputs before these have not come here."""
+INPUT_DIFFERS = "InputsDiffer"
+"""Another input was taken on under this number."""
 
 
 class Tell(_Action, frozen=True):

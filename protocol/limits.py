@@ -20,6 +20,9 @@ VOTE_STEPS_MAX = 1_000_000
 """Cone steps in one vote."""
 
 
+SOURCES_MAX = 10_000
+"""External sources, and so keys of inputs, that an agent remembers: the least recently used is forgotten first."""
+
 FACTS_MAX = 4096
 """Facts in one frame; a host sends fewer at a time."""
 

@@ -38,6 +38,34 @@ def check_movable(specs: Sequence[AgentSpec]) -> None:
             ) from error
 
 
+def check_kinds(specs: Sequence[AgentSpec]) -> None:
+    """Check that what is launched are classes of agents.
+
+    Raises: CallerError, naming what is none.
+    """
+    for spec in specs:
+        if not (isinstance(spec.kind, type) and issubclass(spec.kind, Agent)):
+            what = spec.kind.__qualname__ if isinstance(spec.kind, type) else repr(spec.kind)
+            raise errors.CallerError(
+                f"agent {spec.name!r}: {what} is no subclass of ebbtide.Agent. Nothing was started. Give a class, as in"
+                " 'class Buyer(Agent): ...'."
+            )
+
+
+def made(spec: AgentSpec) -> Agent:
+    """Return a new agent, as its class makes it.
+
+    Raises: AgentBroken, in one line, whatever the class raises.
+    """
+    try:
+        return spec.kind(**spec.options)
+    except (Exception, SystemExit) as error:
+        raise errors.AgentBroken(
+            f"agent {spec.name!r} did not start: {spec.kind.__qualname__}(...) raised {type(error).__name__}: {error}."
+            " Nothing of its log was changed. Mend the class or its options, and launch it again."
+        ) from error
+
+
 _KNOWN: dict[str, type[Agent]] = {}
 """Classes that have been brought up in this process: one that no import finds is found here."""
 

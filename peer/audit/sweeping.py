@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from peer.audit.logs import is_hosts, places_in
 from peer.backends.roll import FILE as ROLL
-from peer.backends.roll import names_in
+from peer.backends.roll import seats_in
 from peer.damage import Finding
 from peer.errors import ConfigInvalid, EbbtideError, LogBusy, LogCorrupt
 from peer.keys import HostKeys
@@ -210,7 +210,7 @@ def _check_complete(folders: Sequence[Path], places: Sequence[Path], logs: _Logs
     wanted = dict.fromkeys(sorted(logs.told - logs.hosts), "other hosts have heard of it")
     for folder in {*map(Path.resolve, folders), *(place.parent for place in places)}:
         read = {place.name for place in places if place.parent == folder}
-        for name in names_in(folder):
+        for name in seats_in(folder):
             if name not in read:
                 wanted[name] = f"{folder / ROLL} names it"
     for name in gone:

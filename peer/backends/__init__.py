@@ -24,7 +24,15 @@ class Backend(Protocol):
         ...
 
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
-        """Bring up hosts for agents, filling up one that has room first."""
+        """Bring up agents, each on the host where its log is; new ones fill up a host that has room first."""
+        ...
+
+    async def release(self, agent: AgentId) -> None:
+        """Forget an agent that never came up: its name can be used again."""
+        ...
+
+    def absent(self) -> dict[str, list[AgentId]]:
+        """Return the hosts of the cluster's folder that have run and are not up, each with who lives there."""
         ...
 
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:

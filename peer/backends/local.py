@@ -58,37 +58,52 @@ class LocalBackend:
         return self._client
 
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
-        """Bring up hosts for agents."""
-        left = list(specs)
-        if self._places and len(self._places[-1].specs) < agents_per_host:
-            place = self._places[-1]
-            room = agents_per_host - len(place.specs)
-            for spec in left[:room]:
-                assert place.host is not None
+        """Bring up agents, each on the host where its log is, if it has one."""
+        places = {place.folder.name: place for place in self._places}
+        fresh: list[_Place] = []
+        for name, group in self._roll.seated(specs, agents_per_host, list(places)):
+            place = places.get(name)
+            if place is None:
+                place = _Place(self._folder / name)
+                place.specs = group
+                fresh.append(place)
+                continue
+            assert place.host is not None
+            for spec in group:
                 place.specs.append(spec)
                 await place.host.add(spec)
-            left = left[room:]
-        fresh: list[_Place] = []
-        for at in range(0, len(left), agents_per_host):
-            place = _Place(self._folder / f"host-{len(self._places) + 1}")
-            place.specs = left[at : at + agents_per_host]
-            self._places.append(place)
-            fresh.append(place)
         # At once, as on Ray: one whose log is damaged waits for the others' copies.
-        await asyncio.gather(*map(self._bring_up, fresh))
-        self._roll.add(place.folder.name for place in fresh)
+        ends = await asyncio.gather(*map(self._bring_up, fresh), return_exceptions=True)
+        up = [place for place, end in zip(fresh, ends, strict=True) if end is None]
+        self._places.extend(up)
+        self._roll.ran(place.folder.name for place in up)
+        for end in ends:
+            if end is not None:
+                raise end
+
+    async def release(self, agent: AgentId) -> None:
+        """Forget an agent that never came up."""
+        self._roll.leaves(agent)
+        for place in self._places:
+            place.specs = [spec for spec in place.specs if spec.name != agent]
+            if place.host is not None:
+                place.host.release(agent)
+
+    def absent(self) -> dict[str, list[AgentId]]:
+        """Return the hosts of the folder that are not up, each with who lives there."""
+        return self._roll.absent([place.folder.name for place in self._places])
 
     async def _bring_up(self, place: _Place) -> None:
         assert self._client is not None
         loop = asyncio.get_running_loop()
         opened = open_folder(
-            place.folder, loop, is_first=place.host is None and self._roll.is_new(place.folder.name),
+            place.folder, loop, is_first=place.host is None and not self._roll.has_run(place.folder.name),
             on_failure=lambda error: place.host.failed(error) if place.host else None,
             on_stall=lambda why: place.host.stalled(why) if place.host else None, storage=self._storage,
         )  # fmt: skip
         transport = MemoryTransport(self._network, opened.keys)
         seeds = (self._client.transport.address,)
-        founder = place is self._places[0] and not opened.is_lost
+        founder = self._roll.is_founder(place.folder.name) and not opened.is_lost
         place.host = Host(
             opened.keys, self._secret, transport, opened.store, SystemClock(loop),
             seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=founder,

@@ -18,6 +18,7 @@ import msgspec
 from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, kind_at, path_of
+from peer.backends.roll import FILE as ROLL
 from peer.backends.roll import Roll
 from peer.host.garbage import collect_seldom
 from peer.host.host import Host
@@ -56,7 +57,10 @@ class HostActor:
         storage: Storage | None = None, is_new: bool = True,
     ) -> None:  # fmt: skip
         collect_seldom()
-        self._is_first = is_new and not ray.get_runtime_context().was_current_actor_reconstructed
+        is_again = ray.get_runtime_context().was_current_actor_reconstructed
+        # Where the cluster's folder is here, what stands in it tells whether this host has said anything; elsewhere
+        # a restart without a log has lost it.
+        self._is_first = is_new and (not is_again or (Path(folder).parent / ROLL).exists())
         self._keeping_at = places
         self._checkpoints = checkpoints
         self._storage = storage
@@ -67,7 +71,10 @@ class HostActor:
         threading.Thread(target=self._loop.run_forever, name="ebbtide", daemon=True).start()
         names = {spec.name for spec in specs}
         first_life = not (self._folder / "host.key").exists()
-        later = [spec for spec in self._added() if spec.name not in names]
+        # Whoever was added in an earlier life of the cluster is launched again, or not: that is not this list's to say.
+        later = [spec for spec in self._added() if spec.name not in names] if is_again else []
+        if not is_again:
+            (self._folder / "agents.json").unlink(missing_ok=True)
         # What is known to be lost is lost once: a restart of Ray's goes on from the log.
         mine = [AgentSpec(spec.name, spec.kind, spec.options, spec.lost and first_life) for spec in specs]
         self._host: Host = self._await(self._open(secret, seeds, bind, [*mine, *later], limits))
@@ -95,6 +102,12 @@ class HostActor:
         Files().put(self._folder / "agents.json", msgspec.json.encode(known))
         for spec in specs:
             self._await(self._host.add(spec))
+
+    def release(self, agent: AgentId) -> None:
+        """Forget an agent that never came up."""
+        known = [entry for entry in self._list() if entry[0] != agent]
+        Files().put(self._folder / "agents.json", msgspec.json.encode(known))
+        self._loop.call_soon_threadsafe(self._host.release, agent)
 
     def about(self) -> tuple[str, int]:
         """Return the host's address and process id."""
@@ -183,27 +196,36 @@ class RayBackend:
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
         """Bring up one actor for every `agents_per_host` agents; all at once, since Ray starts few a second."""
         assert self._client is not None
-        left = list(specs)
-        if self._places and len(self._places[-1].names) < agents_per_host:
-            place = self._places[-1]
-            more, left = left[: agents_per_host - len(place.names)], left[agents_per_host - len(place.names) :]
-            await asyncio.to_thread(ray.get, place.actor.add.remote(more))
-            place.names.extend(spec.name for spec in more)
+        places = {place.folder.name: place for place in self._places}
         kind = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(HostActor)
         fresh: list[_Place] = []
-        for at in range(0, len(left), agents_per_host):
-            group = left[at : at + agents_per_host]
-            folder = self._folder / f"host-{len(self._places) + len(fresh) + 1}"
-            seeds = (self._client.transport.address,)
-            founder = not self._places and not fresh
+        for name, group in self._roll.seated(specs, agents_per_host, list(places)):
+            names = [spec.name for spec in group]
+            if name in places:
+                await asyncio.to_thread(ray.get, places[name].actor.add.remote(group))
+                places[name].names.extend(names)
+                continue
             actor = kind.remote(
-                str(folder), self._secret, seeds, self._bind, group, self._limits, self._checkpoints, founder,
-                self._keeping_at, self._storage, self._roll.is_new(folder.name),
+                str(self._folder / name), self._secret, (self._client.transport.address,), self._bind, group,
+                self._limits, self._checkpoints, self._roll.is_founder(name), self._keeping_at, self._storage,
+                not self._roll.has_run(name),
             )  # fmt: skip
-            fresh.append(_Place(folder, actor, [spec.name for spec in group]))
-        await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
-        self._roll.add(place.folder.name for place in fresh)
+            fresh.append(_Place(self._folder / name, actor, names))
         self._places.extend(fresh)
+        await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
+        self._roll.ran(place.folder.name for place in fresh)
+
+    async def release(self, agent: AgentId) -> None:
+        """Forget an agent that never came up."""
+        self._roll.leaves(agent)
+        for place in self._places:
+            if agent in place.names:
+                place.names.remove(agent)
+                await asyncio.to_thread(ray.get, place.actor.release.remote(agent))
+
+    def absent(self) -> dict[str, list[AgentId]]:
+        """Return the hosts of the folder that are not up, each with who lives there."""
+        return self._roll.absent([place.folder.name for place in self._places])
 
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         """SIGKILL the process of an agent's host, if it is on this machine; else have Ray end it.

@@ -1,26 +1,42 @@
-"""Which hosts have ever been launched from a folder: one of them whose own folder is gone is lost, and not new."""
+"""Which hosts a cluster's folder has, and who lives in each: so an agent finds its log again, however it is launched.
 
-from collections.abc import Iterable
+A host that has run, and whose own folder is gone, is lost and not new.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from peer import errors
+from peer.agents.spec import AgentSpec
 from peer.store.files import Files
+from peer.store.reading import open_logs
+from protocol.ids import AgentId
 
 FILE = "hosts.json"
 
 
-def names_in(folder: Path) -> list[str]:
-    """Return the names of the hosts that were ever launched from a folder, in order; none where nobody noted any.
+class Seat(Struct):
+    """One host's place in a cluster's folder."""
 
-    Raises: ConfigInvalid, naming the file, if it can't be read or is no list of names.
+    agents: list[AgentId] = []
+    """Who lives there."""
+    ran: bool = False
+    """It has been up: what it had said, somebody may remember."""
+
+
+def seats_in(folder: Path) -> dict[str, Seat]:
+    """Return the hosts that were ever launched from a folder, by name, in order; none where nobody noted any.
+
+    Raises: ConfigInvalid, naming the file, if it can't be read or is no list of hosts.
     """
     file = folder / FILE
     try:
-        return msgspec.json.decode(file.read_bytes(), type=list[str])
+        found = msgspec.json.decode(file.read_bytes(), type=dict[str, Seat] | list[str])
     except FileNotFoundError:
-        return []
+        return {}
     except OSError as error:
         raise errors.ConfigInvalid(
             f"{folder} can't be used as the cluster's folder: {error}. Nothing was started. Name a folder that is"
@@ -31,24 +47,96 @@ def names_in(folder: Path) -> list[str]:
             f"{file} is no list of hosts ({error}). Nothing was started. Write into it the names of the hosts"
             ' that have ever run from this folder, as in ["host-1", "host-2"], or start from another folder.'
         ) from error
+    # Up to 0.1 it named the hosts alone.
+    return {name: Seat(_agents_in(folder / name), True) for name in found} if isinstance(found, list) else found
+
+
+def _agents_in(place: Path) -> list[AgentId]:
+    try:
+        return [name for name in open_logs(place).agents() if ":" not in name]
+    except (errors.ConfigInvalid, errors.LogFailed, errors.LogCorrupt):
+        return []  # its folder is gone, or can't be read: whoever starts it is told
 
 
 class Roll:
-    """The names of a cluster's hosts, in its folder."""
+    """The hosts of a cluster's folder, and who lives where."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / FILE
-        self._names = names_in(folder)
+        self._folder = folder
+        self._seats = seats_in(folder)
+        homes: dict[AgentId, str] = {}
+        for name, seat in self._seats.items():
+            for agent in seat.agents:
+                homes.setdefault(agent, name)
+        self._homes = homes
 
-    def is_new(self, name: str) -> bool:
-        """Tell whether no host of that name was ever launched from here."""
-        return name not in self._names
+    def has_run(self, host: str) -> bool:
+        """Tell whether a host of that name has been up in this folder."""
+        seat = self._seats.get(host)
+        return seat is not None and seat.ran
 
-    def add(self, names: Iterable[str]) -> None:
-        """Note hosts that run; durable when this returns."""
-        fresh = [name for name in names if name not in self._names]
-        if not fresh:
-            return
-        self._names += fresh
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        Files().put(self._file, msgspec.json.encode(self._names))
+    def is_founder(self, host: str) -> bool:
+        """Tell whether a host is the first of all that were ever launched here: it founds the cluster."""
+        return next(iter(self._seats), None) == host
+
+    def absent(self, up: Collection[str]) -> dict[str, list[AgentId]]:
+        """Return the hosts that have run and are not up, each with who lives there."""
+        return {name: list(seat.agents) for name, seat in self._seats.items() if seat.ran and name not in up}
+
+    def seated(
+        self, specs: Sequence[AgentSpec], agents_per_host: int, up: Sequence[str]
+    ) -> list[tuple[str, list[AgentSpec]]]:
+        """Return who goes to which host, and note it, durably.
+
+        Whoever has lived here goes where its log is, whatever the order and the packing this time. Others fill up the
+        last host that is up, and then new ones.
+
+        Args:
+            specs: who is launched.
+            agents_per_host: how many share a host that is new.
+            up: the hosts that are up, in order.
+        """
+        groups: dict[str, list[AgentSpec]] = {}
+        fresh: list[AgentSpec] = []
+        for spec in specs:
+            home = self._homes.get(spec.name)
+            if home is None:
+                fresh.append(spec)
+            else:
+                groups.setdefault(home, []).append(spec)
+        last = up[-1] if up else None
+        for spec in fresh:
+            if last is None or len(self._seats[last].agents) >= agents_per_host:
+                last = self._new_name()
+                self._seats[last] = Seat()
+            self._seats[last].agents.append(spec.name)
+            self._homes[spec.name] = last
+            groups.setdefault(last, []).append(spec)
+        if fresh:
+            self._write()
+        return list(groups.items())
+
+    def _new_name(self) -> str:
+        number = len(self._seats) + 1
+        while f"host-{number}" in self._seats:
+            number += 1
+        return f"host-{number}"
+
+    def ran(self, hosts: Iterable[str]) -> None:
+        """Note that hosts are up; durable when this returns."""
+        fresh = [name for name in hosts if not self._seats[name].ran]
+        for name in fresh:
+            self._seats[name].ran = True
+        if fresh:
+            self._write()
+
+    def leaves(self, agent: AgentId) -> None:
+        """An agent never came up: it has no home here."""
+        home = self._homes.pop(agent, None)
+        if home is not None:
+            self._seats[home].agents.remove(agent)
+            self._write()
+
+    def _write(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        Files().put(self._folder / FILE, msgspec.json.encode(self._seats))

@@ -6,54 +6,35 @@ All that it asks (`submit`, `preview`, `rollback`, `status`, ...) any peer can a
 import asyncio
 import secrets
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from peer import errors
 from peer.agents.agent import Agent
-from peer.agents.context import rollback_draft
-from peer.agents.past import as_step
-from peer.agents.spec import AgentSpec, check_movable
+from peer.agents.spec import AgentSpec, check_kinds, check_movable
 from peer.backends import Backend, load_backend
-from peer.cluster.inlet import Inlet
-from peer.cluster.outcome import Outcome, Plan, Restored
-from peer.cluster.preview import preview
+from peer.cluster.asker import ASK_S, Asker
+from peer.cluster.inlet import Inlet, Receipt
+from peer.cluster.outcome import Restored
 from peer.cluster.quiet import until_quiet
 from peer.config import check_names, checkpoint_limits, replicas_of
 from peer.host import questions
-from peer.host.host import Host
 from peer.host.questions import (
-    Ballots,
-    Costs,
-    CutsAnswer,
     EpochsAnswer,
-    Notice,
-    PartAnswer,
-    Propose,
     RestoreTo,
     Status,
-    StepsAnswer,
 )
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.storage import Storage
-from peer.values import payload
-from peer.values.codec import look
-from peer.values.key_text import decode_key
-from peer.values.personal import key_name, using
-from peer.values.shared_view import SharedView
-from protocol.ids import AgentId, ProposalId, StepId
+from peer.values.personal import key_name
+from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.policy import PolicyMaker
-from protocol.records import OutcomeRecord
-from protocol.step import Entry, Input
-
-ASK_S = 30.0
-"""How long a question waits for an answer, unless the caller says else."""
 
 
-class Cluster:
+class Cluster(Asker):
     """Hosts and agents on a backend; use it as an async context manager.
 
     Args:
@@ -93,12 +74,12 @@ class Cluster:
         (storage or Storage()).check()
         secret = secrets.token_bytes(32)
         places = Places.beside(self.folder, blobs, vault)
-        self._keeping = Keeping.at(places)
+        super().__init__(Keeping.at(places))
         self._backend: Backend = load_backend(backend)(
             self.folder, secret, limits, self._checkpoints, places, options, storage
         )
-        self._host: Host | None = None
         self._agents: list[AgentId] = []
+        self._launching: dict[AgentId, None] = {}
         self._room: list[str] = []
         self._source = f"cluster-{secrets.token_hex(4)}"
         self._inlet = Inlet(self._source, 4 * ASK_S)
@@ -113,13 +94,6 @@ class Cluster:
         await self._backend.stop()
         if self._temporary is not None:
             self._temporary.cleanup()
-
-    @property
-    def host(self) -> Host:
-        """The cluster's own host, which asks."""
-        if self._host is None:
-            raise errors.CallerError("the cluster is not started: use 'async with Cluster(...) as cluster:'")
-        return self._host
 
     @property
     def agents(self) -> list[AgentId]:
@@ -141,15 +115,45 @@ class Cluster:
         return name
 
     async def spawn_all(self, specs: Sequence[AgentSpec]) -> None:
-        """Launch many agents, `agents_per_actor` on each host, and wait until all answer."""
-        check_names([spec.name for spec in specs], self._agents)
+        """Launch many agents, packed as the cluster says, and wait until all answer.
+
+        An agent that has lived in the cluster's folder goes on from its log, whatever the order and the packing.
+
+        Raises: CallerError, for names that are taken or can't be used, before anything starts; AgentBroken, naming an
+            agent whose class raised: it was not launched, and its name can be used again; the others were.
+        """
+        names = [spec.name for spec in specs]
+        check_names(names, [*self._agents, *self._launching])
+        check_kinds(specs)
         if self._checkpoints.replicas:
             check_movable(specs)
+        self._launching.update(dict.fromkeys(names))
+        try:
+            await self._launch(specs)
+        finally:
+            for name in names:
+                del self._launching[name]
+
+    async def _launch(self, specs: Sequence[AgentSpec]) -> None:
         self.host.asking.expect(spec.name for spec in specs)
         await self._backend.launch(list(specs), self._agents_per_actor)
-        self._agents.extend(spec.name for spec in specs)
-        looks = await asyncio.gather(*(self.status(spec.name, timeout_s=120.0) for spec in specs))
-        if self._checkpoints.replicas and any(not look.committed for look in looks):
+        looks = await asyncio.gather(
+            *(self.status(spec.name, timeout_s=120.0) for spec in specs), return_exceptions=True
+        )
+        up: list[Status] = []
+        broken: list[errors.AgentBroken] = []
+        for spec, look in zip(specs, looks, strict=True):
+            if isinstance(look, errors.AgentBroken):
+                await self._backend.release(spec.name)
+                broken.append(look)
+            else:
+                self._agents.append(spec.name)
+                if isinstance(look, BaseException):
+                    raise look
+                up.append(look)
+        if broken:
+            raise broken[0]
+        if self._checkpoints.replicas and any(not look.committed for look in up):
             # Backups are chosen by the view: with the first commit that has them new hosts have some, and with the
             # second no earlier view's majority is needed to succeed one. Who comes back is in a view already, whose
             # other hosts may not be here yet.
@@ -173,22 +177,22 @@ class Cluster:
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, agent: AgentId, *messages: Any) -> None:
-        """Hand inputs to an agent from outside. When this returns they are on disk. Each is taken once.
+    async def submit(self, agent: AgentId, *messages: Any, key: str | None = None) -> Receipt:
+        """Hand inputs to an agent from outside; when this returns they are durable, each taken once.
 
-        Of two calls at the same time for one agent, the inputs of one come after those of the other.
+        Called at the same time for one agent, one call's inputs come after the other's.
 
-        Raises: AgentUnknown, AskTimeout.
+        Args:
+            agent: who is to handle them.
+            messages: one input each.
+            key: your name for this call, of 1 to 256 characters. Handed in again under it, from another process or
+                after a restart too, the same inputs are not taken again. An agent remembers 10,000 keys.
+
+        Returns: the names of the inputs.
+
+        Raises: AgentUnknown, AskTimeout; InputsDiffer, if the key was used for other inputs.
         """
-        await self._inlet.submit(self.host, agent, self.encoded(messages))
-
-    def encoded(self, messages: Sequence[Any]) -> tuple[bytes, ...]:
-        """Return what messages are on the wire and in logs, personal data in them encrypted.
-
-        Raises: PayloadUnsupported, PayloadTooLarge, VaultFailed.
-        """
-        with using(self._keeping.vault):
-            return tuple(payload.encode_message(message) for message in messages)
+        return await self._inlet.submit(self.host, agent, self.encoded(messages), key)
 
     async def erase(self, subject: str) -> None:
         """Destroy the key of whom personal data is about: wherever it stands, it reads as `Erased` from now on.
@@ -198,91 +202,6 @@ class Cluster:
         Raises: CallerError, for what is no subject; VaultFailed.
         """
         await asyncio.to_thread(self._keeping.vault.erase, key_name(subject))
-
-    # -- rollback -------------------------------------------------------------------------------------------------
-
-    async def preview(self, *steps: StepId | str) -> Plan:
-        """Return what a rollback of these steps would undo, and at which agents. It changes nothing.
-
-        Raises: StepUnknown, AgentUnknown, AskTimeout.
-        """
-        roots = tuple(sorted({as_step(step) for step in steps}))
-        return await preview(roots, lambda agent, part: self._ask(agent, "part", PartAnswer, questions.encode(part)))
-
-    async def rollback(
-        self,
-        *steps: StepId | str,
-        inputs: str = "retry",
-        reason: str = "",
-        evidence: Any = None,
-        amend: Mapping[StepId | str, Any] | None = None,
-        deadline_s: float | None = None,
-        timeout_s: float = 60.0,
-    ) -> Outcome:
-        """Undo steps and all that followed from them, at every agent, and wait for the outcome.
-
-        Args:
-            steps: the wrong steps (the roots), as `StepId`s or texts such as `risk-2/1/88`.
-            inputs: what becomes of their inputs: `retry` (handled again), `discard` (dead letters), or `amend`.
-            reason: for people; it stands in the log.
-            evidence: any value; a retried handler finds it in `ctx.evidence`.
-            amend: corrected messages by root, for `amend`.
-            deadline_s: participants that have not voted by then reject.
-            timeout_s: how long to wait here; the rollback itself goes on.
-
-        Raises: CallerError, AgentUnknown, RollbackTimeout.
-        """
-        with using(self._keeping.vault):
-            draft = rollback_draft(steps, inputs, reason, evidence, amend or {})
-        deadline_us = 0 if deadline_s is None else self.host.clock.now_us() + int(deadline_s * 1e6)
-        ask = Propose(draft.roots, inputs, reason, draft.evidence, draft.amendments, deadline_us)
-        owner = draft.roots[0].agent
-        pid = (await self.host.ask(owner, "propose", questions.encode(ask), timeout_s=timeout_s)).decode()
-        return await self.outcome(pid, timeout_s=timeout_s)
-
-    async def outcome(self, proposal: ProposalId, timeout_s: float = 60.0) -> Outcome:
-        """Wait until every participant of a rollback has decided.
-
-        Raises: RollbackTimeout, naming the proposal; it may still be decided.
-        """
-        proposer = proposal.split("/", 1)[0]
-        try:
-            body = await self.host.ask(proposer, "outcome", questions.encode(proposal), timeout_s=timeout_s)
-        except errors.AskTimeout as error:
-            raise errors.RollbackTimeout(
-                f"{proposal} was not decided within {timeout_s:g} s. It goes on; ask for its outcome again."
-            ) from error
-        record: OutcomeRecord = questions.decode(body, OutcomeRecord)
-        return Outcome(
-            proposal=record.proposal,
-            committed=record.decision == "commit",
-            undone=record.undone,
-            agents=record.electors,
-            rejects=record.rejects,
-            notes=record.notes,
-            seconds=(record.decided_us - record.began_us) / 1e6,
-        )
-
-    async def rollback_to(
-        self, agent: AgentId, step: StepId | str, *, inputs: str = "discard", reason: str = "", timeout_s: float = 60.0
-    ) -> Outcome | None:
-        """Take one agent back to where it was after a step. Its later steps are undone, and what followed from them.
-
-        Args:
-            agent: whose steps.
-            step: the last one to stand.
-            inputs: what becomes of the inputs of the agent's later steps: `discard` or `retry`.
-            reason: for people; it stands in the log.
-            timeout_s: how long to wait here.
-
-        Returns: what became of it; None if nothing came after the step.
-
-        Raises: StepUnknown, AgentUnknown, RollbackTimeout.
-        """
-        later = await self._ask(agent, "suffix", tuple[StepId, ...], questions.encode(as_step(step)))
-        if not later:
-            return None
-        return await self.rollback(*later, inputs=inputs, reason=reason or f"back to {step}", timeout_s=timeout_s)
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
@@ -317,73 +236,25 @@ class Cluster:
         while True:
             looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._agents))
             if all(look.era >= number for look in looks):
-                return Restored(number, epoch, (self.host.clock.now_us() - began_us) / 1e6)
+                seconds = (self.host.clock.now_us() - began_us) / 1e6
+                return Restored(number, epoch, seconds, await self._still_undone(epoch))
             await asyncio.sleep(0.02)
+
+    async def _still_undone(self, epoch: int) -> tuple[StepId, ...]:
+        body = questions.encode(epoch)
+        asked = (self._ask(agent, "undone since", tuple[StepId, ...], body) for agent in self._agents)
+        return tuple(step for steps in await asyncio.gather(*asked) for step in steps)
 
     async def epochs(self) -> EpochsAnswer:
         """Return what is known of checkpoints and restores where the first agent lives."""
         return await self._ask(self._any(), "epochs", EpochsAnswer)
-
-    async def cuts(self, agent: AgentId) -> CutsAnswer:
-        """Return the places in an agent's log that checkpoints have marked, and the restores it has carried out."""
-        return await self._ask(agent, "cuts", CutsAnswer)
 
     def _any(self) -> AgentId:
         if not self._agents:
             raise errors.CallerError("there are no agents yet. Nothing changed.")
         return self._agents[0]
 
-    # -- looking --------------------------------------------------------------------------------------------------
-
-    async def status(self, agent: AgentId, timeout_s: float = ASK_S) -> Status:
-        """Return an agent at a glance."""
-        return questions.decode(await self.host.ask(agent, "status", timeout_s=timeout_s), Status)
-
-    async def state(self, agent: AgentId, at: StepId | str | None = None) -> dict[Any, Any]:
-        """Return an agent's state, without what was undone.
-
-        Args:
-            agent: whose.
-            at: a step of the agent: the state as it stood right after it, without what is undone by now.
-
-        Raises: AgentUnknown, AskTimeout; StepUnknown, if `at` is unknown, another agent's, or compacted.
-        """
-        body = b"" if at is None else questions.encode(as_step(at))
-        found = await self._ask(agent, "state", dict[str, bytes], body)
-        blobs = self._keeping.blobs
-        with using(self._keeping.vault):
-            return await asyncio.to_thread(lambda: {decode_key(key): look(data, blobs) for key, data in found.items()})
-
-    async def shared(self, agent: AgentId) -> SharedView:
-        """Return what an agent sees of the shared spaces it takes part in."""
-        return SharedView(await self._ask(agent, "entries", list[Entry]), self._keeping.vault)
-
-    async def dead_letters(self, agent: AgentId) -> list[tuple[Input, str]]:
-        """Return the inputs that an agent will not handle, each with the reason."""
-        return await self._ask(agent, "dead", list[tuple[Input, str]])
-
-    async def notices(self, agent: AgentId) -> list[Notice]:
-        """Return the audit lines of an agent and of its host, oldest first."""
-        return await self._ask(agent, "notices", list[Notice])
-
-    async def steps(self, agent: AgentId) -> list[StepsAnswer]:
-        """Return an agent's steps, undone ones included, in pages."""
-        pages: list[StepsAnswer] = []
-        seen = 0
-        while True:
-            page = await self._ask(agent, "steps", StepsAnswer, questions.encode(seen))
-            if not page.records:
-                return pages
-            pages.append(page)
-            seen += len(page.records)
-
-    async def ballots(self, agent: AgentId) -> Ballots:
-        """Return what an agent knows of rollbacks."""
-        return await self._ask(agent, "ballots", Ballots)
-
-    async def costs(self, agent: AgentId) -> Costs:
-        """Return what an agent's host has sent in this life."""
-        return await self._ask(agent, "costs", Costs)
+    # -- waiting --------------------------------------------------------------------------------------------------
 
     async def quiet(self, timeout_s: float = 60.0, pause_s: float = 0.05) -> None:
         """Wait until nothing is under way in any agent launched from here.
@@ -395,6 +266,3 @@ class Cluster:
         await until_quiet(
             lambda: [self.status(agent, timeout_s=timeout_s) for agent in self._agents], timeout_s, pause_s
         )
-
-    async def _ask(self, agent: AgentId, what: str, kind: Any, body: bytes = b"") -> Any:
-        return questions.decode(await self.host.ask(agent, what, body, timeout_s=ASK_S), kind)

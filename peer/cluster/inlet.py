@@ -1,17 +1,33 @@
-"""Hands agents inputs from outside, numbered, so that each is taken once however often it is handed over."""
+"""Hands agents inputs from outside, numbered, so that each is taken once however often it is handed over (ST-10)."""
 
 import asyncio
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from peer import errors
 from peer.host import questions
 from peer.host.host import Host
 from peer.host.questions import Submit
-from protocol.ids import AgentId
+from peer.values.texts import check_text
+from protocol.ids import AgentId, Lineage
+from protocol.step import EXTERNAL
 
 BATCH = 200
 """Inputs handed over at a time; each batch is durable before the next."""
+KEY_CHARS_MAX = 256
+"""Of an idempotency key."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Inputs that an agent has taken on, durably."""
+
+    agent: AgentId
+    inputs: tuple[Lineage, ...]
+    """Their names, in order: the same for a repeated key. Logs and audits know each input by it."""
+    repeated: int = 0
+    """How many of them had been taken on before, under the same key."""
 
 
 class Inlet:
@@ -32,16 +48,36 @@ class Inlet:
         """
         return self._turns.setdefault(agent, asyncio.Lock())
 
-    async def submit(self, host: Host, agent: AgentId, payloads: Sequence[bytes]) -> None:
+    async def submit(self, host: Host, agent: AgentId, payloads: Sequence[bytes], key: str | None = None) -> Receipt:
         """Hand over inputs; when this returns they are durable.
 
-        Raises: AgentUnknown, AskTimeout.
+        Args:
+            host: who asks.
+            agent: whose inputs they are.
+            payloads: the inputs, encoded.
+            key: the caller's name for them: whoever hands in the same under the same key does nothing.
+
+        Raises: AgentUnknown, AskTimeout; InputsDiffer, for a key that was used for other inputs; CallerError, for what
+            is no key.
         """
+        if key is not None:
+            check_text("key", key, KEY_CHARS_MAX, "Nothing was submitted.")
+        names: list[Lineage] = []
+        fresh = 0
         async with self.turn(agent):
             for at in range(0, len(payloads), BATCH):
-                await self._hand_over(host, agent, tuple(payloads[at : at + BATCH]))
+                batch = tuple(payloads[at : at + BATCH])
+                if key is None:
+                    source, first = await self._hand_over(host, agent, batch)
+                    fresh += len(batch)
+                else:
+                    source, first = f"key:{key}", at + 1
+                    fresh += int(await self._ask(host, agent, Submit(source, first, batch)))
+                names.extend(f"{EXTERNAL}{source}#{number}" for number in range(first, first + len(batch)))
+        return Receipt(agent, tuple(names), len(names) - fresh)
 
-    async def _hand_over(self, host: Host, agent: AgentId, batch: tuple[bytes, ...]) -> None:
+    async def _hand_over(self, host: Host, agent: AgentId, batch: tuple[bytes, ...]) -> tuple[str, int]:
+        """Hand over one batch under numbers that nothing else ever has; return the source and the first number."""
         first = self._numbers.get(agent, 0) + 1
         source = self._sources.get(agent, self._source)
         try:
@@ -50,9 +86,17 @@ class Inlet:
             if first == 1:
                 raise
             # It has lost the end of its log, and what it had taken on with it: it knows no source by this name.
-            first, self._sources[agent] = 1, f"{self._source}.{secrets.token_hex(4)}"
-            await self._ask(host, agent, Submit(self._sources[agent], first, batch))
+            self._begin_anew(agent)
+            return await self._hand_over(host, agent, batch)
+        except BaseException:
+            # Whoever gives up does not know whether these numbers were taken: they are never used for anything else.
+            self._begin_anew(agent)
+            raise
         self._numbers[agent] = first + len(batch) - 1
+        return source, first
 
-    async def _ask(self, host: Host, agent: AgentId, inputs: Submit) -> None:
-        await host.ask(agent, "submit", questions.encode(inputs), timeout_s=self._timeout_s)
+    def _begin_anew(self, agent: AgentId) -> None:
+        self._sources[agent], self._numbers[agent] = f"{self._source}.{secrets.token_hex(4)}", 0
+
+    async def _ask(self, host: Host, agent: AgentId, inputs: Submit) -> bytes:
+        return await host.ask(agent, "submit", questions.encode(inputs), timeout_s=self._timeout_s)

@@ -50,3 +50,5 @@ class Restored:
     epoch: int
     seconds: float
     """Until every agent had carried it out."""
+    still_undone: tuple[StepId, ...] = ()
+    """Steps inside the checkpoint that rollbacks have undone since: a restore does not bring them back."""

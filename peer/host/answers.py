@@ -12,6 +12,7 @@ from peer.host.questions import (
     Costs,
     CutsAnswer,
     EpochsAnswer,
+    HeldAnswer,
     Notice,
     Part,
     PartAnswer,
@@ -82,6 +83,8 @@ class Answers:
             "epochs": self._epochs,
             "cuts": self._cuts,
             "suffix": self._suffix,
+            "held": self._held,
+            "undone since": self._undone_since,
         }
         """By question, what is answered at once."""
         self._later: dict[str, Callable[[Desk, Driver, bytes, Answered], None]] = {
@@ -100,7 +103,7 @@ class Answers:
         Raises: EbbtideError, which is told to whoever asked.
         """
         if agent in self._residents.broken:
-            raise errors.LogCorrupt(self._residents.broken[agent])
+            raise self._residents.why_broken(agent)
         driver = self._residents.drivers.get(agent)
         if driver is None:
             raise errors.AgentUnknown(f"no agent {agent!r} on this host. Nothing changed.")
@@ -203,6 +206,13 @@ class Answers:
                 " Nothing changed."
             )
         return found
+
+    def _held(self, driver: Driver, body: bytes) -> list[HeldAnswer]:
+        looking = driver.machine.looking
+        return [HeldAnswer(*looking.held(step)) for step in decode(body, list[StepId])]
+
+    def _undone_since(self, driver: Driver, body: bytes) -> tuple[StepId, ...]:
+        return driver.machine.looking.undone_since(decode(body, int))
 
 
 def _told(answered: Answered) -> Callable[[str, str], None]:

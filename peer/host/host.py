@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from peer import errors
-from peer.agents.spec import AgentSpec
+from peer.agents.spec import AgentSpec, made
 from peer.host.answers import Answers
 from peer.host.asking import Asking
 from peer.host.checkpoints import Checkpoints
@@ -116,12 +116,8 @@ class Host:
         for spec in specs:
             if spec.name not in self.residents.coming:
                 continue  # MB-8: it has moved on while this host was away
-            try:
-                self._start(spec)
+            if self._starts(spec):
                 self.residents.coming.pop(spec.name, None)
-            except (errors.LogCorrupt, WireInvalid) as error:
-                # A log that can't be read stops its own agent; the others go on, and whoever asks is told.
-                self.breaks(spec.name, str(error))
         self.checkpoints.open()
         if self.store.head()[0]:
             self._witness.open()
@@ -156,13 +152,23 @@ class Host:
             await asyncio.sleep(CATCH_UP_S / 100)
         await asyncio.sleep(CATCH_UP_S / 10)
 
+    def release(self, agent: AgentId) -> None:
+        """Forget an agent that never came up here."""
+        self.residents.release(agent)
+        self._announce()
+
     async def add(self, spec: AgentSpec) -> None:
-        """Bring up one more agent."""
+        """Bring up one more agent; one that can't start is broken: whoever asks is told why."""
         if self.residents.is_up(spec.name):
             raise errors.CallerError(f"agent {spec.name!r} is on this host already. Nothing changed.")
-        self._start(spec)
+        self.residents.release(spec.name)
+        self.residents.expect((spec,))
+        is_up = self._starts(spec)
+        if is_up:
+            self.residents.coming.pop(spec.name, None)
         self._announce()
-        self.observer.came(spec.name)
+        if is_up:
+            self.observer.came(spec.name)
 
     def adopt(self, spec: AgentSpec) -> None:
         """Bring up an agent that lived on another host, which this one succeeds: it lives here from now on (MB-8)."""
@@ -174,8 +180,18 @@ class Host:
         if is_new:
             self.observer.came(spec.name)
 
+    def _starts(self, spec: AgentSpec) -> bool:
+        """Bring up an agent; one that can't start stops nobody else, and whoever asks is told why."""
+        try:
+            self._start(spec)
+        except (errors.LogCorrupt, WireInvalid) as error:
+            self.breaks(spec.name, str(error))
+        except errors.AgentBroken as error:
+            self.residents.breaks(spec.name, str(error), errors.AgentBroken)
+        return spec.name in self.drivers
+
     def _start(self, spec: AgentSpec) -> None:
-        agent = spec.kind(**spec.options)
+        agent = made(spec)
         agent.name = spec.name
         limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries)
         driver = Driver(self, agent, limits)

@@ -51,6 +51,15 @@ class PartAnswer(Struct, frozen=True, array_like=True):
     retracted: tuple[StepId, ...]
 
 
+class HeldAnswer(Struct, frozen=True, array_like=True):
+    """What has become of the input of a step; see `protocol.agent.looking.HeldSeen`."""
+
+    where: str
+    step: StepId | None
+    payload: bytes
+    why: str
+
+
 class Status(Struct, frozen=True):
     """One agent at a glance; counts are since its first life, except messages (since this one)."""
 

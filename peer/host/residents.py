@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 
+from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, path_of
 from peer.host.driver import Driver
@@ -21,17 +22,31 @@ class Residents:
         self.coming: dict[AgentId, AgentSpec] = {}
         """Agents that are announced and not up yet, broken ones included: whoever asks is told here."""
         self.broken: dict[AgentId, str] = {}
-        """Agents whose log can't be read, and why."""
+        """Agents that can't start, and why."""
+        self.causes: dict[AgentId, type[errors.EbbtideError]] = {}
+        """What kind of error each of these is."""
 
     def expect(self, specs: Iterable[AgentSpec]) -> None:
         """These will be up soon."""
         self.coming.update((spec.name, spec) for spec in specs)
 
-    def breaks(self, agent: AgentId, why: str) -> None:
+    def breaks(self, agent: AgentId, why: str, cause: type[errors.EbbtideError] = errors.LogCorrupt) -> None:
         """An agent does not start; whoever asks is told why."""
-        logger.critical("%s does not start: %s", agent, why)
+        # Whoever launches an agent whose class is to blame is told anyhow.
+        level = logging.INFO if cause is errors.AgentBroken else logging.CRITICAL
+        logger.log(level, "%s does not start: %s", agent, why)
         self.drivers.pop(agent, None)
         self.broken[agent] = why
+        self.causes[agent] = cause
+
+    def why_broken(self, agent: AgentId) -> errors.EbbtideError:
+        """Return why an agent has not started."""
+        return self.causes[agent](self.broken[agent])
+
+    def release(self, agent: AgentId) -> None:
+        """Forget an agent that never came up."""
+        for known in (self.coming, self.broken, self.causes):
+            known.pop(agent, None)
 
     def is_up(self, agent: AgentId) -> bool:
         """Tell whether an agent is up here."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from peer.errors import ConfigInvalid, LogFailed
 from peer.keys import HostKeys
 from peer.store.archive import FOLDER
+from peer.store.files import Files
 from peer.store.importing import FILE
 from peer.store.lock import lock
 from peer.store.outside.keyring import cipher_of
@@ -17,6 +18,8 @@ from peer.store.segments import SegmentStore
 from peer.store.storage import Storage
 
 KEY = "host.key"
+BEGUN = ".begun"
+"""Ends the name of a file beside a host's folder: the host has been up, so it is lost if its folder is gone."""
 
 
 class Opened(NamedTuple):
@@ -41,7 +44,8 @@ def open_folder(
     Args:
         folder: the host's.
         loop: the host's event loop.
-        is_first: the host has not lived before, as far as whoever starts it knows.
+        is_first: the host has not lived before, as far as whoever starts it knows. What stands beside the folder tells
+            so too, from before the host says anything.
         on_failure: see `SegmentStore`.
         on_stall: see `SegmentStore`.
         storage: where its archive is, and what encrypts its log.
@@ -79,7 +83,8 @@ def _opened(
         )
     # An old key that was put away, and no new one: a start from a lost log was interrupted.
     was_lost = any(folder.glob(f"{KEY}.lost-*"))
-    is_lost = not has_log and (key.exists() or was_lost or not is_first)
+    begun = folder.with_name(folder.name + BEGUN)
+    is_lost = not has_log and (key.exists() or was_lost or begun.exists() or not is_first)
     if is_lost:
         _put_away(folder)
     keys = HostKeys.load(key) if has_log else HostKeys.generate(node)
@@ -89,6 +94,8 @@ def _opened(
     )  # fmt: skip
     if not has_log:
         keys.save(key)
+    if not begun.exists():
+        Files().put(begun, b"")
     return Opened(keys, store, is_lost)
 
 

@@ -19,6 +19,10 @@ class DeadLetters:
         """An input is given up."""
         self.letters.append((item, why))
 
+    def inputs(self) -> list[Input]:
+        """Return the inputs alone."""
+        return [item for item, _ in self.letters]
+
     def told(self, is_full: bool) -> dict[str, Any]:
         """Return this part's slice of a base: all of them in a full one, else those that are new."""
         first, self._told = 0 if is_full else self._told, len(self.letters)

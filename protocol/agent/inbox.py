@@ -10,9 +10,10 @@ from typing import Any
 
 from protocol.ids import AgentId
 from protocol.interval import IntervalSet
+from protocol.limits import SOURCES_MAX
 from protocol.message import Void
 from protocol.records import BaseRecord
-from protocol.step import Input
+from protocol.step import EXTERNAL, Input
 
 Item = Input | Void
 
@@ -67,7 +68,8 @@ class Inbox:
 
     def next_number(self, sender: AgentId) -> int:
         """Return the number that an external source's next input must have."""
-        return self._channel(sender, 0).cursor
+        channel = self._channels[sender, 0] = self._channels.pop((sender, 0), None) or _Channel()
+        return channel.cursor
 
     def settle(self, sender: AgentId, incarnation: int, number: int) -> list[Item]:
         """Note that a number is consumed or void for good; return what can be delivered for that."""
@@ -132,8 +134,17 @@ class Inbox:
 
     def told(self) -> dict[str, Any]:
         """Return this part's slice of a base: by channel, which numbers are consumed or void for good."""
+        self._forget_sources()
         channels = tuple((*name, channel.settled.intervals()) for name, channel in self._channels.items())
         return {"place": self._place, "channels": channels}
+
+    def _forget_sources(self) -> None:
+        """Forget the external sources that were not used for the longest time, above a bound (ST-10)."""
+        sources = [name for name in self._channels if name[0].startswith(EXTERNAL)]
+        for name in sources[: max(0, len(sources) - SOURCES_MAX)]:
+            channel = self._channels[name]
+            if not (channel.pending or channel.arrived or channel.parked):
+                del self._channels[name]
 
     def load(self, base: BaseRecord) -> None:
         """Take in this part's slice of a base."""

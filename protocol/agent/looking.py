@@ -54,6 +54,20 @@ class StepsSeen(NamedTuple):
     """By intent: tool, state."""
 
 
+class HeldSeen(NamedTuple):
+    """What has become of the input of a step."""
+
+    where: str
+    """`here`: the step stands; `again`: it was undone, and another step holds the input now; `waits`: to be handled
+    again; `dead`: it will not be; `unknown`: there is no such step in the log."""
+    step: StepId | None = None
+    """The one that holds it now."""
+    payload: bytes = b""
+    """As it is now, corrected perhaps."""
+    why: str = ""
+    """Why it is dead."""
+
+
 class DecisionSeen(NamedTuple):
     """A rollback that is decided, as one elector carried it out."""
 
@@ -157,6 +171,35 @@ class Looking:
             if effect is not None:
                 effects[intent] = (effect.tool, effect.state)
         return StepsSeen(page, tuple(core.retracted_by.get(record.step, "") for record in page), effects)
+
+    def held(self, step: StepId) -> HeldSeen:
+        """Return what has become of the input of a step of this agent."""
+        core = self._core
+        if step not in core.cone:
+            return HeldSeen("unknown")
+        item = core.cone.record(step).input
+        if step not in core.retraction:
+            return HeldSeen("here", step, item.payload)
+        again = core.live_run(item.lineage)
+        if again is not None:
+            return HeldSeen("again", again, core.cone.record(again).input.payload)
+        for waiting in self._stepping.waiting():
+            if waiting.lineage == item.lineage:
+                return HeldSeen("waits", None, waiting.payload)
+        why = next((why for dead, why in core.dead_letters.letters if dead.lineage == item.lineage), "")
+        return HeldSeen("dead", None, b"", why)
+
+    def undone_since(self, epoch: int) -> tuple[StepId, ...]:
+        """Return the steps inside a cut that rollbacks have undone after it: no restore to it brings them back."""
+        core = self._core
+        found = (
+            step
+            for record in self._rollback.decided.values()
+            if record.decision == "commit" and record.epoch >= epoch
+            for step in record.retracted
+            if step in core.cone and core.cone.record(step).epoch < epoch
+        )
+        return tuple(dict.fromkeys(found))
 
     # -- state -----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from protocol.agent.core import Core
 from protocol.agent.cutting import Cutting
 from protocol.agent.disposal import Disposal
 from protocol.agent.effects import Effects
+from protocol.agent.intake import Intake
 from protocol.agent.looking import Looking
 from protocol.agent.loss import Loss
 from protocol.agent.proposer import Proposer
@@ -71,6 +72,7 @@ class PeerMachine:
         self.effects = Effects(self.core)
         self.proposer = Proposer(self.core)
         self.stepping = Stepping(self.core, self.effects, self.proposer)
+        self.intake = Intake(self.core, self.stepping)
         self.disposal = Disposal(self.core, self.effects, self.stepping)
         self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
         self.loss = Loss(self.core, self.effects, self.stepping)
@@ -121,7 +123,7 @@ class PeerMachine:
             case SubscriberSeen():
                 self.sharing.seen(event)
             case Submitted():
-                self.stepping.submitted(event)
+                self.intake.submitted(event)
             case ProposeWanted():
                 self.proposer.wanted(event)
             case Reached():
@@ -222,7 +224,7 @@ class PeerMachine:
             case EffectRecord():
                 self.effects.apply_effect(record)
             case AcceptedRecord():
-                self.stepping.apply_accepted(record)
+                self.intake.apply_accepted(record)
             case VoteRecord():
                 self.rollback.apply_vote(record)
             case DecisionRecord():

@@ -4,20 +4,18 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from protocol.action import OUT_OF_ORDER, Reply, RunStep, Share
+from protocol.action import RunStep, Share
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
 from protocol.agent.inbox import Item
 from protocol.agent.lineage import inherited
 from protocol.agent.proposer import Proposer
 from protocol.clock import Clock, joined
-from protocol.event import StepRan, Submitted
+from protocol.event import StepRan
 from protocol.ids import AgentId, StepId
 from protocol.message import Data, Void
-from protocol.records import AcceptedRecord, BaseRecord, DeadRecord, ProposedRecord
+from protocol.records import BaseRecord, DeadRecord, ProposedRecord
 from protocol.step import EXTERNAL, Entry, Input, Output, StepDraft, StepRecord, entries_of
-
-"""Ends the answer to inputs whose predecessors are not known here."""
 
 
 class Stepping:
@@ -90,34 +88,6 @@ class Stepping:
         message = item.message
         consumer = None if message is None else self._core.cone.consumer(message)
         self._core.acknowledge(sender, item.incarnation, item.number, consumer)
-
-    def submitted(self, event: Submitted) -> None:
-        """Inputs from outside: durable before they are answered, each once."""
-        core, colours = self._core, self._core.colours
-        source = EXTERNAL + event.source
-        expected = core.inbox.next_number(source)
-        if event.first > expected:
-            text = f"input {event.first} of {source} came before {expected}; hand them in in order"
-            core.actions.append(Reply(event.request, "", text, OUT_OF_ORDER))
-            return
-        fresh = event.payloads[expected - event.first :]
-        inputs = tuple(
-            Input(
-                source, 0, number, payload, f"{source}#{number}",
-                place=core.inbox.new_place(), epoch=colours.epoch, era=colours.era,
-            )
-            for number, payload in enumerate(fresh, expected)
-        )  # fmt: skip
-        record = AcceptedRecord(inputs)
-        self.apply_accepted(record)
-        core.append((record,), lambda: core.actions.append(Reply(event.request, str(len(fresh)))))
-
-    def apply_accepted(self, record: AcceptedRecord) -> None:
-        """Take in external inputs, live or from the log."""
-        for item in record.inputs:
-            self._core.inbox.arrive(item.sender, 0, item.number, item)
-            self._core.inbox.see_place(item.place)
-            self._core.line.put(item)
 
     # -- running ---------------------------------------------------------------------------------------------------
 

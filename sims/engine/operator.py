@@ -106,6 +106,12 @@ class _Launched:
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
         raise NotImplementedError("agents of a simulated world are launched by World.spawn")
 
+    async def release(self, agent: AgentId) -> None:
+        raise NotImplementedError("agents of a simulated world are launched by World.spawn")
+
+    def absent(self) -> dict[str, list[AgentId]]:
+        return {}
+
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         raise NotImplementedError("hosts of a simulated world are killed by World.crash")
 

@@ -42,7 +42,7 @@ async def test_an_agent_that_another_host_claims_by_a_higher_term_is_stopped_and
         assert (await cluster.status("a")).steps == 1
 
 
-async def test_mb8_an_successor_claims_again_what_a_host_that_it_has_succeeded_is_said_to_have() -> None:
+async def test_mb8_a_successor_claims_again_what_a_host_that_it_has_succeeded_is_said_to_have() -> None:
     async with Cluster("local", agents_per_actor=2) as cluster:
         for name in ("a", "b", "c", "d", "e"):
             await cluster.spawn(name, Counter)

@@ -21,7 +21,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("peer.replication.inquiry.AGAIN_S", 0.05)
 
 
-async def test_an_successor_that_crashes_in_the_middle_goes_on_where_it_was(
+async def test_a_successor_that_crashes_in_the_middle_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken_over, crashed = CheckpointMachine.taken_over, list[Host]()

@@ -9,6 +9,7 @@ from protocol.action import (
     Consult,
     Finish,
     Publish,
+    Reply,
     Resume,
     RunStep,
     Send,
@@ -64,6 +65,7 @@ class Bench:
         self.agrees: Callable[[str], bool] = lambda agent: True
         self.asks_by_hand = False
         self.finished: list[Finish] = []
+        self.replies: list[Reply] = []
         for name in names:
             self.start(name)
 
@@ -116,6 +118,8 @@ class Bench:
                 self.admitted.append((name, action))
             case Finish():
                 self.finished.append(action)
+            case Reply():
+                self.replies.append(action)
 
     def sync(self, name: str) -> None:
         """Make durable what an agent has asked for."""

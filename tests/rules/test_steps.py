@@ -2,12 +2,14 @@
 
 import pytest
 
+from protocol.agent.inbox import Inbox
 from protocol.agent.lineage import inherited, lineage_of
-from protocol.event import Appended
+from protocol.event import Appended, Submitted
 from protocol.ids import StepId
+from protocol.limits import SOURCES_MAX
 from protocol.message import Data
 from protocol.retraction import Retraction
-from protocol.step import Output, OutputDraft, Read, RollbackDraft, StepRecord
+from protocol.step import Input, Output, OutputDraft, Read, RollbackDraft, StepRecord
 from tests.rules.bench import Bench, of
 
 
@@ -217,3 +219,32 @@ def test_st8_an_input_that_waits_is_there_after_a_crash_and_can_be_discarded() -
     assert [why for _, why in bench.machines["a"].core.dead] == ["discarded by a/1/p2"]
     bench.elapse(60_000_000)
     assert "a" not in bench.runs
+
+
+def test_st10_a_number_stands_for_one_input_for_good() -> None:
+    bench = Bench("a")
+    handed = [
+        Submitted(1, "s", 1, (b"x", b"y")), Submitted(2, "s", 1, (b"x", b"y", b"z")), Submitted(3, "s", 2, (b"other",)),
+        Submitted(4, "s", 9, (b"late",)),
+    ]  # fmt: skip
+    for event in handed:
+        bench.feed("a", event)
+    assert [(reply.request, reply.value, reply.kind) for reply in bench.replies] == [
+        (1, "2", ""), (2, "1", ""), (3, "", "InputsDiffer"), (4, "", "InputsOutOfOrder"),
+    ]  # fmt: skip
+
+
+def test_st10_the_sources_that_were_not_used_for_longest_are_forgotten_and_never_one_with_an_input_that_waits() -> None:
+    inbox = Inbox()
+    waits = Input("ext:waits", 0, 1, b"x", "ext:waits#1")
+    inbox.arrive("ext:waits", 0, 1, waits)
+    for number in range(SOURCES_MAX + 5):
+        assert inbox.next_number(f"ext:{number}") == 1
+        inbox.settle(f"ext:{number}", 0, 1)
+        inbox.next_number("ext:0")
+    sources = [sender for sender, _, _ in inbox.told()["channels"]]
+    assert len(sources) == SOURCES_MAX + 1
+    assert "ext:waits" in sources
+    assert "ext:0" in sources
+    assert "ext:1" not in sources
+    assert inbox.next_number("ext:0") == 2

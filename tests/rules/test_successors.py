@@ -207,7 +207,7 @@ def test_cp8_a_succession_is_remembered() -> None:
     assert not crowd.machines[successor].takes("h3", 0)
 
 
-def test_cp8_who_succeeds_an_successor_goes_on_for_those_that_it_had_succeeded() -> None:
+def test_cp8_who_succeeds_a_successor_goes_on_for_those_that_it_had_succeeded() -> None:
     crowd = Crowd("h0", "h1", "h2", "h3", "h4", limits=LIMITS)
     for _ in range(2):
         crowd.checkpoint("h0")

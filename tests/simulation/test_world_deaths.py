@@ -103,7 +103,7 @@ def test_a_copy_that_is_not_waited_for_is_found_out(monkeypatch):
     assert broken == {"what is promised is kept, and what is lost is said"}
 
 
-def test_an_successor_that_forgets_that_an_end_was_lost_is_found_out(monkeypatch):
+def test_a_successor_that_forgets_that_an_end_was_lost_is_found_out(monkeypatch):
     monkeypatch.setattr("sims.virtual.disk.VirtualStore.is_lost", lambda self, agent: False)
     broken = {play_quietly(preset("successors", seed)).invariant for seed in (55, 62, 100)}
     assert broken == {
@@ -142,7 +142,7 @@ def five_hosts(replicas):
 
 
 @pytest.mark.parametrize("after", [0.0, 0.001, 0.05])
-def test_what_an_successor_had_not_begun_with_is_handed_down_if_it_dies_too(after):
+def test_what_a_successor_had_not_begun_with_is_handed_down_if_it_dies_too(after):
     with five_hosts(replicas=2) as world:
         for number in range(1, 6):
             world.submit(f"a{number}", 8)

@@ -16,16 +16,17 @@ from sims.world import World
 
 ROOT = Path(__file__).parents[2]
 _NAMES = """
-AddressBusy Agent AgentSpec AgentUnknown AskTimeout Ballots BlobLost Call CallerError Cluster ConfigInvalid Context
-Costs Counter Cut CutsAnswer DeclarationRefused EbbtideError EffectInDoubt EpochsAnswer Erased FrameInvalid
-HandlerMissing Happened Hidden Input InputsOutOfOrder KeyKind Limits LogBusy LogCorrupt LogFailed MessageId
-MigrationFailed NotHappened Notice Outcome OutcomeRecord PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError
-Personal Plan Proposal ReadOnly Restore RestoreRefused Restored RollbackTimeout SecretChanged SharedMap SharedSet
-SharedView Space State Status StepId StepRecord StepUnknown StepsAnswer Storage Tool ToolFailed Unknown Unready
-VaultFailed VersionUnknown View Vote bulky derived handles hashed migrates secret tool versioned
+AddressBusy Agent AgentBroken AgentSpec AgentUnknown AskTimeout Ballots BlobLost Call CallerError Cluster
+ConfigInvalid Context Costs Counter Cut CutsAnswer DeclarationRefused EbbtideError EffectInDoubt EpochsAnswer Erased
+FrameInvalid HandlerMissing Happened Hidden Input InputsDiffer InputsOutOfOrder KeyKind Limits LogBusy LogCorrupt
+LogFailed MessageId MigrationFailed NotHappened Notice Outcome OutcomeRecord PayloadInvalid PayloadTooLarge
+PayloadUnsupported PeerError Personal Plan Proposal ReadOnly Receipt Restore RestoreRefused Restored RollbackTimeout
+SecretChanged SharedMap SharedSet SharedView Space State Status StepId StepRanAgain StepRecord StepUnknown
+StepsAnswer Storage Tool ToolFailed Unknown Unready VaultFailed VersionUnknown View Vote bulky derived handles
+hashed migrates secret tool versioned
 """
 NAMES = _NAMES.split()
-INNER = {"Host", "Tracked", "Spaces", "Schema", "OutputDraft", "RollbackDraft", "Kept"}
+INNER = {"Host", "Tracked", "Spaces", "Schema", "OutputDraft", "RollbackDraft", "ArchiveTerm"}
 """What a public object holds for the runtime's own use."""
 
 
@@ -60,7 +61,8 @@ def returned():
             if inspect.isfunction(kind):
                 yield from ((found, name) for found in ours(typing.get_type_hints(kind).get("return")))
             continue
-        for part, value in vars(kind).items():
+        inherited = [base for base in kind.__mro__ if base.__module__.split(".")[0] in ("peer", "protocol")]
+        for part, value in [item for base in inherited for item in vars(base).items()]:
             function = value.fget if isinstance(value, property) else value
             if part.startswith("_") or not inspect.isroutine(getattr(function, "__func__", function)):
                 continue

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from peer.audit import sweeping
 from peer.audit.cli import group
 from peer.audit.sweeping import Swept, sweep
-from peer.backends.roll import Roll
+from peer.backends.roll import FILE as ROLL
 from peer.errors import ConfigInvalid, EbbtideError, LogBusy, LogCorrupt, LogFailed
 from peer.keys import HostKeys
 from peer.ports import blob_digest
@@ -96,7 +96,7 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     write_logs(folder / "host-1", clerk=[step_with(b"a scan"), step_with(b"and", b"more", seq=2)])
     write_logs(folder / "host-2", **{"copy:1/other": [step_with(b"of a copy")]})
-    Roll(folder).add(["host-1", "host-2"])
+    (folder / ROLL).write_text(json.dumps(["host-1", "host-2"]))
     return folder
 
 

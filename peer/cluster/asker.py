@@ -1,0 +1,251 @@
+"""Asks the agents of a cluster, through any host of it: it decides nothing, and any peer can ask the same."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from peer import errors
+from peer.agents.context import rollback_draft
+from peer.agents.past import as_step
+from peer.cluster.outcome import Outcome, Plan
+from peer.cluster.preview import preview
+from peer.host import questions
+from peer.host.host import Host
+from peer.host.questions import Ballots, Costs, CutsAnswer, HeldAnswer, Notice, PartAnswer, Propose, Status, StepsAnswer
+from peer.store.outside.keeping import Keeping
+from peer.values import payload
+from peer.values.codec import look
+from peer.values.key_text import decode_key
+from peer.values.personal import using
+from peer.values.shared_view import SharedView
+from protocol.ids import AgentId, ProposalId, StepId
+from protocol.proposal import Amendment
+from protocol.records import OutcomeRecord
+from protocol.step import Entry, Input, RollbackDraft
+
+ASK_S = 30.0
+"""How long a question waits for an answer, unless the caller says else."""
+
+
+class Asker:
+    """What anybody can ask of a cluster's agents.
+
+    Args:
+        keeping: where bulky values and keys are kept.
+    """
+
+    def __init__(self, keeping: Keeping) -> None:
+        self._keeping = keeping
+        self._host: Host | None = None
+
+    @property
+    def host(self) -> Host:
+        """The host that asks."""
+        if self._host is None:
+            raise errors.CallerError("the cluster is not started: use 'async with Cluster(...) as cluster:'")
+        return self._host
+
+    def encoded(self, messages: Sequence[Any]) -> tuple[bytes, ...]:
+        """Return what messages are on the wire and in logs, personal data in them encrypted.
+
+        Raises: PayloadUnsupported, PayloadTooLarge, VaultFailed.
+        """
+        with using(self._keeping.vault):
+            return tuple(payload.encode_message(message) for message in messages)
+
+    # -- rollback -------------------------------------------------------------------------------------------------
+
+    async def preview(self, *steps: StepId | str) -> Plan:
+        """Return what a rollback of these steps would undo, and at which agents. It changes nothing.
+
+        Raises: StepUnknown, AgentUnknown, AskTimeout.
+        """
+        roots = tuple(sorted({as_step(step) for step in steps}))
+        return await preview(roots, lambda agent, part: self._ask(agent, "part", PartAnswer, questions.encode(part)))
+
+    async def rollback(
+        self,
+        *steps: StepId | str,
+        inputs: str = "retry",
+        reason: str = "",
+        evidence: Any = None,
+        amend: Mapping[StepId | str, Any] | None = None,
+        deadline_s: float | None = None,
+        timeout_s: float = 60.0,
+    ) -> Outcome:
+        """Undo steps and all that followed from them, at every agent, and wait for the outcome.
+
+        Args:
+            steps: the wrong steps (the roots), as `StepId`s or texts such as `risk-2/1/88`.
+            inputs: what becomes of their inputs: `retry` (handled again), `discard` (dead letters), or `amend`.
+            reason: for people; it stands in the log.
+            evidence: any value; a retried handler finds it in `ctx.evidence`.
+            amend: corrected messages by root, for `amend`.
+            deadline_s: participants that have not voted by then reject.
+            timeout_s: how long to wait here; the rollback itself goes on.
+
+        A correction follows its input to the step that holds it now, if the root was undone before.
+
+        Raises: StepRanAgain, naming the step that holds the input now, if a root was undone before and that is not
+            asked to be amended, or if its input will not run again; CallerError, AgentUnknown, RollbackTimeout.
+        """
+        with using(self._keeping.vault):
+            draft = rollback_draft(steps, inputs, reason, evidence, amend or {})
+        deadline_us = 0 if deadline_s is None else self.host.clock.now_us() + int(deadline_s * 1e6)
+        until = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            draft = await self._followed(draft)
+            ask = Propose(draft.roots, inputs, draft.reason, draft.evidence, draft.amendments, deadline_us)
+            owner = draft.roots[0].agent
+            pid = (await self.host.ask(owner, "propose", questions.encode(ask), timeout_s=timeout_s)).decode()
+            outcome = await self.outcome(pid, timeout_s=timeout_s)
+            if not outcome.committed or await self._is_heeded(draft, outcome):
+                return outcome
+            if asyncio.get_running_loop().time() > until:
+                raise errors.RollbackTimeout(
+                    f"the inputs of {', '.join(map(str, draft.roots))} ran again each time before they were corrected,"
+                    f" for {timeout_s:g} s. What was undone is undone; correct them again."
+                )
+
+    async def _held(self, steps: Sequence[StepId]) -> dict[StepId, HeldAnswer]:
+        """Return what has become of the inputs of steps; each owner is asked once."""
+        owned: dict[AgentId, list[StepId]] = {}
+        for step in steps:
+            owned.setdefault(step.agent, []).append(step)
+        asked = (self._ask(agent, "held", list[HeldAnswer], questions.encode(own)) for agent, own in owned.items())
+        found = zip(owned.values(), await asyncio.gather(*asked), strict=True)
+        return {step: held for own, answers in found for step, held in zip(own, answers, strict=True)}
+
+    async def _followed(self, draft: RollbackDraft) -> RollbackDraft:
+        """Return a draft whose roots hold the inputs that are meant.
+
+        Raises: StepRanAgain.
+        """
+        now: dict[StepId, StepId] = {}
+        for root, held in (await self._held(draft.roots)).items():
+            if held.where == "again" and held.step is not None:
+                if draft.inputs != "amend":
+                    raise errors.StepRanAgain(
+                        f"{root} was undone before, and its input ran again as {held.step}. Nothing changed."
+                        " Name that step if it is wrong, too."
+                    )
+                now[root] = held.step
+            elif held.where == "dead" and draft.inputs != "discard":
+                raise errors.StepRanAgain(
+                    f"{root} was undone before, and its input will not run again: {held.why or 'it was dropped'}."
+                    " Nothing changed. Submit what is right as a new input."
+                )
+        roots = tuple(dict.fromkeys(now.get(root, root) for root in draft.roots))
+        amendments = tuple(Amendment(now.get(each.root, each.root), each.payload) for each in draft.amendments)
+        return replace(draft, roots=roots, amendments=amendments)
+
+    async def _is_heeded(self, draft: RollbackDraft, outcome: Outcome) -> bool:
+        """Tell whether every correction has reached its input: that of a root undone before may have run meanwhile."""
+        left = {each.root: each.payload for each in draft.amendments if each.root not in outcome.undone}
+        found = await self._held(tuple(left))
+        return not any(held.where == "again" and held.payload != left[root] for root, held in found.items())
+
+    async def outcome(self, proposal: ProposalId, timeout_s: float = 60.0) -> Outcome:
+        """Wait until every participant of a rollback has decided.
+
+        Raises: RollbackTimeout, naming the proposal; it may still be decided.
+        """
+        proposer = proposal.split("/", 1)[0]
+        try:
+            body = await self.host.ask(proposer, "outcome", questions.encode(proposal), timeout_s=timeout_s)
+        except errors.AskTimeout as error:
+            raise errors.RollbackTimeout(
+                f"{proposal} was not decided within {timeout_s:g} s. It goes on; ask for its outcome again."
+            ) from error
+        record: OutcomeRecord = questions.decode(body, OutcomeRecord)
+        return Outcome(
+            proposal=record.proposal,
+            committed=record.decision == "commit",
+            undone=record.undone,
+            agents=record.electors,
+            rejects=record.rejects,
+            notes=record.notes,
+            seconds=(record.decided_us - record.began_us) / 1e6,
+        )
+
+    async def rollback_to(
+        self, agent: AgentId, step: StepId | str, *, inputs: str = "discard", reason: str = "", timeout_s: float = 60.0
+    ) -> Outcome | None:
+        """Take one agent back to where it was after a step. Its later steps are undone, and what followed from them.
+
+        Args:
+            agent: whose steps.
+            step: the last one to stand.
+            inputs: what becomes of the inputs of the agent's later steps: `discard` or `retry`.
+            reason: for people; it stands in the log.
+            timeout_s: how long to wait here.
+
+        Returns: what became of it; None if nothing came after the step.
+
+        Raises: StepUnknown, AgentUnknown, RollbackTimeout.
+        """
+        later = await self._ask(agent, "suffix", tuple[StepId, ...], questions.encode(as_step(step)))
+        if not later:
+            return None
+        return await self.rollback(*later, inputs=inputs, reason=reason or f"back to {step}", timeout_s=timeout_s)
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    async def status(self, agent: AgentId, timeout_s: float = ASK_S) -> Status:
+        """Return an agent at a glance."""
+        return questions.decode(await self.host.ask(agent, "status", timeout_s=timeout_s), Status)
+
+    async def state(self, agent: AgentId, at: StepId | str | None = None) -> dict[Any, Any]:
+        """Return an agent's state, without what was undone.
+
+        Args:
+            agent: whose.
+            at: a step of the agent: the state as it stood right after it, without what is undone by now.
+
+        Raises: AgentUnknown, AskTimeout; StepUnknown, if `at` is unknown, another agent's, or compacted.
+        """
+        body = b"" if at is None else questions.encode(as_step(at))
+        found = await self._ask(agent, "state", dict[str, bytes], body)
+        blobs = self._keeping.blobs
+        with using(self._keeping.vault):
+            return await asyncio.to_thread(lambda: {decode_key(key): look(data, blobs) for key, data in found.items()})
+
+    async def shared(self, agent: AgentId) -> SharedView:
+        """Return what an agent sees of the shared spaces it takes part in."""
+        return SharedView(await self._ask(agent, "entries", list[Entry]), self._keeping.vault)
+
+    async def dead_letters(self, agent: AgentId) -> list[tuple[Input, str]]:
+        """Return the inputs that an agent will not handle, each with the reason."""
+        return await self._ask(agent, "dead", list[tuple[Input, str]])
+
+    async def notices(self, agent: AgentId) -> list[Notice]:
+        """Return the audit lines of an agent and of its host, oldest first."""
+        return await self._ask(agent, "notices", list[Notice])
+
+    async def steps(self, agent: AgentId) -> list[StepsAnswer]:
+        """Return an agent's steps, undone ones included, in pages."""
+        pages: list[StepsAnswer] = []
+        seen = 0
+        while True:
+            page = await self._ask(agent, "steps", StepsAnswer, questions.encode(seen))
+            if not page.records:
+                return pages
+            pages.append(page)
+            seen += len(page.records)
+
+    async def ballots(self, agent: AgentId) -> Ballots:
+        """Return what an agent knows of rollbacks."""
+        return await self._ask(agent, "ballots", Ballots)
+
+    async def costs(self, agent: AgentId) -> Costs:
+        """Return what an agent's host has sent in this life."""
+        return await self._ask(agent, "costs", Costs)
+
+    async def cuts(self, agent: AgentId) -> CutsAnswer:
+        """Return the places in an agent's log that checkpoints have marked, and the restores it has carried out."""
+        return await self._ask(agent, "cuts", CutsAnswer)
+
+    async def _ask(self, agent: AgentId, what: str, kind: Any, body: bytes = b"") -> Any:
+        return questions.decode(await self.host.ask(agent, what, body, timeout_s=ASK_S), kind)

@@ -1,0 +1,31 @@
+"""Texts that users give and logs hold: names, keys, reasons. What a log could not give back is refused."""
+
+from reprlib import repr as brief
+
+from peer.errors import CallerError
+
+
+def check_text(what: str, value: object, most: int, remark: str, least: int = 1) -> str:
+    """Return a text as a plain str.
+
+    Args:
+        what: what it is called, for the error.
+        value: what was given; a subclass of str becomes a str.
+        most: of its characters.
+        remark: what did not happen, for the error.
+        least: of its characters.
+
+    Raises: CallerError, naming the value, if it is no str, too long or too short, or has half a surrogate.
+    """
+    if not isinstance(value, str):
+        raise CallerError(f"{what}={brief(value)}: it is of type {type(value).__qualname__}, not str. {remark}")
+    if not least <= len(value) <= most:
+        raise CallerError(f"{what}={brief(value)}: it has {len(value):,} characters, not {least} to {most:,}. {remark}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        half = value[error.start]
+        raise CallerError(
+            f"{what}={brief(value)}: {half!r} at place {error.start} is half of a character. {remark}"
+        ) from None
+    return str.__str__(value)
