@@ -162,8 +162,8 @@ class Agent:
             other = found.setdefault(tool.name, tool)
             if other is not tool and not tool.identity.is_same(other.identity):
                 raise errors.DeclarationRefused(
-                    f"class {cls.__qualname__} sees two tools that are called {tool.name}: nobody could tell which one a"
-                    " call in a log means, so that it could be undone by the other. Give each a name of its own:"
+                    f"class {cls.__qualname__} sees two tools that are called {tool.name}: nobody could tell which one"
+                    " a call in a log means, so that it could be undone by the other. Give each a name of its own:"
                     " @tool(name=...)."
                 )
         return found

@@ -64,7 +64,7 @@ class Context:
             not fit or would not arrive as it is.
         """
         self.run.check_may(f"send to {receiver!r}")
-        name = text("the receiver of a message", receiver, is_empty_ok=False)
+        name = text("receiver", receiver, is_empty_ok=False)
         named = None if key is None else text(f"key of a message to {name}", key)
         self.outputs.append(OutputDraft(name, payload.encode_message(message), named))
 

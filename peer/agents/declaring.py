@@ -1,4 +1,4 @@
-"""What a class of agents declares, checked when it is made: what would fail later, in silence or only then, is refused."""
+"""What a class of agents declares, checked when it is made: what would fail later, or in silence, is refused."""
 
 import inspect
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from functools import partial, partialmethod
 from typing import Any, NamedTuple
 
 from peer import errors
-from peer.agents.functions import check_callable
+from peer.agents.functions import check_callable, is_async
 from peer.agents.tool import Tool
 from peer.values.fields import text
 
@@ -99,6 +99,12 @@ def check_settings(cls: Any) -> None:
         )
     for space in cls.spaces:
         text(f"a space of class {cls.__qualname__}", space, is_empty_ok=False)
+    check_callable(f"class {cls.__qualname__}: still_valid", cls.still_valid, 2)
+    if is_async(cls.still_valid):
+        raise errors.DeclarationRefused(
+            f"class {cls.__qualname__}: still_valid is a coroutine function, and nobody would await its answer. Write it"
+            " as a plain def: it is asked while others wait."
+        )
     if type(cls.tries) is not int or cls.tries < 1:
         raise errors.DeclarationRefused(f"class {cls.__qualname__}: tries = {cls.tries!r}: an int from 1 on.")
 

@@ -1,4 +1,4 @@
-"""What a function of the user's may look like: refused where it is declared, not when it is called for the first time."""
+"""What a function of the user's may look like: refused where it is declared, not when it is first called."""
 
 import inspect
 from functools import partial
@@ -11,7 +11,7 @@ def is_async(function: Any) -> bool:
     """Tell whether calling a function gives something to await, as `async def` does."""
     while isinstance(function, partial):
         function = function.func
-    call = getattr(type(function), "__call__", None)
+    call = inspect.getattr_static(type(function), "__call__", None)
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 

@@ -80,6 +80,7 @@ class Cluster(Asker):
         )
         self._agents: list[AgentId] = []
         self._launching: dict[AgentId, None] = {}
+        self._kinds: dict[AgentId, type[Agent]] = {}
         self._room: list[str] = []
         self._source = f"cluster-{secrets.token_hex(4)}"
         self._inlet = Inlet(self._source, 4 * ASK_S)
@@ -148,6 +149,7 @@ class Cluster(Asker):
                 broken.append(look)
             else:
                 self._agents.append(spec.name)
+                self._kinds[spec.name] = spec.kind
                 if isinstance(look, BaseException):
                     raise look
                 up.append(look)
@@ -190,9 +192,14 @@ class Cluster(Asker):
 
         Returns: the names of the inputs.
 
-        Raises: AgentUnknown, AskTimeout; InputsDiffer, if the key was used for other inputs.
+        Raises: AgentUnknown, AskTimeout; InputsDiffer, if the key was used for other inputs; HandlerMissing, if the
+            agent was launched from here and handles no such message; what `encoded` raises.
         """
-        return await self._inlet.submit(self.host, agent, self.encoded(messages), key)
+        payloads = self.encoded(messages)
+        if (kind := self._kinds.get(agent)) is not None:
+            for message in messages:
+                kind.check_handles(message)
+        return await self._inlet.submit(self.host, agent, payloads, key)
 
     async def erase(self, subject: str) -> None:
         """Destroy the key of whom personal data is about: wherever it stands, it reads as `Erased` from now on.

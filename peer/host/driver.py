@@ -7,6 +7,7 @@ from threading import RLock
 from typing import Any, Protocol
 
 from peer.agents.agent import Agent
+from peer.agents.failures import clean, is_ours, told, traced
 from peer.agents.past import check_past
 from peer.agents.runner import Runner
 from peer.agents.state import State
@@ -33,6 +34,7 @@ from protocol.action import (
     Withdraw,
 )
 from protocol.agent.machine import PeerMachine
+from protocol.errors import WireInvalid
 from protocol.event import (
     Appended,
     Consulted,
@@ -177,17 +179,24 @@ class Driver:
         try:
             with self._lock:
                 actions = self.machine.handle(event, self._host.clock.now_us())
-        except Exception as error:  # our own mistake stops this agent only; its log is whole
-            logger.critical("%s stops: %s on %s", self.agent.name, error, type(event).__name__, exc_info=True)
-            self._host.noticed(
-                self.agent.name, Tell("agent-stopped", self.agent.name, f"{type(error).__name__}: {error}")
-            )
-            self.stop()
+        except Exception as error:  # noqa: BLE001  # our own mistake stops this agent only; its log is whole
+            self._break(event, error)
             return
         self._host.observer.handled(self.agent.name, event, actions)
         for action in actions:
-            self._do(action)
+            try:
+                self._do(action)
+            except WireInvalid as error:
+                # It would not come back from a log that holds this: nothing of it is written, nor what follows.
+                self._break(event, error)
+                return
         self._arm()
+
+    def _break(self, event: Event, error: Exception) -> None:
+        text = told(error)
+        logger.critical("%s stops: %s on %s\n%s", self.agent.name, text, type(event).__name__, traced(error))
+        self._host.noticed(self.agent.name, Tell("agent-stopped", self.agent.name, text))
+        self.stop()
 
     def _check_past(self, step: StepId) -> None:
         with self._lock:
@@ -298,13 +307,15 @@ class Driver:
         try:
             with using(self._host.keeping.vault):
                 answer = self.agent.still_valid(action.proposal)
-        except Exception as error:  # noqa: BLE001  # user code may raise anything
-            logger.warning("%s: still_valid failed: %s", self.agent.name, error)
-            answer = f"still_valid failed: {type(error).__name__}: {error}"
-        accepts = answer is True
-        why = "" if accepts else (answer or "the agent does not agree")
+            accepts = answer is True
+            why = "" if accepts else clean(str(answer or "the agent does not agree"))
+        except BaseException as error:
+            if is_ours(error):
+                raise
+            logger.warning("%s: still_valid failed: %s", self.agent.name, told(error))
+            accepts, why = False, f"still_valid failed: {told(error)}"
         # Not inside the machine's own turn: an answer is an event of its own.
-        self._host.clock.wake(0, lambda: self.feed(Consulted(action.proposal.id, accepts, str(why))))
+        self._host.clock.wake(0, lambda: self.feed(Consulted(action.proposal.id, accepts, why)))
 
     def _serve(self, space: str, subscriber: AgentId) -> None:
         def answer() -> None:

@@ -36,6 +36,8 @@ _PLAIN: dict[type, type] = {
     inspect.DateType: date,
 }
 
+_FIXED = frozenset((float, str, bytes, NoneType))
+"""A receiver makes nothing else of these."""
 _Check = Callable[[Any], bool]
 _Path = tuple[str, ...]
 
@@ -131,6 +133,8 @@ def restored(made: Any, body: Any) -> Any:
     if kind is float or kind is int or kind is bool:
         return body if isinstance(body, np.generic) or (kind is float and type(body) is int) else made
     if kind is list and type(body) in (list, tuple):
+        if _FIXED.issuperset(map(type, body)):
+            return made
         for at, (item, sent) in enumerate(zip(made, body, strict=False)):
             made[at] = restored(item, sent)
     elif kind is dict and type(body) is dict:

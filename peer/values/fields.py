@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from peer.errors import CallerError
+from peer.values.texts import check_text
 
 NAME_CHARS_MAX = 1_000
 """Of a name, a key, a model: people read them."""
@@ -41,7 +42,7 @@ def number(what: str, value: Any) -> float:
     except (OverflowError, ValueError):
         plain = math.nan
     if not math.isfinite(plain):
-        raise CallerError(f"{what} is {_shown(value)}, which is no finite number. {NOTHING} Leave it out.")
+        raise CallerError(f"{what}={_shown(value)}: it is no finite number. {NOTHING} Leave it out.")
     return plain
 
 
@@ -50,23 +51,8 @@ def text(what: str, value: Any, chars_max: int = NAME_CHARS_MAX, *, is_empty_ok:
 
     Raises: CallerError, naming what it is, for anything else, what is too long, and half a surrogate pair.
     """
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if not isinstance(value, str):
-        raise CallerError(f"{what} is {_shown(value)}, which is no str. {NOTHING} Pass str(value).")
-    plain = str.__str__(value)
-    if not plain and not is_empty_ok:
-        raise CallerError(f"{what} is empty. {NOTHING} Name it.")
-    if len(plain) > chars_max:
-        raise CallerError(f"{what} has {len(plain)} characters; the limit is {chars_max}. {NOTHING} Shorten it.")
-    try:
-        plain.encode()
-    except UnicodeEncodeError:
-        raise CallerError(
-            f"{what} is {brief(plain)}, which holds half a surrogate pair and is no text. {NOTHING}"
-            " Decode its source properly."
-        ) from None
-    return plain
+    given = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return check_text(what, given, chars_max, NOTHING, 0 if is_empty_ok else 1)
 
 
 def _shown(value: Any) -> str:

@@ -236,8 +236,8 @@ def _array(dtype: str, shape: list[int], content: bytes) -> Any:
 def encode_message(message: object, bytes_max: int = PAYLOAD_BYTES_MAX) -> bytes:
     """Return the bytes of a message: a msgspec.Struct, a dataclass instance, or any value that `encode` takes.
 
-    Inside the first two, fields may hold Structs, dataclasses, NamedTuples and Enums as well, where the annotation names
-    them: they come back as what it says.
+    Inside the first two, fields may hold Structs, dataclasses, NamedTuples and Enums as well, where the annotation
+    names them: they come back as what it says.
 
     Raises: PayloadTooLarge; PayloadUnsupported, naming what does not fit its field or would arrive as something else,
         such as an object of a subclass; also for annotations that can't be checked.
@@ -267,8 +267,8 @@ def _check_arrives(message: object, data: bytes, bytes_max: int) -> None:
     found = arriving.difference(message, made)
     if found is not None:
         raise PayloadUnsupported(
-            f"A {name} would not arrive as it is: {found}. {REFUSED} Give the field what the class says, or let the class"
-            " say what the field holds."
+            f"A {name} would not arrive as it is: {found}. {REFUSED} Give the field what the class says, or let the"
+            " class say what the field holds."
         )
 
 
