@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from weakref import ref
@@ -15,9 +15,9 @@ from peer.agents import naming
 from peer.agents.agent import Agent
 from peer.agents.failures import Ended, is_ours, told, traced
 from peer.agents.functions import is_async
-from peer.agents.threads import in_thread, pool_of
 from peer.agents.tool import COMPENSABLE, PURE, Call, Happened, NotHappened, Tool, Unknown, decode_args, encode_args
 from peer.agents.tracked import Tracked
+from peer.threads import in_thread, pool_of
 from peer.values import payload
 from protocol.action import Resume, Tell, UseTool
 from protocol.event import Event, ToolUsed, ToolWanted
@@ -140,7 +140,7 @@ class Calls:
 
     async def _pure(self, tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         async def once() -> Any:
-            return await self._invoke(tool, "call", tool.function, *args, **kwargs)
+            return await self.invoke(tool, "call", tool.function, *args, **kwargs)
 
         if tool.retry is None:
             return await once()
@@ -163,7 +163,8 @@ class Calls:
 
     def _find(self, name: str) -> Tool[..., Any] | None:
         known = self._known.get(name)
-        return naming.found(name) if known is None else known.tool
+        found = naming.found(name) if known is None else known.tool
+        return found if isinstance(found, Tool) else None
 
     def kind_of(self, name: str) -> str:
         """Return what undoing a tool means, or `unknown` if this agent's code does not have it any more."""
@@ -218,7 +219,7 @@ class Calls:
         extra = {"intent": call.intent} if tool.takes_intent else {}
         try:
             async with self._told_if_it_hangs(tool, call, "call"):
-                result = await self._invoke(tool, "call", tool.function, *call.args, **call.kwargs, **extra)
+                result = await self.invoke(tool, "call", tool.function, *call.args, **call.kwargs, **extra)
         except NotHappened as error:
             said = told(error) if str(error) else "NotHappened"
             return _Used(ToolUsed(call.intent, "call", "failed", payload.encode(said)), error)
@@ -253,7 +254,7 @@ class Calls:
             return ToolUsed(call.intent, "undo", "done")
         try:
             async with self._told_if_it_hangs(tool, call, "undo"):
-                await self._invoke(tool, "undo", tool.undo, call)
+                await self.invoke(tool, "undo", tool.undo, call)
         except Exception as error:  # noqa: BLE001  # it is tried again, and told to a person in the end
             logger.warning("%s: undo of %s (%s) failed: %s", self._agent.name, tool.name, call.intent, told(error))
             return ToolUsed(call.intent, "undo", "failed")
@@ -266,7 +267,7 @@ class Calls:
             return _Used(ToolUsed(call.intent, "check", "unknown"))
         try:
             async with self._told_if_it_hangs(tool, call, "check"):
-                found = await self._invoke(tool, "check", tool.check, call)
+                found = await self.invoke(tool, "check", tool.check, call)
         except NotHappened as error:
             found = error
         except Exception as error:  # noqa: BLE001  # a check that fails has told nothing
@@ -286,7 +287,7 @@ class Calls:
 
     # -- the call itself -------------------------------------------------------------------------------------------
 
-    async def _invoke(
+    async def invoke(
         self, tool: Tool[..., Any], verb: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Any:
         """Call a function of a tool's: a plain one in a thread, and none for longer than the tool allows.
@@ -318,6 +319,15 @@ class Calls:
             # Whatever else ends user code ends that alone: sys.exit, a cancelled task inside it, a group of these.
             logger.debug("%s", traced(error))
             raise Ended(error) from None
+
+    def what(self, places: Mapping[str, Any]) -> str:
+        """Return whose code runs, from the names in a frame of `invoke`."""
+        tool: Tool[..., Any] = places["tool"]
+        return f"{places['verb']} of tool {tool.name}, for {self._agent.name},"
+
+    def tell_held(self, text: str) -> None:
+        """Let people know that a tool holds the loop."""
+        self._tell(Tell("loop-held", self._agent.name, text))
 
     @asynccontextmanager
     async def _told_if_it_hangs(self, tool: Tool[..., Any], call: Call, verb: str) -> AsyncIterator[None]:

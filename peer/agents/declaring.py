@@ -102,8 +102,8 @@ def check_settings(cls: Any) -> None:
     check_callable(f"class {cls.__qualname__}: still_valid", cls.still_valid, 2)
     if is_async(cls.still_valid):
         raise errors.DeclarationRefused(
-            f"class {cls.__qualname__}: still_valid is a coroutine function, and nobody would await its answer. Write it"
-            " as a plain def: it is asked while others wait."
+            f"class {cls.__qualname__}: still_valid is a coroutine function, and nobody would await its answer. Write"
+            " it as a plain def: it is asked while others wait."
         )
     if type(cls.tries) is not int or cls.tries < 1:
         raise errors.DeclarationRefused(f"class {cls.__qualname__}: tries = {cls.tries!r}: an int from 1 on.")

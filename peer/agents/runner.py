@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from peer import errors
@@ -13,10 +13,10 @@ from peer.agents.context import Context
 from peer.agents.failures import is_ours, leaves, told, traced
 from peer.agents.functions import is_async
 from peer.agents.spaces import Spaces
-from peer.agents.threads import in_thread, pool_of
 from peer.agents.tool import Tool
 from peer.agents.tracked import Lock, Tracked
 from peer.ports import KeyVault
+from peer.threads import in_thread, pool_of
 from peer.values.personal import using
 from protocol.action import Resume, RunStep, Tell, UseTool
 from protocol.agent.versions import Versions
@@ -104,7 +104,7 @@ class Runner:
     async def _run(self, order: RunStep) -> None:
         run = Tracked(self._versions, self._lock, f"step {order.step} ({order.input})")
         try:
-            draft = await self._handled(order, run)
+            draft = await self.handled(order, run)
         except BaseException as error:
             run.end()
             if is_ours(error):
@@ -115,7 +115,7 @@ class Runner:
             self._calls.end(order.run, run)
         self._feed(StepRan(order.run, draft))
 
-    async def _handled(self, order: RunStep, run: Tracked) -> StepDraft:
+    async def handled(self, order: RunStep, run: Tracked) -> StepDraft:
         """Run the handler. Raises: whatever user code raises."""
         agent = self._agent
         loop = asyncio.get_running_loop()
@@ -146,6 +146,14 @@ class Runner:
         draft = self._draft(ctx)
         check_draft(draft)
         return draft
+
+    def what(self, places: Mapping[str, Any]) -> str:
+        """Return whose code runs, from the names in a frame of `handled`."""
+        return f"{type(self._agent).__name__}.{places.get('name', 'handler_of')} of {self._agent.name}"
+
+    def tell_held(self, text: str) -> None:
+        """Let people know that the handler holds the loop."""
+        self._tell(Tell("loop-held", self._agent.name, text))
 
     def _check_result(self, name: str, result: Any) -> None:
         if result is None:

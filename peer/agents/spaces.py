@@ -79,6 +79,17 @@ class Spaces:
         self._run.check_may("write to a space")
         self.drafts.append(EntryDraft(key, encode_op(op)))
 
+    def lent(self, key: Any, data: bytes, value: Any = None) -> Any:
+        """Return the value that `data` stands for; one that is changed in place and not assigned is told of.
+
+        Args:
+            key: under which the handler knows it.
+            data: what the space holds for it.
+            value: the object that the handler has in its hands, if it has given it itself.
+        """
+        value = payload.decode(data) if value is None else value
+        return self._run.lend(f"the value of key {key!r} of a shared map", value, lambda: payload.encode(value) != data)
+
     def own(self, key: str) -> list[Op]:
         """Return what this run itself has written to a key so far."""
         return [decode_op(draft.op) for draft in self.drafts if draft.key == key]
@@ -158,23 +169,25 @@ class SharedMap:
         return f"{self._key}/{encode_key(key)}"
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._spaces.write(self._at(key), Op("put", payload.encode(value)))
+        data = payload.encode(value)
+        self._spaces.write(self._at(key), Op("put", data))
+        self._spaces.lent(key, data, value)
 
     def __delitem__(self, key: Any) -> None:
         self._spaces.write(self._at(key), Op("del"))
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the last writer's value, or the default; depends on that writer alone."""
-        return self._get(self._at(key), default)
+        return self._get(key, self._at(key), default)
 
     def observe(self, key: Any, default: Any = None) -> Any:
         """Return the last writer's value, or the default, without depending on that writer."""
-        return self._get(self._at(key), default, observes=True)
+        return self._get(key, self._at(key), default, observes=True)
 
-    def _get(self, key: str, default: Any, observes: bool = False) -> Any:
+    def _get(self, name: Any, key: str, default: Any, observes: bool = False) -> Any:
         own = self._spaces.own(key)
         if own:
-            return payload.decode(own[-1].value) if own[-1].verb == "put" else default
+            return self._spaces.lent(name, own[-1].value) if own[-1].verb == "put" else default
         if observes:
             winner = map_winner(self._spaces.observed(key))
         else:
@@ -183,16 +196,17 @@ class SharedMap:
         if winner is None:
             return default
         op = decode_op(winner.op)
-        return payload.decode(op.value) if op.verb == "put" else default
+        return self._spaces.lent(name, op.value) if op.verb == "put" else default
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Yield the keys that have a value, with it; depends on the last writer of each."""
         missing = object()
         own = [draft.key for draft in self._spaces.drafts if draft.key.startswith(self._key + "/")]
         for key in dict.fromkeys((*self._spaces.keys(self._key + "/"), *own)):
-            value = self._get(key, missing)
+            name = decode_key(key[len(self._key) + 1 :])
+            value = self._get(name, key, missing)
             if value is not missing:
-                yield decode_key(key[len(self._key) + 1 :]), value
+                yield name, value
 
 
 class SharedSet:

@@ -28,6 +28,7 @@ from peer.host.questions import (
 )
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.storage import Storage
+from peer.threads import HOUSE, in_thread
 from peer.values.personal import key_name
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
@@ -208,7 +209,7 @@ class Cluster(Asker):
 
         Raises: CallerError, for what is no subject; VaultFailed.
         """
-        await asyncio.to_thread(self._keeping.vault.erase, key_name(subject))
+        await in_thread(HOUSE, self._keeping.vault.erase, key_name(subject))
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """How one agent's values become bytes of its log and come back: by what its class declares of them."""
 
-import asyncio
 import hashlib
 import hmac
 from collections import OrderedDict
@@ -10,6 +9,7 @@ from typing import Any
 from peer import errors
 from peer.ports import Blobs, blob_digest
 from peer.store.outside.keeping import Keeping
+from peer.threads import HOUSE, in_thread
 from peer.values import forms, payload, versioning
 from peer.values.declared import Bulky, Derived, Hidden, Schema, Secret, kind_of
 from peer.values.forms import Form, Packed
@@ -150,7 +150,7 @@ class Values:
         """Bring a bulky value into memory, in a thread; others are there already."""
         kept = forms.unpack(data)
         if kept.form == Form.BULKY and kept.body not in self._unplaced and kept.body not in self._cached:
-            self._remember(kept.body, await asyncio.to_thread(self._keeping.blobs.get, kept.body))
+            self._remember(kept.body, await in_thread(HOUSE, self._keeping.blobs.get, kept.body))
 
     async def place(self, written: Iterable[bytes | None]) -> None:
         """Make the bulky values among those written durable where they belong: the step's record follows (ST-2).
@@ -163,7 +163,7 @@ class Values:
             kept = forms.unpack(data) if data is not None else None
             if kept is not None and kept.form == Form.BULKY and kept.body in self._unplaced:
                 content = self._unplaced[kept.body]
-                await asyncio.to_thread(self._keeping.blobs.put, content)
+                await in_thread(HOUSE, self._keeping.blobs.put, content)
                 del self._unplaced[kept.body]
                 self._remember(kept.body, content)
 
