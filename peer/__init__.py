@@ -7,6 +7,7 @@ from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
 from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from peer.cluster.cluster import Cluster
+from peer.cluster.effects import Effect
 from peer.cluster.inlet import Receipt
 from peer.cluster.outcome import Outcome, Plan, Restored
 from peer.errors import (
@@ -39,6 +40,7 @@ from peer.errors import (
     StepRanAgain,
     StepUnknown,
     ToolFailed,
+    UndoPending,
     Unready,
     VaultFailed,
     VersionUnknown,
@@ -76,6 +78,7 @@ __all__ = [
     "CutsAnswer",
     "DeclarationRefused",
     "EbbtideError",
+    "Effect",
     "EffectInDoubt",
     "EpochsAnswer",
     "Erased",
@@ -125,6 +128,7 @@ __all__ = [
     "Storage",
     "Tool",
     "ToolFailed",
+    "UndoPending",
     "Unknown",
     "Unready",
     "VaultFailed",

@@ -5,7 +5,7 @@ import warnings
 
 from peer import errors
 from peer.store.storage import Storage
-from peer.values.texts import check_text
+from peer.values.texts import NAME_CHARS_MAX, check_text
 from protocol.limits import CheckpointLimits
 from protocol.policy import PolicyMaker
 
@@ -59,10 +59,6 @@ def replicas_of(replicas: int, buddies: int | None) -> int:
         return replicas
     warnings.warn("buddies=... is called replicas=... now; the old name will go", DeprecationWarning, stacklevel=3)
     return buddies
-
-
-NAME_CHARS_MAX = 200
-"""Of an agent's name: it is a part of the names of steps, logs and keys."""
 
 
 def check_names(names: list[str], taken: list[str]) -> None:

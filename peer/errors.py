@@ -75,6 +75,10 @@ class Unready(EbbtideError):
     """What a handler needs can't be had now, by no fault of its input: the input waits, and is tried again (ST-8)."""
 
 
+class UndoPending(Unready):
+    """An earlier call has to be undone before this one, and its undo does not succeed: both are tried on."""
+
+
 class VersionUnknown(Unready):
     """A message or a value of a newer version than this release reads: upgrade."""
 

@@ -70,6 +70,20 @@ class ToolUsed(_Event, frozen=True):
     result: bytes = b""
 
 
+class EffectAsked(_Event, frozen=True):
+    """Somebody wants an undo tried now, or says what has become of an effect."""
+
+    request: int
+    intent: str
+    verb: str
+    """`retry` or `settle`."""
+    happened: bool = False
+    """To settle: whether the effect stands in the world."""
+    note: str = ""
+    by: str = ""
+    """Who says so."""
+
+
 class StepRan(_Event, frozen=True):
     """A handler has returned, or raised."""
 
@@ -169,6 +183,7 @@ Event = (
     | StepRan
     | ToolWanted
     | ToolUsed
+    | EffectAsked
     | Merged
     | Elapsed
     | Consulted

@@ -57,9 +57,11 @@ class Limits(Struct, frozen=True):
     failure_wait_us: int = 50_000
     """First wait before a failed input is tried again; doubles."""
     undo_tries_max: int = 6
-    """Tries of one undo before an overseer is told; it stays in the journal."""
+    """Tries of one undo before people are told; it is tried on, until it succeeds or somebody settles it (EF-4)."""
     undo_wait_us: int = 50_000
     """First wait between tries of an undo; doubles."""
+    undo_wait_us_max: int = 180_000_000
+    """Up to this: a service that was down for an hour is asked again within minutes of its return."""
     effect_wait_us: int = 300_000_000
     """How long an undone step's effect waits for the new run of its lineage, before it is undone."""
     order_wait_us: int = 10_000_000

@@ -60,11 +60,15 @@ class IntentRecord(LogRecord, frozen=True):
 
 
 class EffectRecord(LogRecord, frozen=True):
-    """What became of a call or of its undo: `done`, `undoing`, `undone`, `doubt`, `failed`."""
+    """What became of a call or of its undo: `done`, `undoing`, `undone`, `doubt`, `kept`; once, `failed`."""
 
     intent: str
     state: str
     result: bytes = b""
+    note: str = ""
+    """Why a person has settled it so."""
+    by: str = ""
+    """Which person; empty for nobody."""
 
 
 class AckedRecord(LogRecord, frozen=True):

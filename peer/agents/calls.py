@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying
 from peer import errors
 from peer.agents import naming
 from peer.agents.agent import Agent
-from peer.agents.failures import Ended, is_ours, told, traced
+from peer.agents.failures import Ended, clean, is_ours, told, traced
 from peer.agents.functions import is_async
 from peer.agents.tool import COMPENSABLE, PURE, Call, Happened, NotHappened, Tool, Unknown, decode_args, encode_args
 from peer.agents.tracked import Tracked
@@ -26,6 +26,8 @@ logger = logging.getLogger("ebbtide")
 
 HANGS_S = 30.0
 """A call, an undo or a check that has not returned by then is told of."""
+WHY_CHARS_MAX = 500
+"""Of what an undo has raised, as people are told."""
 LOST = b""
 """What the log has for a result that could not be stored: no value has no bytes."""
 
@@ -112,6 +114,9 @@ class Calls:
                     " handled. Let the tool return what can be stored."
                 )
             return payload.decode(answer.result)
+        if answer.answer == "waits":
+            why = answer.result.decode(errors="replace")
+            raise errors.UndoPending(f"{tool.name}: what it did before is not undone yet, and is in the way ({why})")
         said = str(payload.decode(answer.result)) if answer.result else ""
         if answer.answer == "failed":
             raise errors.ToolFailed(said or f"{tool.name} did not happen")
@@ -257,9 +262,9 @@ class Calls:
                 await self.invoke(tool, "undo", tool.undo, call)
         except Exception as error:  # noqa: BLE001  # it is tried again, and told to a person in the end
             logger.warning("%s: undo of %s (%s) failed: %s", self._agent.name, tool.name, call.intent, told(error))
-            return ToolUsed(call.intent, "undo", "failed")
+            return ToolUsed(call.intent, "undo", "failed", clean(told(error), WHY_CHARS_MAX).encode())
         if tool.check is not None and (await self._check(tool, call)).event.answer == "yes":
-            return ToolUsed(call.intent, "undo", "failed")
+            return ToolUsed(call.intent, "undo", "failed", b"its check says that it still stands")
         return ToolUsed(call.intent, "undo", "done")
 
     async def _check(self, tool: Tool[..., Any], call: Call) -> _Used:

@@ -2,18 +2,32 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from msgspec.structs import replace
+import msgspec
 
 from peer import errors
 from peer.agents.context import rollback_draft
 from peer.agents.past import as_step
+from peer.cluster.effects import Effect, agent_of, shown, somebody
 from peer.cluster.outcome import Outcome, Plan
 from peer.cluster.preview import preview
 from peer.host import questions
 from peer.host.host import Host
-from peer.host.questions import Ballots, Costs, CutsAnswer, HeldAnswer, Notice, PartAnswer, Propose, Status, StepsAnswer
+from peer.host.questions import (
+    Ballots,
+    Costs,
+    CutsAnswer,
+    EffectAnswer,
+    EffectAsk,
+    HeldAnswer,
+    Notice,
+    PartAnswer,
+    Propose,
+    Status,
+    StepsAnswer,
+)
 from peer.store.outside.keeping import Keeping
 from peer.threads import HOUSE, in_thread
 from peer.values import payload
@@ -21,6 +35,7 @@ from peer.values.codec import look
 from peer.values.key_text import decode_key
 from peer.values.personal import using
 from peer.values.shared_view import SharedView
+from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.proposal import Amendment
 from protocol.records import OutcomeRecord
@@ -103,7 +118,7 @@ class Asker:
             pid = (await self.host.ask(owner, "propose", questions.encode(ask), timeout_s=timeout_s)).decode()
             outcome = await self.outcome(pid, timeout_s=timeout_s)
             if not outcome.committed or await self._is_heeded(draft, outcome):
-                return outcome
+                return await self._pending(outcome)
             if asyncio.get_running_loop().time() > until:
                 raise errors.RollbackTimeout(
                     f"the inputs of {', '.join(map(str, draft.roots))} ran again each time before they were corrected,"
@@ -140,7 +155,7 @@ class Asker:
                 )
         roots = tuple(dict.fromkeys(now.get(root, root) for root in draft.roots))
         amendments = tuple(Amendment(now.get(each.root, each.root), each.payload) for each in draft.amendments)
-        return replace(draft, roots=roots, amendments=amendments)
+        return msgspec.structs.replace(draft, roots=roots, amendments=amendments)
 
     async def _is_heeded(self, draft: RollbackDraft, outcome: Outcome) -> bool:
         """Tell whether every correction has reached its input: that of a root undone before may have run meanwhile."""
@@ -191,6 +206,51 @@ class Asker:
         if not later:
             return None
         return await self.rollback(*later, inputs=inputs, reason=reason or f"back to {step}", timeout_s=timeout_s)
+
+    # -- effects --------------------------------------------------------------------------------------------------
+
+    async def effects_of(self, agent: AgentId, *, settled: bool = False) -> list[Effect]:
+        """Return an agent's effects that are to be undone or in doubt; with `settled`, all that it remembers."""
+        found = await self._ask(agent, "effects", list[EffectAnswer], questions.encode(settled))
+        with using(self._keeping.vault):
+            return [shown(each, self.host.clock.now_us()) for each in found]
+
+    async def retry(self, intent: str) -> str:
+        """Have an undo tried now, or ask once more about an effect in doubt; return its state meanwhile.
+
+        Raises: CallerError, if nothing of it is pending; AgentUnknown, AskTimeout.
+        """
+        ask = EffectAsk(intent, "retry")
+        return (await self.host.ask(agent_of(intent), "effect", questions.encode(ask))).decode()
+
+    async def settle(self, intent: str, *, happened: bool, note: str, by: str | None = None) -> str:
+        """Say what has become of an effect that is to be undone, or in doubt: it is not tried any more.
+
+        Args:
+            intent: which.
+            happened: whether it stands in the world. What is to be undone then stays as it is; what was in doubt has
+                happened, and is undone if no step stands behind it.
+            note: why; it stands in the log.
+            by: who says so; the user of this process if left out. It stands in the log.
+
+        Returns: its state now: `undone`, `kept`, or `done`.
+
+        Raises: CallerError, if nothing of it is pending; AgentUnknown, AskTimeout.
+        """
+        check_text("note", note, REASON_CHARS_MAX, "Nothing was settled.")
+        who = check_text("by", somebody() if by is None else by, NAME_CHARS_MAX, "Nothing was settled.", least=0)
+        ask = EffectAsk(intent, "settle", bool(happened), note, who)
+        return (await self.host.ask(agent_of(intent), "effect", questions.encode(ask))).decode()
+
+    async def _pending(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with the effects of its undone steps that are not undone yet."""
+        undone = frozenset(outcome.undone)
+        agents = dict.fromkeys(step.agent for step in outcome.undone)
+        found = await asyncio.gather(*(self.effects_of(agent) for agent in agents))
+        pending = (
+            each.intent for effects in found for each in effects if each.pending and undone.intersection(each.steps)
+        )
+        return replace(outcome, effects_pending=tuple(pending))
 
     # -- looking --------------------------------------------------------------------------------------------------
 

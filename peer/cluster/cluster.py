@@ -16,6 +16,7 @@ from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, check_kinds, check_movable
 from peer.backends import Backend, load_backend
 from peer.cluster.asker import ASK_S, Asker
+from peer.cluster.effects import Effect
 from peer.cluster.inlet import Inlet, Receipt
 from peer.cluster.outcome import Restored
 from peer.cluster.quiet import until_quiet
@@ -261,6 +262,12 @@ class Cluster(Asker):
         if not self._agents:
             raise errors.CallerError("there are no agents yet. Nothing changed.")
         return self._agents[0]
+
+    async def effects(self, agent: AgentId | None = None, *, settled: bool = False) -> list[Effect]:
+        """Return the effects that are to be undone or in doubt, of one agent or of all that were launched from here."""
+        agents = self._agents if agent is None else [agent]
+        found = await asyncio.gather(*(self.effects_of(each, settled=settled) for each in agents))
+        return [effect for effects in found for effect in effects]
 
     # -- waiting --------------------------------------------------------------------------------------------------
 

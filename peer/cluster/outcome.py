@@ -39,6 +39,9 @@ class Outcome:
     notes: tuple[str, ...]
     seconds: float
     """From the proposal to the last participant's decision."""
+    effects_pending: tuple[str, ...] = ()
+    """Intents of effects of undone steps that are not undone yet: their undo is tried until it succeeds, or somebody
+    settles it (`Cluster.settle`)."""
 
 
 @dataclass(frozen=True)

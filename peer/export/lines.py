@@ -10,7 +10,7 @@ from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import Proposal, Restore
 from protocol.step import StepRecord
 
-_STATES = {"open": "claimed", "doubt": "in-doubt", "failed": "in-doubt"}
+_STATES = {"open": "claimed", "doubt": "in-doubt", "failed": "in-doubt", "kept": "claimed"}
 """The journal's states in the export's words, where they differ."""
 
 Line = dict[str, Any]

@@ -11,6 +11,8 @@ from peer.host.questions import (
     Ballots,
     Costs,
     CutsAnswer,
+    EffectAnswer,
+    EffectAsk,
     EpochsAnswer,
     HeldAnswer,
     Notice,
@@ -27,7 +29,7 @@ from peer.host.questions import (
 from peer.host.residents import Residents
 from peer.values.key_text import decode_key
 from protocol.checkpoints.looking import epochs, voted_on
-from protocol.event import ProposeWanted, Submitted
+from protocol.event import EffectAsked, ProposeWanted, Submitted
 from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
 from protocol.step import Entry, Input
 
@@ -84,6 +86,7 @@ class Answers:
             "cuts": self._cuts,
             "suffix": self._suffix,
             "held": self._held,
+            "effects": self._effects,
             "undone since": self._undone_since,
         }
         """By question, what is answered at once."""
@@ -94,6 +97,7 @@ class Answers:
             "checkpoint": self._checkpoint,
             "restore": self._restore,
             "leave": self._leave,
+            "effect": self._effect,
         }
         """By question, what is answered when something has happened."""
 
@@ -140,6 +144,11 @@ class Answers:
 
     def _leave(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
         self._checkpoints.hand_over(lambda: answered(b"", ""))
+
+    def _effect(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        asked: EffectAsk = decode(body, EffectAsk)
+        request = desk.later(answered)
+        driver.feed(EffectAsked(request, asked.intent, asked.verb, asked.happened, asked.note, asked.by))
 
     # -- at once ---------------------------------------------------------------------------------------------------
 
@@ -210,6 +219,9 @@ class Answers:
     def _held(self, driver: Driver, body: bytes) -> list[HeldAnswer]:
         looking = driver.machine.looking
         return [HeldAnswer(*looking.held(step)) for step in decode(body, list[StepId])]
+
+    def _effects(self, driver: Driver, body: bytes) -> list[EffectAnswer]:
+        return [EffectAnswer(*seen) for seen in driver.machine.looking.effects(decode(body, bool))]
 
     def _undone_since(self, driver: Driver, body: bytes) -> tuple[StepId, ...]:
         return driver.machine.looking.undone_since(decode(body, int))

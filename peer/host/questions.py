@@ -51,6 +51,30 @@ class PartAnswer(Struct, frozen=True, array_like=True):
     retracted: tuple[StepId, ...]
 
 
+class EffectAnswer(Struct, frozen=True, array_like=True):
+    """A tool's call, and what has become of it; see `protocol.agent.looking.EffectSeen`."""
+
+    intent: str
+    tool: str
+    args: bytes
+    state: str
+    steps: tuple[StepId, ...]
+    pending: bool
+    tries: int
+    why: str
+    again_us: int
+
+
+class EffectAsk(Struct, frozen=True, array_like=True):
+    """What somebody wants of an effect: see `protocol.event.EffectAsked`."""
+
+    intent: str
+    verb: str
+    happened: bool = False
+    note: str = ""
+    by: str = ""
+
+
 class HeldAnswer(Struct, frozen=True, array_like=True):
     """What has become of the input of a step; see `protocol.agent.looking.HeldSeen`."""
 
@@ -86,6 +110,8 @@ class Status(Struct, frozen=True):
     """By space: the life of this agent's document, and how many entries it has had."""
     has: dict[str, dict[AgentId, tuple[int, int]]]
     """By space and author: the same, as far as it has arrived here."""
+    effects_pending: tuple[str, ...] = ()
+    """Intents of effects that are to be undone, and are not yet: see `Cluster.effects`."""
 
 
 class StepsAnswer(Struct, frozen=True, array_like=True):

@@ -4,6 +4,11 @@ from reprlib import repr as brief
 
 from peer.errors import CallerError
 
+NAME_CHARS_MAX = 200
+"""Of an agent's name, and of a person's: it is a part of the names of steps, logs and keys."""
+REASON_CHARS_MAX = 10_000
+"""Of what people and agents say for people."""
+
 
 def check_text(what: str, value: object, most: int, remark: str, least: int = 1) -> str:
     """Return a text as a plain str.

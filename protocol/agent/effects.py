@@ -4,27 +4,17 @@ A lineage is *settled* at an agent when it has run again, or when it will not: w
 did not claim is undone, and what they sent and the new run did not send is void, so its receivers settle in turn.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
+from zlib import crc32
 
 from protocol.action import Resume, UseTool
 from protocol.agent.core import Core
-from protocol.agent.intents import DONE, DOUBT, FAILED, OPEN, UNDOING, UNDONE, Effect
+from protocol.agent.intents import DONE, DOUBT, KEPT, OPEN, UNDOING, UNDONE, Awaited, Effect
 from protocol.event import ToolWanted
 from protocol.ids import AgentId, Lineage
 from protocol.message import Void
 from protocol.records import BaseRecord, EffectRecord, IntentRecord, VoidRecord
 from protocol.step import Input, Output, VoidOut
-
-
-class Awaited(NamedTuple):
-    """A call of the running step that awaits its answer."""
-
-    run: int
-    call: int
-    """Which of the run's calls."""
-    checks: bool
-    """The tool can tell whether a call has happened."""
-    kind: str
 
 
 class Effects:
@@ -62,7 +52,7 @@ class Effects:
             claimed.add(intent)
             effect.busy = True
             self._calls[intent] = call
-            self._core.append((record,), lambda: self._use(intent, "call"), is_fact=True)
+            self._core.append((record,), lambda: self.use(intent, "call"), is_fact=True)
             return
         claimed.add(effect.intent)
         self._core.intents.spare(effect)
@@ -77,9 +67,9 @@ class Effects:
         elif effect.state in (OPEN, DOUBT) and effect.args == args:
             # A crash came between intent and result: ask the world, never repeat blindly.
             if event.checks:
-                self._use(effect.intent, "check")
+                self.use(effect.intent, "check")
             elif kind == "idempotent":
-                self._use(effect.intent, "call")
+                self.use(effect.intent, "call")
             else:
                 self._doubt(effect)
         else:
@@ -98,17 +88,14 @@ class Effects:
         elif verb == "check":
             self._checked(effect, answer, result)
         else:
-            self._undo_answered(effect, answer)
+            self._undo_answered(effect, answer, result)
 
     def _called(self, effect: Effect, answer: str, result: bytes) -> None:
         state = {"done": DONE, "failed": UNDONE}.get(answer, DOUBT)
         if effect.intent in self._redo and state != DOUBT:
             # EF-7: an earlier attempt's call has come to its end, and this run wants another.
             self._core.intents.set_state(effect.intent, state, result)
-            if state == DONE:
-                self._begin_undo(effect)
-            else:
-                self._finish_undo(effect, UNDONE)
+            self._undo_checked(effect, "yes" if state == DONE else "no")
             return
         self._redo.pop(effect.intent, None)
         self._core.intents.set_state(effect.intent, state, result)
@@ -128,7 +115,7 @@ class Effects:
         elif answer == "yes":
             self._called(effect, "done", result)
         elif answer == "no" and effect.intent in self._calls and not effect.doomed:
-            self._use(effect.intent, "call")
+            self.use(effect.intent, "call")
         elif answer == "no":
             self._finish_undo(effect, UNDONE)
         else:
@@ -150,7 +137,8 @@ class Effects:
             answer = {DONE: "done", UNDONE: "failed"}.get(effect.state, "doubt")
             self._core.actions.append(Resume(call.run, answer, effect.result, call.call))
 
-    def _use(self, intent: str, verb: str) -> None:
+    def use(self, intent: str, verb: str) -> None:
+        """Have a tool called, undone or asked."""
         effect = self._core.intents[intent]
         effect.busy = True
         self._core.actions.append(UseTool(intent, effect.tool, verb, effect.args, effect.result))
@@ -337,21 +325,40 @@ class Effects:
         if effect.state == OPEN or (effect.state == UNDOING and effect.tries == 0):
             # Either the call or an earlier undo was cut short by a crash: ask first.
             effect.tries += 1
-            self._use(effect.intent, "check")
+            self.use(effect.intent, "check")
             return
         effect.tries += 1
         self._core.intents.set_state(effect.intent, UNDOING)
         record = EffectRecord(effect.intent, UNDOING)
-        self._core.append((record,), lambda: self._use(effect.intent, "undo"), is_fact=True)
+        self._core.append((record,), lambda: self.use(effect.intent, "undo"), is_fact=True)
 
-    def _undo_answered(self, effect: Effect, answer: str) -> None:
+    def _undo_answered(self, effect: Effect, answer: str, why: bytes) -> None:
+        """An undo is never given up: only its waits grow (EF-4)."""
+        core, limits = self._core, self._core.limits
+        if effect.state in (UNDONE, KEPT):
+            return  # a person has settled it meanwhile
         if answer == "done":
             self._finish_undo(effect, UNDONE)
-        elif effect.tries >= self._core.limits.undo_tries_max:
-            self._finish_undo(effect, FAILED)
-        else:
-            effect.again_us = self._core.now_us + (self._core.limits.undo_wait_us << (effect.tries - 1))
-            self._core.intents.doom_one(effect)
+            return
+        effect.why = why.decode(errors="replace")
+        wait_us = min(limits.undo_wait_us << min(effect.tries - 1, 32), limits.undo_wait_us_max)
+        # What has failed together is not to come back together: each waits half to all of it.
+        share = crc32(f"{effect.intent}/{effect.tries}".encode())
+        effect.again_us = core.now_us + wait_us - (wait_us // 2 * share >> 32)
+        core.intents.doom_one(effect)
+        if effect.tries == limits.undo_tries_max:
+            what = f"{effect.tool} is not undone after {effect.tries} tries ({effect.why or 'no reason given'})"
+            core.tell("undo-failed", effect.intent, f"{what}; it is tried on, until it is or somebody settles it")
+        if effect.tries >= limits.undo_tries_max:
+            self.give_way(effect)
+
+    def give_way(self, effect: Effect) -> None:
+        """A run that awaits an undo does not hold up its agent for ever: it is tried again later, others pass it."""
+        call = self._calls.pop(effect.intent, None)
+        if self._redo.pop(effect.intent, None) is not None and call is not None:
+            # Whatever its handler makes of that, it does not stand behind the effect.
+            self._claimed.setdefault(call.run, set()).discard(effect.intent)
+            self._core.actions.append(Resume(call.run, "waits", effect.why.encode(), call.call))
 
     def _undo_checked(self, effect: Effect, answer: str) -> None:
         if answer == "no":
@@ -361,8 +368,6 @@ class Effects:
             self._begin_undo(effect)
 
     def _finish_undo(self, effect: Effect, state: str) -> None:
-        if state == FAILED:
-            self._core.tell("undo-failed", effect.intent, f"{effect.tool}: not undone; a person must look")
         self._core.intents.set_state(effect.intent, state)
         record = EffectRecord(effect.intent, state)
         redo = self._redo.pop(effect.intent, None)
@@ -378,7 +383,7 @@ class Effects:
         self._calls[intent] = call
         self._claimed.setdefault(call.run, set()).add(intent)
         self._claimed[call.run].discard(effect.intent)
-        self._core.append((record, again), lambda: self._use(intent, "call"), is_fact=True)
+        self._core.append((record, again), lambda: self.use(intent, "call"), is_fact=True)
 
     # -- the log ---------------------------------------------------------------------------------------------------
 

@@ -5,12 +5,15 @@ doing it again. Source: sagas, Garcia-Molina and Salem 1987; intent logs as in w
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from protocol.ids import Lineage, StepId
 from protocol.records import BaseRecord, EffectState
 
-OPEN, DONE, UNDOING, UNDONE, DOUBT, FAILED = "open", "done", "undoing", "undone", "doubt", "failed"
+OPEN, DONE, UNDOING, UNDONE, DOUBT, KEPT = "open", "done", "undoing", "undone", "doubt", "kept"
+"""Kept: nobody stands behind it, and a person has said that it stays."""
+GIVEN_UP = "failed"
+"""As logs of 0.1 name an undo that was given up: it is tried again."""
 
 
 @dataclass
@@ -28,6 +31,8 @@ class Effect:
     claimed_by: StepId | None = None
     """The last step that stands behind the effect."""
     tries: int = 0
+    why: str = ""
+    """What its last undo has raised, in this life."""
     again_us: int = 0
     doomed: bool = False
     """Its lineage is settled without it: it is to be undone."""
@@ -37,6 +42,17 @@ class Effect:
     """Place among the agent's calls in the order in which they came to their end; 0: its end is not known (EF-7)."""
     waits_since_us: int = 0
     """Since when its step is undone and the new run of its lineage awaited; 0: it does not wait."""
+
+
+class Awaited(NamedTuple):
+    """A call of the running step that awaits its answer."""
+
+    run: int
+    call: int
+    """Which of the run's calls."""
+    checks: bool
+    """The tool can tell whether a call has happened."""
+    kind: str
 
 
 class Intents:
@@ -147,12 +163,14 @@ class Intents:
     def set_state(self, intent: str, state: str, result: bytes = b"") -> None:
         """Note what became of a call or of its undo."""
         effect = self._by_intent[intent]
-        effect.state = state
+        effect.state = UNDOING if state == GIVEN_UP else state
         if state == DONE and not effect.ended:
             self._ends += 1
             effect.ended = self._ends
         effect.result = result or effect.result
-        if state in (UNDONE, FAILED, DOUBT):
+        if state == GIVEN_UP:
+            self.doom_one(effect)
+        elif state in (UNDONE, KEPT, DOUBT):
             effect.doomed = False
             self._doomed.pop(intent, None)
             self._waiting.pop(intent, None)
@@ -172,7 +190,7 @@ class Intents:
     def forget(self, lineage: Lineage) -> bool:
         """Drop a lineage's effects if each is done or undone for good; True if nothing of it is left."""
         effects = self.of(lineage)
-        if any(effect.state not in (DONE, UNDONE) or effect.doomed or effect.busy for effect in effects):
+        if any(effect.state not in (DONE, UNDONE, KEPT) or effect.doomed or effect.busy for effect in effects):
             return False
         if any(effect.intent in self._waiting for effect in effects):
             return False
@@ -222,7 +240,9 @@ class Intents:
                 self._ends += 1
                 effect.ended = self._ends
             self.add(effect)
-            if kept.doomed:
+            if kept.state == GIVEN_UP:
+                self.set_state(effect.intent, GIVEN_UP)
+            elif kept.doomed:
                 self.doom_one(effect)
             elif kept.waits:
                 effect.waits_since_us = now_us

@@ -6,6 +6,7 @@ Nothing here decides anything, and nothing that is returned is changed by the ma
 from typing import NamedTuple
 
 from protocol.agent.core import Core
+from protocol.agent.intents import DOUBT
 from protocol.agent.proposer import Proposer
 from protocol.agent.rollback import Rollback
 from protocol.agent.stepping import Stepping
@@ -13,6 +14,9 @@ from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import ConeStep, Proposal, Restore, Vote
 from protocol.records import Cut, OutcomeRecord
 from protocol.step import STEP_INDEX_ENTRIES, Entry, Input, StepRecord
+
+NAMED = 5
+"""Effects that are named where all are counted."""
 
 
 class PartSeen(NamedTuple):
@@ -43,6 +47,8 @@ class StatusSeen(NamedTuple):
     """How many restores it has carried out."""
     steps_kept: int
     """Steps in memory: those behind the horizon are folded."""
+    effects_pending: tuple[str, ...]
+    """Intents of effects that are to be undone, and are not yet."""
 
 
 class StepsSeen(NamedTuple):
@@ -66,6 +72,26 @@ class HeldSeen(NamedTuple):
     """As it is now, corrected perhaps."""
     why: str = ""
     """Why it is dead."""
+
+
+class EffectSeen(NamedTuple):
+    """A tool's call, and what has become of it."""
+
+    intent: str
+    tool: str
+    args: bytes
+    state: str
+    """As in the journal: `open`, `done`, `undoing`, `undone`, `doubt`, `kept`."""
+    steps: tuple[StepId, ...]
+    """The steps that have handled its input, oldest first."""
+    pending: bool
+    """It is to be undone, and is not yet."""
+    tries: int
+    """How often its undo was tried in this life of the agent."""
+    why: str
+    """What the last try has raised."""
+    again_us: int
+    """When it is tried again."""
 
 
 class DecisionSeen(NamedTuple):
@@ -120,7 +146,12 @@ class Looking:
             "undos": len(core.intents.doomed()),
             "effects waiting": len(core.intents.waiting()),
         }
-        return tuple(f"{name}: {count}" for name, count in counts.items() if count)
+        named = {"undos": [f"{each.intent}{each.why and f', {each.why}'}" for each in core.intents.doomed()[:NAMED]]}
+        return tuple(
+            f"{name}: {count}" + (f" ({'; '.join(named[name])})" if name in named else "")
+            for name, count in counts.items()
+            if count
+        )
 
     def status(self) -> StatusSeen:
         """Return the agent at a glance."""
@@ -136,6 +167,7 @@ class Looking:
             committed=core.colours.committed,
             era=core.colours.era,
             steps_kept=len(core.cone),
+            effects_pending=tuple(each.intent for each in core.intents.doomed()),
         )
 
     # -- steps -----------------------------------------------------------------------------------------------------
@@ -200,6 +232,18 @@ class Looking:
             if step in core.cone and core.cone.record(step).epoch < epoch
         )
         return tuple(dict.fromkeys(found))
+
+    def effects(self, settled: bool = False) -> tuple[EffectSeen, ...]:
+        """Return the effects that are to be undone or in doubt; with `settled`, all that are remembered."""
+        core = self._core
+        found = [each for each in core.intents.all() if settled or each.doomed or each.state == DOUBT]
+        return tuple(
+            EffectSeen(
+                each.intent, each.tool, each.args, each.state, tuple(core.runs_of.get(each.lineage, ())), each.doomed,
+                each.tries, each.why, each.again_us,
+            )
+            for each in found
+        )  # fmt: skip
 
     # -- state -----------------------------------------------------------------------------------------------------
 

@@ -14,12 +14,14 @@ from protocol.agent.loss import Loss
 from protocol.agent.proposer import Proposer
 from protocol.agent.restoring import Restoring
 from protocol.agent.rollback import Rollback
+from protocol.agent.settling import Settling
 from protocol.agent.sharing import Sharing
 from protocol.agent.stepping import Stepping
 from protocol.event import (
     Appended,
     Consulted,
     CutWanted,
+    EffectAsked,
     Elapsed,
     Event,
     Learned,
@@ -73,6 +75,7 @@ class PeerMachine:
         self.proposer = Proposer(self.core)
         self.stepping = Stepping(self.core, self.effects, self.proposer)
         self.intake = Intake(self.core, self.stepping)
+        self.settling = Settling(self.core, self.effects)
         self.disposal = Disposal(self.core, self.effects, self.stepping)
         self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
         self.loss = Loss(self.core, self.effects, self.stepping)
@@ -110,6 +113,8 @@ class PeerMachine:
                 running = self.stepping.running
                 if running is not None and running[0] == event.run:
                     self.effects.wanted(event, running[2])
+            case EffectAsked():
+                self.settling.asked(event)
             case ToolUsed():
                 self.effects.used(event.intent, event.verb, event.answer, event.result)
             case Merged():

@@ -1,5 +1,6 @@
 """Rules EF: effects in the world, each once."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,7 +11,7 @@ from protocol.event import Elapsed, Learned, StepRan
 from protocol.ids import StepId
 from protocol.limits import Limits
 from protocol.message import Data, Done
-from protocol.records import BaseRecord, IntentRecord
+from protocol.records import BaseRecord, EffectRecord, IntentRecord
 from protocol.step import StepDraft
 from tests.rules.bench import Bench
 from tests.rules.test_loss import lose_last_step
@@ -145,7 +146,7 @@ def test_ef3_without_a_check_nothing_is_repeated_and_doubt_is_told() -> None:
     assert any(tell.notice == "in-doubt" for _, tell in bench.told)
 
 
-def test_ef4_what_the_rerun_does_not_claim_is_undone_and_an_undo_is_tried_again_then_told() -> None:
+def test_ef4_what_the_rerun_does_not_claim_is_undone_and_an_undo_is_told_of_and_tried_on() -> None:
     bench = Bench("a", limits=Limits(undo_tries_max=2))
     bench.submit("a", b"x")
     paid(bench)
@@ -161,7 +162,39 @@ def test_ef4_what_the_rerun_does_not_claim_is_undone_and_an_undo_is_tried_again_
     assert len(bench.tools) == 3
     bench.used("a", bench.tools[-1][1], "failed")
     assert [tell.notice for _, tell in bench.told] == ["undo-failed"]
-    assert [effect.state for effect in bench.machines["a"].core.intents.all()] == ["failed"]
+    assert [effect.state for effect in bench.machines["a"].core.intents.all()] == ["undoing"]
+    waits = []
+    for tries in range(3, 20):
+        at_us = bench.now_us
+        while len(bench.tools) == tries:
+            bench.elapse()
+        waits.append(bench.now_us - at_us)
+        assert len(bench.tools) == tries + 1
+        bench.used("a", bench.tools[-1][1], "failed")
+    # At least half of twice as long, each time, up to three minutes; told once.
+    assert all(later > 0.9 * earlier / 2 for earlier, later in pairwise(waits))
+    assert 90_000_000 <= waits[-1] <= 180_000_000
+    assert [tell.notice for _, tell in bench.told] == ["undo-failed"]
+    bench.crash("a")
+    bench.elapse()
+    bench.used("a", bench.tools[-1][1], "no" if bench.tools[-1][1].verb == "check" else "done")
+    assert [effect.state for effect in bench.machines["a"].core.intents.all()] == ["undone"]
+
+
+def test_ef4_an_undo_that_an_earlier_release_gave_up_is_tried_again() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    paid(bench)
+    step = bench.ran("a")
+    bench.propose("a", step, inputs="discard")
+    bench.deliver()
+    (intent,) = [effect.intent for effect in bench.machines["a"].core.intents.all()]
+    bench.disks["a"].append(EffectRecord(intent, "failed"))
+    count = len(bench.tools)
+    bench.crash("a")
+    bench.elapse()
+    assert len(bench.tools) > count
+    assert bench.machines["a"].core.intents.doomed()
 
 
 def test_ef4_an_effect_that_nobody_comes_back_for_is_undone_in_time() -> None:
