@@ -93,9 +93,8 @@ def _kinds_of(info: Any) -> frozenset[type] | None:
 
 def _is_bounded(info: Any) -> bool:
     """Tell whether an annotation says more than a type, as `Meta(gt=0)` does."""
-    unset = (None, False)
     return any(
-        getattr(info, name, None) not in unset
+        getattr(info, name, None) is not None
         for name in ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "tz")
     )
 
