@@ -7,10 +7,10 @@ state, gossip and the log go on. The threads are daemons: a program that ends do
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
-from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -30,48 +30,57 @@ class Threads(Executor):
     def __init__(self, name: str, most: int = THREADS_MAX) -> None:
         self.name = name
         self.most = most
-        self._jobs: SimpleQueue[_Job] = SimpleQueue()
-        self._idle = threading.Semaphore(0)
-        self._lock = threading.Lock()
-        self._count = 0
+        self.count = 0
+        """Threads so far; none ends."""
+        self._jobs: deque[_Job] = deque()
+        self._free = 0
+        """Threads that wait for a job, or are about to."""
+        self._change = threading.Condition()
         self._full = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Run something in a thread; it waits while all are taken."""
         future: Future[Any] = Future()
-        self._jobs.put((future, lambda: fn(*args, **kwargs)))
-        if not self._idle.acquire(blocking=False):
-            self._begin()
+        with self._change:
+            self._jobs.append((future, lambda: fn(*args, **kwargs)))
+            if len(self._jobs) <= self._free:
+                self._change.notify()
+            elif self.count < self.most:
+                self.count += 1
+                self._free += 1
+                threading.Thread(target=self._work, name=f"{self.name}-{self.count}", daemon=True).start()
+            else:
+                self._full += 1
+                if self._full % LINE_EVERY == 1:
+                    logger.warning("all %s threads of %s are taken: calls wait for one to return", self.most, self.name)
         return future
-
-    def _begin(self) -> None:
-        with self._lock:
-            if self._count < self.most:
-                self._count += 1
-                threading.Thread(target=self._work, name=f"{self.name}-{self._count}", daemon=True).start()
-                return
-            self._full += 1
-            if self._full % LINE_EVERY == 1:
-                logger.warning("all %s threads of %s are taken: calls wait for one to return", self.most, self.name)
 
     def _work(self) -> None:
         while True:
+            with self._change:
+                while not self._jobs:
+                    self._change.wait()
+                future, work = self._jobs.popleft()
+                self._free -= 1
+            if not future.set_running_or_notify_cancel():
+                self._rests()
+                continue
+            value, error = None, None
             try:
-                job = self._jobs.get_nowait()
-            except Empty:
-                self._idle.release()
-                job = self._jobs.get()
-            _do(job)
-            del job
+                value = work()
+            except BaseException as caught:  # noqa: BLE001  # whoever awaits it has it
+                error = caught
+            # Before it is told: whoever hears of it may come with the next job at once.
+            self._rests()
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+            del future, work, value, error
 
-
-def _do(job: _Job) -> None:
-    future, work = job
-    if future.set_running_or_notify_cancel():
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001  # whoever awaits it has it
-            future.set_exception(error)
+    def _rests(self) -> None:
+        with self._change:
+            self._free += 1
 
 
 class _Ended(NamedTuple):

@@ -6,7 +6,7 @@ an object of a subclass, a list for a tuple, or an Enum where anything may be, t
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -68,15 +68,28 @@ def _check_of(info: Any) -> _Check | None:
         return lambda value: type(value) in kinds
     if _is_bounded(info):
         return None
-    if type(info) is inspect.ListType and (items := _kinds_of(info.item_type)) is not None:
-        return lambda value: type(value) is list and items.issuperset(map(type, value))
+    if isinstance(info, inspect.StructType | inspect.DataclassType):
+        cls = info.cls
+        return lambda value: type(value) is cls and is_plain(value)
+    if type(info) is inspect.UnionType:
+        checks = [check for item in info.types if (check := _check_of(item)) is not None]
+        return (lambda value: any(check(value) for check in checks)) if len(checks) == len(info.types) else None
+    if type(info) is inspect.ListType:
+        holds = _all_of(info.item_type)
+        return None if holds is None else lambda value: type(value) is list and holds(value)
     if type(info) is inspect.DictType:
-        keys, held = _kinds_of(info.key_type), _kinds_of(info.value_type)
-        if keys is not None and held is not None:
-            return lambda value: (
-                type(value) is dict and keys.issuperset(map(type, value)) and held.issuperset(map(type, value.values()))
-            )
+        keys, items = _all_of(info.key_type), _all_of(info.value_type)
+        if keys is not None and items is not None:
+            return lambda value: type(value) is dict and keys(value) and items(value.values())
     return None
+
+
+def _all_of(info: Any) -> Callable[[Iterable[Any]], bool] | None:
+    """Return what tells the same of many values."""
+    kinds, check = _kinds_of(info), _check_of(info)
+    if kinds is not None:
+        return lambda values: kinds.issuperset(map(type, values))
+    return None if check is None else lambda values: all(map(check, values))
 
 
 def _kinds_of(info: Any) -> frozenset[type] | None:
@@ -121,41 +134,44 @@ def has_floats(kind: type) -> bool:
     return False
 
 
-def restored(made: Any, body: Any) -> Any:
+def restored(made: Any, body: Any, everywhere: bool = False) -> Any:
     """Return what a receiver has made of a message, with the numbers that were sent: an int as one, numpy's as numpy's.
 
     Args:
         made: the message, or a part of it; changed in place where that can be.
         body: what it was made of.
+        everywhere: look also where no float is expected: numpy's numbers may be there.
     """
     kind = type(made)
     if kind is float or kind is int or kind is bool:
         return body if isinstance(body, np.generic) or (kind is float and type(body) is int) else made
     if kind is list and type(body) in (list, tuple):
-        if _FIXED.issuperset(map(type, body)):
-            return made
-        for at, (item, sent) in enumerate(zip(made, body, strict=False)):
-            made[at] = restored(item, sent)
+        if not _FIXED.issuperset(map(type, body)):
+            for at, (item, sent) in enumerate(zip(made, body, strict=False)):
+                made[at] = restored(item, sent, everywhere)
     elif kind is dict and type(body) is dict:
         pairs = zip(list(made.items()), list(body.items()), strict=False)
-        again = {restored(key, sent): restored(item, held) for (key, item), (sent, held) in pairs}
+        again = {
+            restored(key, sent, everywhere): restored(item, held, everywhere) for (key, item), (sent, held) in pairs
+        }
         made.clear()
         made.update(again)
     elif isinstance(made, tuple) and type(body) in (list, tuple):
-        items = [restored(item, sent) for item, sent in zip(made, body, strict=False)]
+        items = [restored(item, sent, everywhere) for item, sent in zip(made, body, strict=False)]
         return kind._make(items) if hasattr(kind, "_make") else tuple(items)  # pyright: ignore[reportAttributeAccessIssue]
     elif isinstance(made, msgspec.Struct):
-        _restore(made, _sent_fields(made, body), force_setattr)
-    elif is_dataclass(made) and not isinstance(made, type) and type(body) is dict:
+        if everywhere or has_floats(kind):
+            _restore(made, _sent_fields(made, body), force_setattr, everywhere)
+    elif is_dataclass(made) and not isinstance(made, type) and type(body) is dict and (everywhere or has_floats(kind)):
         named = {field.name: body[field.name] for field in fields(made) if field.name in body}
-        _restore(made, named, object.__setattr__)
+        _restore(made, named, object.__setattr__, everywhere)
     return made
 
 
-def _restore(made: Any, sent: dict[str, Any], put: Callable[[Any, str, Any], None]) -> None:
+def _restore(made: Any, sent: dict[str, Any], put: Callable[[Any, str, Any], None], everywhere: bool) -> None:
     for name, body in sent.items():
         item = getattr(made, name)
-        again = restored(item, body)
+        again = restored(item, body, everywhere)
         if again is not item:
             put(made, name, again)
 

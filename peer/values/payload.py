@@ -316,8 +316,8 @@ def _converted(body: object, kind: type) -> object:
     except msgspec.ValidationError:
         # A np.float64 is a float to Python and to type checkers, so it gets into fields that say float.
         made = msgspec.convert(_without_numpy_scalars(body), kind, strict=True, builtin_types=_NATIVE)
-        return arriving.restored(made, body)
-    return arriving.restored(made, body) if arriving.has_floats(kind) else made
+        return arriving.restored(made, body, everywhere=True)
+    return arriving.restored(made, body)
 
 
 def type_name(data: bytes) -> str:
