@@ -123,6 +123,10 @@ class ToolFailed(EbbtideError):
     """A tool raised, and its check (or its kind) says that nothing happened."""
 
 
+class ResultLost(EbbtideError):
+    """A tool has done what it does, and what it returned can't be stored: the effect stands, and is undone as any."""
+
+
 class AddressBusy(EbbtideError):
     """The address to receive at belongs to somebody else."""
 

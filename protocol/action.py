@@ -81,6 +81,8 @@ class Resume(_Action, frozen=True):
     run: int
     answer: str
     result: bytes
+    call: int = 0
+    """Which of the run's calls this answers."""
 
 
 class Consult(_Action, frozen=True):

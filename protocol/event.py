@@ -56,6 +56,8 @@ class ToolWanted(_Event, frozen=True):
     key: str | None
     checks: bool
     """The tool can tell whether a call has happened."""
+    call: int = 0
+    """Which of the run's calls this is: a handler may await several at once, and each is answered by itself."""
 
 
 class ToolUsed(_Event, frozen=True):

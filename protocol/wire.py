@@ -27,6 +27,7 @@ from protocol.limits import (
 )  # fmt: skip
 from protocol.message import Ballot, Data, Message
 from protocol.records import Record
+from protocol.step import StepDraft
 
 VERSION = 1
 
@@ -93,6 +94,7 @@ class Frame(Struct, frozen=True, array_like=True):
 _encoder = msgpack.Encoder()
 _frames = msgpack.Decoder(Frame)
 _records = msgpack.Decoder(Record)
+_drafts = msgpack.Decoder(StepDraft)
 _host_records = msgpack.Decoder(CheckpointRecord)
 
 
@@ -173,8 +175,28 @@ def encode_message(message: Message) -> bytes:
 
 
 def encode_record(record: Record) -> bytes:
-    """Encode a record for the log."""
-    return bytes((VERSION,)) + _encoder.encode(record)
+    """Encode a record for the log, and check that it can be read again.
+
+    Raises: WireInvalid, if it could not: nothing of it may be written.
+    """
+    try:
+        data = _encoder.encode(record)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise WireInvalid(f"a {type(record).__name__} that can't be written: {error}") from error
+    data = bytes((VERSION,)) + data
+    decode_record(data)
+    return data
+
+
+def check_draft(draft: StepDraft) -> None:
+    """Check that a step can be written, and read again, before it is one.
+
+    Raises: WireInvalid, naming the field.
+    """
+    try:
+        _drafts.decode(_encoder.encode(draft))
+    except (msgspec.DecodeError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise WireInvalid(f"this step can't be logged: {error}. Nothing changed.") from error
 
 
 def decode_record(data: bytes) -> Record:

@@ -1,9 +1,14 @@
 """What users write: agents, with handlers for messages."""
 
 from collections.abc import Callable
+from dataclasses import is_dataclass
+from types import FunctionType, UnionType
 from typing import Any, ClassVar, TypeVar
 
+import msgspec
+
 from peer import errors
+from peer.agents.declaring import check_settings, declared_by, is_other, visible_tools
 from peer.agents.state import State
 from peer.agents.tool import Tool
 from peer.values import payload
@@ -24,12 +29,32 @@ def handles(*types: type, read_only: bool = False) -> Callable[[H], H]:
     tools and proposing raise ReadOnly. What it reads is not logged, since nothing can depend on its steps (ST-7).
     """
 
+    for kind in types:
+        if not isinstance(kind, type):
+            raise errors.DeclarationRefused(f"@handles({_shown(kind)}): {_remedy(kind)}")
+    if not types:
+        raise errors.DeclarationRefused("@handles() names no type of messages: write @handles(Message).")
+
     def mark(method: H) -> H:
         setattr(method, _HANDLES, types)
         setattr(method, _READ_ONLY, read_only)
         return method
 
     return mark
+
+
+def _shown(kind: Any) -> str:
+    return getattr(kind, "__qualname__", repr(kind))
+
+
+def _remedy(kind: Any) -> str:
+    if isinstance(kind, FunctionType):
+        return "it needs the types of messages: write @handles(Message) above the method."
+    if kind is None:
+        return "None is no type: write type(None)."
+    if isinstance(kind, UnionType):
+        return "name the types one by one: @handles(A, B)."
+    return "that is no class of messages. Name a Struct, a dataclass or a builtin type."
 
 
 class Agent:
@@ -66,27 +91,15 @@ class Agent:
         Raises: DeclarationRefused, for what would make a rollback wrong, or leave logs that nobody can read.
         """
         super().__init_subclass__(**kwargs)
-        handlers = dict(cls.handlers)
-        read_only: set[str] = set()
-        seen: dict[type, str] = {}
-        for name in dir(cls):
-            method = getattr(cls, name, None)
-            if getattr(method, _READ_ONLY, name in cls.read_only_handlers):
-                read_only.add(name)
-            for kind in getattr(method, _HANDLES, ()):
-                other = seen.setdefault(kind, name)
-                if (other in read_only) != (name in read_only):
-                    raise errors.DeclarationRefused(
-                        f"class {cls.__qualname__}: {other} and {name} both handle {kind.__name__}, and one of them is"
-                        " read_only: whether a step is logged with its reads would depend on their names. Leave one."
-                    )
-                handlers[kind] = name
-        cls.handlers = handlers
-        cls.message_types = {kind.__name__: kind for kind in handlers}
-        cls.read_only_handlers = frozenset(read_only)
-        for kind in handlers:
+        found = declared_by(cls, _HANDLES, _READ_ONLY)
+        cls.handlers = found.handlers
+        cls.message_types = {kind.__name__: kind for kind in found.handlers}
+        cls.read_only_handlers = found.read_only
+        for kind in cls.handlers:
             check_messages(kind)
+        check_settings(cls)
         cls.state_schema = schema_of(cls)
+        cls.tools()
 
     def still_valid(self, proposal: Proposal) -> bool | str:
         """Say whether this agent agrees to undo its part of a rollback: True, or the reason why not.
@@ -108,19 +121,49 @@ class Agent:
                 if kind in cls.handlers:
                     return cls.handlers[kind], message
             name = name or type(message).__name__
-        known = ", ".join(sorted(cls.message_types)) or "none"
         raise errors.HandlerMissing(
-            f"{cls.__name__} has no handler for {name!r} (it handles: {known})."
-            " The message goes to the dead letters. Add @handles(...) to a method."
+            f"{cls._lacks(repr(name))} The message goes to the dead letters. Add @handles(...) to a method."
         )
 
     @classmethod
+    def check_handles(cls, message: object) -> None:
+        """Check that this kind of agent has a handler for a message.
+
+        Raises: HandlerMissing, naming what it handles.
+        """
+        kind = type(message)
+        name = kind.__name__
+        is_class = isinstance(message, msgspec.Struct) or is_dataclass(message)
+        if not is_class:
+            if any(base in cls.handlers for base in kind.__mro__):
+                return
+        elif name in cls.message_types:
+            if not is_other(kind, cls.message_types[name]):
+                return
+            other = cls.message_types[name]
+            name = (
+                f"{kind.__module__}.{kind.__qualname__}, which is another than {other.__module__}.{other.__qualname__}"
+            )
+        raise errors.HandlerMissing(f"{cls._lacks(name)} Nothing was sent. Add @handles(...) to a method.")
+
+    @classmethod
+    def _lacks(cls, name: str) -> str:
+        known = ", ".join(sorted(cls.message_types)) or "none"
+        return f"{cls.__name__} has no handler for {name} (it handles: {known})."
+
+    @classmethod
     def tools(cls) -> dict[str, Tool[..., Any]]:
-        """Return the tools that this kind of agent's handlers can see, by name: an undo may be due before any call."""
+        """Return the tools that this kind of agent's handlers can see, by name: an undo may be due before any call.
+
+        Raises: DeclarationRefused, if two of them have one name, so that one could be undone by the other.
+        """
         found: dict[str, Tool[..., Any]] = {}
-        for kind in cls.__mro__:
-            for member in vars(kind).values():
-                for value in (member, *getattr(member, "__globals__", {}).values()):
-                    if isinstance(value, Tool):
-                        found[value.name] = value
+        for tool in visible_tools(cls):
+            other = found.setdefault(tool.name, tool)
+            if other is not tool and not tool.identity.is_same(other.identity):
+                raise errors.DeclarationRefused(
+                    f"class {cls.__qualname__} sees two tools that are called {tool.name}: nobody could tell which one"
+                    " a call in a log means, so that it could be undone by the other. Give each a name of its own:"
+                    " @tool(name=...)."
+                )
         return found

@@ -10,6 +10,7 @@ from peer.agents.spaces import Space, Spaces
 from peer.agents.state import Tracked
 from peer.agents.tool import PURE, Tool
 from peer.values import payload
+from peer.values.fields import NUMBERS_MAX, TEXT_CHARS_MAX, number, text
 from protocol.ids import AgentId, StepId
 from protocol.proposal import Amendment
 from protocol.step import Input, OutputDraft, RollbackDraft
@@ -58,9 +59,14 @@ class Context:
             receiver: an agent's name.
             message: a Struct, a dataclass or a builtin value.
             key: names the output across re-runs; without it equal outputs are matched, then those in the same place.
+
+        Raises: CallerError, for what is no name or key; PayloadUnsupported, PayloadTooLarge, naming the field that does
+            not fit or would not arrive as it is.
         """
-        self.run.check_may(f"send to {receiver}")
-        self.outputs.append(OutputDraft(receiver, payload.encode_message(message), key))
+        self.run.check_may(f"send to {receiver!r}")
+        name = text("receiver", receiver, is_empty_ok=False)
+        named = None if key is None else text(f"key of a message to {name}", key)
+        self.outputs.append(OutputDraft(name, payload.encode_message(message), named))
 
     async def call(self, tool: Tool[..., Any], /, *args: Any, key: str | None = None, **kwargs: Any) -> Any:
         """Call a tool, at most once for what this step stands for, however often it is run.
@@ -69,12 +75,17 @@ class Context:
             tool: declared by `@tool`.
             key: names the call among those of this tool in this step, for handlers that may word arguments differently.
 
-        Raises: EffectInDoubt, if nobody can tell whether it happened; whatever the tool raised, if it did not.
+        Several may be awaited at once (`asyncio.gather`, `TaskGroup`): each is a call of its own. One that is no longer
+        awaited runs to its end all the same, and its effect belongs to this step, or to the input's next attempt.
+
+        Raises: EffectInDoubt, if nobody can tell whether it happened; ToolFailed, if it did not, with what the tool
+            raised; ResultLost, if what it returned can't be stored.
         """
         self.run.check_may("call a tool")
         if not isinstance(tool, Tool):
             raise errors.CallerError(f"{tool!r} is not a tool, so nobody could undo it. Declare it with @tool(...).")
-        return await self.call_tool(tool, args, kwargs, None if tool.kind == PURE else key)
+        named = None if key is None or tool.kind == PURE else text(f"key of a call of {tool.name}", key)
+        return await self.call_tool(tool, args, kwargs, named)
 
     def space(self, name: str) -> Space:
         """Return a shared space that the agent's class takes part in."""
@@ -87,11 +98,17 @@ class Context:
             confidence: as a rule from 0 to 1; the last call of a step counts.
             model: whatever names it to people, as in `risk-scorer@3`; what an earlier call of the step named stays.
             scores: any further numbers.
+
+        Raises: CallerError, naming what is no finite number, or no text.
         """
-        self.confidence = confidence
-        if model is not None:
-            self.model = model
-        self.scores.update(scores)
+        self.run.check_lives("report")
+        sure = None if confidence is None else number("confidence", confidence)
+        named = self.model if model is None else text("model", model)
+        found = {text("the name of a score", name): number(f"score {name!a}", score) for name, score in scores.items()}
+        if len(self.scores | found) > NUMBERS_MAX:
+            raise errors.CallerError(f"more than {NUMBERS_MAX} scores in one step. Nothing was reported. Send them.")
+        self.confidence, self.model = sure, named
+        self.scores.update(found)
 
     def rollback(
         self,
@@ -121,7 +138,7 @@ def rollback_draft(
 
     Raises: CallerError, naming the value.
     """
-    if inputs not in ("discard", "retry", "amend"):
+    if not isinstance(inputs, str) or inputs not in ("discard", "retry", "amend"):
         raise errors.CallerError(f"inputs={inputs!r}: it is discard, retry or amend. Nothing was proposed.")
     roots = tuple(sorted({as_step(step) for step in steps}))
     if not roots:
@@ -130,5 +147,14 @@ def rollback_draft(
     missing = set(roots) - {amendment.root for amendment in amendments}
     if inputs == "amend" and missing:
         raise errors.CallerError(f"amend gives no corrected input for {min(missing)}. Nothing was proposed.")
-    shown = payload.encode(evidence if evidence is not None else reason)
-    return RollbackDraft(roots, inputs, reason, shown, amendments)
+    why = reason_text(reason)
+    shown = payload.encode(evidence if evidence is not None else why)
+    return RollbackDraft(roots, str(inputs), why, shown, amendments)
+
+
+def reason_text(reason: Any) -> str:
+    """Return why something is done, for people; None counts as no reason.
+
+    Raises: CallerError, if it is no text, or too long for one.
+    """
+    return "" if reason is None else text("reason", reason, TEXT_CHARS_MAX)

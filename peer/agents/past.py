@@ -1,8 +1,12 @@
 """Which steps an agent's state can be read at: those that the horizon has not passed (CP-6)."""
 
 from peer import errors
+from peer.values.fields import text
 from protocol.agent.core import Core
 from protocol.ids import StepId
+
+_NUMBER_MAX = (1 << 62) - 1
+"""The log holds integers of 64 bits."""
 
 
 def as_step(step: StepId | str) -> StepId:
@@ -10,12 +14,13 @@ def as_step(step: StepId | str) -> StepId:
 
     Raises: CallerError, naming the text.
     """
-    if isinstance(step, StepId):
-        return step
     try:
-        return StepId.parse(step)
+        found = StepId.parse(text("a step", str(step) if isinstance(step, StepId) else step))
     except ValueError as error:
         raise errors.CallerError(f"{error}. Nothing changed.") from None
+    if max(found.incarnation, found.seq) > _NUMBER_MAX:
+        raise errors.CallerError(f"there is no step {found}: its numbers are too large. Nothing changed.")
+    return found
 
 
 def check_past(core: Core, step: StepId) -> None:

@@ -3,106 +3,181 @@
 import asyncio
 import inspect
 import logging
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from peer import errors
 from peer.agents.agent import Agent
+from peer.agents.calls import Calls
 from peer.agents.context import Context
+from peer.agents.failures import is_ours, leaves, told, traced
+from peer.agents.functions import is_async
 from peer.agents.spaces import Spaces
-from peer.agents.state import Tracked
-from peer.agents.tool import PURE, Call, Happened, NotHappened, Tool, decode_args, encode_args
+from peer.agents.tool import Tool
+from peer.agents.tracked import Lock, Tracked
 from peer.ports import KeyVault
-from peer.values import payload
+from peer.threads import in_thread, pool_of
 from peer.values.personal import using
-from protocol.action import Resume, RunStep, UseTool
+from protocol.action import Resume, RunStep, Tell, UseTool
 from protocol.agent.versions import Versions
-from protocol.event import Event, StepRan, ToolUsed, ToolWanted
+from protocol.event import Event, StepRan
 from protocol.step import StepDraft
+from protocol.wire import check_draft
 
 logger = logging.getLogger("ebbtide")
 
-WHY_CHARS_MAX = 500
-"""Of what an undo has raised, as people are told."""
-
 Feed = Callable[[Event], None]
+
+GIVEN_UP_S = 0.2
+"""From the end of a task that was cancelled to taking that for a failure of its own."""
+
+_POISON = (errors.HandlerMissing, errors.PayloadInvalid, errors.ReadOnly)
+"""Will not go away by trying again."""
 
 
 class Runner:
-    """One agent's user code: at most one handler at a time, and any number of undos beside it."""
+    """One agent's user code: at most one handler at a time, and any number of tools beside it."""
 
-    def __init__(self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault) -> None:
+    def __init__(
+        self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault, tell: Callable[[Tell], None], lock: Lock
+    ) -> None:
+        """Begin.
+
+        Args:
+            agent: whose code.
+            versions: its state.
+            feed: takes events for its machine, in the loop's thread.
+            vault: has the keys of personal data.
+            tell: takes what people should know.
+            lock: held while the machine changes the versions: plain handlers read them in threads.
+        """
         self._agent = agent
         self._vault = vault
         self._versions = versions
         self._feed = feed
-        self._tools = type(agent).tools()
-        self._awaiting: asyncio.Future[Resume] | None = None
+        self._lock = lock
+        self._calls = Calls(agent, feed, tell)
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._tell = tell
+        self._returned: set[str] = set()
 
     def start(self, order: RunStep) -> None:
         """Run the handler for an input."""
-        self._spawn(self._run(order))
+
+        def given_up() -> None:
+            self._feed(StepRan(order.run, StepDraft(error="the handler has cancelled itself")))
+
+        self._spawn(self._run(order), given_up)
 
     def resume(self, action: Resume) -> None:
         """Give a waiting handler its tool's answer."""
-        if self._awaiting is not None and not self._awaiting.done():
-            self._awaiting.set_result(action)
+        self._calls.resume(action)
 
     def use(self, order: UseTool) -> None:
         """Call, undo or check a tool."""
-        self._spawn(self._use(order))
+        self._spawn(self._calls.use(order), lambda: self._calls.given_up(order))
 
     def kind_of(self, name: str) -> str:
         """Return what undoing a tool means, or `unknown` if this agent's code does not have it any more."""
-        tool = self._tools.get(name)
-        return "unknown" if tool is None else tool.kind
+        return self._calls.kind_of(name)
 
     def stop(self) -> None:
-        """Drop everything that runs: it never was."""
+        """Drop everything that runs: it never was. A thread can't be stopped; what it does goes nowhere."""
+        self._calls.is_stopping = True
         # In the order in which they began: a set's would differ from run to run.
         for task in list(self._tasks):
             task.cancel()
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Any, given_up: Callable[[], None]) -> None:
         with using(self._vault):
             task = asyncio.ensure_future(work)
         self._tasks[task] = None
-        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.pop(task, None)
+            if task.cancelled() and not self._calls.is_stopping:
+                # Either user code has cancelled its own task, or the loop is about to end: then nobody will call.
+                task.get_loop().call_later(GIVEN_UP_S, given_up)
+
+        task.add_done_callback(ended)
 
     async def _run(self, order: RunStep) -> None:
-        agent, tracked = self._agent, Tracked(self._versions)
-        spaces = Spaces(tracked, agent.spaces)
+        run = Tracked(self._versions, self._lock, f"step {order.step} ({order.input})")
+        try:
+            draft = await self.handled(order, run)
+        except BaseException as error:
+            run.end()
+            if is_ours(error):
+                raise
+            draft = self._failure(order, error)
+        finally:
+            run.end()
+            self._calls.end(order.run, run)
+        self._feed(StepRan(order.run, draft))
+
+    async def handled(self, order: RunStep, run: Tracked) -> StepDraft:
+        """Run the handler. Raises: whatever user code raises."""
+        agent = self._agent
+        loop = asyncio.get_running_loop()
 
         async def call_tool(
             tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None
         ) -> Any:
-            return await self._call(order.run, tool, args, kwargs, key)
+            called = self._calls.call(order.run, run, tool, args, kwargs, key)
+            if asyncio.get_running_loop() is loop:
+                return await called
+            # A plain handler has begun a loop of its own in its thread.
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(called, loop))
 
-        ctx = Context(agent.name, order.step, order.input, tracked, spaces, call_tool)
-        agent.state.bind(tracked)
-        try:
-            name, message = agent.handler_of(order.input.payload)
-            tracked.read_only = name in agent.read_only_handlers
-            result = getattr(agent, name)(message, ctx)
+        ctx = Context(agent.name, order.step, order.input, run, Spaces(run, agent.spaces), call_tool)
+        agent.state.bind(run)
+        name, message = agent.handler_of(order.input.payload)
+        run.read_only = name in agent.read_only_handlers
+        method = getattr(agent, name)
+        if is_async(method):
+            result = await method(message, ctx)
+        else:
+            result = await in_thread(pool_of(type(agent), "handlers"), method, message, ctx)
             if inspect.isawaitable(result):
-                await result
-            await agent.state.place()
-            draft = self._draft(ctx)
-        except asyncio.CancelledError:
-            raise
-        except (errors.HandlerMissing, errors.PayloadInvalid, errors.ReadOnly) as error:
-            draft = StepDraft(error=f"{type(error).__name__}: {error}", poison=True)
-        except errors.Unready as error:
-            logger.warning("%s: %s waits: %s", agent.name, order.input, error)
-            draft = StepDraft(error=f"{type(error).__name__}: {error}", waits=True)
-        except Exception as error:  # noqa: BLE001  # whatever user code raises undoes its step alone
-            logger.warning("%s: a handler failed on %s\n%s", agent.name, order.input, traceback.format_exc())
-            draft = StepDraft(error=f"{type(error).__name__}: {error}")
-        finally:
-            agent.state.bind(None)
-        self._feed(StepRan(order.run, draft))
+                result = await result
+        self._check_result(name, result)
+        agent.state.settle(run)
+        await agent.state.place(run)
+        draft = self._draft(ctx)
+        check_draft(draft)
+        return draft
+
+    def what(self, places: Mapping[str, Any]) -> str:
+        """Return whose code runs, from the names in a frame of `handled`."""
+        return f"{type(self._agent).__name__}.{places.get('name', 'handler_of')} of {self._agent.name}"
+
+    def tell_held(self, text: str) -> None:
+        """Let people know that the handler holds the loop."""
+        self._tell(Tell("loop-held", self._agent.name, text))
+
+    def _check_result(self, name: str, result: Any) -> None:
+        if result is None:
+            return
+        what = f"{type(self._agent).__name__}.{name} returned {type(result).__name__}"
+        if inspect.isgenerator(result) or inspect.isasyncgen(result):
+            raise errors.CallerError(f"{what}, whose body has not run. Nothing changed. Leave out yield.")
+        if name not in self._returned:
+            self._returned.add(name)
+            text = f"{what}, which goes nowhere: to answer, send a message (ctx.send)"
+            logger.warning("%s", text)
+            self._tell(Tell("result-dropped", self._agent.name, text))
+
+    def _failure(self, order: RunStep, error: BaseException) -> StepDraft:
+        """Return the draft of a run that user code has ended, whatever by."""
+        ends = list(leaves(error))
+        text = told(error)
+        if any(isinstance(end, _POISON) for end in ends):
+            return StepDraft(error=text, poison=True)
+        if any(isinstance(end, errors.Unready) for end in ends):
+            logger.warning("%s: %s waits: %s", self._agent.name, order.input, text)
+            return StepDraft(error=text, waits=True)
+        logger.warning("%s: a handler failed on %s\n%s", self._agent.name, order.input, traced(error))
+        return StepDraft(error=text)
 
     def _draft(self, ctx: Context) -> StepDraft:
         reads, writes = ctx.run.draft()
@@ -112,100 +187,10 @@ class Runner:
             entries=tuple(ctx.spaces.drafts),
             outputs=tuple(ctx.outputs),
             confidence=ctx.confidence,
-            scores=ctx.scores,
+            scores=dict(ctx.scores),
             rollbacks=tuple(ctx.rollbacks),
             observed=tuple(ctx.run.observed),
             tolerated=tuple(ctx.run.tolerated),
             model=ctx.model,
             read_only=ctx.run.read_only,
         )
-
-    # -- tools -----------------------------------------------------------------------------------------------------
-
-    async def _call(
-        self, run: int, tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None
-    ) -> Any:
-        self._tools.setdefault(tool.name, tool)
-        if tool.kind == PURE:
-            return await _invoke(tool.function, *args, **kwargs)
-        if self._awaiting is not None:
-            raise errors.CallerError(f"{tool.name}: one call at a time; await each before the next")
-        self._awaiting = asyncio.get_running_loop().create_future()
-        try:
-            checks = tool.check is not None
-            self._feed(ToolWanted(run, tool.name, tool.kind, encode_args(args, kwargs), key, checks))
-            answer = await self._awaiting
-        finally:
-            self._awaiting = None
-        if answer.answer == "done":
-            return payload.decode(answer.result)
-        if answer.answer == "waits":
-            why = answer.result.decode(errors="replace")
-            raise errors.UndoPending(f"{tool.name}: what it did before is not undone yet, and is in the way ({why})")
-        if answer.answer == "failed":
-            raise errors.ToolFailed(str(payload.decode(answer.result)))
-        raise errors.EffectInDoubt(
-            f"{tool.name}: nobody can tell whether it happened, so it is not repeated. Look, then settle it by hand."
-        )
-
-    async def _use(self, order: UseTool) -> None:
-        tool = self._tools.get(order.tool)
-        if tool is None:
-            logger.error("%s: tool %s is not known to %s", self._agent.name, order.tool, type(self._agent).__name__)
-            answer = "unknown" if order.verb != "undo" else "failed"
-            self._feed(ToolUsed(order.intent, order.verb, answer))
-            return
-        args, kwargs = decode_args(order.args)
-        result = payload.decode(order.result) if order.result else None
-        call = Call(order.intent, args, kwargs, result)
-        if order.verb == "call":
-            used = await self._do(tool, call)
-        elif order.verb == "undo":
-            used = await self._undo(tool, call)
-        else:
-            used = await self._check(tool, call)
-        self._feed(used)
-
-    async def _do(self, tool: Tool[..., Any], call: Call) -> ToolUsed:
-        extra = {"intent": call.intent} if tool.takes_intent else {}
-        try:
-            result = await _invoke(tool.function, *call.args, **call.kwargs, **extra)
-            return ToolUsed(call.intent, "call", "done", payload.encode(result))
-        except Exception as error:  # noqa: BLE001  # a tool may raise anything; whether it took effect is asked, not guessed
-            text = payload.encode(f"{type(error).__name__}: {error}")
-            logger.warning("%s: tool %s failed: %s", self._agent.name, tool.name, error)
-            if tool.check is None:
-                return ToolUsed(call.intent, "call", "failed" if tool.kind != "compensable" else "unknown", text)
-            checked = await self._check(tool, call)
-            answer = {"yes": "done", "no": "failed"}.get(checked.answer, "unknown")
-            return ToolUsed(call.intent, "call", answer, checked.result if answer == "done" else text)
-
-    async def _undo(self, tool: Tool[..., Any], call: Call) -> ToolUsed:
-        if tool.undo is None:
-            return ToolUsed(call.intent, "undo", "done")
-        try:
-            await _invoke(tool.undo, call)
-        except Exception as error:  # noqa: BLE001  # it is tried again, and told to a person in the end
-            logger.warning("%s: undo of %s (%s) failed: %s", self._agent.name, tool.name, call.intent, error)
-            return ToolUsed(call.intent, "undo", "failed", f"{type(error).__name__}: {error}"[:WHY_CHARS_MAX].encode())
-        if tool.check is not None and (await self._check(tool, call)).answer == "yes":
-            return ToolUsed(call.intent, "undo", "failed", b"its check says that it still stands")
-        return ToolUsed(call.intent, "undo", "done")
-
-    async def _check(self, tool: Tool[..., Any], call: Call) -> ToolUsed:
-        if tool.check is None:
-            return ToolUsed(call.intent, "check", "unknown")
-        try:
-            found = await _invoke(tool.check, call)
-        except Exception as error:  # noqa: BLE001  # a check that fails has told nothing
-            logger.warning("%s: check of %s (%s) failed: %s", self._agent.name, tool.name, call.intent, error)
-            return ToolUsed(call.intent, "check", "unknown")
-        if isinstance(found, Happened):
-            return ToolUsed(call.intent, "check", "yes", payload.encode(found.result))
-        return ToolUsed(call.intent, "check", "no" if isinstance(found, NotHappened) else "unknown")
-
-
-async def _invoke(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    if inspect.iscoroutinefunction(function):
-        return await function(*args, **kwargs)
-    return await asyncio.to_thread(function, *args, **kwargs)

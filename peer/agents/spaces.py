@@ -80,6 +80,17 @@ class Spaces:
         self._run.check_may("write to a space")
         self.drafts.append(EntryDraft(key, encode_op(op)))
 
+    def lent(self, key: Any, data: bytes, value: Any = None) -> Any:
+        """Return the value that `data` stands for; one that is changed in place and not assigned is told of.
+
+        Args:
+            key: under which the handler knows it.
+            data: what the space holds for it.
+            value: the object that the handler has in its hands, if it has given it itself.
+        """
+        value = payload.decode(data) if value is None else value
+        return self._run.lend(f"the value of key {key!r} of a shared map", value, lambda: payload.encode(value) != data)
+
     def own(self, key: str) -> list[Op]:
         """Return what this run itself has written to a key so far."""
         return [decode_op(draft.op) for draft in self.drafts if draft.key == key]
@@ -160,7 +171,9 @@ class SharedMap:
         encode_key(name)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._spaces.write(map_key(self._space, self._name, key)[0], Op("put", payload.encode(value)))
+        data = payload.encode(value)
+        self._spaces.write(map_key(self._space, self._name, key)[0], Op("put", data))
+        self._spaces.lent(key, data, value)
 
     def __delitem__(self, key: Any) -> None:
         self._spaces.write(map_key(self._space, self._name, key)[0], Op("del"))
@@ -177,14 +190,14 @@ class SharedMap:
         at, before = map_key(self._space, self._name, key)
         own = self._spaces.own(at)
         if own:
-            return payload.decode(own[-1].value) if own[-1].verb == "put" else default
+            return self._spaces.lent(key, own[-1].value) if own[-1].verb == "put" else default
         winner = self._winner(at, observes)
         if winner is None and before is not None:
             winner = self._winner(before, observes)
         if winner is None:
             return default
         op = decode_op(winner.op)
-        return payload.decode(op.value) if op.verb == "put" else default
+        return self._spaces.lent(key, op.value) if op.verb == "put" else default
 
     def _winner(self, at: str, observes: bool) -> Entry | None:
         if observes:

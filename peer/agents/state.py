@@ -1,93 +1,21 @@
 """An agent's state as its handlers see it: a mapping whose reads are tracked and whose writes are versions (ST-3)."""
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextvars import ContextVar
+from functools import partial
 from typing import Any, Protocol
 
 from peer import errors
 from peer.agents.past import as_step
+from peer.agents.tracked import Held, Tracked, Wanted, may_change
+from peer.values import payload
 from peer.values.codec import Values
 from peer.values.declared import family
 from peer.values.key_text import decode_key, encode_key
-from protocol.agent.versions import Versions
 from protocol.ids import StepId
-from protocol.step import Read, Tolerated, Write
 
-Wanted = Callable[[str], bool]
-"""Tells of a key's text whether a look at all keys is to have it."""
-
-
-class Tracked:
-    """What one run has read and written so far."""
-
-    def __init__(self, versions: Versions) -> None:
-        self.versions = versions
-        self.reads: dict[tuple[str, StepId | None], None] = {}
-        self.writes: dict[str, bytes | None] = {}
-        self.observed: dict[str, None] = {}
-        self.tolerated: dict[Tolerated, None] = {}
-        self.read_only = False
-        """The handler was declared to look only (ST-7)."""
-
-    def check_may(self, what: str) -> None:
-        """Check that the run may do more than read.
-
-        Raises: ReadOnly, naming what it wanted to do.
-        """
-        if self.read_only:
-            raise errors.ReadOnly(
-                f"a read_only handler wanted to {what}. Nothing changed. Leave out read_only, or that."
-            )
-
-    def write(self, key: str, value: bytes | None) -> None:
-        """Write a key's next version; None removes it."""
-        if self.read_only:
-            self.check_may(f"write key {decode_key(key)!r}")
-        self.writes[key] = value
-
-    def read(self, key: str) -> bytes | None:
-        """Return a key's surviving value, noting whose it is; of its own writes a run depends on nobody."""
-        if key in self.writes:
-            return self.writes[key]
-        return self.read_at(key, None)
-
-    def read_at(self, key: str, at: StepId | None) -> bytes | None:
-        """Return a key's surviving value, as it stood right after a step, noting whose it is."""
-        value, writer = self.versions.read(key, at)
-        self.reads[key, writer] = None
-        return value
-
-    def observe(self, key: str) -> bytes | None:
-        """Return a key's value, noting the key alone: the run depends on nobody for it (SH-4)."""
-        if key in self.writes:
-            return self.writes[key]
-        self.observed[key] = None
-        return self.versions.read(key)[0]
-
-    def read_all(self, wanted: Wanted) -> dict[str, bytes]:
-        """Return every wanted key that has a value; that reads them all."""
-        own = {key: value for key, value in self.writes.items() if wanted(key)}
-        found: dict[str, bytes | None] = {**self.read_all_at(None, wanted), **own}
-        return {key: value for key, value in found.items() if value is not None}
-
-    def read_all_at(self, at: StepId | None, wanted: Wanted) -> dict[str, bytes]:
-        """Return every wanted key that had a value right after a step, the run's own writes left out."""
-        found: dict[str, bytes] = {}
-        for key, value, writer in self.versions.read_all(at):
-            if wanted(key):
-                self.reads[key, writer] = None
-                if value is not None:
-                    found[key] = value
-        return found
-
-    def observe_all(self, wanted: Wanted) -> dict[str, bytes]:
-        """Return every wanted key that has a value, noting the keys alone."""
-        keys = dict.fromkeys((*(key for key, _, _ in self.versions.read_all()), *self.writes))
-        return {key: value for key in keys if wanted(key) and (value := self.observe(key)) is not None}
-
-    def draft(self) -> tuple[tuple[Read, ...], tuple[Write, ...]]:
-        """Return the reads and writes for the step's record."""
-        reads = tuple(Read(key, writer) for key, writer in self.reads)
-        return reads, tuple(Write(key, value) for key, value in self.writes.items())
+_CURRENT: ContextVar["tuple[State, Tracked] | None"] = ContextVar("ebbtide_run", default=None)
+"""Whose handler this is: tasks and threads that it begins inherit it, and whoever comes after has another."""
 
 
 class Reads(Protocol):
@@ -149,11 +77,19 @@ class View(Mapping[Any, Any]):
             self._check_source(key, self._of)
         made = self._values.derived(key)
         if made is not None:
-            return made.build(key, View(self._values, self._reads, made.of))
+            return self._made(key, made.build(key, View(self._values, self._reads, made.of)))
         data = self._reads().read(encode_key(key))
         if data is None:
             raise KeyError(key)
+        return self._got(key, data)
+
+    def _got(self, key: Any, data: bytes) -> Any:
+        """Return a stored value to whoever looks."""
         return self._values.decode(key, data)
+
+    def _made(self, key: Any, value: Any) -> Any:
+        """Return a derived value to whoever looks."""
+        return value
 
     def __contains__(self, key: Any) -> bool:
         if self._of is not None:
@@ -184,11 +120,38 @@ class View(Mapping[Any, Any]):
             )
 
 
+class _Lent(View):
+    """A view for handlers: what it shows can't be changed in place, and whoever does so is told."""
+
+    def __init__(self, values: Values, reads: Callable[[], Reads], run: Tracked, where: str) -> None:
+        super().__init__(values, reads)
+        self._run, self._where = run, where
+
+    def _got(self, key: Any, data: bytes) -> Any:
+        value = self._values.decode(key, data)
+        changed = partial(self._values.has_changed, key, data, value)
+        return self._run.lend(f"the value of key {key!r} {self._where}", value, changed)
+
+    def _made(self, key: Any, value: Any) -> Any:
+        return _lent_derived(self._run, key, value)
+
+
+def _lent_derived(run: Tracked, key: Any, value: Any) -> Any:
+    if may_change(value):
+        try:
+            before = payload.encode(value)
+        except errors.CallerError:
+            return value  # nothing that could be stored: nobody expects it to be kept
+        run.lend(f"the value of the derived key {key!r}", value, lambda: payload.encode(value) != before)
+    return value
+
+
 class State(View, MutableMapping[Any, Any]):
     """A mapping from keys (str, int, bool, or tuples of these) to values.
 
     Reading a key makes the step depend on whoever wrote it, even if that was its removal. Iterating or counting reads
-    the mapping whole. Values come back as copies: change one, and write it back.
+    the mapping whole. Within a handler it is as a dict is: a key gives the same object each time, and what has become
+    of that in place by the time that the handler returns is written with the step.
     """
 
     def __init__(self, values: Values, check_past: Callable[[StepId], None]) -> None:
@@ -199,23 +162,58 @@ class State(View, MutableMapping[Any, Any]):
             check_past: raises StepUnknown for a step that the state can't be read at.
         """
         super().__init__(values, lambda: self._bound)
-        self._run: Tracked | None = None
         self._check_past = check_past
 
-    def bind(self, run: Tracked | None) -> None:
-        """Attach the mapping to a run; None between runs."""
-        self._run = run
+    def bind(self, run: Tracked) -> None:
+        """Let what is done from here on, and in tasks and threads that begin here, belong to a run."""
+        _CURRENT.set((self, run))
         self._values.begin()
 
-    async def place(self) -> None:
+    def settle(self, run: Tracked) -> None:
+        """Write what the handler has changed in place; nothing more belongs to the run from now on.
+
+        Raises: CallerError, if something was changed in place that can't be kept; PayloadTooLarge, PayloadUnsupported,
+            naming the key; ReadOnly.
+        """
+        for text, (key, value, data) in run.held.items():
+            try:
+                if self._values.has_changed(key, data, value):
+                    run.write(text, self._values.encode(key, value))
+            except (errors.PayloadTooLarge, errors.PayloadUnsupported) as error:
+                raise type(error)(f"The value of key {key!r} was changed in place: {error}") from error
+        run.check_lent()
+        run.end()
+
+    async def place(self, run: Tracked) -> None:
         """Make durable what the run has written that does not go into the log."""
-        await self._values.place(self._bound.writes.values())
+        await self._values.place(run.writes.values())
 
     @property
     def _bound(self) -> Tracked:
-        if self._run is None:
-            raise errors.CallerError("state is only there inside a handler: outside, nobody could undo what it does")
-        return self._run
+        current = _CURRENT.get()
+        if current is None or current[0] is not self:
+            raise errors.CallerError(
+                "state is only there inside a handler: outside, nobody could undo what it does. Threads that a handler"
+                " begins have it by asyncio.to_thread"
+            )
+        return current[1]
+
+    def _got(self, key: Any, data: bytes) -> Any:
+        run, text = self._bound, encode_key(key)
+        held = run.held.get(text)
+        if held is not None and held.data == data:
+            return held.value
+        return self._hold(run, text, Held(key, self._values.decode(key, data), data))
+
+    def _made(self, key: Any, value: Any) -> Any:
+        return _lent_derived(self._bound, key, value)
+
+    def _hold(self, run: Tracked, text: str, held: Held) -> Any:
+        if may_change(held.value):
+            run.held[text] = held
+        else:
+            run.held.pop(text, None)
+        return held.value
 
     def observe(self, key: Any, default: Any = None) -> Any:
         """Return a key's value, or the default, without depending on whoever wrote it.
@@ -224,7 +222,7 @@ class State(View, MutableMapping[Any, Any]):
         The step's record names the keys that it observed.
         """
         run = self._bound
-        return View(self._values, lambda: _Glance(run)).get(key, default)
+        return _Lent(self._values, lambda: _Glance(run), run, "that observe returned").get(key, default)
 
     async def fetch(self, key: Any, default: Any = None) -> Any:
         """Return a key's value, or the default, as `get` does; a bulky one is awaited, and the host goes on meanwhile.
@@ -251,16 +249,18 @@ class State(View, MutableMapping[Any, Any]):
         self._check_past(at)
 
         def reads() -> Reads:
-            if self._run is not run:
-                raise errors.CallerError(f"the state at {at} is only there until the handler that asked for it returns")
+            run.check_lives(f"read the state at {at}")
             # Again each time: while a handler awaits something the horizon may pass the step.
             self._check_past(at)
             return _Past(run, at)
 
-        return View(self._values, reads)
+        return _Lent(self._values, reads, run, f"at {at}")
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._bound.write(encode_key(key), self._values.encode(key, value))
+        run, text = self._bound, encode_key(key)
+        data = self._values.encode(key, value)
+        run.write(text, data)
+        self._hold(run, text, Held(key, value, data))
 
     def __delitem__(self, key: Any) -> None:
         run, text = self._bound, encode_key(key)
@@ -268,3 +268,4 @@ class State(View, MutableMapping[Any, Any]):
         if run.read(text) is None:
             raise KeyError(key)
         run.write(text, None)
+        run.held.pop(text, None)

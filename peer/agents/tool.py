@@ -4,13 +4,22 @@ A tool is a plain function, sync or async; a sync one runs in a thread. What und
 declaration, so the runtime can undo a call long after the agent that made it has forgotten why.
 """
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from tenacity import BaseRetrying
 
 from peer import errors
+from peer.agents.functions import check_callable
+from peer.agents.identity import identity_of
+from peer.agents.naming import declared, name_of
 from peer.values import payload
+from peer.values.fields import NAME_CHARS_MAX, number, text
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,8 +46,8 @@ class Happened:
     result: Any = None
 
 
-class NotHappened:
-    """A check's answer: the call did not take effect, or was undone."""
+class NotHappened(Exception):  # the word of tools and checks, whether returned or raised
+    """The call did not take effect, or was undone: a check's answer, or what a tool raises where it knows."""
 
 
 class Unknown:
@@ -53,26 +62,56 @@ class Tool(Generic[P, R]):
     """A declared tool; call it from a handler by `await ctx.call(tool, ...)`, never directly."""
 
     def __init__(
-        self, function: Callable[P, Any], kind: str, undo: Undo | None, check: Check | None, name: str | None = None
-    ) -> None:
+        self, function: Callable[P, Any], kind: str, undo: Undo | None, check: Check | None, name: str | None = None,
+        *, timeout_s: float | None = None, retry: BaseRetrying | None = None, concurrency: int | None = None,
+    ) -> None:  # fmt: skip
         self.function = function
         self.kind = kind
         self.undo = undo
         self.check = check
-        self.name = name or f"{function.__module__}:{function.__qualname__}"
-        """What logs call it: a call that they hold finds its undo by this name."""
+        self.timeout_s = timeout_s
+        self.retry = retry
+        self.concurrency = concurrency
         self.takes_intent = "intent" in inspect.signature(function).parameters
+        self.identity = identity_of((function, undo, check))
+        self.has_own_name = name is not None
+        self.base = name if name is not None else _path_of(function)
+        """Its name, where no other tool has it."""
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
         self.__doc__ = function.__doc__
+        declared(self)
+
+    @property
+    def name(self) -> str:
+        """What logs call it: a call that they hold finds its undo by this name.
+
+        Tools that one factory or loop makes are told apart by a mark of the values that they were made with.
+        """
+        return name_of(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Refuse: a direct call could not be undone."""
+        shown = getattr(self.function, "__name__", self.name)
         raise errors.CallerError(
             f"tool {self.name} was called directly, so nobody could undo it. Nothing happened."
-            f" Use 'await ctx.call({self.function.__name__}, ...)' in a handler."
+            f" Use 'await ctx.call({shown}, ...)' in a handler."
         )
 
     def __repr__(self) -> str:
         return f"<{self.kind} tool {self.name}>"
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until fewer calls than `concurrency` are under way in this process."""
+        if self.concurrency is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        turns = self._turns.get(loop)
+        if turns is None:
+            turns = self._turns[loop] = asyncio.Semaphore(self.concurrency)
+        async with turns:
+            yield
 
 
 def tool(
@@ -81,6 +120,9 @@ def tool(
     check: Check | None = None,
     kind: str | None = None,
     name: str | None = None,
+    timeout: float | None = None,
+    retry: BaseRetrying | None = None,
+    concurrency: int | None = None,
 ) -> Callable[[Callable[P, Any]], Tool[P, Any]]:
     """Declare a tool.
 
@@ -92,25 +134,64 @@ def tool(
         kind: `pure` (no effect at all) or `idempotent` (safe to repeat, nothing to undo), where there is no undo.
         name: what logs call the tool; its module and name if left out. Give the old one after a move or a renaming, so
             that calls in logs still find their undo.
+        timeout: seconds for which a call, an undo or a check may take. A call that takes longer has failed, as one that
+            raises. A plain function's thread can't be stopped: it goes on, so a check that says no is not believed.
+        retry: when a call that has failed is tried again, as tenacity's `Retrying(stop=..., wait=..., retry=...)` says.
+            Tried again is only what is known not to have happened, or does no harm twice.
+        concurrency: calls of this tool at once in one process; others wait.
 
-    A function with a parameter `intent` is given the call's unique name.
+    A function with a parameter `intent` is given the call's unique name. It raises `NotHappened(why)` where it knows
+    that nothing has happened: then there is nothing to undo, and no doubt.
 
-    Raises: CallerError, if neither an undo nor a kind says what undoing means.
+    Raises: DeclarationRefused, if neither an undo nor a kind says what undoing means, or something can't be meant so.
     """
 
     def declare(function: Callable[P, Any]) -> Tool[P, Any]:
+        shown = getattr(function, "__qualname__", repr(function))
         chosen = COMPENSABLE if undo is not None else kind
         if chosen == IRREVERSIBLE:
-            raise errors.CallerError(
-                f"tool {function.__qualname__}: irreversible tools need 'ctx.request', which is not built yet"
+            raise errors.DeclarationRefused(
+                f"tool {shown}: irreversible tools need 'ctx.request', which is not built yet"
             )
         if chosen not in (PURE, IDEMPOTENT, COMPENSABLE) or (undo is not None and kind not in (None, COMPENSABLE)):
-            raise errors.CallerError(
-                f"tool {function.__qualname__}: say what undoing it means: undo=..., or kind='idempotent' or 'pure'"
+            raise errors.DeclarationRefused(
+                f"tool {shown}: say what undoing it means: undo=..., or kind='idempotent' or 'pure'"
             )
-        return Tool(function, chosen, undo, check, name)
+        if chosen == COMPENSABLE and undo is None:
+            raise errors.DeclarationRefused(f"tool {shown}: kind='compensable' needs an undo=..., a function of a Call")
+        check_callable(f"tool {shown}", function)
+        for what, given in (("undo", undo), ("check", check)):
+            if given is not None:
+                check_callable(f"{what} of tool {shown}", given, 1)
+        _check_options(shown, name, timeout, retry, concurrency)
+        return Tool(function, chosen, undo, check, name, timeout_s=timeout, retry=retry, concurrency=concurrency)
 
     return declare
+
+
+def _check_options(
+    shown: str, name: str | None, timeout: float | None, retry: BaseRetrying | None, concurrency: int | None
+) -> None:
+    if name is not None:
+        text(f"name of tool {shown}", name, NAME_CHARS_MAX, is_empty_ok=False)
+    if timeout is not None and not number(f"timeout of tool {shown}", timeout) > 0:
+        raise errors.DeclarationRefused(f"tool {shown}: timeout={timeout!r}: seconds, more than 0")
+    if retry is not None and not isinstance(retry, BaseRetrying):
+        raise errors.DeclarationRefused(
+            f"tool {shown}: retry={retry!r}: a policy as tenacity has them, such as"
+            " tenacity.Retrying(stop=tenacity.stop_after_attempt(3))"
+        )
+    if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
+        raise errors.DeclarationRefused(f"tool {shown}: concurrency={concurrency!r}: an int from 1 on")
+
+
+def _path_of(function: Any) -> str:
+    try:
+        return f"{function.__module__}:{function.__qualname__}"
+    except AttributeError:
+        raise errors.DeclarationRefused(
+            f"{function!r} has no name of its own, by which logs could call the tool. Give it one: @tool(name=...)."
+        ) from None
 
 
 def encode_args(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:

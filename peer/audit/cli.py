@@ -17,7 +17,7 @@ from peer.audit.edges import Edges
 from peer.audit.events import Encoder
 from peer.audit.follow import Follower
 from peer.audit.formats import FORMATS, write
-from peer.audit.logs import hosts_in, own_logs
+from peer.audit.logs import check_readable, hosts_in, own_logs
 from peer.audit.reader import read_trail
 from peer.audit.telling import coned, explained, told
 from peer.audit.trail import Trail
@@ -75,7 +75,7 @@ def verify(folder: Folder, json_: Json = False) -> None:
     with progress("checking logs") as tell:
         reports: list[tuple[Path, reading.Report]] = []
         for count, logs in enumerate(hosts, 1):
-            reports.append((logs.folder, reading.verify_logs(logs)))
+            reports.append((logs.folder, reading.verify_logs(logs, check_readable)))
             tell(count, len(hosts))
     notes = [own.note for own in own_logs(hosts) if own.note]
     notes += [

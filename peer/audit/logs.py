@@ -10,9 +10,12 @@ from typing import NamedTuple
 
 from peer.errors import ConfigInvalid, LogCorrupt
 from peer.store.reading import Logs, Stored, open_logs
-from protocol.ids import AgentId
+from protocol.ids import HOST, AgentId
 from protocol.records import BirthRecord
-from protocol.wire import decode_record
+from protocol.wire import decode_host_record, decode_record
+
+COPY = "copy:"
+"""Begins the names of logs that are kept for others, as `copy:HOST/LOG`."""
 
 
 class OwnLog(NamedTuple):
@@ -27,6 +30,19 @@ class OwnLog(NamedTuple):
 def is_agents(name: str) -> bool:
     """Tell whether a log is an agent's own: those of hosts, and copies, have names that no agent can have."""
     return ":" not in name
+
+
+def check_readable(name: str, body: bytes) -> None:
+    """Check that a record of a log can be read, whoever reads it: an agent, its host, or who succeeds them.
+
+    Raises: WireInvalid.
+    """
+    if name.startswith(COPY):
+        name = name[len(COPY) :].partition("/")[2]
+    if name == HOST:
+        decode_host_record(body)
+    elif is_agents(name):
+        decode_record(body)
 
 
 def is_hosts(place: Path) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peer import errors
+from peer.agents.watchdog import watch
 from peer.backends.roll import Roll
 from peer.host.host import AgentSpec, Host
 from peer.keys import HostKeys
@@ -55,6 +56,7 @@ class LocalBackend:
         transport = MemoryTransport(self._network, keys)
         self._client = Host(keys, self._secret, transport, MemoryStore(loop), SystemClock(loop), limits=self._limits)
         await self._client.open()
+        watch(loop)
         return self._client
 
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:

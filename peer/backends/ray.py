@@ -21,6 +21,7 @@ import msgspec
 from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, kind_at, path_of
+from peer.agents.watchdog import watch
 from peer.backends.roll import FILE as ROLL
 from peer.backends.roll import Roll
 from peer.host.garbage import collect_seldom
@@ -97,6 +98,7 @@ class HostActor:
             keeping=Keeping.at(self._keeping_at),
         )  # fmt: skip
         await host.open(specs, is_lost=opened.is_lost)
+        watch(self._loop)
         return host
 
     def add(self, specs: list[AgentSpec]) -> None:

@@ -29,6 +29,7 @@ from peer.host.questions import (
     StepsAnswer,
 )
 from peer.store.outside.keeping import Keeping
+from peer.threads import HOUSE, in_thread
 from peer.values import payload
 from peer.values.codec import look
 from peer.values.key_text import decode_key
@@ -270,7 +271,7 @@ class Asker:
         found = await self._ask(agent, "state", dict[str, bytes], body)
         blobs = self._keeping.blobs
         with using(self._keeping.vault):
-            return await asyncio.to_thread(lambda: {decode_key(key): look(data, blobs) for key, data in found.items()})
+            return await in_thread(HOUSE, lambda: {decode_key(key): look(data, blobs) for key, data in found.items()})
 
     async def shared(self, agent: AgentId) -> SharedView:
         """Return what an agent sees of the shared spaces it takes part in."""

@@ -29,6 +29,7 @@ from peer.host.questions import (
 )
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.storage import Storage
+from peer.threads import HOUSE, in_thread
 from peer.values.personal import key_name
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
@@ -81,6 +82,7 @@ class Cluster(Asker):
         )
         self._agents: list[AgentId] = []
         self._launching: dict[AgentId, None] = {}
+        self._kinds: dict[AgentId, type[Agent]] = {}
         self._room: list[str] = []
         self._source = f"cluster-{secrets.token_hex(4)}"
         self._inlet = Inlet(self._source, 4 * ASK_S)
@@ -149,6 +151,7 @@ class Cluster(Asker):
                 broken.append(look)
             else:
                 self._agents.append(spec.name)
+                self._kinds[spec.name] = spec.kind
                 if isinstance(look, BaseException):
                     raise look
                 up.append(look)
@@ -191,9 +194,14 @@ class Cluster(Asker):
 
         Returns: the names of the inputs.
 
-        Raises: AgentUnknown, AskTimeout; InputsDiffer, if the key was used for other inputs.
+        Raises: AgentUnknown, AskTimeout; InputsDiffer, if the key was used for other inputs; HandlerMissing, if the
+            agent was launched from here and handles no such message; what `encoded` raises.
         """
-        return await self._inlet.submit(self.host, agent, self.encoded(messages), key)
+        payloads = self.encoded(messages)
+        if (kind := self._kinds.get(agent)) is not None:
+            for message in messages:
+                kind.check_handles(message)
+        return await self._inlet.submit(self.host, agent, payloads, key)
 
     async def erase(self, subject: str) -> None:
         """Destroy the key of whom personal data is about: wherever it stands, it reads as `Erased` from now on.
@@ -202,7 +210,7 @@ class Cluster(Asker):
 
         Raises: CallerError, for what is no subject; VaultFailed.
         """
-        await asyncio.to_thread(self._keeping.vault.erase, key_name(subject))
+        await in_thread(HOUSE, self._keeping.vault.erase, key_name(subject))
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 

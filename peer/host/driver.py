@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Callable, Container
 from functools import partial
+from threading import RLock
 from typing import Any, Protocol
 
 from peer.agents.agent import Agent
+from peer.agents.failures import clean, is_ours, told, traced
 from peer.agents.past import check_past
 from peer.agents.runner import Runner
 from peer.agents.state import State
@@ -32,6 +34,7 @@ from protocol.action import (
     Withdraw,
 )
 from protocol.agent.machine import PeerMachine
+from protocol.errors import WireInvalid
 from protocol.event import (
     Appended,
     Consulted,
@@ -44,7 +47,7 @@ from protocol.event import (
     SubscriberSeen,
 )
 from protocol.fact import Fact
-from protocol.ids import AgentId
+from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import Message, Shared, Sync
 from protocol.wire import decode_record, encode_record
@@ -130,8 +133,11 @@ class Driver:
         self.agent = agent
         self.machine = PeerMachine(agent.name, limits)
         self.values = Values(type(agent).state_schema, host.keeping, host.randomness.seed)
-        agent.state = State(self.values, lambda step: check_past(self.machine.core, step))
-        self.runner = Runner(agent, self.machine.core.versions, self.feed, host.keeping.vault)
+        self._lock = RLock()
+        """Plain handlers read in threads what the machine changes here."""
+        agent.state = State(self.values, self._check_past)
+        versions, vault = self.machine.core.versions, host.keeping.vault
+        self.runner = Runner(agent, versions, self.feed, vault, partial(host.noticed, agent.name), self._lock)
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
@@ -171,18 +177,30 @@ class Driver:
             return
         self.activity += 1
         try:
-            actions = self.machine.handle(event, self._host.clock.now_us())
-        except Exception as error:  # our own mistake stops this agent only; its log is whole
-            logger.critical("%s stops: %s on %s", self.agent.name, error, type(event).__name__, exc_info=True)
-            self._host.noticed(
-                self.agent.name, Tell("agent-stopped", self.agent.name, f"{type(error).__name__}: {error}")
-            )
-            self.stop()
+            with self._lock:
+                actions = self.machine.handle(event, self._host.clock.now_us())
+        except Exception as error:  # noqa: BLE001  # our own mistake stops this agent only; its log is whole
+            self._break(event, error)
             return
         self._host.observer.handled(self.agent.name, event, actions)
         for action in actions:
-            self._do(action)
+            try:
+                self._do(action)
+            except WireInvalid as error:
+                # It would not come back from a log that holds this: nothing of it is written, nor what follows.
+                self._break(event, error)
+                return
         self._arm()
+
+    def _break(self, event: Event, error: Exception) -> None:
+        text = told(error)
+        logger.critical("%s stops: %s on %s\n%s", self.agent.name, text, type(event).__name__, traced(error))
+        self._host.noticed(self.agent.name, Tell("agent-stopped", self.agent.name, text))
+        self.stop()
+
+    def _check_past(self, step: StepId) -> None:
+        with self._lock:
+            check_past(self.machine.core, step)
 
     def reached(self, agents: Container[AgentId]) -> None:
         """These agents are at an address: send what waits for them. Who has nothing for them is not disturbed."""
@@ -289,13 +307,15 @@ class Driver:
         try:
             with using(self._host.keeping.vault):
                 answer = self.agent.still_valid(action.proposal)
-        except Exception as error:  # noqa: BLE001  # user code may raise anything
-            logger.warning("%s: still_valid failed: %s", self.agent.name, error)
-            answer = f"still_valid failed: {type(error).__name__}: {error}"
-        accepts = answer is True
-        why = "" if accepts else (answer or "the agent does not agree")
+            accepts = answer is True
+            why = "" if accepts else clean(str(answer or "the agent does not agree"))
+        except BaseException as error:
+            if is_ours(error):
+                raise
+            logger.warning("%s: still_valid failed: %s", self.agent.name, told(error))
+            accepts, why = False, f"still_valid failed: {told(error)}"
         # Not inside the machine's own turn: an answer is an event of its own.
-        self._host.clock.wake(0, lambda: self.feed(Consulted(action.proposal.id, accepts, str(why))))
+        self._host.clock.wake(0, lambda: self.feed(Consulted(action.proposal.id, accepts, why)))
 
     def _serve(self, space: str, subscriber: AgentId) -> None:
         def answer() -> None:

@@ -1,6 +1,5 @@
 """How one agent's values become bytes of its log and come back: by what its class declares of them."""
 
-import asyncio
 import hashlib
 import hmac
 from collections import OrderedDict
@@ -10,6 +9,7 @@ from typing import Any
 from peer import errors
 from peer.ports import Blobs, blob_digest
 from peer.store.outside.keeping import Keeping
+from peer.threads import HOUSE, in_thread
 from peer.values import forms, payload, versioning
 from peer.values.declared import Bulky, Derived, Hidden, Schema, Secret, kind_of
 from peer.values.forms import Form, Packed
@@ -107,6 +107,25 @@ class Values:
                 value = payload.decode(kept.body)
         return self._migrated(key, kept.version, value)
 
+    def has_changed(self, key: object, data: bytes, value: object) -> bool:
+        """Tell whether a value is no longer what the log's bytes stand for.
+
+        Raises: PayloadTooLarge, PayloadUnsupported, if it could not be stored as it is now; as `decode`.
+        """
+        if self._is_plain and not forms.is_packed(data):
+            now, before = payload.encode(value), data
+        else:
+            kept = forms.unpack(data)
+            is_bulky = kept.form == Form.BULKY
+            now = payload.encode(value, BULKY_BYTES_MAX if is_bulky else payload.PAYLOAD_BYTES_MAX)
+            before = kept.body
+            if is_bulky and blob_digest(now) == before:
+                return False
+        if now == before:
+            return False
+        # Of another version, secret, or written when equal values had other bytes.
+        return now != payload.encode(self.decode(key, data), BULKY_BYTES_MAX)
+
     def decode_all(self, found: Iterable[tuple[str, bytes | None, StepId]]) -> dict[Any, Any]:
         """Return all values that are stored, by key, from what `Versions.read_all` yields. Raises: as `decode`."""
         keys = ((decode_key(text), data) for text, data, _ in found if data is not None)
@@ -131,7 +150,7 @@ class Values:
         """Bring a bulky value into memory, in a thread; others are there already."""
         kept = forms.unpack(data)
         if kept.form == Form.BULKY and kept.body not in self._unplaced and kept.body not in self._cached:
-            self._remember(kept.body, await asyncio.to_thread(self._keeping.blobs.get, kept.body))
+            self._remember(kept.body, await in_thread(HOUSE, self._keeping.blobs.get, kept.body))
 
     async def place(self, written: Iterable[bytes | None]) -> None:
         """Make the bulky values among those written durable where they belong: the step's record follows (ST-2).
@@ -144,7 +163,7 @@ class Values:
             kept = forms.unpack(data) if data is not None else None
             if kept is not None and kept.form == Form.BULKY and kept.body in self._unplaced:
                 content = self._unplaced[kept.body]
-                await asyncio.to_thread(self._keeping.blobs.put, content)
+                await in_thread(HOUSE, self._keeping.blobs.put, content)
                 del self._unplaced[kept.body]
                 self._remember(kept.body, content)
 

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from peer.errors import CallerError, MigrationFailed, PayloadInvalid, PayloadTooLarge, PayloadUnsupported
-from peer.values import forms, versioning
+from peer.values import arriving, forms, versioning
 from peer.values.key_text import Key, decode_key, encode_key
 from peer.values.limits import (
     DEPTH_MAX,
@@ -236,10 +236,11 @@ def _array(dtype: str, shape: list[int], content: bytes) -> Any:
 def encode_message(message: object, bytes_max: int = PAYLOAD_BYTES_MAX) -> bytes:
     """Return the bytes of a message: a msgspec.Struct, a dataclass instance, or any value that `encode` takes.
 
-    Inside the first two, fields may hold Structs, dataclasses, NamedTuples and Enums as well; they come back as what
-    the field's annotation says, so a field annotated `object` gives back dicts, tuples and the Enums' values.
+    Inside the first two, fields may hold Structs, dataclasses, NamedTuples and Enums as well, where the annotation
+    names them: they come back as what it says.
 
-    Raises: PayloadTooLarge; PayloadUnsupported, also for annotations that can't be checked.
+    Raises: PayloadTooLarge; PayloadUnsupported, naming what does not fit its field or would arrive as something else,
+        such as an object of a subclass; also for annotations that can't be checked.
     """
     kind = type(message)
     if not (isinstance(message, msgspec.Struct) or is_dataclass(message)) or isinstance(message, type):
@@ -249,7 +250,26 @@ def encode_message(message: object, bytes_max: int = PAYLOAD_BYTES_MAX) -> bytes
         raise PayloadTooLarge(f"The name of {kind.__qualname__} is over {TYPE_NAME_CHARS_MAX}. {REFUSED} Shorten it.")
     _check_annotations(kind)
     walk(message, PayloadTooLarge, PayloadUnsupported, in_message=True)
-    return _packed([versioning.tag_of(kind), message], bytes_max)
+    data = _packed([versioning.tag_of(kind), message], bytes_max)
+    if not arriving.is_plain(message):
+        _check_arrives(message, data, bytes_max)
+    return data
+
+
+def _check_arrives(message: object, data: bytes, bytes_max: int) -> None:
+    name = type(message).__qualname__
+    try:
+        made = _converted(_unpacked(data, bytes_max)[1], type(message))
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise PayloadUnsupported(
+            f"A {name} does not fit its own fields: {error}. {REFUSED} Give them what the class says."
+        ) from error
+    found = arriving.difference(message, made)
+    if found is not None:
+        raise PayloadUnsupported(
+            f"A {name} would not arrive as it is: {found}. {REFUSED} Give the field what the class says, or let the"
+            " class say what the field holds."
+        )
 
 
 def decode_message(data: bytes, types: Mapping[str, type], bytes_max: int = PAYLOAD_BYTES_MAX) -> object:
@@ -292,10 +312,12 @@ def decode_message(data: bytes, types: Mapping[str, type], bytes_max: int = PAYL
 
 def _converted(body: object, kind: type) -> object:
     try:
-        return msgspec.convert(body, kind, strict=True, builtin_types=_NATIVE)
+        made = msgspec.convert(body, kind, strict=True, builtin_types=_NATIVE)
     except msgspec.ValidationError:
         # A np.float64 is a float to Python and to type checkers, so it gets into fields that say float.
-        return msgspec.convert(_without_numpy_scalars(body), kind, strict=True, builtin_types=_NATIVE)
+        made = msgspec.convert(_without_numpy_scalars(body), kind, strict=True, builtin_types=_NATIVE)
+        return arriving.restored(made, body, everywhere=True)
+    return arriving.restored(made, body)
 
 
 def type_name(data: bytes) -> str:

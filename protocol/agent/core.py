@@ -27,7 +27,7 @@ from protocol.message import Ack, Message, Void
 from protocol.proposal import Proposal, Restore
 from protocol.records import AckedRecord, BaseRecord, Record
 from protocol.retraction import Retraction
-from protocol.step import Consumer, Entry, Input, StepRecord, VoidOut, entries_of
+from protocol.step import Consumer, Entry, Input, Output, StepRecord, VoidOut, entries_of
 
 Then = Callable[[], None]
 
@@ -166,6 +166,23 @@ class Core:
             if step not in self.retraction:
                 return step
         return None
+
+    def leftovers(self, lineage: Lineage) -> list[Output]:
+        """Return what undone runs of a lineage sent, oldest first."""
+        outputs: list[Output] = []
+        for step in self.runs_of.get(lineage, ()):
+            if step in self.retraction:
+                outputs.extend(self.cone.record(step).outputs)
+        return outputs
+
+    def voids_for(self, unclaimed: list[tuple[AgentId, Lineage]], ordered: bool) -> tuple[VoidOut, ...]:
+        """Number the voids for old outputs that nobody claimed."""
+        return tuple(self.void(receiver, lineage, ordered) for receiver, lineage in unclaimed)
+
+    def void_all(self, lineage: Lineage, ordered: bool) -> tuple[VoidOut, ...]:
+        """A lineage will not run again here: number the voids for all that its runs had sent."""
+        unclaimed = list(dict.fromkeys((output.receiver, output.lineage) for output in self.leftovers(lineage)))
+        return self.voids_for(unclaimed, ordered)
 
     def withdraw(self, steps: Sequence[StepId]) -> None:
         """Undone steps' shared entries go out of this agent's documents (SH-3): those who have them know already."""

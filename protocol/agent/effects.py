@@ -6,15 +6,15 @@ did not claim is undone, and what they sent and the new run did not send is void
 
 from itertools import islice, takewhile
 from typing import Any
-from zlib import crc32
 
 from protocol.action import Resume, UseTool
 from protocol.agent.core import Core
-from protocol.agent.intents import DONE, DOUBT, KEPT, OPEN, UNDOING, UNDONE, Effect
+from protocol.agent.intents import DONE, DOUBT, KEPT, OPEN, UNDOING, UNDONE, Awaited, Effect
+from protocol.event import ToolWanted
 from protocol.ids import AgentId, Lineage
 from protocol.message import Void
 from protocol.records import BaseRecord, EffectRecord, IntentRecord, VoidRecord
-from protocol.step import Input, Output, VoidOut
+from protocol.step import Input, VoidOut
 
 
 class Effects:
@@ -27,8 +27,8 @@ class Effects:
         self._ended: dict[Lineage, int] = {}
         """Lineages that will not run again here, and the epoch in which that became known."""
         self._claimed: dict[int, set[str]] = {}
-        self._calls: dict[str, tuple[int, bool, str]] = {}
-        """By intent, the run that awaits it, whether the tool can check, and the call's kind."""
+        self._calls: dict[str, Awaited] = {}
+        """By intent, the call that awaits it."""
         self._redo: dict[str, tuple[bytes, str | None]] = {}
         self._after: dict[tuple[AgentId, int, int], Lineage] = {}
         self._blocked: dict[Lineage, tuple[int, int]] = {}
@@ -38,8 +38,10 @@ class Effects:
 
     # -- calls of the running step ---------------------------------------------------------------------------------
 
-    def wanted(self, run: int, item: Input, tool: str, kind: str, args: bytes, key: str | None, checks: bool) -> None:
-        """A handler awaits a tool: replay, check, undo first, or call (EF-2, EF-3)."""
+    def wanted(self, event: ToolWanted, item: Input) -> None:
+        """A handler awaits a tool: replay, check, undo first, or call (EF-2, EF-3). Others may be under way (EF-7)."""
+        run, tool, kind, args, key = event.run, event.tool, event.kind, event.args, event.key
+        call = Awaited(run, event.call, event.checks, kind)
         claimed = self._claimed.setdefault(run, set())
         effect = self._core.intents.match(item.lineage, tool, args, key, claimed)
         if effect is None:
@@ -49,18 +51,23 @@ class Effects:
             effect = self.apply_intent(record)
             claimed.add(intent)
             effect.busy = True
-            self._calls[intent] = (run, checks, kind)
+            self._calls[intent] = call
             self._core.append((record,), lambda: self.use(intent, "call"), is_fact=True)
             return
         claimed.add(effect.intent)
         self._core.intents.spare(effect)
         self._pay(item.lineage)
-        self._calls[effect.intent] = (run, checks, kind)
+        self._calls[effect.intent] = call
         if effect.args == args and effect.state == DONE:
-            self._core.actions.append(Resume(run, "done", effect.result))
+            del self._calls[effect.intent]
+            self._core.actions.append(Resume(run, "done", effect.result, event.call))
+        elif effect.busy and effect.state == OPEN:
+            # EF-7: an earlier attempt's call goes on by itself. Its answer is this one's, or is undone first.
+            if effect.args != args:
+                self._redo[effect.intent] = (args, key)
         elif effect.state in (OPEN, DOUBT) and effect.args == args:
             # A crash came between intent and result: ask the world, never repeat blindly.
-            if checks:
+            if event.checks:
                 self.use(effect.intent, "check")
             elif kind == "idempotent":
                 self.use(effect.intent, "call")
@@ -86,6 +93,12 @@ class Effects:
 
     def _called(self, effect: Effect, answer: str, result: bytes) -> None:
         state = {"done": DONE, "failed": UNDONE}.get(answer, DOUBT)
+        if effect.intent in self._redo and state != DOUBT:
+            # EF-7: an earlier attempt's call has come to its end, and this run wants another.
+            self._core.intents.set_state(effect.intent, state, result)
+            self._undo_checked(effect, "yes" if state == DONE else "no")
+            return
+        self._redo.pop(effect.intent, None)
         self._core.intents.set_state(effect.intent, state, result)
         record = EffectRecord(effect.intent, state, result)
         call = self._calls.get(effect.intent)
@@ -117,17 +130,17 @@ class Effects:
         self._core.append((record,), lambda: self._answered(effect, call))
         self._core.tell("in-doubt", effect.intent, f"nobody knows whether {effect.tool} happened; it is not repeated")
 
-    def _answered(self, effect: Effect, call: tuple[int, bool, str] | None) -> None:
+    def _answered(self, effect: Effect, call: Awaited | None) -> None:
         self._resume(effect.intent, call)
         self._pay(effect.lineage)
 
-    def _resume(self, intent: str, call: tuple[int, bool, str] | None) -> None:
+    def _resume(self, intent: str, call: Awaited | None) -> None:
         """Answer the run that awaited this; one that has come to want the effect since waits for its own answer."""
         effect = self._core.intents.get(intent)
         if effect is not None and call is not None and self._calls.get(intent) is call:
             del self._calls[intent]
             answer = {DONE: "done", UNDONE: "failed"}.get(effect.state, "doubt")
-            self._core.actions.append(Resume(call[0], answer, effect.result))
+            self._core.actions.append(Resume(call.run, answer, effect.result, call.call))
 
     def use(self, intent: str, verb: str) -> None:
         """Have a tool called, undone or asked."""
@@ -136,14 +149,18 @@ class Effects:
         self._core.actions.append(UseTool(intent, effect.tool, verb, effect.args, effect.result))
 
     def claims_of(self, run: int) -> tuple[str, ...]:
-        """Return, and forget, what the run has called."""
-        return tuple(sorted(self._claimed.pop(run, ())))
+        """Return, and forget, what the run has called; what it still awaits is its own (EF-7)."""
+        claimed = self._claimed.pop(run, set())
+        for intent in sorted(claimed):
+            self._calls.pop(intent, None)
+            if self._redo.pop(intent, None) is not None:
+                # It wanted another call in this one's place, and has not waited for it.
+                claimed.discard(intent)
+        return tuple(sorted(claimed))
 
     def release_claims(self, run: int, item: Input) -> None:
         """The run never became a step: its effects belong to its lineage, and wait."""
-        for intent in self.claims_of(run):
-            self._calls.pop(intent, None)
-            self._redo.pop(intent, None)
+        self.claims_of(run)
         self.orphan(item.lineage)
 
     def orphan(self, lineage: Lineage) -> None:
@@ -195,23 +212,6 @@ class Effects:
 
     # -- settling a lineage ----------------------------------------------------------------------------------------
 
-    def leftovers(self, lineage: Lineage) -> list[Output]:
-        """Return what undone runs of a lineage sent, oldest first."""
-        outputs: list[Output] = []
-        for step in self._core.runs_of.get(lineage, ()):
-            if step in self._core.retraction:
-                outputs.extend(self._core.cone.record(step).outputs)
-        return outputs
-
-    def voids_for(self, unclaimed: list[tuple[AgentId, Lineage]], ordered: bool) -> tuple[VoidOut, ...]:
-        """Number the voids for old outputs that nobody claimed."""
-        return tuple(self._core.void(receiver, lineage, ordered) for receiver, lineage in unclaimed)
-
-    def void_all(self, lineage: Lineage, ordered: bool) -> tuple[VoidOut, ...]:
-        """A lineage will not run again here: number the voids for all that its runs had sent."""
-        unclaimed = list(dict.fromkeys((output.receiver, output.lineage) for output in self.leftovers(lineage)))
-        return self.voids_for(unclaimed, ordered)
-
     def _settle(self, lineage: Lineage, spared: tuple[str, ...], voids: tuple[VoidOut, ...]) -> None:
         """Undo a lineage's effects except `spared`; ordered voids come first, up to a bound (EF-6)."""
         self._core.intents.doom(lineage, spared)
@@ -241,7 +241,7 @@ class Effects:
         """
         voids: tuple[VoidOut, ...] = ()
         if void.lineage and self._core.live_run(void.lineage) is None:
-            voids = self.void_all(void.lineage, void.ordered)
+            voids = self._core.void_all(void.lineage, void.ordered)
         record = VoidRecord(sender, void.incarnation, void.number, void.lineage, void.ordered, voids)
         self.apply_void(record)
         self._core.append((record,), lambda: self._void_durable(record))
@@ -304,11 +304,8 @@ class Effects:
         """Return when an undo is to be tried again, or an effect gives up waiting."""
         if self._is_quiet():
             return None
-        times = [
-            effect.again_us
-            for effect in self._core.intents.doomed()
-            if not effect.busy and effect.lineage not in self._blocked
-        ]
+        doomed = [effect for effect in self._core.intents.doomed() if not effect.busy]
+        times = [effect.again_us for effect in doomed if effect.lineage not in self._blocked]
         times += [until_us for _, until_us in islice(self._blocked.values(), 1)]
         waiting = self._core.intents.waiting()
         times += [effect.waits_since_us + self._core.limits.effect_wait_us for effect in waiting[:1]]
@@ -338,24 +335,25 @@ class Effects:
             self._finish_undo(effect, UNDONE)
             return
         effect.why = why.decode(errors="replace")
-        wait_us = min(limits.undo_wait_us << min(effect.tries - 1, 32), limits.undo_wait_us_max)
-        # What has failed together is not to come back together: each waits half to all of it.
-        share = crc32(f"{effect.intent}/{effect.tries}".encode())
-        effect.again_us = core.now_us + wait_us - (wait_us // 2 * share >> 32)
-        core.intents.doom_one(effect)
+        core.intents.put_off(effect, core.now_us, limits)
         if effect.tries == limits.undo_tries_max:
             what = f"{effect.tool} is not undone after {effect.tries} tries ({effect.why or 'no reason given'})"
             core.tell("undo-failed", effect.intent, f"{what}; it is tried on, until it is or somebody settles it")
         if effect.tries >= limits.undo_tries_max:
-            self.give_way(effect)
+            self._give_way(effect)
 
-    def give_way(self, effect: Effect) -> None:
+    def settled(self, effect: Effect) -> None:
+        """A person has settled an effect: whoever waits for its undo goes on."""
+        self._give_way(effect)
+        self._pay(effect.lineage)
+
+    def _give_way(self, effect: Effect) -> None:
         """A run that awaits an undo does not hold up its agent for ever: it is tried again later, others pass it."""
         call = self._calls.pop(effect.intent, None)
         if self._redo.pop(effect.intent, None) is not None and call is not None:
             # Whatever its handler makes of that, it does not stand behind the effect.
-            self._claimed.setdefault(call[0], set()).discard(effect.intent)
-            self._core.actions.append(Resume(call[0], "waits", effect.why.encode()))
+            self._claimed.setdefault(call.run, set()).discard(effect.intent)
+            self._core.actions.append(Resume(call.run, "waits", effect.why.encode(), call.call))
 
     def _undo_checked(self, effect: Effect, answer: str) -> None:
         if answer == "no":
@@ -375,11 +373,11 @@ class Effects:
         args, key = redo
         number = self._core.intents.next_number(effect.lineage)
         intent = f"{self._core.agent}/{effect.lineage}/{number}"
-        again = IntentRecord(intent, effect.lineage, effect.tool, args, key, number, call[2])
+        again = IntentRecord(intent, effect.lineage, effect.tool, args, key, number, call.kind)
         self.apply_intent(again).busy = True
         self._calls[intent] = call
-        self._claimed.setdefault(call[0], set()).add(intent)
-        self._claimed[call[0]].discard(effect.intent)
+        self._claimed.setdefault(call.run, set()).add(intent)
+        self._claimed[call.run].discard(effect.intent)
         self._core.append((record, again), lambda: self.use(intent, "call"), is_fact=True)
         self._pay(effect.lineage)
 

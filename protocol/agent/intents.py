@@ -5,9 +5,11 @@ doing it again. Source: sagas, Garcia-Molina and Salem 1987; intent logs as in w
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+from zlib import crc32
 
 from protocol.ids import Lineage, StepId
+from protocol.limits import Limits
 from protocol.records import BaseRecord, EffectState
 
 OPEN, DONE, UNDOING, UNDONE, DOUBT, KEPT = "open", "done", "undoing", "undone", "doubt", "kept"
@@ -38,8 +40,21 @@ class Effect:
     """Its lineage is settled without it: it is to be undone."""
     busy: bool = field(default=False, repr=False)
     """A tool is at work on it."""
+    ended: int = 0
+    """Place among the agent's calls in the order in which they came to their end; 0: its end is not known (EF-7)."""
     waits_since_us: int = 0
     """Since when its step is undone and the new run of its lineage awaited; 0: it does not wait."""
+
+
+class Awaited(NamedTuple):
+    """A call of the running step that awaits its answer."""
+
+    run: int
+    call: int
+    """Which of the run's calls."""
+    checks: bool
+    """The tool can tell whether a call has happened."""
+    kind: str
 
 
 class Intents:
@@ -50,6 +65,7 @@ class Intents:
         self._by_intent: dict[str, Effect] = {}
         self._doomed: dict[str, Effect] = {}
         self._waiting: dict[str, Effect] = {}
+        self._ends = 0
 
     def __getitem__(self, intent: str) -> Effect:
         return self._by_intent[intent]
@@ -128,12 +144,16 @@ class Intents:
         """A lineage is settled: what it did and nobody claims is to be undone; return that."""
         doomed = [
             effect
-            for effect in self.of(lineage)
+            for effect in sorted(self.of(lineage), key=self._end_of)
             if effect.intent not in spared and effect.state in (OPEN, DONE, UNDOING) and not effect.doomed
         ]
         for effect in doomed:
             self.doom_one(effect)
         return doomed
+
+    def _end_of(self, effect: Effect) -> int:
+        """Return an effect's place in the order of ends; one whose end is not known may have ended last."""
+        return effect.ended or self._ends + 1
 
     def doom_one(self, effect: Effect) -> None:
         """Nobody stands behind an effect any more: it is to be undone."""
@@ -142,10 +162,21 @@ class Intents:
         self._waiting.pop(effect.intent, None)
         self._doomed[effect.intent] = effect
 
+    def put_off(self, effect: Effect, now_us: int, limits: Limits) -> None:
+        """An undo has failed: it is tried again, later each time."""
+        wait_us = min(limits.undo_wait_us << min(effect.tries - 1, 32), limits.undo_wait_us_max)
+        # What has failed together is not to come back together: each waits half to all of it.
+        share = crc32(f"{effect.intent}/{effect.tries}".encode())
+        effect.again_us = now_us + wait_us - (wait_us // 2 * share >> 32)
+        self.doom_one(effect)
+
     def set_state(self, intent: str, state: str, result: bytes = b"") -> None:
         """Note what became of a call or of its undo."""
         effect = self._by_intent[intent]
         effect.state = UNDOING if state == GIVEN_UP else state
+        if state == DONE and not effect.ended:
+            self._ends += 1
+            effect.ended = self._ends
         effect.result = result or effect.result
         if state == GIVEN_UP:
             self.doom_one(effect)
@@ -159,7 +190,7 @@ class Intents:
         return not (self._doomed or self._waiting)
 
     def doomed(self) -> list[Effect]:
-        """Return the effects that are still to be undone."""
+        """Return the effects that are still to be undone: of a lineage in the order in which its calls ended (EF-7)."""
         return list(self._doomed.values())
 
     def waiting(self) -> list[Effect]:
@@ -199,14 +230,25 @@ class Intents:
                 doomed=effect.doomed,
                 waits=effect.intent in self._waiting,
             )
-            for effect in self._by_intent.values()
+            for effect in self._in_their_places()
         )
+
+    def _in_their_places(self) -> list[Effect]:
+        """Return every effect; of a lineage those whose calls came to their end stand in that order (EF-7)."""
+        ended = {
+            lineage: iter(sorted((effect for effect in effects if effect.ended), key=self._end_of))
+            for lineage, effects in self._by_lineage.items()
+        }
+        return [next(ended[effect.lineage]) if effect.ended else effect for effect in self._by_intent.values()]
 
     def load(self, base: BaseRecord, now_us: int) -> None:
         """Take in this part's slice of a base."""
         for kept in base.effects:
             effect = Effect(kept.intent, kept.lineage, kept.tool, kept.args, kept.key, kept.number)
             effect.state, effect.result, effect.claimed_by = kept.state, kept.result, kept.claimed_by
+            if kept.state != OPEN:
+                self._ends += 1
+                effect.ended = self._ends
             self.add(effect)
             if kept.state == GIVEN_UP:
                 self.set_state(effect.intent, GIVEN_UP)
@@ -215,6 +257,8 @@ class Intents:
             elif kept.waits:
                 effect.waits_since_us = now_us
                 self._waiting[effect.intent] = effect
+        for effects in self._by_lineage.values():
+            effects.sort(key=lambda effect: effect.number)
 
     def all(self) -> list[Effect]:
         """Return every effect ever journalled."""

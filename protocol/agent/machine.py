@@ -112,9 +112,7 @@ class PeerMachine:
             case ToolWanted():
                 running = self.stepping.running
                 if running is not None and running[0] == event.run:
-                    self.effects.wanted(
-                        event.run, running[2], event.tool, event.kind, event.args, event.key, event.checks
-                    )
+                    self.effects.wanted(event, running[2])
             case EffectAsked():
                 self.settling.asked(event)
             case ToolUsed():

@@ -194,11 +194,11 @@ class Rollback:
                 lineage = core.cone.record(step).input.lineage
                 discarded = books.proposal.inputs == "discard" and step in books.proposal.roots
                 if discarded or lineage in self._effects.voided:
-                    by_lineage[lineage] = self._effects.void_all(lineage, ordered=discarded)
+                    by_lineage[lineage] = self._core.void_all(lineage, ordered=discarded)
             taken = self._disposal.take_back(books.proposal, retracted)
             for item in taken if books.proposal.inputs == "discard" else ():
                 # What its undone runs have sent will not come again either (EF-5).
-                by_lineage[item.lineage] = self._effects.void_all(item.lineage, ordered=True)
+                by_lineage[item.lineage] = self._core.void_all(item.lineage, ordered=True)
         record = DecisionRecord(
             proposal=books.proposal,
             decision=decision,

@@ -48,4 +48,4 @@ class Settling:
         if state == DONE and effect.claimed_by is None:
             # It did happen, and no step stands behind it: like any other it waits for its new run, or is undone.
             self._effects.orphan(effect.lineage)
-        self._effects.give_way(effect)
+        self._effects.settled(effect)

@@ -184,7 +184,7 @@ class Stepping:
             wrote = (*draft.writes, *draft.entries, *draft.outputs, *draft.rollbacks)
             assert not wrote, f"{step} was to read only"
             draft = replace(draft, reads=(), observed=(), tolerated=())
-        old = self._effects.leftovers(item.lineage)
+        old = self._core.leftovers(item.lineage)
         lineages, unclaimed = inherited(item.lineage, core.agent, draft.outputs, old)
         outputs = tuple(
             Output(out.receiver, core.outbox.number(out.receiver), out.payload, lineage, out.key)
@@ -201,7 +201,7 @@ class Stepping:
             calls=self._effects.claims_of(run),
             clock=clock,
             time_us=core.time.tick(core.now_us),
-            voids=self._effects.voids_for(unclaimed, ordered=False),
+            voids=self._core.voids_for(unclaimed, ordered=False),
             confidence=draft.confidence,
             scores=draft.scores,
             epoch=core.colours.epoch,
@@ -301,7 +301,7 @@ class Stepping:
 
     def bury(self, item: Input, why: str) -> None:
         """An input will not be handled: to the dead letters, and its lineage is settled."""
-        record = DeadRecord(item, why, self._effects.void_all(item.lineage, ordered=True))
+        record = DeadRecord(item, why, self._core.void_all(item.lineage, ordered=True))
         self.apply_dead(record)
         self._core.tell("dead-letter", item, why)
         self._core.append((record,), lambda: self._dead_durable(record))

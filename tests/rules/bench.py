@@ -175,10 +175,12 @@ class Bench:
         self.submit(name, b"x")
         return self.ran(name, **draft)
 
-    def call(self, name: str, args: bytes, key: str | None = None, checks: bool = True) -> UseTool | None:
+    def call(
+        self, name: str, args: bytes, key: str | None = None, checks: bool = True, call: int = 0
+    ) -> UseTool | None:
         """Let the running handler call a tool; return what is to be done, if anything."""
         before = len(self.tools)
-        self.feed(name, ToolWanted(self.runs[name].run, "post", "compensable", args, key, checks))
+        self.feed(name, ToolWanted(self.runs[name].run, "post", "compensable", args, key, checks, call))
         return self.tools[-1][1] if len(self.tools) > before else None
 
     def used(self, name: str, order: UseTool, answer: str = "done", result: bytes = b"r") -> None:

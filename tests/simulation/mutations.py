@@ -258,7 +258,7 @@ def nothing_unclaimed_is_undone(patch: Patch) -> None:
 
 
 def no_voids(patch: Patch) -> None:
-    patch.setattr(Effects, "voids_for", lambda self, unclaimed, ordered: ())
+    patch.setattr(Core, "voids_for", lambda self, unclaimed, ordered: ())
 
 
 def colours_are_not_seen(patch: Patch) -> None:

@@ -7,7 +7,6 @@ import pytest
 from peer.host.host import Host
 from protocol.agent.books import Books
 from protocol.agent.core import Core
-from protocol.agent.effects import Effects
 from protocol.agent.inbox import Inbox
 from protocol.agent.lives import Lives
 from protocol.agent.outbox import Outbox
@@ -71,7 +70,7 @@ def _says_durable_before_it_is(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_voids(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Effects, "voids_for", lambda self, unclaimed, ordered: ())
+    patch.setattr(Core, "voids_for", lambda self, unclaimed, ordered: ())
 
 
 def _no_beginnings(patch: pytest.MonkeyPatch) -> None:

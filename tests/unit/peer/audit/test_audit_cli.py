@@ -37,7 +37,7 @@ def test_verify_counts_what_is_whole(scene: Scene) -> None:
 
 
 def test_verify_names_the_first_bad_record_and_the_remedy(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(logs: reading.Logs) -> reading.Report:
+    def found(logs: reading.Logs, see: reading.See) -> reading.Report:
         finding = reading.Finding(logs.folder / "file", "buyer", 7, "its hash is another.", "Restore it from a backup.")
         return reading.Report(1, 9, 4, (finding,))
 

@@ -142,7 +142,7 @@ def test_a_message_of_every_kind_of_field_comes_back():
 
 def test_a_numpy_float_fits_a_float_field():
     back = decode_message(encode_message(Scored(np.float64(1.5))), {"Scored": Scored})
-    assert type(back.score) is float
+    assert type(back.score) is np.float64
 
 
 class Scored(msgspec.Struct):
