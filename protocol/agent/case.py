@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from protocol.agent.ahead import Ahead
 from protocol.agent.books import Books, keeper_of
 from protocol.agent.part import Part
-from protocol.ids import AgentId
+from protocol.ids import AgentId, StepId
 from protocol.message import Ballot, Done
 from protocol.proposal import ConeStep, Debit, Proposal, Suspect, Vote
 from protocol.records import DecisionRecord
@@ -46,6 +46,8 @@ class Case:
         """Who may have to be told the last of them."""
         self._differences: dict[int, Vote] = {}
         """By version, the durable votes as they were written."""
+        self.suspected: dict[StepId, int] = {}
+        """Own steps that were told as suspects, and with which version."""
         self._suspects: tuple[Suspect, ...] = ()
         """What goes to the keeper with the next telling."""
         self.unanswered = 0
@@ -65,7 +67,8 @@ class Case:
 
     def ended(self) -> None:
         """It is decided: what was kept to go on voting is not needed any more."""
-        self.part, self.ahead, self._differences, self._suspects = Part(), Ahead(self.keeper), {}, ()
+        self.part, self.ahead, self.suspected = Part(), Ahead(self.keeper), {}
+        self._differences, self._suspects = {}, ()
 
     def untold(self, me: AgentId) -> list[tuple[AgentId, Ballot]]:
         """Return who is to be told the own vote, and count them as told.
