@@ -44,7 +44,7 @@ class Propose(_Message, frozen=True):
     proposal: Proposal
 
 
-class Ballot(_Message, frozen=True):
+class Ballot(_Message, frozen=True, omit_defaults=True):
     """Votes on a proposal; `wants` asks for what the receiver knows."""
 
     proposal: Proposal

@@ -64,7 +64,7 @@ class Credit(NamedTuple):
     number: int
 
 
-class Vote(Struct, frozen=True):
+class Vote(Struct, frozen=True, omit_defaults=True):
     """A participant's part of the books; only ever grows (RB-3)."""
 
     voter: AgentId

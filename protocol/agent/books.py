@@ -39,6 +39,9 @@ class Books:
         self._debited: dict[AgentId, set[MessageId]] = {}
         self._listed: set[StepId] = set()
         self._electors: dict[AgentId, None] = dict.fromkeys(self.owners)
+        self._rejecting: dict[AgentId, None] = {}
+        self._owing: AgentId | None = None
+        """One that owed something when that was last looked at: mostly it still does."""
 
     def take(self, vote: Vote) -> bool:
         """Take in a vote, whole or the difference to one before; True if it is news."""
@@ -47,6 +50,7 @@ class Books:
             return False
         self.votes[vote.voter] = vote.after(known)
         receivers = self._receivers.setdefault(vote.voter, {})
+        reached: list[AgentId] = []
         for listed in vote.cone:
             if listed.step not in self._listed:
                 self._listed.add(listed.step)
@@ -54,14 +58,19 @@ class Books:
                 self.least_epoch = min(listed.epoch, self.least_epoch)
             for debit in listed.sends:
                 self._debit(listed.step, debit)
-                receivers[debit.receiver] = None
+                if debit.receiver not in receivers:
+                    receivers[debit.receiver] = None
+                    reached.append(debit.receiver)
         credited = self._credited.setdefault(vote.voter, set())
         uncredited = self._uncredited.get(vote.voter, {})
         for credit in vote.credits:
             message = MessageId(credit.producer, credit.at)
             credited.add(message)
             uncredited.pop(message, None)
-        self._reach(vote.voter)
+        if not vote.accepts:
+            self._rejecting[vote.voter] = None
+        if vote.voter in self._electors:
+            self._reach(reached)
         return True
 
     def heard(self) -> str:
@@ -107,15 +116,21 @@ class Books:
 
     def is_balanced(self) -> bool:
         """Tell whether every elector has voted and accepts, and every debit is among its receiver's credits."""
-        return all(not self.owes(agent) and self.votes[agent].accepts for agent in self._electors)
+        if self._owing is not None and self.owes(self._owing):
+            return False
+        self._owing = next((agent for agent in self._electors if self.owes(agent)), None)
+        return self._owing is None and not self._is_rejected()
 
     def is_refused(self) -> bool:
         """Tell whether an elector rejects; that is final, whatever the books say (RB-4)."""
-        return any(agent in self.votes and not self.votes[agent].accepts for agent in self._electors)
+        return self._is_rejected()
 
     def rejects(self) -> tuple[tuple[AgentId, str], ...]:
         """Return who rejects, and why."""
-        return tuple((voter, vote.why) for voter, vote in sorted(self.votes.items()) if not vote.accepts)
+        return tuple((voter, self.votes[voter].why) for voter in sorted(self._rejecting))
+
+    def _is_rejected(self) -> bool:
+        return any(agent in self._electors for agent in self._rejecting)
 
     def _debit(self, step: StepId, debit: Debit) -> None:
         message, receiver = MessageId(step, debit.at), debit.receiver
@@ -126,11 +141,10 @@ class Books:
             if not self.has_credited(receiver, message):
                 self._uncredited.setdefault(receiver, {})[message] = step.agent
 
-    def _reach(self, voter: AgentId) -> None:
-        """Whom the cone has reached from a voter joins the electors, if the voter is one; and so on."""
-        todo = [voter] if voter in self._electors else []
+    def _reach(self, todo: list[AgentId]) -> None:
+        """The cone has reached these: they are electors, and so is whom it has reached from them."""
         while todo:
-            for receiver in self._receivers.get(todo.pop(), ()):
-                if receiver not in self._electors:
-                    self._electors[receiver] = None
-                    todo.append(receiver)
+            agent = todo.pop()
+            if agent not in self._electors:
+                self._electors[agent] = None
+                todo.extend(self._receivers.get(agent, ()))

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from protocol.agent.ahead import Ahead
 from protocol.agent.books import Books, keeper_of
 from protocol.agent.part import Part
-from protocol.ids import AgentId
+from protocol.ids import AgentId, StepId
 from protocol.message import Ballot, Done
-from protocol.proposal import Proposal, Suspect, Vote
+from protocol.proposal import ConeStep, Debit, Proposal, Suspect, Vote
 from protocol.records import DecisionRecord
 
 PATIENCE = 2
@@ -17,6 +17,10 @@ PATIENCE = 2
 
 ASKED_AT_ONCE = 8
 """How many of the others are asked at a time: they answer with all that they have heard, so it spreads fast anyhow."""
+
+TOLD_MAX = 64
+"""Steps and debits of a vote that is told to whom it debits. Of a longer one each is told what concerns it: else a step
+that reaches N others would cost N times N."""
 
 
 class Case:
@@ -38,8 +42,12 @@ class Case:
         self.told: dict[AgentId, int] = {}
         self._debited: dict[AgentId, int] = {}
         """By whom the durable votes debit, the last version that added to it."""
+        self._untold: dict[AgentId, None] = {}
+        """Who may have to be told the last of them."""
         self._differences: dict[int, Vote] = {}
         """By version, the durable votes as they were written."""
+        self.suspected: dict[StepId, int] = {}
+        """Own steps that were told as suspects, and with which version."""
         self._suspects: tuple[Suspect, ...] = ()
         """What goes to the keeper with the next telling."""
         self.unanswered = 0
@@ -53,12 +61,14 @@ class Case:
         self.books.take(vote)
         self._differences[vote.version] = vote
         self._suspects = suspects
-        for step in vote.cone:
-            self._debited.update(dict.fromkeys((debit.receiver for debit in step.sends), vote.version))
+        fresh = dict.fromkeys((debit.receiver for step in vote.cone for debit in step.sends), vote.version)
+        self._debited.update(fresh)
+        self._untold.update(dict.fromkeys((self.keeper, *(fresh if vote.accepts else self._debited))))
 
     def ended(self) -> None:
         """It is decided: what was kept to go on voting is not needed any more."""
-        self.part, self.ahead, self._differences, self._suspects = Part(), Ahead(self.keeper), {}, ()
+        self.part, self.ahead, self.suspected = Part(), Ahead(self.keeper), {}
+        self._differences, self._suspects = {}, ()
 
     def untold(self, me: AgentId) -> list[tuple[AgentId, Ballot]]:
         """Return who is to be told the own vote, and count them as told.
@@ -69,12 +79,24 @@ class Case:
         vote, found = self.vote, list[tuple[AgentId, Ballot]]()
         if vote is None:
             return found
-        for agent in dict.fromkeys((self.keeper, *self._debited)):
+        news: dict[int, tuple[Vote, dict[AgentId, list[ConeStep]] | None]] = {}
+        untold, self._untold = self._untold, {}
+        for agent in untold:
             told = self.told.get(agent, 0)
             is_due = agent == self.keeper or not vote.accepts
             if agent != me and told < (vote.version if is_due else self._debited[agent]):
-                suspects = self._suspects if agent == self.keeper else ()
-                found.append((agent, Ballot(self.books.proposal, (self._since(told, vote),), suspects=suspects)))
+                if told not in news:
+                    since = self._since(told, vote)
+                    is_long = sum(1 + len(step.sends) for step in since.cone) > TOLD_MAX
+                    news[told] = (since, _shares(since) if is_long and vote.accepts else None)
+                since, shares = news[told]
+                if agent == self.keeper:
+                    ballot = Ballot(self.books.proposal, (since,), suspects=self._suspects)
+                elif shares is None:
+                    ballot = Ballot(self.books.proposal, (since,))
+                else:
+                    ballot = Ballot(self.books.proposal, (), found=tuple(shares.get(agent, ())))
+                found.append((agent, ballot))
                 self.told[agent] = vote.version
         self._suspects = ()
         return found
@@ -142,6 +164,18 @@ class Case:
         if self.vote is None:
             return None
         return Ballot(self.books.proposal, own if question.heard == self.books.heard() else heard)
+
+
+def _shares(vote: Vote) -> dict[AgentId, list[ConeStep]]:
+    """Return, by receiver, what a vote debits it."""
+    shares: dict[AgentId, list[ConeStep]] = {}
+    for listed in vote.cone:
+        sends: dict[AgentId, list[Debit]] = {}
+        for debit in listed.sends:
+            sends.setdefault(debit.receiver, []).append(debit)
+        for receiver, debits in sends.items():
+            shares.setdefault(receiver, []).append(ConeStep(listed.step, tuple(debits), listed.epoch))
+    return shares
 
 
 def end_for(receiver: AgentId, record: DecisionRecord) -> Done:

@@ -100,7 +100,7 @@ class Voting:
             since=0 if before is None else before.version,
         )
         part.listed()
-        suspects = () if before is None or case.keeper == core.agent else self._suspects(case, steps)
+        suspects = () if before is None or case.keeper == core.agent else self._suspects(case, steps, vote.version)
         return vote, suspects
 
     def _verdict(self, case: Case, event: Consulted) -> tuple[bool, str]:
@@ -125,11 +125,12 @@ class Voting:
     def _debited(self, step: StepId) -> ConeStep:
         return self._core.cone.sends(step, self._core.subscribers, STEP_INDEX_ENTRIES)
 
-    def _suspects(self, case: Case, new: list[StepId]) -> tuple[Suspect, ...]:
+    def _suspects(self, case: Case, new: list[StepId], version: int) -> tuple[Suspect, ...]:
         """Return the own steps after the oldest new one that may be in the cone: their records are being written.
 
         They are as durable as the vote, with which they leave (ST-2): a step that a crash has taken back would be
-        credited in vain, and another in its place refused.
+        credited in vain, and another in its place refused. One that was told is told again when there are twice as many
+        votes, for the keeper may have forgotten it.
         """
         if not new:
             return ()
@@ -139,16 +140,20 @@ class Voting:
             if len(found) == room or looked_at == LOOKED_AT * room:
                 break
             step = record.step
-            if step in case.part.steps or not self._may_depend(case, record):
+            if step in case.part.steps or version < 2 * case.suspected.get(step, 0):
+                continue
+            if not self._may_depend(case, record):
                 continue
             causes = [cause for cause in _causes(record) if self._may_join(case, cause, found)]
             if causes:
                 _, sends, epoch = self._debited(step)
                 found[step] = Suspect(step, sends, epoch, tuple(causes))
+                case.suspected[step] = version
         return tuple(found.values())
 
     def _may_join(self, case: Case, cause: StepId, found: dict[StepId, Suspect]) -> bool:
-        return cause.agent != self._core.agent or cause in case.part.steps or cause in found
+        is_own = cause.agent == self._core.agent
+        return not is_own or cause in case.part.steps or cause in found or cause in case.suspected
 
     def _may_depend(self, case: Case, record: StepRecord) -> bool:
         """Tell whether a step may be in the cone, by its clock (CL-1); of settled steps that says nothing (CP-5)."""

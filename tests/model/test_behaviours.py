@@ -91,5 +91,7 @@ def test_a_machine_without_one_of_the_rules_does_not(
     mutate: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutate(monkeypatch)
+    # What machines assert of themselves would notice some of it first.
+    monkeypatch.setattr(Rollback, "check", lambda self: None)
     with pytest.raises(Mismatch):
         replay_all()

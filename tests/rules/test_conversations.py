@@ -41,7 +41,7 @@ def test_rb3_a_conversation_of_many_turns_takes_a_few_votes_and_each_step_is_tol
             assert len(votes(bench, name)) <= most
             assert sum(len(vote.cone) for vote in votes(bench, name)) == turns / 2
         told = sum(len(vote.cone) for ballot in ballots(bench) for vote in ballot.votes)
-        assert told == turns
+        assert told + sum(len(ballot.found) for ballot in ballots(bench)) == turns
         assert sum(len(ballot.suspects) for ballot in ballots(bench)) <= turns
 
 
@@ -183,3 +183,27 @@ def test_rb4_a_difference_to_an_older_version_is_joined() -> None:
     assert books.take(both)
     assert [listed.step.seq for listed in books.votes["a"].cone] == [1, 2, 3]
     assert books.is_refused()
+
+
+def test_rb8_a_step_that_reaches_many_tells_each_of_them_what_concerns_it() -> None:
+    sizes: dict[int, float] = {}
+    for width in (40, 160):
+        leaves = [f"l{number:03}" for number in range(width)]
+        bench = Bench("a", *leaves, "z")
+        first = bench.step("a", sends=tuple((leaf, b"m") for leaf in leaves))
+        bench.deliver()
+        steps = [bench.ran(leaf, sends=(("a", b"r"),)) for leaf in leaves]
+        bench.deliver()
+        while "a" in bench.runs:
+            steps.append(bench.ran("a"))
+        bench.deliver()
+        bench.sent.clear()
+        bench.propose("z", first)
+        bench.deliver()
+        assert all(bench.undone(step) for step in (first, *steps))
+        told = [mail[2] for mail in bench.sent if isinstance(mail[2], Ballot)]
+        debits = sum(
+            len(step.sends) for ballot in told for step in (*ballot.found, *(s for v in ballot.votes for s in v.cone))
+        )
+        sizes[width] = debits / width
+    assert sizes[160] <= 1.1 * sizes[40]

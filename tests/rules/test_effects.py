@@ -83,6 +83,13 @@ def test_ef2_a_rerun_that_calls_with_equal_arguments_claims_the_effect() -> None
     assert verbs(bench) == [("call", b"5")]
 
 
+def test_ef2_without_claims_an_effect_would_be_undone_and_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nobody sees that at the end, so no history does.
+    monkeypatch.setattr(Intents, "match", lambda self, lineage, tool, args, key, claimed: None)  # type: ignore[reportUnknownLambdaType]
+    with pytest.raises(AssertionError):
+        test_ef2_a_rerun_that_calls_with_equal_arguments_claims_the_effect()
+
+
 def test_ef2_with_other_arguments_the_old_effect_is_undone_first() -> None:
     bench = Bench("a")
     bench.submit("a", b"x")

@@ -244,10 +244,6 @@ def intents_are_not_written(patch: Patch) -> None:
     patch.setattr(Core, "append", append)
 
 
-def no_claims(patch: Patch) -> None:
-    patch.setattr(Intents, "match", lambda self, lineage, tool, args, key, claimed: None)
-
-
 def checks_always_say_yes(patch: Patch) -> None:
     real = Effects._checked
     patch.setattr(Effects, "_checked", lambda self, effect, answer, result: real(self, effect, "yes", result))
@@ -351,7 +347,6 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "FR-2": (no_orphans_by_clock,),
     "FR-3": (acknowledgments_survive_a_loss,),
     "EF-1": (intents_are_not_written,),
-    "EF-2": (no_claims,),
     "EF-3": (checks_always_say_yes,),
     "EF-4": (nothing_unclaimed_is_undone,),
     "EF-5": (no_voids,),
@@ -377,6 +372,7 @@ ELSEWHERE = {
     "CP-11": "files: tests/rules/test_durability.py, tests/unit/peer/store/",
     "CP-12": "files: tests/rules/test_durability.py, tests/unit/peer/audit/",
     "ST-10": "histories hand in each input once: tests/rules/test_steps.py, tests/integration/test_submits.py",
+    "EF-2": "undone and done again it ends the same: tests/rules/test_effects.py switches it off",
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
     "SH-1": "documents: tests/integration and worlds",
     "CP-9": "a policy, any choice of which is sound: tests/rules/test_checkpoints.py",

@@ -30,7 +30,6 @@ TROUBLE: dict[str, dict[str, Any]] = {
         "conversations": 3, "turns": 40, "inputs": 8, "keys": 5, "agents": 4, "losses": 0, "delay_us": 1000, "hosts": 0,
         "proposals": 4, "rejects": 0.0,
     },
-    "no_claims": {"calls": 0.6, "proposals": 3, "losses": 0, "deaths": 0, "crashes": 3},
 }  # fmt: skip
 """Rules that seldom matter: the trouble in which they do."""
 
