@@ -7,6 +7,12 @@ from protocol.policy import PolicyMaker
 FRAME_BYTES_MAX = 32 << 20
 """Larger frames are refused: a vote of 100,000 cone steps has about 4 MB."""
 
+WHOLE_BYTES_MAX = 1 << 30
+"""What is cut into pieces for the wire, as a whole: the largest step, or the largest space, fits into it."""
+
+PIECE_BYTES = 4 << 20
+"""Of one piece: what is larger is cut, so that nothing else waits long behind it."""
+
 ENVELOPES_MAX = 4096
 """Messages in one frame: a host flushes what one turn of its loop has made."""
 

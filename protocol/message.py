@@ -8,7 +8,7 @@ Only of `array_like` Structs and named tuples is it the order, and not the names
 from msgspec import Struct
 
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
-from protocol.proposal import Proposal, Vote
+from protocol.proposal import ConeStep, Proposal, Suspect, Vote
 from protocol.step import Consumer, Input
 
 
@@ -52,6 +52,10 @@ class Ballot(_Message, frozen=True):
     wants: bool = False
     heard: str = ""
     """With `wants`: names all votes that the sender has heard, so that it is not told them again and again."""
+    suspects: tuple[Suspect, ...] = ()
+    """To the keeper: the sender's steps that may be in the cone."""
+    found: tuple[ConeStep, ...] = ()
+    """Cone steps, also of others and also before their owners know, with what they sent to the receiver."""
 
 
 class Done(_Message, frozen=True):

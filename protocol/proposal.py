@@ -46,6 +46,16 @@ class ConeStep(NamedTuple):
     epoch: int = 0
 
 
+class Suspect(NamedTuple):
+    """A step that may be in the cone, told before anybody knows: it is, if any of what it depends on is (RB-3)."""
+
+    step: StepId
+    sends: tuple[Debit, ...]
+    epoch: int
+    causes: tuple[StepId, ...]
+    """What sent it its input, and what wrote what it read. Edges of a durable step never change."""
+
+
 class Credit(NamedTuple):
     """A cone message addressed to the voter that it has taken into account."""
 
@@ -64,6 +74,34 @@ class Vote(Struct, frozen=True):
     cone: tuple[ConeStep, ...]
     credits: tuple[Credit, ...]
     effects: tuple[str, ...] = ()
+    since: int = 0
+    """The version to which this is the difference: what it lists has come after that. 0: it lists all."""
+
+    def follows(self, known: "Vote | None") -> bool:
+        """Tell whether this says more than what is known of its voter, and can be joined to it."""
+        before = 0 if known is None else known.version
+        return self.since <= before < self.version
+
+    def after(self, known: "Vote | None") -> "Vote":
+        """Return the whole vote, given the one before, which this follows."""
+        if not self.since or known is None:
+            return self
+        cone, credits, effects = self.cone, self.credits, self.effects
+        if self.since < known.version:
+            # Part of it is known: what follows the version that is known is what is new here.
+            steps, taken, calls = {step.step for step in known.cone}, {*known.credits}, {*known.effects}
+            cone = tuple(step for step in cone if step.step not in steps)
+            credits = tuple(credit for credit in credits if credit not in taken)
+            effects = tuple(call for call in effects if call not in calls)
+        return Vote(
+            voter=self.voter,
+            version=self.version,
+            accepts=self.accepts,
+            why=self.why,
+            cone=(*known.cone, *cone),
+            credits=(*known.credits, *credits),
+            effects=(*known.effects, *effects),
+        )
 
 
 class Restore(Struct, frozen=True):

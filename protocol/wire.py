@@ -59,6 +59,18 @@ class Answer(Struct, frozen=True, array_like=True):
     error: str = ""
 
 
+class Piece(Struct, frozen=True, array_like=True):
+    """A part of a frame that is too large for one: with all its parts it is a frame like any other."""
+
+    number: int
+    """Which frame of its sender's, from a number that no two have."""
+    at: int
+    """Which part, from 0."""
+    count: int
+    """How many parts there are."""
+    data: bytes
+
+
 class Frame(Struct, frozen=True, array_like=True):
     """What one host sends another at a time."""
 
@@ -75,6 +87,8 @@ class Frame(Struct, frozen=True, array_like=True):
     """The sender's colour: its receiver cuts before it handles anything here (CP-1). -1: it has no part in epochs."""
     era: int = 0
     """How many restores the sender has carried out (CP-7)."""
+    piece: Piece | None = None
+    """Nothing else is in a frame that has one."""
 
 
 _encoder = msgpack.Encoder()
@@ -89,13 +103,17 @@ def encode_frame(frame: Frame) -> bytes:
     return bytes((VERSION,)) + _encoder.encode(frame)
 
 
-def decode_frame(data: bytes) -> Frame:
+def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX) -> Frame:
     """Decode a frame from another host.
+
+    Args:
+        data: as `encode_frame` makes it.
+        most: its bytes; more for one that has come in pieces.
 
     Raises: WireInvalid, saying what is wrong with it; nothing of it is taken in.
     """
-    if len(data) > FRAME_BYTES_MAX:
-        raise WireInvalid(f"a frame of {len(data)} bytes; at most {FRAME_BYTES_MAX} are read")
+    if len(data) > most:
+        raise WireInvalid(f"a frame of {len(data)} bytes; at most {most} are read")
     if not data or data[0] != VERSION:
         raise WireInvalid(f"wire version {data[:1].hex() or 'none'}; this host speaks {VERSION:02x}")
     try:
@@ -108,7 +126,7 @@ def decode_frame(data: bytes) -> Frame:
         message = envelope.message
         if isinstance(message, Data) and len(message.input.clock) > CLOCK_ENTRIES_MAX:
             raise WireInvalid(f"a clock of {len(message.input.clock)} entries; at most {CLOCK_ENTRIES_MAX} are read")
-        if isinstance(message, Ballot) and sum(len(vote.cone) for vote in message.votes) > VOTE_STEPS_MAX:
+        if isinstance(message, Ballot) and _steps_in(message) > VOTE_STEPS_MAX:
             raise WireInvalid(f"votes on more than {VOTE_STEPS_MAX} steps in one message")
     _check_gossip(frame)
     for message in frame.checkpoints:
@@ -117,6 +135,10 @@ def decode_frame(data: bytes) -> Frame:
         if named > MEMBERS_MAX:
             raise WireInvalid(f"a view of {named} hosts; at most {MEMBERS_MAX} are read")
     return frame
+
+
+def _steps_in(ballot: Ballot) -> int:
+    return sum(len(vote.cone) for vote in ballot.votes) + len(ballot.suspects) + len(ballot.found)
 
 
 def _check_gossip(frame: Frame) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from peer import errors
 from peer.agents.state import Tracked
 from peer.values import payload
-from peer.values.key_text import decode_key, encode_key
+from peer.values.key_text import encode_key
+from peer.values.shared_keys import checked_amount, checked_member, is_member, keys_of, map_key, map_prefixes, total
 from protocol.agent.folds import Op, counter_amounts, decode_op, encode_op, map_winner, set_members, tag_of
 from protocol.agent.versions import reads_of
 from protocol.ids import StepId
@@ -79,15 +80,16 @@ class Spaces:
         self._run.check_may("write to a space")
         self.drafts.append(EntryDraft(key, encode_op(op)))
 
-    def lent(self, key: Any, data: bytes, value: Any = None) -> Any:
-        """Return the value that `data` stands for; one that is changed in place and not assigned is told of.
+    def lent(self, key: Any, data: bytes) -> Any:
+        """Return the value that `data` stands for; one that is changed in place and not assigned is told of."""
+        return self._lend(key, data, payload.decode(data))
 
-        Args:
-            key: under which the handler knows it.
-            data: what the space holds for it.
-            value: the object that the handler has in its hands, if it has given it itself.
-        """
-        value = payload.decode(data) if value is None else value
+    def given(self, key: Any, data: bytes, value: Any) -> None:
+        """A handler has assigned a value; one that it changes in place after that is told of."""
+        self._run.given(value)
+        self._lend(key, data, value)
+
+    def _lend(self, key: Any, data: bytes, value: Any) -> Any:
         return self._run.lend(f"the value of key {key!r} of a shared map", value, lambda: payload.encode(value) != data)
 
     def own(self, key: str) -> list[Op]:
@@ -115,7 +117,7 @@ class Space:
 
     def map(self, name: Any) -> "SharedMap":
         """Return the map called `name`; each of its keys is read and undone by itself."""
-        return SharedMap(self._spaces, space_key(self._name, encode_key(name)))
+        return SharedMap(self._spaces, self._name, name)
 
     def set(self, name: Any) -> "SharedSet":
         """Return the set called `name`."""
@@ -129,8 +131,11 @@ class Counter:
         self._spaces, self._key = spaces, key
 
     def add(self, amount: Any) -> None:
-        """Add an amount (int, float or Decimal); negative ones subtract."""
-        self._spaces.write(self._key, Op("add", payload.encode(amount)))
+        """Add an amount (int, float or Decimal); negative ones subtract.
+
+        Raises: CallerError, for what is no finite number.
+        """
+        self._spaces.write(self._key, Op("add", payload.encode(checked_amount(amount))))
 
     @property
     def value(self) -> Any:
@@ -156,57 +161,61 @@ class Counter:
 
     def _sum(self, entries: list[Entry]) -> Any:
         own = [op.value for op in self._spaces.own(self._key) if op.verb == "add"]
-        return sum(payload.decode(value) for value in (*counter_amounts(entries), *own))  # type: ignore[misc]
+        return total(payload.decode(value) for value in (*counter_amounts(entries), *own))
 
 
 class SharedMap:
     """A map whose keys are last-writer-wins registers."""
 
-    def __init__(self, spaces: Spaces, key: str) -> None:
-        self._spaces, self._key = spaces, key
-
-    def _at(self, key: Any) -> str:
-        return f"{self._key}/{encode_key(key)}"
+    def __init__(self, spaces: Spaces, space: str, name: Any) -> None:
+        self._spaces, self._space, self._name = spaces, space, name
+        encode_key(name)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         data = payload.encode(value)
-        self._spaces.write(self._at(key), Op("put", data))
-        self._spaces.lent(key, data, value)
+        self._spaces.write(map_key(self._space, self._name, key)[0], Op("put", data))
+        self._spaces.given(key, data, value)
 
     def __delitem__(self, key: Any) -> None:
-        self._spaces.write(self._at(key), Op("del"))
+        self._spaces.write(map_key(self._space, self._name, key)[0], Op("del"))
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the last writer's value, or the default; depends on that writer alone."""
-        return self._get(key, self._at(key), default)
+        return self._get(key, default)
 
     def observe(self, key: Any, default: Any = None) -> Any:
         """Return the last writer's value, or the default, without depending on that writer."""
-        return self._get(key, self._at(key), default, observes=True)
+        return self._get(key, default, observes=True)
 
-    def _get(self, name: Any, key: str, default: Any, observes: bool = False) -> Any:
-        own = self._spaces.own(key)
+    def _get(self, key: Any, default: Any, observes: bool = False) -> Any:
+        at, before = map_key(self._space, self._name, key)
+        own = self._spaces.own(at)
         if own:
-            return self._spaces.lent(name, own[-1].value) if own[-1].verb == "put" else default
-        if observes:
-            winner = map_winner(self._spaces.observed(key))
-        else:
-            winner = map_winner(self._spaces.peek(key))
-            self._spaces.note(key, None if winner is None else winner.writer)
+            return self._spaces.lent(key, own[-1].value) if own[-1].verb == "put" else default
+        winner = self._winner(at, observes)
+        if winner is None and before is not None:
+            winner = self._winner(before, observes)
         if winner is None:
             return default
         op = decode_op(winner.op)
-        return self._spaces.lent(name, op.value) if op.verb == "put" else default
+        return self._spaces.lent(key, op.value) if op.verb == "put" else default
+
+    def _winner(self, at: str, observes: bool) -> Entry | None:
+        if observes:
+            return map_winner(self._spaces.observed(at))
+        winner = map_winner(self._spaces.peek(at))
+        self._spaces.note(at, None if winner is None else winner.writer)
+        return winner
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Yield the keys that have a value, with it; depends on the last writer of each."""
         missing = object()
-        own = [draft.key for draft in self._spaces.drafts if draft.key.startswith(self._key + "/")]
-        for key in dict.fromkeys((*self._spaces.keys(self._key + "/"), *own)):
-            name = decode_key(key[len(self._key) + 1 :])
-            value = self._get(name, key, missing)
+        texts = [text for prefix in map_prefixes(self._space, self._name) for text in self._spaces.keys(prefix)]
+        own = [draft.key for draft in self._spaces.drafts]
+        for key in keys_of(self._space, self._name, (*texts, *own)):
+            value = self._get(key, missing)
             if value is not missing:
-                yield name, value
+                yield key, value
 
 
 class SharedSet:
@@ -216,8 +225,11 @@ class SharedSet:
         self._spaces, self._key = spaces, key
 
     def add(self, member: Any) -> None:
-        """Add a member."""
-        self._spaces.write(self._key, Op("sadd", payload.encode(member)))
+        """Add a member.
+
+        Raises: CallerError, for what has no hash.
+        """
+        self._spaces.write(self._key, Op("sadd", checked_member(member)))
 
     def discard(self, member: Any) -> None:
         """Remove a member, as far as its additions have been seen here."""
@@ -239,7 +251,7 @@ class SharedSet:
                 members[op.value] = None
             elif op.verb == "srem":
                 members.pop(op.value, None)
-        return {payload.decode(member) for member in members}
+        return {value for member in members if is_member(value := payload.decode(member))}
 
     def __contains__(self, member: object) -> bool:
         return member in self.members()

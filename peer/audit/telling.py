@@ -5,7 +5,7 @@ from typing import Any
 
 from peer.audit.edges import Cause, Edges
 from peer.audit.trail import Effect, Rollback, Step, Trail, digest, type_of
-from peer.export.lines import ProposalLines, checkpoint_lines, state_word, step_line
+from peer.export.lines import ProposalLines, checkpoint_lines, finite, state_word, step_line
 from peer.host.questions import CutsAnswer
 from protocol.ids import MessageId, StepId
 from protocol.step import StepRecord
@@ -85,7 +85,7 @@ def detailed(record: StepRecord, line: dict[str, Any]) -> dict[str, Any]:
     line["writes"] += [_value(entry.key, entry.op) for entry in record.entries]
     for send, output in zip(line["sends"], record.outputs, strict=True):
         send |= {"type": type_of(output.payload), "size": len(output.payload), "hash": digest(output.payload)}
-    line["scores"] = record.scores
+    line["scores"] = {name: finite(value) for name, value in record.scores.items()}
     return line
 
 

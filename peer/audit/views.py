@@ -74,7 +74,8 @@ def noted(notes: list[str], console: Console) -> None:
 def why(line: dict[str, Any], console: Console) -> None:
     """Print an explanation."""
     sure = "" if line["confidence"] is None else f", confidence {line['confidence']:.2f}"
-    scores = "".join(f", {name} {value:.4g}" for name, value in line["scores"].items())
+    given = {name: value for name, value in line["scores"].items() if value is not None}
+    scores = "".join(f", {name} {value:.4g}" for name, value in given.items())
     by = f", made by {line['model']}" if line["model"] else ""
     head = f"[bold]{escape(line['step'])}[/] {clock(line['time'])}, epoch {line['epoch']}{escape(by + sure + scores)}"
     tree = Tree(head, highlight=False)

@@ -8,9 +8,12 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from types import CellType
 from typing import Any
 
 import msgspec
@@ -126,6 +129,25 @@ class HostActor:
         return [AgentSpec(name, kind_at(path), payload.decode(options)) for name, path, options in self._list()]  # type: ignore[arg-type]
 
 
+_CACHE = "__msgspec_cache__"
+"""What msgspec leaves on a class that it has encoded: Ray can't send it, and it is made again when it is missed."""
+
+
+def _make_sendable(specs: Iterable[AgentSpec]) -> None:
+    """Take caches off the classes that Ray sends by value: those of a script or a notebook, and what they name."""
+    for spec in specs:
+        module = sys.modules.get(spec.kind.__module__)
+        named = [*vars(module).values()] if module is not None else []
+        named += [cell.cell_contents for function in vars(spec.kind).values() for cell in _cells(function)]
+        for value in (*named, *spec.kind.handlers):
+            if isinstance(value, type) and _CACHE in vars(value):
+                delattr(value, _CACHE)
+
+
+def _cells(function: Any) -> tuple[Any, ...]:
+    return tuple(cell for cell in getattr(function, "__closure__", None) or () if cell != CellType())
+
+
 def _path_of(kind: type[Agent]) -> str:
     if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
         raise errors.CallerError(
@@ -198,6 +220,7 @@ class RayBackend:
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
         """Bring up one actor for every `agents_per_host` agents; all at once, since Ray starts few a second."""
         assert self._client is not None
+        _make_sendable(specs)
         places = {place.folder.name: place for place in self._places}
         kind = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(HostActor)
         fresh: list[_Place] = []

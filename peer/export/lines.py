@@ -1,6 +1,7 @@
 """The lines of an export (docs/export.md), whoever has found out what they say: a running cluster, or its logs."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ Line = dict[str, Any]
 
 Effects = Mapping[str, tuple[str, str, str]]
 """By intent: tool, kind, state."""
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number as JSON has it; None for none, and for what is not finite, which JSON does not have."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def state_word(state: str) -> str:
@@ -68,7 +74,7 @@ def step_line(record: StepRecord, retracted_by: str | None, effects: Effects) ->
         "era": record.era,
         "floor": record.floor,
         "retracted_by": retracted_by or None,
-        "confidence": record.confidence,
+        "confidence": finite(record.confidence),
         "model": record.model or None,
     }
 

@@ -19,6 +19,9 @@ ANSWERS_MAX = 4096
 NAMED = 12
 """Agents that an error names at most."""
 ASK_AGAIN_S = 0.5
+LARGE_BYTES = 1 << 20
+LARGE_AGAIN_US = 5_000_000
+"""How soon an answer of so many bytes is given again."""
 UNHEARD_S = 5.0
 """How long a host waits to hear of an agent that was not launched from it: longer than gossip takes to come."""
 
@@ -46,6 +49,8 @@ class Asking:
         self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
         self._number = (seed >> 24) << 20
         self._expected: dict[AgentId, None] = {}
+        self._large: dict[tuple[HostId, int], int] = {}
+        """When large answers were given again."""
 
     def expect(self, agents: Iterable[AgentId]) -> None:
         """Agents are being launched, however long that takes: they are waited for, though nobody has heard of them."""
@@ -126,7 +131,7 @@ class Asking:
         name = (sender, question.number)
         if name in self._answered:
             given = self._answered[name]
-            if given is not None:
+            if given is not None and not self._is_on_its_way(name, given):
                 self.give(sender, given)
             return
         if self._residents.is_awaited(question.agent):
@@ -147,6 +152,15 @@ class Asking:
             del self._answered[name]
         except errors.EbbtideError as error:
             answered(str(error).encode(), type(error).__name__)
+
+    def _is_on_its_way(self, name: tuple[HostId, int], given: Answer) -> bool:
+        """Tell whether a large answer was given a moment ago: it takes longer than its asker waits."""
+        now_us = self._post.clock.now_us()
+        if len(given.body) < LARGE_BYTES or now_us - self._large.get(name, 0) >= LARGE_AGAIN_US:
+            self._large = {each: at_us for each, at_us in self._large.items() if now_us - at_us < LARGE_AGAIN_US}
+            self._large[name] = now_us
+            return False
+        return True
 
     def give(self, to: HostId, given: Answer) -> None:
         """Take an answer to its asker."""

@@ -16,6 +16,7 @@ from peer.host.asking import Asking
 from peer.host.checkpoints import Checkpoints
 from peer.host.driver import Driver
 from peer.host.neighbours import Neighbours
+from peer.host.pieces import Pieces
 from peer.host.questions import Costs, Notice
 from peer.host.residents import Residents
 from peer.host.router import Router
@@ -30,7 +31,7 @@ from protocol.event import Learned, LogStalled
 from protocol.fact import Began, Fact, HostFact
 from protocol.hosts.machine import Displaced
 from protocol.ids import HOST, AgentId, HostId
-from protocol.limits import CheckpointLimits, HostLimits, Limits
+from protocol.limits import PIECE_BYTES, WHOLE_BYTES_MAX, CheckpointLimits, HostLimits, Limits
 from protocol.message import Message
 from protocol.wire import Envelope, Frame, decode_frame, encode_frame
 
@@ -70,6 +71,7 @@ class Host:
         self._version = 0
         self._open = False
         self._router = Router(self, self.residents)
+        self._pieces = Pieces(clock.now_us())
         answers = Answers(self.host_id, self.residents, self.checkpoints, self.notices, self.costs)
         self.asking = Asking(self, self.residents, answers, self.randomness.seed())
 
@@ -317,6 +319,13 @@ class Host:
             return
         try:
             frame = decode_frame(body)
+            if frame.piece is not None:
+                if not self._machine.knows(sender):
+                    raise WireInvalid("a piece of a frame, from nobody who is known")
+                whole = self._pieces.take(sender, frame.piece)
+                if whole is None:
+                    return
+                frame = decode_frame(whole, WHOLE_BYTES_MAX)
         except WireInvalid as error:
             self.transport.counts.refused += 1
             logger.warning("refused a frame of %s: %s", sender, error)
@@ -383,4 +392,9 @@ class Host:
     def send_frame(self, host: HostId, frame: Frame) -> None:
         """Send a frame, with this host's colour and era as they are now."""
         epoch, era = self.checkpoints.stamp()
-        self.transport.send(host, encode_frame(msgspec.structs.replace(frame, epoch=epoch, era=era)))
+        body = encode_frame(msgspec.structs.replace(frame, epoch=epoch, era=era))
+        if len(body) <= 2 * PIECE_BYTES:
+            self.transport.send(host, body)
+            return
+        for piece in self._pieces.cut(body):
+            self.transport.send(host, encode_frame(Frame(piece=piece)))

@@ -30,5 +30,6 @@ def _size(message: Message) -> int:
     if isinstance(message, Data):
         return 500 + len(message.input.payload) + 40 * len(message.input.clock)
     if isinstance(message, Ballot):
-        return 500 + sum(100 * len(vote.cone) + 60 * len(vote.credits) for vote in message.votes)
+        steps = len(message.suspects) + len(message.found)
+        return 500 + 100 * steps + sum(100 * len(vote.cone) + 60 * len(vote.credits) for vote in message.votes)
     return 500 + (len(message.update) if isinstance(message, Shared) else 0)

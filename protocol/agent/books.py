@@ -1,14 +1,17 @@
 """One proposal's books: electors, debits and credits, and the commit predicate (RB-3, RB-4).
 
 Each elector evaluates this alone, from the votes that have reached it, in any order and with any delay. Both
-verdicts are stable, and exclude each other: see docs/model/Rollback.tla.
+verdicts are stable, and exclude each other: see docs/model/Rollback.tla. Work here follows what is new in a vote.
 """
 
 from hashlib import blake2b
 
 from protocol.ids import AgentId, MessageId
-from protocol.proposal import Credit, Debit, Proposal, Vote
+from protocol.proposal import ConeStep, Credit, Debit, Proposal, Vote
 from protocol.step import StepId
+
+NO_EPOCH = 1 << 62
+"""Newer than any: of no steps."""
 
 
 def keeper_of(proposal: Proposal) -> AgentId:
@@ -22,23 +25,43 @@ class Books:
     def __init__(self, proposal: Proposal) -> None:
         self.proposal = proposal
         self.votes: dict[AgentId, Vote] = {}
+        """By voter, its whole vote, as far as is known."""
         self.owners: tuple[AgentId, ...] = tuple(dict.fromkeys(root.agent for root in proposal.roots))
-        self._debits: dict[AgentId, dict[MessageId, Credit]] = {}
-        self._receivers: dict[AgentId, dict[AgentId, None]] = {}
+        self.steps: list[ConeStep] = []
+        """The cone steps of all votes, in the order in which they became known."""
+        self.least_epoch = NO_EPOCH
+        """The oldest epoch in which one of them ran."""
+        self._debits: dict[AgentId, list[Credit]] = {}
+        self._uncredited: dict[AgentId, dict[MessageId, AgentId]] = {}
+        """By receiver, the debits that its vote does not credit, and by whom."""
         self._credited: dict[AgentId, set[MessageId]] = {}
+        self._receivers: dict[AgentId, dict[AgentId, None]] = {}
+        self._debited: dict[AgentId, set[MessageId]] = {}
+        self._listed: set[StepId] = set()
+        self._electors: dict[AgentId, None] = dict.fromkeys(self.owners)
 
     def take(self, vote: Vote) -> bool:
-        """Take in a vote; True if it is newer than what was known of its voter."""
+        """Take in a vote, whole or the difference to one before; True if it is news."""
         known = self.votes.get(vote.voter)
-        if known is not None and known.version >= vote.version:
+        if not vote.follows(known):
             return False
-        self.votes[vote.voter] = vote
+        self.votes[vote.voter] = vote.after(known)
         receivers = self._receivers.setdefault(vote.voter, {})
-        for step, sends, _ in vote.cone:
-            for debit in sends:
-                self._debit(step, debit)
+        for listed in vote.cone:
+            if listed.step not in self._listed:
+                self._listed.add(listed.step)
+                self.steps.append(listed)
+                self.least_epoch = min(listed.epoch, self.least_epoch)
+            for debit in listed.sends:
+                self._debit(listed.step, debit)
                 receivers[debit.receiver] = None
-        self._credited[vote.voter] = {MessageId(credit.producer, credit.at) for credit in vote.credits}
+        credited = self._credited.setdefault(vote.voter, set())
+        uncredited = self._uncredited.get(vote.voter, {})
+        for credit in vote.credits:
+            message = MessageId(credit.producer, credit.at)
+            credited.add(message)
+            uncredited.pop(message, None)
+        self._reach(vote.voter)
         return True
 
     def heard(self) -> str:
@@ -46,9 +69,9 @@ class Books:
         text = "\n".join(f"{voter} {self.votes[voter].version}" for voter in sorted(self.votes))
         return blake2b(text.encode(), digest_size=12).hexdigest()
 
-    def debits_to(self, agent: AgentId) -> dict[MessageId, Credit]:
-        """Return the cone messages addressed to `agent`, as far as is known; votes only grow, so these do."""
-        return self._debits.get(agent, {})
+    def debits_to(self, agent: AgentId) -> list[Credit]:
+        """Return the cone messages addressed to `agent`, as they became known; votes only grow, so these do."""
+        return self._debits.get(agent, [])
 
     def concerns(self, agent: AgentId) -> bool:
         """Tell whether `agent` is known to be an elector."""
@@ -56,14 +79,7 @@ class Books:
 
     def electors(self) -> tuple[AgentId, ...]:
         """Return the electors as far as is known: the roots' owners, and through debits whom their cone reached."""
-        found: dict[AgentId, None] = dict.fromkeys(self.owners)
-        todo = list(found)
-        while todo:
-            for receiver in self._receivers.get(todo.pop(), ()):
-                if receiver not in found:
-                    found[receiver] = None
-                    todo.append(receiver)
-        return tuple(sorted(found))
+        return tuple(sorted(self._electors))
 
     def reached(self) -> tuple[AgentId, ...]:
         """Return everybody who is known to be an elector, also where the votes that lead there were not heard."""
@@ -72,30 +88,49 @@ class Books:
             found.update(self._receivers[voter])
         return tuple(sorted(found))
 
+    def lists(self, step: StepId) -> bool:
+        """Tell whether a vote lists a step."""
+        return step in self._listed
+
+    def has_credited(self, agent: AgentId, message: MessageId) -> bool:
+        """Tell whether `agent`'s vote credits a message."""
+        return message in self._credited.get(agent, ())
+
     def owes(self, agent: AgentId) -> bool:
         """Tell whether `agent`'s vote is missing, or lacks a credit for a debit that is known."""
-        if agent not in self.votes:
-            return True
-        return not self._debits.get(agent, {}).keys() <= self._credited[agent]
+        return agent not in self.votes or bool(self._uncredited.get(agent))
 
     def creditors_of(self, agent: AgentId) -> list[Vote]:
         """Return the votes with debits that `agent` has not credited: what it must hear to vote."""
-        missing = self._debits.get(agent, {}).keys() - self._credited.get(agent, set())
-        producers = {message.producer.agent for message in missing}
+        producers = set(self._uncredited.get(agent, {}).values())
         return [self.votes[voter] for voter in sorted(producers) if voter in self.votes]
 
     def is_balanced(self) -> bool:
         """Tell whether every elector has voted and accepts, and every debit is among its receiver's credits."""
-        return all(not self.owes(agent) and self.votes[agent].accepts for agent in self.electors())
+        return all(not self.owes(agent) and self.votes[agent].accepts for agent in self._electors)
 
     def is_refused(self) -> bool:
         """Tell whether an elector rejects; that is final, whatever the books say (RB-4)."""
-        return any(agent in self.votes and not self.votes[agent].accepts for agent in self.electors())
+        return any(agent in self.votes and not self.votes[agent].accepts for agent in self._electors)
 
     def rejects(self) -> tuple[tuple[AgentId, str], ...]:
         """Return who rejects, and why."""
         return tuple((voter, vote.why) for voter, vote in sorted(self.votes.items()) if not vote.accepts)
 
     def _debit(self, step: StepId, debit: Debit) -> None:
-        debits = self._debits.setdefault(debit.receiver, {})
-        debits[MessageId(step, debit.at)] = Credit(step, debit.at, debit.number)
+        message, receiver = MessageId(step, debit.at), debit.receiver
+        debited = self._debited.setdefault(receiver, set())
+        if message not in debited:
+            debited.add(message)
+            self._debits.setdefault(receiver, []).append(Credit(step, debit.at, debit.number))
+            if not self.has_credited(receiver, message):
+                self._uncredited.setdefault(receiver, {})[message] = step.agent
+
+    def _reach(self, voter: AgentId) -> None:
+        """Whom the cone has reached from a voter joins the electors, if the voter is one; and so on."""
+        todo = [voter] if voter in self._electors else []
+        while todo:
+            for receiver in self._receivers.get(todo.pop(), ()):
+                if receiver not in self._electors:
+                    self._electors[receiver] = None
+                    todo.append(receiver)

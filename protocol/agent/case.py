@@ -4,10 +4,12 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
+from protocol.agent.ahead import Ahead
 from protocol.agent.books import Books, keeper_of
+from protocol.agent.part import Part
 from protocol.ids import AgentId
 from protocol.message import Ballot, Done
-from protocol.proposal import Proposal, Vote
+from protocol.proposal import Proposal, Suspect, Vote
 from protocol.records import DecisionRecord
 
 PATIENCE = 2
@@ -31,22 +33,65 @@ class Case:
         """A vote is being made: the agent is asked, or the record written."""
         self.verdict: Done | None = None
         """What another elector has decided; heeded as soon as this one's own vote is durable."""
+        self.part = Part()
+        self.ahead = Ahead(self.keeper)
         self.told: dict[AgentId, int] = {}
+        self._debited: dict[AgentId, int] = {}
+        """By whom the durable votes debit, the last version that added to it."""
+        self._differences: dict[int, Vote] = {}
+        """By version, the durable votes as they were written."""
+        self._suspects: tuple[Suspect, ...] = ()
+        """What goes to the keeper with the next telling."""
         self.unanswered = 0
         """How many questions to the keeper it has left unanswered; of the keeper's own, how many it has asked."""
         self.wait_us = 0
         self.due_us: int | None = None
 
-    def untold(self, me: AgentId, vote: Vote) -> list[AgentId]:
-        """Return who is to be told a vote, each once a version, and count them as told.
+    def became_durable(self, vote: Vote, suspects: tuple[Suspect, ...] = ()) -> None:
+        """The own vote is written, as the difference to the one before."""
+        self.vote = vote.after(self.vote)
+        self.books.take(vote)
+        self._differences[vote.version] = vote
+        self._suspects = suspects
+        for step in vote.cone:
+            self._debited.update(dict.fromkeys((debit.receiver for debit in step.sends), vote.version))
 
-        These are whom it debits, so that they vote, and the keeper, who has all votes in the end and tells the end to
-        all: E electors take some 4 E messages.
+    def ended(self) -> None:
+        """It is decided: what was kept to go on voting is not needed any more."""
+        self.part, self.ahead, self._differences, self._suspects = Part(), Ahead(self.keeper), {}, ()
+
+    def untold(self, me: AgentId) -> list[tuple[AgentId, Ballot]]:
+        """Return who is to be told the own vote, and count them as told.
+
+        These are whom it debits anew, so that they vote, and the keeper, who has all votes in the end and tells the end
+        to all: E electors take some 4 E messages. A reject is told to all. Each is told what it has not been told.
         """
-        receivers = dict.fromkeys((self.keeper, *(debit.receiver for step in vote.cone for debit in step.sends)))
-        found = [agent for agent in receivers if agent != me and self.told.get(agent, 0) < vote.version]
-        self.told.update(dict.fromkeys(found, vote.version))
+        vote, found = self.vote, list[tuple[AgentId, Ballot]]()
+        if vote is None:
+            return found
+        for agent in dict.fromkeys((self.keeper, *self._debited)):
+            told = self.told.get(agent, 0)
+            is_due = agent == self.keeper or not vote.accepts
+            if agent != me and told < (vote.version if is_due else self._debited[agent]):
+                suspects = self._suspects if agent == self.keeper else ()
+                found.append((agent, Ballot(self.books.proposal, (self._since(told, vote),), suspects=suspects)))
+                self.told[agent] = vote.version
+        self._suspects = ()
         return found
+
+    def _since(self, told: int, vote: Vote) -> Vote:
+        """Return a vote as the difference to a version before; whole, if that is not at hand."""
+        steps = [self._differences.get(version) for version in range(told + 1, vote.version + 1)]
+        between = [step for step in steps if step is not None]
+        if told == 0 or len(between) < len(steps):
+            return vote
+        return replace(
+            vote,
+            cone=tuple(step for part in between for step in part.cone),
+            credits=tuple(credit for part in between for credit in part.credits),
+            effects=tuple(call for part in between for call in part.effects),
+            since=told,
+        )
 
     def questions(self, me: AgentId, vote: Vote) -> list[tuple[AgentId, Ballot]]:
         """Return whom to ask again, and with which votes.
@@ -60,8 +105,7 @@ class Case:
         if me == self.keeper:
             asked = dict.fromkeys(owing)
         else:
-            receivers = {debit.receiver for step in vote.cone for debit in step.sends}
-            asked = dict.fromkeys((self.keeper, *(agent for agent in sorted(receivers) if self.books.owes(agent))))
+            asked = dict.fromkeys((self.keeper, *(agent for agent in sorted(self._debited) if self.books.owes(agent))))
         if self.unanswered >= PATIENCE:
             # Whom it credits is in its vote: after a crash that may be all that is left of what it had heard.
             others = {*owing, *self.books.reached(), *(credit.producer.agent for credit in vote.credits)}

@@ -4,7 +4,7 @@ Source: causal-consistent rollback, Lanese, Mezzina, Schmitt, Stefani 2011: undo
 consequences. The cost of a part follows the part, not the history.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import TypeVar
 
@@ -97,22 +97,36 @@ class Cone:
         credited: Iterable[MessageId],
         is_gone: Callable[[StepId], bool] | None = None,
     ) -> tuple[StepId, ...]:
-        """Return, in order, the own steps that depend on the own `roots` or on the `credited` messages and entries.
+        """Return, in order, the own steps that depend on the own `roots` or on the `credited` messages and entries."""
+        found: dict[StepId, None] = {}
+        self.grow(found, {}, roots, credited, is_gone)
+        return tuple(sorted(found))
+
+    def grow(
+        self,
+        found: dict[StepId, None],
+        producers: dict[StepId, None],
+        roots: Iterable[StepId],
+        credited: Iterable[MessageId],
+        is_gone: Callable[[StepId], bool] | None = None,
+    ) -> list[StepId]:
+        """Add to a part what joins it; return that. The cost follows what is new, but for tolerant readers.
 
         Args:
+            found: the part so far.
+            producers: who made what is credited so far.
             roots: steps that are in the part by themselves; others' are passed over.
             credited: messages and entries of cone steps of others.
             is_gone: tells which writers count as retracted besides those of this cone; without it no tolerant reader
                 joins (RB-11).
         """
-        found: dict[StepId, None] = {root: None for root in roots if root in self._records}
-        producers: dict[StepId, None] = {}
-        for message in credited:
-            producers[message.producer] = None
-            for step in self._consumers.get(message, ()):
-                found[step] = None
-            for step in self._readers.get(message.producer, ()):
-                found[step] = None
+        fresh: list[StepId] = []
+
+        def join(steps: Iterable[StepId]) -> None:
+            for step in steps:
+                if step not in found:
+                    found[step] = None
+                    fresh.append(step)
 
         def counts(writer: StepId) -> bool:
             return writer in found or writer in producers or (is_gone is not None and is_gone(writer))
@@ -125,25 +139,31 @@ class Cone:
         def _sums(reader: StepId, writer: StepId) -> list[Tolerated]:
             return [t for t in self._records[reader].tolerated if any(part[0] == writer for part in t.parts)]
 
-        for producer in producers:
-            found.update(dict.fromkeys(exceeded(producer)))
-        todo = list(found)
-        while todo:
-            step = todo.pop()
-            for reader in exceeded(step):
-                found[reader] = None
-                todo.append(reader)
-            for reader in self._readers.get(step, ()):
-                if reader not in found:
-                    found[reader] = None
-                    todo.append(reader)
+        join(root for root in roots if root in self._records)
+        for message in credited:
+            producers[message.producer] = None
+            join(self._consumers.get(message, ()))
+            join(self._readers.get(message.producer, ()))
+        if is_gone is not None and self._tolerant:
+            # What others freeze or undo has changed since: ask all anew.
+            for writer in [*producers, *found]:
+                join(exceeded(writer))
+        at = 0
+        while at < len(fresh):
+            step = fresh[at]
+            at += 1
+            join(exceeded(step))
+            join(self._readers.get(step, ()))
             for index, output in enumerate(self._records[step].outputs):
                 if output.receiver == step.agent:
-                    for consumer in self._consumers.get(MessageId(step, index), ()):
-                        if consumer not in found:
-                            found[consumer] = None
-                            todo.append(consumer)
-        return tuple(sorted(found))
+                    join(self._consumers.get(MessageId(step, index), ()))
+        return fresh
+
+    def after(self, step: StepId) -> Iterator[StepRecord]:
+        """Give the own steps that ran after one in its life, in order."""
+        seq = step.seq
+        while (record := self._records.get(StepId(step.agent, step.incarnation, seq := seq + 1))) is not None:
+            yield record
 
     def sends(self, step: StepId, subscribers: dict[str, list[str]], entries_from: int) -> ConeStep:
         """Return a step with its debits: its messages, and its shared entries to every subscriber."""

@@ -27,7 +27,7 @@ from protocol.message import Ack, Message, Void
 from protocol.proposal import Proposal, Restore
 from protocol.records import AckedRecord, BaseRecord, Record
 from protocol.retraction import Retraction
-from protocol.step import Consumer, Entry, Input, StepRecord, VoidOut, entries_of
+from protocol.step import Consumer, Entry, Input, Output, StepRecord, VoidOut, entries_of
 
 Then = Callable[[], None]
 
@@ -187,6 +187,23 @@ class Core:
         """Number word for `receiver` that a lineage will not come again."""
         number = self.outbox.number(receiver)
         return VoidOut(receiver, self.lives.incarnation, number, lineage, ordered)
+
+    def voids_for(self, unclaimed: Sequence[tuple[AgentId, Lineage]], ordered: bool) -> tuple[VoidOut, ...]:
+        """Number the voids for old outputs that nobody claimed."""
+        return tuple(self.void(receiver, lineage, ordered) for receiver, lineage in unclaimed)
+
+    def void_all(self, lineage: Lineage, ordered: bool) -> tuple[VoidOut, ...]:
+        """A lineage will not run again here: number the voids for all that its runs had sent."""
+        unclaimed = dict.fromkeys((output.receiver, output.lineage) for output in self.leftovers(lineage))
+        return self.voids_for(tuple(unclaimed), ordered)
+
+    def leftovers(self, lineage: Lineage) -> list[Output]:
+        """Return what undone runs of a lineage sent, oldest first."""
+        outputs: list[Output] = []
+        for step in self.runs_of.get(lineage, ()):
+            if step in self.retraction:
+                outputs.extend(self.cone.record(step).outputs)
+        return outputs
 
     def post_voids(self, voids: Sequence[VoidOut]) -> None:
         """Put voids of a record that is being written (or read again) into the outbox."""

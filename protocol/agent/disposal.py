@@ -3,7 +3,7 @@
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
 from protocol.agent.stepping import Stepping
-from protocol.ids import StepId
+from protocol.ids import Lineage, StepId
 from protocol.proposal import Proposal
 from protocol.records import DecisionRecord
 from protocol.step import Input, VoidOut
@@ -51,15 +51,20 @@ class Disposal:
         )
         return tuple(item for lineage in lineages if (item := core.line.take_back(lineage)) is not None)
 
-    def dispose_taken(self, record: DecisionRecord) -> None:
-        """Discard or amend what was taken back: it counts as consumed by this record."""
+    def dispose_taken(self, record: DecisionRecord, voids: dict[Lineage, tuple[VoidOut, ...]]) -> None:
+        """Discard or amend what was taken back: it counts as consumed by this record.
+
+        Args:
+            record: the decision that took it back.
+            voids: by lineage, what tells the receivers of its outputs that these will not come again.
+        """
         core, proposal = self._core, record.proposal
         for item in record.taken:
             core.line.left(item.lineage)
             self._stepping.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
             if proposal.inputs == "discard":
                 core.dead_letters.add(item, f"discarded by {proposal.id}")
-                self._effects.end(item.lineage, ())
+                self._effects.end(item.lineage, voids.get(item.lineage, ()))
             else:
                 root = next(root for root in proposal.roots if self._handled(root, item))
                 core.give_back(item, proposal, root, counts=False)

@@ -4,6 +4,7 @@ A lineage is *settled* at an agent when it has run again, or when it will not: w
 did not claim is undone, and what they sent and the new run did not send is void, so its receivers settle in turn.
 """
 
+from itertools import islice, takewhile
 from typing import Any
 from zlib import crc32
 
@@ -14,7 +15,7 @@ from protocol.event import ToolWanted
 from protocol.ids import AgentId, Lineage
 from protocol.message import Void
 from protocol.records import BaseRecord, EffectRecord, IntentRecord, VoidRecord
-from protocol.step import Input, Output, VoidOut
+from protocol.step import Input, VoidOut
 
 
 class Effects:
@@ -32,7 +33,7 @@ class Effects:
         self._redo: dict[str, tuple[bytes, str | None]] = {}
         self._after: dict[tuple[AgentId, int, int], Lineage] = {}
         self._blocked: dict[Lineage, tuple[int, int]] = {}
-        """Lineages whose undo waits for others' undo first: how many, and until when at most."""
+        """Lineages whose undo waits for others' undo first: how many, and until when at most; the longest first."""
         self._owed: dict[Lineage, list[tuple[AgentId, int, int]]] = {}
         """Acknowledgments that wait until a lineage's own effects are undone."""
 
@@ -56,6 +57,7 @@ class Effects:
             return
         claimed.add(effect.intent)
         self._core.intents.spare(effect)
+        self._pay(item.lineage)
         self._calls[effect.intent] = call
         if effect.args == args and effect.state == DONE:
             del self._calls[effect.intent]
@@ -101,7 +103,7 @@ class Effects:
         self._core.intents.set_state(effect.intent, state, result)
         record = EffectRecord(effect.intent, state, result)
         call = self._calls.get(effect.intent)
-        self._core.append((record,), lambda: self._resume(effect.intent, call))
+        self._core.append((record,), lambda: self._answered(effect, call))
         if state == DOUBT:
             self._core.tell("in-doubt", effect.intent, f"{effect.tool} did not say whether it happened")
 
@@ -126,8 +128,12 @@ class Effects:
         self._core.intents.set_state(effect.intent, DOUBT)
         record = EffectRecord(effect.intent, DOUBT)
         call = self._calls.get(effect.intent)
-        self._core.append((record,), lambda: self._resume(effect.intent, call))
+        self._core.append((record,), lambda: self._answered(effect, call))
         self._core.tell("in-doubt", effect.intent, f"nobody knows whether {effect.tool} happened; it is not repeated")
+
+    def _answered(self, effect: Effect, call: Awaited | None) -> None:
+        self._resume(effect.intent, call)
+        self._pay(effect.lineage)
 
     def _resume(self, intent: str, call: Awaited | None) -> None:
         """Answer the run that awaited this; one that has come to want the effect since waits for its own answer."""
@@ -174,12 +180,14 @@ class Effects:
         """A lineage will not run here again, unless its sender sends it anew: undo what it did."""
         self._ended[lineage] = self._core.colours.epoch
         self._settle(lineage, (), voids)
+        self._pay(lineage)
 
     def ran(self, lineage: Lineage, claims: tuple[str, ...], voids: tuple[VoidOut, ...]) -> None:
         """A lineage has run: undo what its earlier runs did and this one did not claim."""
         self._ended.pop(lineage, None)
         self.voided.discard(lineage)
         self._settle(lineage, claims, voids)
+        self._pay(lineage)
 
     def told(self) -> dict[str, Any]:
         """Return this part's slice of a base: what has ended, since when; what is void; what undos wait for."""
@@ -205,23 +213,6 @@ class Effects:
 
     # -- settling a lineage ----------------------------------------------------------------------------------------
 
-    def leftovers(self, lineage: Lineage) -> list[Output]:
-        """Return what undone runs of a lineage sent, oldest first."""
-        outputs: list[Output] = []
-        for step in self._core.runs_of.get(lineage, ()):
-            if step in self._core.retraction:
-                outputs.extend(self._core.cone.record(step).outputs)
-        return outputs
-
-    def voids_for(self, unclaimed: list[tuple[AgentId, Lineage]], ordered: bool) -> tuple[VoidOut, ...]:
-        """Number the voids for old outputs that nobody claimed."""
-        return tuple(self._core.void(receiver, lineage, ordered) for receiver, lineage in unclaimed)
-
-    def void_all(self, lineage: Lineage, ordered: bool) -> tuple[VoidOut, ...]:
-        """A lineage will not run again here: number the voids for all that its runs had sent."""
-        unclaimed = list(dict.fromkeys((output.receiver, output.lineage) for output in self.leftovers(lineage)))
-        return self.voids_for(unclaimed, ordered)
-
     def _settle(self, lineage: Lineage, spared: tuple[str, ...], voids: tuple[VoidOut, ...]) -> None:
         """Undo a lineage's effects except `spared`; ordered voids come first, up to a bound (EF-6)."""
         self._core.intents.doom(lineage, spared)
@@ -229,6 +220,8 @@ class Effects:
         for out in waits:
             self._after[out.receiver, out.incarnation, out.number] = lineage
         if waits and not self._core.replaying:
+            # At the end: whoever is blocked longest comes first.
+            self._blocked.pop(lineage, None)
             self._blocked[lineage] = (len(waits), self._core.now_us + self._core.limits.order_wait_us)
 
     def void_acked(self, receiver: AgentId, incarnation: int, number: int) -> None:
@@ -240,15 +233,20 @@ class Effects:
                 self._blocked[lineage] = (left - 1, until_us)
             else:
                 del self._blocked[lineage]
+                self._pay(lineage)
 
-    def void_came(self, sender: AgentId, void: Void) -> None:
-        """A sender says that a lineage will not come again: pass it on, and undo what hung on it (EF-5)."""
+    def void_came(self, sender: AgentId, void: Void) -> tuple[VoidOut, ...]:
+        """A sender says that a lineage will not come again: pass it on, and undo what hung on it (EF-5).
+
+        Returns: what is passed on to this agent itself, which need not wait until it comes.
+        """
         voids: tuple[VoidOut, ...] = ()
         if void.lineage and self._core.live_run(void.lineage) is None:
-            voids = self.void_all(void.lineage, void.ordered)
+            voids = self._core.void_all(void.lineage, void.ordered)
         record = VoidRecord(sender, void.incarnation, void.number, void.lineage, void.ordered, voids)
         self.apply_void(record)
         self._core.append((record,), lambda: self._void_durable(record))
+        return tuple(out for out in voids if out.receiver == self._core.agent)
 
     def apply_void(self, record: VoidRecord) -> None:
         """Take in a void, live or from the log."""
@@ -272,17 +270,17 @@ class Effects:
             owed = self._owed.setdefault(void.lineage, [])
             if (sender, void.incarnation, void.number) not in owed:
                 owed.append((sender, void.incarnation, void.number))
-            self.pay()
+            self._pay(void.lineage)
         else:
             self._core.acknowledge(sender, void.incarnation, void.number, None)
 
-    def pay(self) -> None:
-        """Acknowledge ordered voids whose effects are undone."""
-        for lineage in list(self._owed):
-            done = all(not effect.doomed for effect in self._core.intents.of(lineage))
-            if done and lineage not in self._blocked and lineage not in self.voided:
-                for sender, incarnation, number in self._owed.pop(lineage):
-                    self._core.acknowledge(sender, incarnation, number, None)
+    def _pay(self, lineage: Lineage) -> None:
+        """Something of a lineage has changed: its ordered voids are acknowledged if its effects are undone."""
+        if lineage not in self._owed or lineage in self._blocked or lineage in self.voided:
+            return
+        if all(not effect.doomed for effect in self._core.intents.of(lineage)):
+            for sender, incarnation, number in self._owed.pop(lineage):
+                self._core.acknowledge(sender, incarnation, number, None)
 
     # -- undo ------------------------------------------------------------------------------------------------------
 
@@ -291,9 +289,10 @@ class Effects:
         if self._is_quiet():
             return
         now_us = self._core.now_us
-        for lineage in [name for name, (_, until_us) in self._blocked.items() if until_us <= now_us]:
+        for lineage in list(takewhile(lambda name: self._blocked[name][1] <= now_us, self._blocked)):
             self._core.tell("undo-unordered", lineage, "effects that depend on it are not known to be undone; goes on")
             del self._blocked[lineage]
+            self._pay(lineage)
         for effect in self._core.intents.waiting():
             if effect.waits_since_us + self._core.limits.effect_wait_us <= now_us:
                 self._core.tell("effect-unclaimed", effect.intent, "its input did not run again in time; undone")
@@ -301,7 +300,6 @@ class Effects:
         for effect in reversed(self._core.intents.doomed()):
             if not effect.busy and effect.lineage not in self._blocked and effect.again_us <= now_us:
                 self._begin_undo(effect)
-        self.pay()
 
     def deadline_us(self) -> int | None:
         """Return when an undo is to be tried again, or an effect gives up waiting."""
@@ -312,13 +310,13 @@ class Effects:
             for effect in self._core.intents.doomed()
             if not effect.busy and effect.lineage not in self._blocked
         ]
-        times += [until_us for _, until_us in self._blocked.values()]
+        times += [until_us for _, until_us in islice(self._blocked.values(), 1)]
         waiting = self._core.intents.waiting()
         times += [effect.waits_since_us + self._core.limits.effect_wait_us for effect in waiting[:1]]
         return min(times) if times else None
 
     def _is_quiet(self) -> bool:
-        return self._core.intents.is_quiet() and not self._blocked and not self._owed
+        return self._core.intents.is_quiet() and not self._blocked
 
     def _begin_undo(self, effect: Effect) -> None:
         effect.busy = True
@@ -373,7 +371,7 @@ class Effects:
         redo = self._redo.pop(effect.intent, None)
         call = self._calls.pop(effect.intent, None)
         if redo is None or call is None:
-            self._core.append((record,), self.pay)
+            self._core.append((record,), lambda: self._pay(effect.lineage))
             return
         args, key = redo
         number = self._core.intents.next_number(effect.lineage)
@@ -384,6 +382,7 @@ class Effects:
         self._claimed.setdefault(call.run, set()).add(intent)
         self._claimed[call.run].discard(effect.intent)
         self._core.append((record, again), lambda: self.use(intent, "call"), is_fact=True)
+        self._pay(effect.lineage)
 
     # -- the log ---------------------------------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ class Loss:
         )
         core.retraction.add_all(retracted)
         lineages = dict.fromkeys(core.cone.record(step).input.lineage for step in retracted)
-        ending = {lineage: self._effects.void_all(lineage, False) for lineage in lineages if self._ends(lineage)}
+        ending = {lineage: self._core.void_all(lineage, False) for lineage in lineages if self._ends(lineage)}
         record = ForcedRecord(fact, retracted, tuple(out for voids in ending.values() for out in voids))
         receivers = self.apply_forced(record)
         if retracted:

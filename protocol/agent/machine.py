@@ -274,3 +274,4 @@ class PeerMachine:
         core.inbox.check()
         core.outbox.check()
         core.cone.check(core.lives.incarnation, core.lives.seq)
+        self.rollback.check()

@@ -5,8 +5,14 @@ is dropped, for its receiver, an elector, keeps its place as void. An acknowledg
 that step's epoch is committed: until then the step may be lost, which makes the acknowledgment void (FR-3, CP-4).
 
 How long an acknowledgment is waited for follows how long those before it took: a receiver that is busy is not given
-more to do. Source: RFC 6298 (Jacobson and Karels), but for Karn's rule: where nobody can tell which sending was
-acknowledged it counts from the first, up to twice the wait; so a wait that is too short grows.
+more to do. Where nobody can tell which sending was acknowledged nothing is measured (Karn), and the wait stays as it
+has grown. After a wait in vain all that is under way counts as missing: a batch of it is sent again, so that a dead
+receiver costs little, and from then on each acknowledgment makes room for two, so what has piled up drains as fast as
+its receiver takes it. One for what was not sent again shows that nothing else is missing. Sources: RFC 6298 (waits),
+RFC 5681 (slow start), RFC 4015 (the end of a wait that was too short).
+
+Voids are outside the window: one may be acknowledged only after those that follow from it (EF-6), so a window that they
+could fill would never open again.
 """
 
 from collections.abc import Callable, Container, Iterable
@@ -20,7 +26,7 @@ from protocol.step import Consumer
 
 
 class _Item:
-    __slots__ = ("held", "incarnation", "message", "number", "released", "sent", "sent_us", "step")
+    __slots__ = ("again", "held", "incarnation", "message", "missing", "number", "released", "sent", "sent_us", "step")
 
     def __init__(self, step: StepId | None, incarnation: int, number: int, message: Data | Void) -> None:
         self.step = step
@@ -30,16 +36,36 @@ class _Item:
         self.released = False
         self.held = 0
         self.sent = False
+        """It is under way."""
         self.sent_us = 0
-        """When for the first time."""
+        self.missing = False
+        """It was under way, and a wait for it was in vain."""
+        self.again = False
+        """It was sent more than once."""
+
+    @property
+    def is_void(self) -> bool:
+        """Tell whether it is an empty place, or word that a lineage will not come."""
+        return isinstance(self.message, Void)
 
 
 class _Line:
     """What one receiver has not acknowledged, in order."""
 
-    __slots__ = ("consumed", "due_us", "items", "next_number", "strays_us", "takes_us", "under_way", "wait_us")
+    __slots__ = (
+        "consumed", "due_us", "items", "missing", "next_number", "room", "strays_us", "takes_us", "under_way",
+        "void_room", "voids", "voids_under_way", "wait_us",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
+        self.room = room
+        """How many may be under way."""
+        self.voids: dict[tuple[int, int], _Item] = {}
+        """Those of the items that are voids, and not under way."""
+        self.void_room = 0
+        """How many of them that are missing may be sent again now."""
+        self.voids_under_way = 0
+        self.missing = 0
         self.items: dict[tuple[int, int], _Item] = {}
         self.consumed: dict[tuple[int, int], tuple[StepId | None, Data | Void, Consumer]] = {}
         self.next_number = 1
@@ -53,7 +79,6 @@ class _Line:
 
     def measured(self, took_us: int, limits: Limits) -> None:
         """An acknowledgment has come: wait for the next as long as it may take."""
-        took_us = min(took_us, 2 * max(self.wait_us, limits.resend_us))
         if not self.takes_us:
             self.takes_us, self.strays_us = took_us, took_us // 2
         else:
@@ -93,7 +118,10 @@ class Outbox:
     def add(self, receiver: AgentId, step: StepId | None, incarnation: int, number: int, message: Data | Void) -> None:
         """Keep a message; it is not sent before `release`."""
         item = _Item(step, incarnation, number, message)
-        self._line(receiver).items[incarnation, number] = item
+        line = self._line(receiver)
+        line.items[incarnation, number] = item
+        if item.is_void:
+            line.voids[incarnation, number] = item
         if step is not None:
             item.held = self._holds.get(step, 0)
             self._by_step.setdefault(step, []).append((receiver, item))
@@ -117,34 +145,67 @@ class Outbox:
             line = self._lines.get(receiver)
             if line is None or not line.items:
                 continue
-            again = line.due_us is not None and line.due_us <= now_us
-            if again:
-                line.wait_us = min(2 * line.wait_us, self._limits.resend_us_max)
-            room = self._limits.window - line.under_way
-            resent = 0
-            for item in line.items.values():
-                if not item.released or item.held:
-                    continue
-                if not item.sent:
-                    if room <= 0:
-                        break
-                    room -= 1
-                    item.sent, item.sent_us = True, now_us
-                    line.under_way += 1
-                    due.append((receiver, item.message))
-                elif again and resent < self._limits.resend_batch:
-                    resent += 1
-                    due.append((receiver, item.message))
-                elif not again and line.under_way >= self._limits.window:
-                    break
+            if line.due_us is not None and line.due_us <= now_us:
+                self._missed(line)
+            for item in self._sendable(line):
+                line.missing -= item.missing
+                line.under_way += 1
+                if item.is_void:
+                    line.voids_under_way += 1
+                    del line.voids[item.incarnation, item.number]
+                item.again = item.missing
+                item.sent, item.sent_us, item.missing = True, now_us, False
+                due.append((receiver, item.message))
             if line.under_way == 0:
                 line.due_us = None
                 self._timed.pop(receiver, None)
-            elif line.due_us is None or again:
+            elif line.due_us is None:
                 self._timed[receiver] = line
                 line.wait_us = line.wait_us or self._limits.resend_us
                 line.due_us = now_us + line.wait_us
         return due
+
+    def _sendable(self, line: _Line) -> list[_Item]:
+        """Return what may be sent now: voids, and messages as far as there is room."""
+        voids = [item for item in line.voids.values() if item.released and not item.held]
+        fresh = [item for item in voids if not item.missing]
+        # By turns, those that were sent longest ago first: those that have come wait there for the others.
+        again = sorted((item for item in voids if item.missing), key=lambda item: item.sent_us)[: line.void_room]
+        line.void_room -= len(again)
+        found = [*again, *fresh]
+        room = line.room - (line.under_way - line.voids_under_way)
+        for item in line.items.values():
+            if room <= 0:
+                break
+            if item.released and not item.held and not item.sent and not item.is_void:
+                room -= 1
+                found.append(item)
+        return found
+
+    def _missed(self, line: _Line) -> None:
+        """A wait was in vain: what is under way is to be sent again, a batch at first."""
+        line.wait_us = min(2 * line.wait_us, self._limits.resend_us_max)
+        line.room = line.void_room = self._limits.resend_batch
+        line.due_us = None
+        for name, item in line.items.items():
+            if item.sent:
+                item.sent, item.missing = False, True
+                if item.is_void:
+                    line.voids[name] = item
+        line.missing += line.under_way
+        line.under_way = line.voids_under_way = 0
+
+    def _found(self, line: _Line) -> None:
+        """One that counted as missing, and was not sent again, is acknowledged: the others are under way still."""
+        for name, item in line.items.items():
+            if item.missing:
+                item.sent, item.missing = True, False
+                if item.is_void:
+                    line.voids_under_way += 1
+                    del line.voids[name]
+        line.under_way += line.missing
+        line.missing = 0
+        line.room = self._limits.window
 
     def deadline_us(self) -> int | None:
         """Return when the next message is to be resent."""
@@ -160,6 +221,9 @@ class Outbox:
         if line is not None and line.due_us is not None:
             line.wait_us = self._limits.resend_us // 2
             line.due_us = now_us
+            for item in line.items.values():
+                # All are to come again, in order.
+                item.sent_us = 0
 
     def owed(self, agents: Container[AgentId]) -> list[AgentId]:
         """Return those of `agents` for whom something waits here."""
@@ -173,11 +237,15 @@ class Outbox:
             return False
         self._removed(receiver, line, item)
         line.consumed[incarnation, number] = (item.step, item.message, consumer)
-        if item.sent:
+        if item.sent and not item.again:
             line.measured(now_us - item.sent_us, self._limits)
-            if line.due_us is not None:
-                # Those behind it were sent later.
-                line.due_us = now_us + line.wait_us
+        if item.missing and line.missing:
+            self._found(line)
+        line.room = min(line.room + 1, self._limits.window)
+        line.void_room = min(line.void_room + 2, self._limits.window)
+        if line.due_us is not None:
+            # Those behind it were sent later.
+            line.due_us = now_us + line.wait_us
         return True
 
     def settle(self, epoch: int) -> None:
@@ -237,6 +305,11 @@ class Outbox:
         receivers: dict[AgentId, None] = {}
         for step in steps:
             for receiver, item in self._by_step.pop(step, []):
+                line = self._line(receiver)
+                if not item.is_void:
+                    line.voids_under_way += item.sent
+                    if not item.sent:
+                        line.voids[item.incarnation, item.number] = item
                 item.message = Void(item.incarnation, item.number, "", False)
                 item.step = None
                 item.held = 0
@@ -275,12 +348,15 @@ class Outbox:
     def _line(self, receiver: AgentId) -> _Line:
         line = self._lines.get(receiver)
         if line is None:
-            line = self._lines[receiver] = _Line()
+            line = self._lines[receiver] = _Line(self._limits.window)
         return line
 
     def _removed(self, receiver: AgentId, line: _Line, item: _Item) -> None:
+        line.voids.pop((item.incarnation, item.number), None)
         if item.sent:
             line.under_way -= 1
+            line.voids_under_way -= item.is_void
+        line.missing -= item.missing
         if line.under_way == 0:
             line.due_us = None
             self._timed.pop(receiver, None)
@@ -295,7 +371,11 @@ class Outbox:
         """Assert that what is under way is counted, and that nothing left before it was durable."""
         for line in self._lines.values():
             assert line.under_way == sum(1 for item in line.items.values() if item.sent)
-            assert all(item.released for item in line.items.values() if item.sent)
+            voids = {name: item for name, item in line.items.items() if item.is_void}
+            assert line.voids_under_way == sum(1 for item in voids.values() if item.sent)
+            assert line.voids == {name: item for name, item in voids.items() if not item.sent}
+            assert line.missing == sum(1 for item in line.items.values() if item.missing)
+            assert all(item.released for item in line.items.values() if item.sent or item.missing)
         for step, pairs in self._by_step.items():
             assert all(item.held == self._holds.get(step, 0) for _, item in pairs)
         due = [receiver for receiver, line in self._lines.items() if line.due_us is not None]

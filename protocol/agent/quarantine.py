@@ -47,10 +47,6 @@ class Quarantine:
                 self._messages[message] -= 1
         return list(own), others
 
-    def part(self, proposal: ProposalId) -> tuple[StepId, ...]:
-        """Return the own steps that a proposal has frozen."""
-        return tuple(self._parts[proposal][0]) if proposal in self._parts else ()
-
     def freezes(self, writer: StepId) -> bool:
         """Tell whether a version of `writer` may not be read for now."""
         return writer in self._steps

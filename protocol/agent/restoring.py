@@ -39,7 +39,7 @@ class Restoring:
         for step in retracted:
             item = core.cone.record(step).input
             if _discards(restore, item.epoch, item.producer) or item.lineage in self._effects.voided:
-                by_lineage[item.lineage] = self._effects.void_all(item.lineage, ordered=item.producer is None)
+                by_lineage[item.lineage] = self._core.void_all(item.lineage, ordered=item.producer is None)
         voids = tuple(out for some in by_lineage.values() for out in some)
         record = RestoredRecord(restore, retracted, voids, core.time.tick(core.now_us))
         self.apply(record, by_lineage)

@@ -9,18 +9,19 @@ from typing import Any
 from msgspec.structs import replace
 
 from protocol.action import Consult
-from protocol.agent.books import keeper_of
+from protocol.agent.books import NO_EPOCH, keeper_of
 from protocol.agent.case import Case, end_for
 from protocol.agent.core import Core
 from protocol.agent.disposal import Disposal
 from protocol.agent.effects import Effects
 from protocol.agent.stepping import Stepping
+from protocol.agent.voting import Voting
 from protocol.event import Consulted
-from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
+from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.message import Ballot, Done, Propose
-from protocol.proposal import ConeStep, Credit, Proposal, Vote
+from protocol.proposal import Proposal, Suspect, Vote
 from protocol.records import BaseRecord, DecisionRecord, VoteRecord
-from protocol.step import STEP_INDEX_ENTRIES, VoidOut
+from protocol.step import Input, VoidOut
 
 
 class Rollback:
@@ -31,6 +32,7 @@ class Rollback:
         self._effects = effects
         self._stepping = stepping
         self._disposal = disposal
+        self._voting = Voting(core)
         self._cases: dict[ProposalId, Case] = {}
         self._open: dict[ProposalId, Case] = {}
         """Those of them that are not decided: what is looked at after every event."""
@@ -56,16 +58,20 @@ class Rollback:
         if decision is None:
             case = case or Case(proposal)
             case.answered(sender, message)
-            news = [case.books.take(vote) for vote in message.votes if vote.voter != self._core.agent]
+            is_news = self._take(case, sender, message)
             is_new = proposal.id not in self._cases
             if is_new:
-                if not case.books.concerns(self._core.agent):
+                if not case.books.concerns(self._core.agent) and not case.ahead.debits_to(self._core.agent):
                     return
                 self._cases[proposal.id] = self._open[proposal.id] = case
-            if is_new or any(news):
+            if is_new or is_news:
                 self._review(proposal.id)
                 self._publish(proposal.id)
                 self._evaluate(proposal.id)
+            if case.keeper == self._core.agent and proposal.id in self._open:
+                voters = [vote.voter for vote in message.votes if vote.voter == sender]
+                for receiver, steps in case.ahead.due(case.books, voters):
+                    self._core.send(receiver, Ballot(proposal, (), found=steps))
         if decision is not None:
             if message.wants or keeper_of(proposal) == self._core.agent:
                 # Who asks hears of it, and who has sent the keeper a vote only after the end.
@@ -74,6 +80,23 @@ class Rollback:
             answer = case.answer(self._core.agent, sender, message)
             if answer is not None:
                 self._core.send(sender, answer)
+
+    def _take(self, case: Case, sender: AgentId, message: Ballot) -> bool:
+        """Take in what a ballot says; True if anything of it may be news."""
+        is_news = bool(message.found or message.suspects)
+        for vote in message.votes:
+            if vote.voter == self._core.agent:
+                continue
+            known = case.books.votes.get(vote.voter)
+            if vote.since > (0 if known is None else known.version):
+                # The difference to a vote that never came, which will be asked for: what it lists is true all the same.
+                case.ahead.find(vote.cone)
+                is_news = True
+            is_news = case.books.take(vote) or is_news
+        case.ahead.find(message.found)
+        if case.keeper == self._core.agent:
+            case.ahead.suspect(suspect for suspect in message.suspects if suspect.step.agent == sender)
+        return is_news
 
     def heard_end(self, message: Done) -> None:
         """Another elector has decided: what it saw is stable, so this one need not see it too (RB-4)."""
@@ -92,48 +115,22 @@ class Rollback:
     def _review(self, pid: ProposalId) -> None:
         """Work out the part, freeze it, and vote if it is new or has grown (Vote; RB-2, RB-3, RB-6)."""
         case = self._cases[pid]
-        part, credits = self._part(case)
-        self._freeze(pid, part, credits)
-        if case.busy:
+        self._voting.grow(case)
+        self._freeze(case)
+        if case.busy or (case.vote is not None and not case.part.is_new()):
             return
-        vote = case.vote
-        if vote is not None:
-            grown = len(part) > len(vote.cone) or len(credits) > len(vote.credits)
-            if not grown:
-                return
         case.busy = True
-        self._core.actions.append(Consult(case.books.proposal, part))
+        self._core.actions.append(Consult(case.books.proposal, tuple(sorted(case.part.steps))))
 
-    def _part(self, case: Case) -> tuple[tuple[StepId, ...], dict[MessageId, int]]:
-        me = self._core.agent
-        credits = {message: credit.number for message, credit in case.books.debits_to(me).items()}
-        # RB-11: tolerant readers join a first vote, or one that grows by debits; else others may have decided by it.
-        is_gone = self._core.counts_as_gone
-        joins = case.latest is None
-        # What was frozen for it stays in: other proposals that made a tolerant reader join may end meanwhile.
-        roots = [root for root in case.books.proposal.roots if root.agent == me]
-        roots.extend(self._core.quarantine.part(case.books.proposal.id))
-        if case.latest is not None:
-            taken = {MessageId(credit.producer, credit.at): credit.number for credit in case.latest.credits}
-            joins = any(message not in taken for message in credits)
-            roots.extend(step.step for step in case.latest.cone)
-            # RB-7: what a vote credits is refused even after a crash forgot the debit; else a commit could reopen.
-            credits.update(taken)
-        part = self._core.cone.part(roots, credits, is_gone if joins else None)
-        for step in part:
-            for debit in self._debited(step).sends:
-                if debit.receiver == me:
-                    credits[MessageId(step, debit.at)] = debit.number
-        return part, credits
-
-    def _freeze(self, pid: ProposalId, part: tuple[StepId, ...], credits: dict[MessageId, int]) -> None:
+    def _freeze(self, case: Case) -> None:
         core = self._core
-        steps, messages = core.quarantine.freeze(pid, part, credits)
+        steps, messages = core.quarantine.freeze(case.books.proposal.id, *case.part.frozen())
         core.outbox.hold(steps)
         for message in messages:
-            if credits[message]:
+            number = case.part.credits[message]
+            if number:
                 producer = message.producer
-                passed = core.inbox.park(producer.agent, producer.incarnation, credits[message])
+                passed = core.inbox.park(producer.agent, producer.incarnation, number)
                 self._stepping.deliver(producer.agent, passed)
 
     def consulted(self, event: Consulted) -> None:
@@ -141,52 +138,22 @@ class Rollback:
         case = self._cases.get(event.proposal)
         if case is None or not case.busy or event.proposal in self.decided:
             return
-        core, proposal = self._core, case.books.proposal
-        part, credits = self._part(case)
-        self._freeze(event.proposal, part, credits)
-        accepts, why = event.accepts, event.why
-        unknown = [root for root in proposal.roots if root.agent == core.agent and root not in core.cone]
-        known = [step.epoch for vote in case.books.votes.values() for step in vote.cone]
-        known.extend(core.cone.record(step).epoch for step in part)
-        if unknown:
-            accepts, why = False, f"no step {unknown[0]} in the log of {core.agent}"
-            if core.colours.horizon:
-                why += f", which begins with checkpoint {core.colours.horizon}: older steps are final"
-        elif any(epoch < core.colours.horizon for epoch in known):
-            # RB-10: what hangs on those steps here may be forgotten, so its part can't be told any more.
-            cone = "its cone (what would be undone)"
-            accepts, why = False, f"{cone} reaches behind checkpoint {core.colours.horizon}: older steps are final"
-        elif case.vote is None and proposal.deadline_us and core.now_us > proposal.deadline_us:
-            accepts, why = False, "the deadline has passed"
-        if case.vote is not None and not case.vote.accepts:
-            # RB-4: a reject is final.
-            accepts, why = False, case.vote.why
-        vote = Vote(
-            voter=core.agent,
-            version=1 if case.vote is None else case.vote.version + 1,
-            accepts=accepts,
-            why="" if accepts else why,
-            cone=tuple(self._debited(step) for step in part),
-            credits=tuple(sorted(Credit(message.producer, message.at, number) for message, number in credits.items())),
-            effects=tuple(
-                call for step in part for call in core.cone.record(step).calls if step not in core.retraction
-            ),
-        )
-        case.latest = vote
-        core.append((VoteRecord(proposal, vote),), lambda: self._voted(proposal.id, vote), is_fact=True)
+        self._voting.grow(case)
+        self._freeze(case)
+        proposal = case.books.proposal
+        vote, suspects = self._voting.vote(case, event)
+        case.latest = vote.after(case.latest)
+        record = VoteRecord(proposal, vote)
+        self._core.append((record,), lambda: self._voted(proposal.id, vote, suspects), is_fact=True)
 
-    def _debited(self, step: StepId) -> ConeStep:
-        return self._core.cone.sends(step, self._core.subscribers, STEP_INDEX_ENTRIES)
-
-    def _voted(self, pid: ProposalId, vote: Vote) -> None:
+    def _voted(self, pid: ProposalId, vote: Vote, suspects: tuple[Suspect, ...]) -> None:
         """The vote is durable (RB-5): votes overtake data."""
         if pid in self.decided:
             # An abort was decided while this was being written.
             return
         case = self._cases[pid]
         case.busy = False
-        case.vote = vote
-        case.books.take(vote)
+        case.became_durable(vote, suspects)
         self._heed(case)
         if pid in self.decided:
             return
@@ -198,10 +165,8 @@ class Rollback:
 
     def _publish(self, pid: ProposalId) -> None:
         """Tell the vote to whom the cone has reached from here, and to the keeper; to nobody else (RB-8)."""
-        case = self._cases[pid]
-        if case.vote is not None:
-            for receiver in case.untold(self._core.agent, case.vote):
-                self._core.send(receiver, Ballot(case.books.proposal, (case.vote,)))
+        for receiver, ballot in self._cases[pid].untold(self._core.agent):
+            self._core.send(receiver, ballot)
 
     # -- deciding --------------------------------------------------------------------------------------------------
 
@@ -219,16 +184,21 @@ class Rollback:
         core, books, vote = self._core, case.books, case.vote
         assert vote is not None
         retracted: tuple[StepId, ...] = ()
+        taken: tuple[Input, ...] = ()
         by_lineage: dict[Lineage, tuple[VoidOut, ...]] = {}
         if decision == "commit":
-            retracted = tuple(step.step for step in vote.cone if step.step not in core.retraction)
+            retracted = tuple(sorted(step.step for step in vote.cone if step.step not in core.retraction))
             core.retraction.add_all(retracted)
             core.retraction.add_all(credit.producer for credit in vote.credits)
             for step in retracted:
                 lineage = core.cone.record(step).input.lineage
                 discarded = books.proposal.inputs == "discard" and step in books.proposal.roots
                 if discarded or lineage in self._effects.voided:
-                    by_lineage[lineage] = self._effects.void_all(lineage, ordered=discarded)
+                    by_lineage[lineage] = self._core.void_all(lineage, ordered=discarded)
+            taken = self._disposal.take_back(books.proposal, retracted)
+            for item in taken if books.proposal.inputs == "discard" else ():
+                # What its undone runs have sent will not come again either (EF-5).
+                by_lineage[item.lineage] = self._core.void_all(item.lineage, ordered=True)
         record = DecisionRecord(
             proposal=books.proposal,
             decision=decision,
@@ -240,7 +210,7 @@ class Rollback:
             decided_us=core.now_us,
             voids=tuple(out for voids in by_lineage.values() for out in voids),
             notes=self._disposal.notes(books.proposal, retracted) if decision == "commit" else (),
-            taken=self._disposal.take_back(books.proposal, retracted) if decision == "commit" else (),
+            taken=taken,
             epoch=core.colours.epoch,
         )
         self.apply_decision(record, by_lineage)
@@ -267,7 +237,9 @@ class Rollback:
         """Carry a decision out, live or from the log: one durable record, all or nothing (RB-5)."""
         core, proposal = self._core, record.proposal
         self.decided[proposal.id] = record
-        self._open.pop(proposal.id, None)
+        case = self._open.pop(proposal.id, None)
+        if case is not None:
+            case.ended()
         steps, messages = core.quarantine.lift(proposal.id)
         if record.decision == "commit":
             core.retraction.add_all(record.retracted)
@@ -289,7 +261,7 @@ class Rollback:
                     discarded=f"discarded by {proposal.id}" if is_root and proposal.inputs == "discard" else "",
                     proposal=proposal if is_root else None,
                 )
-            self._disposal.dispose_taken(record)
+            self._disposal.dispose_taken(record, voids or {})
         core.outbox.unhold(steps)
         if record.decision == "abort":
             for message, number in messages.items():
@@ -314,11 +286,8 @@ class Rollback:
 
     def least_epoch(self) -> int | None:
         """Return the oldest epoch that an undecided proposal, or its proposer's, still needs; None without one."""
-        epochs: list[int] = []
-        for case in self._open.values():
-            epochs.extend(step.epoch for vote in case.books.votes.values() for step in vote.cone)
-            epochs.extend(self._core.cone.record(step).epoch for step in self._part(case)[0])
-        return min(epochs, default=None)
+        epochs = [self._voting.least_epoch(case) for case in self._open.values()]
+        return min((epoch for epoch in epochs if epoch < NO_EPOCH), default=None)
 
     def forget(self, horizon: int) -> None:
         """What was decided before the horizon keeps its name and verdict only (CP-6)."""
@@ -332,14 +301,17 @@ class Rollback:
     def apply_vote(self, record: VoteRecord) -> None:
         """Take in an own vote from the log: what it credits stays refused (RB-7)."""
         case = self._cases.setdefault(record.proposal.id, Case(record.proposal))
-        case.vote = case.latest = record.vote
-        case.books.take(record.vote)
+        if not record.vote.follows(case.vote):
+            # A base has told it.
+            return
+        case.became_durable(record.vote)
+        case.latest = case.vote
         if record.proposal.id in self.decided:
             # It was being written when an abort was decided: it must not freeze anything again.
             return
         self._open[record.proposal.id] = case
-        part, credits = self._part(case)
-        self._freeze(record.proposal.id, part, credits)
+        self._voting.recall(case, record.vote)
+        self._freeze(case)
         self.refresh_held()
 
     def recovered(self) -> None:
@@ -386,6 +358,12 @@ class Rollback:
             self.decided[record.proposal.id] = record
         for vote in base.votes:
             self.apply_vote(vote)
+
+    def check(self) -> None:
+        """Assert that a part, grown bit by bit, is what it would be if it were worked out anew."""
+        for case in self._open.values():
+            part = case.part
+            assert self._core.cone.part(part.steps, part.credits) == tuple(sorted(part.steps))
 
     def votes(self) -> list[tuple[Proposal, Vote]]:
         """Return this elector's own votes."""

@@ -1,5 +1,6 @@
 """One step at a time: choose an input, run it, and let it become a step or never have been (ST-1, ST-2, ST-6)."""
 
+from collections import deque
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from protocol.event import StepRan
 from protocol.ids import AgentId, StepId
 from protocol.message import Data, Void
 from protocol.records import BaseRecord, DeadRecord, ProposedRecord
-from protocol.step import EXTERNAL, Entry, Input, Output, StepDraft, StepRecord, entries_of
+from protocol.step import EXTERNAL, Entry, Input, Output, StepDraft, StepRecord, VoidOut, entries_of
 
 
 class Stepping:
@@ -33,6 +34,9 @@ class Stepping:
         self.held: set[str] = set()
         """Lineages whose input waits because an undecided proposal names a step that handled it."""
         self._unheard: list[tuple[AgentId, Input]] = []
+        self._own_voids: deque[VoidOut] = deque()
+        """Voids to this agent itself, which are as good as come."""
+        self._is_delivering = False
 
     # -- inputs ----------------------------------------------------------------------------------------------------
 
@@ -64,8 +68,7 @@ class Stepping:
 
     def _arrive(self, sender: AgentId, item: Item) -> None:
         core, inbox = self._core, self._core.inbox
-        is_of_lost_life = (sender, item.incarnation) in core.lives.lost
-        if is_of_lost_life and inbox.is_ahead(sender, item.incarnation, item.number):
+        if (sender, item.incarnation) in core.lives.lost and inbox.is_ahead(sender, item.incarnation, item.number):
             # FR-3: what survives of a lost life comes again, in order; for what went with it this would wait for ever.
             return
         self.deliver(sender, inbox.arrive(sender, item.incarnation, item.number, item) or ())
@@ -74,9 +77,15 @@ class Stepping:
         """Put what the inbox delivers in line."""
         for item in items:
             if isinstance(item, Void):
-                self._effects.void_came(sender, item)
+                self._own_voids.extend(self._effects.void_came(sender, item))
             else:
                 self._core.line.put(replace(item, place=self._core.inbox.new_place()))
+
+        while self._own_voids and not self._is_delivering:
+            # Of a chain within one agent each is passed on at once, not with the next message to itself.
+            out, self._is_delivering = self._own_voids.popleft(), True
+            self._arrive(out.receiver, Void(out.incarnation, out.number, out.lineage, out.ordered))
+            self._is_delivering = False
 
     def heard(self) -> None:
         """A beginning has become known: look again at what waited for one."""
@@ -85,8 +94,7 @@ class Stepping:
             self.data_came(sender, item)
 
     def _acknowledge(self, sender: AgentId, item: Input) -> None:
-        message = item.message
-        consumer = None if message is None else self._core.cone.consumer(message)
+        consumer = None if item.message is None else self._core.cone.consumer(item.message)
         self._core.acknowledge(sender, item.incarnation, item.number, consumer)
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -176,7 +184,7 @@ class Stepping:
             wrote = (*draft.writes, *draft.entries, *draft.outputs, *draft.rollbacks)
             assert not wrote, f"{step} was to read only"
             draft = replace(draft, reads=(), observed=(), tolerated=())
-        old = self._effects.leftovers(item.lineage)
+        old = core.leftovers(item.lineage)
         lineages, unclaimed = inherited(item.lineage, core.agent, draft.outputs, old)
         outputs = tuple(
             Output(out.receiver, core.outbox.number(out.receiver), out.payload, lineage, out.key)
@@ -193,7 +201,7 @@ class Stepping:
             calls=self._effects.claims_of(run),
             clock=clock,
             time_us=core.time.tick(core.now_us),
-            voids=self._effects.voids_for(unclaimed, ordered=False),
+            voids=core.voids_for(unclaimed, ordered=False),
             confidence=draft.confidence,
             scores=draft.scores,
             epoch=core.colours.epoch,
@@ -293,7 +301,7 @@ class Stepping:
 
     def bury(self, item: Input, why: str) -> None:
         """An input will not be handled: to the dead letters, and its lineage is settled."""
-        record = DeadRecord(item, why, self._effects.void_all(item.lineage, ordered=True))
+        record = DeadRecord(item, why, self._core.void_all(item.lineage, ordered=True))
         self.apply_dead(record)
         self._core.tell("dead-letter", item, why)
         self._core.append((record,), lambda: self._dead_durable(record))

@@ -41,7 +41,7 @@ from protocol.records import BirthRecord
 from protocol.step import Entry, StepRecord
 from sims.histories.ground import Arrival
 from sims.histories.mishaps import Mishaps
-from sims.histories.node import SPACE, Delivery, Durable, Node, Pull, Script, ToolDue
+from sims.histories.node import SPACE, Delivery, Durable, Node, Pull, Script, ToolDue, turn
 from sims.histories.plan import MS, Plan
 from sims.histories.sim_host import HostDurable, HostMail, SimHost
 
@@ -204,6 +204,8 @@ class History:
                 host.start()
         for _ in range(plan.inputs):
             self.at(self.now_us + rng.randint(0, horizon), self.nodes[rng.choice(names)], -1, "input")
+        for _ in range(plan.conversations):
+            self.at(self.now_us + rng.randint(0, horizon // 3), self.nodes[rng.choice(names)], -1, "conversation")
         for _ in range(plan.proposals):
             self.at(self.now_us + rng.randint(horizon // 6, horizon * 4 // 3), None, -1, "propose")
         for _ in range(plan.crashes):
@@ -256,7 +258,7 @@ class History:
             self._happen_to(node, what)
             return
         if not node.up:
-            if what in ("input", "pull"):
+            if what in ("input", "conversation", "pull"):
                 self.at(self.now_us + 20 * MS, node, -1, what)
             return
         match what:
@@ -287,7 +289,9 @@ class History:
                 else:
                     node.feed(SubscriberSeen(SPACE, what.subscriber))
             case "input":
-                self._input(node)
+                self._input(node, b"%d" % self.plan.depth)
+            case "conversation":
+                self._input(node, turn(self.plan.turns, self.rng.choice((1, 2, 2, 2, 3, 4))))
             case "pull":
                 self._pull(node)
             case _:
@@ -314,10 +318,9 @@ class History:
                     self.mishaps.lose_end(host, self.rng.randint(1, 12))
                 self.at(self.now_us + self.rng.randint(MS, 60 * MS), host, -1, "restart")
 
-    def _input(self, node: Node) -> None:
+    def _input(self, node: Node, payload: bytes) -> None:
         number = node.machine.core.inbox.next_number("ext:world")
         if sum(len(other.machine.core.cone) for other in self.nodes.values()) < self.plan.steps_max:
-            payload = b"%d" % self.plan.depth
             node.feed(Submitted(0, "world", number, (payload,)))
 
     def _pull(self, node: Node) -> None:

@@ -253,6 +253,19 @@ class Pull:
     has: frozenset[tuple[StepId, int]]
 
 
+def turn(left: int, ring: int) -> bytes:
+    """Return a turn of a conversation round a ring of so many agents, after which so many are left."""
+    return b"%d" % -(10 * left + ring)
+
+
+def _answer(payload: int, agent: AgentId, names: list[AgentId]) -> OutputDraft:
+    """Return the turn that follows one, to the next in the ring."""
+    left, ring = divmod(-payload, 10)
+    at = names.index(agent)
+    first = at - at % ring
+    return OutputDraft(names[(first + (at - first + 1) % ring) % len(names)], turn(left - 1, ring))
+
+
 class Script:
     """A handler as the seed wants it; it reads first, and returns some time later."""
 
@@ -289,6 +302,10 @@ class Script:
             peers = node.world.neighbours[node.agent]
             for _ in range(rng.randint(0, plan.fan_out)):
                 outputs.append(OutputDraft(rng.choice(peers), b"%d" % (depth - 1)))
+        if depth <= -10:
+            outputs.append(_answer(depth, node.agent, list(node.world.nodes)))
+            if rng.random() < 0.1:
+                outputs.append(OutputDraft(rng.choice(node.world.neighbours[node.agent]), b"0"))
         self.calls = [b"%d" % rng.randrange(3) for _ in range(rng.randint(1, 2))] if rng.random() < plan.calls else []
         error = "boom" if node.world.rng.random() < 0.02 else None
         self.draft = StepDraft(

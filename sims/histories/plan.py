@@ -6,6 +6,9 @@ from random import Random
 MS = 1000
 """Microseconds in a millisecond."""
 
+CONVERSING = 1_000_000
+"""Seeds from here on have conversations in their histories."""
+
 
 @dataclass
 class Plan:
@@ -42,6 +45,10 @@ class Plan:
     """Committed epochs that can be restored to; steps before them are forgotten."""
     tolerant: float = 0.0
     """Share of shared reads that declare a tolerance."""
+    conversations: int = 0
+    """Inputs that begin a conversation: each turn answers the last, round a ring of agents."""
+    turns: int = 0
+    """How many turns one has."""
 
     @classmethod
     def random(cls, seed: int) -> "Plan":
@@ -66,7 +73,7 @@ class Plan:
             delay_us=rng.choice((1, 5, 30)) * MS,
             losses=rng.choice((1, 2)) if losing else 0,
         )
-        return replace(
+        plan = replace(
             plan,
             hosts=rng.choice((0, 0, 1, 2, 3)),
             late=rng.choice((0.0, 0.0, 0.3)),
@@ -75,4 +82,16 @@ class Plan:
             kept=rng.choice((1, 1, 2, 3)),
             deaths=rng.choice((0, 0, 0, 1)),
             tolerant=rng.choice((0.0, 0.0, 0.5)),
+        )
+        if seed < CONVERSING:
+            return plan
+        # A generator of its own: seeds below draw what they always drew.
+        rng = Random(f"{seed}/conversations")
+        return replace(
+            plan,
+            conversations=rng.choice((1, 1, 2, 3)),
+            turns=rng.choice((6, 20, 60, 150)),
+            proposals=rng.choice((1, 2, 4)),
+            delay_us=rng.choice((1, 1, 5)) * MS,
+            inputs=rng.randint(0, 6),
         )

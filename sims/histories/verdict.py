@@ -47,6 +47,7 @@ class _Judge:
         self.every_external_input_once()
         self.outsiders_hear_nothing()
         self.effects_match()
+        self.no_effect_waits_in_vain()
         self.clocks_are_sound()
         self.replicas_converge()
 
@@ -217,6 +218,13 @@ class _Judge:
             wanted = claimed.get(effect.intent, 0)
             if effect.intent not in failed:
                 self.need(int(effect.active) == wanted, f"effect {effect.intent}: {effect}, claimed by {wanted} steps")
+
+    def no_effect_waits_in_vain(self) -> None:
+        """An effect waits for a run that may come, unless a disk was lost that knew whether it does (EF-5)."""
+        plan = self.history.plan
+        if not plan.losses and not plan.deaths:
+            late = [tell.subject for _, tell in self.history.notices if tell.notice == "effect-unclaimed"]
+            self.need(not late, f"{late} waited until they gave up")
 
     def clocks_are_sound(self) -> None:
         """A step's clock covers everything that it depends on (CL-1)."""

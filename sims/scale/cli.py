@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sims.options import sizes, writable
 from sims.plotting import pyplot
-from sims.scale import clocks, cones, crowd, spreads
+from sims.scale import clocks, cones, conversations, crowd, spreads
 from sims.scale.report import Found, Row, plain, tables, write
 
 WIDTH = 110
@@ -25,7 +25,7 @@ CLOCK_DEGREES = (2, 4, 8, 16)
 CLOCK_EPOCHS_S = (0.125, 0.25, 0.5, 1.0, 2.0)
 HOSTS_MAX = 10_000
 AGENTS_MAX = 200_000
-PARTS = ("crowd", "cones", "clocks", "spreads", "cuts")
+PARTS = ("crowd", "cones", "conversations", "clocks", "spreads", "cuts")
 CROWD_VIRTUAL_S = 5.0
 CROWD_VIRTUAL_S_LARGE = 1.5
 """Of more than `LARGE` agents."""
@@ -49,9 +49,10 @@ def scale(
     """Measure what grows with the number of agents and hosts, print tables, write rows and plots.
 
     crowd: agents at steady work in one process, with a checkpoint every virtual second and rollbacks all the time.
-    cones: messages of a rollback, against its cone (the steps that it undoes) and against all agents. clocks: entries
-    in each message, against agents, whom they write to, and the time from one checkpoint to the next. spreads: rounds
-    until all hosts know of a forced retraction, by the hosts' own machines and by arrays. cuts: rounds of a checkpoint.
+    cones: messages of a rollback, against its cone (the steps that it undoes) and against all agents. conversations:
+    messages, votes and time of a rollback, against the turns that two agents have taken. clocks: entries in each
+    message, against agents, whom they write to, and the time from one checkpoint to the next. spreads: rounds until all
+    hosts know of a forced retraction, by the hosts' own machines and by arrays. cuts: rounds of a checkpoint.
 
     All of it takes about five minutes and 2 GB; clocks are measured at sizes of their own, a minute or two whatever is
     given here. For a first look: --agents 100,1000 --parts crowd,cones. For more: --agents 100000 --parts crowd, or
@@ -93,6 +94,8 @@ def _jobs(
         virtual_s = CROWD_VIRTUAL_S if count <= LARGE else CROWD_VIRTUAL_S_LARGE
         all_jobs.append(("crowd", f"{count:,} agents at work", _crowd, (count, virtual_s)))
     all_jobs.extend(("cones", f"rollbacks among {count:,} agents", _cones, (count,)) for count in agents)
+    talks = conversations.TURNS
+    all_jobs.extend(("conversations", f"a conversation of {turns:,} turns", _talk, (turns,)) for turns in talks)
     all_jobs.extend(("clocks", f"clocks, {what} {value:g}", _clocks, (what, value)) for what, value in _varied())
     all_jobs.extend(("spreads", f"news among {count:,} hosts", _exact, (count,)) for count in hosts)
     all_jobs.extend(("spreads", f"news in arrays of {count:,}", _modelled, (count,)) for count in arrays)
@@ -119,6 +122,10 @@ def _crowd(agents: int, virtual_s: float) -> list[Row]:
 
 def _cones(agents: int) -> list[Row]:
     return list(cones.cone_rows(agents, tuple(depth for depth in DEPTHS if cones.size(depth) <= agents)))
+
+
+def _talk(turns: int) -> list[Row]:
+    return [conversations.conversation(turns)]
 
 
 def _clocks(what: str, value: float) -> list[Row]:

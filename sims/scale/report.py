@@ -15,10 +15,11 @@ from rich.table import Table
 from sims.plotting import pyplot
 from sims.scale.clocks import ClockRow
 from sims.scale.cones import ConeRow
+from sims.scale.conversations import ConversationRow
 from sims.scale.crowd import CrowdRow
 from sims.scale.spreads import CutRow, SpreadRow
 
-Row = CrowdRow | ClockRow | ConeRow | SpreadRow | CutRow
+Row = CrowdRow | ClockRow | ConeRow | ConversationRow | SpreadRow | CutRow
 COLUMNS_MAX = 9
 Found = dict[str, list[Row]]
 """By part, its rows."""
@@ -26,6 +27,7 @@ Found = dict[str, list[Row]]
 TITLES = {
     "crowd": "agents at steady work in one process, with checkpoints and rollbacks",
     "cones": "a rollback of a tree of steps",
+    "conversations": "a rollback of a conversation of two agents, from its first turn",
     "clocks": "vector clocks of the messages between agents",
     "spreads": "until all hosts know of a forced retraction (rounds of 100 ms)",
     "cuts": "a checkpoint among hosts (rounds of 100 ms)",
@@ -41,6 +43,10 @@ ABOUT = {
         "One step makes three others, each of these three more, and so on, each at another agent; then the "
         "first is rolled back. Messages and bytes are all that the rollback took, from the proposal to its "
         "proposer's hearing the end."
+    ),
+    "conversations": (
+        "Two agents on two hosts answer each other; then the first turn is rolled back, and with it all. Votes are the "
+        "durable ones of both. Wall time is that of one processor, which does the work of both hosts."
     ),
     "clocks": (
         "Every agent writes to some others, and gets two inputs a virtual second; one of the number of "
@@ -124,7 +130,8 @@ def _plot(found: Found, folder: Path) -> list[Path]:
     plots = pyplot()
     files: list[Path] = []
     for name, parts, width, draw in (
-        ("crowd", ("crowd",), 1, _crowd), ("cones", ("cones",), 1, _cones), ("clocks", ("clocks",), 3, _clocks),
+        ("crowd", ("crowd",), 1, _crowd), ("cones", ("cones",), 1, _cones),
+        ("conversations", ("conversations",), 1, _conversations), ("clocks", ("clocks",), 3, _clocks),
         ("spreads", ("spreads", "cuts"), 1, _spreads),
     ):  # fmt: skip
         rows = [row for part in parts for row in found.get(part, [])]
@@ -156,6 +163,15 @@ def _cones(axes: list[Any], rows: list[Row]) -> None:
         some = [row for row in cones if row.agents == agents]
         axes[0].plot([row.cone for row in some], [row.messages for row in some], marker="o", label=f"{agents:,} agents")
     axes[0].set(title="messages of a rollback", xlabel="steps of its cone", xscale="log", yscale="log")
+    axes[0].legend()
+
+
+def _conversations(axes: list[Any], rows: list[Row]) -> None:
+    talks = [row for row in rows if isinstance(row, ConversationRow)]
+    turns = [row.turns for row in talks]
+    axes[0].plot(turns, [row.messages for row in talks], marker="o", label="messages")
+    axes[0].plot(turns, [row.votes for row in talks], marker="o", label="votes")
+    axes[0].set(title="a conversation undone", xlabel="turns", xscale="log", ylim=(0, None))
     axes[0].legend()
 
 

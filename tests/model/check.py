@@ -37,9 +37,10 @@ def _mutations(module: str, *names: str) -> list[Configuration]:
 
 
 CONFIGURATIONS = [
-    *_small("Rollback", "small"),
+    *_small("Rollback", "small", "ahead"),
     *_mutations("Rollback", "no-quarantine", "no-deferral", "no-balance", "no-final-reject", "tells-early"),
-    *_large("Rollback", "three", "overlap"),
+    *_mutations("Rollback", "ahead-guesses"),
+    *_large("Rollback", "three", "overlap", "ahead-overlap"),
     *_small("Epochs", "epochs-small"),
     *_mutations("Epochs", "epochs-no-colour", "epochs-no-names", "epochs-not-placed"),
     *_mutations("Epochs", "epochs-no-losses", "epochs-outsiders", "epochs-unsettled"),

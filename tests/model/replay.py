@@ -75,9 +75,14 @@ class Table(Bench):
         super().crash(name)
 
     def votes_of(self, name: str, pid: ProposalId) -> dict[int, Vote]:
-        """Return an agent's durable votes on a proposal, by version."""
-        records = (record for record in self.disks[name] if isinstance(record, VoteRecord))
-        return {record.vote.version: record.vote for record in records if record.proposal.id == pid}
+        """Return an agent's durable votes on a proposal, by version: each whole, where its log has the differences."""
+        found: dict[int, Vote] = {}
+        whole: Vote | None = None
+        for record in self.disks[name]:
+            if isinstance(record, VoteRecord) and record.proposal.id == pid:
+                whole = record.vote.after(whole)
+                found[whole.version] = whole
+        return found
 
     def decision(self, name: str, pid: ProposalId) -> str:
         """Return what an agent has decided, as the model writes it."""
@@ -241,14 +246,15 @@ class Replay:
         if prop in self.loose:
             return
         vote = max(table.votes_of(agent, pid).items())[1]
-        self._same([step.step.seq for step in vote.cone], cone, f"{agent}'s part of {prop}")
+        self._same(sorted(step.step.seq for step in vote.cone), cone, f"{agent}'s part of {prop}")
         found = sorted([credit.producer.agent, credit.producer.seq] for credit in vote.credits)
         self._same(found, credits, f"{agent}'s credits on {prop}")
         self._same(vote.accepts, accepts, f"{agent} accepts {prop}")
         self.cones[agent, prop], self.credits[agent, prop] = cone, credits
         self._refuses(agent, prop)
-        for debit in (debit for step in vote.cone for debit in step.sends):
-            # The model's `Names`: whom a vote debits may learn of it, so it is sent to them.
+        last = next(r.vote for r in reversed(table.disks[agent]) if isinstance(r, VoteRecord) and r.proposal.id == pid)
+        for debit in (debit for step in last.cone for debit in step.sends):
+            # The model's `Names`: whom a vote debits may learn of it, so it is sent to whom it debits anew.
             told = (agent, debit.receiver, pid, vote.version) in table.told_votes
             self._same(told, True, f"{agent} sends its vote {vote.version} on {prop} to {debit.receiver}")
 

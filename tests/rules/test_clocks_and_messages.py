@@ -150,6 +150,61 @@ def test_cl5_what_is_lost_is_sent_again_as_soon_as_before_where_answers_are_quic
     assert outbox.deadline_us() == 3_000_000 + Limits().resend_us
 
 
+def drained(count: int, handled_us: int, down_us: int, void: bool = False) -> tuple[int, int]:
+    """Send many messages to one that is down for a while; return when the last is acknowledged, and all sendings."""
+    limits = Limits()
+    outbox = Outbox(limits)
+    for number in range(1, count + 1):
+        assert outbox.number("b") == number
+        message = Void(1, number, "L", True) if void else Data(Input("a", 1, number, b"", "L"))
+        outbox.add("b", None, 1, number, message)
+        outbox.release("b", 1, number)
+    now_us, sent, there, done, free_us = 0, 0, set[int](), 0, 0
+    while done < count:
+        due = outbox.send_due(now_us)
+        sent += len(due)
+        if now_us >= down_us:
+            there.update(m.input.number if isinstance(m, Data) else m.number for _, m in due)
+        while done + 1 in there and free_us <= now_us:
+            done += 1
+            free_us = max(free_us, now_us - 1_000) + handled_us
+            assert outbox.acked("b", 1, done, Consumer(1, done, 0), now_us)
+        outbox.check()
+        now_us += 1_000
+        assert now_us < 600_000_000
+    return now_us, sent
+
+
+def test_cl5_what_has_piled_up_drains_as_fast_as_its_receiver_takes_it() -> None:
+    down_us = 8_000_000
+    for handled_us in (500, 5_000):
+        took_us, sent = drained(4000, handled_us, down_us)
+        # It waits no longer than the longest wait before it hears that the receiver is back.
+        assert took_us - down_us < 1.3 * 4000 * max(handled_us, 1_000) + Limits().resend_us_max
+        assert sent < 2 * 4000
+    # While it is down it costs a batch a wait.
+    assert drained(200, 500, 60_000_000)[1] < 200 + 64 * 20
+
+
+def test_cl5_voids_do_not_close_the_window() -> None:
+    outbox = Outbox(Limits())
+    for number in range(1, 3001):
+        outbox.add("b", None, 1, outbox.number("b"), Void(1, number, "L", True))
+        outbox.release("b", 1, number)
+    assert len(outbox.send_due(0)) == 3000
+    outbox.add("b", None, 1, outbox.number("b"), Data(Input("a", 1, 3001, b"", "L")))
+    outbox.release("b", 1, 3001)
+    assert len(outbox.send_due(1)) == 1
+    # They come again by turns, a batch a wait: those that have come wait there for one that has not.
+    again: list[int] = []
+    for _ in range(60):
+        due_us = outbox.deadline_us()
+        assert due_us is not None
+        again.extend(m.number for _, m in outbox.send_due(due_us) if isinstance(m, Void))
+        outbox.check()
+    assert set(again) == set(range(1, 3001))
+
+
 def test_cl6_a_frame_over_a_limit_or_of_another_version_is_refused() -> None:
     clock = {f"a{n}": (1, n) for n in range(5)}
     message = Data(Input("a", 1, 1, b"m", "L", StepId("a", 1, 1), 0, clock))

@@ -8,9 +8,9 @@ from protocol.agent.intents import Effect, Intents
 from protocol.event import Learned
 from protocol.ids import StepId
 from protocol.limits import Limits
-from protocol.message import Data, Done
+from protocol.message import Data, Done, Void
 from protocol.records import EffectRecord, IntentRecord
-from tests.rules.bench import Bench
+from tests.rules.bench import Bench, of
 from tests.rules.test_loss import lose_last_step
 
 
@@ -213,6 +213,40 @@ def test_ef5_an_output_that_the_rerun_does_not_send_is_void_and_what_hung_on_it_
     bench.ran("b")  # sends nothing this time
     bench.deliver()
     assert verbs(bench)[-1] == ("undo", b"5")
+
+
+def test_ef5_an_input_that_is_discarded_while_it_waits_to_run_again_ends_it_for_its_receivers_too() -> None:
+    bench = Bench("b", "a")
+    root = bench.step("b", sends=(("a", b"m"),))
+    bench.deliver()
+    paid(bench)
+    bench.ran("a")
+    bench.deliver()
+    bench.submit("b", b"long")  # runs, so what is given back waits
+    bench.propose("b", root, inputs="retry")
+    bench.deliver()
+    bench.propose("b", root, inputs="discard")
+    bench.deliver()
+    assert verbs(bench)[-1] == ("undo", b"5")
+
+
+def test_ef5_voids_pass_at_once_along_a_chain_within_one_agent() -> None:
+    bench = Bench("a")
+    root = bench.step("a", sends=(("a", b"m"),))
+    for _ in range(50):
+        bench.deliver(of(Data))
+        bench.ran("a", sends=(("a", b"m"),))
+    bench.deliver(of(Data))
+    bench.ran("a")
+    bench.deliver()
+    bench.propose("a", root, inputs="discard")
+    bench.deliver(lambda mail: not isinstance(mail[2], Void))
+    first = next(mail for mail in bench.mail if isinstance(mail[2], Void))
+    bench.deliver(lambda mail: mail is first)
+    # Not one with each: the first has ended all of them.
+    assert sum(isinstance(mail[2], Void) for mail in bench.sent) == 51
+    bench.deliver()
+    assert bench.machines["a"].is_idle()
 
 
 def test_ef5_an_output_that_the_rerun_sends_again_claims_its_effects_far_away() -> None:

@@ -81,9 +81,14 @@ def test_rb3_an_elector_that_learns_of_more_votes_again_and_only_then() -> None:
     versions = [record.vote.version for record in bench.disks["b"] if isinstance(record, VoteRecord)]
     votes = [record.vote for record in bench.disks["b"] if isinstance(record, VoteRecord)]
     assert versions == sorted(set(versions))
+    whole = votes[0]
     for earlier, later in pairwise(votes):
-        assert set(earlier.credits) < set(later.credits) or set(earlier.cone) < set(later.cone)
-    assert len(votes[-1].cone) == 2
+        # Each is the difference to the one before, and adds to it.
+        assert (later.since, later.version) == (earlier.version, earlier.version + 1)
+        assert later.cone or later.credits
+        assert not {*later.cone, *later.credits} & {*whole.cone, *whole.credits}
+        whole = later.after(whole)
+    assert len(whole.cone) == 2
 
 
 def test_rb4_nobody_commits_before_every_debit_has_its_credit() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from protocol.agent.ahead import Ahead
 from protocol.agent.books import Books
 from protocol.agent.colours import Colours
 from protocol.agent.cone import Cone
@@ -33,6 +34,7 @@ from protocol.checkpoints.restores import Restores
 from protocol.checkpoints.succession import Succession
 from protocol.checkpoints.tally import Count
 from protocol.message import Ballot
+from protocol.proposal import ConeStep
 from protocol.records import IntentRecord
 from protocol.retraction import Retraction
 from protocol.step import Input
@@ -147,6 +149,13 @@ def votes_do_not_grow(patch: Patch) -> None:
             real(self, pid)
 
     patch.setattr(Rollback, "_review", review)
+
+
+def suspects_are_taken_for_the_cone(patch: Patch) -> None:
+    def suspect(self: Ahead, suspects: Any) -> None:
+        self.find(ConeStep(step.step, step.sends, step.epoch) for step in suspects)
+
+    patch.setattr(Ahead, "suspect", suspect)
 
 
 def no_balance(patch: Patch) -> None:
@@ -329,7 +338,7 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "CL-5": (acknowledges_before_durable,),
     "RB-1": (proposers_ask_once,),
     "RB-2": (cones_without_readers,),
-    "RB-3": (votes_do_not_grow,),
+    "RB-3": (votes_do_not_grow, suspects_are_taken_for_the_cone),
     "RB-4": (no_balance, no_final_reject),
     "RB-5": (decisions_are_forgotten,),
     "RB-6": (no_quarantine, no_deferral),

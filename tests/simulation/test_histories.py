@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sims.histories.history import History
-from sims.histories.plan import Plan
+from sims.histories.plan import CONVERSING, Plan
 from sims.histories.swarm import play, swarm
 from sims.histories.verdict import judge
 from sims.runs.shrink import shrunk
@@ -28,6 +28,24 @@ def test_a_seed_that_found_a_bug_passes(seed: int) -> None:
 def test_a_swarm_passes() -> None:
     failures = [result for result in swarm(0, 1500) if result.failure]
     assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
+
+
+def test_a_swarm_with_conversations_passes() -> None:
+    failures = [result for result in swarm(CONVERSING, CONVERSING + 500) if result.failure]
+    assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
+
+
+@pytest.mark.parametrize("seed", range(CONVERSING, CONVERSING + 150))
+def test_conversations_that_are_told_in_small_portions_pass(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocol.agent.voting.SUSPECTS_MIN", 1)
+    monkeypatch.setattr("protocol.agent.voting.SUSPECTS_TIMES", 1)
+    result = play(Plan.random(seed))
+    assert result.failure == "", f"replay: ebbtide sim --seed {seed}"
+
+
+def test_seeds_below_have_no_conversations_and_those_above_do() -> None:
+    assert not any(Plan.random(seed).conversations for seed in range(100))
+    assert all(Plan.random(seed).conversations for seed in range(CONVERSING, CONVERSING + 100))
 
 
 def test_every_kind_of_trouble_is_in_the_swarm() -> None:

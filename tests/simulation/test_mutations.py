@@ -26,6 +26,10 @@ TROUBLE: dict[str, dict[str, Any]] = {
         "losses": 4, "proposals": 0, "calls": 0.0, "delay_us": 30_000, "agents": 4, "hosts": 0, "deaths": 0,
         "restores": 0, "inputs": 14, "depth": 5, "fan_out": 2, "shared": 0.6, "checkpoints": 0,
     },
+    "suspects_are_taken_for_the_cone": {
+        "conversations": 3, "turns": 40, "inputs": 8, "keys": 5, "agents": 4, "losses": 0, "delay_us": 1000, "hosts": 0,
+        "proposals": 4, "rejects": 0.0,
+    },
     "no_claims": {"calls": 0.6, "proposals": 3, "losses": 0, "deaths": 0, "crashes": 3},
 }  # fmt: skip
 """Rules that seldom matter: the trouble in which they do."""
