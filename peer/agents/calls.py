@@ -184,7 +184,8 @@ class Calls:
         if tool is None:
             logger.error("%s: tool %s is not known to %s", self._agent.name, order.tool, type(self._agent).__name__)
             answer = "unknown" if order.verb != "undo" else "failed"
-            self._feed(ToolUsed(order.intent, order.verb, answer))
+            why = f"tool {order.tool} is not known to this class" if order.verb == "undo" else ""
+            self._feed(ToolUsed(order.intent, order.verb, answer, why.encode()))
             return
         args, kwargs = decode_args(order.args)
         result = payload.decode(order.result) if order.result else None

@@ -63,8 +63,8 @@ class Context:
         Raises: CallerError, for what is no name or key; PayloadUnsupported, PayloadTooLarge, naming the field that does
             not fit or would not arrive as it is.
         """
-        self.run.check_may(f"send to {receiver!r}")
         name = text("receiver", receiver, is_empty_ok=False)
+        self.run.check_may(f"send to {name}")
         named = None if key is None else text(f"key of a message to {name}", key)
         self.outputs.append(OutputDraft(name, payload.encode_message(message), named))
 

@@ -80,15 +80,16 @@ class Spaces:
         self._run.check_may("write to a space")
         self.drafts.append(EntryDraft(key, encode_op(op)))
 
-    def lent(self, key: Any, data: bytes, value: Any = None) -> Any:
-        """Return the value that `data` stands for; one that is changed in place and not assigned is told of.
+    def lent(self, key: Any, data: bytes) -> Any:
+        """Return the value that `data` stands for; one that is changed in place and not assigned is told of."""
+        return self._lend(key, data, payload.decode(data))
 
-        Args:
-            key: under which the handler knows it.
-            data: what the space holds for it.
-            value: the object that the handler has in its hands, if it has given it itself.
-        """
-        value = payload.decode(data) if value is None else value
+    def given(self, key: Any, data: bytes, value: Any) -> None:
+        """A handler has assigned a value; one that it changes in place after that is told of."""
+        self._run.given(value)
+        self._lend(key, data, value)
+
+    def _lend(self, key: Any, data: bytes, value: Any) -> Any:
         return self._run.lend(f"the value of key {key!r} of a shared map", value, lambda: payload.encode(value) != data)
 
     def own(self, key: str) -> list[Op]:
@@ -173,7 +174,7 @@ class SharedMap:
     def __setitem__(self, key: Any, value: Any) -> None:
         data = payload.encode(value)
         self._spaces.write(map_key(self._space, self._name, key)[0], Op("put", data))
-        self._spaces.lent(key, data, value)
+        self._spaces.given(key, data, value)
 
     def __delitem__(self, key: Any) -> None:
         self._spaces.write(map_key(self._space, self._name, key)[0], Op("del"))

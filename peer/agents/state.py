@@ -260,6 +260,7 @@ class State(View, MutableMapping[Any, Any]):
         run, text = self._bound, encode_key(key)
         data = self._values.encode(key, value)
         run.write(text, data)
+        run.given(value)
         self._hold(run, text, Held(key, value, data))
 
     def __delitem__(self, key: Any) -> None:

@@ -98,7 +98,8 @@ class Tracked:
         self.tolerated: dict[Tolerated, None] = {}
         self.held: dict[str, Held] = {}
         """By key, values that the handler may have changed in place."""
-        self.lent: list[Lent] = []
+        self._lent: dict[int, Lent] = {}
+        """By identity."""
         self.read_only = False
         """The handler was declared to look only (ST-7)."""
         self._is_over = False
@@ -139,15 +140,19 @@ class Tracked:
     def lend(self, what: str, value: Any, has_changed: Callable[[], bool]) -> Any:
         """Return a value, and look again at the end whether it was changed in place, which nobody could keep."""
         if may_change(value):
-            self.lent.append(Lent(what, value, has_changed))
+            self._lent[id(value)] = Lent(what, value, has_changed)
         return value
+
+    def given(self, value: Any) -> None:
+        """A value has been assigned: whatever had become of it in place is kept there."""
+        self._lent.pop(id(value), None)
 
     def check_lent(self) -> None:
         """Check that nothing that was only shown has been changed in place.
 
         Raises: CallerError, naming it.
         """
-        for what, _, has_changed in self.lent:
+        for what, _, has_changed in self._lent.values():
             if has_changed():
                 raise errors.CallerError(
                     f"{what} was changed in place, and that can't be kept. Nothing changed. Assign what is to be kept,"

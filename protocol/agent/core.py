@@ -167,23 +167,6 @@ class Core:
                 return step
         return None
 
-    def leftovers(self, lineage: Lineage) -> list[Output]:
-        """Return what undone runs of a lineage sent, oldest first."""
-        outputs: list[Output] = []
-        for step in self.runs_of.get(lineage, ()):
-            if step in self.retraction:
-                outputs.extend(self.cone.record(step).outputs)
-        return outputs
-
-    def voids_for(self, unclaimed: list[tuple[AgentId, Lineage]], ordered: bool) -> tuple[VoidOut, ...]:
-        """Number the voids for old outputs that nobody claimed."""
-        return tuple(self.void(receiver, lineage, ordered) for receiver, lineage in unclaimed)
-
-    def void_all(self, lineage: Lineage, ordered: bool) -> tuple[VoidOut, ...]:
-        """A lineage will not run again here: number the voids for all that its runs had sent."""
-        unclaimed = list(dict.fromkeys((output.receiver, output.lineage) for output in self.leftovers(lineage)))
-        return self.voids_for(unclaimed, ordered)
-
     def withdraw(self, steps: Sequence[StepId]) -> None:
         """Undone steps' shared entries go out of this agent's documents (SH-3): those who have them know already."""
         written = tuple(step for step in steps if step in self.own_entries)
@@ -204,6 +187,23 @@ class Core:
         """Number word for `receiver` that a lineage will not come again."""
         number = self.outbox.number(receiver)
         return VoidOut(receiver, self.lives.incarnation, number, lineage, ordered)
+
+    def voids_for(self, unclaimed: Sequence[tuple[AgentId, Lineage]], ordered: bool) -> tuple[VoidOut, ...]:
+        """Number the voids for old outputs that nobody claimed."""
+        return tuple(self.void(receiver, lineage, ordered) for receiver, lineage in unclaimed)
+
+    def void_all(self, lineage: Lineage, ordered: bool) -> tuple[VoidOut, ...]:
+        """A lineage will not run again here: number the voids for all that its runs had sent."""
+        unclaimed = dict.fromkeys((output.receiver, output.lineage) for output in self.leftovers(lineage))
+        return self.voids_for(tuple(unclaimed), ordered)
+
+    def leftovers(self, lineage: Lineage) -> list[Output]:
+        """Return what undone runs of a lineage sent, oldest first."""
+        outputs: list[Output] = []
+        for step in self.runs_of.get(lineage, ()):
+            if step in self.retraction:
+                outputs.extend(self.cone.record(step).outputs)
+        return outputs
 
     def post_voids(self, voids: Sequence[VoidOut]) -> None:
         """Put voids of a record that is being written (or read again) into the outbox."""

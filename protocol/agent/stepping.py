@@ -184,7 +184,7 @@ class Stepping:
             wrote = (*draft.writes, *draft.entries, *draft.outputs, *draft.rollbacks)
             assert not wrote, f"{step} was to read only"
             draft = replace(draft, reads=(), observed=(), tolerated=())
-        old = self._core.leftovers(item.lineage)
+        old = core.leftovers(item.lineage)
         lineages, unclaimed = inherited(item.lineage, core.agent, draft.outputs, old)
         outputs = tuple(
             Output(out.receiver, core.outbox.number(out.receiver), out.payload, lineage, out.key)
@@ -201,7 +201,7 @@ class Stepping:
             calls=self._effects.claims_of(run),
             clock=clock,
             time_us=core.time.tick(core.now_us),
-            voids=self._core.voids_for(unclaimed, ordered=False),
+            voids=core.voids_for(unclaimed, ordered=False),
             confidence=draft.confidence,
             scores=draft.scores,
             epoch=core.colours.epoch,

@@ -110,6 +110,24 @@ async def test_what_is_changed_in_place_where_it_can_not_be_kept_is_told(change:
         assert "copy" in why
 
 
+def _copy_over(agent: Agent, ctx: Context) -> None:
+    board = ctx.space("board").map("m")
+    shared, seen, past = board.get("k"), agent.state.observe("list"), agent.state.at("a/1/1")["list"]
+    for value in (shared, seen, past):
+        value.append(2)
+    board["k"] = shared
+    agent.state["seen"], agent.state["past"] = seen, past
+
+
+async def test_what_was_only_shown_can_be_changed_and_assigned() -> None:
+    WORK.update(fill=_fill, change=_copy_over)
+    async with running() as cluster:
+        state = await done(cluster, "fill", "change")
+        assert (state["list"], state["seen"], state["past"]) == ([1], [1, 2], [1, 2])
+        assert (await cluster.shared("a")).value("board", "m", "k") == [1, 2]
+        assert await whys(cluster) == []
+
+
 async def test_a_value_that_can_not_be_stored_any_more_is_told_with_its_key() -> None:
     WORK.update(fill=_fill, change=lambda agent, ctx: agent.state["list"].append(object()))
     async with running() as cluster:
