@@ -126,25 +126,21 @@ class Agent:
         )
 
     @classmethod
-    def check_handles(cls, message: object) -> None:
-        """Check that this kind of agent has a handler for a message.
+    def check_namesake(cls, message: object) -> None:
+        """Check that a message would not be taken for one of another class of its name.
 
-        Raises: HandlerMissing, naming what it handles.
+        One that this kind of agent has no handler for at all goes to its dead letters, as any sender's would.
+
+        Raises: HandlerMissing, naming both classes.
         """
         kind = type(message)
-        name = kind.__name__
+        other = cls.message_types.get(kind.__name__)
         is_class = isinstance(message, msgspec.Struct) or is_dataclass(message)
-        if not is_class:
-            if any(base in cls.handlers for base in kind.__mro__):
-                return
-        elif name in cls.message_types:
-            if not is_other(kind, cls.message_types[name]):
-                return
-            other = cls.message_types[name]
+        if is_class and other is not None and is_other(kind, other):
             name = (
                 f"{kind.__module__}.{kind.__qualname__}, which is another than {other.__module__}.{other.__qualname__}"
             )
-        raise errors.HandlerMissing(f"{cls._lacks(name)} Nothing was sent. Add @handles(...) to a method.")
+            raise errors.HandlerMissing(f"{cls._lacks(name)} Nothing was sent. Give one of them another name.")
 
     @classmethod
     def _lacks(cls, name: str) -> str:

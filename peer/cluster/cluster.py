@@ -195,12 +195,12 @@ class Cluster(Asker):
         Returns: the names of the inputs.
 
         Raises: AgentUnknown, AskTimeout; InputsDiffer, if the key was used for other inputs; HandlerMissing, if the
-            agent was launched from here and handles no such message; what `encoded` raises.
+            agent was launched from here and handles another class of the message's name; what `encoded` raises.
         """
         payloads = self.encoded(messages)
         if (kind := self._kinds.get(agent)) is not None:
             for message in messages:
-                kind.check_handles(message)
+                kind.check_namesake(message)
         return await self._inlet.submit(self.host, agent, payloads, key)
 
     async def erase(self, subject: str) -> None:
