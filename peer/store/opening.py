@@ -18,8 +18,8 @@ from peer.store.segments import SegmentStore
 from peer.store.storage import Storage
 
 KEY = "host.key"
-BEGUN = ".begun"
-"""Ends the name of a file beside a host's folder: the host has been up, so it is lost if its folder is gone."""
+BEGUN = "begun-"
+"""Begins the name of a file beside a host's folder: the host has been up, so it is lost if its folder is gone."""
 
 
 class Opened(NamedTuple):
@@ -83,7 +83,7 @@ def _opened(
         )
     # An old key that was put away, and no new one: a start from a lost log was interrupted.
     was_lost = any(folder.glob(f"{KEY}.lost-*"))
-    begun = folder.with_name(folder.name + BEGUN)
+    begun = folder.with_name(BEGUN + folder.name)
     is_lost = not has_log and (key.exists() or was_lost or begun.exists() or not is_first)
     if is_lost:
         _put_away(folder)
