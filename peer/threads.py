@@ -6,13 +6,14 @@ state, gossip and the log go on. The threads are daemons: a program that ends do
 
 import asyncio
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 logger = logging.getLogger("ebbtide")
 
@@ -24,12 +25,28 @@ LINE_EVERY = 100
 _Job = tuple["Future[Any]", Callable[[], Any]]
 
 
+_ALL: "WeakSet[Threads]" = WeakSet()
+
+
+def _forked() -> None:
+    """In a child of a fork no thread of its parent runs: pools begin anew, else their jobs would wait for ever."""
+    for pool in list(_ALL):
+        pool._begin()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 class Threads(Executor):
     """A pool of daemon threads, begun as they are needed."""
 
     def __init__(self, name: str, most: int = THREADS_MAX) -> None:
         self.name = name
         self.most = most
+        self._begin()
+        _ALL.add(self)
+
+    def _begin(self) -> None:
         self.count = 0
         """Threads so far; none ends."""
         self._jobs: deque[_Job] = deque()

@@ -1,8 +1,10 @@
 """Threads for user code: as many as are needed, up to a bound; what ends a function reaches whoever awaits it."""
 
 import asyncio
+import contextlib
 import contextvars
 import logging
+import os
 import threading
 
 import pytest
@@ -70,3 +72,18 @@ async def test_one_who_is_cancelled_leaves_the_pool_whole() -> None:
     await asyncio.gather(first, second, return_exceptions=True)
     go.set()
     assert await in_thread(pool, lambda: 7) == 7
+
+
+def test_a_child_of_a_fork_has_threads_of_its_own() -> None:
+    pool = Threads("forked")
+    assert pool.submit(lambda: 1).result(5) == 1
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(Exception):
+            os.write(writer, str(pool.submit(lambda: 2).result(5)).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        assert said.read() == "2"
+    os.waitpid(child, 0)
