@@ -113,10 +113,7 @@ class Asker:
         until = asyncio.get_running_loop().time() + timeout_s
         while True:
             draft = await self._followed(draft)
-            ask = Propose(draft.roots, inputs, draft.reason, draft.evidence, draft.amendments, deadline_us)
-            owner = draft.roots[0].agent
-            pid = (await self.host.ask(owner, "propose", questions.encode(ask), timeout_s=timeout_s)).decode()
-            outcome = await self.outcome(pid, timeout_s=timeout_s)
+            outcome = await self.propose(draft, deadline_us, timeout_s)
             if not outcome.committed or await self._is_heeded(draft, outcome):
                 return await self._pending(outcome)
             if asyncio.get_running_loop().time() > until:
@@ -124,6 +121,16 @@ class Asker:
                     f"the inputs of {', '.join(map(str, draft.roots))} ran again each time before they were corrected,"
                     f" for {timeout_s:g} s. What was undone is undone; correct them again."
                 )
+
+    async def propose(self, draft: RollbackDraft, deadline_us: int, timeout_s: float) -> Outcome:
+        """Have a rollback proposed as it is, as an agent would: no input is followed to where it is now.
+
+        Raises: as `rollback`, less what that raises before it proposes.
+        """
+        ask = Propose(draft.roots, draft.inputs, draft.reason, draft.evidence, draft.amendments, deadline_us)
+        owner = draft.roots[0].agent
+        pid = (await self.host.ask(owner, "propose", questions.encode(ask), timeout_s=timeout_s)).decode()
+        return await self.outcome(pid, timeout_s=timeout_s)
 
     async def _held(self, steps: Sequence[StepId]) -> dict[StepId, HeldAnswer]:
         """Return what has become of the inputs of steps; each owner is asked once."""
@@ -148,7 +155,7 @@ class Asker:
                         " Name that step if it is wrong, too."
                     )
                 now[root] = held.step
-            elif held.where == "dead" and draft.inputs != "discard":
+            elif held.where == "dead" and draft.inputs == "amend":
                 raise errors.StepRanAgain(
                     f"{root} was undone before, and its input will not run again: {held.why or 'it was dropped'}."
                     " Nothing changed. Submit what is right as a new input."

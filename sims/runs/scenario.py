@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from peer import errors
+from peer.agents.context import rollback_draft
 from protocol.ids import StepId
 from protocol.limits import HostLimits, Limits
 from sims import faults
@@ -142,9 +143,9 @@ def _propose(world: World, number: int) -> None:
         inputs = rng.choice(("discard", "retry", "amend"))
         amend: dict[StepId | str, Any] | None = {root: Work(0) for root in roots} if inputs == "amend" else None
         try:
-            await world.engine.operator.rollback(
-                *roots, inputs=inputs, reason="as the seed wants", amend=amend, timeout_s=SETTLE_S
-            )
+            # As it is: what was undone before is named again, too, and all that follows has to hold.
+            draft = rollback_draft(tuple(roots), inputs, "as the seed wants", None, amend or {})
+            await world.engine.operator.propose(draft, 0, SETTLE_S)
         except errors.CallerError:
             # Whoever has lost its disk may have lost the proposal with it.
             if not world.view().has_lost:

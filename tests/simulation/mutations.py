@@ -373,6 +373,7 @@ ELSEWHERE = {
     "CP-12": "files: tests/rules/test_durability.py, tests/unit/peer/audit/",
     "ST-10": "histories hand in each input once: tests/rules/test_steps.py, tests/integration/test_submits.py",
     "EF-2": "undone and done again it ends the same: tests/rules/test_effects.py switches it off",
+    "EF-7": "scripts call one tool at a time: tests/rules/test_effects_together.py",
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
     "SH-1": "documents: tests/integration and worlds",
     "CP-9": "a policy, any choice of which is sound: tests/rules/test_checkpoints.py",
