@@ -31,10 +31,6 @@ class Backend(Protocol):
         """Forget an agent that never came up: its name can be used again."""
         ...
 
-    def absent(self) -> dict[str, list[AgentId]]:
-        """Return the hosts of the cluster's folder that have run and are not up, each with who lives there."""
-        ...
-
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         """Kill the host of an agent; it is started again from its folder, unless `for_good`.
 

@@ -91,10 +91,6 @@ class LocalBackend:
             if place.host is not None:
                 place.host.release(agent)
 
-    def absent(self) -> dict[str, list[AgentId]]:
-        """Return the hosts of the folder that are not up, each with who lives there."""
-        return self._roll.absent([place.folder.name for place in self._places])
-
     async def _bring_up(self, place: _Place) -> None:
         assert self._client is not None
         loop = asyncio.get_running_loop()

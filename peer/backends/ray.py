@@ -248,10 +248,6 @@ class RayBackend:
                 place.names.remove(agent)
                 await asyncio.to_thread(ray.get, place.actor.release.remote(agent))
 
-    def absent(self) -> dict[str, list[AgentId]]:
-        """Return the hosts of the folder that are not up, each with who lives there."""
-        return self._roll.absent([place.folder.name for place in self._places])
-
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         """SIGKILL the process of an agent's host, if it is on this machine; else have Ray end it.
 

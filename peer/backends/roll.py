@@ -3,7 +3,7 @@
 A host that has run, and whose own folder is gone, is lost and not new.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -78,10 +78,6 @@ class Roll:
     def is_founder(self, host: str) -> bool:
         """Tell whether a host is the first of all that were ever launched here: it founds the cluster."""
         return next(iter(self._seats), None) == host
-
-    def absent(self, up: Collection[str]) -> dict[str, list[AgentId]]:
-        """Return the hosts that have run and are not up, each with who lives there."""
-        return {name: list(seat.agents) for name, seat in self._seats.items() if seat.ran and name not in up}
 
     def seated(
         self, specs: Sequence[AgentSpec], agents_per_host: int, up: Sequence[str]

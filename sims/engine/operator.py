@@ -109,9 +109,6 @@ class _Launched:
     async def release(self, agent: AgentId) -> None:
         raise NotImplementedError("agents of a simulated world are launched by World.spawn")
 
-    def absent(self) -> dict[str, list[AgentId]]:
-        return {}
-
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         raise NotImplementedError("hosts of a simulated world are killed by World.crash")
 
