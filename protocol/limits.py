@@ -70,6 +70,8 @@ class Limits(Struct, frozen=True):
     """Up to this: a service that was down for an hour is asked again within minutes of its return."""
     effect_wait_us: int = 300_000_000
     """How long an undone step's effect waits for the new run of its lineage, before it is undone."""
+    unplaced_us: int = 60_000_000
+    """How long a message waits for an agent that nobody has heard of, before it counts as undeliverable (CL-7)."""
     order_wait_us: int = 10_000_000
     """How long an undo waits for the undos that depend on it, before it goes on and says so."""
 

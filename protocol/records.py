@@ -119,6 +119,12 @@ class ForcedRecord(LogRecord, frozen=True):
     """What tells on that lineages have ended which their senders had called off before."""
 
 
+class PlacedRecord(LogRecord, frozen=True):
+    """A receiver has been heard of: from here on what has waited for it may leave (CL-7)."""
+
+    receiver: AgentId
+
+
 class ProposedRecord(LogRecord, frozen=True):
     """A proposal of this agent, durable before it is sent."""
 
@@ -249,6 +255,8 @@ class BaseRecord(LogRecord, frozen=True):
     """Those that the horizon has not passed."""
     restored_us: tuple[int, ...] = ()
     """By number from 1, when each restore was carried out here."""
+    unplaced: tuple[HeldOut, ...] = ()
+    """Messages to names that nobody had heard of, and places of undone ones (CL-7)."""
 
 
 Record = (
@@ -268,5 +276,6 @@ Record = (
     | OutcomeRecord
     | CutRecord
     | RestoredRecord
+    | PlacedRecord
     | BaseRecord
 )

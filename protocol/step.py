@@ -218,6 +218,8 @@ class StepRecord(LogRecord, frozen=True):
     """Which model made it, in the agent's words; empty if it did not say."""
     read_only: bool = False
     """Its handler could only read: what it read is left out, since nothing can hang on this step (ST-7)."""
+    unplaced: tuple[AgentId, ...] = ()
+    """Those of its receivers that nobody had heard of: what it said to them has not left (CL-7)."""
 
 
 def entries_of(record: StepRecord) -> tuple[Entry, ...]:

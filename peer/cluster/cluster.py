@@ -269,6 +269,9 @@ class Cluster(Asker):
         found = await asyncio.gather(*(self.effects_of(each, settled=settled) for each in agents))
         return [effect for effects in found for effect in effects]
 
+    def _is_known(self, agent: AgentId) -> bool:
+        return agent in self._agents or agent in self.host.homes
+
     # -- waiting --------------------------------------------------------------------------------------------------
 
     async def quiet(self, timeout_s: float = 60.0, pause_s: float = 0.05) -> None:
@@ -279,5 +282,8 @@ class Cluster(Asker):
         Raises: AskTimeout, naming who is busy, and with what.
         """
         await until_quiet(
-            lambda: [self.status(agent, timeout_s=timeout_s) for agent in self._agents], timeout_s, pause_s
+            lambda: [self.status(agent, timeout_s=timeout_s) for agent in self._agents],
+            self._is_known,
+            timeout_s,
+            pause_s,
         )

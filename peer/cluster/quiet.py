@@ -11,8 +11,12 @@ QUIET_LOOKS = 2
 """How often in a row nothing may have moved before a cluster counts as quiet."""
 
 
-async def until_quiet(ask: Callable[[], list[Awaitable[Status]]], timeout_s: float, pause_s: float) -> None:
+async def until_quiet(
+    ask: Callable[[], list[Awaitable[Status]]], is_known: Callable[[AgentId], bool], timeout_s: float, pause_s: float
+) -> None:
     """Return once, in looks one after the other, every agent is idle and none has moved meanwhile.
+
+    What waits for a name that nobody knows is not under way; if whoever asks knows it, it is about to be.
 
     Raises: AskTimeout, naming who is busy, and with what; and what `ask` raises.
     """
@@ -21,6 +25,9 @@ async def until_quiet(ask: Callable[[], list[Awaitable[Status]]], timeout_s: flo
     while True:
         looks = await asyncio.gather(*ask())
         busy = {look.agent: look.under_way for look in looks if look.under_way} or lagging(looks)
+        busy = busy or {
+            look.agent: (f"messages for {name}",) for look in looks for name in look.unplaced if is_known(name)
+        }
         moves = [(look.host, look.steps, look.undone) for look in looks]
         quiet = quiet + 1 if not busy and moves == last else 0
         last = moves

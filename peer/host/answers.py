@@ -1,6 +1,6 @@
 """Answers what is asked of the agents here (`peer.host.questions`). Nothing here decides anything."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from peer import errors
@@ -27,6 +27,7 @@ from peer.host.questions import (
     encode,
 )
 from peer.host.residents import Residents
+from peer.host.strangers import nearest
 from peer.values.key_text import decode_key
 from protocol.checkpoints.looking import epochs, voted_on
 from protocol.event import EffectAsked, ProposeWanted, Submitted
@@ -60,17 +61,19 @@ class Answers:
         residents: its agents.
         checkpoints: its checkpoints.
         notices: its lines for whoever audits, as they stand.
+        homes: by agent, where it lives, as far as is known.
         costs: returns what it has sent.
     """
 
     def __init__(
         self, host_id: HostId, residents: Residents, checkpoints: Checkpoints, notices: Iterable[Notice],
-        costs: Callable[[], Costs],
+        homes: Mapping[AgentId, HostId], costs: Callable[[], Costs],
     ) -> None:  # fmt: skip
         self._host_id = host_id
         self._residents = residents
         self._checkpoints = checkpoints
         self._notices = notices
+        self._homes = homes
         self._costs = costs
         self._now: dict[str, Callable[[Driver, bytes], Any]] = {
             "part": self._part,
@@ -190,7 +193,12 @@ class Answers:
         return Ballots(*driver.machine.looking.ballots())
 
     def _dead(self, driver: Driver, body: bytes) -> tuple[tuple[Input, str], ...]:
-        return driver.machine.looking.dead_letters()
+        looking = driver.machine.looking
+        letters = [
+            (item, f"no agent {name!r} has been heard of. {nearest(name, self._homes)} It is sent if there is one.")
+            for name, item in looking.undeliverable()
+        ]
+        return (*looking.dead_letters(), *letters)
 
     def _noticed(self, driver: Driver, body: bytes) -> list[Notice]:
         return [notice for notice in self._notices if notice.agent in (driver.agent.name, HOST)]

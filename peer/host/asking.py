@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Protocol
 
 from peer import errors
 from peer.host import questions
 from peer.host.answers import Answered, Answers
 from peer.host.residents import Residents
+from peer.host.strangers import nearest
 from peer.site import Site
 from protocol.action import Finish, Reply
 from protocol.ids import AgentId, HostId, ProposalId
@@ -117,12 +117,10 @@ class Asking:
             del self._asking[question.number]
         if post.homes.get(agent) is None:
             known = sorted(post.homes)
-            near = get_close_matches(agent, known, 1)
             names = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
-            remedy = f"Did you mean {near[0]!r}?" if near else "Look at the name, or launch it first."
             raise errors.AgentUnknown(
                 f"no host of an agent {agent!r} has been heard of within {unheard_s:g} s. Known are {names or 'none'}."
-                f" Nothing was asked. {remedy}"
+                f" Nothing was asked. {nearest(agent, known)}"
             )
         raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
 

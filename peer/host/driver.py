@@ -12,6 +12,7 @@ from peer.agents.past import check_past
 from peer.agents.runner import Runner
 from peer.agents.state import State
 from peer.host.replicas import Replicas
+from peer.host.strangers import Strangers
 from peer.ports import Cancel, Clock, LogStore, Observer, Randomness
 from peer.store.outside.keeping import Keeping
 from peer.values.codec import Values
@@ -94,6 +95,7 @@ class Surroundings(Protocol):
     randomness: Randomness
     keeping: Keeping
     observer: Observer
+    strangers: Strangers
 
     @property
     def checkpoints(self) -> Checkpointer:
@@ -131,7 +133,7 @@ class Driver:
     def __init__(self, host: Surroundings, agent: Agent, limits: Limits) -> None:
         self._host = host
         self.agent = agent
-        self.machine = PeerMachine(agent.name, limits)
+        self.machine = PeerMachine(agent.name, limits, partial(host.strangers.knows, agent.name))
         self.values = Values(type(agent).state_schema, host.keeping, host.randomness.seed)
         self._lock = RLock()
         """Plain handlers read in threads what the machine changes here."""
@@ -279,7 +281,7 @@ class Driver:
             case Finish():
                 self._leaves(lambda: self._host.finished(name, action))
             case Tell():
-                self._host.noticed(name, action)
+                self._host.noticed(name, self._host.strangers.advised(action))
 
     def _leaves(self, leave: Callable[[], None]) -> None:
         self._host.checkpoints.when_recovered(lambda: leave() if self._alive else None)

@@ -20,6 +20,7 @@ from peer.host.pieces import Pieces
 from peer.host.questions import Costs, Notice
 from peer.host.residents import Residents
 from peer.host.router import Router
+from peer.host.strangers import Strangers
 from peer.host.witness import Witness
 from peer.keys import HostKeys
 from peer.ports import Clock, LogStore, Observer, Randomness, Transport, Unobserved
@@ -66,13 +67,15 @@ class Host:
         self._limits = limits or Limits()
         self.neighbours = Neighbours(self, secret, seeds, host_limits)
         self._machine = self.neighbours.machine
+        self.homes: Mapping[AgentId, HostId] = self._machine.homes
+        self.strangers = Strangers(self.homes, self.residents.drivers)
         self.checkpoints = Checkpoints(self, self.residents, checkpoints, founder, self.observer)
         self._witness = Witness(self, keys)
         self._version = 0
         self._open = False
         self._router = Router(self, self.residents)
         self._pieces = Pieces(clock.now_us())
-        answers = Answers(self.host_id, self.residents, self.checkpoints, self.notices, self.costs)
+        answers = Answers(self.host_id, self.residents, self.checkpoints, self.notices, self.homes, self.costs)
         self.asking = Asking(self, self.residents, answers, self.randomness.seed())
 
     @property
@@ -250,6 +253,7 @@ class Host:
         self.neighbours.announce(
             HostFact(self.host_id, self._version, self.transport.address, tuple(sorted(kinds)), spaces)
         )
+        self.strangers.look()
 
     # -- what drivers need -----------------------------------------------------------------------------------------
 
@@ -264,11 +268,6 @@ class Host:
     def subscribers(self, space: str) -> list[AgentId]:
         """Return who is known to take part in a space."""
         return list(self._machine.subscribers.get(space, ()))
-
-    @property
-    def homes(self) -> Mapping[AgentId, HostId]:
-        """By agent, the host where it lives, as far as is known."""
-        return self._machine.homes
 
     def agents_of(self, host: HostId) -> list[AgentId]:
         """Return the agents that live on a host, as far as is known."""
@@ -360,6 +359,7 @@ class Host:
         names = frozenset(agents)
         for driver in self.drivers.values():
             driver.reached(names)
+        self.strangers.look()
 
     def heard(self, fact: Began) -> None:
         """All agents here should know a fact."""

@@ -112,6 +112,8 @@ class Status(Struct, frozen=True):
     """By space and author: the same, as far as it has arrived here."""
     effects_pending: tuple[str, ...] = ()
     """Intents of effects that are to be undone, and are not yet: see `Cluster.effects`."""
+    unplaced: tuple[AgentId, ...] = ()
+    """Names that it has sent to, and that no agent is known to have."""
 
 
 class StepsAnswer(Struct, frozen=True, array_like=True):

@@ -64,6 +64,7 @@ class Bases:
             core.told(),
             core.inbox.told(),
             core.outbox.told(),
+            core.unplaced.told(),
             core.intents.told(),
             core.dead_letters.told(is_full),
             {"steps": tuple(core.cone.records()), "forgotten": core.cone.forgotten},
@@ -123,6 +124,7 @@ class Bases:
         core.inbox.load(last)
         self._stepping.load(last)
         core.outbox.load(last)
+        core.unplaced.load(last, core.now_us)
         self._rollback.load(last)
         self._proposer.load(last)
         self._count = len(bases)

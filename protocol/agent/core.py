@@ -19,15 +19,16 @@ from protocol.agent.line import Line
 from protocol.agent.lives import Lives
 from protocol.agent.outbox import Outbox
 from protocol.agent.quarantine import Quarantine
+from protocol.agent.unplaced import Unplaced
 from protocol.agent.versions import Versions
 from protocol.hlc import HybridTime
 from protocol.ids import AgentId, Lineage, StepId
 from protocol.limits import Limits
 from protocol.message import Ack, Message, Void
-from protocol.proposal import Proposal, Restore
+from protocol.proposal import ConeStep, Proposal, Restore
 from protocol.records import AckedRecord, BaseRecord, Record
 from protocol.retraction import Retraction
-from protocol.step import Consumer, Entry, Input, Output, StepRecord, VoidOut, entries_of
+from protocol.step import STEP_INDEX_ENTRIES, Consumer, Entry, Input, Output, StepRecord, VoidOut, entries_of
 
 Then = Callable[[], None]
 
@@ -35,9 +36,11 @@ Then = Callable[[], None]
 class Core:
     """The parts of one peer."""
 
-    def __init__(self, agent: AgentId, limits: Limits) -> None:
+    def __init__(self, agent: AgentId, limits: Limits, knows: Callable[[AgentId], bool]) -> None:
         self.agent = agent
         self.limits = limits
+        self.knows = knows
+        """Tells whether anybody has heard of an agent of a name."""
         self.now_us = 0
         self.lives = Lives(agent)
         self.colours = Colours()
@@ -45,6 +48,7 @@ class Core:
         self.retraction = Retraction()
         self.inbox = Inbox()
         self.outbox = Outbox(limits)
+        self.unplaced = Unplaced()
         self.versions = Versions(self.retraction)
         self.cone = Cone()
         self.quarantine = Quarantine()
@@ -177,6 +181,20 @@ class Core:
         """Return this agent's own surviving entries, in order: what its documents hold when it comes back."""
         return [entry for step, entries in self.own_entries.items() if step not in self.retraction for entry in entries]
 
+    def sends(self, step: StepId) -> ConeStep:
+        """Return an own step with its debits; what has not left is none (CL-7)."""
+        sent = self.cone.sends(step, self.subscribers, STEP_INDEX_ENTRIES)
+        if not self.unplaced:
+            return sent
+        holds = self.unplaced.holds
+        left = (debit for debit in sent.sends if not holds(debit.receiver, step.incarnation, debit.number))
+        return sent._replace(sends=tuple(left))
+
+    def empty(self, steps: tuple[StepId, ...]) -> list[AgentId]:
+        """Leave only the places of outputs whose receivers are not told of their undoing; return those."""
+        self.unplaced.empty(steps)
+        return self.outbox.empty(steps)
+
     def counts_as_gone(self, writer: StepId) -> bool:
         """Tell whether a tolerance has to count a writer: undone, or frozen by a proposal that may undo it (RB-11)."""
         return writer in self.retraction or self.quarantine.freezes(writer)
@@ -202,7 +220,11 @@ class Core:
         outputs: list[Output] = []
         for step in self.runs_of.get(lineage, ()):
             if step in self.retraction:
-                outputs.extend(self.cone.record(step).outputs)
+                outputs.extend(
+                    output
+                    for output in self.cone.record(step).outputs
+                    if not self.unplaced.holds(output.receiver, step.incarnation, output.number)
+                )
         return outputs
 
     def post_voids(self, voids: Sequence[VoidOut]) -> None:

@@ -13,7 +13,7 @@ from protocol.agent.stepping import Stepping
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import ConeStep, Proposal, Restore, Vote
 from protocol.records import Cut, OutcomeRecord
-from protocol.step import STEP_INDEX_ENTRIES, Entry, Input, StepRecord
+from protocol.step import Entry, Input, StepRecord
 
 NAMED = 5
 """Effects that are named where all are counted."""
@@ -49,6 +49,8 @@ class StatusSeen(NamedTuple):
     """Steps in memory: those behind the horizon are folded."""
     effects_pending: tuple[str, ...]
     """Intents of effects that are to be undone, and are not yet."""
+    unplaced: tuple[AgentId, ...]
+    """Names that it has sent to, and that no agent is known to have."""
 
 
 class StepsSeen(NamedTuple):
@@ -139,7 +141,7 @@ class Looking:
         core = self._core
         counts = {
             "inputs": self._stepping.backlog(),
-            "messages": core.outbox.unsent(),
+            "messages": core.outbox.unsent() + len(core.unplaced.heard()),
             "records": 0 if core.is_flushed() else 1,
             "undecided": len(self._rollback.undecided()),
             "proposals": len(self._proposer.open()),
@@ -161,13 +163,14 @@ class Looking:
             steps=len(core.cone) + core.cone.forgotten,
             undone=core.undone,
             under_way=self.under_way(),
-            dead_letters=len(core.dead_letters.letters),
+            dead_letters=len(core.dead_letters.letters) + len(self.undeliverable()),
             clock_entries=len(core.cone.last_clock()),
             epoch=core.colours.epoch,
             committed=core.colours.committed,
             era=core.colours.era,
             steps_kept=len(core.cone),
             effects_pending=tuple(each.intent for each in core.intents.doomed()),
+            unplaced=tuple(name for name in core.unplaced.receivers() if core.unplaced.letters(name)),
         )
 
     # -- steps -----------------------------------------------------------------------------------------------------
@@ -180,7 +183,7 @@ class Looking:
         stands = [step for step in part if step not in core.retraction]
         return PartSeen(
             unknown=tuple(root for root in own if root not in core.cone),
-            cone=tuple(core.cone.sends(step, core.subscribers, STEP_INDEX_ENTRIES) for step in part),
+            cone=tuple(core.sends(step) for step in part),
             effects=tuple(intent for step in stands for intent in core.cone.record(step).calls),
             retracted=tuple(step for step in part if step in core.retraction),
         )
@@ -272,6 +275,12 @@ class Looking:
     def dead_letters(self) -> tuple[tuple[Input, str], ...]:
         """Return the inputs that were given up, each with why."""
         return tuple(self._core.dead_letters.letters)
+
+    def undeliverable(self) -> tuple[tuple[AgentId, Input], ...]:
+        """Return the messages that have waited too long for names that nobody has heard of, each with the name."""
+        core = self._core
+        late = core.unplaced.late()
+        return tuple((name, item) for name in late for item in core.unplaced.letters(name))
 
     # -- rollbacks and checkpoints ---------------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ class Loss:
         """Take in a loss, live or from the log; return the receivers of places left empty."""
         core, began = self._core, record.began
         core.retraction.add_all(record.retracted)
-        receivers = core.outbox.empty(record.retracted)
+        receivers = core.empty(record.retracted)
         core.withdraw(record.retracted)
         self._lose(began)
         core.post_voids(record.voids)

@@ -1,5 +1,6 @@
 """One peer: dispatch only. The parts and the modules that join them decide."""
 
+from collections.abc import Callable
 from typing import assert_never
 
 from protocol.action import Action
@@ -11,6 +12,7 @@ from protocol.agent.effects import Effects
 from protocol.agent.intake import Intake
 from protocol.agent.looking import Looking
 from protocol.agent.loss import Loss
+from protocol.agent.placing import Placing
 from protocol.agent.proposer import Proposer
 from protocol.agent.restoring import Restoring
 from protocol.agent.rollback import Rollback
@@ -56,6 +58,7 @@ from protocol.records import (
     ForcedRecord,
     IntentRecord,
     OutcomeRecord,
+    PlacedRecord,
     ProposedRecord,
     Record,
     RestoredRecord,
@@ -69,8 +72,10 @@ from protocol.step import StepRecord
 class PeerMachine:
     """The protocol around one agent. See `protocol.machine.Machine`."""
 
-    def __init__(self, agent: AgentId, limits: Limits | None = None) -> None:
-        self.core = Core(agent, limits or Limits())
+    def __init__(
+        self, agent: AgentId, limits: Limits | None = None, knows: Callable[[AgentId], bool] = lambda agent: True
+    ) -> None:
+        self.core = Core(agent, limits or Limits(), knows)
         self.effects = Effects(self.core)
         self.proposer = Proposer(self.core)
         self.stepping = Stepping(self.core, self.effects, self.proposer)
@@ -78,13 +83,14 @@ class PeerMachine:
         self.settling = Settling(self.core, self.effects)
         self.disposal = Disposal(self.core, self.effects, self.stepping)
         self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
+        self.placing = Placing(self.core)
         self.loss = Loss(self.core, self.effects, self.stepping)
         self.sharing = Sharing(self.core)
         self.bases = Bases(self.core, self.effects, self.proposer, self.stepping, self.rollback)
         self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases)
         self.restoring = Restoring(self.core, self.effects, self.rollback, self.disposal)
         self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer)
-        self._timed = (self.stepping, self.rollback, self.proposer, self.effects)
+        self._timed = (self.stepping, self.rollback, self.proposer, self.effects, self.placing)
         self._alive = False
 
     @property
@@ -132,6 +138,7 @@ class PeerMachine:
             case ProposeWanted():
                 self.proposer.wanted(event)
             case Reached():
+                core.unplaced.hear(event.agent)
                 core.outbox.nudge(event.agent, core.now_us)
                 core.flush([event.agent])
             case Learned():
@@ -159,6 +166,7 @@ class PeerMachine:
             self.sharing.work()
             self.effects.work()
             self.stepping.work()
+            self.placing.work()
         actions, core.actions = core.actions, []
         return actions
 
@@ -210,6 +218,7 @@ class PeerMachine:
             self.loss.birth(event.lost, event.incarnation, event.unheard)
         else:
             self.loss.publish()
+        self.placing.recovered()
         core.outbox.release_all()
         self.effects.recovered()
         core.flush()
@@ -250,6 +259,8 @@ class PeerMachine:
                 self.loss.apply_birth(record)
             case CutRecord():
                 self.cutting.apply_cut(record)
+            case PlacedRecord():
+                self.placing.apply(record)
             case RestoredRecord():
                 self.restoring.apply(record)
             case BaseRecord():

@@ -56,7 +56,7 @@ class Restoring:
             entry.writer for entry in core.versions.all_entries() if core.colours.is_passed(entry.epoch, entry.era)
         )
         # Nobody was told step by step, so nobody keeps the places of these messages: they are sent as empty ones.
-        core.outbox.empty(record.retracted)
+        core.empty(record.retracted)
         core.withdraw(record.retracted)
         core.post_voids(record.voids)
         for step in record.retracted:

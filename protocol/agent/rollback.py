@@ -245,6 +245,7 @@ class Rollback:
             core.retraction.add_all(record.retracted)
             core.retraction.add_all(credit.producer for credit in record.credits)
             core.outbox.drop(record.retracted)
+            core.unplaced.empty(record.retracted)
             core.withdraw(record.retracted)
             for credit in record.credits:
                 if credit.number:

@@ -11,6 +11,7 @@ from protocol.agent.effects import Effects
 from protocol.agent.inbox import Item
 from protocol.agent.lineage import inherited
 from protocol.agent.proposer import Proposer
+from protocol.agent.unplaced import Kept
 from protocol.clock import Clock, joined
 from protocol.event import StepRan
 from protocol.ids import AgentId, StepId
@@ -212,6 +213,7 @@ class Stepping:
             tolerated=draft.tolerated,
             model=draft.model,
             read_only=draft.read_only,
+            unplaced=tuple(dict.fromkeys(out.receiver for out in outputs if not self._is_placed(out.receiver))),
         )
         self.apply_step(record)
         proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)
@@ -240,6 +242,13 @@ class Stepping:
         clock[step.agent] = (step.incarnation, step.seq)
         return clock, floor
 
+    def _is_placed(self, receiver: AgentId) -> bool:
+        """Tell whether a message to `receiver` may leave with its step (CL-7)."""
+        if receiver != self._core.agent and not self._core.knows(receiver):
+            return False
+        self._core.unplaced.hear(receiver)
+        return True
+
     def _entry_of(self, writer: StepId, key: str) -> Entry:
         for entry in self._core.versions.entries(key):
             if entry.writer == writer:
@@ -260,7 +269,12 @@ class Stepping:
         for index, output in enumerate(record.outputs):
             if step.incarnation == core.lives.incarnation:
                 core.outbox.see_number(output.receiver, output.number)
-            core.outbox.add(output.receiver, step, step.incarnation, output.number, Data(message_of(record, index)))
+            message = Data(message_of(record, index))
+            if output.receiver in record.unplaced:
+                kept = Kept(step, message)
+                core.unplaced.add(output.receiver, step.incarnation, output.number, kept, core.now_us)
+            else:
+                core.outbox.add(output.receiver, step, step.incarnation, output.number, message)
         for entry in entries_of(record):
             core.versions.merge(entry)
         core.post_voids(record.voids)

@@ -10,7 +10,7 @@ from protocol.clock import covers
 from protocol.event import Consulted
 from protocol.ids import MessageId, StepId
 from protocol.proposal import ConeStep, Credit, Suspect, Vote
-from protocol.step import STEP_INDEX_ENTRIES, StepRecord
+from protocol.step import StepRecord
 
 SUSPECTS_MIN = 64
 """Suspects that go with a vote, whatever it lists: a conversation's next turns."""
@@ -123,7 +123,7 @@ class Voting:
         return event.accepts, event.why
 
     def _debited(self, step: StepId) -> ConeStep:
-        return self._core.cone.sends(step, self._core.subscribers, STEP_INDEX_ENTRIES)
+        return self._core.sends(step)
 
     def _suspects(self, case: Case, new: list[StepId], version: int) -> tuple[Suspect, ...]:
         """Return the own steps after the oldest new one that may be in the cone: their records are being written.

@@ -140,6 +140,8 @@ class EndRecord(_HostRecord, frozen=True):
     """A restore came to nothing."""
 
     id: str
+    rejects: tuple[tuple[HostId, str], ...] = ()
+    """Who did not agree, and why: whoever still asks is told so by any life of this host."""
 
 
 CheckpointRecord = (

@@ -85,6 +85,7 @@ class Voting:
         """Take in from the log that a restore came to nothing."""
         motion = self._core.restores.open.get(record.id)
         if motion is not None:
+            motion.count.rejects.update(record.rejects)
             self._core.restores.end(motion)
 
     def tallied(self, sender: HostId, tally: Tally, restore: Restore) -> None:
@@ -122,9 +123,9 @@ class Voting:
             self.agreed(replace(motion.restore, top=motion.count.top))
             return
         core.restores.end(motion)
-        core.append(EndRecord(name))
-        core.actions.append(Pause(core.restores.is_paused()))
         rejects = tuple(motion.count.rejects.items())
+        core.append(EndRecord(name, rejects))
+        core.actions.append(Pause(core.restores.is_paused()))
         core.tell("restore-rejected", name, _reasons(rejects))
         self._answer(name, "", self._came_to_nothing(motion.restore.epoch, rejects))
 

@@ -41,7 +41,7 @@ from protocol.records import BirthRecord
 from protocol.step import Entry, StepRecord
 from sims.histories.ground import Arrival
 from sims.histories.mishaps import Mishaps
-from sims.histories.node import SPACE, Delivery, Durable, Node, Pull, Script, ToolDue, turn
+from sims.histories.node import SPACE, Delivery, Durable, Met, Node, Pull, Script, ToolDue, turn
 from sims.histories.plan import MS, Plan
 from sims.histories.sim_host import HostDurable, HostMail, SimHost
 
@@ -280,6 +280,8 @@ class History:
                 node.feed(Appended(what.order.ticket))
             case Script():
                 what.go()
+            case Met():
+                node.meet(what.agent)
             case ToolDue():
                 self._tool(node, what.order)
             case Pull():
@@ -358,7 +360,7 @@ class History:
         living = [host for host in self.hosts.values() if not host.dead]
         if not all(host.up and not host.machine.under_way() for host in living):
             return False
-        kinds = (Arrival, Durable, Script, ToolDue, Delivery, Learned, HostDurable)
+        kinds = (Arrival, Durable, Script, ToolDue, Delivery, Learned, HostDurable, Met)
         pending = any(isinstance(due[4], kinds) for due in self._heap)
         return not pending and self._replicas_agree()
 

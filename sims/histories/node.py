@@ -33,6 +33,7 @@ from protocol.event import (
     Elapsed,
     Event,
     Learned,
+    Reached,
     Recovered,
     StepRan,
     ToolWanted,
@@ -109,7 +110,9 @@ class Node:
         self.disk: list[Record] = []
         self.life = 0
         self.up = False
-        self.machine = PeerMachine(agent, world.limits)
+        self.heard: dict[AgentId, None] = {}
+        """Of whom it has heard in this life, where it does not know all from the beginning."""
+        self.machine = PeerMachine(agent, world.limits, self.knows)
         self.script: Script | None = None
         self.timer_us: int | None = None
         self.written_us = 0
@@ -129,7 +132,8 @@ class Node:
         """Begin a life from what is on the disk."""
         self.life += 1
         self.up = True
-        self.machine = PeerMachine(self.agent, self.world.limits)
+        self.heard = {}
+        self.machine = PeerMachine(self.agent, self.world.limits, self.knows)
         self.script = None
         self.timer_us = None
         self.serves = {}
@@ -138,8 +142,28 @@ class Node:
         self.feed(Recovered(tuple(self.disk), self.lost, max(known, default=1)))
         for fact in self.world.facts.values():
             self.world.later(self, self.world.plan.delay_us, Learned(fact))
+        if self.world.plan.strange:
+            self._meet()
         self.released = self.machine.core.shared_entries()
         self.serves = dict.fromkeys(self.machine.core.subscribers.get(SPACE, ()))
+
+    def knows(self, agent: AgentId) -> bool:
+        """Tell whether it has heard of an agent."""
+        return not self.world.plan.strange or agent in self.heard
+
+    def _meet(self) -> None:
+        """It hears of those that have ever begun, one after the other, and the others of it if it is new."""
+        for other in self.world.nodes.values():
+            if other is self or not other.life:
+                continue
+            self.world.later(self, self.world.rng.randint(50, 4 * self.world.plan.delay_us), Met(other.agent))
+            if self.life == 1 and other.up:
+                self.world.later(other, self.world.rng.randint(50, 4 * self.world.plan.delay_us), Met(self.agent))
+
+    def meet(self, agent: AgentId) -> None:
+        """It hears of an agent."""
+        self.heard[agent] = None
+        self.feed(Reached(agent))
 
     def crash(self) -> None:
         """Lose everything but the disk."""
@@ -233,6 +257,11 @@ class Durable:
 
 
 @dataclass
+class Met:
+    agent: AgentId
+
+
+@dataclass
 class ToolDue:
     order: UseTool
 
@@ -306,6 +335,11 @@ class Script:
             outputs.append(_answer(depth, node.agent, list(node.world.nodes)))
             if rng.random() < 0.1:
                 outputs.append(OutputDraft(rng.choice(node.world.neighbours[node.agent]), b"0"))
+        if plan.strange and depth > 0:
+            chance = Random(f"{plan.seed}/{item.lineage}/{mood}/strange")
+            if chance.random() < plan.strange:
+                stranger = OutputDraft(f"nobody{chance.randrange(2)}", b"0", chance.choice((None, "k")))
+                outputs.insert(chance.randint(0, len(outputs)), stranger)
         self.calls = [b"%d" % rng.randrange(3) for _ in range(rng.randint(1, 2))] if rng.random() < plan.calls else []
         error = "boom" if node.world.rng.random() < 0.02 else None
         self.draft = StepDraft(

@@ -9,6 +9,9 @@ MS = 1000
 CONVERSING = 1_000_000
 """Seeds from here on have conversations in their histories."""
 
+STRANGE = 2_000_000
+"""Seeds from here on have names that nobody has heard of, for a while or ever."""
+
 
 @dataclass
 class Plan:
@@ -49,6 +52,8 @@ class Plan:
     """Inputs that begin a conversation: each turn answers the last, round a ring of agents."""
     turns: int = 0
     """How many turns one has."""
+    strange: float = 0.0
+    """Share of steps that send to a name that nobody has; above 0, who begins anew hears of others by and by."""
 
     @classmethod
     def random(cls, seed: int) -> "Plan":
@@ -85,6 +90,9 @@ class Plan:
         )
         if seed < CONVERSING:
             return plan
+        if seed >= STRANGE:
+            rng = Random(f"{seed}/strange")
+            return replace(plan, strange=rng.choice((0.01, 0.1, 0.3)), late=rng.choice((0.0, 0.3, 0.6)))
         # A generator of its own: seeds below draw what they always drew.
         rng = Random(f"{seed}/conversations")
         return replace(

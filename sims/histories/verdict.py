@@ -66,9 +66,10 @@ class _Judge:
         most: set[str] = set()
         for record in self.records:
             if str(record.step) in truth:
-                least.update(output.receiver for output in record.outputs)
+                # CL-7: what waited for its receiver may have left before the vote, or not.
+                least.update(out.receiver for out in record.outputs if out.receiver not in record.unplaced)
             if str(record.step) in truth_at_most:
-                most.update(output.receiver for output in record.outputs)
+                most.update(out.receiver for out in record.outputs if out.receiver in self.history.nodes)
                 if record.entries:
                     most.update(self.history.nodes[record.step.agent].machine.core.subscribers.get("s", ()))
         return least, least | most
@@ -177,9 +178,9 @@ class _Judge:
         for record in self.records:
             if str(record.step) in self.retracted:
                 continue
-            for at in range(len(record.outputs)):
+            for at, output in enumerate(record.outputs):
                 count = handled.get((record.step, at), 0)
-                wanted = 0 if (record.step, at) in dead else 1
+                wanted = 0 if (record.step, at) in dead or output.receiver not in self.history.nodes else 1
                 self.need(count == wanted, f"{record.step}#{at} was handled by {count} surviving steps, not {wanted}")
 
     def every_external_input_once(self) -> None:

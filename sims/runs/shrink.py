@@ -47,7 +47,7 @@ def shrunk_scenario(scenario: Scenario, fails: Callable[[Scenario], bool], tries
 
 
 def _simpler(plan: Plan) -> Iterator[Plan]:
-    for name in ("loss", "double", "shared", "calls", "rejects"):
+    for name in ("loss", "double", "shared", "calls", "rejects", "strange"):
         if getattr(plan, name):
             yield replace(plan, **{name: 0.0})
     for name, least in (

@@ -1,6 +1,6 @@
 """A few machines side by side, cranked by hand: the network and the disks do nothing unless told to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from protocol.action import (
     Action,
@@ -44,12 +44,14 @@ Mail = tuple[str, str, Message]
 class Bench:
     """Machines by name; `writes` says whether a disk is fast (at once) or waits for `sync`."""
 
-    def __init__(self, *names: str, limits: Limits | None = None) -> None:
+    def __init__(self, *names: str, limits: Limits | None = None, strange: Iterable[str] = ()) -> None:
         self.limits = limits or Limits()
         self.now_us = 1_000_000
         self.machines: dict[str, PeerMachine] = {}
         self.disks: dict[str, list[Record]] = {name: [] for name in names}
         self.slow: set[str] = set()
+        self.strange = set(strange)
+        """Names that nobody has heard of."""
         self.mail: list[Mail] = []
         self.sent: list[Mail] = []
         """All mail ever, delivered or not."""
@@ -73,7 +75,7 @@ class Bench:
 
     def start(self, name: str, lost: bool = False) -> None:
         """Begin a life from the disk; the first of all, or after `crash`."""
-        self.machines[name] = PeerMachine(name, self.limits)
+        self.machines[name] = PeerMachine(name, self.limits, lambda agent: agent not in self.strange)
         self.pending[name] = []
         self.runs.pop(name, None)
         self.feed(name, Recovered(tuple(self.disks[name]), lost))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from peer import Agent, AgentSpec, Cluster, Context, handles
 from peer.host.driver import Driver
+from peer.host.strangers import Strangers
 from peer.ports import Unobserved
 from peer.store.memory import MemoryStore
 from peer.store.outside.keeping import Keeping, Places
@@ -118,6 +119,7 @@ class Surroundings:
         self.checkpoints = Checkpoints(is_replicated)
         self.keeping = Keeping.at(Places.beside(Path(), "memory://blobs", "memory://vault"))
         self.observer = Unobserved()
+        self.strangers = Strangers({}, {})
         self.routed: list[object] = []
         self.replies: list[str] = []
 

@@ -1,6 +1,8 @@
 """Rules CP-7 and RB-10: restores, and what is behind the horizon."""
 
-from protocol.checkpoints.messages import CarryOut, Pause
+from protocol.checkpoints.epoch import Commit
+from protocol.checkpoints.messages import CarryOut, CommitRecord, EndRecord, Pause, RestoreVoteRecord
+from protocol.checkpoints.tally import Statement, Tally
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.ids import StepId
 from protocol.message import Data, Done
@@ -126,6 +128,22 @@ def test_cp7_a_restore_that_came_to_nothing_is_not_begun_again_by_who_asks_once_
     crowd.do("h0", crowd.machines["h0"].restore(4, "mine", 1, "discard", "", 0, crowd.now_us))
     assert any("behind the horizon" in error for _, error in crowd.replies("h0"))
     assert crowd.machines["h0"].restores.open == {}
+
+
+def test_cp7_a_newcomers_reject_is_told_by_its_later_lives_too() -> None:
+    restore, commit = Restore(1, 1, "x", 1, "discard"), Commit(1, ("a",), (), (), 1)
+    crowd = Crowd("a", "b")
+    # Only the statement of a, which is not in b's log, names b as somebody who has to agree.
+    crowd.logs["b"] = [
+        CommitRecord(commit),
+        RestoreVoteRecord(restore, Statement("b", reject="no"), commit),
+        EndRecord("x", (("b", "no"),)),
+    ]
+    crowd.start("b")
+    asks = Tally(1, b"\x01", joined=("b",), joined_bits=b"\x00", restore=restore)
+    crowd.do("b", crowd.machines["b"].received("a", asks, crowd.now_us))
+    answers = [message for _, _, message in crowd.mail if isinstance(message, Tally) and message.restore == restore]
+    assert [message.rejects for message in answers] == [(("b", "no"),)]
 
 
 def test_cp7_two_at_once_are_never_both_carried_out_under_one_number() -> None:

@@ -40,9 +40,12 @@ from protocol.retraction import Retraction
 from protocol.step import Input
 from tests.simulation.switched_off import (
     entries_in_order_of_arrival,
+    leaves_while_a_rollback_is_open,
     newcomers_while_frozen,
     observed_keys_are_dependencies,
     tolerance_has_no_end,
+    undone_messages_keep_no_place,
+    what_waits_is_a_debit,
 )
 
 Patch = pytest.MonkeyPatch
@@ -332,6 +335,7 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "CL-3": (no_order,),
     "CL-4": (no_deduplication,),
     "CL-5": (acknowledges_before_durable,),
+    "CL-7": (what_waits_is_a_debit, undone_messages_keep_no_place, leaves_while_a_rollback_is_open),
     "RB-1": (proposers_ask_once,),
     "RB-2": (cones_without_readers,),
     "RB-3": (votes_do_not_grow, suspects_are_taken_for_the_cone),

@@ -1,4 +1,4 @@
-"""Rules of shared state and of reads switched off, for `mutations`."""
+"""Rules of shared state, of reads and of messages that wait switched off, for `mutations`."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from protocol.agent.core import Core
 from protocol.agent.quarantine import Quarantine
-from protocol.step import Read, Tolerated
+from protocol.agent.unplaced import Unplaced
+from protocol.step import STEP_INDEX_ENTRIES, Read, Tolerated
 
 Patch = pytest.MonkeyPatch
 
@@ -34,3 +35,19 @@ def observed_keys_are_dependencies(patch: Patch) -> None:
 def tolerance_has_no_end(patch: Patch) -> None:
     # That pending proposals count is for tests/rules/test_tolerance.py: histories hardly have the right two at once.
     patch.setattr(Tolerated, "is_exceeded", lambda self, is_gone: False)
+
+
+def what_waits_is_a_debit(patch: Patch) -> None:
+    patch.setattr(Core, "sends", lambda self, step: self.cone.sends(step, self.subscribers, STEP_INDEX_ENTRIES))
+
+
+def undone_messages_keep_no_place(patch: Patch) -> None:
+    def empty(self: Unplaced, steps: tuple[Any, ...]) -> None:
+        for receiver, waiting in self._by_receiver.items():
+            self._by_receiver[receiver] = {name: kept for name, kept in waiting.items() if kept.step not in steps}
+
+    patch.setattr(Unplaced, "empty", empty)
+
+
+def leaves_while_a_rollback_is_open(patch: Patch) -> None:
+    patch.setattr(Unplaced, "steps", lambda self, receiver: [])

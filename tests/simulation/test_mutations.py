@@ -21,6 +21,8 @@ SEEDS = 1500
 LIMIT_US = 4_000_000
 """Virtual time after which a history that is still under way has failed: what hangs is seen soon."""
 
+STRANGE = {"strange": 0.3, "late": 0.6, "proposals": 3, "rejects": 0.0, "losses": 0, "delay_us": 5000}
+
 TROUBLE: dict[str, dict[str, Any]] = {
     "no_beginnings": {
         "losses": 4, "proposals": 0, "calls": 0.0, "delay_us": 30_000, "agents": 4, "hosts": 0, "deaths": 0,
@@ -30,6 +32,9 @@ TROUBLE: dict[str, dict[str, Any]] = {
         "conversations": 3, "turns": 40, "inputs": 8, "keys": 5, "agents": 4, "losses": 0, "delay_us": 1000, "hosts": 0,
         "proposals": 4, "rejects": 0.0,
     },
+    "what_waits_is_a_debit": STRANGE,
+    "undone_messages_keep_no_place": STRANGE,
+    "leaves_while_a_rollback_is_open": STRANGE,
 }  # fmt: skip
 """Rules that seldom matter: the trouble in which they do."""
 
