@@ -103,6 +103,10 @@ class ConfigInvalid(CallerError):
     """A setting, a key file or an address that can't be used as it is."""
 
 
+class BackendFailed(EbbtideError):
+    """What hosts run on can't be reached, or does not start."""
+
+
 class RollbackTimeout(EbbtideError):
     """A rollback has not been decided in time. It may still be: its outcome stands in the logs, whoever waits."""
 

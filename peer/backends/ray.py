@@ -22,6 +22,7 @@ from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, kind_at, path_of
 from peer.agents.watchdog import watch
+from peer.backends import ray_address
 from peer.backends.roll import FILE as ROLL
 from peer.backends.roll import Roll
 from peer.host.garbage import collect_seldom
@@ -186,6 +187,7 @@ class RayBackend:
         unknown = sorted(set(options) - {"address", "num_cpus"})
         if unknown:
             raise errors.CallerError(f"the ray backend knows no option {unknown[0]!r}. Nothing was started.")
+        self._address = ray_address.wanted(options.get("address"))
         self._folder = folder
         self._roll = Roll(folder)
         self._secret = secret
@@ -202,13 +204,8 @@ class RayBackend:
     async def start(self) -> Host:
         """Connect to Ray, or start it here, and bring up the cluster's own host."""
         if not ray.is_initialized():
-            self._started_ray = True
-            options: dict[str, Any] = {"address": self._options.get("address")}
-            if options["address"] is None:
-                options = {"num_cpus": self._options.get("num_cpus", 2), "include_dashboard": False}
-            # Not in a thread: Ray sets signal handlers, which only the main thread may.
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **options)
-        self._bind = LOOPBACK if self._options.get("address") is None else None
+            await self._connect(self._address)
+        self._bind = LOOPBACK if self._address is None else None
         loop = asyncio.get_running_loop()
         keys = HostKeys.generate()
         transport = ZmqTransport(keys, self._bind or f"tcp://{ray.util.get_node_ip_address()}:*")
@@ -216,6 +213,22 @@ class RayBackend:
         self._client = Host(keys, self._secret, transport, store, SystemClock(loop), limits=self._limits)
         await self._client.open()
         return self._client
+
+    async def _connect(self, address: str | None) -> None:
+        """Join a Ray, or start one. Raises: BackendFailed."""
+        if address not in (None, "auto"):
+            await asyncio.to_thread(ray_address.probe, address)
+        options: dict[str, Any] = {"address": address}
+        if address is None:
+            # Not what Ray would find by itself: a Ray that runs here for others, or did once.
+            options = {"address": "local", "num_cpus": self._options.get("num_cpus", 2), "include_dashboard": False}
+        try:
+            # Not in a thread: Ray sets signal handlers, which only the main thread may.
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **options)
+        except Exception as error:
+            ray.shutdown()
+            raise errors.BackendFailed(ray_address.told(address, error)) from error
+        self._started_ray = True
 
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
         """Bring up one actor for every `agents_per_host` agents; all at once, since Ray starts few a second."""
