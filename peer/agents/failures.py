@@ -31,6 +31,24 @@ def traced(error: BaseException) -> str:
     return clean("".join(traceback.format_exception(error)), TRACE_CHARS_MAX)
 
 
+def where(error: BaseException, module: str) -> str:
+    """Return the place that an error comes from, as `file:line in function`: the innermost in a module, or of all.
+
+    Empty, if only whoever caught it stands in its traceback.
+    """
+    frames = list(traceback.walk_tb(error.__traceback__))[1:]
+    own = [each for each in frames if each[0].f_globals.get("__name__") == module] or frames
+    if not own:
+        return ""
+    frame, line = own[-1]
+    return f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line."""
+    return " ".join(text.split())
+
+
 def clean(text: str, chars_max: int = TEXT_CHARS_MAX) -> str:
     """Return a text without what is no character, and no longer than people read."""
     if len(text) > chars_max:

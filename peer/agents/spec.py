@@ -7,6 +7,7 @@ from typing import Any
 
 from peer import errors
 from peer.agents.agent import Agent
+from peer.agents.failures import one_line, told, where
 from peer.values import payload
 from protocol.ids import AgentId
 
@@ -60,9 +61,11 @@ def made(spec: AgentSpec) -> Agent:
     try:
         return spec.kind(**spec.options)
     except (Exception, SystemExit) as error:
+        place = where(error, spec.kind.__module__)
         raise errors.AgentBroken(
-            f"agent {spec.name!r} did not start: {spec.kind.__qualname__}(...) raised {type(error).__name__}: {error}."
-            " Nothing of its log was changed. Mend the class or its options, and launch it again."
+            f"agent {spec.name!r} did not start: {spec.kind.__qualname__}(...) raised {one_line(told(error))}"
+            f"{place and f', at {place}'}. Nothing of its log was changed. Mend the class or its options, and launch it"
+            " again."
         ) from error
 
 

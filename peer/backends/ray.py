@@ -9,125 +9,29 @@ import os
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import CellType
 from typing import Any
 
-import msgspec
-
 from peer import errors
-from peer.agents.agent import Agent
-from peer.agents.spec import AgentSpec, kind_at, path_of
-from peer.agents.watchdog import watch
+from peer.agents.failures import one_line, told
+from peer.agents.spec import AgentSpec
 from peer.backends import ray_address
-from peer.backends.roll import FILE as ROLL
+from peer.backends.ray_host import HostActor, ray
 from peer.backends.roll import Roll
-from peer.host.garbage import collect_seldom
 from peer.host.host import Host
 from peer.keys import HostKeys
-from peer.store.files import Files
 from peer.store.memory import MemoryStore
-from peer.store.opening import open_folder
-from peer.store.outside.keeping import Keeping, Places
+from peer.store.outside.keeping import Places
 from peer.store.storage import Storage
 from peer.system import SystemClock
 from peer.transport.zmq import ZmqTransport
-from peer.values import payload
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-import ray  # after its settings
-from ray.exceptions import RayActorError
-
 LOOPBACK = "tcp://127.0.0.1:*"
-START_S = 60.0
-"""How long a host may take to come up; reading a long log is most of it."""
-
-_Known = tuple[str, str, bytes]
-"""An agent added later, as the folder's list has it: name, class as `module:qualname`, options."""
-
-
-class HostActor:
-    """One host in a process of its own; its event loop runs in a thread, so that Ray's calls never hold it up."""
-
-    def __init__(
-        self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
-        specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool, places: Places,
-        storage: Storage | None = None, is_new: bool = True,
-    ) -> None:  # fmt: skip
-        collect_seldom()
-        is_again = ray.get_runtime_context().was_current_actor_reconstructed
-        # Where the cluster's folder is here, what stands in it tells whether this host has said anything; elsewhere
-        # a restart without a log has lost it.
-        self._is_first = is_new and (not is_again or (Path(folder).parent / ROLL).exists())
-        self._keeping_at = places
-        self._checkpoints = checkpoints
-        self._storage = storage
-        self._founder = founder
-        self._folder = Path(folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="ebbtide", daemon=True).start()
-        names = {spec.name for spec in specs}
-        first_life = not (self._folder / "host.key").exists()
-        # Whoever was added in an earlier life of the cluster is launched again, or not: that is not this list's to say.
-        later = [spec for spec in self._added() if spec.name not in names] if is_again else []
-        if not is_again:
-            (self._folder / "agents.json").unlink(missing_ok=True)
-        # What is known to be lost is lost once: a restart of Ray's goes on from the log.
-        mine = [AgentSpec(spec.name, spec.kind, spec.options, spec.lost and first_life) for spec in specs]
-        self._host: Host = self._await(self._open(secret, seeds, bind, [*mine, *later], limits))
-
-    async def _open(
-        self, secret: bytes, seeds: tuple[str, ...], bind: str | None, specs: list[AgentSpec], limits: Limits | None
-    ) -> Host:
-        opened = open_folder(
-            self._folder, self._loop, is_first=self._is_first,
-            on_failure=lambda error: host.failed(error), on_stall=lambda why: host.stalled(why),
-            storage=self._storage, node="" if bind else ray.get_runtime_context().get_node_id(),
-        )  # fmt: skip
-        transport = ZmqTransport(opened.keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
-        host = Host(
-            opened.keys, secret, transport, opened.store, SystemClock(self._loop),
-            seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder and not opened.is_lost,
-            keeping=Keeping.at(self._keeping_at),
-        )  # fmt: skip
-        await host.open(specs, is_lost=opened.is_lost)
-        watch(self._loop)
-        return host
-
-    def add(self, specs: list[AgentSpec]) -> None:
-        """Bring up more agents, and remember them for the next life."""
-        known = [*self._list(), *((spec.name, _path_of(spec.kind), payload.encode(spec.options)) for spec in specs)]
-        Files().put(self._folder / "agents.json", msgspec.json.encode(known))
-        for spec in specs:
-            self._await(self._host.add(spec))
-
-    def release(self, agent: AgentId) -> None:
-        """Forget an agent that never came up."""
-        known = [entry for entry in self._list() if entry[0] != agent]
-        Files().put(self._folder / "agents.json", msgspec.json.encode(known))
-        self._loop.call_soon_threadsafe(self._host.release, agent)
-
-    def about(self) -> tuple[str, int]:
-        """Return the host's address and process id."""
-        return self._host.transport.address, os.getpid()
-
-    def _await(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
-
-    def _list(self) -> list[_Known]:
-        file = self._folder / "agents.json"
-        return msgspec.json.decode(file.read_bytes(), type=list[_Known]) if file.exists() else []
-
-    def _added(self) -> list[AgentSpec]:
-        return [AgentSpec(name, kind_at(path), payload.decode(options)) for name, path, options in self._list()]  # type: ignore[arg-type]
 
 
 _CACHE = "__msgspec_cache__"
@@ -149,13 +53,20 @@ def _cells(function: Any) -> tuple[Any, ...]:
     return tuple(cell for cell in getattr(function, "__closure__", None) or () if cell != CellType())
 
 
-def _path_of(kind: type[Agent]) -> str:
-    if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
-        raise errors.CallerError(
-            f"class {kind.__qualname__} can't be found again after a restart, being defined in a script or a function."
-            " Nothing was started. Move it into a module, or launch all agents of a host at once with spawn_all."
-        )
-    return path_of(kind)
+def _check_sendable(specs: Iterable[AgentSpec]) -> None:
+    """Check that agents can be sent to their hosts' processes.
+
+    Raises: CallerError, naming the agent.
+    """
+    for spec in specs:
+        try:
+            ray.cloudpickle.dumps(spec)
+        except Exception as error:
+            raise errors.CallerError(
+                f"agent {spec.name!r}: its class or options can't be sent to the process of its host:"
+                f" {one_line(told(error))}. Nothing was started. Give plain values, and make in __init__ what lives in one"
+                " process: locks, files, connections."
+            ) from error
 
 
 def _await_end(actor: Any, pid: int) -> None:
@@ -163,7 +74,7 @@ def _await_end(actor: Any, pid: int) -> None:
     try:
         while ray.get(actor.about.remote())[1] == pid:
             time.sleep(0.01)
-    except RayActorError:
+    except ray.exceptions.RayActorError:
         return  # dead for good
 
 
@@ -172,6 +83,23 @@ class _Place:
         self.folder = folder
         self.actor = actor
         self.names = names
+
+
+def _ending(place: _Place) -> errors.EbbtideError | None:
+    """Wait until a host is up; return why it is not."""
+    try:
+        kind, text = ray.get(place.actor.failure.remote())
+    except ray.exceptions.RayActorError as error:
+        # All of the traceback is in its text, and the reason is the last line.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        end = errors.BackendFailed(
+            f"{place.folder.name} (of {', '.join(place.names)}) did not start: {lines[-1] if lines else error!r}."
+            " Its log was not changed. Ray's processes need what this one has: the same packages, and a folder that"
+            " they can write."
+        )
+        end.__cause__ = error
+        return end
+    return errors.named(kind)(text) if kind else None
 
 
 class RayBackend:
@@ -234,6 +162,7 @@ class RayBackend:
         """Bring up one actor for every `agents_per_host` agents; all at once, since Ray starts few a second."""
         assert self._client is not None
         _make_sendable(specs)
+        _check_sendable(specs)
         places = {place.folder.name: place for place in self._places}
         kind = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(HostActor)
         fresh: list[_Place] = []
@@ -249,9 +178,16 @@ class RayBackend:
                 not self._roll.has_run(name),
             )  # fmt: skip
             fresh.append(_Place(self._folder / name, actor, names))
-        self._places.extend(fresh)
-        await asyncio.to_thread(ray.get, [place.actor.about.remote() for place in fresh])
-        self._roll.ran(place.folder.name for place in fresh)
+        ends = [await asyncio.to_thread(_ending, place) for place in fresh]
+        up = [place for place, end in zip(fresh, ends, strict=True) if end is None]
+        self._places.extend(up)
+        self._roll.ran(place.folder.name for place in up)
+        for place, end in zip(fresh, ends, strict=True):
+            if end is not None:
+                ray.kill(place.actor, no_restart=True)
+        for end in ends:
+            if end is not None:
+                raise end
 
     async def release(self, agent: AgentId) -> None:
         """Forget an agent that never came up."""

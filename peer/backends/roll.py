@@ -3,6 +3,7 @@
 A host that has run, and whose own folder is gone, is lost and not new.
 """
 
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -38,10 +39,7 @@ def seats_in(folder: Path) -> dict[str, Seat]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise errors.ConfigInvalid(
-            f"{folder} can't be used as the cluster's folder: {error}. Nothing was started. Name a folder that is"
-            " there, or can be made."
-        ) from error
+        raise _unusable(folder, error) from error
     except msgspec.DecodeError as error:
         raise errors.ConfigInvalid(
             f"{file} is no list of hosts ({error}). Nothing was started. Write into it the names of the hosts"
@@ -49,6 +47,26 @@ def seats_in(folder: Path) -> dict[str, Seat]:
         ) from error
     # Up to 0.1 it named the hosts alone.
     return {name: Seat(_agents_in(folder / name), True) for name in found} if isinstance(found, list) else found
+
+
+def check_usable(folder: Path) -> None:
+    """Make a cluster's folder, unless it is there, and check that it can be written.
+
+    Raises: ConfigInvalid, naming it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> errors.ConfigInvalid:
+    return errors.ConfigInvalid(
+        f"folder={str(folder)!r} can't be used: {error.strerror or error}. Nothing was started. Name a folder that can"
+        " be made, or that is there and can be written."
+    )
 
 
 def _agents_in(place: Path) -> list[AgentId]:

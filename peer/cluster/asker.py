@@ -55,13 +55,30 @@ class Asker:
     def __init__(self, keeping: Keeping) -> None:
         self._keeping = keeping
         self._host: Host | None = None
+        self._is_over = False
 
     @property
     def host(self) -> Host:
-        """The host that asks."""
-        if self._host is None:
-            raise errors.CallerError("the cluster is not started: use 'async with Cluster(...) as cluster:'")
+        """The host that asks. Raises: as `check_running`."""
+        self.check_running()
+        assert self._host is not None
         return self._host
+
+    def check_running(self) -> None:
+        """Check that there is somebody to ask.
+
+        Raises: CallerError, before the cluster has begun, and once it has ended.
+        """
+        if self._is_over:
+            raise errors.CallerError(
+                "the cluster has ended, with its 'async with' block. Nothing was done. Ask inside the block, or start"
+                " another Cluster on the same folder."
+            )
+        if self._host is None:
+            raise errors.CallerError(
+                "the cluster is not started. Nothing was done. Write 'async with Cluster(...) as cluster:', and ask"
+                " inside that block."
+            )
 
     def encoded(self, messages: Sequence[Any]) -> tuple[bytes, ...]:
         """Return what messages are on the wire and in logs, personal data in them encrypted.

@@ -15,6 +15,7 @@ from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, check_kinds, check_movable
 from peer.backends import Backend, load_backend
+from peer.backends.roll import check_usable
 from peer.cluster.asker import ASK_S, Asker
 from peer.cluster.effects import Effect
 from peer.cluster.inlet import Inlet, Receipt
@@ -88,12 +89,25 @@ class Cluster(Asker):
         self._inlet = Inlet(self._source, 4 * ASK_S)
 
     async def __aenter__(self) -> "Cluster":
-        self._host = await self._backend.start()
+        if self._host is not None or self._is_over:
+            raise errors.CallerError(
+                "this cluster was started before. Nothing was started. To go on, make another Cluster on its folder."
+            )
+        await in_thread(HOUSE, check_usable, self.folder)
+        try:
+            self._host = await self._backend.start()
+        except BaseException:
+            await self._end()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
+        self._is_over = True
         await self._backend.stop()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -125,6 +139,7 @@ class Cluster(Asker):
         Raises: CallerError, for names that are taken or can't be used, before anything starts; AgentBroken, naming an
             agent whose class raised: it was not launched, and its name can be used again; the others were.
         """
+        self.check_running()
         names = [spec.name for spec in specs]
         check_names(names, [*self._agents, *self._launching])
         check_kinds(specs)
@@ -169,6 +184,7 @@ class Cluster(Asker):
 
         With `with_disk` its folder is deleted before: its agents come back where a backup has their copies.
         """
+        self.check_running()
         await self._backend.kill(agent, for_good, with_disk)
 
     async def leave(self, agent: AgentId) -> None:
@@ -197,11 +213,11 @@ class Cluster(Asker):
         Raises: AgentUnknown, AskTimeout; InputsDiffer, if the key was used for other inputs; HandlerMissing, if the
             agent was launched from here and handles another class of the message's name; what `encoded` raises.
         """
-        payloads = self.encoded(messages)
+        host, payloads = self.host, self.encoded(messages)
         if (kind := self._kinds.get(agent)) is not None:
             for message in messages:
                 kind.check_namesake(message)
-        return await self._inlet.submit(self.host, agent, payloads, key)
+        return await self._inlet.submit(host, agent, payloads, key)
 
     async def erase(self, subject: str) -> None:
         """Destroy the key of whom personal data is about: wherever it stands, it reads as `Erased` from now on.
@@ -210,6 +226,7 @@ class Cluster(Asker):
 
         Raises: CallerError, for what is no subject; VaultFailed.
         """
+        self.check_running()
         await in_thread(HOUSE, self._keeping.vault.erase, key_name(subject))
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
@@ -259,12 +276,14 @@ class Cluster(Asker):
         return await self._ask(self._any(), "epochs", EpochsAnswer)
 
     def _any(self) -> AgentId:
+        self.check_running()
         if not self._agents:
             raise errors.CallerError("there are no agents yet. Nothing changed.")
         return self._agents[0]
 
     async def effects(self, agent: AgentId | None = None, *, settled: bool = False) -> list[Effect]:
         """Return the effects that are to be undone or in doubt, of one agent or of all that were launched from here."""
+        self.check_running()
         agents = self._agents if agent is None else [agent]
         found = await asyncio.gather(*(self.effects_of(each, settled=settled) for each in agents))
         return [effect for effects in found for effect in effects]
@@ -281,6 +300,7 @@ class Cluster(Asker):
 
         Raises: AskTimeout, naming who is busy, and with what.
         """
+        self.check_running()
         await until_quiet(
             lambda: [self.status(agent, timeout_s=timeout_s) for agent in self._agents],
             self._is_known,

@@ -124,6 +124,17 @@ class Asking:
             )
         raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
 
+    def close(self) -> None:
+        """This host ends: whoever waits for an answer here will get none."""
+        for future in self._asking.values():
+            if not future.done():
+                future.set_exception(
+                    errors.CallerError(
+                        "the host that asks has ended, with its cluster's 'async with' block, before an answer came."
+                        " What was asked may have been done. Await what you ask inside the block."
+                    )
+                )
+
     def asked(self, sender: HostId, question: Ask) -> None:
         """Answer a question, unless that was done."""
         name = (sender, question.number)

@@ -71,8 +71,7 @@ class Host:
         self.strangers = Strangers(self.homes, self.residents.drivers)
         self.checkpoints = Checkpoints(self, self.residents, checkpoints, founder, self.observer)
         self._witness = Witness(self, keys)
-        self._version = 0
-        self._open = False
+        self._version, self._open = 0, False
         self._router = Router(self, self.residents)
         self._pieces = Pieces(clock.now_us())
         answers = Answers(self.host_id, self.residents, self.checkpoints, self.notices, self.homes, self.costs)
@@ -243,6 +242,7 @@ class Host:
     async def close(self) -> None:
         """Stop, and release the endpoint and the log."""
         self.crash()
+        self.asking.close()
         await self.transport.close()
         self.store.close()
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peer import Agent, AgentBroken, AgentSpec, CallerError, Cluster, Context, LogBusy, handles
+from peer import Agent, AgentBroken, AgentSpec, CallerError, Cluster, ConfigInvalid, Context, LogBusy, handles
 
 
 class Keeper(Agent):
@@ -134,6 +135,7 @@ async def test_a_class_that_raises_is_told_in_one_line_and_its_name_can_be_used_
             with pytest.raises(AgentBroken, match=rf"agent 'f' did not start: .*{said}") as caught:
                 await cluster.spawn("f", kind)
             assert "\n" not in str(caught.value)
+            assert re.search(r", at \S*test_launches\.py:\d+ in __init__\. Nothing of its log", str(caught.value))
         NEEDS["gpu"] = True
         await cluster.spawn("f", Needy)
         await cluster.submit("f", 1)
@@ -142,6 +144,25 @@ async def test_a_class_that_raises_is_told_in_one_line_and_its_name_can_be_used_
         assert await numbers(cluster, "f") == {"f": 1}
         assert cluster.agents == ["first", "f", "after"]
         await cluster.checkpoint()
+
+
+async def test_options_that_a_class_does_not_take_are_told_in_one_line() -> None:
+    async with Cluster("local") as cluster:
+        with pytest.raises(AgentBroken, match=r"agent 'f' .*Needy\(\.\.\.\) raised TypeError: .*'colour'\. Nothing"):
+            await cluster.spawn("f", Needy, colour="red")
+
+
+@pytest.mark.parametrize("backend", ["local", "ray"])
+async def test_a_folder_that_can_not_be_made_or_is_none_is_told_before_anything_starts(
+    tmp_path: Path, backend: str
+) -> None:
+    (tmp_path / "file").touch()
+    for folder in ("/proc/ebbtide", tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(ConfigInvalid, match=re.escape(f"folder={str(folder)!r} can't be used")) as caught:
+            async with Cluster(backend, folder=folder):
+                pass
+        assert "Nothing was started" in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 async def test_one_of_many_that_can_not_start_stops_no_other() -> None:
