@@ -19,7 +19,8 @@ from peer import errors
 from peer.agents.failures import one_line, told
 from peer.agents.spec import AgentSpec
 from peer.backends import ray_address
-from peer.backends.ray_host import HostActor, ray
+from peer.backends.ray_host import HostActor
+from peer.backends.ray_import import RayActorError, cloudpickle, ray
 from peer.backends.roll import Roll
 from peer.host.host import Host
 from peer.keys import HostKeys
@@ -60,12 +61,12 @@ def _check_sendable(specs: Iterable[AgentSpec]) -> None:
     """
     for spec in specs:
         try:
-            ray.cloudpickle.dumps(spec)
+            cloudpickle.dumps(spec)
         except Exception as error:
             raise errors.CallerError(
                 f"agent {spec.name!r}: its class or options can't be sent to the process of its host:"
-                f" {one_line(told(error))}. Nothing was started. Give plain values, and make in __init__ what lives in one"
-                " process: locks, files, connections."
+                f" {one_line(told(error))}. Nothing was started. Give plain values, and make in __init__ what lives in"
+                " one process: locks, files, connections."
             ) from error
 
 
@@ -74,7 +75,7 @@ def _await_end(actor: Any, pid: int) -> None:
     try:
         while ray.get(actor.about.remote())[1] == pid:
             time.sleep(0.01)
-    except ray.exceptions.RayActorError:
+    except RayActorError:
         return  # dead for good
 
 
@@ -89,7 +90,7 @@ def _ending(place: _Place) -> errors.EbbtideError | None:
     """Wait until a host is up; return why it is not."""
     try:
         kind, text = ray.get(place.actor.failure.remote())
-    except ray.exceptions.RayActorError as error:
+    except RayActorError as error:
         # All of the traceback is in its text, and the reason is the last line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         end = errors.BackendFailed(

@@ -12,6 +12,7 @@ from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, kind_at, path_of
 from peer.agents.watchdog import watch
+from peer.backends.ray_import import ray
 from peer.backends.roll import FILE as ROLL
 from peer.host.garbage import collect_seldom
 from peer.host.host import Host
@@ -24,11 +25,6 @@ from peer.transport.zmq import ZmqTransport
 from peer.values import payload
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-import ray  # after its settings
 
 START_S = 60.0
 """How long a host may take to come up; reading a long log is most of it."""

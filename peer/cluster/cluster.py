@@ -298,12 +298,7 @@ class Cluster(Asker):
 
         Nothing is under way when, in looks one after the other, every agent is idle and none has moved meanwhile.
 
-        Raises: AskTimeout, naming who is busy, and with what.
+        Raises: AskTimeout, telling who is busy, with what, and for whom it waits.
         """
         self.check_running()
-        await until_quiet(
-            lambda: [self.status(agent, timeout_s=timeout_s) for agent in self._agents],
-            self._is_known,
-            timeout_s,
-            pause_s,
-        )
+        await until_quiet(self._agents, self.status, self._is_known, timeout_s, pause_s)

@@ -16,7 +16,7 @@ from protocol.records import Cut, OutcomeRecord
 from protocol.step import Entry, Input, StepRecord
 
 NAMED = 5
-"""Effects that are named where all are counted."""
+"""Effects, agents or proposals that are named where all are counted."""
 
 
 class PartSeen(NamedTuple):
@@ -148,12 +148,28 @@ class Looking:
             "undos": len(core.intents.doomed()),
             "effects waiting": len(core.intents.waiting()),
         }
-        named = {"undos": [f"{each.intent}{each.why and f', {each.why}'}" for each in core.intents.doomed()[:NAMED]]}
-        return tuple(
-            f"{name}: {count}" + (f" ({'; '.join(named[name])})" if name in named else "")
-            for name, count in counts.items()
-            if count
-        )
+        return tuple(f"{name}: {count}" for name, count in counts.items() if count)
+
+    def waits(self) -> tuple[str, ...]:
+        """Name what is not finished, as `under_way`, and for whom or what it waits."""
+        core = self._core
+        owing = sorted(core.outbox.owing().items(), key=lambda pair: (-pair[1], pair[0]))
+        undecided = self._rollback.waits_for()
+        named = {
+            "messages": [f"{count} to {agent}" for agent, count in owing],
+            "undecided": [
+                f"{pid} waits for {', '.join(agents[:NAMED])}" if agents else pid for pid, agents in undecided
+            ],
+            "proposals": [pid for pid, _ in self._proposer.open()],
+            "undos": [f"{each.intent}{each.why and f', {each.why}'}" for each in core.intents.doomed()],
+            "effects waiting": [each.intent for each in core.intents.waiting()],
+        }
+        found: list[str] = []
+        for text in self.under_way():
+            names = named.get(text.split(":")[0], [])
+            more = f"; {len(names) - NAMED} more" if len(names) > NAMED else ""
+            found.append(f"{text} ({'; '.join(names[:NAMED])}{more})" if names else text)
+        return tuple(found)
 
     def status(self) -> StatusSeen:
         """Return the agent at a glance."""
@@ -162,7 +178,7 @@ class Looking:
             incarnation=core.lives.incarnation,
             steps=len(core.cone) + core.cone.forgotten,
             undone=core.undone,
-            under_way=self.under_way(),
+            under_way=self.waits(),
             dead_letters=len(core.dead_letters.letters) + len(self.undeliverable()),
             clock_entries=len(core.cone.last_clock()),
             epoch=core.colours.epoch,

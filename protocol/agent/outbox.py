@@ -345,6 +345,10 @@ class Outbox:
         """Return how many messages are not acknowledged."""
         return sum(len(line.items) for line in self._lines.values())
 
+    def owing(self) -> dict[AgentId, int]:
+        """Return how many messages each receiver has not acknowledged."""
+        return {receiver: len(line.items) for receiver, line in self._lines.items() if line.items}
+
     def _line(self, receiver: AgentId) -> _Line:
         line = self._lines.get(receiver)
         if line is None:

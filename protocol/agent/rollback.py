@@ -343,6 +343,11 @@ class Rollback:
         """Return the proposals that this elector has not decided."""
         return list(self._open)
 
+    def waits_for(self) -> list[tuple[ProposalId, tuple[AgentId, ...]]]:
+        """Return those, each with the electors whose vote, or a part of it, has not come here."""
+        books = [(pid, case.books) for pid, case in self._open.items()]
+        return [(pid, tuple(agent for agent in found.electors() if found.owes(agent))) for pid, found in books]
+
     def told(self) -> dict[str, Any]:
         """Return this part's slice of a base: decisions, and this elector's votes on what is open or not forgotten.
 

@@ -1,0 +1,12 @@
+"""Ray, imported after its settings, which it reads from the environment when it is imported."""
+
+import os
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray import cloudpickle
+from ray.exceptions import RayActorError
+
+__all__ = ["RayActorError", "cloudpickle", "ray"]
