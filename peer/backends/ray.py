@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,6 +34,8 @@ from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 
 LOOPBACK = "tcp://127.0.0.1:*"
+END_S = 5.0
+"""How long hosts may take to close what they have open; nothing that counts waits for it."""
 
 
 _CACHE = "__msgspec_cache__"
@@ -61,7 +64,7 @@ def _check_sendable(specs: Iterable[AgentSpec]) -> None:
     """
     for spec in specs:
         try:
-            cloudpickle.dumps(spec)
+            cloudpickle.dumps(spec)  # type: ignore[reportPrivateImportUsage]
         except Exception as error:
             raise errors.CallerError(
                 f"agent {spec.name!r}: its class or options can't be sent to the process of its host:"
@@ -84,6 +87,14 @@ class _Place:
         self.folder = folder
         self.actor = actor
         self.names = names
+
+
+def _end_all(actors: list[Any]) -> None:
+    """Have hosts close their logs, all at once, and then their processes ended; one that can't is ended all the same."""
+    if actors:
+        ray.wait([actor.end.remote() for actor in actors], num_returns=len(actors), timeout=END_S)
+    for actor in actors:
+        ray.kill(actor, no_restart=True)
 
 
 def _ending(place: _Place) -> errors.EbbtideError | None:
@@ -151,12 +162,17 @@ class RayBackend:
         if address is None:
             # Not what Ray would find by itself: a Ray that runs here for others, or did once.
             options = {"address": "local", "num_cpus": self._options.get("num_cpus", 2), "include_dashboard": False}
+        before = signal.getsignal(signal.SIGTERM)
         try:
             # Not in a thread: Ray sets signal handlers, which only the main thread may.
             ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **options)
         except Exception as error:
             ray.shutdown()
             raise errors.BackendFailed(ray_address.told(address, error)) from error
+        finally:
+            if before is not None and threading.current_thread() is threading.main_thread():
+                # Ray's own ends the process with a crash dump, or a code that says nothing.
+                signal.signal(signal.SIGTERM, before)
         self._started_ray = True
 
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
@@ -219,7 +235,6 @@ class RayBackend:
         """End all hosts, and Ray if it was started from here."""
         if self._client is not None:
             await self._client.close()
-        for place in self._places:
-            ray.kill(place.actor, no_restart=True)
+        await asyncio.to_thread(_end_all, [place.actor for place in self._places])
         if self._started_ray:
             await asyncio.to_thread(ray.shutdown)

@@ -106,6 +106,10 @@ class HostActor:
         Files().put(self._folder / "agents.json", msgspec.json.encode(known))
         self._loop.call_soon_threadsafe(self._host.release, agent)
 
+    def end(self) -> None:
+        """Close the host; whoever calls this ends the process next."""
+        self._await(self._host.close())
+
     def about(self) -> tuple[str, int]:
         """Return the host's address and process id."""
         return self._host.transport.address, os.getpid()

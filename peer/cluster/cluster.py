@@ -21,6 +21,7 @@ from peer.cluster.effects import Effect
 from peer.cluster.inlet import Inlet, Receipt
 from peer.cluster.outcome import Restored
 from peer.cluster.quiet import until_quiet
+from peer.cluster.signals import Watch
 from peer.config import check_names, checkpoint_limits, replicas_of
 from peer.host import questions
 from peer.host.questions import (
@@ -93,24 +94,28 @@ class Cluster(Asker):
             raise errors.CallerError(
                 "this cluster was started before. Nothing was started. To go on, make another Cluster on its folder."
             )
-        await in_thread(HOUSE, check_usable, self.folder)
+        self._watch = Watch()
         try:
+            await in_thread(HOUSE, check_usable, self.folder)
             self._host = await self._backend.start()
-        except BaseException:
-            await self._end()
+        except BaseException as error:
+            await self._end(error)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._end()
+        await self._end(error)
 
-    async def _end(self) -> None:
+    async def _end(self, error: BaseException | None) -> None:
         self._is_over = True
-        await self._backend.stop()
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        try:
+            await self._backend.stop()
+            if self._temporary is not None:
+                self._temporary.cleanup()
+        finally:
+            self._watch.end(error)
 
     @property
     def agents(self) -> list[AgentId]:
