@@ -63,6 +63,10 @@ class HandlerMissing(CallerError):
     """An agent was sent a message for which it declares no handler."""
 
 
+class ProcessEnded(EbbtideError):
+    """User code has ended the process of its host as often as it may: it is not run again."""
+
+
 class DeclarationRefused(CallerError):
     """What a class declares of its messages or state would make a rollback, or a later release, wrong."""
 

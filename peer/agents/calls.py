@@ -13,6 +13,7 @@ from tenacity import AsyncRetrying
 from peer import errors
 from peer.agents import naming
 from peer.agents.agent import Agent
+from peer.agents.attempts import Attempts
 from peer.agents.failures import Ended, clean, is_ours, told, traced
 from peer.agents.functions import is_async
 from peer.agents.tool import COMPENSABLE, PURE, Call, Happened, NotHappened, Tool, Unknown, decode_args, encode_args
@@ -58,17 +59,21 @@ class _Known(NamedTuple):
 class Calls:
     """One agent's calls, undos and checks of tools."""
 
-    def __init__(self, agent: Agent, feed: Callable[[Event], None], tell: Callable[[Tell], None]) -> None:
+    def __init__(
+        self, agent: Agent, feed: Callable[[Event], None], tell: Callable[[Tell], None], attempts: Attempts
+    ) -> None:
         """Begin.
 
         Args:
             agent: whose; its class's tools are known from the start.
             feed: takes events for the machine, in the loop's thread.
             tell: takes what people should know.
+            attempts: notes what runs, for the next life of the process.
         """
         self._agent = agent
         self._feed = feed
         self._tell = tell
+        self._attempts = attempts
         self._known: dict[str, _Known] = {}
         self._pending: dict[tuple[int, int], asyncio.Future[Resume]] = {}
         self._calls = 0
@@ -192,11 +197,25 @@ class Calls:
         call = Call(order.intent, args, kwargs, result)
         if order.verb == "call":
             used = await self._call_until(tool, call)
-        elif order.verb == "undo":
-            used = await self._undo(tool, call)
         else:
-            used = (await self._check(tool, call)).event
+            used = await self._noted(order.verb, tool, call)
         self._feed(used)
+
+    async def _noted(self, verb: str, tool: Tool[..., Any], call: Call) -> ToolUsed:
+        """Undo or check by itself: a call that ends the process is its handler's."""
+        try:
+            async with self._attempts.noted(f"{verb} {call.intent}", type(self._agent).tries):
+                return await self._undo(tool, call) if verb == "undo" else (await self._check(tool, call)).event
+        except errors.ProcessEnded as error:
+            logger.error("%s: %s of %s (%s): %s", self._agent.name, verb, tool.name, call.intent, error)
+            if verb == "undo":
+                return ToolUsed(call.intent, verb, "failed", str(error).encode())
+            return ToolUsed(call.intent, verb, "unknown")
+
+    def pardon(self, intent: str) -> None:
+        """Somebody wants an undo or a check tried, whatever it has done to the process."""
+        for verb in ("undo", "check"):
+            self._attempts.pardon(f"{verb} {intent}")
 
     def given_up(self, order: UseTool) -> None:
         """Tell the machine of a tool that has cancelled its own task: nobody knows how far it came."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from peer import errors
 from peer.agents.agent import Agent
+from peer.agents.attempts import Attempts
 from peer.agents.calls import Calls
 from peer.agents.context import Context
 from peer.agents.failures import is_ours, leaves, told, traced
@@ -31,7 +32,7 @@ Feed = Callable[[Event], None]
 GIVEN_UP_S = 0.2
 """From the end of a task that was cancelled to taking that for a failure of its own."""
 
-_POISON = (errors.HandlerMissing, errors.PayloadInvalid, errors.ReadOnly)
+_POISON = (errors.HandlerMissing, errors.PayloadInvalid, errors.ReadOnly, errors.ProcessEnded)
 """Will not go away by trying again."""
 
 
@@ -39,8 +40,9 @@ class Runner:
     """One agent's user code: at most one handler at a time, and any number of tools beside it."""
 
     def __init__(
-        self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault, tell: Callable[[Tell], None], lock: Lock
-    ) -> None:
+        self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault, tell: Callable[[Tell], None], lock: Lock,
+        attempts: Attempts,
+    ) -> None:  # fmt: skip
         """Begin.
 
         Args:
@@ -50,13 +52,15 @@ class Runner:
             vault: has the keys of personal data.
             tell: takes what people should know.
             lock: held while the machine changes the versions: plain handlers read them in threads.
+            attempts: notes what runs, for the next life of the process.
         """
         self._agent = agent
         self._vault = vault
         self._versions = versions
         self._feed = feed
         self._lock = lock
-        self._calls = Calls(agent, feed, tell)
+        self._attempts = attempts
+        self._calls = Calls(agent, feed, tell, attempts)
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._tell = tell
         self._returned: set[str] = set()
@@ -76,6 +80,10 @@ class Runner:
     def use(self, order: UseTool) -> None:
         """Call, undo or check a tool."""
         self._spawn(self._calls.use(order), lambda: self._calls.given_up(order))
+
+    def pardon(self, intent: str) -> None:
+        """Somebody wants an undo tried, whatever it has done to the process."""
+        self._calls.pardon(intent)
 
     def kind_of(self, name: str) -> str:
         """Return what undoing a tool means, or `unknown` if this agent's code does not have it any more."""
@@ -104,7 +112,9 @@ class Runner:
     async def _run(self, order: RunStep) -> None:
         run = Tracked(self._versions, self._lock, f"step {order.step} ({order.input})")
         try:
-            draft = await self.handled(order, run)
+            agent = self._agent
+            async with self._attempts.noted(f"{agent.name}/{order.input.lineage}", agent.tries):
+                draft = await self.handled(order, run)
         except BaseException as error:
             run.end()
             if is_ours(error):

@@ -7,6 +7,7 @@ from typing import Any
 
 from peer import errors
 from peer.agents.agent import Agent
+from peer.agents.attempts import Attempts
 from peer.agents.failures import one_line, told, where
 from peer.values import payload
 from protocol.ids import AgentId
@@ -53,13 +54,16 @@ def check_kinds(specs: Sequence[AgentSpec]) -> None:
             )
 
 
-def made(spec: AgentSpec) -> Agent:
+def made(spec: AgentSpec, attempts: Attempts) -> Agent:
     """Return a new agent, as its class makes it.
 
     Raises: AgentBroken, in one line, whatever the class raises.
     """
     try:
-        return spec.kind(**spec.options)
+        with attempts.noted_now(f"{spec.name} __init__", spec.kind.tries):
+            return spec.kind(**spec.options)
+    except errors.ProcessEnded as error:
+        raise errors.AgentBroken(f"agent {spec.name!r} does not start: {error}") from error
     except (Exception, SystemExit) as error:
         place = where(error, spec.kind.__module__)
         raise errors.AgentBroken(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peer import errors
+from peer.agents.attempts import Attempts
 from peer.agents.watchdog import watch
 from peer.backends.roll import Roll
 from peer.host.host import AgentSpec, Host
@@ -45,6 +46,7 @@ class LocalBackend:
         self._checkpoints = checkpoints
         self._storage = storage
         self._keeping = Keeping.at(places)
+        self._attempts = Attempts()
         self._network = MemoryNetwork()
         self._places: list[_Place] = []
         self._client: Host | None = None
@@ -56,6 +58,8 @@ class LocalBackend:
         transport = MemoryTransport(self._network, keys)
         self._client = Host(keys, self._secret, transport, MemoryStore(loop), SystemClock(loop), limits=self._limits)
         await self._client.open()
+        # All hosts are in this process, and end with it.
+        self._attempts = Attempts(self._folder / "attempts")
         watch(loop)
         return self._client
 
@@ -105,7 +109,7 @@ class LocalBackend:
         place.host = Host(
             opened.keys, self._secret, transport, opened.store, SystemClock(loop),
             seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=founder,
-            keeping=self._keeping,
+            keeping=self._keeping, attempts=self._attempts,
         )  # fmt: skip
         await place.host.open(place.specs, is_lost=opened.is_lost)
 
@@ -128,3 +132,4 @@ class LocalBackend:
         for host in [place.host for place in self._places] + [self._client]:
             if host is not None:
                 await host.close()
+        self._attempts.close()

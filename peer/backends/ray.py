@@ -90,7 +90,7 @@ class _Place:
 
 
 def _end_all(actors: list[Any]) -> None:
-    """Have hosts close their logs, all at once, and then their processes ended; one that can't is ended all the same."""
+    """Have hosts close their logs, all at once, and then their processes ended; one that can't is ended, too."""
     if actors:
         ray.wait([actor.end.remote() for actor in actors], num_returns=len(actors), timeout=END_S)
     for actor in actors:
@@ -223,6 +223,7 @@ class RayBackend:
         if place is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
         _, pid = await asyncio.to_thread(ray.get, place.actor.about.remote())
+        await asyncio.to_thread(ray.get, place.actor.excuse.remote())
         if with_disk:
             await asyncio.to_thread(shutil.rmtree, place.folder)
         if self._bind is None or for_good:

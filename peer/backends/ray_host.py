@@ -10,6 +10,7 @@ import msgspec
 
 from peer import errors
 from peer.agents.agent import Agent
+from peer.agents.attempts import Attempts
 from peer.agents.spec import AgentSpec, kind_at, path_of
 from peer.agents.watchdog import watch
 from peer.backends.ray_import import ray
@@ -79,11 +80,12 @@ class HostActor:
             on_failure=lambda error: host.failed(error), on_stall=lambda why: host.stalled(why),
             storage=self._storage, node="" if bind else ray.get_runtime_context().get_node_id(),
         )  # fmt: skip
+        self._attempts = Attempts(self._folder / "attempts")
         transport = ZmqTransport(opened.keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
         host = Host(
             opened.keys, secret, transport, opened.store, SystemClock(self._loop),
             seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder and not opened.is_lost,
-            keeping=Keeping.at(self._keeping_at),
+            keeping=Keeping.at(self._keeping_at), attempts=self._attempts,
         )  # fmt: skip
         await host.open(specs, is_lost=opened.is_lost)
         watch(self._loop)
@@ -109,6 +111,11 @@ class HostActor:
     def end(self) -> None:
         """Close the host; whoever calls this ends the process next."""
         self._await(self._host.close())
+        self._attempts.close()
+
+    def excuse(self) -> None:
+        """The process is about to be ended from outside: what runs has no part in it."""
+        self._attempts.excuse()
 
     def about(self) -> tuple[str, int]:
         """Return the host's address and process id."""

@@ -151,6 +151,7 @@ class Answers:
     def _effect(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
         asked: EffectAsk = decode(body, EffectAsk)
         request = desk.later(answered)
+        driver.runner.pardon(asked.intent)
         driver.feed(EffectAsked(request, asked.intent, asked.verb, asked.happened, asked.note, asked.by))
 
     # -- at once ---------------------------------------------------------------------------------------------------

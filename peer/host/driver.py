@@ -7,6 +7,7 @@ from threading import RLock
 from typing import Any, Protocol
 
 from peer.agents.agent import Agent
+from peer.agents.attempts import Attempts
 from peer.agents.failures import clean, is_ours, told, traced
 from peer.agents.past import check_past
 from peer.agents.runner import Runner
@@ -96,6 +97,7 @@ class Surroundings(Protocol):
     keeping: Keeping
     observer: Observer
     strangers: Strangers
+    attempts: Attempts
 
     @property
     def checkpoints(self) -> Checkpointer:
@@ -139,7 +141,8 @@ class Driver:
         """Plain handlers read in threads what the machine changes here."""
         agent.state = State(self.values, self._check_past)
         versions, vault = self.machine.core.versions, host.keeping.vault
-        self.runner = Runner(agent, versions, self.feed, vault, partial(host.noticed, agent.name), self._lock)
+        tell = partial(host.noticed, agent.name)
+        self.runner = Runner(agent, versions, self.feed, vault, tell, self._lock, host.attempts)
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
@@ -307,7 +310,8 @@ class Driver:
     def _consult(self, action: Consult) -> None:
         """Ask the agent whether it agrees; a hook that fails rejects, since nobody knows what it would have said."""
         try:
-            with using(self._host.keeping.vault):
+            name = f"{self.agent.name} still_valid"
+            with using(self._host.keeping.vault), self._host.attempts.noted_now(name, self.agent.tries):
                 answer = self.agent.still_valid(action.proposal)
             accepts = answer is True
             why = "" if accepts else clean(str(answer or "the agent does not agree"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from peer import errors
+from peer.agents.attempts import Attempts
 from peer.agents.spec import AgentSpec, made
 from peer.host.answers import Answers
 from peer.host.asking import Asking
@@ -52,7 +53,9 @@ class Host:
         seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
         randomness: Randomness | None = None, checkpoints: CheckpointLimits | None = None, founder: bool = False,
         host_limits: HostLimits | None = None, keeping: Keeping | None = None, observer: Observer | None = None,
+        attempts: Attempts | None = None,
     ) -> None:  # fmt: skip
+        self.attempts = attempts or Attempts()
         self.keeping = keeping or Keeping.in_memory(secret)
         self.observer: Observer = observer or Unobserved()
         self.host_id: HostId = keys.host_id
@@ -81,11 +84,6 @@ class Host:
     def drivers(self) -> dict[AgentId, Driver]:
         """The agents that are up here."""
         return self.residents.drivers
-
-    @property
-    def broken(self) -> dict[AgentId, str]:
-        """The agents whose log can't be read, and why."""
-        return self.residents.broken
 
     def agents_here(self) -> list[AgentId]:
         """Return the agents that are up here."""
@@ -195,7 +193,7 @@ class Host:
         return spec.name in self.drivers
 
     def _start(self, spec: AgentSpec) -> None:
-        agent = made(spec)
+        agent = made(spec, self.attempts)
         agent.name = spec.name
         limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries)
         driver = Driver(self, agent, limits)

@@ -180,12 +180,12 @@ class Engine:
 
     def _opened(self, box: Box, watching: Watching) -> None:
         assert box.host is not None
-        for name, why in box.host.broken.items():
+        for name, why in box.host.residents.broken.items():
             self.loop.failures.append(errors.LogCorrupt(f"{name}: {why}"))
         for name in box.host.drivers:
             watching.begin(name)
         for name, spec in box.specs.items():
-            if name not in box.host.drivers and name not in box.host.broken:
+            if name not in box.host.drivers and name not in box.host.residents.broken:
                 self.later(None, f"bring up {name}", lambda spec=spec: self._bring_up(box, spec))
 
     async def _bring_up(self, box: Box, spec: AgentSpec) -> None:

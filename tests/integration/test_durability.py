@@ -57,7 +57,7 @@ async def test_a_damaged_record_is_mended_from_the_backups_copy(
         await cluster.checkpoint()
         # What was mended is whole: another life needs nobody.
         host = await restarted(cluster, "b1", lambda _: None)
-        assert host.broken == {}
+        assert host.residents.broken == {}
         assert (await sums(cluster))["b1"] == before["b1"] + 1000
 
 
@@ -97,7 +97,7 @@ async def test_what_an_agent_does_not_need_any_more_does_not_keep_it_from_coming
         await filled(cluster)
         before = await sums(cluster)
         host = await restarted(cluster, "b1", lambda folder: damage_record(folder, "b1", 3))
-        assert host.broken == {}
+        assert host.residents.broken == {}
         assert "log-damaged" in told(host)
         assert await sums(cluster) == before
 
@@ -117,7 +117,7 @@ async def test_a_backups_damaged_copies_are_sent_again_and_serve(tmp_path: Path)
         await restarted(cluster, backup, lambda folder: damage_record(folder, copies[0], 4))
         await cluster.checkpoint()
         host = await restarted(cluster, owned, lambda folder: damage_record(folder, owned, 4))
-        assert host.broken == {}
+        assert host.residents.broken == {}
         assert await sums(cluster) == before
 
 
@@ -147,7 +147,7 @@ async def test_a_disk_that_fails_while_a_log_is_mended_ends_the_start_with_an_er
                 await restarted(cluster, "b1", damage)
         monkeypatch.setattr(Writer, "commit", commit)
         host = await restarted(cluster, "b1", lambda _: None)
-        assert host.broken == {}
+        assert host.residents.broken == {}
         assert await sums(cluster) == before
 
 

@@ -1,5 +1,6 @@
 """Agents for the tests on Ray: in a module of their own, so that Ray's workers can import them."""
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -83,3 +84,39 @@ def effects(file: str) -> list[int]:
     """Return the amounts that the world holds."""
     with closing(_world(file)) as world:
         return sorted(amount for (amount,) in world.execute("select amount from effects"))
+
+
+class Pill(Agent):
+    """Ends its process on a number, each time; notes when it begins to."""
+
+    tries = 2
+
+    def __init__(self, book: str) -> None:
+        self.book = Path(book)
+
+    @handles(int)
+    async def die(self, message: int, ctx: Context) -> None:
+        with self.book.open("a") as book:
+            book.write("begins\n")
+        os._exit(9)
+
+    @handles(str)
+    async def keep(self, message: str, ctx: Context) -> None:
+        self.state[message] = self.state.get(message, 0) + 1
+
+
+class Slow(Agent):
+    """Takes as long as a file is there."""
+
+    tries = 1
+
+    def __init__(self, book: str) -> None:
+        self.book = Path(book)
+
+    @handles(str)
+    async def wait(self, message: str, ctx: Context) -> None:
+        with self.book.open("a") as book:
+            book.write("begins\n")
+        while self.book.with_name("wait").exists():
+            await asyncio.sleep(0.01)
+        self.state[message] = True

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from peer import Agent, AgentSpec, Cluster, Context, handles
+from peer.agents.attempts import Attempts
 from peer.host.driver import Driver
 from peer.host.strangers import Strangers
 from peer.ports import Unobserved
@@ -120,6 +121,7 @@ class Surroundings:
         self.keeping = Keeping.at(Places.beside(Path(), "memory://blobs", "memory://vault"))
         self.observer = Unobserved()
         self.strangers = Strangers({}, {})
+        self.attempts = Attempts()
         self.routed: list[object] = []
         self.replies: list[str] = []
 

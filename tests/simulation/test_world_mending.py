@@ -33,5 +33,5 @@ def test_a_log_that_rots_while_its_host_is_down_is_mended_from_a_backups_copy(se
             assert (agent, "log-mended") in told
             assert box.disk.damages(agent) == []
         assert box.host is not None
-        assert box.host.broken == {}
+        assert box.host.residents.broken == {}
         world.check()
