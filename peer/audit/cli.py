@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,16 +14,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from peer.audit import upkeep, views
-from peer.audit.console import Folder, Json, console, print_json, progress
+from peer.audit.console import WRONG, Folder, Json, console, print_json, progress
 from peer.audit.edges import Edges
 from peer.audit.events import Encoder
 from peer.audit.follow import Follower
 from peer.audit.formats import FORMATS, write
-from peer.audit.logs import check_readable, hosts_in, own_logs
 from peer.audit.reader import read_trail
 from peer.audit.telling import coned, explained, told
 from peer.audit.trail import Trail
-from peer.store import reading
+from peer.audit.verifying import Verified, verified
+from peer.damage import Finding
 from peer.store.outside.keyring import KEY_FILE
 
 SHOWN = 50
@@ -64,68 +66,61 @@ def log(
 
 @group.command()
 def verify(folder: Folder, json_: Json = False) -> None:
-    """Check that no record was altered, dropped or reordered since it was written.
+    """Check that all is there, and as it was written, that a cluster would start from here.
 
-    Names the first bad record of each log and the remedy, and exits with 1 if there is any. Of several hosts, what each
-    has kept of the others' signed heads is compared as well: so a log that its owner has rewritten is found.
+    That is every host that the folder's list or a mark names, its key, and each record: that none was altered, dropped
+    or reordered. Names what is wrong at each host, the first bad record of each log and the remedy, and exits with 1 if
+    there is any. What each host has kept of the others' signed heads is compared as well: so a log that its owner has
+    rewritten is found.
 
     Example: `ebbtide log verify run`
     """
-    hosts = hosts_in(folder)
     with progress("checking logs") as tell:
-        reports: list[tuple[Path, reading.Report]] = []
-        for count, logs in enumerate(hosts, 1):
-            reports.append((logs.folder, reading.verify_logs(logs, check_readable)))
-            tell(count, len(hosts))
-    notes = [own.note for own in own_logs(hosts) if own.note]
-    notes += [
-        f"{at.name}: the last write, of {report.torn} bytes, was cut short; it had never been acknowledged"
-        for at, report in reports
-        if report.torn
-    ]
-    rewritten = reading.check_heads(hosts)
-    reports = [
-        (at, report._replace(findings=report.findings + tuple(f for f in rewritten if f.file.parent == at)))
-        for at, report in reports
-    ]
-    findings = [finding for _, report in reports for finding in report.findings]
+        found = verified(folder, tell)
+    findings = found.all_findings
     if json_:
         rows = [
             {"folder": str(at), "agents": report.agents, "records": report.records, "signed": report.signed}
             | {"findings": [_finding(finding) for finding in report.findings]}
-            for at, report in reports
+            for at, report in found.hosts
         ]
-        print_json({"is_intact": not findings, "hosts": rows, "notes": notes})
+        beside = [_finding(finding) for finding in found.findings]
+        print_json({"is_intact": not findings, "hosts": rows, "findings": beside, "notes": found.notes})
     else:
-        _print_reports(reports, notes)
+        _print_verified(found)
     if findings:
-        raise typer.Exit(1)
+        raise typer.Exit(WRONG)
 
 
-def _finding(finding: reading.Finding) -> dict[str, Any]:
+def _finding(finding: Finding) -> dict[str, Any]:
     return finding._asdict() | {"file": str(finding.file)}
 
 
-def _print_reports(reports: list[tuple[Path, reading.Report]], notes: list[str]) -> None:
+def _print_verified(found: Verified) -> None:
     out = console()
     table = Table("folder", "logs", "records", "signed", "")
-    for at, report in reports:
-        verdict = f"[bold red]{len(report.findings)} damaged[/]" if report.findings else "[green]as written[/]"
-        table.add_row(escape(str(at)), str(report.agents), str(report.records), str(report.signed), verdict)
+    for at, report in found.hosts:
+        counts = (report.agents, report.records, report.signed)
+        table.add_row(escape(str(at)), *map(str, counts), _verdict(report.findings, "as written"))
+    for file, findings in groupby(found.findings, lambda finding: finding.file):
+        table.add_row(escape(str(file)), "", "", "", _verdict(tuple(findings), ""))
     out.print(table)
-    for _, report in reports:
-        for finding in report.findings:
-            agent = "" if finding.agent is None else f", agent {finding.agent}"
-            number = "" if finding.number is None else f", record {finding.number}"
-            text = f"{finding.file}{agent}{number}: {finding.what.rstrip('.')}. {finding.remedy}".strip()
-            out.print(f"[bold red]damaged:[/] {escape(text)}", highlight=False, soft_wrap=True)
-    views.noted(notes, out)
-    whole = [report for _, report in reports]
+    for finding in found.all_findings:
+        agent = "" if finding.agent is None else f", agent {finding.agent}"
+        number = "" if finding.number is None else f", record {finding.number}"
+        text = f"{finding.file}{agent}{number}: {finding.what.rstrip('.')}. {finding.remedy}".strip()
+        out.print(f"[bold red]damaged:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    views.noted(found.notes, out)
+    whole = [report for _, report in found.hosts]
     records, signed = sum(report.records for report in whole), sum(report.signed for report in whole)
-    bad = sum(len(report.findings) for report in whole)
+    bad = len(found.all_findings)
     places = "one place is" if bad == 1 else f"{bad} places are"
     verdict = f"[bold red]{places} not as written[/]" if bad else "[bold green]every record is as written[/]"
     out.print(f"{verdict}: {records} records in {sum(r.agents for r in whole)} logs, {signed} of them signed")
+
+
+def _verdict(findings: Sequence[Finding], whole: str) -> str:
+    return f"[bold red]{len(findings)} damaged[/]" if findings else f"[green]{whole}[/]"
 
 
 @group.command()

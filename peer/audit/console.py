@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+WRONG, PARTIAL = 1, 3
+"""Exit codes: something is not as it should be; what was printed is not all that there was (docs/guide/commands.md)."""
 PIPED_WIDTH = 200
 """Columns of a table that goes into a file or a pipe."""
 

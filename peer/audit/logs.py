@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from peer.errors import ConfigInvalid, LogCorrupt
+from peer.store.heads import LOG as HEADS
+from peer.store.heads import decode_head
 from peer.store.reading import Logs, Stored, open_logs
 from protocol.ids import HOST, AgentId
 from protocol.records import BirthRecord
@@ -41,6 +43,8 @@ def check_readable(name: str, body: bytes) -> None:
         name = name[len(COPY) :].partition("/")[2]
     if name == HOST:
         decode_host_record(body)
+    elif name == HEADS:
+        decode_head(body)
     elif is_agents(name):
         decode_record(body)
 
@@ -60,7 +64,7 @@ def places_in(folder: Path) -> list[Path]:
         raise ConfigInvalid(f"{what}. Nothing was read. Name a host's folder, or that of all.")
     if is_hosts(folder):
         return [folder]
-    found = sorted((path for path in folder.iterdir() if path.is_dir() and is_hosts(path)), key=_natural)
+    found = sorted((path for path in folder.iterdir() if path.is_dir() and is_hosts(path)), key=natural)
     if not found:
         raise ConfigInvalid(
             f"{str(folder)!r} holds no log, nor does any folder in it. Nothing was read."
@@ -140,5 +144,6 @@ def newest_life(logs: Logs, agent: AgentId, first: int) -> int:
     return max((record.incarnation for record in births if isinstance(record, BirthRecord)), default=0)
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def natural(path: Path) -> list[tuple[int, str]]:
+    """Return what puts folders in the order that people count in: host-2 before host-10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", path.name)]

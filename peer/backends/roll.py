@@ -40,7 +40,7 @@ def seats_in(folder: Path) -> dict[str, Seat]:
         return {}
     except OSError as error:
         raise _unusable(folder, error) from error
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise errors.ConfigInvalid(
             f"{file} is no list of hosts ({error}). Nothing was started. Write into it the names of the hosts"
             ' that have ever run from this folder, as in ["host-1", "host-2"], or start from another folder.'

@@ -3,6 +3,7 @@
 import msgspec
 
 from protocol.checkpoints.witness import Head
+from protocol.errors import WireInvalid
 
 LOG = "heads:"
 """The log of others' heads; no agent can have its name."""
@@ -17,5 +18,8 @@ def encode_head(head: Head) -> bytes:
 
 
 def decode_head(data: bytes) -> Head:
-    """Return a head from what the log keeps. Raises: msgspec.DecodeError."""
-    return _decoder.decode(data)
+    """Return a head from what the log keeps. Raises: WireInvalid."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise WireInvalid(f"it is no head of a log ({error})") from error

@@ -123,6 +123,11 @@ class Index:
             lost = Damage(1, None, *self._doubt)
         return [] if lost is None else [lost]
 
+    def nameless(self) -> list[Damage]:
+        """Return what may be missing of logs whose names nobody can tell any more."""
+        found = list(self._nameless.values())
+        return found if self._doubt is None else [*found, Damage(1, None, *self._doubt)]
+
     def is_damaged(self) -> bool:
         """Tell whether any log lacks records that nothing stands in for."""
         return self._doubt is not None or bool(self._nameless) or any(log.damages for log in list(self._logs.values()))

@@ -19,7 +19,10 @@ from peer.store.storage import Storage
 
 KEY = "host.key"
 BEGUN = "begun-"
-"""Begins the name of a file beside a host's folder: the host has been up, so it is lost if its folder is gone."""
+"""Begins the name of a file beside a host's folder: the host has been up, so it is lost if its folder is gone.
+
+It holds the host's id, so that folders that were exchanged are told; from before that was written it is empty.
+"""
 
 
 class Opened(NamedTuple):
@@ -92,10 +95,13 @@ def _opened(
         folder, loop, on_failure, keys=keys, on_stall=on_stall, cipher=cipher_of(folder, storage.key_file), held=held,
         archive=storage.archive, kept=storage.kept,
     )  # fmt: skip
+    if is_lost:
+        # Before the key: a start that is interrupted in between is one from a lost log again.
+        Files().put(begun, keys.host_id.encode())
     if not has_log:
         keys.save(key)
-    if not begun.exists():
-        Files().put(begun, b"")
+    if not begun.exists() or not begun.stat().st_size:
+        Files().put(begun, keys.host_id.encode())
     return Opened(keys, store, is_lost)
 
 

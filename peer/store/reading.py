@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from peer.damage import Finding
+from peer.damage import Damage, Finding
 from peer.errors import ConfigInvalid, LogCorrupt, LogFailed
 from peer.keys import host_id_of
 from peer.keys import verify as is_signed
@@ -26,6 +26,8 @@ from peer.store.outside.keyring import KEY_FILE, cipher_of
 from peer.store.records import Records
 from peer.store.segment import NAME, decode_header, read_file, segment_files
 from peer.store.stored import Stored
+from protocol.checkpoints.witness import Head
+from protocol.errors import WireInvalid
 from protocol.ids import AgentId
 
 __all__ = ["Finding", "Logs", "Report", "Stored", "open_logs", "verify", "verify_logs"]
@@ -61,6 +63,18 @@ class Logs(Protocol):
         Raises: LogCorrupt, naming the file, the record and the remedy; ConfigInvalid, without the key of an encrypted
             log.
         """
+        ...
+
+    def first(self, agent: AgentId) -> int:
+        """Return the first record of a log that is kept: those before it were dropped from the archive."""
+        ...
+
+    def after(self, agent: AgentId, number: int) -> int | None:
+        """Return the record from which a log can be read again behind one that can't; None: there is none."""
+        ...
+
+    def nameless(self) -> list[Damage]:
+        """Return what may be missing of logs that nobody can name any more."""
         ...
 
 
@@ -152,8 +166,7 @@ def check_heads(logs: Sequence[Logs]) -> list[Finding]:
     by_host = {each.found.host.hex(): each for each in whole if each.found.host}
     findings: list[Finding] = []
     for witness in whole:
-        for stored in witness.read(HEADS) if HEADS in witness.agents() else ():
-            head = decode_head(stored.body)
+        for head in _heads_in(witness):
             own = by_host.get(head.host)
             digest = None if own is None else own.found.digests.get(head.sequence)
             is_dropped = own is not None and head.sequence < min(own.found.digests, default=0)
@@ -166,6 +179,20 @@ def check_heads(logs: Sequence[Logs]) -> list[Finding]:
             )
             findings.append(Finding(own.folder / "log", None, None, what, "Ask whoever keeps this host's folder."))
     return findings
+
+
+def _heads_in(witness: Logs) -> Iterator[Head]:
+    """Yield what a host has kept of others' heads, as far as it can be read: what can't is named by `verify_logs`."""
+    number: int | None = 1 if HEADS in witness.agents() else None
+    while number is not None:
+        try:
+            for stored in witness.read(HEADS, number):
+                number = stored.number + 1
+                with suppress(WireInvalid):
+                    yield decode_head(stored.body)
+            return
+        except LogCorrupt:
+            number = witness.after(HEADS, number)
 
 
 class _SegmentLogs:
@@ -235,6 +262,16 @@ class _SegmentLogs:
     def length(self, agent: AgentId) -> int:
         return self.found.index.tail(agent)[0]
 
+    def first(self, agent: AgentId) -> int:
+        return self.found.index.first(agent)
+
+    def after(self, agent: AgentId, number: int) -> int | None:
+        frames = self.found.index.frames(agent, number + 1)
+        return next((begin for begin, _, _ in frames if begin > number), None)
+
+    def nameless(self) -> list[Damage]:
+        return self.found.index.nameless()
+
     def read(self, agent: AgentId, first: int = 1) -> Iterator[Stored]:
         assert self._records is not None
         for begin, end in self._stretches(agent, max(first, self.found.index.first(agent))):
@@ -296,6 +333,16 @@ class _SqliteLogs:
 
     def length(self, agent: AgentId) -> int:
         return self._select("SELECT count(*) FROM records WHERE agent = ?", agent)[0][0]
+
+    def first(self, agent: AgentId) -> int:
+        return 1
+
+    def after(self, agent: AgentId, number: int) -> int | None:
+        """What follows a record that is not as written can't be checked: each is checked against the one before."""
+        return None
+
+    def nameless(self) -> list[Damage]:
+        return []
 
     def read(self, agent: AgentId, first: int = 1) -> Iterator[Stored]:
         yield from read_sqlite(self.folder / "log.db", self._reader, agent, first)

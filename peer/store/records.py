@@ -131,8 +131,8 @@ class Records:
             return self._codec.unpack(frame.flags, stored, frame.plain)
         except NoKey as error:
             raise ConfigInvalid(
-                f"{file} is encrypted, and no key was given. Nothing was changed. Give the key that the"
-                " host has: `--key-file`, or EBBTIDE_KEY_FILE."
+                f"{file} is encrypted, and no key was given, or keyring.json is gone from its host's folder. Nothing"
+                " was changed. Give the host's key (`--key-file`, or EBBTIDE_KEY_FILE), or restore that file."
             ) from error
         except ValueError as error:
             raise LogCorrupt.at(file, agent, number, str(error)) from error

@@ -164,7 +164,7 @@ def _read(file: Path, master: bytes) -> dict[int, bytes]:
             f"{file} does not open with the key that was given. Nothing was changed. Give the key that the log was"
             " written with, or restore the file from a backup if it is damaged."
         ) from error
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise ConfigInvalid(
             f"{file} is no keyring ({error}). Nothing was changed. Restore it from a backup."
         ) from error
