@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from peer.audit import upkeep, views
-from peer.audit.console import WRONG, Folder, Json, console, print_json, progress
+from peer.audit.console import PARTIAL, WRONG, Folder, Json, console, errors, print_json, progress
 from peer.audit.edges import Edges
 from peer.audit.events import Encoder
 from peer.audit.follow import Follower
 from peer.audit.formats import FORMATS, write
+from peer.audit.gaps import Gap
 from peer.audit.reader import read_trail
 from peer.audit.telling import coned, explained, told
 from peer.audit.trail import Trail
@@ -110,7 +110,7 @@ def _print_verified(found: Verified) -> None:
         number = "" if finding.number is None else f", record {finding.number}"
         text = f"{finding.file}{agent}{number}: {finding.what.rstrip('.')}. {finding.remedy}".strip()
         out.print(f"[bold red]damaged:[/] {escape(text)}", highlight=False, soft_wrap=True)
-    views.noted(found.notes, out)
+    views.noted(found.notes, (), out)
     whole = [report for _, report in found.hosts]
     records, signed = sum(report.records for report in whole), sum(report.signed for report in whole)
     bad = len(found.all_findings)
@@ -147,13 +147,14 @@ def show(
     if json_:
         for step in chosen:
             print_json(told(trail, step))
+        _end(trail.gaps)
         return
     out = console()
-    views.noted(trail.notes, out)
     title = f"{len(found)} {'undone ' if undone else ''}steps" + (f" of {agent}" if agent else "")
     views.shown(trail, chosen, out, title if len(chosen) == len(found) else f"{title}, the last {len(chosen)}")
     if len(chosen) < len(found):
         out.print("--last 0 shows all, --last N the last N")
+    _end(trail.gaps)
 
 
 @group.command()
@@ -168,11 +169,10 @@ def why(step: Name, folder: Folder, json_: Json = False) -> None:
     trail = _read(folder)
     line = explained(trail, Edges(trail), trail.step(step))
     if json_:
-        print_json(line | {"notes": trail.notes})
-        return
-    out = console()
-    views.noted(trail.notes, out)
-    views.why(line, out)
+        print_json(line | _known(trail))
+    else:
+        views.why(line, console())
+    _end(trail.gaps)
 
 
 @group.command()
@@ -191,11 +191,10 @@ def cone(
     trail = _read(folder)
     lines = coned(trail, Edges(trail).cone([trail.step(step).id]))
     if json_:
-        print_json({"root": step, "steps": lines, "notes": trail.notes})
-        return
-    out = console()
-    views.noted(trail.notes, out)
-    views.cone(lines, out, all_)
+        print_json({"root": step, "steps": lines} | _known(trail))
+    else:
+        views.cone(lines, console(), all_)
+    _end(trail.gaps)
 
 
 @group.command()
@@ -216,11 +215,11 @@ def export(
     if format_ not in FORMATS:
         raise typer.BadParameter(f"{format_!r} is none of {', '.join(FORMATS)}", param_hint="--format")
     with progress("reading logs") as reads, progress(f"writing {format_}") as writes:
-        notes, files = write(format_, folder, out, reads, writes)
-    screen = console()
-    views.noted(notes, screen)
-    for file in files:
-        screen.print(f"{file} ({file.stat().st_size:,} bytes)", highlight=False, markup=False)
+        written = write(format_, folder, out, reads, writes)
+    views.noted(written.notes, written.gaps, errors())
+    for file in written.files:
+        console().print(f"{file} ({file.stat().st_size:,} bytes)", highlight=False, markup=False)
+    _end(written.gaps)
 
 
 @group.command()
@@ -245,11 +244,12 @@ def follow(
         for happening in found:
             sys.stdout.buffer.write(encoder.encode(happening) + b"\n")
         sys.stdout.buffer.flush()
-        while follower.notes:
-            Console(stderr=True, soft_wrap=True).print(f"[yellow]note:[/] {escape(follower.notes.pop(0))}")
+        views.noted(follower.notes, (), errors())
+        follower.notes.clear()
         now = time.monotonic()
         seen = now if found else seen
         if until_idle is not None and now - seen >= until_idle:
+            _end(follower.gaps)
             return
         # A look at large logs takes long: never more than half of the time.
         time.sleep(max(LOOK_EVERY_S, now - began))
@@ -263,5 +263,18 @@ for _command in (upkeep.compact, upkeep.sweep, upkeep.new_key, upkeep.rotate_key
 
 
 def _read(folder: Path) -> Trail:
+    """Read the trail; what is to be known of it is said first, lest it be lost behind a long table."""
     with progress("reading logs") as tell:
-        return read_trail(folder, tell)
+        trail = read_trail(folder, tell)
+    views.noted(trail.notes, trail.gaps, errors())
+    return trail
+
+
+def _known(trail: Trail) -> dict[str, Any]:
+    return {"notes": trail.notes, "gaps": [gap._asdict() for gap in trail.gaps]}
+
+
+def _end(gaps: Sequence[Gap]) -> None:
+    """Raises: Exit, if what was told is not all that there was."""
+    if gaps:
+        raise typer.Exit(PARTIAL)

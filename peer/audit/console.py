@@ -37,6 +37,11 @@ def console() -> Console:
     return Console(width=width)
 
 
+def errors() -> Console:
+    """Return where to print what is no part of the output: a note, a remedy."""
+    return Console(stderr=True)
+
+
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")

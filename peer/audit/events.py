@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from peer.audit.extras import needed
-from peer.audit.logs import intact, own_logs
+from peer.audit.gaps import Gap, records_of
+from peer.audit.logs import own_logs
 from peer.audit.telling import detailed, moment
 from peer.audit.trail import lost_text
 from peer.export.lines import state_word, step_line
@@ -183,25 +184,40 @@ class Encoder:
         return self._write(event)
 
 
-def happenings(hosts: Sequence[Logs], progress: Callable[[int, int], None] | None = None) -> list[Happening]:
-    """Return all that happened, in the order of time; damaged logs up to the damage."""
+class Told(NamedTuple):
+    """All that happened."""
+
+    happenings: list[Happening]
+    """In the order of time."""
+    gaps: list[Gap]
+    """What is not told: records that can't be read."""
+
+
+def happenings(hosts: Sequence[Logs], progress: Callable[[int, int], None] | None = None) -> Told:
+    """Return all that happened; of damaged logs what can be read."""
     found: list[Happening] = []
+    gaps: list[Gap] = []
     chosen = own_logs(hosts)
     total, count = sum(own.logs.length(own.agent) for own in chosen), 0
     for own in chosen:
         telling = Telling(own.agent)
-        for stored in intact(own.logs, own.agent):
-            found += telling.take(stored.number, decode_record(stored.body))
+        for record in records_of(own.logs, own.agent, decode_record):
+            if isinstance(record, Gap):
+                gaps.append(record)
+                continue
+            found += telling.take(*record)
             count += 1
             if progress is not None and count % 500 == 0:
                 progress(count, total)
     # Stable: what has the same time stays in the order of its log.
-    return sorted(found, key=lambda happening: happening.time_us)
+    return Told(sorted(found, key=lambda happening: happening.time_us), gaps)
 
 
-def write_events(hosts: Sequence[Logs], file: Path, progress: Callable[[int, int], None] | None = None) -> None:
-    """Write all that happened to a file, an event a line."""
+def write_events(hosts: Sequence[Logs], file: Path, progress: Callable[[int, int], None] | None = None) -> list[Gap]:
+    """Write all that happened to a file, an event a line; return what is missing there."""
     encoder = Encoder()
+    every = happenings(hosts, progress)
     with file.open("wb") as out:
-        for happening in happenings(hosts, progress):
+        for happening in every.happenings:
             out.write(encoder.encode(happening) + b"\n")
+    return every.gaps

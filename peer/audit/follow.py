@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from peer.audit.events import Happening, Telling
+from peer.audit.gaps import Gap, gaps_beside, records_of
 from peer.audit.logs import fork, is_agents, is_hosts, newest_life
-from peer.errors import ConfigInvalid, LogCorrupt
+from peer.errors import ConfigInvalid
 from peer.store.reading import Logs, open_logs
-from protocol.errors import WireInvalid
 from protocol.ids import AgentId
 from protocol.wire import decode_record
 
@@ -42,10 +42,12 @@ class Follower:
         self._broken: set[AgentId] = set()
         self.notes: list[str] = []
         """What whoever follows should know; to be taken from here and shown."""
+        self.gaps: list[Gap] = []
+        """What was not told, though it was written: records that can't be read."""
         if not from_start:
             # Read all the same: later records name what earlier ones tell.
             self.look()
-            self.notes.clear()
+            self.notes = [str(gap) for gap in self.gaps]
 
     def look(self) -> list[Happening]:
         """Return what has happened since the last look, in the order of time."""
@@ -53,6 +55,8 @@ class Follower:
         found: list[Happening] = []
         for logs in self._hosts.values():
             logs.refresh()
+            for gap in gaps_beside([logs]):
+                self._miss(gap)
             for name in logs.agents():
                 if is_agents(name) and name not in self._broken:
                     self._meet(name, logs)
@@ -82,11 +86,20 @@ class Follower:
 
     def _read(self, name: AgentId, agent: _Agent) -> list[Happening]:
         found: list[Happening] = []
-        try:
-            for stored in agent.logs.read(name, agent.next):
-                found += agent.telling.take(stored.number, decode_record(stored.body))
-                agent.next = stored.number + 1
-        except (LogCorrupt, WireInvalid) as error:
-            self._broken.add(name)
-            self.notes.append(f"{error} {name} is not followed any further.")
+        for record in records_of(agent.logs, name, decode_record, agent.next):
+            if not isinstance(record, Gap):
+                found += agent.telling.take(*record)
+                agent.next = record[0] + 1
+            elif record.last is not None:
+                self._miss(record)
+                agent.next = record.last + 1
+            else:
+                self._miss(record)
+                self._broken.add(name)
+                self.notes.append(f"{name} is not followed any further")
         return found
+
+    def _miss(self, gap: Gap) -> None:
+        if gap not in self.gaps:
+            self.gaps.append(gap)
+            self.notes.append(str(gap))

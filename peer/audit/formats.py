@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from peer.audit.events import write_events
 from peer.audit.extras import needed
+from peer.audit.gaps import Gap, gaps_beside
 from peer.audit.logs import hosts_in, own_logs
 from peer.audit.ocel import write_ocel
+from peer.audit.premises import Premises
 from peer.audit.provenance import write_provenance
 from peer.audit.reader import trail_of
 from peer.audit.tables import COLUMNS, write_csv, write_parquet
@@ -41,7 +43,16 @@ FORMATS = {
 }
 
 
-def write(name: str, folder: Path, out: Path, reads: Progress, writes: Progress) -> tuple[list[str], list[Path]]:
+class Written(NamedTuple):
+    """What was written, and what is to be known of it."""
+
+    files: list[Path]
+    notes: list[str]
+    gaps: list[Gap]
+    """What is not told there, though it was once written."""
+
+
+def write(name: str, folder: Path, out: Path, reads: Progress, writes: Progress) -> Written:
     """Write what the logs in a folder tell to another folder.
 
     Args:
@@ -51,19 +62,17 @@ def write(name: str, folder: Path, out: Path, reads: Progress, writes: Progress)
         reads: told of the progress of reading.
         writes: told of the progress of what follows.
 
-    Returns: what is to be known of the logs, and the files.
-
     Raises: ConfigInvalid, if there is no log, if nothing can be written there, or if the extra is not installed.
     """
-    hosts = hosts_in(folder)
+    hosts, premises = hosts_in(folder), Premises(folder)
     for module in FORMATS[name].needs:
         needed(module, f"format {name}")
     _check_writable(out)
     files = [out / file for file in FORMATS[name].files]
     if name == "cloudevents":
-        write_events(hosts, files[0], reads)
-        return [own.note for own in own_logs(hosts) if own.note], files
-    trail = trail_of(folder, hosts, reads)
+        gaps = write_events(hosts, files[0], reads) + gaps_beside(hosts, premises)
+        return Written(files, [own.note for own in own_logs(hosts) if own.note], gaps)
+    trail = trail_of(folder, hosts, reads, premises)
     if name == "jsonl":
         write_export(out, export_steps(trail), export_proposals(trail), export_checkpoints(trail))
     elif name == "parquet":
@@ -74,7 +83,7 @@ def write(name: str, folder: Path, out: Path, reads: Progress, writes: Progress)
         write_ocel(trail, files[0])
     else:
         write_provenance(trail, files[0], writes)
-    return trail.notes, files
+    return Written(files, trail.notes, trail.gaps)
 
 
 def _check_writable(out: Path) -> None:

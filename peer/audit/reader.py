@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from peer.audit.gaps import Gap, gaps_beside, records_of
 from peer.audit.logs import OwnLog, hosts_in, own_logs
+from peer.audit.premises import Premises
 from peer.audit.trail import Effect, Log, Restored, Rollback, Step, Trail, Undone, lost_text
-from peer.errors import LogCorrupt
 from peer.host.checkpoints import LOG as HOST_LOG
 from peer.store.reading import Logs
 from protocol.checkpoints.messages import CommitRecord
-from protocol.errors import WireInvalid
 from protocol.fact import Began
 from protocol.ids import AgentId, StepId
 from protocol.proposal import Proposal, Restore
@@ -42,15 +42,24 @@ Progress = Callable[[int, int], None]
 def read_trail(folder: Path, progress: Progress | None = None) -> Trail:
     """Read the logs of a host's folder, or of all hosts' folders in a folder.
 
-    A log that is damaged is told up to the damage; the trail's `notes` say so.
+    Of a log that is damaged all is told that can be read; the trail's `gaps` say what is not.
 
     Raises: ConfigInvalid, if there is no log.
     """
-    return trail_of(folder, hosts_in(folder), progress)
+    return trail_of(folder, hosts_in(folder), progress, Premises(folder))
 
 
-def trail_of(folder: Path, hosts: Sequence[Logs], progress: Progress | None = None) -> Trail:
-    """Read what the logs of some hosts tell; `folder` is what people call them by."""
+def trail_of(
+    folder: Path, hosts: Sequence[Logs], progress: Progress | None = None, premises: Premises | None = None
+) -> Trail:
+    """Read what the logs of some hosts tell.
+
+    Args:
+        folder: what people call them by.
+        hosts: whose logs.
+        progress: told of records that were read.
+        premises: which hosts there should be; None: nobody is missed.
+    """
     trail = Trail(folder)
     chosen = own_logs(hosts)
     total, done = sum(own.logs.length(own.agent) for own in chosen), 0
@@ -58,20 +67,21 @@ def trail_of(folder: Path, hosts: Sequence[Logs], progress: Progress | None = No
         done = _read_own(own, trail, done, total, progress)
     for logs in hosts:
         _read_host(logs, trail)
+    trail.gaps += gaps_beside(hosts, premises)
     trail.steps = dict(sorted(trail.steps.items(), key=lambda item: (item[1].record.time_us, item[0])))
     return trail
 
 
 def _read_own(own: OwnLog, trail: Trail, done: int, total: int, progress: Progress | None) -> int:
     teller, count = _Teller(own.agent, trail), 0
-    try:
-        for stored in own.logs.read(own.agent):
-            teller.take(stored.number, decode_record(stored.body))
-            count += 1
-            if progress is not None and (done + count) % PROGRESS_EVERY == 0:
-                progress(done + count, total)
-    except (LogCorrupt, WireInvalid) as error:
-        trail.notes.append(f"{error} What is told of {own.agent} ends before that record.")
+    for found in records_of(own.logs, own.agent, decode_record):
+        if isinstance(found, Gap):
+            trail.gaps.append(found)
+            continue
+        teller.take(*found)
+        count += 1
+        if progress is not None and (done + count) % PROGRESS_EVERY == 0:
+            progress(done + count, total)
     if own.note:
         trail.notes.append(own.note)
     trail.logs.append(Log(own.agent, own.logs.folder, count))
@@ -82,15 +92,11 @@ def _read_own(own: OwnLog, trail: Trail, done: int, total: int, progress: Progre
 
 def _read_host(logs: Logs, trail: Trail) -> None:
     """Find out which epochs are committed: hosts know that, not agents."""
-    if HOST_LOG not in logs.agents():
-        return
-    try:
-        for stored in logs.read(HOST_LOG):
-            record = decode_host_record(stored.body)
-            if isinstance(record, CommitRecord):
-                trail.committed = max(trail.committed, record.commit.epoch)
-    except (LogCorrupt, WireInvalid) as error:
-        trail.notes.append(str(error))
+    for found in records_of(logs, HOST_LOG, decode_host_record) if HOST_LOG in logs.agents() else ():
+        if isinstance(found, Gap):
+            trail.gaps.append(found)
+        elif isinstance(found[1], CommitRecord):
+            trail.committed = max(trail.committed, found[1].commit.epoch)
 
 
 class _Teller:

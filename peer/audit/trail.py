@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from peer.agents.context import as_step
+from peer.audit.gaps import Gap
 from peer.errors import EbbtideError, StepUnknown
 from peer.values import payload
 from protocol.fact import Began
@@ -128,8 +129,10 @@ class Trail:
     committed: int = 0
     """The newest committed epoch that any host knows."""
     logs: list[Log] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    """What is not told, though it was once written: records that can't be read, logs that are not here."""
     notes: list[str] = field(default_factory=list)
-    """What whoever reads this should know: logs that are damaged, or that differ."""
+    """What whoever reads this should know besides: logs that differ."""
 
     def step(self, name: StepId | str) -> Step:
         """Return a step by its name.

@@ -1,5 +1,6 @@
 """A trail as people look at it: tables and trees on a terminal."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -7,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from peer.audit.gaps import Gap
 from peer.audit.telling import moment
 from peer.audit.trail import Step, Trail, type_of
 from peer.export.lines import written_keys
@@ -65,10 +67,12 @@ def _input(step: Step) -> str:
     return f"{type_of(item.payload)} {item}{again}".strip()
 
 
-def noted(notes: list[str], console: Console) -> None:
-    """Print what whoever reads a trail should know."""
+def noted(notes: Iterable[str], gaps: Iterable[Gap], console: Console) -> None:
+    """Print what whoever reads a trail should know: of logs that differ, and what is not told."""
     for note in notes:
-        console.print(f"[bold yellow]note:[/] {escape(note)}", highlight=False)
+        console.print(f"[bold yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
+    for gap in gaps:
+        console.print(f"[bold red]damaged:[/] {escape(str(gap))}", highlight=False, soft_wrap=True)
 
 
 def why(line: dict[str, Any], console: Console) -> None:

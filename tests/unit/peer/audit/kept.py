@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from peer.damage import Damage
 from peer.errors import LogCorrupt
 from peer.store.reading import Stored
 from protocol.ids import StepId
@@ -22,6 +23,15 @@ class Kept:
 
     def agents(self) -> list[str]:
         return sorted(self.records)
+
+    def first(self, agent: str) -> int:
+        return 1
+
+    def after(self, agent: str, number: int) -> int | None:
+        return next((at for at, body in enumerate(self.records[agent], 1) if at > number and body), None)
+
+    def nameless(self) -> list[Damage]:
+        return []
 
     def length(self, agent: str) -> int:
         return len(self.records[agent])

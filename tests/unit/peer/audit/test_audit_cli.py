@@ -61,14 +61,15 @@ def test_a_changed_byte_is_found_and_the_rest_is_told(scene: Scene, tmp_path: Pa
     for at in range(len(data) // 2, len(data), 16):
         file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         assert log("verify", tmp_path / "run").exit_code == 1
-        if notes := read_trail(tmp_path / "run").notes:
+        if gaps := read_trail(tmp_path / "run").gaps:
             break
     done = log("verify", tmp_path / "run")
     assert "host-2" in done.stdout.partition("damaged:")[2]
-    assert "record" in notes[0]
-    said = printed("show", tmp_path / "run")
-    assert "note:" in said
-    assert "buyer/1/1" in said
+    assert "record" in str(gaps[0])
+    done = log("show", tmp_path / "run")
+    assert done.exit_code == 3
+    assert f"damaged: {gaps[0]}" in done.stderr
+    assert "buyer/1/1" in done.stdout
 
 
 def test_show_lists_steps(scene: Scene) -> None:

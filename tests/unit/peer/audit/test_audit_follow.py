@@ -15,7 +15,7 @@ from peer.errors import ConfigInvalid
 
 def test_from_the_start_it_tells_what_an_export_does(scene: Scene) -> None:
     found = Follower(scene.folder, from_start=True).look()
-    assert found == happenings(hosts_in(scene.folder))
+    assert found == happenings(hosts_in(scene.folder)).happenings
 
 
 def test_from_now_on_it_tells_nothing_of_before(scene: Scene) -> None:
@@ -38,7 +38,7 @@ async def test_it_tells_what_hosts_write_meanwhile_each_thing_once(tmp_path: Pat
         told += follower.look()
         assert follower.look() == []
     told += follower.look()
-    every = {(one.agent, one.id): one for one in happenings(hosts_in(tmp_path))}
+    every = {(one.agent, one.id): one for one in happenings(hosts_in(tmp_path)).happenings}
     assert {(one.agent, one.id): one for one in told} == every
     assert len(told) == len(every)
     assert {one.kind for one in told} >= {"step", "step.undone", "rollback.decided", "effect"}
@@ -67,7 +67,7 @@ async def test_it_goes_on_with_the_successor_of_a_host_that_is_dead_for_good(tmp
     told += follower.look()
     names = [(one.agent, one.id) for one in told]
     assert len(names) == len(set(names))
-    every = happenings(hosts_in(tmp_path))
+    every = happenings(hosts_in(tmp_path)).happenings
     assert set(names) >= {(one.agent, one.id) for one in every}
     began = [one.data["incarnation"] for one in every if one.agent == "cashier" and one.kind == "agent.began"]
     assert began == [1, 2]

@@ -61,10 +61,10 @@ KINDS = {"string": str, "integer": int, "float": float, "boolean": bool}
 
 
 def export(name: str, folder: Path, out: Path) -> list[Path]:
-    notes, files = write(name, folder, out, lambda at, of: None, lambda at, of: None)
-    assert notes == []
-    assert all(file.stat().st_size > 0 for file in files)
-    return files
+    written = write(name, folder, out, lambda at, of: None, lambda at, of: None)
+    assert (written.notes, written.gaps) == ([], [])
+    assert all(file.stat().st_size > 0 for file in written.files)
+    return written.files
 
 
 def test_ocel_keeps_to_its_standard(scene: Scene, trail: Trail, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_cloudevents_keep_to_their_standard(scene: Scene, trail: Trail, tmp_path
 
 def test_what_is_not_dated_has_the_time_of_what_was_before_it_or_none(tmp_path: Path) -> None:
     intent = IntentRecord("a/L1/0", "L1", "t", b"", None, 0)
-    found = happenings([Kept("one", a=[BirthRecord(1), step_of(1), intent])])
+    found = happenings([Kept("one", a=[BirthRecord(1), step_of(1), intent])]).happenings
     assert [(one.kind, one.id, one.time_us) for one in found] == [
         ("agent.began", "began/1", 0),
         ("step", "a/1/1", 10),
@@ -189,9 +189,9 @@ def test_the_report_page_reads_what_is_exported_from_folders(scene: Scene, tmp_p
 
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_logs_of_an_older_release_are_exported(name: str, old: Path, tmp_path: Path) -> None:
-    notes, files = write(name, old, tmp_path, lambda at, of: None, lambda at, of: None)
-    assert notes == []
-    assert all(file.exists() for file in files)
+    written = write(name, old, tmp_path, lambda at, of: None, lambda at, of: None)
+    assert (written.notes, written.gaps) == ([], [])
+    assert all(file.exists() for file in written.files)
 
 
 def test_what_is_not_installed_is_named_with_the_remedy() -> None:

@@ -187,12 +187,15 @@ def test_a_step_that_hung_on_a_lost_one_says_so() -> None:
     assert any(event["type"] == "undo" for event in ocel_of(trail)["events"])
 
 
-def test_a_damaged_log_is_told_up_to_the_damage() -> None:
+def test_of_a_damaged_log_all_is_told_but_the_damage() -> None:
     kept = Kept("one", a=[step_of(1), step_of(2), step_of(3)], b=[step_of(4)])
     kept.records["a"][1] = b""
     trail = trail_of(Path("x"), [kept])
-    assert [step.record.step.seq for step in trail.steps.values()] == [1, 4]
-    assert trail.notes == ["damaged What is told of a ends before that record."]
+    assert [step.record.step.seq for step in trail.steps.values()] == [1, 3, 4]
+    assert [str(gap) for gap in trail.gaps] == ["one: of the log of a record 2 is not told. damaged"]
     kept.records["a"][1] = b"\7 of a later release"
-    (note,) = trail_of(Path("x"), [kept]).notes
-    assert "log version 07" in note
+    (gap,) = trail_of(Path("x"), [kept]).gaps
+    assert (gap[:4], "log version 07" in gap.why) == (("one", "a", 2, 2), True)
+    kept.records["a"][1:] = [b"", b""]
+    (gap,) = trail_of(Path("x"), [kept]).gaps
+    assert str(gap) == "one: of the log of a all from record 2 on is not told. damaged"
