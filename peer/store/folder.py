@@ -48,6 +48,9 @@ class Folder:
     signatures: list[Signed] = field(default_factory=list)
     records: int = 0
     torn: int = 0
+    """Bytes of a last write that a crash has cut short."""
+    appended: list[Finding] = field(default_factory=list)
+    """What stands behind a segment's end and is left of no write: it hurts no record, and a host cuts it off."""
     digests: dict[int, bytes] = field(default_factory=dict)
     """By sequence, the digest of each batch."""
     locked: bool = False
@@ -116,7 +119,14 @@ class Loader:
         if found.wrong and found.closed:
             folder.index.suspect(file, "the file's end is missing")
         self._ended = self._is_followed(found, data)
-        folder.torn += found.torn
+        if found.torn and (found.appended or self._ended):
+            what = f"{found.torn} bytes were appended behind its last batch: no write of its host has left them"
+            remedy = (
+                f"Every record is there. Cut the file to {found.end} bytes, and find out who writes to this folder."
+            )
+            folder.appended.append(Finding(file, None, None, what, remedy))
+        else:
+            folder.torn += found.torn
         folder.last, folder.number = found, number
 
     def _is_foreign(self, file: Path, header: Header | None, number: int) -> bool:

@@ -135,6 +135,13 @@ def decode_batch_head(data: bytes, at: int) -> BatchHead | None:
     return BatchHead(length, sequence, prev, digest) if magic == MAGIC else None
 
 
+def next_head(sequence: int, prev: bytes) -> dict[int, int]:
+    """Return what is known of a batch's first bytes before it is written: by offset, the byte."""
+    head = _BATCH.pack(MAGIC, 0, sequence, prev, bytes(HASH_BYTES))
+    unknown = {*range(len(MAGIC), len(MAGIC) + 4), *range(_BATCH.size - HASH_BYTES, _BATCH.size)}
+    return {at: byte for at, byte in enumerate(head) if at not in unknown}
+
+
 def is_whole(data: bytes, at: int, head: BatchHead) -> bool:
     """Tell whether the batch at an offset is as it was written."""
     begin = at + BATCH_HEAD

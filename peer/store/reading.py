@@ -138,7 +138,7 @@ def _verified(logs: Logs, see: See | None) -> Report:
     findings: list[Finding] = []
     records = signed = 0
     if isinstance(logs, _SegmentLogs):
-        findings += logs.found.findings
+        findings += [*logs.found.findings, *logs.found.appended]
         wrong, signed = _check_signatures(logs)
         findings += wrong
     for agent in logs.agents():

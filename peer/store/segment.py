@@ -24,6 +24,7 @@ from peer.store.frame import (
     decode_head,
     frames_in,
     is_whole,
+    next_head,
     roster_in,
 )
 
@@ -36,6 +37,7 @@ _MARK = struct.Struct("<QQ16s")
 _CRC = struct.Struct("<I")
 _MARKS = (128, 192)
 HEADER_BYTES = 256
+SECTOR = 512
 
 
 class Header(NamedTuple):
@@ -87,6 +89,8 @@ class Scan:
     """What is wrong with the file itself."""
     torn: int = 0
     """Bytes after `end` that were never acknowledged."""
+    appended: bool = False
+    """They are not left of any write of the host's: somebody has put them there."""
     closed: bool = False
     """What is behind `end` is damage, so nothing may follow it in this file."""
 
@@ -163,6 +167,9 @@ def scan(path: Path, data: bytes) -> Scan:
         following = _next_whole(data, at + 1 if not whole else at, expected)
         if following is None and at >= durable:
             found.torn = len(data) - at
+            # The file was known to end here, so nothing is left of what was written before that, either.
+            is_end = any(mark.length == at for mark in marks)
+            found.appended = is_end and expected is not None and not _is_begun(data, at, *expected)
             break
         end = len(data) if following is None else following
         # A whole batch that is not the next one: some are missing, and nothing stands in their place.
@@ -197,6 +204,20 @@ def _has_stray_bytes(data: bytes) -> bool:
     for at, length in used:
         page[at : at + length] = bytes(length)
     return any(page)
+
+
+def _is_begun(data: bytes, at: int, sequence: int, prev: bytes) -> bool:
+    """Tell whether what stands behind the last batch may be left of a write of the next one.
+
+    A crash keeps some sectors of a write and leaves zeros for others: each that is not zeros begins as that batch does.
+    """
+    known = {at + place: byte for place, byte in next_head(sequence, prev).items() if at + place < len(data)}
+    for sector in {place // SECTOR for place in known}:
+        written = data[max(at, sector * SECTOR) : (sector + 1) * SECTOR]
+        fits = all(data[place] == byte for place, byte in known.items() if place // SECTOR == sector)
+        if any(written) and not fits:
+            return False
+    return True
 
 
 def _next_whole(data: bytes, at: int, expected: tuple[int, bytes] | None) -> int | None:

@@ -1,5 +1,6 @@
 """`ebbtide log verify` on a cluster's folder: whatever is wrong with what would be started is named, host by host."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,10 @@ from typer.testing import CliRunner
 from peer.audit import cli
 from peer.backends.roll import seats_in
 from peer.errors import ConfigInvalid
+from peer.keys import HostKeys
 from peer.store.opening import BEGUN
+from peer.store.segments import SegmentStore
+from protocol.checkpoints.witness import Head
 
 SEGMENT = Path("log") / "00000001.seg"
 
@@ -188,3 +192,47 @@ def test_a_folder_without_any_host_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli.group, ["verify", str(tmp_path)])
     assert isinstance(done.exception, ConfigInvalid)
     assert "holds no log" in str(done.exception)
+
+
+async def keep_heads(folder: Path, *records: bytes) -> None:
+    store = SegmentStore(folder, asyncio.get_running_loop(), keys=HostKeys.load(folder / "host.key"))
+    store.append("heads:", records, lambda: None)
+    store.close()
+
+
+def head_of(run: Path, name: str, sequence: int) -> bytes:
+    keys = HostKeys.load(run / name / "host.key")
+    head = Head(keys.host_id, sequence, b"d" * 16, keys.public_key, b"")
+    return msgspec.msgpack.encode(msgspec.structs.replace(head, signature=keys.sign(head.signed())))
+
+
+@pytest.mark.parametrize("kind", ["flipped", "no head"])
+def test_a_damaged_log_of_others_heads_is_one_bad_row_of_the_table(run: Path, kind: str) -> None:
+    end = (run / "host-2" / SEGMENT).stat().st_size
+    asyncio.run(keep_heads(run / "host-2", b"no head" if kind == "no head" else head_of(run, "host-1", 1)))
+    if kind == "flipped":
+        flip(run / "host-2" / SEGMENT, end + 200)
+    code, told = verified(run)
+    assert (code, list(bad(told))) == (1, ["host-2"])
+    assert "heads:" in {finding["agent"] for host in told["hosts"] for finding in host["findings"]}
+    table = said(run).partition("damaged:")[0]
+    assert [f"host-{number}" in table for number in (1, 2, 3)] == [True] * 3
+
+
+def test_a_head_behind_a_damaged_one_still_tells_of_a_log_that_was_set_back(run: Path) -> None:
+    end = (run / "host-2" / SEGMENT).stat().st_size
+    asyncio.run(keep_heads(run / "host-2", head_of(run, "host-3", 1)))
+    asyncio.run(keep_heads(run / "host-2", head_of(run, "host-1", 10_000)))
+    flip(run / "host-2" / SEGMENT, end + 200)
+    found = bad(verified(run)[1])
+    assert set(found) == {"host-1", "host-2"}
+    assert "rewritten or set back" in found["host-1"]
+
+
+def test_bytes_behind_the_end_of_a_log_are_found(run: Path) -> None:
+    file = run / "host-1" / SEGMENT
+    file.write_bytes(file.read_bytes() + b"and more")
+    code, told = verified(run)
+    assert code == 1
+    assert "8 bytes were appended behind its last batch" in bad(told)["host-1"]
+    assert CliRunner().invoke(cli.group, ["show", str(run), "--json"]).exit_code == 0

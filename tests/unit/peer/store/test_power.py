@@ -11,8 +11,10 @@ import pytest
 
 from peer.keys import HostKeys
 from peer.store import writing
+from peer.store.codec import Codec
 from peer.store.files import Files
-from peer.store.segment import HEADER_BYTES
+from peer.store.folder import Loader
+from peer.store.segment import HEADER_BYTES, segment_files
 from peer.store.segments import SegmentStore
 
 KEYS = HostKeys.from_seed(b"a host without power")
@@ -153,6 +155,8 @@ async def test_power_cut_at_every_write_leaves_a_prefix_and_all_that_was_acknowl
 
 
 async def check(folder, logs, kept, what):
+    left = Loader(Codec(None)).load(segment_files(folder / "log"))
+    assert left.appended == [], what
     store = SegmentStore(folder, asyncio.get_running_loop(), keys=KEYS, files=Unsynced())
     assert store.findings == [], what
     for agent, log in logs.items():
