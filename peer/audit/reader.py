@@ -154,7 +154,7 @@ class _Teller:
         self._now_us = max(self._now_us, record.time_us)
         if record.step.incarnation == self._life:
             self._seq = max(self._seq, record.step.seq)
-        self._trail.steps.setdefault(record.step, Step(record, number))
+        self._trail.add(Step(record, number))
 
     def _undo(self, step: StepId, undone: Undone) -> None:
         found = self._trail.steps.get(step)
@@ -210,7 +210,7 @@ class _Teller:
         for began in record.beginnings:
             trail.losses.setdefault(f"loss/{began.agent}/{began.incarnation}", began)
         for step in record.steps:
-            trail.steps.setdefault(step.step, Step(step, 0))
+            trail.add(Step(step, 0))
         for state in record.effects:
             if state.intent not in trail.effects:
                 self._known_effect(state)

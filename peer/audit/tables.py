@@ -22,7 +22,10 @@ COLUMNS: dict[str, dict[str, str]] = {
     "sends": {
         "step": "string", "id": "string", "to": "string", "type": "string", "size": "Int64", "hash": "string",
     },
-    "calls": {"step": "string", "intent": "string", "tool": "string", "effect": "string", "state": "string"},
+    "calls": {
+        "step": "string", "intent": "string", "tool": "string", "effect": "string", "state": "string",
+        "claimed_by": "string",
+    },
     "scores": {"step": "string", "name": "string", "value": "Float64"},
     "proposals": {
         "id": "string", "mode": "string", "reason": "string", "decision": "string", "proposer": "string",

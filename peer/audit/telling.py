@@ -63,11 +63,18 @@ def export_checkpoints(trail: Trail) -> list[dict[str, Any]]:
 
 
 def told(trail: Trail, step: Step) -> dict[str, Any]:
-    """Return a step's line with what an export leaves out: sizes and hashes, its place in the log, who undid it."""
+    """Return a step's line with what an export leaves out: sizes, hashes, its place in the log, who undid it."""
     line = detailed(step.record, line_of(trail, step))
+    for call in line["calls"]:
+        call["claimed_by"] = _claimant(trail, step, call["intent"])
     line["record"] = step.number
     line["undone"] = undone_line(trail, step)
     return line
+
+
+def _claimant(trail: Trail, step: Step, intent: str) -> str | None:
+    claimant = trail.claimant(step, intent)
+    return None if claimant is None else str(claimant)
 
 
 def detailed(record: StepRecord, line: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +144,7 @@ def explained(trail: Trail, edges: Edges, step: Step) -> dict[str, Any]:
         read["undone"] = read["writer"] is not None and _is_undone(trail, StepId.parse(read["writer"]))
     for at, send in enumerate(line["sends"]):
         send["handled_by"] = [str(name) for name in edges.consumers(MessageId(step.id, at))]
-    line["calls"] = [_call(trail, intent) for intent in step.record.calls]
+    line["calls"] = [_call(trail, step, intent) for intent in step.record.calls]
     line["path"] = _path(trail, edges, step)
     runs = [other for other in trail.steps.values() if _is_run_of(other, step)]
     line["runs"] = [str(other.id) for other in sorted(runs, key=lambda other: other.id[1:])]
@@ -173,7 +180,7 @@ def _is_undone(trail: Trail, name: StepId) -> bool:
     return known is not None and known.undone is not None
 
 
-def _call(trail: Trail, intent: str) -> dict[str, Any]:
+def _call(trail: Trail, step: Step, intent: str) -> dict[str, Any]:
     effect = trail.effects.get(intent, Effect(intent, ""))
     history = [
         {"state": state_word(state), "time": time_us, "record": number} for state, number, time_us in effect.history
@@ -185,6 +192,7 @@ def _call(trail: Trail, intent: str) -> dict[str, Any]:
         "state": state_word(effect.state),
         "hash": digest(effect.args),
         "history": history,
+        "claimed_by": _claimant(trail, step, intent),
     }
 
 
@@ -209,6 +217,6 @@ def coned(trail: Trail, cone: dict[StepId, Cause | None]) -> list[dict[str, Any]
     for name, cause in cone.items():
         step = trail.steps[name]
         line = cause_line(name, cause) | {"time": step.record.time_us, "undone": step.undone and step.undone.by}
-        line["calls"] = [_call(trail, intent) for intent in step.record.calls]
+        line["calls"] = [_call(trail, step, intent) for intent in step.record.calls]
         lines.append(line)
     return lines

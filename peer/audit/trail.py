@@ -125,6 +125,8 @@ class Trail:
     """By `loss/AGENT/INCARNATION`."""
     effects: dict[str, Effect] = field(default_factory=dict)
     """By intent."""
+    claims: dict[str, list[StepId]] = field(default_factory=dict)
+    """By intent, the steps that stand or stood behind the effect."""
     cuts: dict[AgentId, list[Cut]] = field(default_factory=dict)
     committed: int = 0
     """The newest committed epoch that any host knows."""
@@ -158,6 +160,19 @@ class Trail:
             agents = ", ".join(log.agent for log in self.logs[:12]) + (" ..." if len(self.logs) > 12 else "")
             raise StepUnknown(f"no log of {agent!r} in {self.folder}, only of {agents}.")
         return [step for step in self.steps.values() if step.id.agent == agent]
+
+    def add(self, step: Step) -> None:
+        """Take in a step, if it is not known yet."""
+        if self.steps.setdefault(step.id, step) is step:
+            for intent in step.record.calls:
+                self.claims.setdefault(intent, []).append(step.id)
+
+    def claimant(self, step: Step, intent: str) -> StepId | None:
+        """Return the run of the same input that has claimed an undone step's effect: so it was not undone with it."""
+        if step.undone is None:
+            return None
+        later = [other for other in self.claims.get(intent, ()) if other[1:] > step.id[1:]]
+        return min(later, key=lambda other: other[1:], default=None)
 
     def effects_of(self, record: StepRecord) -> dict[str, tuple[str, str, str]]:
         """Return tool, kind and state of the calls that a step stands behind, by intent."""

@@ -44,7 +44,10 @@ def shown(trail: Trail, steps: list[Step], console: Console, title: str) -> None
     for step in steps:
         record = step.record
         effects = trail.effects_of(record)
-        calls = [f"{tool.rpartition(':')[2]} {state}" for tool, _, state in effects.values()]
+        calls = [
+            f"{tool.rpartition(':')[2]} {state}{_claimed(trail.claimant(step, intent))}"
+            for intent, (tool, _, state) in effects.items()
+        ]
         sure = "" if record.confidence is None else f"{record.confidence:.2f}"
         row = (
             clock(record.time_us)[:-3],
@@ -59,6 +62,11 @@ def shown(trail: Trail, steps: list[Step], console: Console, title: str) -> None
         )
         table.add_row(*(escape(row[at]) for at in columns), style=None if step.undone is None else "red")
     console.print(table)
+
+
+def _claimed(by: StepId | str | None) -> str:
+    """Say that an undone step's effect was not undone with it."""
+    return "" if by is None else f", claimed by {by}"
 
 
 def _input(step: Step) -> str:
@@ -128,7 +136,8 @@ def _did(line: dict[str, Any], tree: Tree) -> None:
         did.add(escape(f"send {send['type']} {send['id']} to {send['to']}: {handled}".replace("  ", " ")))
     for call in line["calls"]:
         states = " -> ".join(at["state"] for at in call["history"]) or call["state"]
-        did.add(escape(f"call {call['tool']} ({call['effect']}, intent {call['intent']}): {states}"))
+        claimed = _claimed(call["claimed_by"])
+        did.add(escape(f"call {call['tool']} ({call['effect']}, intent {call['intent']}): {states}{claimed}"))
 
 
 def _became(line: dict[str, Any], tree: Tree) -> None:
@@ -167,7 +176,10 @@ def cone(lines: list[dict[str, Any]], console: Console, all_of_it: bool) -> None
         verb = {"root": "", "message": "handled"}.get(line["how"], "read")
         how = f" [dim]{verb} {escape(line['via'])}[/]" if verb else ""
         undone = f" [red](undone by {escape(line['undone'])})[/]" if line["undone"] else ""
-        calls = "".join(f" [yellow]{escape(c['tool'].rpartition(':')[2])}: {c['state']}[/]" for c in line["calls"])
+        calls = "".join(
+            f" [yellow]{escape(c['tool'].rpartition(':')[2])}: {c['state']}{escape(_claimed(c['claimed_by']))}[/]"
+            for c in line["calls"]
+        )
         above = tree if line["because_of"] is None else places[line["because_of"]]
         places[line["step"]] = above.add(f"{escape(line['step'])}{how}{calls}{undone}")
     console.print(tree)
