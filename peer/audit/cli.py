@@ -41,6 +41,9 @@ there is locked or changed, and the hosts may be running.
     ebbtide log show run ledger-1 --undone
     ebbtide log why ledger-1/1/20 run
     ebbtide log export run out --format parquet
+
+Exit codes: 0, all is told and well; 1, `verify` found damage; 2, wrong usage or bad input, and nothing was done; 3,
+logs are damaged, and what was told is not all that there was (stderr says what is missing); 130, interrupted.
 """
 
 group = typer.Typer(

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from peer.audit.events import write_events
 from peer.audit.extras import needed
-from peer.audit.gaps import Gap, gaps_beside
-from peer.audit.logs import hosts_in, own_logs
+from peer.audit.gaps import Gap, gaps_beside, opened
+from peer.audit.logs import own_logs
 from peer.audit.ocel import write_ocel
 from peer.audit.premises import Premises
 from peer.audit.provenance import write_provenance
@@ -64,13 +64,13 @@ def write(name: str, folder: Path, out: Path, reads: Progress, writes: Progress)
 
     Raises: ConfigInvalid, if there is no log, if nothing can be written there, or if the extra is not installed.
     """
-    hosts, premises = hosts_in(folder), Premises(folder)
+    (hosts, unopened), premises = opened(folder), Premises(folder)
     for module in FORMATS[name].needs:
         needed(module, f"format {name}")
     _check_writable(out)
     files = [out / file for file in FORMATS[name].files]
     if name == "cloudevents":
-        gaps = write_events(hosts, files[0], reads) + gaps_beside(hosts, premises)
+        gaps = [*unopened, *write_events(hosts, files[0], reads), *gaps_beside(hosts, premises)]
         return Written(files, [own.note for own in own_logs(hosts) if own.note], gaps)
     trail = trail_of(folder, hosts, reads, premises)
     if name == "jsonl":
@@ -83,7 +83,7 @@ def write(name: str, folder: Path, out: Path, reads: Progress, writes: Progress)
         write_ocel(trail, files[0])
     else:
         write_provenance(trail, files[0], writes)
-    return Written(files, trail.notes, trail.gaps)
+    return Written(files, trail.notes, [*unopened, *trail.gaps])
 
 
 def _check_writable(out: Path) -> None:

@@ -1,12 +1,13 @@
 """What a log lacks: which records are not told, and reading on behind them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from peer.audit.logs import is_agents
+from peer.audit.logs import is_agents, places_in
 from peer.audit.premises import Premises
-from peer.errors import LogCorrupt
-from peer.store.reading import Logs, Stored
+from peer.errors import LogCorrupt, LogFailed
+from peer.store.reading import Logs, Stored, open_logs
 from protocol.errors import WireInvalid
 from protocol.ids import AgentId
 
@@ -64,6 +65,26 @@ def _decoded(logs: Logs, agent: AgentId, stored: Stored, decode: Callable[[bytes
     except WireInvalid as error:
         why = f"{logs.folder}: {error} It is as it was written: use the release that wrote it."
         return Gap(logs.folder.name, agent, stored.number, stored.number, why)
+
+
+def opened(folder: Path) -> tuple[list[Logs], list[Gap]]:
+    """Open a host's folder, or all hosts' folders in a folder; those whose logs can't be opened are gaps.
+
+    Raises: ConfigInvalid, as `hosts_in`; LogFailed or LogCorrupt, if no log can be opened.
+    """
+    hosts: list[Logs] = []
+    gaps: list[Gap] = []
+    places = places_in(folder)
+    for place in places:
+        try:
+            logs = open_logs(place)
+            logs.agents()
+            hosts.append(logs)
+        except (LogFailed, LogCorrupt) as error:
+            if len(gaps) + 1 == len(places):
+                raise
+            gaps.append(Gap(place.name, None, 1, None, f"nothing of its agents is told. {error}"))
+    return hosts, gaps
 
 
 def gaps_beside(hosts: Sequence[Logs], premises: Premises | None = None) -> list[Gap]:

@@ -19,7 +19,7 @@ from peer.store.findings import Report
 from peer.store.importing import FILE as OLD
 from peer.store.opening import BEGUN, KEY
 from peer.store.reading import Logs
-from peer.store.segment import HEADER_BYTES, segment_files
+from peer.store.segment import HEADER_BYTES, decode_header, read_file, segment_files
 from protocol.checkpoints.messages import SucceededRecord
 from protocol.errors import WireInvalid
 from protocol.ids import HOST, AgentId, HostId
@@ -98,10 +98,9 @@ class Premises:
         """Tell whether a first start there has come to nothing: the next one begins anew, and nothing is missed."""
         if place.name in self._marks or (place.name in self.seats and self.seats[place.name].ran):
             return False
-        files = segment_files(place / "log")
-        return not _is_left_of(place) and not (place / OLD).exists() and all(
-            file.stat().st_size <= HEADER_BYTES for file in files
-        )  # fmt: skip
+        if _is_left_of(place) or (place / OLD).exists():
+            return False
+        return all(_is_unwritten(file) for file in segment_files(place / "log"))
 
     # -- what there is -----------------------------------------------------------------------------------------------
 
@@ -190,6 +189,13 @@ class Premises:
 def _is_left_of(folder: Path) -> bool:
     """Tell whether there is a key in a folder: then it was a host's, even without a log."""
     return any(folder.glob(f"{KEY}*"))
+
+
+def _is_unwritten(segment: Path) -> bool:
+    """Tell whether there is a whole header in a segment, and nothing else: it has its name only with that."""
+    if not segment.is_file() or segment.stat().st_size != HEADER_BYTES:
+        return False
+    return decode_header(read_file(segment)) is not None
 
 
 def _read(file: Path) -> str:

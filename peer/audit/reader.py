@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from peer.audit.gaps import Gap, gaps_beside, records_of
-from peer.audit.logs import OwnLog, hosts_in, own_logs
+from peer.audit.gaps import Gap, gaps_beside, opened, records_of
+from peer.audit.logs import OwnLog, own_logs
 from peer.audit.premises import Premises
 from peer.audit.trail import Effect, Log, Restored, Rollback, Step, Trail, Undone, lost_text
 from peer.host.checkpoints import LOG as HOST_LOG
@@ -46,7 +46,10 @@ def read_trail(folder: Path, progress: Progress | None = None) -> Trail:
 
     Raises: ConfigInvalid, if there is no log.
     """
-    return trail_of(folder, hosts_in(folder), progress, Premises(folder))
+    hosts, gaps = opened(folder)
+    trail = trail_of(folder, hosts, progress, Premises(folder))
+    trail.gaps[:0] = gaps
+    return trail
 
 
 def trail_of(

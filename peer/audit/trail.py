@@ -148,8 +148,12 @@ class Trail:
         if known:
             text = f"its log tells of {len(known)}, {min(known)} to {max(known)}. See 'ebbtide log show {self.folder}"
             raise StepUnknown(f"no step {wanted} in {self.folder}: {text} {wanted.agent}'. Nothing was written.")
-        agents = ", ".join(log.agent for log in self.logs[:12]) + (" ..." if len(self.logs) > 12 else "")
-        raise StepUnknown(f"no step {wanted} in {self.folder}: no agent {wanted.agent!r}, only {agents}.")
+        raise StepUnknown(f"no step {wanted} in {self.folder}: no agent {wanted.agent!r}, {self._agents()}.")
+
+    def _agents(self) -> str:
+        """Say which agents there are, for whoever has named another one."""
+        some = ", ".join(log.agent for log in self.logs[:12]) + (" ..." if len(self.logs) > 12 else "")
+        return f"only {some}. Name one of these" if some else "nor any other: there is no agent's log"
 
     def of(self, agent: AgentId) -> list[Step]:
         """Return an agent's steps in the order of time.
@@ -157,8 +161,7 @@ class Trail:
         Raises: StepUnknown, naming the agents that there are, if it has no log here.
         """
         if all(log.agent != agent for log in self.logs):
-            agents = ", ".join(log.agent for log in self.logs[:12]) + (" ..." if len(self.logs) > 12 else "")
-            raise StepUnknown(f"no log of {agent!r} in {self.folder}, only of {agents}.")
+            raise StepUnknown(f"no log of {agent!r} in {self.folder}: no agent {agent!r}, {self._agents()}.")
         return [step for step in self.steps.values() if step.id.agent == agent]
 
     def add(self, step: Step) -> None:

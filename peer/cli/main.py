@@ -17,7 +17,9 @@ from peer.errors import EbbtideError
 GROUP = "ebbtide.commands"
 _EPILOG = (
     "Try `ebbtide demo --backend local --payments 300` for a quick look, and `ebbtide COMMAND --help` for a command's"
-    " options. Set EBBTIDE_DEBUG=1 to see where an error comes from."
+    " options. Set EBBTIDE_DEBUG=1 to see where an error comes from.\n\n"
+    "It exits with 0 if all is well, 1 if something is not as it should be (a check failed, a log is damaged), 2 if it"
+    " was asked for what can't be done, 3 if what it printed is not all that there was, 130 if it was interrupted."
 )
 
 
@@ -74,7 +76,8 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; an error that is foreseen is one line on stderr, and exit code 2."""
     try:
         return app(args=arguments)
-    except (EbbtideError, ValueError) as error:
+    except (EbbtideError, ValueError, OSError) as error:
+        # What is no error of ours, a file that can't be read for instance, names itself.
         if os.environ.get("EBBTIDE_DEBUG"):
             raise
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
