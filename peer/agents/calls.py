@@ -18,6 +18,7 @@ from peer.agents.failures import Ended, clean, is_ours, told, traced
 from peer.agents.functions import is_async
 from peer.agents.tool import COMPENSABLE, PURE, Call, Happened, NotHappened, Tool, Unknown, decode_args, encode_args
 from peer.agents.tracked import Tracked
+from peer.agents.whose import WHOSE
 from peer.threads import in_thread, pool_of
 from peer.values import payload
 from protocol.action import Resume, Tell, UseTool
@@ -185,6 +186,7 @@ class Calls:
 
     async def use(self, order: UseTool) -> None:
         """Call, undo or check a tool, and tell the machine what came of it."""
+        WHOSE.set(order.intent)
         tool = self._find(order.tool)
         if tool is None:
             logger.error("%s: tool %s is not known to %s", self._agent.name, order.tool, type(self._agent).__name__)

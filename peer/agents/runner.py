@@ -11,11 +11,12 @@ from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
 from peer.agents.calls import Calls
 from peer.agents.context import Context
-from peer.agents.failures import is_ours, leaves, told, traced
+from peer.agents.failures import is_ours, leaves, one_line, told, traced, where
 from peer.agents.functions import is_async
 from peer.agents.spaces import Spaces
 from peer.agents.tool import Tool
 from peer.agents.tracked import Lock, Tracked
+from peer.agents.whose import WHOSE
 from peer.ports import KeyVault
 from peer.threads import in_thread, pool_of
 from peer.values.personal import using
@@ -110,6 +111,7 @@ class Runner:
         task.add_done_callback(ended)
 
     async def _run(self, order: RunStep) -> None:
+        WHOSE.set(str(order.step))
         run = Tracked(self._versions, self._lock, f"step {order.step} ({order.input})")
         try:
             agent = self._agent
@@ -186,7 +188,11 @@ class Runner:
         if any(isinstance(end, errors.Unready) for end in ends):
             logger.warning("%s: %s waits: %s", self._agent.name, order.input, text)
             return StepDraft(error=text, waits=True)
-        logger.warning("%s: a handler failed on %s\n%s", self._agent.name, order.input, traced(error))
+        place = where(error, type(self._agent).__module__)
+        logger.warning(
+            "%s: a handler failed on %s: %s%s\n%s",
+            order.step, order.input, one_line(text), place and f", at {place}", traced(error).rstrip(),
+        )  # fmt: skip
         return StepDraft(error=text)
 
     def _draft(self, ctx: Context) -> StepDraft:

@@ -19,9 +19,11 @@ from typing import Any
 from peer import errors
 from peer.agents.failures import one_line, told
 from peer.agents.spec import AgentSpec
-from peer.backends import ray_address
+from peer.backends import ray_address, ray_lines
 from peer.backends.ray_host import HostActor
 from peer.backends.ray_import import RayActorError, cloudpickle, ray
+from peer.backends.ray_lines import Lines
+from peer.backends.ray_output import Shown
 from peer.backends.roll import Roll
 from peer.host.host import Host
 from peer.keys import HostKeys
@@ -34,6 +36,10 @@ from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 
 LOOPBACK = "tcp://127.0.0.1:*"
+LINES_S = 2.0
+"""How long hosts' last lines are waited for."""
+NAMED = 3
+"""Agents that are named where a host is."""
 END_S = 5.0
 """How long hosts may take to close what they have open; nothing that counts waits for it."""
 
@@ -89,18 +95,18 @@ class _Place:
         self.names = names
 
 
-def _end_all(actors: list[Any]) -> None:
-    """Have hosts close their logs, all at once, and then their processes ended; one that can't is ended, too."""
-    if actors:
-        ray.wait([actor.end.remote() for actor in actors], num_returns=len(actors), timeout=END_S)
-    for actor in actors:
-        ray.kill(actor, no_restart=True)
+def _end_all(places: list[_Place]) -> None:
+    """Have hosts close their logs, all at once, and end their processes, also where that can't be done."""
+    if places:
+        ray.wait([place.actor.end.remote() for place in places], num_returns=len(places), timeout=END_S)
+    for place in places:
+        ray.kill(place.actor, no_restart=True)
 
 
-def _ending(place: _Place) -> errors.EbbtideError | None:
+def _ending(place: _Place, lines: Lines) -> errors.EbbtideError | None:
     """Wait until a host is up; return why it is not."""
     try:
-        kind, text = ray.get(place.actor.failure.remote())
+        kind, text, pid = ray.get(place.actor.start.remote())
     except RayActorError as error:
         # All of the traceback is in its text, and the reason is the last line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -111,6 +117,7 @@ def _ending(place: _Place) -> errors.EbbtideError | None:
         )
         end.__cause__ = error
         return end
+    lines.learn(pid, place.folder)
     return errors.named(kind)(text) if kind else None
 
 
@@ -140,9 +147,11 @@ class RayBackend:
         self._places: list[_Place] = []
         self._client: Host | None = None
         self._started_ray = False
+        self._lines = Lines(self._called)
 
     async def start(self) -> Host:
         """Connect to Ray, or start it here, and bring up the cluster's own host."""
+        ray_lines.begin(self._lines)
         if not ray.is_initialized():
             await self._connect(self._address)
         self._bind = LOOPBACK if self._address is None else None
@@ -165,7 +174,7 @@ class RayBackend:
         before = signal.getsignal(signal.SIGTERM)
         try:
             # Not in a thread: Ray sets signal handlers, which only the main thread may.
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **options)
+            ray.init(logging_level=logging.ERROR, log_to_driver=True, configure_logging=False, **options)
         except Exception as error:
             ray.shutdown()
             raise errors.BackendFailed(ray_address.told(address, error)) from error
@@ -182,6 +191,8 @@ class RayBackend:
         _check_sendable(specs)
         places = {place.folder.name: place for place in self._places}
         kind = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(HostActor)
+        root = logging.getLogger()
+        shown = Shown(self._started_ray, root.level if root.handlers else None)
         fresh: list[_Place] = []
         for name, group in self._roll.seated(specs, agents_per_host, list(places)):
             names = [spec.name for spec in group]
@@ -192,10 +203,10 @@ class RayBackend:
             actor = kind.remote(
                 str(self._folder / name), self._secret, (self._client.transport.address,), self._bind, group,
                 self._limits, self._checkpoints, self._roll.is_founder(name), self._keeping_at, self._storage,
-                not self._roll.has_run(name),
+                not self._roll.has_run(name), shown,
             )  # fmt: skip
             fresh.append(_Place(self._folder / name, actor, names))
-        ends = [await asyncio.to_thread(_ending, place) for place in fresh]
+        ends = [await asyncio.to_thread(_ending, place, self._lines) for place in fresh]
         up = [place for place, end in zip(fresh, ends, strict=True) if end is None]
         self._places.extend(up)
         self._roll.ran(place.folder.name for place in up)
@@ -230,12 +241,20 @@ class RayBackend:
             ray.kill(place.actor, no_restart=for_good)
             await asyncio.to_thread(_await_end, place.actor, pid)
         else:
+            self._lines.expect_death(pid)
             os.kill(pid, signal.SIGKILL)
 
     async def stop(self) -> None:
         """End all hosts, and Ray if it was started from here."""
         if self._client is not None:
             await self._client.close()
-        await asyncio.to_thread(_end_all, [place.actor for place in self._places])
+        await asyncio.to_thread(_end_all, self._places)
         if self._started_ray:
+            # The last lines come after what they are of: Ray gathers them from files.
+            await asyncio.to_thread(self._lines.await_all, [place.folder for place in self._places], LINES_S)
             await asyncio.to_thread(ray.shutdown)
+        ray_lines.end(self._lines)
+
+    def _called(self, folder: Path) -> str:
+        names = next((place.names for place in self._places if place.folder == folder), [])
+        return f"{folder.name} ({', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''})"

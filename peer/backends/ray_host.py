@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from peer.agents.attempts import Attempts
 from peer.agents.spec import AgentSpec, kind_at, path_of
 from peer.agents.watchdog import watch
 from peer.backends.ray_import import ray
+from peer.backends.ray_output import Output, Shown
 from peer.backends.roll import FILE as ROLL
 from peer.host.garbage import collect_seldom
 from peer.host.host import Host
@@ -40,10 +42,12 @@ class HostActor:
     def __init__(
         self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
         specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool, places: Places,
-        storage: Storage | None = None, is_new: bool = True,
+        storage: Storage | None, is_new: bool, shown: Shown,
     ) -> None:  # fmt: skip
         collect_seldom()
-        is_again = ray.get_runtime_context().was_current_actor_reconstructed
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray warns of what it calls itself there
+            is_again = ray.get_runtime_context().was_current_actor_reconstructed
         # Where the cluster's folder is here, what stands in it tells whether this host has said anything; elsewhere
         # a restart without a log has lost it.
         self._is_first = is_new and (not is_again or (Path(folder).parent / ROLL).exists())
@@ -52,6 +56,7 @@ class HostActor:
         self._storage = storage
         self._founder = founder
         self._folder = Path(folder)
+        self._output = Output(self._folder, shown)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="ebbtide", daemon=True).start()
@@ -91,9 +96,9 @@ class HostActor:
         watch(self._loop)
         return host
 
-    def failure(self) -> tuple[str, str]:
-        """Return what kind of error kept the host from starting, and its text; empty for none."""
-        return self._failure
+    def start(self) -> tuple[str, str, int]:
+        """Return what kind of error kept the host from starting, and its text, empty for none; and the process id."""
+        return (*self._failure, os.getpid())
 
     def add(self, specs: list[AgentSpec]) -> None:
         """Bring up more agents, and remember them for the next life."""
@@ -112,6 +117,7 @@ class HostActor:
         """Close the host; whoever calls this ends the process next."""
         self._await(self._host.close())
         self._attempts.close()
+        self._output.end()
 
     def excuse(self) -> None:
         """The process is about to be ended from outside: what runs has no part in it."""

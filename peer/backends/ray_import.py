@@ -6,7 +6,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+import ray._private.worker as printer
 from ray import cloudpickle
 from ray.exceptions import RayActorError
 
-__all__ = ["RayActorError", "cloudpickle", "ray"]
+__all__ = ["RayActorError", "cloudpickle", "printer", "ray"]

@@ -1,4 +1,4 @@
-"""Programs that are told to end: hosts end in order, the exit code names the signal, nothing acknowledged is lost."""
+"""Programs that are told to end do so in order: the exit code names the signal, and nothing acknowledged is lost."""
 
 import asyncio
 import os

@@ -1,0 +1,37 @@
+"""What Ray tells of processes that die: nothing of those that were killed on purpose, one line for the others."""
+
+from pathlib import Path
+
+from peer.backends.ray_lines import Lines
+
+DEATH = (
+    "A worker died or was killed while executing a task by an unexpected system error. To troubleshoot the problem,"
+    " check the logs for the dead worker. Lease ID: 00ab Worker ID: 3ee5 Node ID: 0888 Worker IP address: 192.0.2.2"
+    " Worker port: 37505 Worker PID: 5327 Worker exit type: SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits"
+    " with a connection error code 2. End of file. Some common causes include: (1) the process was killed by the OOM killer."
+)
+
+
+def lines() -> Lines:
+    return Lines(lambda folder: f"{folder.name} (front)")
+
+
+def test_a_death_that_was_wanted_is_not_told() -> None:
+    shown = lines()
+    shown.learn(5327, Path("run/host-1"))
+    shown.expect_death(5327)
+    assert shown.death(DEATH) == ""
+
+
+def test_another_death_is_one_line_that_names_the_host() -> None:
+    shown = lines()
+    shown.learn(5327, Path("run/host-1"))
+    assert shown.death(DEATH) == (
+        "host-1 (front): its process 5327 has died (Worker unexpectedly exits with a connection error code 2. End of"
+        " file). Ray starts it again, and its agents go on from their log."
+    )
+
+
+def test_what_is_no_hosts_death_is_left_to_ray() -> None:
+    assert lines().death(DEATH) is None
+    assert lines().death("The node is low on memory") is None
