@@ -4,6 +4,7 @@ All that it asks (`submit`, `preview`, `rollback`, `status`, ...) any peer can a
 """
 
 import asyncio
+import logging
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from peer.cluster.quiet import until_quiet
 from peer.cluster.signals import Watch
 from peer.config import check_names, checkpoint_limits, replicas_of
 from peer.host import questions
+from peer.host.host import Host
 from peer.host.questions import (
     EpochsAnswer,
     RestoreTo,
@@ -36,6 +38,8 @@ from peer.values.personal import key_name
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.policy import PolicyMaker
+
+logger = logging.getLogger("ebbtide")
 
 
 class Cluster(Asker):
@@ -87,6 +91,8 @@ class Cluster(Asker):
         self._kinds: dict[AgentId, type[Agent]] = {}
         self._room: list[str] = []
         self._source = f"cluster-{secrets.token_hex(4)}"
+        self._few = -1
+        """Of how few other hosts was told; none yet."""
         self._inlet = Inlet(self._source, 4 * ASK_S)
 
     async def __aenter__(self) -> "Cluster":
@@ -219,10 +225,21 @@ class Cluster(Asker):
             agent was launched from here and handles another class of the message's name; what `encoded` raises.
         """
         host, payloads = self.host, self.encoded(messages)
+        self._look_for_replicas(host)
         if (kind := self._kinds.get(agent)) is not None:
             for message in messages:
                 kind.check_namesake(message)
         return await self._inlet.submit(host, agent, payloads, key)
+
+    def _look_for_replicas(self, host: Host) -> None:
+        """Say so, once, if there are fewer other hosts than copies were asked for: it begins to count now."""
+        others = len(set(host.homes.values())) - 1
+        if 0 <= others < self._checkpoints.replicas and others != self._few:
+            self._few = others
+            logger.warning(
+                "%s other hosts are to keep copies, and there are %s: fewer disks may be lost than that. Ask for fewer"
+                " copies (durability, replicas), or launch more hosts.", self._checkpoints.replicas, others,
+            )  # fmt: skip
 
     async def erase(self, subject: str) -> None:
         """Destroy the key of whom personal data is about: wherever it stands, it reads as `Erased` from now on.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,22 @@ def test_without_a_terminal_the_command_says_what_it_is_doing(tmp_path: Path) ->
     assert "settling payments: 100 of 100" in said
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("lax", "the fault hit nothing: from payment 3 to 8 risk-"), ("none", "nothing went wrong, as asked")],
+)
+def test_a_fault_that_hits_nothing_is_told_and_no_picture_is_announced(fault: str, said: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [EBBTIDE, "demo", "--backend", "local", "--payments", "10", "--seed", "1", "--fault", fault,
+         "--report", tmp_path / "report.html"],
+        capture_output=True, text=True, timeout=100, check=False, env={**os.environ, "COLUMNS": "1000"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert said in done.stdout
+    assert "there is no picture of a rollback" in done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
 @pytest.mark.ray
 def test_the_command_proves_itself_on_ray_though_hosts_are_killed(tmp_path: Path) -> None:
     page, export = tmp_path / "report.html", tmp_path / "export"
@@ -158,6 +175,8 @@ def test_the_command_goes_back_to_a_checkpoint_on_ray(tmp_path: Path) -> None:
         (["--backend", "cloud"], "cloud"),
         (["--payments", "99999999"], "99999999"),
         (["--agents", "2"], "--agents"),
+        (["--durability", "replicated(99)"], "12 hosts"),
+        (["--durability", "replicated(3)", "--agents-per-actor", "4"], "3 hosts"),
     ],
 )
 def test_a_wrong_option_is_named_and_nothing_runs(arguments: list[str], named: str, tmp_path: Path) -> None:

@@ -199,3 +199,23 @@ async def test_what_is_no_agent_is_refused_before_anything_starts(tmp_path: Path
         with pytest.raises(CallerError, match=r"no subclass of ebbtide\.Agent"):
             await cluster.spawn("a", kind)
     assert not list(tmp_path.glob("host-*"))
+
+
+async def test_copies_on_more_hosts_than_there_are_is_told_once_when_inputs_begin(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def told() -> list[str]:
+        return [line for line in caplog.messages if "are to keep copies" in line]
+
+    async with Cluster("local", durability="replicated(2)") as cluster:
+        await cluster.spawn_all([AgentSpec("a", Keeper), AgentSpec("b", Keeper)])
+        assert told() == []
+        await cluster.submit("a", 1)
+        await cluster.submit("a", 2)
+        assert len(told()) == 1
+        assert told()[0].startswith(
+            "2 other hosts are to keep copies, and there are 1: fewer disks may be lost than that"
+        )
+        await cluster.spawn("c", Keeper)
+        await cluster.submit("a", 3)
+        assert len(told()) == 1

@@ -16,7 +16,7 @@ from peer.config import checkpoint_limits
 from peer.report import write_report, write_svg
 from sims.options import writable
 from sims.scenarios.payments.fault import KINDS
-from sims.scenarios.payments.run import Options, Report, run
+from sims.scenarios.payments.run import Options, Report, hosts_of, run
 
 
 def demo(
@@ -62,13 +62,7 @@ def demo(
             raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}", param_hint=f"--{name}")
     # Hosts on Ray have working folders of their own.
     logs = None if folder is None else folder.resolve()
-    checkpoint_limits(checkpoint_every, 1, 0, 0.0, durability=durability)  # refuses what nobody can keep to
-    if lose_disks and durability == "local":
-        raise typer.BadParameter(
-            "with --durability local a disk takes along what came after the last checkpoint, and the proof needs all"
-            " payments; try --durability 'replicated(1)'.",
-            param_hint="--lose-disks",
-        )
+    _check_durability(durability, checkpoint_every, hosts_of(agents, agents_per_actor), lose_disks)
     options = Options(
         payments, agents, seed, fault, backend, agents_per_actor, kills, checkpoint_every, restore, durability,
         lose_disks, logs,
@@ -90,15 +84,34 @@ def demo(
         checks = [(check.name, check.passed, check.detail) for check in done.checks]
         write_report(exported, report, done.summary, checks, f"Ebbtide: {payments} payments, {agents} agents")
         picture = report.with_name("rollback.svg")
-        write_svg(done.before or exported, picture, focus=done.largest or "cone")
+        if done.largest is not None:
+            write_svg(done.before or exported, picture, focus=done.largest)
     _print(done, console)
     console.print(
-        f"report: {report}, and a picture of its largest rollback: {picture}"
+        f"report: {report}"
+        + (f", and a picture of its largest rollback: {picture}" if done.largest else f"\n{_why_nothing(done)}")
         + (f"\nexport: {export}" if export else "")
         + (f"\nlogs: {folder} (try: ebbtide log show {folder} --undone)" if folder else "")
     )
     if not done.passed:
         raise typer.Exit(1)
+
+
+def _check_durability(durability: str, checkpoint_every: float, hosts: int, lose_disks: int) -> None:
+    """Refuse what nobody can keep to. Raises: CallerError, BadParameter."""
+    copies = checkpoint_limits(checkpoint_every, 1, 0, 0.0, durability=durability).replicas
+    if copies >= hosts:
+        raise typer.BadParameter(
+            f"{durability!r} wants {copies} other hosts for each, and of {hosts} hosts there are {hosts - 1} others."
+            " Nothing was run. Ask for fewer, or run more hosts (--agents, --agents-per-actor).",
+            param_hint="--durability",
+        )
+    if lose_disks and durability == "local":
+        raise typer.BadParameter(
+            "with --durability local a disk takes along what came after the last checkpoint, and the proof needs all"
+            " payments; try --durability 'replicated(1)'.",
+            param_hint="--lose-disks",
+        )
 
 
 def _with_progress(options: Options, folder: Path, console: Console) -> Report:
@@ -118,6 +131,18 @@ def _with_progress(options: Options, folder: Path, console: Console) -> Report:
             bar.update(phases[what], completed=at)
 
         return asyncio.run(run(options, folder, progress))
+
+
+def _why_nothing(done: Report) -> str:
+    """Say why there is no rollback to draw."""
+    if done.fault is None:
+        return "nothing went wrong, as asked (--fault none): nothing was undone, and there is no picture of a rollback"
+    number, fault = done.fault
+    return (
+        f"the fault hit nothing: from payment {fault.first} to {fault.last} risk-{number} decided all that it had to as"
+        " it would have without it. Nothing was undone, and there is no picture of a rollback. Try more --payments,"
+        " another --seed, or --fault strict, which strikes often."
+    )
 
 
 class _Lines:

@@ -75,6 +75,11 @@ class Report:
         return all(check.passed for check in self.checks)
 
 
+def hosts_of(agents: int, agents_per_actor: int) -> int:
+    """Return how many hosts agents take."""
+    return -(-agents // agents_per_actor)
+
+
 async def run(options: Options, folder: Path, progress: Progress) -> Report:
     """Run the job, export it to `folder`, and check it.
 
@@ -121,7 +126,7 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
     report.checks = [*judge(log, payments, seen, truth, replicas, entries, dead), _noticed(log, fault), *restored]
     by = [line["retracted_by"] for line in log.lines if line["retracted_by"] is not None]
     report.largest = max(dict.fromkeys(by), key=by.count, default=None)
-    hosts = -(-options.agents // options.agents_per_actor)
+    hosts = hosts_of(options.agents, options.agents_per_actor)
     messages = sum(sum(cost.messages.values()) for cost in frames[:: options.agents_per_actor])
     report.summary = _summary(options, payments, log, hosts, messages, seconds, fault, entries) | report.summary
     return report
@@ -282,7 +287,7 @@ def _summary(
     summary: dict[str, object] = {
         "backend": f"{options.backend}, {hosts} hosts, {options.agents} agents",
         "payments": f"{len(payments)} ({sum(1 for p in payments if p.cents <= 0)} with amount 0)",
-        "fault": "none" if fault is None else f"{fault[1].kind}: risk-{fault[0]}, {fault[1].first} to {fault[1].last}",
+        "fault": "none" if fault is None else _told(fault[0], fault[1], bool(committed)),
         "steps": len(log.lines),
         "rollbacks": f"{len(committed)} committed, {len(log.proposals) - len(committed)} not",
         "wrong steps (roots)": sum(len(proposal["roots"]) for proposal in committed),
@@ -302,6 +307,10 @@ def _summary(
     if options.kills:
         summary["hosts killed"] = options.kills
     return summary
+
+
+def _told(scorer: int, fault: Fault, has_hit: bool) -> str:
+    return f"{fault.kind}: risk-{scorer}, {fault.first} to {fault.last}{'' if has_hit else '; it hit nothing'}"
 
 
 def _checkpoints(log: Log) -> str:

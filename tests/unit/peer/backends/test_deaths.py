@@ -8,7 +8,7 @@ DEATH = (
     "A worker died or was killed while executing a task by an unexpected system error. To troubleshoot the problem,"
     " check the logs for the dead worker. Lease ID: 00ab Worker ID: 3ee5 Node ID: 0888 Worker IP address: 192.0.2.2"
     " Worker port: 37505 Worker PID: 5327 Worker exit type: SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits"
-    " with a connection error code 2. End of file. Some common causes include: (1) the process was killed by the OOM killer."
+    " with a connection error code 2. End of file. Some common causes include: (1) the OOM killer."
 )
 
 
