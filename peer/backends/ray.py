@@ -109,9 +109,9 @@ def _ending(place: _Place, lines: Lines) -> errors.EbbtideError | None:
         kind, text, pid = ray.get(place.actor.start.remote())
     except RayActorError as error:
         # All of the traceback is in its text, and the reason is the last line.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = [line.strip() for line in str(error).splitlines() if line.strip()]
         end = errors.BackendFailed(
-            f"{place.folder.name} (of {', '.join(place.names)}) did not start: {lines[-1] if lines else error!r}."
+            f"{place.folder.name} (of {', '.join(place.names)}) did not start: {said[-1] if said else error!r}."
             " Its log was not changed. Ray's processes need what this one has: the same packages, and a folder that"
             " they can write."
         )

@@ -68,7 +68,7 @@ class HostActor:
             (self._folder / "agents.json").unlink(missing_ok=True)
         # What is known to be lost is lost once: a restart of Ray's goes on from the log.
         mine = [AgentSpec(spec.name, spec.kind, spec.options, spec.lost and first_life) for spec in specs]
-        self._failure = ("", "")
+        self._failure: tuple[str, str] = ("", "")
         try:
             self._host: Host = self._await(self._open(secret, seeds, bind, [*mine, *later], limits))
         except errors.EbbtideError as error:
@@ -98,7 +98,8 @@ class HostActor:
 
     def start(self) -> tuple[str, str, int]:
         """Return what kind of error kept the host from starting, and its text, empty for none; and the process id."""
-        return (*self._failure, os.getpid())
+        kind, text = self._failure
+        return kind, text, os.getpid()
 
     def add(self, specs: list[AgentSpec]) -> None:
         """Bring up more agents, and remember them for the next life."""

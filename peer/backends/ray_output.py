@@ -87,7 +87,7 @@ class MarkedLines(io.TextIOBase):
                 self._pass_on(*self._open.popitem())
             self._below.flush()
 
-    def tell(self, line: str) -> None:
+    def say(self, line: str) -> None:
         """Pass on a line as it is."""
         with self._lock:
             self._below.write(line + "\n")
@@ -105,11 +105,11 @@ class Output:
         if shown.level is not None:
             logging.basicConfig(level=shown.level, format="%(levelname)s %(name)s: %(message)s")
         if shown.marks:
-            self._streams[0].tell(f"{BEGIN}{folder}")
+            self._streams[0].say(f"{BEGIN}{folder}")
 
     def end(self) -> None:
         """Nothing more is printed."""
         for stream in self._streams:
             stream.finish()
             if self._shown.marks:
-                stream.tell(f"{END}{self._folder}")
+                stream.say(f"{END}{self._folder}")
