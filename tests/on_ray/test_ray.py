@@ -24,8 +24,9 @@ async def restored(cluster: Cluster, epoch: int) -> None:
             await cluster.restore(epoch)
             return
         except RestoreRefused as error:
-            assert "does not answer" in str(error)
-            await asyncio.sleep(0.2)
+            if "does not answer" not in str(error):
+                raise
+        await asyncio.sleep(0.2)
 
 
 async def test_a_wrong_step_is_undone_across_actors(tmp_path: Path) -> None:
