@@ -34,6 +34,18 @@ def running(*command: object) -> Iterator[subprocess.Popen[str]]:
             program.communicate()
 
 
+def rest_of(program: subprocess.Popen[str]) -> tuple[str, str]:
+    """Return what a program still prints, and its errors, once it has ended.
+
+    `communicate` would miss lines that have been read ahead.
+    """
+    assert program.stdout is not None
+    assert program.stderr is not None
+    rest, errors = program.stdout.read(), program.stderr.read()
+    program.wait(timeout=60)
+    return rest, errors
+
+
 def keep(backend: str, folder: Path, *how: str) -> tuple[object, ...]:
     return (sys.executable, "keep.py", backend, folder, *how)
 
@@ -55,7 +67,7 @@ def test_a_program_that_is_told_to_end_ends_in_order_and_keeps_what_it_has_ackno
             if int(line) == 5:
                 break
         (os.killpg if to_all else os.kill)(program.pid, number)
-        rest, errors = program.communicate(timeout=60)
+        rest, errors = rest_of(program)
     assert (program.returncode, said(errors)) == (CODES[number], [])
     acknowledged = max([5, *map(int, rest.split())])
     with running(*keep(backend, tmp_path, "look")) as again:
@@ -71,7 +83,7 @@ def test_whoever_catches_ctrl_c_still_does(tmp_path: Path) -> None:
         assert program.stdout is not None
         program.stdout.readline()
         program.send_signal(signal.SIGINT)
-        rest, errors = program.communicate(timeout=60)
+        rest, errors = rest_of(program)
     assert (program.returncode, rest.split()[-1], errors) == (0, "caught", "")
 
 
@@ -84,7 +96,7 @@ def test_the_demo_ends_when_it_is_told_to_and_leaves_nothing_behind(number: sign
             if "settling payments" in line:
                 break
         program.send_signal(number)
-        _, errors = program.communicate(timeout=60)
+        _, errors = rest_of(program)
     assert (program.returncode, errors) == (CODES[number], "")
     assert not list(tmp_path.glob("ebbtide-*"))
 
