@@ -87,6 +87,8 @@ class Roll:
             for agent in seat.agents:
                 homes.setdefault(agent, name)
         self._homes = homes
+        self._known = frozenset(homes)
+        """Who lived here before this start, as far as anybody knows."""
 
     def has_run(self, host: str) -> bool:
         """Tell whether a host of that name has been up in this folder."""
@@ -145,7 +147,9 @@ class Roll:
             self._write()
 
     def leaves(self, agent: AgentId) -> None:
-        """An agent never came up: it has no home here."""
+        """An agent did not come up: it has no home here, unless it may have lived here before, and left its log."""
+        if agent in self._known:
+            return
         home = self._homes.pop(agent, None)
         if home is not None:
             self._seats[home].agents.remove(agent)

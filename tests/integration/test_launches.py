@@ -219,3 +219,20 @@ async def test_copies_on_more_hosts_than_there_are_is_told_once_when_inputs_begi
         await cluster.spawn("c", Keeper)
         await cluster.submit("a", 3)
         assert len(told()) == 1
+
+
+async def test_an_agent_whose_class_raises_once_finds_its_log_again(tmp_path: Path) -> None:
+    NEEDS.clear()
+    NEEDS["gpu"] = True
+    for life in range(3):
+        NEEDS["gpu"] = life != 1
+        async with Cluster("local", folder=tmp_path) as cluster:
+            await cluster.spawn("a", Keeper)
+            if life == 1:
+                with pytest.raises(AgentBroken):
+                    await cluster.spawn("f", Needy)
+                continue
+            await cluster.spawn("f", Needy)
+            assert await numbers(cluster, "f") == {"f": 7 if life else None}
+            await cluster.submit("f", 7)
+            await cluster.quiet()
