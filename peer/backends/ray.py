@@ -183,6 +183,7 @@ class RayBackend:
                 # Ray's own ends the process with a crash dump, or a code that says nothing.
                 signal.signal(signal.SIGTERM, before)
         self._started_ray = True
+        self._lines.is_only = address is None
 
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
         """Bring up one actor for every `agents_per_host` agents; all at once, since Ray starts few a second."""

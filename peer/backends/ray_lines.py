@@ -35,6 +35,8 @@ class Lines:
 
     def __init__(self, name: Callable[[Path], str]) -> None:
         self._name = name
+        self.is_only = False
+        """Nothing else runs on this Ray, which was started for the cluster."""
         self._killed: OrderedDict[int, None] = OrderedDict()
         self._folders: dict[int, Path] = {}
         """By process, the host that it is."""
@@ -70,14 +72,17 @@ class Lines:
         pid = int(found[1])
         if pid in self._killed:
             return ""
-        if pid not in self._folders:
-            return None
         detail = _DETAIL.search(line)
         why = " ".join(detail[1].split()).rstrip(".") if detail else "Ray does not say why"
-        return (
-            f"{self._name(self._folders[pid])}: its process {pid} has died ({why}). Ray starts it again, and its agents"
-            " go on from their log."
-        )
+        if pid in self._folders:
+            name = self._name(self._folders[pid])
+            return (
+                f"{name}: its process {pid} has died ({why}). Ray starts it again, and its agents go on from their log."
+            )
+        if self.is_only:
+            # It has not said yet which host it is.
+            return f"a host's process, {pid}, has died while it started ({why}). Ray starts it again."
+        return None
 
 
 _SHOWN: list[Lines] = []

@@ -1,7 +1,9 @@
 """The console command `ebbtide`: every entry point of group `ebbtide.commands` is a command of it, or a group."""
 
 import os
+import signal
 import sys
+import threading
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated, Any
 
@@ -72,8 +74,18 @@ def ebbtide(shows_version: _Version = False) -> None:
     """Agents that take a step back together: undo a wrong step everywhere it spread, and nowhere else."""
 
 
+def terminated(number: int, frame: Any) -> None:
+    """End a command on SIGTERM as on Ctrl-C, from the inside: what it has made for the while is removed."""
+    sys.exit(128 + number)
+
+
 def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line; an error that is foreseen is one line on stderr, and exit code 2."""
+    """Run the command line; an error that is foreseen is one line on stderr, and exit code 2.
+
+    SIGTERM ends it with 143, Ctrl-C with 130.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, terminated)
     try:
         return app(args=arguments)
     except (EbbtideError, ValueError, OSError) as error:

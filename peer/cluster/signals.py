@@ -81,8 +81,8 @@ class _Signals:
 
 
 def _is_free_to_terminate(handler: Any) -> bool:
-    """Tell whether SIGTERM would just end the process; Ray's own handler does that, with a code that says nothing."""
-    return handler is signal.SIG_DFL or getattr(handler, "__module__", "").startswith("ray.")
+    """Tell whether SIGTERM would just end the process, as Ray's own handler does, and that of the command line."""
+    return handler is signal.SIG_DFL or getattr(handler, "__module__", "").startswith(("ray.", "peer.cli."))
 
 
 def _is_asyncios(handler: Any) -> bool:

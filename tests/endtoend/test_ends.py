@@ -87,13 +87,16 @@ def test_whoever_catches_ctrl_c_still_does(tmp_path: Path) -> None:
     assert (program.returncode, rest.split()[-1], errors) == (0, "caught", "")
 
 
+@pytest.mark.parametrize("stage", ["starting agents", "settling payments"])
 @pytest.mark.parametrize("number", CODES)
-def test_the_demo_ends_when_it_is_told_to_and_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
+def test_the_demo_ends_when_it_is_told_to_and_leaves_nothing_behind(
+    number: signal.Signals, stage: str, tmp_path: Path
+) -> None:
     command = (EBBTIDE, "demo", "--backend", "local", "--report", tmp_path / "report.html")
     with running("env", f"TMPDIR={tmp_path}", *command) as program:
         assert program.stdout is not None
         for line in program.stdout:
-            if "settling payments" in line:
+            if stage in line:
                 break
         program.send_signal(number)
         _, errors = rest_of(program)

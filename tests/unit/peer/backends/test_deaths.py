@@ -35,3 +35,11 @@ def test_another_death_is_one_line_that_names_the_host() -> None:
 def test_what_is_no_hosts_death_is_left_to_ray() -> None:
     assert lines().death(DEATH) is None
     assert lines().death("The node is low on memory") is None
+
+
+def test_on_a_ray_of_the_clusters_own_a_process_that_has_said_nothing_yet_is_a_host_too() -> None:
+    shown = lines()
+    shown.is_only = True
+    told = shown.death(DEATH)
+    assert told is not None
+    assert told.startswith("a host's process, 5327, has died while it started (Worker unexpectedly exits")
