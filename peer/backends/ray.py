@@ -17,11 +17,11 @@ from types import CellType
 from typing import Any
 
 from peer import errors
-from peer.agents.failures import one_line, told
+from peer.agents.failures import clean, one_line, told
 from peer.agents.spec import AgentSpec
 from peer.backends import ray_address, ray_lines
 from peer.backends.ray_host import HostActor
-from peer.backends.ray_import import RayActorError, cloudpickle, ray
+from peer.backends.ray_import import RayActorError, RayTaskError, cloudpickle, ray
 from peer.backends.ray_lines import Lines
 from peer.backends.ray_output import Shown
 from peer.backends.roll import Roll
@@ -35,7 +35,11 @@ from peer.transport.zmq import ZmqTransport
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 
+logger = logging.getLogger("ebbtide")
+
 LOOPBACK = "tcp://127.0.0.1:*"
+CHARS_MAX = 500
+"""Of what Ray says of an error: its traceback is in it."""
 LINES_S = 2.0
 """How long hosts' last lines are waited for."""
 NAMED = 3
@@ -95,12 +99,27 @@ class _Place:
         self.names = names
 
 
-def _end_all(places: list[_Place]) -> None:
-    """Have hosts close their logs, all at once, and end their processes, also where that can't be done."""
-    if places:
-        ray.wait([place.actor.end.remote() for place in places], num_returns=len(places), timeout=END_S)
+def _end_all(places: list[_Place]) -> list[Path]:
+    """Have hosts close their logs, all at once, and end their processes, also where that can't be done.
+
+    Returns: the folders of those that have closed, and said so in their last lines.
+    """
+    ends = {place.actor.end.remote(): place for place in places}
+    done = ray.wait(list(ends), num_returns=len(ends), timeout=END_S)[0] if ends else []
+    closed: list[Path] = []
+    for end in done:
+        try:
+            ray.get(end)
+        except RayActorError:
+            continue  # dead for good, before now
+        except RayTaskError as error:
+            said = one_line(str(error))
+            logger.warning("%s did not close in order, and is ended: %s", ends[end].folder.name, clean(said, CHARS_MAX))
+            continue
+        closed.append(ends[end].folder)
     for place in places:
         ray.kill(place.actor, no_restart=True)
+    return closed
 
 
 def _ending(place: _Place, lines: Lines) -> errors.EbbtideError | None:
@@ -207,16 +226,15 @@ class RayBackend:
                 not self._roll.has_run(name), shown,
             )  # fmt: skip
             fresh.append(_Place(self._folder / name, actor, names))
+        self._places.extend(fresh)  # whoever stops meanwhile ends these, too
         ends = [await asyncio.to_thread(_ending, place, self._lines) for place in fresh]
-        up = [place for place, end in zip(fresh, ends, strict=True) if end is None]
-        self._places.extend(up)
-        self._roll.ran(place.folder.name for place in up)
-        for place, end in zip(fresh, ends, strict=True):
-            if end is not None:
-                ray.kill(place.actor, no_restart=True)
-        for end in ends:
-            if end is not None:
-                raise end
+        broken = [(place, end) for place, end in zip(fresh, ends, strict=True) if end is not None]
+        for place, _ in broken:
+            ray.kill(place.actor, no_restart=True)
+            self._places.remove(place)
+        self._roll.ran(place.folder.name for place in fresh if place in self._places)
+        if broken:
+            raise broken[0][1]
 
     async def release(self, agent: AgentId) -> None:
         """Forget an agent that never came up."""
@@ -249,10 +267,10 @@ class RayBackend:
         """End all hosts, and Ray if it was started from here."""
         if self._client is not None:
             await self._client.close()
-        await asyncio.to_thread(_end_all, self._places)
+        closed = await asyncio.to_thread(_end_all, self._places)
         if self._started_ray:
             # The last lines come after what they are of: Ray gathers them from files.
-            await asyncio.to_thread(self._lines.await_all, [place.folder for place in self._places], LINES_S)
+            await asyncio.to_thread(self._lines.await_all, closed, LINES_S)
             await asyncio.to_thread(ray.shutdown)
         ray_lines.end(self._lines)
 

@@ -23,6 +23,8 @@ STREAMS = 2
 KILLED_MAX = 1000
 """Processes that the cluster has killed, whose deaths Ray may still tell."""
 _DEATH = re.compile(r"^A worker (?:died|process).*?Worker PID: (\d+)", re.DOTALL)
+_RETRIED = re.compile(rf"^Task {ACTOR}\.\w+ failed\. There are infinite retries")
+"""What the cluster asks of a host that has died: it is asked again, and the death is told by itself."""
 _DETAIL = re.compile(r"Worker exit detail: (.*?)(?: Some common causes include| \(1\)|$)", re.DOTALL)
 
 
@@ -94,6 +96,7 @@ def show(data: dict[str, Any], *args: Any, **kwargs: Any) -> None:
     """Show lines that Ray has gathered, in place of its own function."""
     lines = list(data.get("lines", ()))
     if data.get("pid") == "raylet":
+        lines = [line for line in lines if not _RETRIED.match(line)]
         left = [line for line in lines if not any(_told(shown.death(line)) for shown in list(_SHOWN))]
         if left:
             _rays({**data, "lines": left}, *args, **kwargs)

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from peer.backends import ray_lines
 from peer.backends.ray_lines import Lines
 
 DEATH = (
@@ -43,3 +46,30 @@ def test_on_a_ray_of_the_clusters_own_a_process_that_has_said_nothing_yet_is_a_h
     told = shown.death(DEATH)
     assert told is not None
     assert told.startswith("a host's process, 5327, has died while it started (Worker unexpectedly exits")
+
+
+def test_lines_of_hosts_are_shown_as_they_are_and_those_of_others_are_left_to_ray(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left: list[object] = []
+    monkeypatch.setattr(ray_lines, "_rays", lambda data: left.extend(data["lines"]))
+    shown = lines()
+    monkeypatch.setattr(ray_lines, "_SHOWN", [shown])
+    ray_lines.show({"pid": 5327, "actor_name": "HostActor", "lines": [f"{ray_lines.BEGIN}run/host-1", "[a/1/1] hello"]})
+    ray_lines.show({"pid": 5327, "actor_name": "HostActor", "lines": ["[a/1/1] oh"], "is_err": True})
+    ray_lines.show({"pid": 9, "actor_name": "Theirs", "lines": ["hello"]})
+    again = "Task HostActor.about failed. There are infinite retries remaining, so the task will be retried."
+    ray_lines.show({"pid": "raylet", "lines": [again, DEATH, "The node is low on memory"]})
+    said = capsys.readouterr()
+    assert said.out == "[a/1/1] hello\n"
+    assert said.err.splitlines()[0] == "[a/1/1] oh"
+    assert said.err.splitlines()[1].startswith("host-1 (front): its process 5327 has died")
+    assert left == ["hello", "The node is low on memory"]
+
+
+def test_the_last_lines_of_hosts_are_waited_for() -> None:
+    shown = lines()
+    for _ in range(ray_lines.STREAMS):
+        shown.ended(Path("run/host-1"))
+    shown.await_all([Path("run/host-1")], 3600)
+    shown.await_all([Path("run/host-2")], 0)
