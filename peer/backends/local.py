@@ -8,7 +8,7 @@ from typing import Any
 from peer import errors
 from peer.agents.attempts import Attempts
 from peer.agents.watchdog import watch
-from peer.backends.roll import Roll
+from peer.backends.roll import Roll, check_usable
 from peer.host.host import AgentSpec, Host
 from peer.keys import HostKeys
 from peer.store.memory import MemoryStore
@@ -52,7 +52,8 @@ class LocalBackend:
         self._client: Host | None = None
 
     async def start(self) -> Host:
-        """Bring up the cluster's own host."""
+        """Bring up the cluster's own host. Raises: ConfigInvalid, for a folder that can't be used."""
+        check_usable(self._folder)
         loop = asyncio.get_running_loop()
         keys = HostKeys.generate()
         transport = MemoryTransport(self._network, keys)

@@ -24,7 +24,7 @@ from peer.backends.ray_host import HostActor
 from peer.backends.ray_import import RayActorError, RayTaskError, cloudpickle, ray
 from peer.backends.ray_lines import Lines
 from peer.backends.ray_output import Shown
-from peer.backends.roll import Roll
+from peer.backends.roll import Roll, check_usable
 from peer.host.host import Host
 from peer.keys import HostKeys
 from peer.store.memory import MemoryStore
@@ -170,6 +170,7 @@ class RayBackend:
 
     async def start(self) -> Host:
         """Connect to Ray, or start it here, and bring up the cluster's own host."""
+        check_usable(self._folder)
         ray_lines.begin(self._lines)
         if not ray.is_initialized():
             await self._connect(self._address)

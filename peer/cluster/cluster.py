@@ -16,7 +16,6 @@ from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, check_kinds, check_movable
 from peer.backends import Backend, load_backend
-from peer.backends.roll import check_usable
 from peer.cluster.asker import ASK_S, Asker
 from peer.cluster.effects import Effect
 from peer.cluster.inlet import Inlet, Receipt
@@ -102,7 +101,6 @@ class Cluster(Asker):
             )
         self._watch = Watch()
         try:
-            await in_thread(HOUSE, check_usable, self.folder)
             self._host = await self._backend.start()
         except BaseException as error:
             await self._end(error)
