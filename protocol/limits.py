@@ -10,6 +10,9 @@ FRAME_BYTES_MAX = 32 << 20
 WHOLE_BYTES_MAX = 1 << 30
 """What is cut into pieces for the wire, as a whole: the largest step, or the largest space, fits into it."""
 
+STEP_BYTES_MAX = WHOLE_BYTES_MAX // 2
+"""Of what one step writes and sends together: it is refused when it is made, not when it can't be copied any more."""
+
 PIECE_BYTES = 4 << 20
 """Of one piece: what is larger is cut, so that nothing else waits long behind it."""
 

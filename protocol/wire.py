@@ -23,6 +23,7 @@ from protocol.limits import (
     MEMBERS_MAX,
     NUMBER_MAX,
     PROBES_MAX,
+    STEP_BYTES_MAX,
     VOTE_STEPS_MAX,
 )  # fmt: skip
 from protocol.message import Ballot, Data, Message
@@ -194,9 +195,15 @@ def check_draft(draft: StepDraft) -> None:
     Raises: WireInvalid, naming the field.
     """
     try:
-        _drafts.decode(_encoder.encode(draft))
+        encoded = _encoder.encode(draft)
+        _drafts.decode(encoded)
     except (msgspec.DecodeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise WireInvalid(f"this step can't be logged: {error}. Nothing changed.") from error
+    if len(encoded) > STEP_BYTES_MAX:
+        raise WireInvalid(
+            f"this step writes and sends {len(encoded) >> 20} MB, more than {STEP_BYTES_MAX >> 20}. Nothing changed."
+            " Keep large values as bulky keys, or do it in several steps."
+        )
 
 
 def decode_record(data: bytes) -> Record:

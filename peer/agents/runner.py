@@ -63,6 +63,8 @@ class Runner:
         self._attempts = attempts
         self._calls = Calls(agent, feed, tell, attempts)
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._idle: list[Callable[[], None]] = []
+        """Called when no user code runs."""
         self._tell = tell
         self._returned: set[str] = set()
 
@@ -90,6 +92,15 @@ class Runner:
         """Return what undoing a tool means, or `unknown` if this agent's code does not have it any more."""
         return self._calls.kind_of(name)
 
+    def when_idle(self, then: Callable[[], None]) -> None:
+        """Go on once no user code runs."""
+        self._idle.append(then)
+        self._look_whether_idle()
+
+    def _look_whether_idle(self) -> None:
+        while self._idle and not self._tasks:
+            self._idle.pop(0)()
+
     def stop(self) -> None:
         """Drop everything that runs: it never was. A thread can't be stopped; what it does goes nowhere."""
         self._calls.is_stopping = True
@@ -107,6 +118,7 @@ class Runner:
             if task.cancelled() and not self._calls.is_stopping:
                 # Either user code has cancelled its own task, or the loop is about to end: then nobody will call.
                 task.get_loop().call_later(GIVEN_UP_S, given_up)
+            self._look_whether_idle()
 
         task.add_done_callback(ended)
 

@@ -4,6 +4,7 @@ The host's own log stands beside those of its agents, in the same store and so i
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -41,6 +42,8 @@ from protocol.ids import HOST, AgentId, HostId
 from protocol.limits import CheckpointLimits
 from protocol.wire import Envelope, Frame, decode_host_record
 
+REST_S = 30.0
+"""How long a host that leaves lets steps and calls go on; what has not ended by then is the next host's."""
 LOG = HOST
 """The name of the host's own log in its store."""
 
@@ -320,7 +323,7 @@ class Checkpoints:
         self._do(turned(host, self._now_us()))
 
     def hand_over(self, done: Callable[[], None]) -> None:
-        """Stop the agents here and leave: a backup that has all of their logs goes on with them (CP-8).
+        """Let the agents here end what they do, and leave: a backup with all of their logs goes on with them (CP-8).
 
         Args:
             done: called once the backups have everything, and goodbye is said.
@@ -332,14 +335,34 @@ class Checkpoints:
                 f"host {self._house.host_id} can't leave: nobody keeps copies of its logs. Nothing changed."
                 " Start the cluster with replicas=1 or more, and at least two hosts."
             )
-        for driver in self._residents.drivers.values():
-            driver.stop()
+        at_work: dict[AgentId, None] = dict.fromkeys(self._residents.drivers)
+
+        def rests(agent: AgentId) -> None:
+            if at_work.pop(agent, False) is None and not at_work:
+                leave()
+
+        def late() -> None:
+            names = ", ".join(at_work)
+            at_work.clear()
+            self._house.noticed(HOST, Tell("leaves-work", names, f"their steps have not ended within {REST_S:g} s"))
+            leave()
+
+        def leave() -> None:
+            cancel()
+            for driver in self._residents.drivers.values():
+                driver.stop()
+            self.copies.place(placed)
 
         def placed() -> None:
             self._house.leave()
             done()
 
-        self.copies.place(placed)
+        # A call that is cut short would be in doubt where its tool can't tell whether it has happened.
+        cancel = self._house.clock.wake(self._now_us() + int(REST_S * 1e6), late)
+        if not at_work:
+            leave()
+        for agent, driver in list(self._residents.drivers.items()):
+            driver.rest(partial(rests, agent))
 
     def _release(self) -> None:
         """Hand over what was held until its sender was written down."""

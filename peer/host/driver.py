@@ -42,6 +42,7 @@ from protocol.event import (
     Consulted,
     Elapsed,
     Event,
+    LogStalled,
     Merged,
     Reached,
     Received,
@@ -167,6 +168,11 @@ class Driver:
         self.replicas.write(core.shared_entries())
         self._serves = {space: dict.fromkeys(names) for space, names in core.subscribers.items()}
         self._sync()
+
+    def rest(self, then: Callable[[], None]) -> None:
+        """Begin no step any more; go on once what runs has ended and is durable."""
+        self.feed(LogStalled(True))
+        self.runner.when_idle(lambda: self.machine.core.when_durable(then))
 
     def stop(self) -> None:
         """Drop everything that is not in the log."""

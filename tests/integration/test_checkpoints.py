@@ -229,6 +229,64 @@ async def test_a_host_that_leaves_hands_its_agents_over_whole() -> None:
         assert home not in (await cluster.epochs()).view
 
 
+CALLS: list[str] = []
+GO: dict[str, asyncio.Event] = {}
+
+
+@tool(kind="compensable", undo=lambda call: None)
+async def slow_pay(what: str) -> str:
+    """Take as long as the test wants; nobody could tell afterwards whether it has happened."""
+    CALLS.append(what)
+    await GO["go"].wait()
+    return what
+
+
+class Payer(Agent):
+    @handles(str)
+    async def pay(self, message: str, ctx: Context) -> None:
+        self.state[message] = await ctx.call(slow_pay, message)
+
+
+async def leaving(cluster: Cluster, agent: str) -> asyncio.Task[None]:
+    """Have an agent pay, and its host leave meanwhile."""
+    CALLS.clear()
+    GO["go"] = asyncio.Event()
+    for name in (agent, "other", "third"):
+        await cluster.spawn(name, Payer)
+    for _ in range(2):
+        await cluster.checkpoint()
+    await cluster.submit(agent, "one", "two")
+    while not CALLS:
+        await asyncio.sleep(0.01)
+    return asyncio.ensure_future(cluster.leave(agent))
+
+
+async def test_a_host_that_leaves_lets_calls_end_and_begins_no_more() -> None:
+    async with Cluster("local", replicas=1, successor_s=60) as cluster:
+        left = await leaving(cluster, "payer")
+        home = (await cluster.status("payer")).host
+        await asyncio.sleep(0.1)
+        assert not left.done(), "it waits for the call"
+        GO["go"].set()
+        await left
+        await cluster.quiet()
+        assert (await cluster.status("payer")).host != home
+        assert await cluster.state("payer") == {"one": "one", "two": "two"}
+        assert CALLS == ["one", "two"]
+        assert await cluster.dead_letters("payer") == []
+
+
+async def test_a_call_that_does_not_end_does_not_keep_its_host_from_leaving(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("peer.host.checkpoints.REST_S", 0.1)
+    async with Cluster("local", replicas=1, successor_s=60) as cluster:
+        await (await leaving(cluster, "payer"))
+        GO["go"].set()
+        await cluster.quiet()
+        assert CALLS == ["one", "two"], "in doubt is not called again"
+        assert await cluster.state("payer") == {"two": "two"}
+        assert len(await cluster.dead_letters("payer")) == 1
+
+
 async def test_a_host_without_backups_does_not_leave() -> None:
     async with Cluster("local") as cluster:
         await filled(cluster)

@@ -96,3 +96,16 @@ async def test_a_large_record_is_with_the_backup_and_its_neighbours_go_on() -> N
             **{("w", number): BIG for number in range(3)},
             ("k", ord("y")): 1,
         }
+
+
+async def test_a_step_that_holds_more_than_can_be_copied_is_refused_where_it_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("protocol.wire.STEP_BYTES_MAX", 2 * BIG)
+    async with Cluster("local") as cluster:
+        await cluster.spawn("a", Holder)
+        await cluster.submit("a", b"x" * BIG, "write")
+        await cluster.quiet()
+        ((_, why),) = await cluster.dead_letters("a")
+        assert "this step writes and sends 0 MB, more than 0. Nothing changed. Keep large values as bulky keys" in why
+        assert sizes(await cluster.state("a")) == {("k", ord("x")): BIG}
