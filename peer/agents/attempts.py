@@ -29,6 +29,8 @@ NAME_BYTES = 16
 """Of the hash that stands for a run in the file; zeros are an empty place."""
 TURN_S = 60.0
 """How long one that was struck waits for another that was: longer than most handlers take."""
+ENDS_MIN = 3
+"""So often the process may end in any case: who allows a handler one try does not mean a kill from outside by it."""
 STRUCK_MAX = 1000
 """Of those that are remembered; at the bound the oldest is forgotten, and has all its tries again."""
 EMPTY = bytes(NAME_BYTES)
@@ -138,7 +140,7 @@ class Attempts:
 
     def _judge(self, key: str, tries: int) -> None:
         struck = self._struck.get(key)
-        if struck is not None and struck.was_alone and struck.times >= tries:
+        if struck is not None and struck.was_alone and struck.times >= max(tries, ENDS_MIN):
             self._refused[key] = (
                 f"the process of its host has ended {struck.times} times while this ran: it is not tried again. Look"
                 " for a crash in native code, for os._exit, or for more memory than there is."

@@ -111,7 +111,7 @@ async def test_inputs_of_an_older_release_run_again_through_the_migrations(kept:
         last = (await cluster.steps("buyer"))[-1].records[-1].step
         before = await cluster.state("buyer")
         await cluster.rollback(last, inputs="retry", reason="to see it again")
-        with pytest.raises(AskTimeout, match="cashier has undos: 1"):
+        with pytest.raises(AskTimeout, match=r"cashier \(undos: 1"):
             await cluster.quiet(timeout_s=1)
         # This release has no tool by the old one's name: nobody but a person can tell what became of the charge.
         (effect,) = await cluster.effects("cashier")
@@ -147,7 +147,7 @@ async def test_a_newer_message_waits_and_is_handled_after_the_upgrade(tmp_path: 
     async with Cluster(backend="local", folder=tmp_path) as cluster:
         await cluster.spawn("a", Old)
         await cluster.submit("a", Newest("tea"), Order("cup", 5))
-        with pytest.raises(AskTimeout, match="a has inputs"):
+        with pytest.raises(AskTimeout, match=r"a \(inputs"):
             await cluster.quiet(timeout_s=0.5)
         assert await cluster.state("a") == {"cup": 5}
         (notice, *_) = (notice for notice in await cluster.notices("a") if notice.notice == "step-failed")

@@ -182,8 +182,8 @@ async def test_an_input_that_ends_the_process_each_time_is_a_dead_letter_and_its
         await cluster.quiet()
         assert [await cluster.state(name) for name in "ab"] == [{"next": 1}, {"next": 1}]
         ((_, why),) = await cluster.dead_letters("a")
-        assert "the process of its host has ended 2 times while this ran" in why
-    assert book.read_text().count("begins") == 2
+        assert "the process of its host has ended 3 times while this ran" in why
+    assert book.read_text().count("begins") == 3
 
 
 async def test_a_step_under_way_when_its_host_is_killed_or_the_cluster_ends_has_no_part_in_it(tmp_path: Path) -> None:

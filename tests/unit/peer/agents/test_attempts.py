@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from peer.agents import attempts as attempts_module
 from peer.agents.attempts import Attempts
 from peer.errors import ProcessEnded
 
 _UNDER_WAY: list[AbstractAsyncContextManager[None]] = []
 """What has ended with its process: nothing of it ever runs again, not even as garbage."""
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts_module, "ENDS_MIN", 1)
 
 
 def begin(path: Path) -> Attempts:
@@ -126,6 +132,18 @@ def test_what_holds_the_loop_is_noted_as_well(tmp_path: Path) -> None:
         attempts._handle = None
     with pytest.raises(ProcessEnded), begin(tmp_path).noted_now("__init__", 1):
         pass
+
+
+async def test_one_kill_from_outside_is_never_the_end_of_an_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts_module, "ENDS_MIN", 3)
+    for _ in range(3):
+        attempts = begin(tmp_path)
+        await enter(attempts, "once", 1)
+        die(attempts)
+    with pytest.raises(ProcessEnded):
+        await enter(begin(tmp_path), "once", 1)
 
 
 async def test_a_second_process_with_the_same_folder_notes_nothing(tmp_path: Path) -> None:
