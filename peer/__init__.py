@@ -9,6 +9,7 @@ from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from peer.cluster.cluster import Cluster
 from peer.cluster.effects import Effect
 from peer.cluster.inlet import Receipt
+from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Outcome, Plan, Restored
 from peer.errors import (
     AddressBusy,
@@ -80,6 +81,7 @@ __all__ = [
     "Counter",
     "Cut",
     "CutsAnswer",
+    "DeadLetter",
     "DeclarationRefused",
     "EbbtideError",
     "Effect",

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from protocol.fact import Began, Fact
-from protocol.ids import AgentId, ProposalId, StepId
+from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.message import Message
 from protocol.proposal import Amendment, Restore
 from protocol.records import Record
@@ -82,6 +82,15 @@ class EffectAsked(_Event, frozen=True):
     note: str = ""
     by: str = ""
     """Who says so."""
+
+
+class LetterAsked(_Event, frozen=True):
+    """Somebody wants a dead letter handled after all, or dropped."""
+
+    request: int
+    lineage: Lineage
+    verb: str
+    """`redrive` or `discard`."""
 
 
 class StepRan(_Event, frozen=True):
@@ -184,6 +193,7 @@ Event = (
     | ToolWanted
     | ToolUsed
     | EffectAsked
+    | LetterAsked
     | Merged
     | Elapsed
     | Consulted

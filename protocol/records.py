@@ -33,6 +33,15 @@ class DeadRecord(LogRecord, frozen=True):
     input: Input
     why: str
     voids: tuple[VoidOut, ...] = ()
+    time_us: int = 0
+    """When, by the host's clock; it decides nothing."""
+
+
+class RedrivenRecord(LogRecord, frozen=True):
+    """A dead letter is one no more (ST-11): it is handled again as `input`, or dropped."""
+
+    lineage: Lineage
+    input: Input | None = None
 
 
 class VoidRecord(LogRecord, frozen=True):
@@ -175,6 +184,15 @@ class Cut(NamedTuple):
     time_us: int
 
 
+class Letter(NamedTuple):
+    """An input that was given up."""
+
+    input: Input
+    why: str
+    time_us: int = 0
+    """When; 0 in logs older than this field."""
+
+
 class HeldOut(Struct, frozen=True, array_like=True):
     """A message or void in an outbox; `consumer` is set once it is acknowledged."""
 
@@ -227,7 +245,7 @@ class BaseRecord(LogRecord, frozen=True):
     """By key, the versions of forgotten steps: writer, value, epoch."""
     entries: tuple[Entry, ...]
     """Surviving shared entries of forgotten steps, as with keys."""
-    dead: tuple[tuple[Input, str], ...]
+    dead: tuple[Letter, ...]
     """Dead letters, as with keys."""
     channels: tuple[tuple[AgentId, int, tuple[tuple[int, int], ...]], ...]
     line: tuple[Input, ...]
@@ -257,6 +275,8 @@ class BaseRecord(LogRecord, frozen=True):
     """By number from 1, when each restore was carried out here."""
     unplaced: tuple[HeldOut, ...] = ()
     """Messages to names that nobody had heard of, and places of undone ones (CL-7)."""
+    redriven: tuple[Lineage, ...] = ()
+    """Those of the dead letters since the last full base that are none any more (ST-11)."""
 
 
 Record = (
@@ -277,5 +297,6 @@ Record = (
     | CutRecord
     | RestoredRecord
     | PlacedRecord
+    | RedrivenRecord
     | BaseRecord
 )

@@ -8,9 +8,12 @@ from typing import Any
 import msgspec
 
 from peer import errors
+from peer.agents.agent import Agent
 from peer.agents.context import rollback_draft
 from peer.agents.past import as_step
+from peer.cluster import letters
 from peer.cluster.effects import Effect, agent_of, shown, somebody
+from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Outcome, Plan
 from peer.cluster.preview import preview
 from peer.host import questions
@@ -22,6 +25,8 @@ from peer.host.questions import (
     EffectAnswer,
     EffectAsk,
     HeldAnswer,
+    LetterAnswer,
+    LetterAsk,
     Notice,
     PartAnswer,
     Propose,
@@ -39,7 +44,7 @@ from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.proposal import Amendment
 from protocol.records import OutcomeRecord
-from protocol.step import Entry, Input, RollbackDraft
+from protocol.step import Entry, RollbackDraft
 
 ASK_S = 30.0
 """How long a question waits for an answer, unless the caller says else."""
@@ -301,9 +306,19 @@ class Asker:
         """Return what an agent sees of the shared spaces it takes part in."""
         return SharedView(await self._ask(agent, "entries", list[Entry]), self._keeping.vault)
 
-    async def dead_letters(self, agent: AgentId) -> list[tuple[Input, str]]:
-        """Return the inputs that an agent will not handle, each with the reason."""
-        return await self._ask(agent, "dead", list[tuple[Input, str]])
+    async def dead_letters_of(self, agent: AgentId) -> list[DeadLetter]:
+        """Return the inputs that an agent will not handle, and its messages to names that nobody has."""
+        found = await self._ask(agent, "dead", list[LetterAnswer])
+        with using(self._keeping.vault):
+            return [letters.shown(each, agent, self._kind_of(agent), self._letter) for each in found]
+
+    async def _letter(self, letter: DeadLetter, verb: str) -> str:
+        ask = LetterAsk(letter.name, verb)
+        return (await self.host.ask(letter.agent, "letter", questions.encode(ask))).decode()
+
+    def _kind_of(self, agent: AgentId) -> type[Agent] | None:
+        """Return an agent's class, where it is known here."""
+        return None
 
     async def notices(self, agent: AgentId) -> list[Notice]:
         """Return the audit lines of an agent and of its host, oldest first."""

@@ -19,6 +19,7 @@ from peer.backends import Backend, load_backend
 from peer.cluster.asker import ASK_S, Asker
 from peer.cluster.effects import Effect
 from peer.cluster.inlet import Inlet, Receipt
+from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Restored
 from peer.cluster.quiet import until_quiet
 from peer.cluster.signals import Watch
@@ -307,6 +308,20 @@ class Cluster(Asker):
         agents = self._agents if agent is None else [agent]
         found = await asyncio.gather(*(self.effects_of(each, settled=settled) for each in agents))
         return [effect for effects in found for effect in effects]
+
+    async def dead_letters(self, agent: AgentId | None = None) -> list[DeadLetter]:
+        """Return the inputs that an agent will not handle, and its messages to names that nobody has.
+
+        Args:
+            agent: whose; of all that were launched from here if None.
+        """
+        self.check_running()
+        agents = self._agents if agent is None else [agent]
+        found = await asyncio.gather(*(self.dead_letters_of(each) for each in agents))
+        return [letter for letters in found for letter in letters]
+
+    def _kind_of(self, agent: AgentId) -> type[Agent] | None:
+        return self._kinds.get(agent)
 
     def _is_known(self, agent: AgentId) -> bool:
         return agent in self._agents or agent in self.host.homes

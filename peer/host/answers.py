@@ -15,6 +15,8 @@ from peer.host.questions import (
     EffectAsk,
     EpochsAnswer,
     HeldAnswer,
+    LetterAnswer,
+    LetterAsk,
     Notice,
     Part,
     PartAnswer,
@@ -30,9 +32,9 @@ from peer.host.residents import Residents
 from peer.host.strangers import nearest
 from peer.values.key_text import decode_key
 from protocol.checkpoints.looking import epochs, voted_on
-from protocol.event import EffectAsked, ProposeWanted, Submitted
+from protocol.event import EffectAsked, LetterAsked, ProposeWanted, Submitted
 from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
-from protocol.step import Entry, Input
+from protocol.step import Entry
 
 STEPS_A_PAGE = 500
 """Steps in one answer of an export: a page stays far below the largest frame."""
@@ -101,6 +103,7 @@ class Answers:
             "restore": self._restore,
             "leave": self._leave,
             "effect": self._effect,
+            "letter": self._letter,
         }
         """By question, what is answered when something has happened."""
 
@@ -154,6 +157,10 @@ class Answers:
         driver.runner.pardon(asked.intent)
         driver.feed(EffectAsked(request, asked.intent, asked.verb, asked.happened, asked.note, asked.by))
 
+    def _letter(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        asked: LetterAsk = decode(body, LetterAsk)
+        driver.feed(LetterAsked(desk.later(answered), asked.lineage, asked.verb))
+
     # -- at once ---------------------------------------------------------------------------------------------------
 
     def _part(self, driver: Driver, body: bytes) -> PartAnswer:
@@ -193,13 +200,16 @@ class Answers:
     def _ballots(self, driver: Driver, body: bytes) -> Ballots:
         return Ballots(*driver.machine.looking.ballots())
 
-    def _dead(self, driver: Driver, body: bytes) -> tuple[tuple[Input, str], ...]:
+    def _dead(self, driver: Driver, body: bytes) -> list[LetterAnswer]:
         looking = driver.machine.looking
-        letters = [
-            (item, f"no agent {name!r} has been heard of. {nearest(name, self._homes)} It is sent if there is one.")
+        waiting = [
+            LetterAnswer(
+                item, f"no agent {name!r} has been heard of. {nearest(name, self._homes)} It is sent if there is one.",
+                item.time_us, name,
+            )
             for name, item in looking.undeliverable()
-        ]
-        return (*looking.dead_letters(), *letters)
+        ]  # fmt: skip
+        return [*(LetterAnswer(*letter) for letter in looking.dead_letters()), *waiting]
 
     def _noticed(self, driver: Driver, body: bytes) -> list[Notice]:
         return [notice for notice in self._notices if notice.agent in (driver.agent.name, HOST)]

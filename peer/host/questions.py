@@ -12,7 +12,7 @@ from peer import errors
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
 from protocol.records import Cut, OutcomeRecord
-from protocol.step import StepRecord
+from protocol.step import Input, StepRecord
 from protocol.wire import Answer
 
 
@@ -63,6 +63,24 @@ class EffectAnswer(Struct, frozen=True, array_like=True):
     tries: int
     why: str
     again_us: int
+
+
+class LetterAnswer(Struct, frozen=True, array_like=True):
+    """A dead letter."""
+
+    input: Input
+    why: str
+    time_us: int = 0
+    """When it became one; 0: the log does not say."""
+    to: AgentId = ""
+    """The name that nobody has, if that is why."""
+
+
+class LetterAsk(Struct, frozen=True, array_like=True):
+    """What somebody wants of a dead letter: see `protocol.event.LetterAsked`."""
+
+    lineage: str
+    verb: str
 
 
 class EffectAsk(Struct, frozen=True, array_like=True):

@@ -310,6 +310,15 @@ def decode_message(data: bytes, types: Mapping[str, type], bytes_max: int = PAYL
         raise PayloadInvalid(f"A message of type {name} has wrong fields: {error}. It was refused.") from error
 
 
+def fields_of(data: bytes) -> object:
+    """Return what a message holds without its class: a value, a dict of its fields, or its bytes if they are none."""
+    try:
+        outer = _unpacked(data, PAYLOAD_BYTES_MAX)
+    except PayloadInvalid:
+        return data
+    return outer[1] if type(outer) is list and len(outer) == 2 else data
+
+
 def _converted(body: object, kind: type) -> object:
     try:
         made = msgspec.convert(body, kind, strict=True, builtin_types=_NATIVE)

@@ -26,7 +26,7 @@ from protocol.ids import AgentId, Lineage, StepId
 from protocol.limits import Limits
 from protocol.message import Ack, Message, Void
 from protocol.proposal import ConeStep, Proposal, Restore
-from protocol.records import AckedRecord, BaseRecord, Record
+from protocol.records import AckedRecord, BaseRecord, Letter, Record
 from protocol.retraction import Retraction
 from protocol.step import STEP_INDEX_ENTRIES, Consumer, Entry, Input, Output, StepRecord, VoidOut, entries_of
 
@@ -372,6 +372,6 @@ class Core:
         return self.colours.restores
 
     @property
-    def dead(self) -> list[tuple[Input, str]]:
+    def dead(self) -> list[Letter]:
         """The dead letters."""
         return self.dead_letters.letters

@@ -19,7 +19,7 @@ class Disposal:
 
     def dispose(
         self, step: StepId, voids: tuple[VoidOut, ...], *, discarded: str = "", proposal: Proposal | None = None,
-        counts: bool = True,
+        counts: bool = True, at_us: int = 0,
     ) -> None:  # fmt: skip
         """Decide what becomes of an undone step's input.
 
@@ -29,12 +29,13 @@ class Disposal:
             discarded: why the input goes to the dead letters; empty if it does not.
             proposal: the one that names the step as a root: the input is given back as that wants it.
             counts: giving it back counts as an attempt.
+            at_us: when it was decided.
         """
         core, effects = self._core, self._effects
         item = core.cone.record(step).input
         effects.orphan(item.lineage)
         if discarded:
-            core.dead_letters.add(item, discarded)
+            core.dead_letters.add(item, discarded, at_us)
         if discarded or item.lineage in effects.voided:
             effects.voided.discard(item.lineage)
             effects.end(item.lineage, voids)
@@ -63,7 +64,7 @@ class Disposal:
             core.line.left(item.lineage)
             self._stepping.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
             if proposal.inputs == "discard":
-                core.dead_letters.add(item, f"discarded by {proposal.id}")
+                core.dead_letters.add(item, f"discarded by {proposal.id}", record.decided_us)
                 self._effects.end(item.lineage, voids.get(item.lineage, ()))
             else:
                 root = next(root for root in proposal.roots if self._handled(root, item))

@@ -12,7 +12,7 @@ from protocol.agent.rollback import Rollback
 from protocol.agent.stepping import Stepping
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import ConeStep, Proposal, Restore, Vote
-from protocol.records import Cut, OutcomeRecord
+from protocol.records import Cut, Letter, OutcomeRecord
 from protocol.step import Entry, Input, StepRecord
 
 NAMED = 5
@@ -237,8 +237,8 @@ class Looking:
         for waiting in self._stepping.waiting():
             if waiting.lineage == item.lineage:
                 return HeldSeen("waits", None, waiting.payload)
-        why = next((why for dead, why in core.dead_letters.letters if dead.lineage == item.lineage), "")
-        return HeldSeen("dead", None, b"", why)
+        letter = core.dead_letters.find(item.lineage)
+        return HeldSeen("dead", None, b"", "" if letter is None else letter.why)
 
     def undone_since(self, epoch: int) -> tuple[StepId, ...]:
         """Return the steps inside a cut that rollbacks have undone after it: no restore to it brings them back."""
@@ -288,7 +288,7 @@ class Looking:
         versions = self._core.versions
         return [entry for key in versions.shared_keys() for entry in versions.entries(key)]
 
-    def dead_letters(self) -> tuple[tuple[Input, str], ...]:
+    def dead_letters(self) -> tuple[Letter, ...]:
         """Return the inputs that were given up, each with why."""
         return tuple(self._core.dead_letters.letters)
 

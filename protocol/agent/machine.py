@@ -14,6 +14,7 @@ from protocol.agent.looking import Looking
 from protocol.agent.loss import Loss
 from protocol.agent.placing import Placing
 from protocol.agent.proposer import Proposer
+from protocol.agent.redriving import Redriving
 from protocol.agent.restoring import Restoring
 from protocol.agent.rollback import Rollback
 from protocol.agent.settling import Settling
@@ -27,6 +28,7 @@ from protocol.event import (
     Elapsed,
     Event,
     Learned,
+    LetterAsked,
     LogStalled,
     Merged,
     ProposeWanted,
@@ -61,6 +63,7 @@ from protocol.records import (
     PlacedRecord,
     ProposedRecord,
     Record,
+    RedrivenRecord,
     RestoredRecord,
     SubscribedRecord,
     VoidRecord,
@@ -81,6 +84,7 @@ class PeerMachine:
         self.stepping = Stepping(self.core, self.effects, self.proposer)
         self.intake = Intake(self.core, self.stepping)
         self.settling = Settling(self.core, self.effects)
+        self.redriving = Redriving(self.core)
         self.disposal = Disposal(self.core, self.effects, self.stepping)
         self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
         self.placing = Placing(self.core)
@@ -121,6 +125,8 @@ class PeerMachine:
                     self.effects.wanted(event, running[2])
             case EffectAsked():
                 self.settling.asked(event)
+            case LetterAsked():
+                self.redriving.asked(event)
             case ToolUsed():
                 self.effects.used(event.intent, event.verb, event.answer, event.result)
             case Merged():
@@ -261,6 +267,8 @@ class PeerMachine:
                 self.cutting.apply_cut(record)
             case PlacedRecord():
                 self.placing.apply(record)
+            case RedrivenRecord():
+                self.redriving.apply(record)
             case RestoredRecord():
                 self.restoring.apply(record)
             case BaseRecord():

@@ -69,6 +69,7 @@ class Restoring:
                 (voids or {}).get(item.lineage, ()),
                 discarded=f"discarded by restore {restore.number}" if discards else "",
                 counts=False,
+                at_us=record.time_us,
             )
         self._rollback.refresh_held()
         core.line.undefer()

@@ -261,6 +261,7 @@ class Rollback:
                     (voids or {}).get(core.cone.record(step).input.lineage, ()),
                     discarded=f"discarded by {proposal.id}" if is_root and proposal.inputs == "discard" else "",
                     proposal=proposal if is_root else None,
+                    at_us=record.decided_us,
                 )
             self._disposal.dispose_taken(record, voids or {})
         core.outbox.unhold(steps)

@@ -315,7 +315,7 @@ class Stepping:
 
     def bury(self, item: Input, why: str) -> None:
         """An input will not be handled: to the dead letters, and its lineage is settled."""
-        record = DeadRecord(item, why, self._core.void_all(item.lineage, ordered=True))
+        record = DeadRecord(item, why, self._core.void_all(item.lineage, ordered=True), self._core.now_us)
         self.apply_dead(record)
         self._core.tell("dead-letter", item, why)
         self._core.append((record,), lambda: self._dead_durable(record))
@@ -324,7 +324,7 @@ class Stepping:
         """Take in a dead letter, live or from the log."""
         item = record.input
         self._core.line.left(item.lineage)
-        self._core.dead_letters.add(item, record.why)
+        self._core.dead_letters.add(item, record.why, record.time_us)
         self.deliver(item.sender, self._core.inbox.settle(item.sender, item.incarnation, item.number))
         self._core.post_voids(record.voids)
         self._effects.end(item.lineage, record.voids)

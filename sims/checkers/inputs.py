@@ -16,7 +16,7 @@ def check(view: View) -> None:
     dead = {
         (agent, item.sender, item.number)
         for agent, machine in view.machines.items()
-        for item, _ in machine.core.dead
+        for item, _, _ in machine.core.dead
         if item.producer is None
     }
     for agent, accepted in view.of(AcceptedRecord):

@@ -12,7 +12,7 @@ def check(view: View) -> None:
     for record in view.steps:
         if view.survives(record) and record.input.message is not None:
             handled.setdefault(record.input.message, []).append(str(record.step))
-    dead = {item.message for machine in view.machines.values() for item, _ in machine.core.dead}
+    dead = {item.message for machine in view.machines.values() for item, _, _ in machine.core.dead}
     for record in view.steps:
         if not view.survives(record):
             continue

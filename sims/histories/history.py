@@ -208,6 +208,8 @@ class History:
             self.at(self.now_us + rng.randint(0, horizon // 3), self.nodes[rng.choice(names)], -1, "conversation")
         for _ in range(plan.proposals):
             self.at(self.now_us + rng.randint(horizon // 6, horizon * 4 // 3), None, -1, "propose")
+        for _ in range(plan.redrives):
+            self.at(self.now_us + rng.randint(horizon // 3, horizon * 4 // 3), None, -1, "redrive")
         for _ in range(plan.crashes):
             self.at(self.now_us + rng.randint(0, horizon * 4 // 3), self.nodes[rng.choice(names)].host, -1, "crash")
         for _ in range(plan.checkpoints):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.checkpoints.epoch import Commit
-from protocol.event import ProposeWanted
+from protocol.event import LetterAsked, ProposeWanted
 from protocol.ids import AgentId
 from protocol.proposal import Amendment
 from protocol.step import StepRecord
@@ -49,6 +49,7 @@ class Mishaps:
             return
         happenings = {
             "propose": self.propose, "checkpoint": self.checkpoint, "restore": self.restore, "die": self.die,
+            "redrive": self.redrive,
         }  # fmt: skip
         happenings[str(what)]()
 
@@ -90,6 +91,14 @@ class Mishaps:
             inputs = self._world.rng.choice(("discard", "retry"))
             name = f"{host.name}/r{self._world.now_us}"
             host.do(host.machine.restore(0, name, epoch, inputs, "seed", 0, self._world.now_us))
+
+    def redrive(self) -> None:
+        """Somebody wants a dead letter handled after all."""
+        nodes = [node for node in self._world.nodes.values() if node.up and node.machine.core.dead]
+        if nodes:
+            node = self._world.rng.choice(nodes)
+            letter = self._world.rng.choice(node.machine.core.dead)
+            node.feed(LetterAsked(0, letter.input.lineage, "redrive"))
 
     def propose(self) -> None:
         """An agent wants some steps undone, anybody's."""

@@ -52,6 +52,8 @@ class Plan:
     """Inputs that begin a conversation: each turn answers the last, round a ring of agents."""
     turns: int = 0
     """How many turns one has."""
+    redrives: int = 0
+    """How often somebody has a dead letter handled after all."""
     strange: float = 0.0
     """Share of steps that send to a name that nobody has; above 0, who begins anew hears of others by and by."""
 
@@ -92,7 +94,8 @@ class Plan:
             return plan
         if seed >= STRANGE:
             rng = Random(f"{seed}/strange")
-            return replace(plan, strange=rng.choice((0.01, 0.1, 0.3)), late=rng.choice((0.0, 0.3, 0.6)))
+            strange, late = rng.choice((0.01, 0.1, 0.3)), rng.choice((0.0, 0.3, 0.6))
+            return replace(plan, strange=strange, late=late, redrives=rng.choice((0, 2, 6)))
         # A generator of its own: seeds below draw what they always drew.
         rng = Random(f"{seed}/conversations")
         return replace(

@@ -174,7 +174,7 @@ class _Judge:
             for record in _steps_of(node):
                 if str(record.step) not in self.retracted and record.input.message is not None:
                     handled[record.input.message] = handled.get(record.input.message, 0) + 1
-            dead.update(item.message for item, _ in node.machine.core.dead)
+            dead.update(item.message for item, _, _ in node.machine.core.dead)
         for record in self.records:
             if str(record.step) in self.retracted:
                 continue
@@ -192,7 +192,7 @@ class _Judge:
             for record in _steps_of(node):
                 if record.input.producer is None and str(record.step) not in self.retracted:
                     handled[record.input.number] = handled.get(record.input.number, 0) + 1
-            dead = {item.number for item, _ in core.dead if item.producer is None}
+            dead = {item.number for item, _, _ in core.dead if item.producer is None}
             for number in range(1, accepted + 1):
                 count, wanted = handled.get(number, 0), int(number not in dead)
                 self.need(count == wanted, f"{node.agent}: input {number} was handled {count} times, not {wanted}")

@@ -120,7 +120,7 @@ class Surroundings:
         self.checkpoints = Checkpoints(is_replicated)
         self.keeping = Keeping.at(Places.beside(Path(), "memory://blobs", "memory://vault"))
         self.observer = Unobserved()
-        self.strangers = Strangers({}, {})
+        self.strangers = Strangers({"other": "host"}, {})
         self.attempts = Attempts()
         self.routed: list[object] = []
         self.replies: list[str] = []

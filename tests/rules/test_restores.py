@@ -26,7 +26,7 @@ def test_cp7_a_restore_undoes_what_came_after_the_cut_and_nothing_before() -> No
     bench.feed("a", restore_to(1))
     assert bench.value("a", "k") == b"1"
     assert (bench.undone(before), bench.undone(after)) == (False, True)
-    assert [why for _, why in bench.machines["a"].core.dead] == ["discarded by restore 1"]
+    assert [why for _, why, _ in bench.machines["a"].core.dead] == ["discarded by restore 1"]
     bench.crash("a")
     assert bench.value("a", "k") == b"1"
     assert bench.machines["a"].core.era == 1

@@ -299,7 +299,7 @@ def test_rb9_discard_takes_hold_of_an_input_that_waits_to_run_again() -> None:
     bench.deliver()
     bench.ran("a")
     assert "a" not in bench.runs
-    assert [why for _, why in bench.machines["a"].core.dead] == ["discarded by a/1/p2"]
+    assert [why for _, why, _ in bench.machines["a"].core.dead] == ["discarded by a/1/p2"]
 
 
 def test_rb9_a_root_whose_input_ran_again_is_answered_with_the_step_that_holds_it() -> None:

@@ -4,10 +4,11 @@ import pytest
 
 from protocol.agent.inbox import Inbox
 from protocol.agent.lineage import inherited, lineage_of
-from protocol.event import Appended, Submitted
+from protocol.event import Appended, CutWanted, LetterAsked, Settled, Submitted
 from protocol.ids import StepId
 from protocol.limits import SOURCES_MAX
 from protocol.message import Data
+from protocol.records import BaseRecord
 from protocol.retraction import Retraction
 from protocol.step import Input, Output, OutputDraft, Read, RollbackDraft, StepRecord
 from tests.rules.bench import Bench, of
@@ -129,7 +130,7 @@ def test_st6_an_exception_undoes_that_step_alone_and_is_tried_again_then_buried(
         bench.elapse(60_000_000 * (attempt + 1))
         if "a" not in bench.runs:
             break
-    assert [why for _, why in bench.machines["a"].core.dead] == ["boom"]
+    assert [why for _, why, _ in bench.machines["a"].core.dead] == ["boom"]
     assert not any(of(Data)(mail) for mail in bench.mail)
     assert bench.value("a", "k") is None
 
@@ -202,7 +203,7 @@ def test_st8_waits_do_not_count_as_failures() -> None:
         assert bench.machines["a"].core.dead == []
         bench.ran("a", error="boom")
         bench.elapse(60_000_000)
-    assert [why for _, why in bench.machines["a"].core.dead] == ["boom"]
+    assert [why for _, why, _ in bench.machines["a"].core.dead] == ["boom"]
 
 
 def test_st8_an_input_that_waits_is_there_after_a_crash_and_can_be_discarded() -> None:
@@ -216,7 +217,7 @@ def test_st8_an_input_that_waits_is_there_after_a_crash_and_can_be_discarded() -
     bench.ran("a", error="no key yet", waits=True)
     bench.propose("a", first, inputs="discard")
     bench.deliver()
-    assert [why for _, why in bench.machines["a"].core.dead] == ["discarded by a/1/p2"]
+    assert [why for _, why, _ in bench.machines["a"].core.dead] == ["discarded by a/1/p2"]
     bench.elapse(60_000_000)
     assert "a" not in bench.runs
 
@@ -248,3 +249,89 @@ def test_st10_the_sources_that_were_not_used_for_longest_are_forgotten_and_never
     assert "ext:0" in sources
     assert "ext:1" not in sources
     assert inbox.next_number("ext:0") == 2
+
+
+# -- ST-11
+
+
+def letters(bench: Bench, name: str) -> list[bytes]:
+    """Return what an agent has given up."""
+    return [letter.input.payload for letter in bench.machines[name].core.dead]
+
+
+def buried(bench: Bench, name: str) -> str:
+    """Let an agent give up an input; return its lineage."""
+    while bench.machines[name].core.dead == []:
+        bench.elapse()
+        bench.ran(name, error="boom")
+    return bench.machines[name].core.dead[0].input.lineage
+
+
+def test_st11_a_dead_letter_is_handled_after_all_as_another_lineage_and_is_one_no_more() -> None:
+    bench = Bench("a")
+    bench.submit("a", b"x")
+    lineage = buried(bench, "a")
+    bench.slow.add("a")
+    bench.feed("a", LetterAsked(7, lineage, "redrive"))
+    assert [reply.request for reply in bench.replies] == [0], "only what is durable is answered"
+    bench.sync("a")
+    assert (bench.replies[-1].request, bench.replies[-1].value) == (7, f"{lineage}/again")
+    assert letters(bench, "a") == []
+    bench.slow.clear()
+    bench.crash("a")
+    assert letters(bench, "a") == []
+    assert (bench.runs["a"].input.payload, bench.runs["a"].input.attempt) == (b"x", 1)
+    bench.ran("a", writes={"k": b"1"})
+    bench.crash("a")
+    assert bench.value("a", "k") == b"1"
+    assert "a" not in bench.runs
+
+
+def test_st11_it_still_hangs_on_the_step_that_sent_it() -> None:
+    bench = Bench("a", "b", "z")
+    sent = bench.step("a", sends=(("b", b"m"),))
+    bench.deliver()
+    lineage = buried(bench, "b")
+    bench.deliver()
+    bench.feed("b", LetterAsked(1, lineage, "redrive"))
+    step = bench.ran("b", writes={"k": b"1"})
+    bench.propose("z", sent)
+    bench.deliver()
+    assert bench.undone(step)
+    assert bench.value("b", "k") is None
+    assert bench.machines["b"].is_idle()
+
+
+def test_st11_what_is_undone_already_is_refused_and_so_is_what_is_no_dead_letter() -> None:
+    bench = Bench("a", "b", "z")
+    sent = bench.step("a", sends=(("b", b"m"),))
+    bench.deliver()
+    lineage = buried(bench, "b")
+    bench.propose("z", sent)
+    bench.deliver()
+    for name, why in ((lineage, "is undone"), ("nothing", "no dead letter 'nothing'")):
+        bench.feed("b", LetterAsked(1, name, "redrive"))
+        assert why in bench.replies[-1].error
+    assert "b" not in bench.runs
+
+
+def test_st11_one_that_is_dropped_is_listed_no_more_and_a_base_knows_it() -> None:
+    bench = Bench("a")
+    for payload in (b"x", b"y"):
+        bench.submit("a", payload)
+        while payload not in letters(bench, "a"):
+            bench.elapse()
+            bench.ran("a", error="boom")
+    bench.step("a")
+    for epoch in (1, 2):
+        bench.feed("a", CutWanted(epoch))
+        bench.feed("a", Settled(epoch, (), epoch))
+    bench.feed("a", LetterAsked(1, bench.machines["a"].core.dead[0].input.lineage, "discard"))
+    bench.step("a")
+    for epoch in (3, 4):
+        bench.feed("a", CutWanted(epoch))
+        bench.feed("a", Settled(epoch, (), epoch))
+    assert bench.replies[-2].error == ""
+    bench.crash("a")
+    assert letters(bench, "a") == [b"y"]
+    assert any(isinstance(record, BaseRecord) and record.redriven for record in bench.disks["a"])

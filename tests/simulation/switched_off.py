@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocol.agent.core import Core
+from protocol.agent.dead_letters import DeadLetters
 from protocol.agent.quarantine import Quarantine
 from protocol.agent.unplaced import Unplaced
 from protocol.step import STEP_INDEX_ENTRIES, Read, Tolerated
@@ -39,6 +40,10 @@ def tolerance_has_no_end(patch: Patch) -> None:
 
 def what_waits_is_a_debit(patch: Patch) -> None:
     patch.setattr(Core, "sends", lambda self, step: self.cone.sends(step, self.subscribers, STEP_INDEX_ENTRIES))
+
+
+def redriven_letters_stay(patch: Patch) -> None:
+    patch.setattr(DeadLetters, "remove", lambda self, lineage: None)
 
 
 def undone_messages_keep_no_place(patch: Patch) -> None:

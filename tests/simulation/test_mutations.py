@@ -35,6 +35,7 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "what_waits_is_a_debit": STRANGE,
     "undone_messages_keep_no_place": STRANGE,
     "leaves_while_a_rollback_is_open": STRANGE,
+    "redriven_letters_stay": {**STRANGE, "redrives": 6},
 }  # fmt: skip
 """Rules that seldom matter: the trouble in which they do."""
 

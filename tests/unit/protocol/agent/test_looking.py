@@ -117,4 +117,4 @@ def test_entries_and_dead_letters_are_listed():
     root = bench.step("a")
     bench.propose("a", root)
     bench.deliver()
-    assert [(item.payload, bool(why)) for item, why in looking(bench, "a").dead_letters()] == [(b"x", True)]
+    assert [(item.payload, bool(why)) for item, why, _ in looking(bench, "a").dead_letters()] == [(b"x", True)]

@@ -7,7 +7,7 @@ from protocol.agent.machine import PeerMachine
 from protocol.event import CutWanted, Recovered, RestoreDecided, Settled
 from protocol.fact import Began
 from protocol.proposal import Restore
-from protocol.records import BaseRecord
+from protocol.records import BaseRecord, Letter
 from protocol.step import Input
 from tests.rules.bench import Bench
 
@@ -82,15 +82,20 @@ def test_lives_know_what_is_lost_whatever_the_order_in_which_they_heard():
     assert (again.incarnation, again.seq) == (2, 0)
 
 
-def test_dead_letters_are_told_once_between_full_bases():
-    letters, item = DeadLetters(), Input("ext:x", 0, 1, b"", "l")
-    letters.add(item, "one")
+def test_dead_letters_are_told_once_between_full_bases_and_without_those_that_are_none_any_more():
+    letters, item, other = DeadLetters(), Input("ext:x", 0, 1, b"", "l"), Input("ext:x", 0, 2, b"", "m")
+    letters.add(item, "one", 1)
     full = letters.told(is_full=True)
-    letters.add(item, "two")
-    assert letters.told(is_full=False) == {"dead": ((item, "two"),)}
-    assert letters.told(is_full=False) == {"dead": ()}
-    assert letters.told(is_full=True) == {"dead": ((item, "one"), (item, "two"))}
+    letters.add(other, "two", 2)
+    assert letters.told(is_full=False) == {"dead": ((other, "two", 2),), "redriven": ()}
+    assert letters.told(is_full=False) == {"dead": (), "redriven": ()}
+    letters.remove("l")
+    assert letters.letters == [(other, "two", 2)]
+    assert (letters.find("l"), letters.find("m")) == (None, (other, "two", 2))
+    partial = letters.told(is_full=False)
+    assert partial == {"dead": (), "redriven": ("l",)}
     again = DeadLetters()
-    again.load([base(**full), base(dead=((item, "two"),), is_full=False)])
+    again.load([base(**full), base(dead=(Letter(other, "two", 2),), is_full=False), base(**partial, is_full=False)])
     assert again.letters == letters.letters
-    assert again.told(is_full=False) == {"dead": ()}
+    assert again.told(is_full=False) == {"dead": (), "redriven": ("l",)}
+    assert again.told(is_full=True) == {"dead": ((other, "two", 2),), "redriven": ()}

@@ -1,0 +1,124 @@
+"""Dead letters: what they say, and what can become of them."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from peer import Agent, CallerError, Cluster, Context, DeadLetter, Limits, handles
+
+MENDED: dict[str, bool] = {}
+
+
+@dataclass
+class Order:
+    item: str
+    cents: int
+
+
+class Clerk(Agent):
+    @handles(str)
+    async def pass_on(self, item: str, ctx: Context) -> None:
+        ctx.send("shop", Order(item, 5))
+        if item == "nobody":
+            ctx.send("shp", item)
+
+
+class Shop(Agent):
+    tries = 1
+
+    @handles(Order)
+    async def order(self, order: Order, ctx: Context) -> None:
+        if not MENDED.get(order.item):
+            raise ValueError(f"no {order.item}")
+        self.state[order.item] = self.state.get(order.item, 0) + order.cents
+
+
+@pytest.fixture(autouse=True)
+def _broken() -> None:
+    MENDED.clear()
+
+
+async def one(cluster: Cluster, agent: str) -> DeadLetter:
+    (letter,) = await cluster.dead_letters(agent)
+    return letter
+
+
+async def test_a_dead_letter_says_what_it_is_and_is_handled_after_all_over_restarts(tmp_path: Path) -> None:
+    began = datetime.now(UTC)
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn("clerk", Clerk)
+        await cluster.spawn("shop", Shop)
+        await cluster.submit("clerk", "tea")
+        await cluster.quiet()
+        letter = await one(cluster, "shop")
+        assert (letter.agent, letter.message, letter.to) == ("shop", Order("tea", 5), "")
+        assert "no tea" in letter.reason
+        assert letter.at is not None
+        assert began <= letter.at <= datetime.now(UTC)
+        assert await cluster.dead_letters() == [letter]
+        assert await cluster.dead_letters("clerk") == []
+        assert await letter.redrive() == f"{letter.name}/again"
+        await cluster.quiet()
+        again = await one(cluster, "shop")
+        assert (again.message, again.name) == (Order("tea", 5), f"{letter.name}/again")
+        with pytest.raises(CallerError, match="has no dead letter"):
+            await letter.redrive()
+        MENDED["tea"] = True
+        await again.redrive()
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn("clerk", Clerk)
+        await cluster.spawn("shop", Shop)
+        await cluster.quiet()
+        assert await cluster.state("shop") == {"tea": 5}
+        assert (await cluster.status("shop")).dead_letters == 0
+        await cluster.rollback("clerk/1/1", inputs="discard")
+        assert await cluster.state("shop") == {}, "it hangs on the step that sent it"
+
+
+async def test_one_that_is_dropped_is_gone_and_one_whose_sender_is_undone_is_not_handled() -> None:
+    async with Cluster("local") as cluster:
+        await cluster.spawn("clerk", Clerk)
+        await cluster.spawn("shop", Shop)
+        await cluster.submit("clerk", "tea", "jam")
+        await cluster.quiet()
+        tea, jam = await cluster.dead_letters("shop")
+        await tea.discard()
+        assert await cluster.dead_letters("shop") == [jam]
+        await cluster.rollback("clerk/1/2", inputs="discard")
+        MENDED["jam"] = True
+        with pytest.raises(CallerError, match=r"the step that sent .* is undone"):
+            await jam.redrive()
+        await cluster.quiet()
+        assert await cluster.state("shop") == {}
+
+
+async def test_what_waits_for_a_name_that_nobody_has_is_not_handled_by_asking() -> None:
+    async with Cluster("local", limits=Limits(unplaced_us=1)) as cluster:
+        MENDED["nobody"] = True
+        await cluster.spawn("clerk", Clerk)
+        await cluster.spawn("shop", Shop)
+        await cluster.submit("clerk", "nobody")
+        await cluster.quiet()
+        while not (letters := await cluster.dead_letters("clerk")):
+            await asyncio.sleep(0.01)
+        assert (letters[0].to, letters[0].message) == ("shp", "nobody")
+        with pytest.raises(CallerError, match="it waits for an agent 'shp', and is sent when there is one"):
+            await letters[0].redrive()
+
+
+async def test_what_can_not_be_read_is_shown_as_far_as_it_goes() -> None:
+    @dataclass
+    class Other:
+        n: int
+
+    async with Cluster("local") as cluster:
+        await cluster.spawn("shop", Shop)
+        await cluster.submit("shop", Other(7))
+        await cluster.quiet()
+        letter = await one(cluster, "shop")
+        assert letter.message == {"n": 7}
+        item, why = letter
+        assert (item, why) == (letter.input, letter.reason)
