@@ -27,6 +27,7 @@ from protocol.records import (
     IntentRecord,
     ProposedRecord,
     Record,
+    RedrivenRecord,
     RestoredRecord,
     VoteRecord,
 )  # fmt: skip
@@ -91,6 +92,12 @@ class Telling:
             case DeadRecord():
                 data = {"input": str(record.input), "why": record.why, "lineage": record.input.lineage}
                 return [self._told("input.dead", f"dead/{number}", str(record.input), data)]
+            case RedrivenRecord():
+                kind = "input.dropped" if record.input is None else "input.redriven"
+                again = None if record.input is None else record.input.lineage
+                return [
+                    self._told(kind, f"redriven/{number}", record.lineage, {"lineage": record.lineage, "again": again})
+                ]
             case BaseRecord() if begins:
                 # What was before it is dropped: these steps are told by it alone.
                 return [self._step(step) for step in record.steps]

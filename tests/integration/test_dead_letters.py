@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from peer import Agent, CallerError, Cluster, Context, DeadLetter, Limits, handles
+from peer.audit.events import happenings
+from peer.audit.logs import hosts_in
 
 MENDED: dict[str, bool] = {}
 
@@ -122,3 +124,20 @@ async def test_what_can_not_be_read_is_shown_as_far_as_it_goes() -> None:
         assert letter.message == {"n": 7}
         item, why = letter
         assert (item, why) == (letter.input, letter.reason)
+
+
+async def test_what_becomes_of_dead_letters_is_told_by_the_log(tmp_path: Path) -> None:
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn("clerk", Clerk)
+        await cluster.spawn("shop", Shop)
+        await cluster.submit("clerk", "tea", "jam")
+        await cluster.quiet()
+        tea, jam = await cluster.dead_letters("shop")
+        await tea.redrive()
+        await jam.discard()
+        await cluster.quiet()
+    told = [each for each in happenings(hosts_in(tmp_path)).happenings if each.kind.startswith("input.")]
+    assert [(each.kind, each.data.get("again")) for each in told] == [
+        ("input.dead", None), ("input.dead", None), ("input.redriven", f"{tea.name}/again"), ("input.dropped", None),
+        ("input.dead", None),
+    ]  # fmt: skip
