@@ -41,7 +41,7 @@ from peer.values.key_text import decode_key
 from peer.values.personal import using
 from peer.values.shared_view import SharedView
 from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
-from protocol.ids import AgentId, ProposalId, StepId
+from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.proposal import Amendment
 from protocol.records import OutcomeRecord
 from protocol.step import Entry, RollbackDraft
@@ -280,6 +280,13 @@ class Asker:
             each.intent for effects in found for each in effects if each.pending and undone.intersection(each.steps)
         )
         return replace(outcome, effects_pending=tuple(pending))
+
+    async def inputs(self, agent: AgentId, names: Sequence[Lineage]) -> list[HeldAnswer]:
+        """Return what has become of an agent's inputs, by their names; a receipt asks this.
+
+        Raises: AgentUnknown, AskTimeout.
+        """
+        return await self._ask(agent, "inputs", list[HeldAnswer], questions.encode(list(names)))
 
     # -- looking --------------------------------------------------------------------------------------------------
 

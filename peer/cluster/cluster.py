@@ -93,7 +93,7 @@ class Cluster(Asker):
         self._source = f"cluster-{secrets.token_hex(4)}"
         self._few = -1
         """Of how few other hosts was told; none yet."""
-        self._inlet = Inlet(self._source, 4 * ASK_S)
+        self._inlet = Inlet(self._source, 4 * ASK_S, self.inputs)
 
     async def __aenter__(self) -> "Cluster":
         if self._host is not None or self._is_over:

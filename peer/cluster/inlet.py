@@ -2,21 +2,28 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 from peer import errors
 from peer.host import questions
 from peer.host.host import Host
-from peer.host.questions import Submit
+from peer.host.questions import HeldAnswer, Submit
 from peer.values.texts import check_text
-from protocol.ids import AgentId, Lineage
+from protocol.ids import AgentId, Lineage, StepId
 from protocol.step import EXTERNAL
 
 BATCH = 200
 """Inputs handed over at a time; each batch is durable before the next."""
 KEY_CHARS_MAX = 256
 """Of an idempotency key."""
+
+
+Look = Callable[[AgentId, Sequence[Lineage]], Awaitable[list[HeldAnswer]]]
+
+PAUSE_S = 0.01
+PAUSE_S_MAX = 0.5
+"""From one look at what has become of inputs to the next: doubles from the first to the second."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,48 @@ class Receipt:
     """Their names, in order: the same for a repeated key. Logs and audits know each input by it."""
     repeated: int = 0
     """How many of them had been taken on before, under the same key."""
+    _look: Look | None = field(default=None, repr=False, compare=False)
+
+    async def steps(self) -> list[StepId | None]:
+        """Return by which step each input is handled now, in order.
+
+        Of an input that a rollback has given back it is the step that holds it since. None where there is none: it
+        waits, it is a dead letter, or its step is compacted.
+
+        Raises: AgentUnknown, AskTimeout.
+        """
+        return [held.step for held in await self._looked()]
+
+    async def done(self, timeout_s: float = 60.0) -> list[StepId | None]:
+        """Wait until none of the inputs waits to be handled, and return the steps that hold them; see `steps`.
+
+        A rollback may still undo those steps; then ask again.
+
+        Raises: AskTimeout, naming an input that waits; AgentUnknown.
+        """
+        clock = asyncio.get_running_loop().time
+        until, pause_s = clock() + timeout_s, PAUSE_S
+        while True:
+            found = await self._looked()
+            waits = next((name for name, held in zip(self.inputs, found, strict=True) if held.where == "waits"), None)
+            if waits is None:
+                return [held.step for held in found]
+            if clock() > until:
+                raise errors.AskTimeout(f"{self.agent} has not handled {waits} within {timeout_s:g} s. It still waits.")
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_S_MAX)
+
+    async def _looked(self) -> list[HeldAnswer]:
+        if self._look is None:
+            raise errors.CallerError("this receipt was not given by a cluster. Nothing was asked.")
+        return await self._look(self.agent, self.inputs)
 
 
 class Inlet:
     """One source of inputs."""
 
-    def __init__(self, source: str, timeout_s: float) -> None:
+    def __init__(self, source: str, timeout_s: float, look: Look) -> None:
+        self._look = look
         self._source = source
         self._timeout_s = timeout_s
         self._sources: dict[AgentId, str] = {}
@@ -74,7 +117,7 @@ class Inlet:
                     source, first = f"key:{key}", at + 1
                     fresh += int(await self._ask(host, agent, Submit(source, first, batch)))
                 names.extend(f"{EXTERNAL}{source}#{number}" for number in range(first, first + len(batch)))
-        return Receipt(agent, tuple(names), len(names) - fresh)
+        return Receipt(agent, tuple(names), len(names) - fresh, self._look)
 
     async def _hand_over(self, host: Host, agent: AgentId, batch: tuple[bytes, ...]) -> tuple[str, int]:
         """Hand over one batch under numbers that nothing else ever has; return the source and the first number."""

@@ -17,7 +17,7 @@ Ask = Callable[["DeadLetter", str], Awaitable[str]]
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An input that an agent has given up, or a message to a name that nobody has. Unpacks to `(input, reason)`."""
+    """An input that an agent has given up, or a message to a name that nobody has; as a tuple `(input, reason)`."""
 
     agent: AgentId
     """Whose: who did not handle it, or who sent it to a name that nobody has."""
@@ -39,6 +39,12 @@ class DeadLetter:
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.input, self.reason))
+
+    def __getitem__(self, at: int) -> Any:
+        return (self.input, self.reason)[at]
+
+    def __len__(self) -> int:
+        return 2
 
     async def redrive(self) -> str:
         """Have the agent handle it after all, with all its tries; it is a dead letter no more. Return its new name.

@@ -91,6 +91,7 @@ class Answers:
             "cuts": self._cuts,
             "suffix": self._suffix,
             "held": self._held,
+            "inputs": self._inputs,
             "effects": self._effects,
             "undone since": self._undone_since,
         }
@@ -238,6 +239,10 @@ class Answers:
     def _held(self, driver: Driver, body: bytes) -> list[HeldAnswer]:
         looking = driver.machine.looking
         return [HeldAnswer(*looking.held(step)) for step in decode(body, list[StepId])]
+
+    def _inputs(self, driver: Driver, body: bytes) -> list[HeldAnswer]:
+        looking = driver.machine.looking
+        return [HeldAnswer(*looking.input(lineage)) for lineage in decode(body, list[str])]
 
     def _effects(self, driver: Driver, body: bytes) -> list[EffectAnswer]:
         return [EffectAnswer(*seen) for seen in driver.machine.looking.effects(decode(body, bool))]

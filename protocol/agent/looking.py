@@ -10,7 +10,7 @@ from protocol.agent.intents import DOUBT
 from protocol.agent.proposer import Proposer
 from protocol.agent.rollback import Rollback
 from protocol.agent.stepping import Stepping
-from protocol.ids import AgentId, MessageId, ProposalId, StepId
+from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.proposal import ConeStep, Proposal, Restore, Vote
 from protocol.records import Cut, Letter, OutcomeRecord
 from protocol.step import Entry, Input, StepRecord
@@ -231,14 +231,20 @@ class Looking:
         item = core.cone.record(step).input
         if step not in core.retraction:
             return HeldSeen("here", step, item.payload)
-        again = core.live_run(item.lineage)
-        if again is not None:
-            return HeldSeen("again", again, core.cone.record(again).input.payload)
+        found = self.input(item.lineage)
+        return found._replace(where={"here": "again", "unknown": "dead"}.get(found.where, found.where))
+
+    def input(self, lineage: Lineage) -> HeldSeen:
+        """Return what has become of an input, by its name: `unknown` if it was never here, or is compacted."""
+        core = self._core
+        step = core.live_run(lineage)
+        if step is not None:
+            return HeldSeen("here", step, core.cone.record(step).input.payload)
         for waiting in self._stepping.waiting():
-            if waiting.lineage == item.lineage:
+            if waiting.lineage == lineage:
                 return HeldSeen("waits", None, waiting.payload)
-        letter = core.dead_letters.find(item.lineage)
-        return HeldSeen("dead", None, b"", "" if letter is None else letter.why)
+        letter = core.dead_letters.find(lineage)
+        return HeldSeen("unknown") if letter is None else HeldSeen("dead", None, b"", letter.why)
 
     def undone_since(self, epoch: int) -> tuple[StepId, ...]:
         """Return the steps inside a cut that rollbacks have undone after it: no restore to it brings them back."""

@@ -43,6 +43,8 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "state": (("a",), {}),
     "shared": (("a",), {}),
     "dead_letters": (("a",), {}),
+    "dead_letters_of": (("a",), {}),
+    "inputs": (("a", ("x",)), {}),
     "notices": (("a",), {}),
     "steps": (("a",), {}),
     "ballots": (("a",), {}),

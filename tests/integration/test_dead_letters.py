@@ -123,7 +123,8 @@ async def test_what_can_not_be_read_is_shown_as_far_as_it_goes() -> None:
         letter = await one(cluster, "shop")
         assert letter.message == {"n": 7}
         item, why = letter
-        assert (item, why) == (letter.input, letter.reason)
+        assert (item, why) == (letter.input, letter.reason) == (letter[0], letter[1])
+        assert len(letter) == 2
 
 
 async def test_what_becomes_of_dead_letters_is_told_by_the_log(tmp_path: Path) -> None:
@@ -133,11 +134,11 @@ async def test_what_becomes_of_dead_letters_is_told_by_the_log(tmp_path: Path) -
         await cluster.submit("clerk", "tea", "jam")
         await cluster.quiet()
         tea, jam = await cluster.dead_letters("shop")
-        await tea.redrive()
         await jam.discard()
+        await tea.redrive()
         await cluster.quiet()
     told = [each for each in happenings(hosts_in(tmp_path)).happenings if each.kind.startswith("input.")]
     assert [(each.kind, each.data.get("again")) for each in told] == [
-        ("input.dead", None), ("input.dead", None), ("input.redriven", f"{tea.name}/again"), ("input.dropped", None),
+        ("input.dead", None), ("input.dead", None), ("input.dropped", None), ("input.redriven", f"{tea.name}/again"),
         ("input.dead", None),
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from peer import Agent, CallerError, Cluster, Context, InputsDiffer, handles
+from peer import Agent, AskTimeout, CallerError, Cluster, Context, InputsDiffer, Receipt, handles
 
 
 class Tally(Agent):
@@ -94,3 +94,40 @@ async def test_what_is_no_key_is_named_and_nothing_is_submitted(key: object) -> 
             await cluster.submit("a", "x", key=key)  # type: ignore[arg-type]
         await cluster.quiet()
         assert await cluster.state("a") == {}
+
+
+async def test_a_receipt_tells_which_steps_hold_its_inputs_also_after_a_rollback_and_a_restart(tmp_path: Path) -> None:
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn("a", Tally)
+        receipt = await cluster.submit("a", "x", "y", key="both")
+        assert [str(step) for step in await receipt.done()] == ["a/1/1", "a/1/2"]
+        await cluster.rollback("a/1/1", inputs="retry")
+        assert [str(step) for step in await receipt.done()] == ["a/1/3", "a/1/2"]
+        await cluster.rollback("a/1/2", inputs="discard")
+        assert [str(step) for step in await receipt.steps()] == ["a/1/3", "None"]
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn("a", Tally)
+        again = await cluster.submit("a", "x", "y", key="both")
+        assert [str(step) for step in await again.done()] == ["a/1/3", "None"]
+
+
+class Waiting(Agent):
+    @handles(str)
+    async def wait(self, message: str, ctx: Context) -> None:
+        while not GO.get(message):
+            await asyncio.sleep(0.01)
+
+
+GO: dict[str, bool] = {}
+
+
+async def test_done_names_an_input_that_is_not_handled_in_time() -> None:
+    async with Cluster("local") as cluster:
+        await cluster.spawn("a", Waiting)
+        receipt = await cluster.submit("a", "one", "two")
+        with pytest.raises(AskTimeout, match=f"a has not handled {receipt.inputs[0]} within 0.05 s"):
+            await receipt.done(0.05)
+        GO.update(one=True, two=True)
+        assert len(await receipt.done()) == 2
+        with pytest.raises(CallerError, match="not given by a cluster"):
+            await Receipt("a", ("x",)).done()
