@@ -14,6 +14,7 @@ from peer.agents.tool import Tool
 from peer.values import payload
 from peer.values.declared import KeyKind, Migrate, Schema, schema_of
 from peer.values.versioning import check_messages
+from protocol.ids import StepId
 from protocol.proposal import Proposal
 
 H = TypeVar("H", bound=Callable[..., Any])
@@ -107,6 +108,22 @@ class Agent:
         Called once as a participant of the rollback, and again if its part has grown.
         """
         return True
+
+    def on_start(self) -> Any:
+        """Told once, before the first handler ever runs: open what lives in a process. It may be a coroutine function.
+
+        Hooks have no step, so they can't read or write `self.state`, send or call; one that fails is told, and nothing
+        else changes.
+        """
+
+    def on_restart(self) -> Any:
+        """Told before the first handler of each later life runs: attributes are as `__init__` left them."""
+
+    def on_undone(self, steps: tuple[StepId, ...]) -> Any:
+        """Told after steps of this agent were undone, in the order in which that came to be: to drop what is cached.
+
+        A step may be told of more than once, over restarts; none is told of that was undone before this life.
+        """
 
     @classmethod
     def handler_of(cls, data: bytes) -> tuple[str, Any]:

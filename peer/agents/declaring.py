@@ -100,6 +100,8 @@ def check_settings(cls: Any) -> None:
     for space in cls.spaces:
         text(f"a space of class {cls.__qualname__}", space, is_empty_ok=False)
     check_callable(f"class {cls.__qualname__}: still_valid", cls.still_valid, 2)
+    for hook, takes in (("on_start", 1), ("on_restart", 1), ("on_undone", 2)):
+        check_callable(f"class {cls.__qualname__}: {hook}", getattr(cls, hook), takes)
     if is_async(cls.still_valid):
         raise errors.DeclarationRefused(
             f"class {cls.__qualname__}: still_valid is a coroutine function, and nobody would await its answer. Write"

@@ -13,6 +13,7 @@ from peer.agents.calls import Calls
 from peer.agents.context import Context
 from peer.agents.failures import is_ours, leaves, one_line, told, traced, where
 from peer.agents.functions import is_async
+from peer.agents.hooks import Hooks
 from peer.agents.spaces import Spaces
 from peer.agents.tool import Tool
 from peer.agents.tracked import Lock, Tracked
@@ -42,7 +43,7 @@ class Runner:
 
     def __init__(
         self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault, tell: Callable[[Tell], None], lock: Lock,
-        attempts: Attempts,
+        attempts: Attempts, hooks: Hooks,
     ) -> None:  # fmt: skip
         """Begin.
 
@@ -54,6 +55,7 @@ class Runner:
             tell: takes what people should know.
             lock: held while the machine changes the versions: plain handlers read them in threads.
             attempts: notes what runs, for the next life of the process.
+            hooks: those of the agent; no handler runs before it knows that it is up.
         """
         self._agent = agent
         self._vault = vault
@@ -61,6 +63,7 @@ class Runner:
         self._feed = feed
         self._lock = lock
         self._attempts = attempts
+        self._hooks = hooks
         self._calls = Calls(agent, feed, tell, attempts)
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._idle: list[Callable[[], None]] = []
@@ -127,6 +130,7 @@ class Runner:
         run = Tracked(self._versions, self._lock, f"step {order.step} ({order.input})")
         try:
             agent = self._agent
+            await self._hooks.up()
             async with self._attempts.noted(f"{agent.name}/{order.input.lineage}", agent.tries):
                 draft = await self.handled(order, run)
         except BaseException as error:

@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable, Container
 from functools import partial
+from itertools import islice
 from threading import RLock
 from typing import Any, Protocol
 
 from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
 from peer.agents.failures import clean, is_ours, told, traced
+from peer.agents.hooks import Hooks
 from peer.agents.past import check_past
 from peer.agents.runner import Runner
 from peer.agents.state import State
@@ -143,7 +145,8 @@ class Driver:
         agent.state = State(self.values, self._check_past)
         versions, vault = self.machine.core.versions, host.keeping.vault
         tell = partial(host.noticed, agent.name)
-        self.runner = Runner(agent, versions, self.feed, vault, tell, self._lock, host.attempts)
+        self.hooks = Hooks(agent, host.attempts, tell)
+        self.runner = Runner(agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks)
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
@@ -156,6 +159,8 @@ class Driver:
         self.options: dict[str, Any] = {}
         """What the agent's class was given."""
         self.activity = 0
+        self._undone: int | None = None
+        """Of how many of its steps the agent knows that they are undone; None while its log is read."""
 
     def start(self, lost: bool, incarnation: int, unheard: int = 0) -> None:
         """Read the log and go on from there.
@@ -163,7 +168,9 @@ class Driver:
         Raises: LogCorrupt, WireInvalid.
         """
         records = tuple(decode_record(data) for data in self._host.store.read(self.agent.name))
+        self.hooks.began(is_first=not records)
         self.feed(Recovered(records, lost, incarnation, unheard))
+        self._undone = self.machine.core.undone
         core = self.machine.core
         self.replicas.write(core.shared_entries())
         self._serves = {space: dict.fromkeys(names) for space, names in core.subscribers.items()}
@@ -178,6 +185,7 @@ class Driver:
         """Drop everything that is not in the log."""
         self._alive = False
         self.runner.stop()
+        self.hooks.stop()
         for cancel in (self._cancel, self._cancel_sync):
             if cancel is not None:
                 cancel()
@@ -194,6 +202,7 @@ class Driver:
             self._break(event, error)
             return
         self._host.observer.handled(self.agent.name, event, actions)
+        self._tell_of_undone()
         for action in actions:
             try:
                 self._do(action)
@@ -202,6 +211,12 @@ class Driver:
                 self._break(event, error)
                 return
         self._arm()
+
+    def _tell_of_undone(self) -> None:
+        undone = self.machine.core.undone
+        if self._undone is not None and undone > self._undone:
+            self.hooks.undone(tuple(islice(reversed(self.machine.core.retracted_by), undone - self._undone))[::-1])
+            self._undone = undone
 
     def _break(self, event: Event, error: Exception) -> None:
         text = told(error)
