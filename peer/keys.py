@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from peer.errors import ConfigInvalid
 from protocol.ids import HostId
 
+SECRET_BYTES = 32
 PUBLIC_KEY_BYTES = 32
 PRIVATE_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
@@ -59,12 +60,7 @@ class HostKeys:
 
         Raises: ConfigInvalid, if the file is no key or others may read it; OSError.
         """
-        mode = path.stat().st_mode & 0o777
-        if mode & 0o077:
-            raise ConfigInvalid(
-                f"The key file {path} has mode {mode:04o}, so others may use the key. Nothing changed."
-                f" Run 'chmod 600 {path}', or delete it to become a new host."
-            )
+        _check_private(path, "key", "delete it to become a new host")
         raw = path.read_bytes()
         if len(raw) != PRIVATE_KEY_BYTES:
             raise ConfigInvalid(
@@ -110,6 +106,44 @@ def verify(public_key: bytes, signature: bytes, data: bytes) -> bool:
     return True
 
 
+def load_secret(path: Path) -> bytes:
+    """Read a cluster's secret from its file.
+
+    Raises: ConfigInvalid, if it is not there, can't be read, is none, or others may read it.
+    """
+    try:
+        _check_private(path, "secret", "end the cluster and delete it: the next start makes another")
+        secret = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigInvalid(
+            f"{path}, the secret of a cluster, is not there. Nothing was started. Name the folder of a cluster that"
+            " has been started, or start one there."
+        ) from error
+    except OSError as error:
+        raise ConfigInvalid(
+            f"{path}, the secret that admits to the cluster, can't be read: {error.strerror or error}. Nothing was"
+            " started. Only the user who has started the cluster may read it."
+        ) from error
+    if len(secret) != SECRET_BYTES:
+        raise ConfigInvalid(
+            f"{path} has {len(secret)} bytes, not the {SECRET_BYTES} of a cluster's secret. Nothing was started."
+            " Restore it; or end the cluster and delete it: the next start makes another."
+        )
+    return secret
+
+
+def load_or_create_secret(path: Path) -> bytes:
+    """Read a cluster's secret from its file, or make one and write it there, for its owner only.
+
+    Of several processes that do so at once, one writes and all read the same.
+
+    Raises: ConfigInvalid, as `load_secret`.
+    """
+    if not path.exists():
+        _create(path, secrets.token_bytes(SECRET_BYTES))
+    return load_secret(path)
+
+
 def admission_mac(secret: bytes, data: bytes) -> bytes:
     """Return the proof that someone who knows the cluster's secret vouches for `data`, 16 bytes.
 
@@ -129,6 +163,15 @@ def admits(secret: bytes, data: bytes, mac: bytes) -> bool:
 @lru_cache(maxsize=KEYS_CACHED)
 def _parsed(public_key: bytes) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(public_key)
+
+
+def _check_private(path: Path, what: str, remedy: str) -> None:
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise ConfigInvalid(
+            f"The {what} file {path} has mode {mode:04o}, so others may use the {what}. Nothing changed."
+            f" Run 'chmod 600 {path}', or {remedy}."
+        )
 
 
 def _create(path: Path, raw: bytes) -> None:

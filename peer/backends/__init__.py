@@ -43,7 +43,7 @@ class Backend(Protocol):
         ...
 
 
-Made = Callable[[Path, bytes, Limits | None, CheckpointLimits, Places, dict[str, Any], Storage | None], Backend]
+Made = Callable[[Path, Limits | None, CheckpointLimits, Places, dict[str, Any], Storage | None], Backend]
 
 
 def load_backend(name: str) -> Made:

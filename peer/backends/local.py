@@ -1,6 +1,10 @@
-"""All hosts in this process: the same code as on Ray, with real logs, and frames handed over in memory."""
+"""All hosts in this process: the same code as on Ray, with real logs.
+
+Frames are handed over in memory; or, with `listen=True`, go over sockets of this machine, so that others can attach.
+"""
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,15 +12,20 @@ from typing import Any
 from peer import errors
 from peer.agents.attempts import Attempts
 from peer.agents.watchdog import watch
+from peer.backends import admission
+from peer.backends.admission import Address
 from peer.backends.roll import Roll, check_usable
 from peer.host.host import AgentSpec, Host
 from peer.keys import HostKeys
+from peer.ports import Transport
+from peer.store.lock import lock
 from peer.store.memory import MemoryStore
 from peer.store.opening import open_folder
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.storage import Storage
 from peer.system import SystemClock
 from peer.transport.memory import MemoryNetwork, MemoryTransport
+from peer.transport.zmq import ZmqTransport
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 
@@ -31,20 +40,27 @@ class _Place:
 
 
 class LocalBackend:
-    """Implements `Backend` in one process."""
+    """Implements `Backend` in one process.
+
+    Options: `listen`, so that other processes can attach.
+    """
 
     def __init__(
-        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
+        self, folder: Path, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
         options: dict[str, Any], storage: Storage | None = None,
     ) -> None:  # fmt: skip
-        if options:
-            raise errors.CallerError(f"the local backend knows no option {sorted(options)[0]!r}. Nothing was started.")
+        unknown = sorted(set(options) - {"listen"})
+        if unknown:
+            raise errors.CallerError(f"the local backend knows no option {unknown[0]!r}. Nothing was started.")
+        self._listens = bool(options.get("listen", False))
+        self._held: int | None = None
         self._folder = folder
         self._roll = Roll(folder)
-        self._secret = secret
+        self._secret = b""
         self._limits = limits
         self._checkpoints = checkpoints
         self._storage = storage
+        self._keeping_at = places
         self._keeping = Keeping.at(places)
         self._attempts = Attempts()
         self._network = MemoryNetwork()
@@ -52,17 +68,27 @@ class LocalBackend:
         self._client: Host | None = None
 
     async def start(self) -> Host:
-        """Bring up the cluster's own host. Raises: ConfigInvalid, for a folder that can't be used."""
+        """Bring up the cluster's own host.
+
+        Raises: ConfigInvalid, for a folder that can't be used; LogBusy, if others can attach there already.
+        """
         check_usable(self._folder)
+        if self._listens:
+            # Who holds it is whom `ebbtide down` ends.
+            self._held = lock(self._folder)
+        self._secret = admission.founded(self._folder, self._keeping_at)
         loop = asyncio.get_running_loop()
         keys = HostKeys.generate()
-        transport = MemoryTransport(self._network, keys)
+        transport = self._transport(keys)
         self._client = Host(keys, self._secret, transport, MemoryStore(loop), SystemClock(loop), limits=self._limits)
         await self._client.open()
         # All hosts are in this process, and end with it.
         self._attempts = Attempts(self._folder / "attempts")
         watch(loop)
         return self._client
+
+    def _transport(self, keys: HostKeys) -> Transport:
+        return ZmqTransport(keys) if self._listens else MemoryTransport(self._network, keys)
 
     async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
         """Bring up agents, each on the host where its log is, if it has one."""
@@ -104,7 +130,7 @@ class LocalBackend:
             on_failure=lambda error: place.host.failed(error) if place.host else None,
             on_stall=lambda why: place.host.stalled(why) if place.host else None, storage=self._storage,
         )  # fmt: skip
-        transport = MemoryTransport(self._network, opened.keys)
+        transport = self._transport(opened.keys)
         seeds = (self._client.transport.address,)
         founder = self._roll.is_founder(place.folder.name) and not opened.is_lost
         place.host = Host(
@@ -113,6 +139,8 @@ class LocalBackend:
             keeping=self._keeping, attempts=self._attempts,
         )  # fmt: skip
         await place.host.open(place.specs, is_lost=opened.is_lost)
+        if self._listens:
+            admission.came(place.folder, Address(place.host.host_id, transport.address, os.getpid()))
 
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         """Stop an agent's host dead, and start it again from its folder, unless `for_good`."""
@@ -130,7 +158,13 @@ class LocalBackend:
 
     async def stop(self) -> None:
         """End all hosts."""
-        for host in [place.host for place in self._places] + [self._client]:
-            if host is not None:
-                await host.close()
+        for place in self._places:
+            if place.host is not None:
+                await place.host.close()
+                admission.went(place.folder)
+        if self._client is not None:
+            await self._client.close()
         self._attempts.close()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None

@@ -19,7 +19,7 @@ from typing import Any
 from peer import errors
 from peer.agents.failures import clean, one_line, told
 from peer.agents.spec import AgentSpec
-from peer.backends import ray_address, ray_lines
+from peer.backends import admission, ray_address, ray_lines
 from peer.backends.ray_host import HostActor
 from peer.backends.ray_import import RayActorError, RayTaskError, cloudpickle, ray
 from peer.backends.ray_lines import Lines
@@ -147,7 +147,7 @@ class RayBackend:
     """
 
     def __init__(
-        self, folder: Path, secret: bytes, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
+        self, folder: Path, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
         options: dict[str, Any], storage: Storage | None = None,
     ) -> None:  # fmt: skip
         unknown = sorted(set(options) - {"address", "num_cpus"})
@@ -156,7 +156,7 @@ class RayBackend:
         self._address = ray_address.wanted(options.get("address"))
         self._folder = folder
         self._roll = Roll(folder)
-        self._secret = secret
+        self._secret = b""
         self._limits = limits
         self._checkpoints = checkpoints
         self._storage = storage
@@ -171,6 +171,7 @@ class RayBackend:
     async def start(self) -> Host:
         """Connect to Ray, or start it here, and bring up the cluster's own host."""
         check_usable(self._folder)
+        self._secret = admission.founded(self._folder, self._keeping_at)
         ray_lines.begin(self._lines)
         if not ray.is_initialized():
             await self._connect(self._address)

@@ -14,6 +14,8 @@ from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
 from peer.agents.spec import AgentSpec, kind_at, path_of
 from peer.agents.watchdog import watch
+from peer.backends import admission
+from peer.backends.admission import Address
 from peer.backends.ray_import import ray
 from peer.backends.ray_output import Output, Shown
 from peer.backends.roll import FILE as ROLL
@@ -93,6 +95,7 @@ class HostActor:
             keeping=Keeping.at(self._keeping_at), attempts=self._attempts,
         )  # fmt: skip
         await host.open(specs, is_lost=opened.is_lost)
+        admission.came(self._folder, Address(host.host_id, transport.address, os.getpid()))
         watch(self._loop)
         return host
 
@@ -117,6 +120,7 @@ class HostActor:
     def end(self) -> None:
         """Close the host; whoever calls this ends the process next."""
         self._await(self._host.close())
+        admission.went(self._folder)
         self._attempts.close()
         self._output.end()
 

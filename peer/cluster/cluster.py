@@ -80,12 +80,9 @@ class Cluster(Asker):
             durability, storage,
         )  # fmt: skip
         (storage or Storage()).check()
-        secret = secrets.token_bytes(32)
         places = Places.beside(self.folder, blobs, vault)
         super().__init__(Keeping.at(places))
-        self._backend: Backend = load_backend(backend)(
-            self.folder, secret, limits, self._checkpoints, places, options, storage
-        )
+        self._backend: Backend = load_backend(backend)(self.folder, limits, self._checkpoints, places, options, storage)
         self._agents: list[AgentId] = []
         self._launching: dict[AgentId, None] = {}
         self._kinds: dict[AgentId, type[Agent]] = {}

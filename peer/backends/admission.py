@@ -1,0 +1,108 @@
+"""What lets others in: the secret of a cluster, and where its hosts are, as its folder has them.
+
+Each host writes its address into its own folder at every start, and takes it away when it ends in order. What a host
+that was killed has left there leads nowhere: whoever comes looks who answers.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from peer import errors
+from peer.keys import load_or_create_secret, load_secret
+from peer.store.files import Files
+from peer.store.outside.keeping import Places
+from protocol.ids import HostId
+
+logger = logging.getLogger("ebbtide")
+
+SECRET = "secret"
+"""In a cluster's folder: who can read it may do all that anybody may."""
+ABOUT = "cluster.json"
+"""In a cluster's folder: what whoever comes later has to know, and was told to the one who started it."""
+ADDRESS = "address.json"
+"""In a host's folder."""
+
+
+class Address(Struct):
+    """Where a host is, in its present life."""
+
+    host: HostId
+    address: str
+    pid: int
+    """Its process, on the machine where it runs."""
+
+
+class About(Struct):
+    """What is not to be seen from the rest of a cluster's folder."""
+
+    blobs: str = ""
+    """Where bulky values are; empty: beside the logs."""
+    vault: str = ""
+    """Where keys are, likewise."""
+
+
+def founded(folder: Path, places: Places) -> bytes:
+    """Note what whoever comes later has to know; return the cluster's secret, which is made at the first start.
+
+    Raises: ConfigInvalid, for a secret that can't be used.
+    """
+    secret = load_or_create_secret(folder / SECRET)
+    beside = Places.beside(folder, None, None)
+    about = About(*(given if given != usual else "" for given, usual in
+                    ((places.blobs, beside.blobs), (places.vault, beside.vault))))  # fmt: skip
+    Files().put(folder / ABOUT, msgspec.json.encode(about))
+    return secret
+
+
+def secret_of(folder: Path) -> bytes:
+    """Return the secret of a cluster that has been started from a folder. Raises: ConfigInvalid."""
+    return load_secret(folder / SECRET)
+
+
+def places_of(folder: Path) -> Places:
+    """Return where a cluster keeps what is outside its logs. Raises: ConfigInvalid."""
+    file = folder / ABOUT
+    try:
+        about = msgspec.json.decode(file.read_bytes(), type=About)
+    except FileNotFoundError:
+        about = About()
+    except (ValueError, OSError) as error:
+        raise errors.ConfigInvalid(
+            f"{file} does not say what a cluster's does ({error}). Nothing was started. It is written anew when the"
+            " cluster is started."
+        ) from error
+    return Places.beside(folder, about.blobs or None, about.vault or None)
+
+
+def came(folder: Path, address: Address) -> None:
+    """A host is up: note where, in its folder."""
+    try:
+        Files().put(folder / ADDRESS, msgspec.json.encode(address))
+    except OSError as error:
+        # A full disk is no reason for a host not to come up: it waits for room, and the others know where it is.
+        logger.warning("%s: its address can't be noted (%s), so who attaches has to find it by others", folder, error)
+
+
+def went(folder: Path) -> None:
+    """A host ends in order."""
+    (folder / ADDRESS).unlink(missing_ok=True)
+
+
+def addresses_in(folder: Path) -> Mapping[str, Address]:
+    """Return where the hosts of a cluster's folder are, or were when they were killed, by name."""
+    found: dict[str, Address] = {}
+    for file in sorted(folder.glob(f"*/{ADDRESS}")):
+        try:
+            found[file.parent.name] = msgspec.json.decode(file.read_bytes(), type=Address)
+        except FileNotFoundError:
+            continue  # it has ended meanwhile
+        except ValueError as error:
+            raise errors.ConfigInvalid(
+                f"{file} is no address of a host ({error}). Nothing was started. Remove it; the host writes it anew"
+                " when it is started."
+            ) from error
+    return found
