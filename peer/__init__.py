@@ -6,6 +6,7 @@ from peer.agents.spaces import Counter, SharedMap, SharedSet, Space
 from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
 from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
+from peer.cluster.attached import Attached
 from peer.cluster.cluster import Cluster
 from peer.cluster.effects import Effect
 from peer.cluster.inlet import Receipt
@@ -69,6 +70,7 @@ __all__ = [
     "AgentSpec",
     "AgentUnknown",
     "AskTimeout",
+    "Attached",
     "BackendFailed",
     "Ballots",
     "BlobLost",

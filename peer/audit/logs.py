@@ -3,7 +3,6 @@
 After a succession an agent's log stands in two folders, the dead host's and its successor's, with the same beginning.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from peer.errors import ConfigInvalid, LogCorrupt
 from peer.store.heads import LOG as HEADS
 from peer.store.heads import decode_head
 from peer.store.reading import Logs, Stored, open_logs
+from peer.values import texts
 from protocol.ids import HOST, AgentId
 from protocol.records import BirthRecord
 from protocol.wire import decode_host_record, decode_record
@@ -145,5 +145,5 @@ def newest_life(logs: Logs, agent: AgentId, first: int) -> int:
 
 
 def natural(path: Path) -> list[tuple[int, str]]:
-    """Return what puts folders in the order that people count in: host-2 before host-10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", path.name)]
+    """Return what puts folders in the order that people count in."""
+    return texts.natural(path.name)

@@ -60,7 +60,8 @@ class Asker:
     def __init__(self, keeping: Keeping) -> None:
         self._keeping = keeping
         self._host: Host | None = None
-        self._is_over = False
+        self._over = ""
+        """How it has ended, if it has."""
 
     @property
     def host(self) -> Host:
@@ -74,10 +75,10 @@ class Asker:
 
         Raises: CallerError, before the cluster has begun, and once it has ended.
         """
-        if self._is_over:
+        if self._over:
             raise errors.CallerError(
-                "the cluster has ended, with its 'async with' block. Nothing was done. Ask inside the block, or start"
-                " another Cluster on the same folder."
+                f"the cluster has ended, {self._over}. Nothing was done. Ask inside the block, or start another Cluster"
+                " on the same folder."
             )
         if self._host is None:
             raise errors.CallerError(

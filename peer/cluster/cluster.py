@@ -5,44 +5,31 @@ All that it asks (`submit`, `preview`, `rollback`, `status`, ...) any peer can a
 
 import asyncio
 import logging
-import secrets
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, check_kinds, check_movable
 from peer.backends import Backend, load_backend
-from peer.cluster.asker import ASK_S, Asker
-from peer.cluster.effects import Effect
-from peer.cluster.inlet import Inlet, Receipt
-from peer.cluster.letters import DeadLetter
-from peer.cluster.outcome import Restored
-from peer.cluster.quiet import until_quiet
-from peer.cluster.signals import Watch
+from peer.cluster.asker import ASK_S
+from peer.cluster.attached import Attached
+from peer.cluster.member import Member
 from peer.config import check_names, checkpoint_limits, replicas_of
-from peer.host import questions
 from peer.host.host import Host
-from peer.host.questions import (
-    EpochsAnswer,
-    RestoreTo,
-    Status,
-)
+from peer.host.questions import Status
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.storage import Storage
-from peer.threads import HOUSE, in_thread
-from peer.values.personal import key_name
-from protocol.ids import AgentId, StepId
+from protocol.ids import AgentId
 from protocol.limits import Limits
 from protocol.policy import PolicyMaker
 
 logger = logging.getLogger("ebbtide")
 
 
-class Cluster(Asker):
+class Cluster(Member):
     """Hosts and agents on a backend; use it as an async context manager.
 
     Args:
@@ -62,6 +49,8 @@ class Cluster(Asker):
         vault: where keys of secrets and of personal data are kept, likewise; a folder `vault` beside the logs if None.
         options: passed to the backend.
     """
+
+    _again = "To go on, make another Cluster on its folder."
 
     def __init__(
         self, backend: str = "ray", agents_per_actor: int = 1, folder: str | Path | None = None,
@@ -87,42 +76,33 @@ class Cluster(Asker):
         self._launching: dict[AgentId, None] = {}
         self._kinds: dict[AgentId, type[Agent]] = {}
         self._room: list[str] = []
-        self._source = f"cluster-{secrets.token_hex(4)}"
         self._few = -1
         """Of how few other hosts was told; none yet."""
-        self._inlet = Inlet(self._source, 4 * ASK_S, self.inputs)
 
-    async def __aenter__(self) -> "Cluster":
-        if self._host is not None or self._is_over:
-            raise errors.CallerError(
-                "this cluster was started before. Nothing was started. To go on, make another Cluster on its folder."
-            )
-        self._watch = Watch()
-        try:
-            self._host = await self._backend.start()
-        except BaseException as error:
-            await self._end(error)
-            raise
-        return self
+    async def _open(self) -> Host:
+        return await self._backend.start()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._end(error)
-
-    async def _end(self, error: BaseException | None) -> None:
-        self._is_over = True
-        try:
-            await self._backend.stop()
-            if self._temporary is not None:
-                self._temporary.cleanup()
-        finally:
-            self._watch.end(error)
+    async def _close(self) -> None:
+        await self._backend.stop()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     @property
     def agents(self) -> list[AgentId]:
         """The agents launched from here, in order."""
         return list(self._agents)
+
+    @staticmethod
+    def attach(folder: str | Path) -> Attached:
+        """Return one more peer of a cluster that runs already, to be started: `async with Cluster.attach("run")`.
+
+        It finds the hosts by what the folder says, and needs the secret there. Once it is started it can ask what any
+        peer can; it launches nothing, and the cluster goes on when it ends.
+
+        Raises: ConfigInvalid, if there is no such folder. Its start raises ConfigInvalid, for a secret that is not
+            there or can't be read; BackendFailed, within seconds, if no host answers.
+        """
+        return Attached(folder)
 
     # -- launching ------------------------------------------------------------------------------------------------
 
@@ -202,30 +182,16 @@ class Cluster(Asker):
         await self.host.ask(agent, "leave", timeout_s=2 * ASK_S)
         await self._backend.kill(agent, True)
 
+    def _kind_of(self, agent: AgentId) -> type[Agent] | None:
+        return self._kinds.get(agent)
+
     # -- inputs ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, agent: AgentId, *messages: Any, key: str | None = None) -> Receipt:
-        """Hand inputs to an agent from outside; when this returns they are durable, each taken once.
-
-        Called at the same time for one agent, one call's inputs come after the other's.
-
-        Args:
-            agent: who is to handle them.
-            messages: one input each.
-            key: your name for this call, of 1 to 256 characters. Handed in again under it, from another process or
-                after a restart too, the same inputs are not taken again. An agent remembers 10,000 keys.
-
-        Returns: the names of the inputs.
-
-        Raises: AgentUnknown, AskTimeout; InputsDiffer, if the key was used for other inputs; HandlerMissing, if the
-            agent was launched from here and handles another class of the message's name; what `encoded` raises.
-        """
-        host, payloads = self.host, self.encoded(messages)
+    def _look_at(self, host: Host, agent: AgentId, messages: Sequence[Any]) -> None:
         self._look_for_replicas(host)
         if (kind := self._kinds.get(agent)) is not None:
             for message in messages:
                 kind.check_namesake(message)
-        return await self._inlet.submit(host, agent, payloads, key)
 
     def _look_for_replicas(self, host: Host) -> None:
         """Say so, once, if there are fewer other hosts than copies were asked for: it begins to count now."""
@@ -236,101 +202,3 @@ class Cluster(Asker):
                 "%s other hosts are to keep copies, and there are %s: fewer disks may be lost than that. Ask for fewer"
                 " copies (durability, replicas), or launch more hosts.", self._checkpoints.replicas, others,
             )  # fmt: skip
-
-    async def erase(self, subject: str) -> None:
-        """Destroy the key of whom personal data is about: wherever it stands, it reads as `Erased` from now on.
-
-        It can't be undone, and whatever is stored or sent about the same subject later is erased at once.
-
-        Raises: CallerError, for what is no subject; VaultFailed.
-        """
-        self.check_running()
-        await in_thread(HOUSE, self._keeping.vault.erase, key_name(subject))
-
-    # -- checkpoints ----------------------------------------------------------------------------------------------
-
-    async def checkpoint(self, timeout_s: float = 60.0) -> int:
-        """Make a checkpoint of all agents, which go on working. Return its number, the epoch, once it is committed.
-
-        Raises: AskTimeout, if it is not committed in time (it goes on); RestoreRefused.
-        """
-        return int(await self.host.ask(self._any(), "checkpoint", timeout_s=timeout_s))
-
-    async def restore(
-        self, epoch: int, *, inputs: str = "discard", reason: str = "", deadline_s: float | None = None,
-        timeout_s: float = 60.0,
-    ) -> Restored:  # fmt: skip
-        """Take all agents back to a committed checkpoint. Messages that were on their way then are delivered again.
-
-        Args:
-            epoch: which checkpoint.
-            inputs: what becomes of inputs that came in from outside since: `discard` (dead letters) or `retry`.
-            reason: for people; it stands in the log.
-            deadline_s: hosts that have not voted by then reject.
-            timeout_s: how long to wait here for all agents to have carried it out.
-
-        Raises: CallerError, RestoreRefused (compacted already, passed over, or somebody did not agree), AskTimeout.
-        """
-        if inputs not in ("discard", "retry"):
-            raise errors.CallerError(f"inputs={inputs!r}: it is discard or retry. Nothing changed.")
-        began_us = self.host.clock.now_us()
-        deadline_us = 0 if deadline_s is None else began_us + int(deadline_s * 1e6)
-        ask = RestoreTo(f"{self._source}/{secrets.token_hex(8)}", epoch, inputs, reason, deadline_us)
-        number = int(await self.host.ask(self._any(), "restore", questions.encode(ask), timeout_s=timeout_s))
-        while True:
-            looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._agents))
-            if all(look.era >= number for look in looks):
-                seconds = (self.host.clock.now_us() - began_us) / 1e6
-                return Restored(number, epoch, seconds, await self._still_undone(epoch))
-            await asyncio.sleep(0.02)
-
-    async def _still_undone(self, epoch: int) -> tuple[StepId, ...]:
-        body = questions.encode(epoch)
-        asked = (self._ask(agent, "undone since", tuple[StepId, ...], body) for agent in self._agents)
-        return tuple(step for steps in await asyncio.gather(*asked) for step in steps)
-
-    async def epochs(self) -> EpochsAnswer:
-        """Return what is known of checkpoints and restores where the first agent lives."""
-        return await self._ask(self._any(), "epochs", EpochsAnswer)
-
-    def _any(self) -> AgentId:
-        self.check_running()
-        if not self._agents:
-            raise errors.CallerError("there are no agents yet. Nothing changed.")
-        return self._agents[0]
-
-    async def effects(self, agent: AgentId | None = None, *, settled: bool = False) -> list[Effect]:
-        """Return the effects that are to be undone or in doubt, of one agent or of all that were launched from here."""
-        self.check_running()
-        agents = self._agents if agent is None else [agent]
-        found = await asyncio.gather(*(self.effects_of(each, settled=settled) for each in agents))
-        return [effect for effects in found for effect in effects]
-
-    async def dead_letters(self, agent: AgentId | None = None) -> list[DeadLetter]:
-        """Return the inputs that an agent will not handle, and its messages to names that nobody has.
-
-        Args:
-            agent: whose; of all that were launched from here if None.
-        """
-        self.check_running()
-        agents = self._agents if agent is None else [agent]
-        found = await asyncio.gather(*(self.dead_letters_of(each) for each in agents))
-        return [letter for letters in found for letter in letters]
-
-    def _kind_of(self, agent: AgentId) -> type[Agent] | None:
-        return self._kinds.get(agent)
-
-    def _is_known(self, agent: AgentId) -> bool:
-        return agent in self._agents or agent in self.host.homes
-
-    # -- waiting --------------------------------------------------------------------------------------------------
-
-    async def quiet(self, timeout_s: float = 60.0, pause_s: float = 0.05) -> None:
-        """Wait until nothing is under way in any agent launched from here.
-
-        Nothing is under way when, in looks one after the other, every agent is idle and none has moved meanwhile.
-
-        Raises: AskTimeout, telling who is busy, with what, and for whom it waits.
-        """
-        self.check_running()
-        await until_quiet(self._agents, self.status, self._is_known, timeout_s, pause_s)

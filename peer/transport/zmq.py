@@ -46,9 +46,11 @@ class ZmqTransport:
     Args:
         keys: who this host is; every frame is signed with them.
         bind: where to receive, as ZeroMQ writes it. Name an interface that others reach: `address` repeats it.
+        goodbye_ms: how long what is not yet sent may take when this is closed; it holds the loop as long.
     """
 
-    def __init__(self, keys: HostKeys, bind: str = "tcp://127.0.0.1:*") -> None:
+    def __init__(self, keys: HostKeys, bind: str = "tcp://127.0.0.1:*", goodbye_ms: int = 0) -> None:
+        self._goodbye_ms = goodbye_ms
         self.address = ""
         self.counts = TransportCounts()
         self._keys = keys
@@ -130,11 +132,11 @@ class ZmqTransport:
         self._put(dealer, frame)
 
     async def close(self) -> None:
-        """Stop and release the port; what ZeroMQ has not yet sent is lost."""
+        """Stop and release the port; what ZeroMQ has not yet sent, and can't send in the time given, is lost."""
         if self._context is None or self._router is None or self._loop is None:
             return
         self._loop.remove_reader(self._router.fileno())
-        self._context.destroy(linger=0)
+        self._context.destroy(linger=self._goodbye_ms)
         self._context = self._router = None
         self._dealers.clear()
         self._introductions.clear()

@@ -1,5 +1,6 @@
 """Texts that users give and logs hold: names, keys, reasons. What a log could not give back is refused."""
 
+import re
 from reprlib import repr as brief
 
 from peer.errors import CallerError
@@ -34,3 +35,8 @@ def check_text(what: str, value: object, most: int, remark: str, least: int = 1)
             f"{what}={brief(value)}: {half!r} at place {error.start} is half of a character. {remark}"
         ) from None
     return str.__str__(value)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return what puts names in the order that people count in: host-2 before host-10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]

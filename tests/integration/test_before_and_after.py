@@ -9,6 +9,8 @@ import pytest
 
 from peer import Agent, CallerError, Cluster, Context, handles
 from peer.cluster.asker import Asker
+from peer.cluster.attached import Attached
+from peer.cluster.member import Member
 
 pytestmark = pytest.mark.timeout(20)  # a question without an answer waits longer
 
@@ -52,6 +54,8 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "cuts": (("a",), {}),
 }
 """By method, what it is called with."""
+LIFE = {"start", "stop", "detach"}
+"""What begins and ends: not asked for in between."""
 INNER = {"propose"}
 """What takes values that only the runtime makes."""
 
@@ -59,11 +63,11 @@ INNER = {"propose"}
 def test_every_question_is_among_these() -> None:
     found = {
         name
-        for kind in (Cluster, Asker)
+        for kind in (Cluster, Attached, Member, Asker)
         for name, value in vars(kind).items()
         if not name.startswith("_") and inspect.iscoroutinefunction(value)
     }
-    assert found == set(CALLS)
+    assert found == set(CALLS) | LIFE
 
 
 @pytest.mark.parametrize("name", sorted(set(CALLS) - INNER))
@@ -76,6 +80,26 @@ async def test_whoever_asks_before_the_beginning_or_after_the_end_is_told_at_onc
         await cluster.spawn("a", Counter)
     with pytest.raises(CallerError, match=r"has ended, .* Nothing was done\. Ask inside the block"):
         await getattr(cluster, name)(*args, **options)
+
+
+async def test_a_cluster_can_be_started_and_stopped_without_a_block(tmp_path: Path) -> None:
+    cluster = await Cluster("local", folder=tmp_path).start()
+    await cluster.spawn("a", Counter)
+    await cluster.submit("a", 1)
+    await cluster.stop()
+    await cluster.stop()
+    with pytest.raises(CallerError, match=r"has ended, with stop\(\)"):
+        await cluster.quiet()
+    with pytest.raises(CallerError, match="was started before"):
+        await cluster.start()
+    unused = Cluster("local", folder=tmp_path)
+    await unused.stop()
+    async with unused:
+        await unused.spawn("a", Counter)
+        assert await unused.state("a") == {"sum": 1}
+        await unused.stop()
+    with pytest.raises(CallerError, match="has ended"):
+        await unused.quiet()
 
 
 async def test_a_cluster_is_started_once_and_another_goes_on_in_its_folder(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ from sims.world import World
 
 ROOT = Path(__file__).parents[2]
 _NAMES = """
-AddressBusy Agent AgentBroken AgentSpec AgentUnknown AskTimeout BackendFailed Ballots BlobLost Call CallerError
-Cluster ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter DeclarationRefused EbbtideError Effect
+AddressBusy Agent AgentBroken AgentSpec AgentUnknown AskTimeout Attached BackendFailed Ballots BlobLost Call CallerError Cluster ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter DeclarationRefused EbbtideError Effect
 EffectInDoubt EpochsAnswer Erased FrameInvalid HandlerMissing Happened Hidden Input InputsDiffer InputsOutOfOrder
 KeyKind Limits LogBusy LogCorrupt LogFailed MessageId MigrationFailed NotHappened Notice Outcome OutcomeRecord
 PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError Personal Plan ProcessEnded Proposal ReadOnly Receipt

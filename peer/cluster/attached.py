@@ -1,0 +1,150 @@
+"""One more peer of a cluster that runs already: it finds the hosts by their folder, and asks what any peer can.
+
+It proves that it belongs by the secret in the folder, has no agents and no log, and takes no part in anything: hosts
+that it has met go on the same when it is gone.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from peer import errors
+from peer.backends.admission import Address, addresses_in, places_of, secret_of
+from peer.cluster.member import Member
+from peer.host.host import Host
+from peer.keys import HostKeys
+from peer.store.memory import MemoryStore
+from peer.store.outside.keeping import Keeping
+from peer.system import SystemClock
+from peer.transport.zmq import ZmqTransport
+from peer.values.texts import natural
+from protocol.ids import AgentId
+
+logger = logging.getLogger("ebbtide")
+
+PROBE_S = 2.0
+"""How long an address may take to be connected to."""
+ANSWER_S = 5.0
+"""How long hosts that listen may take to answer who knows the secret."""
+LOOK_S = 0.02
+GOODBYE_MS = 200
+"""How long a goodbye may take to leave: unsaid, it only has the others find out by themselves."""
+
+
+class Attached(Member):
+    """A peer that has come later, and that leaves when it ends: the cluster goes on.
+
+    Make one with `Cluster.attach(folder)`; use it as an async context manager, or by `start` and `stop`.
+    """
+
+    _again = "To go on, attach again: Cluster.attach(folder)."
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            what = "is a file, and no folder" if self.folder.exists() else "is not there"
+            raise errors.ConfigInvalid(
+                f"the folder {str(folder)!r} {what}. Nothing was started. Name the folder of a cluster that runs."
+            )
+        super().__init__(Keeping.at(places_of(self.folder)))
+
+    @property
+    def agents(self) -> list[AgentId]:
+        """All agents that have been heard of, in the order that people count in."""
+        return sorted(self.host.homes, key=natural)
+
+    async def detach(self) -> None:
+        """Leave the cluster, which goes on: the same as `stop`."""
+        await self.stop()
+
+    async def _open(self) -> Host:
+        secret = secret_of(self.folder)
+        listening = await _listening(self.folder, addresses_in(self.folder))
+        keys, loop = HostKeys.generate(), asyncio.get_running_loop()
+        first = next(iter(listening.values())).address
+        transport = ZmqTransport(keys, f"tcp://{_here(first)}:*", goodbye_ms=GOODBYE_MS)
+        seeds = [each.address for each in listening.values()]
+        host = Host(
+            keys, secret, transport, MemoryStore(loop), SystemClock(loop), seeds=seeds, keeping=self._keeping
+        )  # fmt: skip
+        try:
+            await host.open()
+            await self._met(host, listening)
+        except BaseException:
+            await host.close()
+            raise
+        return host
+
+    async def _met(self, host: Host, listening: Mapping[str, Address]) -> None:
+        """Wait until the hosts of the folder are known, and so who lives there.
+
+        Raises: BackendFailed, if none answers.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ANSWER_S
+        silent = dict(listening)
+        while silent and loop.time() < until:
+            known = {fact.host for fact in host.known_hosts()}
+            silent = {name: each for name, each in silent.items() if each.host not in known}
+            if silent:
+                await asyncio.sleep(LOOK_S)
+        if len(silent) == len(listening):
+            raise errors.BackendFailed(
+                f"what listens where the hosts of {str(self.folder)!r} were ({_told(silent)}) does not answer within"
+                f" {ANSWER_S:g} s. Nothing was asked. Either it is no host any more, or it was started with another"
+                " secret than the one in the folder now."
+            )
+        if silent:
+            logger.warning("%s: no answer from %s; the others are asked", self.folder, _told(silent))
+
+    async def _close(self) -> None:
+        if self._host is not None:
+            self._host.leave()
+            await self._host.close()
+
+
+async def _listening(folder: Path, addresses: Mapping[str, Address]) -> dict[str, Address]:
+    """Return those addresses of hosts at which somebody listens.
+
+    Raises: BackendFailed, if there is none.
+    """
+    heard = await asyncio.gather(*(_listens(each.address) for each in addresses.values()))
+    found = {name: each for (name, each), is_there in zip(addresses.items(), heard, strict=True) if is_there}
+    if not found:
+        why = (
+            "no host has noted there where it is (those of a local cluster do with listen=True, as 'ebbtide up' has it)"
+            if not addresses
+            else f"nobody listens where its hosts were ({_told(addresses)})"
+        )
+        raise errors.BackendFailed(
+            f"no cluster runs in {str(folder)!r}: {why}. Nothing was asked. Start it, or name the folder of one that"
+            " runs."
+        )
+    return found
+
+
+async def _listens(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        async with asyncio.timeout(PROBE_S):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    except (OSError, ValueError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def _here(address: str) -> str:
+    """Return the address of this machine by which another, of the same network, reaches it."""
+    parts = urlsplit(address)
+    with socket.socket(socket.AF_INET6 if parts.hostname and ":" in parts.hostname else socket.AF_INET,
+                       socket.SOCK_DGRAM) as probe:  # fmt: skip
+        probe.connect((parts.hostname, parts.port))  # nothing is sent
+        return probe.getsockname()[0]
+
+
+def _told(addresses: Mapping[str, Address]) -> str:
+    return ", ".join(f"{name} at {each.address}" for name, each in addresses.items())

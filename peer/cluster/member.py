@@ -1,0 +1,218 @@
+"""One peer of a cluster, as whoever uses it has it: it asks, hands in, waits, and has all go back to a checkpoint.
+
+What it needs no backend for: whoever launches a cluster does the same as whoever comes later (`peer.cluster.attached`).
+"""
+
+import asyncio
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from peer import errors
+from peer.cluster.asker import ASK_S, Asker
+from peer.cluster.effects import Effect
+from peer.cluster.inlet import Inlet, Receipt
+from peer.cluster.letters import DeadLetter
+from peer.cluster.outcome import Restored
+from peer.cluster.quiet import until_quiet
+from peer.cluster.signals import Watch
+from peer.host import questions
+from peer.host.host import Host
+from peer.host.questions import EpochsAnswer, RestoreTo
+from peer.store.outside.keeping import Keeping
+from peer.threads import HOUSE, in_thread
+from peer.values.personal import key_name
+from protocol.ids import AgentId, StepId
+
+
+class Member(Asker, ABC):
+    """A peer without agents, from its start to its end.
+
+    Args:
+        keeping: where bulky values and keys are kept.
+    """
+
+    _again: ClassVar[str] = ""
+    """What to do, for who has started it before."""
+
+    def __init__(self, keeping: Keeping) -> None:
+        super().__init__(keeping)
+        self._source = f"cluster-{secrets.token_hex(4)}"
+        self._inlet = Inlet(self._source, 4 * ASK_S, self.inputs)
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def _open(self) -> Host:
+        """Bring up the host that asks."""
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """End what `_open` has begun, also where that has failed."""
+
+    async def start(self) -> Self:
+        """Begin, for who can't write a block: in a notebook, over several cells. `stop` ends it.
+
+        Signals are not handled: what happens on SIGTERM is for whoever starts it so to say.
+        """
+        if self._host is not None or self._over:
+            raise errors.CallerError(f"this cluster was started before. Nothing was started. {self._again}")
+        try:
+            self._host = await self._open()
+        except BaseException:
+            await self._end("in its start")
+            raise
+        return self
+
+    async def stop(self) -> None:
+        """End what `start` has begun; nothing if it has ended, or was never started."""
+        if self._host is not None and not self._over:
+            await self._end("with stop()")
+
+    async def __aenter__(self) -> Self:
+        self._watch = Watch()
+        try:
+            return await self.start()
+        except BaseException as error:
+            self._watch.end(error)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if not self._over:
+                await self._end("with its 'async with' block")
+        finally:
+            self._watch.end(error)
+
+    async def _end(self, how: str) -> None:
+        self._over = how
+        await self._close()
+
+    @property
+    @abstractmethod
+    def agents(self) -> list[AgentId]:
+        """The agents that this peer looks at where all are meant."""
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+
+    async def submit(self, agent: AgentId, *messages: Any, key: str | None = None) -> Receipt:
+        """Hand inputs to an agent from outside; when this returns they are durable, each taken once.
+
+        Called at the same time for one agent, one call's inputs come after the other's.
+
+        Args:
+            agent: who is to handle them.
+            messages: one input each.
+            key: your name for this call, of 1 to 256 characters. Handed in again under it, from another process or
+                after a restart too, the same inputs are not taken again. An agent remembers 10,000 keys.
+
+        Returns: the names of the inputs.
+
+        Raises: AgentUnknown, AskTimeout; InputsDiffer, if the key was used for other inputs; HandlerMissing, if the
+            agent was launched from here and handles another class of the message's name; what `encoded` raises.
+        """
+        host, payloads = self.host, self.encoded(messages)
+        self._look_at(host, agent, messages)
+        return await self._inlet.submit(host, agent, payloads, key)
+
+    def _look_at(self, host: Host, agent: AgentId, messages: Sequence[Any]) -> None:
+        """Look at what is about to be submitted, where more is known of the agent than its name."""
+
+    async def erase(self, subject: str) -> None:
+        """Destroy the key of whom personal data is about: wherever it stands, it reads as `Erased` from now on.
+
+        It can't be undone, and whatever is stored or sent about the same subject later is erased at once.
+
+        Raises: CallerError, for what is no subject; VaultFailed.
+        """
+        self.check_running()
+        await in_thread(HOUSE, self._keeping.vault.erase, key_name(subject))
+
+    # -- checkpoints ----------------------------------------------------------------------------------------------
+
+    async def checkpoint(self, timeout_s: float = 60.0) -> int:
+        """Make a checkpoint of all agents, which go on working. Return its number, the epoch, once it is committed.
+
+        Raises: AskTimeout, if it is not committed in time (it goes on); RestoreRefused.
+        """
+        return int(await self.host.ask(self._any(), "checkpoint", timeout_s=timeout_s))
+
+    async def restore(
+        self, epoch: int, *, inputs: str = "discard", reason: str = "", deadline_s: float | None = None,
+        timeout_s: float = 60.0,
+    ) -> Restored:  # fmt: skip
+        """Take all agents back to a committed checkpoint. Messages that were on their way then are delivered again.
+
+        Args:
+            epoch: which checkpoint.
+            inputs: what becomes of inputs that came in from outside since: `discard` (dead letters) or `retry`.
+            reason: for people; it stands in the log.
+            deadline_s: hosts that have not voted by then reject.
+            timeout_s: how long to wait here for all agents to have carried it out.
+
+        Raises: CallerError, RestoreRefused (compacted already, passed over, or somebody did not agree), AskTimeout.
+        """
+        if inputs not in ("discard", "retry"):
+            raise errors.CallerError(f"inputs={inputs!r}: it is discard or retry. Nothing changed.")
+        began_us = self.host.clock.now_us()
+        deadline_us = 0 if deadline_s is None else began_us + int(deadline_s * 1e6)
+        ask = RestoreTo(f"{self._source}/{secrets.token_hex(8)}", epoch, inputs, reason, deadline_us)
+        number = int(await self.host.ask(self._any(), "restore", questions.encode(ask), timeout_s=timeout_s))
+        while True:
+            looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self.agents))
+            if all(look.era >= number for look in looks):
+                seconds = (self.host.clock.now_us() - began_us) / 1e6
+                return Restored(number, epoch, seconds, await self._still_undone(epoch))
+            await asyncio.sleep(0.02)
+
+    async def _still_undone(self, epoch: int) -> tuple[StepId, ...]:
+        body = questions.encode(epoch)
+        asked = (self._ask(agent, "undone since", tuple[StepId, ...], body) for agent in self.agents)
+        return tuple(step for steps in await asyncio.gather(*asked) for step in steps)
+
+    async def epochs(self) -> EpochsAnswer:
+        """Return what is known of checkpoints and restores where the first agent lives."""
+        return await self._ask(self._any(), "epochs", EpochsAnswer)
+
+    def _any(self) -> AgentId:
+        self.check_running()
+        if not self.agents:
+            raise errors.CallerError("there are no agents yet. Nothing changed.")
+        return self.agents[0]
+
+    async def effects(self, agent: AgentId | None = None, *, settled: bool = False) -> list[Effect]:
+        """Return the effects that are to be undone or in doubt, of one agent or of all."""
+        self.check_running()
+        agents = self.agents if agent is None else [agent]
+        found = await asyncio.gather(*(self.effects_of(each, settled=settled) for each in agents))
+        return [effect for effects in found for effect in effects]
+
+    async def dead_letters(self, agent: AgentId | None = None) -> list[DeadLetter]:
+        """Return the inputs that an agent will not handle, and its messages to names that nobody has.
+
+        Args:
+            agent: whose; of all if None.
+        """
+        self.check_running()
+        agents = self.agents if agent is None else [agent]
+        found = await asyncio.gather(*(self.dead_letters_of(each) for each in agents))
+        return [letter for letters in found for letter in letters]
+
+    def _is_known(self, agent: AgentId) -> bool:
+        return agent in self.agents or agent in self.host.homes
+
+    # -- waiting --------------------------------------------------------------------------------------------------
+
+    async def quiet(self, timeout_s: float = 60.0, pause_s: float = 0.05) -> None:
+        """Wait until nothing is under way in any agent that this peer answers for.
+
+        Nothing is under way when, in looks one after the other, every agent is idle and none has moved meanwhile.
+
+        Raises: AskTimeout, telling who is busy, with what, and for whom it waits.
+        """
+        self.check_running()
+        await until_quiet(self.agents, self.status, self._is_known, timeout_s, pause_s)
