@@ -50,7 +50,7 @@ from peer.errors import (
     VaultFailed,
     VersionUnknown,
 )
-from peer.host.questions import Ballots, Costs, CutsAnswer, EpochsAnswer, Notice, Status, StepsAnswer
+from peer.host.questions import Ballots, Costs, CutsAnswer, EpochsAnswer, Notice, Profile, Status, StepsAnswer
 from peer.store.storage import Storage
 from peer.values.declared import Hidden, KeyKind, bulky, derived, secret
 from peer.values.payload import hashed
@@ -115,6 +115,7 @@ __all__ = [
     "Personal",
     "Plan",
     "ProcessEnded",
+    "Profile",
     "Proposal",
     "ReadOnly",
     "Receipt",

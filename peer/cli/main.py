@@ -19,9 +19,10 @@ from peer.errors import EbbtideError
 GROUP = "ebbtide.commands"
 _EPILOG = (
     "Try `ebbtide demo --backend local --payments 300` for a quick look, and `ebbtide COMMAND --help` for a command's"
-    " options. Set EBBTIDE_DEBUG=1 to see where an error comes from.\n\n"
+    " options. `ebbtide up` starts a cluster of yours. Set EBBTIDE_DEBUG=1 to see where an error comes from.\n\n"
     "It exits with 0 if all is well, 1 if something is not as it should be (a check failed, a log is damaged), 2 if it"
-    " was asked for what can't be done, 3 if what it printed is not all that there was, 130 if it was interrupted."
+    " was asked for what can't be done, 3 if what it printed is not all that there was, 130 if it was interrupted, 143"
+    " if it was told to end."
 )
 
 
@@ -55,7 +56,7 @@ def _load(found: EntryPoint) -> Any:
     return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="markdown")
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, epilog=_EPILOG, rich_markup_mode="markdown", add_completion=False)
+app = typer.Typer(cls=Commands, no_args_is_help=True, epilog=_EPILOG, rich_markup_mode="markdown")
 
 
 def _show_version(wanted: bool) -> None:
@@ -79,6 +80,11 @@ def terminated(number: int, frame: Any) -> None:
     sys.exit(128 + number)
 
 
+def tell(error: Exception) -> None:
+    """Say on stderr, in one line, what a command could not do."""
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; an error that is foreseen is one line on stderr, and exit code 2.
 
@@ -92,7 +98,7 @@ def main(arguments: list[str] | None = None) -> Any:
         # What is no error of ours, a file that can't be read for instance, names itself.
         if os.environ.get("EBBTIDE_DEBUG"):
             raise
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        tell(error)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -29,6 +29,7 @@ from peer.host.questions import (
     LetterAsk,
     Notice,
     PartAnswer,
+    Profile,
     Propose,
     Status,
     StepsAnswer,
@@ -294,6 +295,10 @@ class Asker:
     async def status(self, agent: AgentId, timeout_s: float = ASK_S) -> Status:
         """Return an agent at a glance."""
         return questions.decode(await self.host.ask(agent, "status", timeout_s=timeout_s), Status)
+
+    async def profile(self, agent: AgentId) -> Profile:
+        """Return an agent's class, and which messages it handles, by name."""
+        return await self._ask(agent, "profile", Profile)
 
     async def state(self, agent: AgentId, at: StepId | str | None = None) -> dict[Any, Any]:
         """Return an agent's state, without what was undone.

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from peer import errors
 from peer.agents.past import check_past
+from peer.agents.spec import path_of
 from peer.host.checkpoints import Checkpoints
 from peer.host.driver import Driver
 from peer.host.questions import (
@@ -20,6 +21,7 @@ from peer.host.questions import (
     Notice,
     Part,
     PartAnswer,
+    Profile,
     Propose,
     RestoreTo,
     Status,
@@ -80,6 +82,7 @@ class Answers:
         self._now: dict[str, Callable[[Driver, bytes], Any]] = {
             "part": self._part,
             "status": self._status,
+            "profile": self._profile,
             "state": self._state,
             "entries": self._entries,
             "steps": self._steps,
@@ -179,6 +182,10 @@ class Answers:
             has=driver.replicas.has(),
             **{**seen._asdict(), "under_way": (*seen.under_way, *also)},
         )
+
+    def _profile(self, driver: Driver, body: bytes) -> Profile:
+        kind = type(driver.agent)
+        return Profile(path_of(kind), tuple(sorted(kind.message_types)))
 
     def _state(self, driver: Driver, body: bytes) -> dict[str, bytes]:
         """Return what is told of an agent's state outside, at a step or now; derived keys are not stored."""

@@ -134,6 +134,15 @@ class Status(Struct, frozen=True):
     """Names that it has sent to, and that no agent is known to have."""
 
 
+class Profile(Struct, frozen=True, array_like=True):
+    """What an agent is: for whoever wants to write to it, and has not launched it."""
+
+    kind: str
+    """Its class, as `module:qualname`."""
+    messages: tuple[str, ...]
+    """The names of the classes of messages that it handles, in order."""
+
+
 class StepsAnswer(Struct, frozen=True, array_like=True):
     """A page of an agent's steps, who undid them, and the state of their effects."""
 

@@ -26,3 +26,25 @@ def lock(folder: Path) -> int:
     os.ftruncate(handle, 0)
     os.write(handle, f"{os.getpid()}\n".encode())
     return handle
+
+
+def holder(folder: Path) -> int | None:
+    """Return the process that holds a folder; None if none does.
+
+    The kernel knows whether anybody does, so a number that was left by a dead process names nobody.
+
+    Raises: OSError.
+    """
+    try:
+        handle = os.open(folder / "lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        # Shared, so that those who look do not find each other.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        number = os.read(handle, 32).decode("ascii", "replace").strip()
+        return int(number) if number.isdecimal() else None
+    finally:
+        os.close(handle)
+    return None

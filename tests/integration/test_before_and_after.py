@@ -42,6 +42,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "retry": (("a/1/1#1",), {}),
     "settle": (("a/1/1#1",), {"happened": True, "note": "seen"}),
     "status": (("a",), {}),
+    "profile": (("a",), {}),
     "state": (("a",), {}),
     "shared": (("a",), {}),
     "dead_letters": (("a",), {}),

@@ -1,0 +1,164 @@
+"""`ebbtide steps`, `state`, `notices` and `dead`: what one agent has done, holds, was told, and will not handle."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import typer
+
+from peer.audit.console import console, print_json
+from peer.audit.telling import iso
+from peer.audit.trail import type_of
+from peer.audit.views import clock, listed
+from peer.cluster.attached import Attached
+from peer.export.lines import step_line
+from peer.host.questions import Notice
+from peer.running.console import HERE, Agent, Folder, Json, asked, lines, plain, table
+from protocol.ids import AgentId
+from protocol.step import Input
+
+SHOWN = 50
+LOOK_EVERY_S = 0.5
+"""How often an agent is asked whose notices are followed."""
+
+
+def steps(
+    agent: Agent,
+    folder: Folder = HERE,
+    undone: Annotated[bool, typer.Option("--undone", help="Show only steps that were undone.")] = False,
+    last: Annotated[
+        int | None, typer.Option(help=f"Show the last so many; 0: all. [default: {SHOWN}; all with --json]", min=0)
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Show an agent's steps, undone ones too; those before the oldest checkpoint are compacted.
+
+    With --json, a line is one of steps.jsonl (docs/export.md). `ebbtide log show` tells more, from the logs.
+
+    Example: `ebbtide steps buyer --undone`
+    """
+
+    async def look(cluster: Attached) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for page in await cluster.steps(agent):
+            for record, by in zip(page.records, page.retracted_by, strict=True):
+                found.append(step_line(record, by, page.effects) | {"type": type_of(record.input.payload)})
+        return found
+
+    found = [line for line in asked(folder, look) if line["retracted_by"] or not undone]
+    count = last if last is not None else 0 if json_ else SHOWN
+    chosen = found[-count:] if count else found
+    if json_:
+        for line in chosen:
+            line.pop("type")
+        lines(chosen)
+        return
+    rows = [
+        {
+            "time_(UTC)": clock(line["time"])[:-3],
+            "step": line["step"],
+            "input": f"{line['type']} {line['input']['id']}".strip(),
+            "wrote": listed([write["key"] for write in line["writes"]]),
+            "sent_to": listed([send["to"] for send in line["sends"]]),
+            "calls": listed([f"{call['tool'].rpartition(':')[2]} {call['state']}" for call in
+                             line["calls"]]),
+            "undone_by": line["retracted_by"],
+        }
+        for line in chosen
+    ]  # fmt: skip
+    table(rows, ("time_(UTC)", "step", "input", "wrote", "sent_to", "calls", "undone_by"), "no steps")
+    if len(chosen) < len(found):
+        console().print(f"the last {len(chosen)} of {len(found)}; --last 0 shows all", highlight=False)
+
+
+def state(
+    agent: Agent,
+    at: Annotated[str | None, typer.Option(metavar="STEP", help="As it stood right after this step.")] = None,
+    folder: Folder = HERE,
+    json_: Json = False,
+) -> None:
+    """Show an agent's state, without what was undone: now, or as it stood after a step.
+
+    With --json, a line is a key and its value; what JSON lacks becomes a text.
+
+    Examples: `ebbtide state buyer`, `ebbtide state buyer --at buyer/1/17`
+    """
+
+    async def look(cluster: Attached) -> dict[Any, Any]:
+        return await cluster.state(agent, at)
+
+    found = asked(folder, look)
+    if json_:
+        lines({"key": plain(key), "value": plain(value)} for key, value in found.items())
+    else:
+        rows = ({"key": key if isinstance(key, str) else repr(key), "value": repr(each)} for key, each in found.items())
+        table(rows, ("key", "value"), f"{agent} holds nothing")
+
+
+def dead(agent: Agent, folder: Folder = HERE, json_: Json = False) -> None:
+    """Show the inputs that an agent will not handle (dead letters), each with the reason.
+
+    Example: `ebbtide dead cashier`
+    """
+
+    async def look(cluster: Attached) -> list[tuple[Input, str]]:
+        return await cluster.dead_letters(agent)
+
+    rows = [
+        {"input": str(item), "sender": item.sender, "type": type_of(item.payload), "why": why}
+        for item, why in asked(folder, look)
+    ]
+    if json_:
+        lines(rows)
+    else:
+        table(rows, ("input", "type", "why"), f"{agent} has no dead letters")
+
+
+def notices(
+    agent: Agent,
+    folder: Folder = HERE,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on telling, until interrupted.")] = False,
+    json_: Json = False,
+) -> None:
+    """Show the lines for whoever audits: of an agent, and of its host in its present life.
+
+    Example: `ebbtide notices buyer --follow`
+    """
+
+    async def tell(cluster: Attached) -> None:
+        told = False
+        async for notice in _notices(cluster, agent, follow):
+            told = True
+            if json_:
+                print_json(_line(notice))
+            else:
+                text = f"{iso(notice.time_us)} {notice.agent} {notice.notice} {notice.subject} {notice.detail}".strip()
+                console().print(text, highlight=False, markup=False, soft_wrap=True)
+        if not told and not json_:
+            console().print(f"no notices of {agent}", highlight=False, markup=False)
+
+    asked(folder, tell)
+
+
+def _line(notice: Notice) -> dict[str, Any]:
+    return {
+        "time": notice.time_us,
+        "agent": notice.agent,
+        "notice": notice.notice,
+        "subject": notice.subject,
+        "detail": notice.detail,
+    }
+
+
+async def _notices(cluster: Attached, agent: AgentId, follow: bool) -> AsyncIterator[Notice]:
+    seen: tuple[int, set[Notice]] = (0, set())
+    while True:
+        for notice in await cluster.notices(agent):
+            since, those = seen
+            if notice.time_us < since or (notice.time_us == since and notice in those):
+                continue
+            seen = (notice.time_us, {notice, *(those if notice.time_us == since else ())})
+            yield notice
+        if not follow:
+            return
+        await asyncio.sleep(LOOK_EVERY_S)

@@ -1,0 +1,193 @@
+"""`ebbtide ps`, `status` and `agents`: a cluster as it stands, as gossip and its agents tell."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import typer
+
+from peer.audit.console import PARTIAL, WRONG, print_json
+from peer.backends.admission import addresses_in
+from peer.backends.roll import seats_in
+from peer.cluster.attached import Attached
+from peer.errors import EbbtideError
+from peer.host.questions import Status
+from peer.running.console import HERE, Folder, Json, Timeout, asked, lines, said, table
+from peer.values.texts import natural
+from protocol.fact import State
+from protocol.ids import AgentId, HostId
+
+_WORDS = {State.ALIVE: "up", State.SUSPECT: "in doubt", State.FAILED: "failed", State.LEFT: "left"}
+DOWN = "down"
+"""Of a host that the folder lists, and nobody has heard of."""
+LOOK_S = 10.0
+
+
+class Look(NamedTuple):
+    """What one agent says of itself, or why it does not."""
+
+    agent: AgentId
+    status: Status | None
+    why: str
+
+
+def ps(folder: Folder = HERE, json_: Json = False) -> None:
+    """List the hosts of a running cluster: where each is, how it stands, and who lives there.
+
+    A host is `up`, `in doubt` (it has just not answered), `failed`, `left` (it has said goodbye, and its agents have
+    moved), or `down`: the folder lists it, and nobody has heard of it. Exits with 1 if any is not up.
+
+    Example: `ebbtide ps --folder run`
+    """
+
+    async def look(cluster: Attached) -> list[dict[str, Any]]:
+        return hosts(cluster)
+
+    rows = asked(folder, look)
+    if json_:
+        lines(rows)
+    else:
+        table(rows, ("host", "state", "agents", "address", "process", "id"), "no hosts")
+    if any(row["state"] != "up" for row in rows):
+        raise typer.Exit(WRONG)
+
+
+def hosts(cluster: Attached) -> list[dict[str, Any]]:
+    """Return a cluster's hosts, those that are down too."""
+    noted = addresses_in(cluster.folder)
+    names = {each.host: name for name, each in noted.items()}
+    machine = cluster.host.neighbours.machine
+    rows: list[dict[str, Any]] = []
+    for fact in cluster.host.known_hosts():
+        agents = cluster.host.agents_of(fact.host)
+        if not agents and fact.host not in names:
+            continue  # a peer like this one
+        standing = machine.standing(fact.host)
+        row = {"host": names.get(fact.host, ""), "state": DOWN if standing is None else _WORDS[standing]}
+        pid = noted[names[fact.host]].pid if fact.host in names else None
+        rows.append(row | {"agents": agents, "address": fact.address, "process": pid, "id": fact.host})
+    there = {row["host"] for row in rows}
+    for name, seat in seats_in(cluster.folder).items():
+        if name not in there:
+            moved = [agent for agent in seat.agents if agent in cluster.host.homes]
+            if seat.agents and len(moved) == len(seat.agents):
+                continue  # others have succeeded it
+            row = {"host": name, "state": DOWN, "agents": seat.agents, "address": "", "process": None, "id": ""}
+            rows.append(row)
+    return sorted(rows, key=lambda row: natural(row["host"]))
+
+
+async def looks_at(cluster: Attached, agents: Iterable[AgentId], timeout_s: float) -> list[Look]:
+    """Ask agents how they are; one that does not answer is one row, and not the end."""
+    names = list(agents)
+    found = await asyncio.gather(*(cluster.status(name, timeout_s) for name in names), return_exceptions=True)
+    rows: list[Look] = []
+    for name, each in zip(names, found, strict=True):
+        if isinstance(each, BaseException) and not isinstance(each, EbbtideError):
+            raise each
+        rows.append(Look(name, None, str(each)) if isinstance(each, EbbtideError) else Look(name, each, ""))
+    return rows
+
+
+def agents(folder: Folder = HERE, json_: Json = False, timeout: Timeout = LOOK_S) -> None:
+    """List the agents of a running cluster: where each lives, what it has done, and what is under way.
+
+    Exits with 3 if one does not answer: its row says why.
+
+    Example: `ebbtide agents --json | jq 'select(.dead_letters > 0)'`
+    """
+
+    async def look(cluster: Attached) -> list[dict[str, Any]]:
+        names = {each.host: name for name, each in addresses_in(cluster.folder).items()}
+        return [_row(each, names, cluster.host.homes.get(each.agent, "")) for each in
+                await looks_at(cluster, cluster.agents, timeout)]  # fmt: skip
+
+    rows = asked(folder, look)
+    if json_:
+        lines(rows)
+    else:
+        columns = ("agent", "host", "steps", "undone", "dead_letters", "effects_pending", "checkpoint", "under_way")
+        table(rows, columns, "no agents")
+    if any(row["error"] for row in rows):
+        raise typer.Exit(PARTIAL)
+
+
+def _row(look: Look, names: dict[HostId, str], home: HostId) -> dict[str, Any]:
+    status = look.status
+    row = {"agent": look.agent, "host": names.get(home, home)}
+    if status is None:
+        nothing = dict.fromkeys(("steps", "undone", "dead_letters", "effects_pending", "checkpoint", "era"))
+        return row | nothing | {"under_way": [look.why], "error": look.why}
+    return row | {
+        "steps": status.steps,
+        "undone": status.undone,
+        "dead_letters": status.dead_letters,
+        "effects_pending": len(status.effects_pending),
+        "checkpoint": status.committed,
+        "era": status.era,
+        "under_way": list(status.under_way),
+        "error": None,
+    }
+
+
+def status(folder: Folder = HERE, json_: Json = False, timeout: Timeout = LOOK_S) -> None:
+    """Say in a few lines how a running cluster is: hosts, steps, what is undecided, effects to be undone, checkpoints.
+
+    Exits with 1 if a host is not up, or an agent does not answer.
+
+    Example: `ebbtide status && echo fine`
+    """
+
+    async def look(cluster: Attached) -> dict[str, Any]:
+        return await summary(cluster, timeout)
+
+    found = asked(folder, look)
+    if json_:
+        print_json(found)
+    else:
+        _print(found)
+    if found["hosts_up"] < found["hosts"] or found["silent"]:
+        raise typer.Exit(WRONG)
+
+
+async def summary(cluster: Attached, timeout_s: float) -> dict[str, Any]:
+    """Return a cluster at a glance."""
+    there = hosts(cluster)
+    found = await looks_at(cluster, cluster.agents, timeout_s)
+    up = [look.status for look in found if look.status is not None]
+    epochs = await cluster.epochs() if up else None
+    return {
+        "folder": str(cluster.folder),
+        "hosts": len(there),
+        "hosts_up": sum(row["state"] == "up" for row in there),
+        "agents": len(found),
+        "silent": {look.agent: look.why for look in found if look.status is None},
+        "steps": _sum(up, "steps"),
+        "undone": _sum(up, "undone"),
+        "under_way": {each.agent: list(each.under_way) for each in up if each.under_way},
+        "dead_letters": _sum(up, "dead_letters"),
+        "effects_pending": [intent for each in up for intent in each.effects_pending],
+        "checkpoint": 0 if epochs is None else epochs.committed,
+        "oldest_checkpoint": 0 if epochs is None else epochs.horizon,
+        "restores": max((each.era for each in up), default=0),
+    }
+
+
+def _sum(looks: Sequence[Status], field: str) -> int:
+    return sum(getattr(each, field) for each in looks)
+
+
+def _print(found: dict[str, Any]) -> None:
+    said(f"hosts        {found['hosts_up']} of {found['hosts']} up")
+    said(f"agents       {found['agents'] - len(found['silent'])} of {found['agents']} answer")
+    for agent, why in found["silent"].items():
+        said(f"             {agent}: {why}")
+    said(f"steps        {found['steps']:,}, {found['undone']:,} of them undone")
+    said(f"under way    {len(found['under_way']) or 'nothing'}{' agents' if found['under_way'] else ''}")
+    for agent, what in found["under_way"].items():
+        said(f"             {agent}: {', '.join(what)}")
+    said(f"dead letters {found['dead_letters']}")
+    said(f"effects      {len(found['effects_pending'])} to be undone or in doubt")
+    newest, oldest = found["checkpoint"], found["oldest_checkpoint"]
+    said(f"checkpoint   {f'{newest}; restorable from {oldest} on' if newest else 'none yet'}")
+    said(f"restores     {found['restores']}")

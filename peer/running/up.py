@@ -1,0 +1,105 @@
+"""`ebbtide up`: bring up the agents that a file names, and keep them up."""
+
+import asyncio
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from peer.audit.console import WRONG, errors
+from peer.backends import BACKENDS
+from peer.backends.roll import seats_in
+from peer.cluster.cluster import Cluster
+from peer.errors import ConfigInvalid
+from peer.running.app import App, read_app
+from peer.running.console import HERE, Folder, said
+from peer.running.noted import Noted, note
+
+_OURS = {"folder": "--folder", "listen": "the local backend listens"}
+
+
+def up(
+    app: Annotated[Path, typer.Argument(metavar="APP", help="The Python file that names the agents.")],
+    folder: Folder = HERE,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="ray: hosts that go on when this command ends. local: all in this process. [default: ray]"),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray that runs already, as host:port or auto. [default: one is started]")
+    ] = None,
+    agents_per_actor: Annotated[int | None, typer.Option(help="How many agents share a host. [default: 1]")] = None,
+    durability: Annotated[
+        str | None,
+        typer.Option(help="When a step counts. local: fsynced here. replicated(k): with k other hosts, too."),
+    ] = None,
+    checkpoint_every: Annotated[
+        float | None, typer.Option(help="Seconds from one checkpoint of all agents to the next; 0: only when asked.")
+    ] = None,
+) -> None:
+    """Bring up the agents that a file names; those that have lived in the folder go on as they were.
+
+    The file says `agents = {"buyer": Buyer, "seller": (Seller, {"price": 3})}`, and may say `options = {...}`, as
+    Cluster takes them; options here come before those. An `async def main(cluster)` is run when all agents are up.
+
+    On Ray the hosts go on when this command, its terminal or its process ends. On `local` all is in this process, until
+    it is told to end by Ctrl-C, SIGTERM or `ebbtide down`. Agents that live in the folder, and that the file does not
+    name, are not started; their logs stay.
+
+    Examples: `ebbtide up shop.py --folder run`, `ebbtide up shop.py --backend local --durability 'replicated(1)'`
+    """
+    read = read_app(app)
+    for name, instead in _OURS.items():
+        if name in read.options:
+            raise ConfigInvalid(f"{app}: options names {name!r}. Nothing was started. Leave it out: {instead}.")
+    given = {
+        "backend": backend, "address": address, "agents_per_actor": agents_per_actor, "durability": durability,
+        "checkpoint_every_s": checkpoint_every,
+    }  # fmt: skip
+    settings = read.options | {name: value for name, value in given.items() if value is not None}
+    chosen = settings.pop("backend", "ray")
+    if chosen not in BACKENDS:
+        raise ConfigInvalid(f"backend={chosen!r} is none of {', '.join(BACKENDS)}. Nothing was started.")
+    if chosen == "local" and "address" in settings:
+        raise ConfigInvalid("--address is that of a Ray, and the backend is local. Nothing was started.")
+    asyncio.run(_serve(read, folder, settings))
+
+
+async def _serve(app: App, folder: Path, settings: dict[str, Any]) -> None:
+    """Run a cluster in this process, until it is told to end."""
+    async with Cluster("local", folder=folder, listen=True, **settings) as cluster:
+        await _bring_up(app, cluster, "local")
+        said(f"It goes on until Ctrl-C, SIGTERM or: ebbtide down {folder}")
+        await _run_main(app, cluster)
+        await asyncio.Event().wait()
+
+
+async def _bring_up(app: App, cluster: Cluster, backend: str) -> None:
+    note(cluster.folder, Noted(str(app.file.resolve()), backend))
+    named = [spec.name for spec in app.agents]
+    left = {
+        agent: name for name, seat in seats_in(cluster.folder).items() for agent in seat.agents if agent not in named
+    }
+    await cluster.spawn_all(app.agents)
+    said(f"{len(named)} agents are up in {cluster.folder} ({backend}): {', '.join(named)}")
+    for agent, host in left.items():
+        errors().print(
+            f"note: {agent} has lived in {host}, and {app.file.name} does not name it: it is not up, and its log stays."
+            " While a host is not up, no checkpoint is committed.",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+async def _run_main(app: App, cluster: Cluster) -> None:
+    """Run what the file wants done once the agents are up.
+
+    Raises: Exit, with 1, if it raises: its traceback is shown, as Python would.
+    """
+    if app.main is None:
+        return
+    try:
+        await app.main(cluster)
+    except Exception as error:
+        traceback.print_exc()
+        raise typer.Exit(WRONG) from error

@@ -1,0 +1,58 @@
+"""A shop for `ebbtide up`: orders, payments with a tool whose undo can be made to fail, and what nobody handles."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ebbtide import Agent, Call, Cluster, Context, handles, tool
+
+BANK = Path(os.environ.get("BANK", "bank"))
+"""Stands for the world outside: a file for each charge; as long as one is called `closed`, nothing is paid back."""
+
+
+@dataclass
+class Order:
+    item: str
+    price: int
+
+
+def refund(call: Call) -> None:
+    if (BANK / "closed").exists():
+        raise OSError("the bank is closed")
+    (BANK / call.intent.replace("/", "-")).unlink(missing_ok=True)
+
+
+@tool(undo=refund)
+def charge(amount: int, *, intent: str) -> None:
+    (BANK / intent.replace("/", "-")).write_text(json.dumps(amount))
+
+
+class Buyer(Agent):
+    @handles(Order)
+    async def order(self, message: Order, ctx: Context) -> None:
+        self.state["spent"] = self.state.get("spent", 0) + message.price
+        self.state["last", "item"] = message.item
+        ctx.send("cashier", message.price)
+
+
+class Cashier(Agent):
+    def __init__(self, fee: int = 0) -> None:
+        self.fee = fee
+
+    @handles(int)
+    async def pay(self, message: int, ctx: Context) -> None:
+        if message < 0:
+            raise ValueError("nobody is paid for buying")
+        await ctx.call(charge, message + self.fee)
+        self.state["paid"] = self.state.get("paid", 0) + message + self.fee
+
+
+agents = {"buyer": Buyer, "cashier": (Cashier, {"fee": 1})}
+options = {"checkpoints_kept": 3}
+
+
+async def main(cluster: Cluster) -> None:
+    if not (await cluster.state("buyer")):
+        await cluster.submit("buyer", Order("tea", 4), key="opening")
+    print("the shop is open", flush=True)

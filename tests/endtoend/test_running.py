@@ -1,0 +1,259 @@
+"""A cluster that is started, asked, changed and ended on the command line, as people and programs do it."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peer.cli.main import GROUP, main
+
+HERE = Path(__file__).parent / "running"
+EBBTIDE = Path(sys.executable).with_name("ebbtide")
+LOCAL = ("--backend", "local")
+
+
+class Run:
+    """One cluster's folder, and the commands on it: they run in this process, which is quicker than one for each."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.bank = folder.parent / "bank"
+        self.bank.mkdir()
+        self._capsys = capsys
+        self._patch = monkeypatch
+        monkeypatch.setenv("EBBTIDE_FOLDER", str(folder))
+        monkeypatch.setenv("BANK", str(self.bank))
+        monkeypatch.setenv("COLUMNS", "200")
+
+    def do(self, *command: object, code: int = 0, answer: str = "") -> str:
+        """Run a command to its end; return what it has printed on stdout, or on stderr where it exits with 2."""
+        self._patch.setattr(sys, "stdin", io.StringIO(answer))
+        with pytest.raises(SystemExit) as ended:
+            main(list(map(str, command)))
+        printed, said = self._capsys.readouterr()
+        assert ended.value.code == code, (command, ended.value.code, printed, said)
+        return said if code == 2 else printed
+
+    def told(self, *command: object, code: int = 0) -> list[Any]:
+        """Return what a command prints for programs."""
+        return [json.loads(line) for line in self.do(*command, "--json", code=code).splitlines()]
+
+    def one(self, *command: object, code: int = 0) -> Any:
+        """Return the one object that a command prints for programs."""
+        (found,) = self.told(*command, code=code)
+        return found
+
+    def rest(self) -> None:
+        """Wait until nothing is under way."""
+        while self.one("status")["under_way"]:
+            pass  # each look takes its time; who looks for ever runs out of the test's
+
+    @contextmanager
+    def up(self, app: str = "shop.py", *options: str) -> Iterator[subprocess.Popen[str]]:
+        """Have a local cluster up, in a process of its own."""
+        program = subprocess.Popen(
+            [EBBTIDE, "up", HERE / app, *LOCAL, *options], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            assert program.stdout is not None
+            line = next((line for line in program.stdout if "goes on until" in line), None)
+            assert line is not None, program.stderr and program.stderr.read()
+            yield program
+        finally:
+            if program.poll() is None:
+                program.kill()
+                program.communicate()
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Run(tmp_path / "run", capsys, monkeypatch)
+
+
+def test_every_command_answers_people_and_programs(run: Run) -> None:
+    with run.up() as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "the shop is open\n"
+        assert [(row["host"], row["state"], row["agents"], row["process"]) for row in run.told("ps")] == [
+            ("host-1", "up", ["buyer"], program.pid), ("host-2", "up", ["cashier"], program.pid),
+        ]  # fmt: skip
+        taken = run.one("submit", "buyer", "--as", "Order", '{"item": "milk", "price": 5}', "--key", "k")
+        assert (taken["inputs"], taken["repeated"]) == (["ext:key:k#1"], 0)
+        assert "1 of them before" in run.do(
+            "submit", "buyer", "--as", "Order", '{"item": "milk", "price": 5}', "--key", "k"
+        )
+        run.do("submit", "cashier", "--", "7", "-1")
+        run.rest()
+        assert {row["agent"]: (row["host"], row["steps"]) for row in run.told("agents")} == {
+            "buyer": ("host-1", 2), "cashier": ("host-2", 3),
+        }  # fmt: skip
+        assert run.told("state", "buyer") == [
+            {"key": "spent", "value": 9}, {"key": ["last", "item"], "value": "milk"},
+        ]  # fmt: skip
+        assert run.told("state", "buyer", "--at", "buyer/1/1")[0] == {"key": "spent", "value": 4}
+        assert run.one("state", "cashier") == {"key": "paid", "value": 19}
+        assert [line["step"] for line in run.told("steps", "buyer")] == ["buyer/1/1", "buyer/1/2"]
+        (letter,) = run.told("dead", "cashier")
+        assert "nobody is paid for buying" in letter["why"]
+        assert {notice["agent"] for notice in run.told("notices", "cashier")} == {"cashier"}
+        for command in ("ps", "status", "agents", "steps buyer", "state cashier", "dead cashier", "notices cashier"):
+            assert any(word in run.do(*command.split()) for word in ("buyer", "cashier", "paid", "hosts"))
+        assert run.one("checkpoint") == {"epoch": 1}
+        _undo(run)
+        _settle(run)
+        _go_back(run)
+        assert "has ended; its folder stays" in run.do("down")
+        assert program.wait(60) == 143
+    assert "nothing runs in" in run.do("down")
+    subprocess.run([EBBTIDE, "log", "verify", run.folder], check=True, capture_output=True)
+
+
+def _undo(run: Run) -> None:
+    """Undo a step, asked first; its payment can't be paid back yet."""
+    plan = run.one("preview", "buyer/1/2")
+    assert plan["steps"][0] == "buyer/1/2"
+    assert "would undo" in run.do("preview", "buyer/1/2")
+    assert "would undo" in run.do("rollback", "buyer/1/2", answer="n\n", code=1)
+    assert "Nobody has answered" in run.do("rollback", "buyer/1/2", code=2)
+    assert run.one("preview", "buyer/1/2") == plan
+    (run.bank / "closed").touch()
+    outcome = run.one("rollback", "buyer/1/2", "--inputs", "discard", "--reason", "sour", "--yes")
+    assert outcome["committed"]
+    assert sorted(outcome["undone"]) == plan["steps"]
+    assert run.told("state", "buyer")[0] == {"key": "spent", "value": 4}
+    assert [line["step"] for line in run.told("steps", "buyer", "--undone")] == ["buyer/1/2"]
+    amended = run.one(
+        "rollback", "buyer/1/1", "--inputs", "amend", "--as", "Order", "--amend", '{"item": "tea", "price": 3}', "--yes"
+    )
+    assert amended["committed"]
+    assert "no step" in run.do("preview", "buyer/1/99", code=2)
+
+
+def _settle(run: Run) -> None:
+    """Look at the effects that wait for the bank, try one again, and settle another."""
+    found = run.told("effects")
+    assert {effect["agent"] for effect in found} == {"cashier"}
+    assert run.told("effects", "buyer") == []
+    assert "the bank is closed" in run.do("effects", "cashier")
+    first, *others = [effect["intent"] for effect in found]
+    assert run.one("effects", "settle", first, "--gone", "--note", "paid back by hand") == {
+        "intent": first, "state": "undone",
+    }  # fmt: skip
+    (run.bank / "closed").unlink()
+    for intent in others:
+        run.do("effects", "retry", intent)
+    run.rest()
+    assert run.told("effects") == []
+    assert first in {effect["intent"] for effect in run.told("effects", "--settled")}
+    assert "say --happened or --gone" in run.do("effects", "settle", first, code=2)
+
+
+def _go_back(run: Run) -> None:
+    """Take all agents back to a checkpoint, asked first."""
+    epoch = run.one("checkpoint")["epoch"]
+    before = run.told("state", "buyer")
+    run.do("submit", "buyer", "--as", "Order", '{"item": "ink", "price": 9}')
+    run.rest()
+    shown = run.do("restore", epoch, answer="n\n", code=1)
+    assert re.search(r"buyer\W+1\b", shown)
+    assert run.told("state", "buyer") != before
+    done = run.one("restore", epoch, "--yes", "--reason", "no ink")
+    assert (done["epoch"], done["restore"]) == (epoch, 1)
+    assert run.told("state", "buyer") == before
+    assert run.one("status")["restores"] == 1
+    run.do("restore", epoch + 50, "--yes", code=1)
+
+
+def test_what_cant_be_done_on_a_running_cluster_is_one_line(run: Run) -> None:
+    with run.up():
+        for command, named in (
+            (("submit", "buyer", "3"), "'3' is of type int, and Buyer handles Order"),
+            (("submit", "buyer", "3", "--as", "Pay"), "buyer handles no 'Pay', only Order"),
+            (("submit", "buyer", "{}", "--as", "Order"), "'{}' is no Order"),
+            (("submit", "byer", "3"), "Did you mean 'buyer'?"),
+            (("state", "buyer", "--at", "buyer/1/9"), "buyer/1/9"),
+            (("rollback", "buyer/1/1", "--inputs", "amend"), "takes one step and its corrected message"),
+            (("rollback", "buyer/1/1", "--inputs", "keep", "--yes"), "keep"),
+            (("effects", "retry", "cashier/none/0"), "cashier/none/0"),
+            (("up", HERE / "larger.py", *LOCAL), "in use by process"),
+        ):
+            said = run.do(*command, code=2)
+            assert (named in said, len(said.splitlines())) == (True, 1), said
+
+
+def test_notices_are_followed_until_interrupted(run: Run) -> None:
+    with run.up():
+        following = subprocess.Popen(
+            [EBBTIDE, "notices", "cashier", "--follow"], text=True, stdout=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        run.do("submit", "cashier", "--", "-1")
+        assert following.stdout is not None
+        assert any("nobody is paid for buying" in line for line in following.stdout)
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) == 130
+
+
+def test_up_goes_on_after_a_kill_and_tells_who_is_not_named_any_more(run: Run) -> None:
+    with run.up() as program:
+        run.do("submit", "buyer", "--as", "Order", '{"item": "milk", "price": 5}')
+        run.rest()
+        state = run.told("state", "cashier")
+        program.kill()
+    said = run.do("ps", code=2)
+    assert ("no cluster runs in" in said, len(said.splitlines())) == (True, 1)
+    assert "nothing runs in" in run.do("down")
+    with run.up():
+        assert run.told("state", "cashier") == state
+        run.do("down")
+    with run.up("larger.py") as program:
+        assert run.told("state", "buyer")[0]["value"] == 9
+        assert run.told("state", "buyer-2") == []
+        found = run.one("status", code=1)
+        assert (found["hosts"], found["hosts_up"]) == (3, 2)
+        assert {row["host"]: row["state"] for row in run.told("ps", code=1)}["host-2"] == "down"
+        program.send_signal(signal.SIGINT)
+        assert program.wait(60) == 130
+        assert program.stderr is not None
+        (note,) = program.stderr.read().splitlines()
+        assert "cashier has lived in host-2, and larger.py does not name it" in note
+    with run.up():
+        assert run.told("state", "cashier") == state
+
+
+def test_what_is_done_after_the_start_may_fail_and_is_shown(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("async def main(cluster):\n    raise ValueError('no milk')\n")
+    done = subprocess.run([EBBTIDE, "up", tmp_path / "app.py", *LOCAL], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ValueError: no milk"
+
+
+def test_a_folder_without_a_cluster_is_named(run: Run) -> None:
+    run.folder.mkdir()
+    for command in ("ps", "status", "agents", "steps a", "submit a 1", "down", "effects", "checkpoint", "dead a"):
+        said = run.do(*command.split(), code=2)
+        assert (str(run.folder) in said, len(said.splitlines())) == (True, 1)
+
+
+def test_a_shell_completes_commands() -> None:
+    asked = {"_EBBTIDE_COMPLETE": "complete_bash", "COMP_WORDS": "ebbtide che", "COMP_CWORD": "1"}
+    done = subprocess.run([EBBTIDE], env={**os.environ, **asked}, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["checkpoint"]
+
+
+def test_every_command_is_in_the_guide_and_teaches_by_an_example(run: Run) -> None:
+    guide = (HERE.parents[2] / "docs" / "guide" / "commands.md").read_text(encoding="utf-8")
+    commands = entry_points(group=GROUP)
+    assert all(f"ebbtide {command.name}" in guide for command in commands)
+    for name in (command.name for command in commands if command.value.startswith("peer.running.")):
+        assert f"ebbtide {name}" in run.do(name, "--help").replace("Usage: ebbtide", ""), name
