@@ -143,12 +143,10 @@ class Agent:
         )
 
     @classmethod
-    def check_namesake(cls, message: object) -> None:
-        """Check that a message would not be taken for one of another class of its name.
+    def check_handles(cls, message: object) -> None:
+        """Check that there is a handler for a message, which would not be taken for one of another class of its name.
 
-        One that this kind of agent has no handler for at all goes to its dead letters, as any sender's would.
-
-        Raises: HandlerMissing, naming both classes.
+        Raises: HandlerMissing, naming both classes, or what is handled.
         """
         kind = type(message)
         other = cls.message_types.get(kind.__name__)
@@ -158,6 +156,11 @@ class Agent:
                 f"{kind.__module__}.{kind.__qualname__}, which is another than {other.__module__}.{other.__qualname__}"
             )
             raise errors.HandlerMissing(f"{cls._lacks(name)} Nothing was sent. Give one of them another name.")
+        if other is None if is_class else not any(each in cls.handlers for each in kind.__mro__):
+            raise errors.HandlerMissing(
+                f"{cls._lacks(repr(kind.__name__))} Nothing was sent. Add @handles(...) to a method, or send what it"
+                " handles."
+            )
 
     @classmethod
     def _lacks(cls, name: str) -> str:

@@ -283,7 +283,7 @@ class Asker:
         )
         return replace(outcome, effects_pending=tuple(pending))
 
-    async def inputs(self, agent: AgentId, names: Sequence[Lineage]) -> list[HeldAnswer]:
+    async def _inputs(self, agent: AgentId, names: Sequence[Lineage]) -> list[HeldAnswer]:
         """Return what has become of an agent's inputs, by their names; a receipt asks this.
 
         Raises: AgentUnknown, AskTimeout.

@@ -191,7 +191,7 @@ class Cluster(Member):
         self._look_for_replicas(host)
         if (kind := self._kinds.get(agent)) is not None:
             for message in messages:
-                kind.check_namesake(message)
+                kind.check_handles(message)
 
     def _look_for_replicas(self, host: Host) -> None:
         """Say so, once, if there are fewer other hosts than copies were asked for: it begins to count now."""

@@ -40,7 +40,7 @@ class Member(Asker, ABC):
     def __init__(self, keeping: Keeping) -> None:
         super().__init__(keeping)
         self._source = f"cluster-{secrets.token_hex(4)}"
-        self._inlet = Inlet(self._source, 4 * ASK_S, self.inputs)
+        self._inlet = Inlet(self._source, 4 * ASK_S, self._inputs)
 
     # -- life -----------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,11 @@ from peer.audit.telling import iso
 from peer.audit.trail import type_of
 from peer.audit.views import clock, listed
 from peer.cluster.attached import Attached
+from peer.cluster.letters import DeadLetter
 from peer.export.lines import step_line
 from peer.host.questions import Notice
 from peer.running.console import HERE, Agent, Folder, Json, asked, lines, plain, table
 from protocol.ids import AgentId
-from protocol.step import Input
 
 SHOWN = 50
 LOOK_EVERY_S = 0.5
@@ -101,12 +101,19 @@ def dead(agent: Agent, folder: Folder = HERE, json_: Json = False) -> None:
     Example: `ebbtide dead cashier`
     """
 
-    async def look(cluster: Attached) -> list[tuple[Input, str]]:
+    async def look(cluster: Attached) -> list[DeadLetter]:
         return await cluster.dead_letters(agent)
 
     rows = [
-        {"input": str(item), "sender": item.sender, "type": type_of(item.payload), "why": why}
-        for item, why in asked(folder, look)
+        {
+            "name": each.name,
+            "input": str(each.input),
+            "sender": each.input.sender,
+            "type": type_of(each.input.payload),
+            "why": each.reason,
+            "to": each.to,
+        }
+        for each in asked(folder, look)
     ]
     if json_:
         lines(rows)

@@ -47,7 +47,6 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "shared": (("a",), {}),
     "dead_letters": (("a",), {}),
     "dead_letters_of": (("a",), {}),
-    "inputs": (("a", ("x",)), {}),
     "notices": (("a",), {}),
     "steps": (("a",), {}),
     "ballots": (("a",), {}),

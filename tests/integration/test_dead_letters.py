@@ -20,12 +20,19 @@ class Order:
     cents: int
 
 
+@dataclass
+class Other:
+    n: int
+
+
 class Clerk(Agent):
     @handles(str)
     async def pass_on(self, item: str, ctx: Context) -> None:
         ctx.send("shop", Order(item, 5))
         if item == "nobody":
             ctx.send("shp", item)
+        if item == "other":
+            ctx.send("shop", Other(7))
 
 
 class Shop(Agent):
@@ -112,15 +119,12 @@ async def test_what_waits_for_a_name_that_nobody_has_is_not_handled_by_asking() 
 
 
 async def test_what_can_not_be_read_is_shown_as_far_as_it_goes() -> None:
-    @dataclass
-    class Other:
-        n: int
-
     async with Cluster("local") as cluster:
+        await cluster.spawn("clerk", Clerk)
         await cluster.spawn("shop", Shop)
-        await cluster.submit("shop", Other(7))
+        await cluster.submit("clerk", "other")
         await cluster.quiet()
-        letter = await one(cluster, "shop")
+        _, letter = await cluster.dead_letters("shop")
         assert letter.message == {"n": 7}
         item, why = letter
         assert (item, why) == (letter.input, letter.reason) == (letter[0], letter[1])

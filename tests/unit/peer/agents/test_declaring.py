@@ -108,15 +108,15 @@ def test_two_classes_of_one_name_are_refused_in_one_agent_and_told_apart_where_t
     with pytest.raises(DeclarationRefused, match=r"test_declaring.Order and shipping.Order"):
         with_handler(handles(Order, theirs)(good))
     kind = with_handler(handles(Order)(good))
-    kind.check_namesake(Order(1))
+    kind.check_handles(Order(1))
     with pytest.raises(HandlerMissing, match="another than"):
-        kind.check_namesake(theirs(1))
+        kind.check_handles(theirs(1))
 
 
 def test_a_class_that_was_made_anew_is_the_same_message() -> None:
     kind = with_handler(handles(Order)(good))
     again = dataclass(type("Order", (), {"__annotations__": {"number": int}, "__module__": Order.__module__}))
-    kind.check_namesake(again(1))
+    kind.check_handles(again(1))
 
 
 # -- tools --------------------------------------------------------------------------------------------------------
