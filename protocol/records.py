@@ -207,6 +207,15 @@ class HeldOut(Struct, frozen=True, array_like=True):
     consumer: Consumer | None = None
 
 
+class HeldTimer(Struct, frozen=True, array_like=True):
+    """A timer that nobody has handled yet."""
+
+    input: Input
+    due_us: int
+    key: str | None = None
+    cancelled_by: tuple[StepId, ...] = ()
+
+
 class EffectState(Struct, frozen=True, array_like=True):
     """A call and how it stands."""
 
@@ -277,6 +286,8 @@ class BaseRecord(LogRecord, frozen=True):
     """Messages to names that nobody had heard of, and places of undone ones (CL-7)."""
     redriven: tuple[Lineage, ...] = ()
     """Those of the dead letters since the last full base that are none any more (ST-11)."""
+    timers: tuple[HeldTimer, ...] = ()
+    """Those that nobody has handled, also of steps that are forgotten (TI-1)."""
 
 
 Record = (

@@ -128,10 +128,12 @@ class OutputDraft(NamedTuple):
     receiver: AgentId
     payload: bytes
     key: str | None = None
+    after_us: int | None = None
+    """A timer: how long after the step the agent itself is to get it (TI-1)."""
 
 
 class Output(NamedTuple):
-    """A message of a step, numbered for its receiver."""
+    """A message of a step, numbered for its receiver; a timer has the number 0, and no place in any order (TI-1)."""
 
     receiver: AgentId
     number: int
@@ -185,14 +187,16 @@ class StepDraft(Struct, frozen=True):
     """The error is none of the input's: it is tried again for as long as it takes (ST-8)."""
     read_only: bool = False
     """The handler could only read, so its record leaves out what (ST-7)."""
+    cancels: tuple[str, ...] = ()
+    """Keys of timers that are not to come any more (TI-2)."""
 
 
 class LogRecord(Struct, frozen=True, tag=True):
     """Something that the log keeps."""
 
 
-class StepRecord(LogRecord, frozen=True):
-    """One step, whole."""
+class StepRecord(LogRecord, frozen=True, omit_defaults=True):
+    """One step, whole; what it has not done takes no bytes."""
 
     step: StepId
     input: Input
@@ -220,6 +224,36 @@ class StepRecord(LogRecord, frozen=True):
     """Its handler could only read: what it read is left out, since nothing can hang on this step (ST-7)."""
     unplaced: tuple[AgentId, ...] = ()
     """Those of its receivers that nobody had heard of: what it said to them has not left (CL-7)."""
+    due_us: tuple[int, ...] = ()
+    """When its timers are due: one for each output whose number is 0, in order (TI-1)."""
+    cancelled: tuple[MessageId, ...] = ()
+    """Timers of earlier steps that it has called off, or has set anew (TI-2)."""
+
+
+def message_of(record: StepRecord, index: int) -> Input:
+    """Return an output of a step as its receiver's input."""
+    output, step = record.outputs[index], record.step
+    return Input(
+        sender=step.agent,
+        incarnation=step.incarnation,
+        number=output.number,
+        payload=output.payload,
+        lineage=output.lineage,
+        producer=step,
+        index=index,
+        clock=record.clock,
+        time_us=record.time_us,
+        epoch=record.epoch,
+        era=record.era,
+        floor=record.floor,
+        outside=record.outside,
+    )
+
+
+def timers_of(record: StepRecord) -> list[tuple[int, int]]:
+    """Return a step's timers: of each its place among the outputs, and when it is due."""
+    places = [index for index, output in enumerate(record.outputs) if output.number == 0]
+    return list(zip(places, record.due_us, strict=True))
 
 
 def entries_of(record: StepRecord) -> tuple[Entry, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-RULE = re.compile(r"\b(?:ST|CL|RB|FR|EF|SH|MB|CP)-\d+\b")
+RULE = re.compile(r"\b(?:ST|CL|TI|RB|FR|EF|SH|MB|CP)-\d+\b")
 IMPURE = {"time", "random", "asyncio", "socket", "os", "logging", "threading", "secrets", "datetime", "uuid"}
 LINES_MAX, FUNCTION_LINES_MAX = 400, 80
 

@@ -132,6 +132,10 @@ class Status(Struct, frozen=True):
     """Intents of effects that are to be undone, and are not yet: see `Cluster.effects`."""
     unplaced: tuple[AgentId, ...] = ()
     """Names that it has sent to, and that no agent is known to have."""
+    timers: int = 0
+    """How many timers are set: an agent that is idle may have some."""
+    next_timer_us: int | None = None
+    """When the next of them is due."""
 
 
 class Profile(Struct, frozen=True, array_like=True):

@@ -65,6 +65,7 @@ class Bases:
             core.inbox.told(),
             core.outbox.told(),
             core.unplaced.told(),
+            core.timers.told(),
             core.intents.told(),
             core.dead_letters.told(is_full),
             {"steps": tuple(core.cone.records()), "forgotten": core.cone.forgotten},
@@ -125,6 +126,7 @@ class Bases:
         self._stepping.load(last)
         core.outbox.load(last)
         core.unplaced.load(last, core.now_us)
+        core.timers.load(last)
         self._rollback.load(last)
         self._proposer.load(last)
         self._count = len(bases)

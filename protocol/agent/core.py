@@ -19,6 +19,7 @@ from protocol.agent.line import Line
 from protocol.agent.lives import Lives
 from protocol.agent.outbox import Outbox
 from protocol.agent.quarantine import Quarantine
+from protocol.agent.timers import Timers
 from protocol.agent.unplaced import Unplaced
 from protocol.agent.versions import Versions
 from protocol.hlc import HybridTime
@@ -49,6 +50,7 @@ class Core:
         self.inbox = Inbox()
         self.outbox = Outbox(limits)
         self.unplaced = Unplaced()
+        self.timers = Timers()
         self.versions = Versions(self.retraction)
         self.cone = Cone()
         self.quarantine = Quarantine()
@@ -146,6 +148,7 @@ class Core:
         """An own step has been retracted: its versions are hidden."""
         self.retracted_by[step] = why
         self.undone += 1
+        self.timers.undone(step)
         self.versions.touch(self.cone.record(step).writes)
 
     def forget_step(self, record: StepRecord) -> None:
@@ -163,6 +166,8 @@ class Core:
         self.retracted_by.pop(step, None)
         if step in self.retraction:
             self.own_entries.pop(step, None)
+        else:
+            self.timers.final(step)
 
     def live_run(self, lineage: Lineage) -> StepId | None:
         """Return the surviving step that handled a lineage, or None."""
@@ -279,6 +284,9 @@ class Core:
         Where no step consumed it, the next step is named: if the record is ever lost with the disk, that one is too,
         and the sender sends again.
         """
+        if number == 0:
+            # TI-1: a timer, which its own agent has kept.
+            return
         named = Consumer(self.lives.incarnation, self.lives.seq + 1, self.colours.epoch)
         if consumer is not None:
             # A step that is forgotten is settled: nothing is kept for it.

@@ -62,6 +62,7 @@ class Disposal:
         core, proposal = self._core, record.proposal
         for item in record.taken:
             core.line.left(item.lineage)
+            core.timers.gone(item.message)
             self._stepping.deliver(item.sender, core.inbox.settle(item.sender, item.incarnation, item.number))
             if proposal.inputs == "discard":
                 core.dead_letters.add(item, f"discarded by {proposal.id}", record.decided_us)

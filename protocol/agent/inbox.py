@@ -5,6 +5,7 @@ A channel is one sender's incarnation. Its numbers are *settled* when their cons
 Deciding what to handle next is left to others; the inbox only keeps the order of places.
 """
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
@@ -167,10 +168,10 @@ class Inbox:
         """Take the next input in line, or None."""
         return heappop(self._ready)[2] if self._ready else None
 
-    def take(self, lineage: str) -> Input | None:
-        """Take the input of `lineage` out of the line, or None if it is not there."""
+    def take(self, fits: Callable[[Input], bool]) -> Input | None:
+        """Take the input that fits out of the line, or None if it is not there."""
         for at, (_, _, item) in enumerate(self._ready):
-            if item.lineage == lineage:
+            if fits(item):
                 self._ready[at] = self._ready[-1]
                 self._ready.pop()
                 self._ready.sort(key=lambda entry: entry[:2])

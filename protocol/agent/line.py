@@ -3,10 +3,11 @@
 While a log is read again they are only noted: what is left of them then waits.
 """
 
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from protocol.agent.inbox import Inbox
-from protocol.ids import Lineage
+from protocol.ids import Lineage, MessageId
 from protocol.step import Input
 
 
@@ -61,15 +62,23 @@ class Line:
         """Take an input that waits out of the line, or None if it is not there."""
         if self._replayed is not None:
             return self._replayed.pop(lineage, None)
+        return self._take(lambda item: item.lineage == lineage)
+
+    def withdraw(self, message: MessageId) -> None:
+        """Take a message out of the line: nobody is to handle it now (TI-2)."""
+        taken = self._take(lambda item: item.message == message)
+        assert taken is not None, f"{message} is not in line"
+
+    def _take(self, fits: Callable[[Input], bool]) -> Input | None:
         for at, item in enumerate(self.deferred):
-            if item.lineage == lineage:
+            if fits(item):
                 return self.deferred.pop(at)
         for at, (_, _, item) in enumerate(self.failed):
-            if item.lineage == lineage:
+            if fits(item):
                 del self.failed[at]
                 heapify(self.failed)
                 return item
-        return self._inbox.take(lineage)
+        return self._inbox.take(fits)
 
     def replay(self) -> None:
         """A log is read again from here on."""

@@ -70,7 +70,8 @@ def _claim(
     for at, draft in enumerate(drafts):
         if lineages[at] is None:
             for name, output in left.items():
-                if name[0] == draft.receiver and fits(draft, output):
+                is_alike = (draft.after_us is None) == (output.number > 0)  # a timer stands for a timer
+                if name[0] == draft.receiver and is_alike and fits(draft, output):
                     lineages[at] = output.lineage
                     del left[name]
                     break

@@ -51,6 +51,10 @@ class StatusSeen(NamedTuple):
     """Intents of effects that are to be undone, and are not yet."""
     unplaced: tuple[AgentId, ...]
     """Names that it has sent to, and that no agent is known to have."""
+    timers: int = 0
+    """How many timers are set: an agent that is idle may have some."""
+    next_timer_us: int | None = None
+    """When the next of them is due."""
 
 
 class StepsSeen(NamedTuple):
@@ -187,6 +191,8 @@ class Looking:
             steps_kept=len(core.cone),
             effects_pending=tuple(each.intent for each in core.intents.doomed()),
             unplaced=tuple(name for name in core.unplaced.receivers() if core.unplaced.letters(name)),
+            timers=core.timers.count(),
+            next_timer_us=core.timers.due_us(),
         )
 
     # -- steps -----------------------------------------------------------------------------------------------------
@@ -240,7 +246,7 @@ class Looking:
         step = core.live_run(lineage)
         if step is not None:
             return HeldSeen("here", step, core.cone.record(step).input.payload)
-        for waiting in self._stepping.waiting():
+        for waiting in (*self._stepping.waiting(), *core.timers.waiting()):
             if waiting.lineage == lineage:
                 return HeldSeen("waits", None, waiting.payload)
         letter = core.dead_letters.find(lineage)

@@ -20,6 +20,7 @@ from protocol.agent.rollback import Rollback
 from protocol.agent.settling import Settling
 from protocol.agent.sharing import Sharing
 from protocol.agent.stepping import Stepping
+from protocol.agent.timing import Timing
 from protocol.event import (
     Appended,
     Consulted,
@@ -81,7 +82,8 @@ class PeerMachine:
         self.core = Core(agent, limits or Limits(), knows)
         self.effects = Effects(self.core)
         self.proposer = Proposer(self.core)
-        self.stepping = Stepping(self.core, self.effects, self.proposer)
+        self.timing = Timing(self.core, self.effects)
+        self.stepping = Stepping(self.core, self.effects, self.proposer, self.timing)
         self.intake = Intake(self.core, self.stepping)
         self.settling = Settling(self.core, self.effects)
         self.redriving = Redriving(self.core)
@@ -94,7 +96,7 @@ class PeerMachine:
         self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases)
         self.restoring = Restoring(self.core, self.effects, self.rollback, self.disposal)
         self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer)
-        self._timed = (self.stepping, self.rollback, self.proposer, self.effects, self.placing)
+        self._timed = (self.stepping, self.rollback, self.proposer, self.effects, self.placing, self.timing)
         self._alive = False
 
     @property
@@ -171,6 +173,7 @@ class PeerMachine:
         if self._alive:
             self.sharing.work()
             self.effects.work()
+            self.timing.work()
             self.stepping.work()
             self.placing.work()
         actions, core.actions = core.actions, []
@@ -292,5 +295,6 @@ class PeerMachine:
         core = self.core
         core.inbox.check()
         core.outbox.check()
+        core.timers.check()
         core.cone.check(core.lives.incarnation, core.lives.seq)
         self.rollback.check()

@@ -11,22 +11,35 @@ from protocol.agent.effects import Effects
 from protocol.agent.inbox import Item
 from protocol.agent.lineage import inherited
 from protocol.agent.proposer import Proposer
+from protocol.agent.timing import Timing
 from protocol.agent.unplaced import Kept
 from protocol.clock import Clock, joined
 from protocol.event import StepRan
 from protocol.ids import AgentId, StepId
 from protocol.message import Data, Void
 from protocol.records import BaseRecord, DeadRecord, ProposedRecord
-from protocol.step import EXTERNAL, Entry, Input, Output, StepDraft, StepRecord, VoidOut, entries_of
+from protocol.step import (
+    EXTERNAL,
+    Entry,
+    Input,
+    Output,
+    OutputDraft,
+    StepDraft,
+    StepRecord,
+    VoidOut,
+    entries_of,
+    message_of,
+)
 
 
 class Stepping:
     """The running step of one agent, and the way of each input to it."""
 
-    def __init__(self, core: Core, effects: Effects, proposer: Proposer) -> None:
+    def __init__(self, core: Core, effects: Effects, proposer: Proposer, timing: Timing) -> None:
         self._core = core
         self._effects = effects
         self._proposer = proposer
+        self._timing = timing
         self.running: tuple[int, StepId, Input] | None = None
         self._runs = 0
         self._failures: dict[str, int] = {}
@@ -122,7 +135,7 @@ class Stepping:
             return False
         if core.is_undone(item):
             # Its producer is undone: it keeps its place as void. Its sender, an elector too, has dropped it.
-            if not core.inbox.is_settled(item.sender, item.incarnation, item.number):
+            if item.number and not core.inbox.is_settled(item.sender, item.incarnation, item.number):
                 self._effects.void_came(item.sender, Void(item.incarnation, item.number, "", ordered=False))
             return False
         message = item.message
@@ -182,16 +195,17 @@ class Stepping:
         core = self._core
         if draft.read_only:
             # ST-7: nothing can hang on it, so its record need not say what it hangs on.
-            wrote = (*draft.writes, *draft.entries, *draft.outputs, *draft.rollbacks)
+            wrote = (*draft.writes, *draft.entries, *draft.outputs, *draft.cancels, *draft.rollbacks)
             assert not wrote, f"{step} was to read only"
             draft = replace(draft, reads=(), observed=(), tolerated=())
         old = core.leftovers(item.lineage)
         lineages, unclaimed = inherited(item.lineage, core.agent, draft.outputs, old)
         outputs = tuple(
-            Output(out.receiver, core.outbox.number(out.receiver), out.payload, lineage, out.key)
+            Output(out.receiver, self._number(out), out.payload, lineage, out.key)
             for out, lineage in zip(draft.outputs, lineages, strict=True)
         )
         clock, floor = self._clock(step, item, draft)
+        cancelled = self._timing.cancelled(item, draft)
         record = StepRecord(
             step=step,
             input=item,
@@ -202,7 +216,7 @@ class Stepping:
             calls=self._effects.claims_of(run),
             clock=clock,
             time_us=core.time.tick(core.now_us),
-            voids=core.voids_for(unclaimed, ordered=False),
+            voids=(*core.voids_for(unclaimed, ordered=False), *self._timing.voids_for(cancelled)),
             confidence=draft.confidence,
             scores=draft.scores,
             epoch=core.colours.epoch,
@@ -214,6 +228,8 @@ class Stepping:
             model=draft.model,
             read_only=draft.read_only,
             unplaced=tuple(dict.fromkeys(out.receiver for out in outputs if not self._is_placed(out.receiver))),
+            due_us=tuple(core.now_us + out.after_us for out in draft.outputs if out.after_us is not None),
+            cancelled=cancelled,
         )
         self.apply_step(record)
         proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)
@@ -242,6 +258,9 @@ class Stepping:
         clock[step.agent] = (step.incarnation, step.seq)
         return clock, floor
 
+    def _number(self, out: OutputDraft) -> int:
+        return 0 if out.after_us is not None else self._core.outbox.number(out.receiver)
+
     def _is_placed(self, receiver: AgentId) -> bool:
         """Tell whether a message to `receiver` may leave with its step (CL-7)."""
         if receiver != self._core.agent and not self._core.knows(receiver):
@@ -263,10 +282,13 @@ class Stepping:
         core.time.see(record.time_us)
         core.inbox.see_place(item.place)
         core.line.left(item.lineage)
+        core.timers.gone(item.message)
         core.note_step(record)
         items = core.inbox.settle(item.sender, item.incarnation, item.number)
         self.deliver(item.sender, items)
         for index, output in enumerate(record.outputs):
+            if output.number == 0:
+                continue  # TI-1: a timer, which never leaves
             if step.incarnation == core.lives.incarnation:
                 core.outbox.see_number(output.receiver, output.number)
             message = Data(message_of(record, index))
@@ -280,6 +302,7 @@ class Stepping:
         core.post_voids(record.voids)
         core.intents.claim(step, record.calls)
         self._effects.ran(item.lineage, record.calls, record.voids)
+        self._timing.apply(record)
         self._failures.pop(item.lineage, None)
         self._waited.pop(item.lineage, None)
 
@@ -324,6 +347,7 @@ class Stepping:
         """Take in a dead letter, live or from the log."""
         item = record.input
         self._core.line.left(item.lineage)
+        self._core.timers.gone(item.message)
         self._core.dead_letters.add(item, record.why, record.time_us)
         self.deliver(item.sender, self._core.inbox.settle(item.sender, item.incarnation, item.number))
         self._core.post_voids(record.voids)
@@ -347,12 +371,15 @@ class Stepping:
 
     def told(self) -> dict[str, Any]:
         """Return this part's slice of a base: the inputs that wait, and will not be sent again."""
-        is_settled = self._core.inbox.is_settled
-        line = [
-            item for item in self.waiting()
-            if item.sender.startswith(EXTERNAL) or is_settled(item.sender, item.incarnation, item.number)
-        ]  # fmt: skip
-        return {"line": tuple(line)}
+        return {"line": tuple(item for item in self.waiting() if not self._comes_again(item))}
+
+    def _comes_again(self, item: Input) -> bool:
+        if item.sender.startswith(EXTERNAL):
+            return False
+        if item.number == 0:
+            # TI-1: one that no step has handled is told with the timers.
+            return self._core.timers.has(item.message)
+        return not self._core.inbox.is_settled(item.sender, item.incarnation, item.number)
 
     def load(self, base: BaseRecord) -> None:
         """Take in this part's slice of a base; the inbox has loaded its own."""
@@ -364,23 +391,3 @@ class Stepping:
     def backlog(self) -> int:
         """Return how many inputs wait or run."""
         return self._core.line.count() + len(self._unheard) + (self.running is not None)
-
-
-def message_of(record: StepRecord, index: int) -> Input:
-    """Return an output of a step as its receiver's input."""
-    output, step = record.outputs[index], record.step
-    return Input(
-        sender=step.agent,
-        incarnation=step.incarnation,
-        number=output.number,
-        payload=output.payload,
-        lineage=output.lineage,
-        producer=step,
-        index=index,
-        clock=record.clock,
-        time_us=record.time_us,
-        epoch=record.epoch,
-        era=record.era,
-        floor=record.floor,
-        outside=record.outside,
-    )

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from protocol.action import (
     Action,
     Admit,
@@ -39,6 +41,9 @@ from protocol.records import Record
 from protocol.step import EntryDraft, OutputDraft, Read, RollbackDraft, StepDraft, Tolerated, Write
 
 Mail = tuple[str, str, Message]
+
+TO_ITSELF = "itself:"
+"""Stands for whoever's draft it is."""
 
 
 class Bench:
@@ -169,7 +174,9 @@ class Bench:
     def ran(self, name: str, **draft: object) -> StepId:
         """Let the running handler return; return the step that it would be."""
         run = self.runs.pop(name)
-        self.feed(name, StepRan(run.run, make_draft(**draft)))
+        made = make_draft(**draft)
+        outputs = tuple(out._replace(receiver=name) if out.receiver == TO_ITSELF else out for out in made.outputs)
+        self.feed(name, StepRan(run.run, replace(made, outputs=outputs)))
         return run.step
 
     def step(self, name: str, **draft: object) -> StepId:
@@ -217,10 +224,13 @@ def make_draft(
     tolerated: tuple[Tolerated, ...] = (),
     waits: bool = False,
     read_only: bool = False,
+    timers: tuple[tuple[bytes, int, str | None], ...] = (),
+    cancels: tuple[str, ...] = (),
 ) -> StepDraft:
-    """Make a handler's draft."""
+    """Make a handler's draft; timers are messages to whoever sets them, each with its wait and its key."""
     outputs = [OutputDraft(receiver, payload) for receiver, payload in sends]
     outputs += [OutputDraft(receiver, payload, key) for receiver, payload, key in keyed]
+    outputs += [OutputDraft(TO_ITSELF, payload, key, after_us) for payload, after_us, key in timers]
     return StepDraft(
         reads=reads,
         writes=tuple(Write(key, value) for key, value in (writes or {}).items()),
@@ -232,6 +242,7 @@ def make_draft(
         tolerated=tolerated,
         waits=waits,
         read_only=read_only,
+        cancels=cancels,
     )
 
 

@@ -1,0 +1,167 @@
+"""Timers: outputs of an agent's steps to itself that are kept until they are due (TI-1, TI-2).
+
+A timer is *set* from its step on, *in line* once it was due, and *gone* once a step has handled it, or it is a dead
+letter. One that a step has cancelled is kept: it is set again if that step is undone, and gone once that step is final.
+"""
+
+from heapq import heappop, heappush
+from typing import Any
+
+from protocol.ids import MessageId, StepId
+from protocol.records import BaseRecord, HeldTimer
+from protocol.step import Input
+
+
+class _Timer:
+    __slots__ = ("cancelled_by", "due_us", "in_line", "item", "key")
+
+    def __init__(self, item: Input, due_us: int, key: str | None, cancelled_by: tuple[StepId, ...]) -> None:
+        self.item = item
+        self.due_us = due_us
+        self.key = key
+        self.cancelled_by = dict.fromkeys(cancelled_by)
+        """Surviving steps that have called it off: one may do so again after another, which may be undone."""
+        self.in_line = False
+
+    @property
+    def is_set(self) -> bool:
+        return not self.cancelled_by and not self.in_line
+
+
+class Timers:
+    """What one agent has told itself for later, and has not handled yet."""
+
+    def __init__(self) -> None:
+        self._timers: dict[MessageId, _Timer] = {}
+        self._by_key: dict[str, dict[MessageId, None]] = {}
+        self._set_by: dict[StepId, list[MessageId]] = {}
+        self._cancelled_by: dict[StepId, list[MessageId]] = {}
+        self._due: list[tuple[int, int, MessageId]] = []
+        """A heap; what is not set any more is passed over when its time comes."""
+        self._pushes = 0
+
+    def add(self, item: Input, due_us: int, key: str | None, cancelled_by: tuple[StepId, ...] = ()) -> None:
+        """Keep a timer until it is due."""
+        message = item.message
+        assert message is not None
+        timer = self._timers[message] = _Timer(item, due_us, key, cancelled_by)
+        self._set_by.setdefault(message.producer, []).append(message)
+        if key is not None:
+            self._by_key.setdefault(key, {})[message] = None
+        for step in cancelled_by:
+            self._cancelled_by.setdefault(step, []).append(message)
+        self._arm(message, timer)
+
+    def _arm(self, message: MessageId, timer: _Timer) -> None:
+        if timer.is_set:
+            self._pushes += 1
+            heappush(self._due, (timer.due_us, self._pushes, message))
+
+    # -- what becomes of them --------------------------------------------------------------------------------------
+
+    def under(self, key: str) -> tuple[MessageId, ...]:
+        """Return what stands under a key and is not handled, also what is cancelled: that may be undone."""
+        return tuple(self._by_key.get(key, ()))
+
+    def item(self, message: MessageId) -> Input:
+        """Return a timer as the input that it will be."""
+        return self._timers[message].item
+
+    def cancel(self, step: StepId, message: MessageId) -> bool:
+        """A step calls a timer off; return whether it was in line, which it has to leave."""
+        timer = self._timers[message]
+        timer.cancelled_by[step] = None
+        self._cancelled_by.setdefault(step, []).append(message)
+        was_in_line, timer.in_line = timer.in_line, False
+        return was_in_line
+
+    def gone(self, message: MessageId | None) -> None:
+        """A message was handled, or is a dead letter: if it was a timer it does not come from here again."""
+        timer = self._timers.pop(message, None) if message is not None else None
+        if timer is None or message is None:
+            return
+        _leave(self._set_by, message.producer, message)
+        for step in timer.cancelled_by:
+            _leave(self._cancelled_by, step, message)
+        if timer.key is not None:
+            self._by_key[timer.key].pop(message)
+            if not self._by_key[timer.key]:
+                del self._by_key[timer.key]
+
+    def undone(self, step: StepId) -> None:
+        """A step is undone: what it has set is gone, and what it has cancelled is set again."""
+        for message in self._set_by.get(step, ())[:]:
+            self.gone(message)
+        for message in self._cancelled_by.pop(step, ()):
+            timer = self._timers[message]
+            del timer.cancelled_by[step]
+            self._arm(message, timer)
+
+    def final(self, step: StepId) -> None:
+        """A step that stands can't be undone any more: nor can what it has cancelled come again (CP-6)."""
+        for message in self._cancelled_by.get(step, ())[:]:
+            self.gone(message)
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def due_us(self) -> int | None:
+        """Return when the next timer is due; None without one."""
+        while self._due and not self._is_set(self._due[0][2]):
+            heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def take_due(self, now_us: int) -> list[Input]:
+        """Return what is due, oldest first: it goes in line."""
+        items: list[Input] = []
+        while (due_us := self.due_us()) is not None and due_us <= now_us:
+            timer = self._timers[heappop(self._due)[2]]
+            timer.in_line = True
+            items.append(timer.item)
+        return items
+
+    def _is_set(self, message: MessageId) -> bool:
+        return message in self._timers and self._timers[message].is_set
+
+    def has(self, message: MessageId | None) -> bool:
+        """Tell whether a message is a timer that nobody has handled yet."""
+        return message in self._timers
+
+    def waiting(self) -> list[Input]:
+        """Return what is set, as the inputs that it will be."""
+        return [timer.item for timer in self._timers.values() if timer.is_set]
+
+    def count(self) -> int:
+        """Return how many timers are set."""
+        return sum(timer.is_set for timer in self._timers.values())
+
+    def key_due_us(self, key: str) -> int | None:
+        """Return when what is set under a key is due; None if nothing is."""
+        found = [self._timers[message] for message in self.under(key)]
+        return min((timer.due_us for timer in found if timer.is_set), default=None)
+
+    # -- bases -----------------------------------------------------------------------------------------------------
+
+    def told(self) -> dict[str, Any]:
+        """Return this part's slice of a base: what is in line and was never handled is due again after a restart."""
+        return {
+            "timers": tuple(
+                HeldTimer(timer.item, timer.due_us, timer.key, tuple(timer.cancelled_by))
+                for timer in self._timers.values()
+            )
+        }
+
+    def load(self, base: BaseRecord) -> None:
+        """Take in this part's slice of a base."""
+        for held in base.timers:
+            self.add(held.input, held.due_us, held.key, held.cancelled_by)
+
+    def check(self) -> None:
+        """Assert that every timer that is set has its time."""
+        armed = {message for _, _, message in self._due}
+        assert all(message in armed for message, timer in self._timers.items() if timer.is_set)
+
+
+def _leave(index: dict[StepId, list[MessageId]], step: StepId, message: MessageId) -> None:
+    index[step].remove(message)
+    if not index[step]:
+        del index[step]
