@@ -357,7 +357,7 @@ class History:
 
     def is_over(self) -> bool:
         """Tell whether nothing is under way any more."""
-        if not all(node.up and node.machine.is_idle() for node in self.nodes.values()):
+        if not all(node.is_done() for node in self.nodes.values()):
             return False
         living = [host for host in self.hosts.values() if not host.dead]
         if not all(host.up and not host.machine.under_way() for host in living):

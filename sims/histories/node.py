@@ -43,6 +43,7 @@ from protocol.limits import Limits
 from protocol.message import Message
 from protocol.records import ForcedRecord, Record
 from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Tolerated, Write, space_key
+from sims.histories import timers
 from sims.histories.ground import Ground, Stamp
 from sims.histories.plan import MS
 
@@ -164,6 +165,10 @@ class Node:
         """It hears of an agent."""
         self.heard[agent] = None
         self.feed(Reached(agent))
+
+    def is_done(self) -> bool:
+        """Tell whether nothing is under way, and nothing will be when time passes."""
+        return self.up and self.machine.is_idle() and not self.machine.core.timers.count()
 
     def crash(self) -> None:
         """Lose everything but the disk."""
@@ -340,6 +345,10 @@ class Script:
             if chance.random() < plan.strange:
                 stranger = OutputDraft(f"nobody{chance.randrange(2)}", b"0", chance.choice((None, "k")))
                 outputs.insert(chance.randint(0, len(outputs)), stranger)
+        cancels: tuple[str, ...] = ()
+        if plan.timed:
+            timed, cancels = timers.drawn(plan, node.agent, item, mood, depth)
+            outputs.extend(timed)
         self.calls = [b"%d" % rng.randrange(3) for _ in range(rng.randint(1, 2))] if rng.random() < plan.calls else []
         error = "boom" if node.world.rng.random() < 0.02 else None
         self.draft = StepDraft(
@@ -350,6 +359,7 @@ class Script:
             error=error,
             observed=observed,
             tolerated=tolerated,
+            cancels=cancels,
         )
 
     def go(self) -> None:

@@ -12,6 +12,9 @@ CONVERSING = 1_000_000
 STRANGE = 2_000_000
 """Seeds from here on have names that nobody has heard of, for a while or ever."""
 
+TIMED = 3_000_000
+"""Seeds from here on set timers, and cancel them."""
+
 
 @dataclass
 class Plan:
@@ -56,6 +59,8 @@ class Plan:
     """How often somebody has a dead letter handled after all."""
     strange: float = 0.0
     """Share of steps that send to a name that nobody has; above 0, who begins anew hears of others by and by."""
+    timed: float = 0.0
+    """Share of steps that set a timer; a quarter as many cancel what is set under a key."""
 
     @classmethod
     def random(cls, seed: int) -> "Plan":
@@ -92,6 +97,8 @@ class Plan:
         )
         if seed < CONVERSING:
             return plan
+        if seed >= TIMED:
+            return replace(plan, timed=Random(f"{seed}/timers").choice((0.2, 0.5, 0.8)))
         if seed >= STRANGE:
             rng = Random(f"{seed}/strange")
             strange, late = rng.choice((0.01, 0.1, 0.3)), rng.choice((0.0, 0.3, 0.6))

@@ -1,9 +1,11 @@
 """The judge of a history: compares what the machines did with what graph search says they should have done."""
 
 from protocol.clock import covers
+from protocol.ids import StepId
 from protocol.proposal import Proposal
 from protocol.records import CutRecord, DecisionRecord, RestoredRecord
 from protocol.step import StepRecord
+from sims.histories import timers
 from sims.histories.history import History
 from sims.histories.node import Node
 from sims.oracle import LoggedStep, cone, dependents, orphans
@@ -45,6 +47,7 @@ class _Judge:
         self.tolerances_hold()
         self.every_message_once()
         self.every_external_input_once()
+        self.timers_keep_time()
         self.outsiders_hear_nothing()
         self.effects_match()
         self.no_effect_waits_in_vain()
@@ -167,7 +170,7 @@ class _Judge:
                 self.need(undone <= sums.limit, f"{record.step} tolerates {sums.limit}, {undone} is undone: {sums}")
 
     def every_message_once(self) -> None:
-        """Every message of a surviving step is handled by exactly one surviving step, or is a dead letter."""
+        """Every message of a surviving step is handled by exactly one surviving step, or is dead or cancelled."""
         handled: dict[object, int] = {}
         dead: set[object] = set()
         for node in self.history.nodes.values():
@@ -175,13 +178,26 @@ class _Judge:
                 if str(record.step) not in self.retracted and record.input.message is not None:
                     handled[record.input.message] = handled.get(record.input.message, 0) + 1
             dead.update(item.message for item, _, _ in node.machine.core.dead)
+        dead |= timers.cancelled(self.records, self.survives)
         for record in self.records:
-            if str(record.step) in self.retracted:
+            if not self.survives(record.step):
                 continue
             for at, output in enumerate(record.outputs):
                 count = handled.get((record.step, at), 0)
                 wanted = 0 if (record.step, at) in dead or output.receiver not in self.history.nodes else 1
                 self.need(count == wanted, f"{record.step}#{at} was handled by {count} surviving steps, not {wanted}")
+
+    def survives(self, step: StepId) -> bool:
+        """Tell whether a step is not undone."""
+        return str(step) not in self.retracted
+
+    def timers_keep_time(self) -> None:
+        """No timer is handled before it is due; under a key there is one at a time (TI-1, TI-2)."""
+        early = timers.early(self.records)
+        self.need(not early, f"timers were handled early: {early}")
+        for node in self.history.nodes.values():
+            left = timers.not_replaced(_steps_of(node), self.survives)
+            self.need(not left, f"{node.agent} has timers of one key side by side: {left}")
 
     def every_external_input_once(self) -> None:
         """Every input from outside is handled by exactly one surviving step, or is a dead letter."""

@@ -39,13 +39,18 @@ from protocol.records import IntentRecord
 from protocol.retraction import Retraction
 from protocol.step import Input
 from tests.simulation.switched_off import (
+    bases_hold_no_timers,
     entries_in_order_of_arrival,
     leaves_while_a_rollback_is_open,
     newcomers_while_frozen,
+    nothing_cancels,
     observed_keys_are_dependencies,
     redriven_letters_stay,
+    timers_do_not_wait,
     tolerance_has_no_end,
     undone_messages_keep_no_place,
+    undone_steps_leave_their_timers,
+    what_is_cancelled_is_gone,
     what_waits_is_a_debit,
 )
 
@@ -338,6 +343,8 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "CL-4": (no_deduplication,),
     "CL-5": (acknowledges_before_durable,),
     "CL-7": (what_waits_is_a_debit, undone_messages_keep_no_place, leaves_while_a_rollback_is_open),
+    "TI-1": (timers_do_not_wait, bases_hold_no_timers, undone_steps_leave_their_timers),
+    "TI-2": (nothing_cancels, what_is_cancelled_is_gone),
     "RB-1": (proposers_ask_once,),
     "RB-2": (cones_without_readers,),
     "RB-3": (votes_do_not_grow, suspects_are_taken_for_the_cone),

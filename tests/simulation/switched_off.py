@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from protocol.agent.core import Core
 from protocol.agent.dead_letters import DeadLetters
 from protocol.agent.quarantine import Quarantine
+from protocol.agent.timers import Timers
+from protocol.agent.timing import Timing
 from protocol.agent.unplaced import Unplaced
 from protocol.step import STEP_INDEX_ENTRIES, Read, Tolerated
 
@@ -56,3 +58,39 @@ def undone_messages_keep_no_place(patch: Patch) -> None:
 
 def leaves_while_a_rollback_is_open(patch: Patch) -> None:
     patch.setattr(Unplaced, "steps", lambda self, receiver: [])
+
+
+def timers_do_not_wait(patch: Patch) -> None:
+    real = Timers.add
+
+    def add(self: Timers, item: Any, due_us: int, *more: Any) -> None:
+        real(self, item, 0, *more)
+
+    patch.setattr(Timers, "add", add)
+
+
+def bases_hold_no_timers(patch: Patch) -> None:
+    patch.setattr(Timers, "told", lambda self: {"timers": ()})
+
+
+def undone_steps_leave_their_timers(patch: Patch) -> None:
+    # What is undone is looked at once more when its turn comes: so that has to go, too.
+    patch.setattr(Core, "is_undone", lambda self, item: item.number > 0 and _is_undone(self, item))
+    patch.setattr(Timers, "undone", lambda self, step: None)
+
+
+_is_undone = Core.is_undone
+
+
+def nothing_cancels(patch: Patch) -> None:
+    patch.setattr(Timing, "cancelled", lambda self, item, draft: ())
+
+
+def what_is_cancelled_is_gone(patch: Patch) -> None:
+    real = Timers.undone
+
+    def undone(self: Timers, step: Any) -> None:
+        self.final(step)
+        real(self, step)
+
+    patch.setattr(Timers, "undone", undone)

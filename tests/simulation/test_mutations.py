@@ -22,6 +22,7 @@ LIMIT_US = 4_000_000
 """Virtual time after which a history that is still under way has failed: what hangs is seen soon."""
 
 STRANGE = {"strange": 0.3, "late": 0.6, "proposals": 3, "rejects": 0.0, "losses": 0, "delay_us": 5000}
+TIMED = {"timed": 0.8, "checkpoints": 8, "kept": 1, "losses": 0}
 
 TROUBLE: dict[str, dict[str, Any]] = {
     "no_beginnings": {
@@ -36,6 +37,11 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "undone_messages_keep_no_place": STRANGE,
     "leaves_while_a_rollback_is_open": STRANGE,
     "redriven_letters_stay": {**STRANGE, "redrives": 6},
+    "timers_do_not_wait": TIMED,
+    "bases_hold_no_timers": TIMED,
+    "undone_steps_leave_their_timers": TIMED,
+    "nothing_cancels": TIMED,
+    "what_is_cancelled_is_gone": TIMED,
 }  # fmt: skip
 """Rules that seldom matter: the trouble in which they do."""
 
