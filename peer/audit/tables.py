@@ -21,6 +21,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     "writes": {"step": "string", "key": "string", "size": "Int64", "hash": "string"},
     "sends": {
         "step": "string", "id": "string", "to": "string", "type": "string", "size": "Int64", "hash": "string",
+        "due": "time",
     },
     "calls": {
         "step": "string", "intent": "string", "tool": "string", "effect": "string", "state": "string",

@@ -125,7 +125,7 @@ def _came(line: dict[str, Any], tree: Tree) -> None:
 
 
 def _did(line: dict[str, Any], tree: Tree) -> None:
-    did = tree.add("it did") if line["writes"] or line["sends"] or line["calls"] else None
+    did = tree.add("it did") if any(line[name] for name in ("writes", "sends", "cancelled", "calls")) else None
     if did is None:
         return
     for write in line["writes"]:
@@ -133,7 +133,10 @@ def _did(line: dict[str, Any], tree: Tree) -> None:
         did.add(escape(f"write {write['key']} ({what})"))
     for send in line["sends"]:
         handled = f"handled by {listed(send['handled_by'])}" if send["handled_by"] else "not handled by any step"
-        did.add(escape(f"send {send['type']} {send['id']} to {send['to']}: {handled}".replace("  ", " ")))
+        verb = f"set a timer, due {clock(send['due'])}," if "due" in send else "send"
+        did.add(escape(f"{verb} {send['type']} {send['id']} to {send['to']}: {handled}".replace("  ", " ")))
+    for message in line["cancelled"]:
+        did.add(escape(f"cancel the timer {message}"))
     for call in line["calls"]:
         states = " -> ".join(at["state"] for at in call["history"]) or call["state"]
         claimed = _claimed(call["claimed_by"])

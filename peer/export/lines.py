@@ -9,7 +9,7 @@ from typing import Any
 from peer.host.questions import CutsAnswer
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import Proposal, Restore
-from protocol.step import StepRecord
+from protocol.step import StepRecord, timers_of
 
 _STATES = {"open": "claimed", "doubt": "in-doubt", "failed": "in-doubt", "kept": "claimed"}
 """The journal's states in the export's words, where they differ."""
@@ -44,7 +44,7 @@ def step_line(record: StepRecord, retracted_by: str | None, effects: Effects) ->
         retracted_by: what undid it; None or empty if it stands.
         effects: those that its calls name; what is missing is written as unknown.
     """
-    item = record.input
+    item, due = record.input, dict(timers_of(record))
     return {
         "step": str(record.step),
         "input": {
@@ -65,8 +65,10 @@ def step_line(record: StepRecord, retracted_by: str | None, effects: Effects) ->
         "writes": [{"key": key} for key in written_keys(record)],
         "sends": [
             {"id": str(MessageId(record.step, index)), "to": output.receiver}
+            | ({"due": due[index]} if index in due else {})
             for index, output in enumerate(record.outputs)
         ],
+        "cancelled": [str(message) for message in record.cancelled],
         "calls": [_call(intent, effects) for intent in record.calls],
         "clock": {agent: list(entry) for agent, entry in sorted(record.clock.items())},
         "time": record.time_us,
