@@ -2,6 +2,7 @@
 
 from peer.agents.agent import Agent, handles
 from peer.agents.context import Context
+from peer.agents.every import every
 from peer.agents.spaces import Counter, SharedMap, SharedSet, Space
 from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
@@ -148,6 +149,7 @@ __all__ = [
     "Vote",
     "bulky",
     "derived",
+    "every",
     "handles",
     "hashed",
     "migrates",

@@ -9,6 +9,7 @@ import msgspec
 
 from peer import errors
 from peer.agents.declaring import check_settings, declared_by, is_other, visible_tools
+from peer.agents.every import everies_of
 from peer.agents.state import State
 from peer.agents.tool import Tool
 from peer.values import payload
@@ -84,6 +85,7 @@ class Agent:
     handlers: ClassVar[dict[type, str]] = {}
     message_types: ClassVar[dict[str, type]] = {}
     read_only_handlers: ClassVar[frozenset[str]] = frozenset()
+    everies: ClassVar[dict[str, float]] = {}
     state_schema: ClassVar[Schema] = Schema()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -96,6 +98,7 @@ class Agent:
         cls.handlers = found.handlers
         cls.message_types = {kind.__name__: kind for kind in found.handlers}
         cls.read_only_handlers = found.read_only
+        cls.everies = everies_of(cls, cls.everies)
         for kind in cls.handlers:
             check_messages(kind)
         check_settings(cls)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors
+from peer.agents.envelope import MARK
+from peer.agents.every import checked_seconds
 from peer.agents.past import as_step
 from peer.agents.spaces import Space, Spaces
 from peer.agents.state import Tracked
@@ -30,6 +32,8 @@ class Context:
     spaces: Spaces
     call_tool: CallTool
     outputs: list[OutputDraft] = field(default_factory=list)
+    cancels: dict[str, None] = field(default_factory=dict)
+    """Keys of timers that are not to come."""
     rollbacks: list[RollbackDraft] = field(default_factory=list)
     confidence: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
@@ -67,6 +71,54 @@ class Context:
         self.run.check_may(f"send to {name}")
         named = None if key is None else text(f"key of a message to {name}", key)
         self.outputs.append(OutputDraft(name, payload.encode_message(message), named))
+
+    def after(self, seconds: float, message: Any, *, key: str | None = None) -> None:
+        """Set a timer: the agent itself gets the message once so much time has passed since this step.
+
+        It outlasts restarts; what fell due meanwhile comes then. If this step is undone it does not come.
+
+        Args:
+            seconds: how long to wait; 0 or more.
+            message: as for `send`; a handler of this agent's takes it.
+            key: names the timer, so that a later step can cancel it or set it anew: what was set under the key before
+                does not come any more.
+
+        Raises: CallerError, for what is no time or key; PayloadUnsupported, PayloadTooLarge.
+        """
+        self.run.check_may("set a timer")
+        named = None if key is None else self._timer_key(key)
+        self.set_timer(checked_seconds("seconds", seconds), payload.encode_message(message), named)
+
+    def cancel(self, key: str) -> None:
+        """Call off what is set under a key and was not handled yet, by this step or an earlier one; maybe nothing is.
+
+        If this step is undone, what it has called off is set again.
+
+        Raises: CallerError, for what is no key.
+        """
+        self.run.check_may("cancel a timer")
+        self.unset_timer(self._timer_key(key))
+
+    def _timer_key(self, key: Any) -> str:
+        named = text("key of a timer", key, is_empty_ok=False)
+        if named.startswith(MARK):
+            raise errors.CallerError(
+                f"key of a timer {named!r} begins with {MARK!r}, as Ebbtide's own do. Nothing was set."
+            )
+        return named
+
+    def set_timer(self, seconds: float, data: bytes, key: str | None) -> None:
+        """Set a timer, in place of what this step has set under its key."""
+        self._unset_own(key)
+        self.outputs.append(OutputDraft(self.agent, data, key, round(seconds * 1_000_000)))
+
+    def unset_timer(self, key: str) -> None:
+        """Call off what is set under a key."""
+        self._unset_own(key)
+        self.cancels[key] = None
+
+    def _unset_own(self, key: str | None) -> None:
+        self.outputs[:] = [out for out in self.outputs if key is None or out.after_us is None or out.key != key]
 
     async def call(self, tool: Tool[..., Any], /, *args: Any, key: str | None = None, **kwargs: Any) -> Any:
         """Call a tool, at most once for what this step stands for, however often it is run.

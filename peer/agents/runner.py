@@ -17,6 +17,7 @@ from peer.agents.hooks import Hooks
 from peer.agents.spaces import Spaces
 from peer.agents.tool import Tool
 from peer.agents.tracked import Lock, Tracked
+from peer.agents.turn import Turn, turn_of
 from peer.agents.whose import WHOSE
 from peer.ports import KeyVault
 from peer.threads import in_thread, pool_of
@@ -159,25 +160,31 @@ class Runner:
 
         ctx = Context(agent.name, order.step, order.input, run, Spaces(run, agent.spaces), call_tool)
         agent.state.bind(run)
-        name, message = agent.handler_of(order.input.payload)
-        run.read_only = name in agent.read_only_handlers
-        method = getattr(agent, name)
-        if is_async(method):
-            result = await method(message, ctx)
-        else:
-            result = await in_thread(pool_of(type(agent), "handlers"), method, message, ctx)
-            if inspect.isawaitable(result):
-                result = await result
-        self._check_result(name, result)
+        turn = turn_of(agent, ctx)
+        if turn is not None:
+            await self._take(turn, run)
         agent.state.settle(run)
         await agent.state.place(run)
         draft = self._draft(ctx)
         check_draft(draft)
         return draft
 
+    async def _take(self, turn: Turn, run: Tracked) -> None:
+        agent, name = self._agent, turn.name
+        run.read_only = name in agent.read_only_handlers
+        method = getattr(agent, name)
+        if is_async(method):
+            result = await method(*turn.arguments)
+        else:
+            result = await in_thread(pool_of(type(agent), "handlers"), method, *turn.arguments)
+            if inspect.isawaitable(result):
+                result = await result
+        self._check_result(name, result)
+
     def what(self, places: Mapping[str, Any]) -> str:
         """Return whose code runs, from the names in a frame of `handled`."""
-        return f"{type(self._agent).__name__}.{places.get('name', 'handler_of')} of {self._agent.name}"
+        turn = places.get("turn")
+        return f"{type(self._agent).__name__}.{turn.name if turn else 'handler_of'} of {self._agent.name}"
 
     def tell_held(self, text: str) -> None:
         """Let people know that the handler holds the loop."""
@@ -225,4 +232,5 @@ class Runner:
             tolerated=tuple(ctx.run.tolerated),
             model=ctx.model,
             read_only=ctx.run.read_only,
+            cancels=tuple(ctx.cancels),
         )

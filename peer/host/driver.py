@@ -16,6 +16,7 @@ from peer.agents.runner import Runner
 from peer.agents.state import State
 from peer.host.replicas import Replicas
 from peer.host.strangers import Strangers
+from peer.host.ticks import Ticks
 from peer.ports import Cancel, Clock, LogStore, Observer, Randomness
 from peer.store.outside.keeping import Keeping
 from peer.values.codec import Values
@@ -148,6 +149,7 @@ class Driver:
         self.hooks = Hooks(agent, host.attempts, tell)
         self.runner = Runner(agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks)
         self.replicas = Replicas(agent.name, host.randomness.seed)
+        self._ticks = Ticks(agent.everies, self.machine, host.clock, self.feed)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
         self._armed_us: int | None = None
@@ -175,6 +177,7 @@ class Driver:
         self.replicas.write(core.shared_entries())
         self._serves = {space: dict.fromkeys(names) for space, names in core.subscribers.items()}
         self._sync()
+        self._ticks.start()
 
     def rest(self, then: Callable[[], None]) -> None:
         """Begin no step any more; go on once what runs has ended and is durable."""
@@ -186,6 +189,7 @@ class Driver:
         self._alive = False
         self.runner.stop()
         self.hooks.stop()
+        self._ticks.stop()
         for cancel in (self._cancel, self._cancel_sync):
             if cancel is not None:
                 cancel()

@@ -1,0 +1,27 @@
+"""Messages to an agent that are not for a handler as they are: each is a tag that no class can have, and a body."""
+
+from typing import Any
+
+from peer.values import payload
+
+MARK = "!"
+"""Begins the tags here, and the keys of timers that the runtime sets for an agent."""
+EVERY = "!every"
+"""An `@every` method's name, and whether its time has come; if not it is only to be set for the first time."""
+
+
+def sealed(tag: str, body: object) -> bytes:
+    """Return the bytes of an envelope."""
+    return payload.encode([tag, body])
+
+
+def opened(data: bytes) -> tuple[str, Any]:
+    """Return an envelope's tag and body; an empty tag for a message that is in none.
+
+    Raises: PayloadInvalid.
+    """
+    tag = payload.type_name(data)
+    if not tag.startswith(MARK):
+        return "", None
+    outer: Any = payload.decode(data)
+    return tag, outer[1]
