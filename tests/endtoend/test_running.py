@@ -105,6 +105,7 @@ def test_every_command_answers_people_and_programs(run: Run) -> None:
         assert [line["step"] for line in run.told("steps", "buyer")] == ["buyer/1/1", "buyer/1/2"]
         (letter,) = run.told("dead", "cashier")
         assert "nobody is paid for buying" in letter["why"]
+        _redrive(run, letter["name"])
         assert {notice["agent"] for notice in run.told("notices", "cashier")} == {"cashier"}
         for command in ("ps", "status", "agents", "steps buyer", "state cashier", "dead cashier", "notices cashier"):
             assert any(word in run.do(*command.split()) for word in ("buyer", "cashier", "paid", "hosts"))
@@ -116,6 +117,17 @@ def test_every_command_answers_people_and_programs(run: Run) -> None:
         assert program.wait(60) == 143
     assert "nothing runs in" in run.do("down")
     subprocess.run([EBBTIDE, "log", "verify", run.folder], check=True, capture_output=True)
+
+
+def _redrive(run: Run, name: str) -> None:
+    """Have a dead letter handled again, in vain; then drop it."""
+    assert "no dead letter 'other'" in run.do("redrive", "cashier", "other", code=2)
+    assert "say --all" in run.do("redrive", "cashier", code=2)
+    assert run.one("redrive", "cashier", name, "--yes") == {"name": name, "again": f"{name}/again", "error": ""}
+    run.rest()
+    assert [letter["name"] for letter in run.told("dead", "cashier")] == [f"{name}/again"]
+    assert "dropped" in run.do("redrive", "cashier", "--all", "--drop", answer="y\n")
+    assert run.told("dead", "cashier") == []
 
 
 def _undo(run: Run) -> None:
