@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.agent.folds import Op, counter_amounts, encode_op, map_winner, set_members, tag_of
@@ -15,6 +15,10 @@ from protocol.ids import StepId
 from protocol.interval import IntervalSet
 from protocol.retraction import Retraction
 from protocol.step import Entry, Input, Output, OutputDraft, space_key
+
+settings.register_profile("laws", deadline=None)
+settings.load_profile("laws")
+"""How long an example takes depends on what else the machine does."""
 
 spans = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 8)), max_size=30)
 steps = st.builds(StepId, st.sampled_from("abc"), st.integers(1, 2), st.integers(1, 20))
