@@ -38,6 +38,10 @@ class Backend(Protocol):
         """
         ...
 
+    async def leave(self) -> None:
+        """Leave the hosts running, in place of `stop`. Raises: CallerError, if they can't run on."""
+        ...
+
     async def stop(self) -> None:
         """End all hosts."""
         ...

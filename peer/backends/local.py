@@ -156,6 +156,13 @@ class LocalBackend:
         place.specs = [AgentSpec(spec.name, spec.kind, spec.options) for spec in place.specs]
         await self._bring_up(place)
 
+    async def leave(self) -> None:
+        """Refuse: hosts in this process end with it. Raises: CallerError."""
+        raise errors.CallerError(
+            "the hosts of a local cluster are in this process, and end with it. Nothing was done. Call stop(), or use"
+            " Cluster('ray', address=..., detached=True)."
+        )
+
     async def stop(self) -> None:
         """End all hosts."""
         for place in self._places:

@@ -17,11 +17,12 @@ from types import CellType
 from typing import Any
 
 from peer import errors
-from peer.agents.failures import clean, one_line, told
+from peer.agents.failures import one_line, told
 from peer.agents.spec import AgentSpec
-from peer.backends import admission, ray_address, ray_lines
+from peer.backends import admission, ray_address, ray_detached, ray_lines
+from peer.backends.ray_ending import Place, end_all
 from peer.backends.ray_host import HostActor
-from peer.backends.ray_import import RayActorError, RayTaskError, cloudpickle, ray
+from peer.backends.ray_import import RayActorError, cloudpickle, ray
 from peer.backends.ray_lines import Lines
 from peer.backends.ray_output import Shown
 from peer.backends.roll import Roll, check_usable
@@ -37,15 +38,14 @@ from protocol.limits import CheckpointLimits, Limits
 
 logger = logging.getLogger("ebbtide")
 
+OPTIONS = {"address", "bind", "detached", "num_cpus", "runtime_env"}
 LOOPBACK = "tcp://127.0.0.1:*"
-CHARS_MAX = 500
-"""Of what Ray says of an error: its traceback is in it."""
+GOODBYE_MS = 200
+"""How long the goodbye to hosts that go on may take to leave."""
 LINES_S = 2.0
 """How long hosts' last lines are waited for."""
 NAMED = 3
 """Agents that are named where a host is."""
-END_S = 5.0
-"""How long hosts may take to close what they have open; nothing that counts waits for it."""
 
 
 _CACHE = "__msgspec_cache__"
@@ -92,37 +92,7 @@ def _await_end(actor: Any, pid: int) -> None:
         return  # dead for good
 
 
-class _Place:
-    def __init__(self, folder: Path, actor: Any, names: list[AgentId]) -> None:
-        self.folder = folder
-        self.actor = actor
-        self.names = names
-
-
-def _end_all(places: list[_Place]) -> list[Path]:
-    """Have hosts close their logs, all at once, and end their processes, also where that can't be done.
-
-    Returns: the folders of those that have closed, and said so in their last lines.
-    """
-    ends = {place.actor.end.remote(): place for place in places}
-    done = ray.wait(list(ends), num_returns=len(ends), timeout=END_S)[0] if ends else []
-    closed: list[Path] = []
-    for end in done:
-        try:
-            ray.get(end)
-        except RayActorError:
-            continue  # dead for good, before now
-        except RayTaskError as error:
-            said = one_line(str(error))
-            logger.warning("%s did not close in order, and is ended: %s", ends[end].folder.name, clean(said, CHARS_MAX))
-            continue
-        closed.append(ends[end].folder)
-    for place in places:
-        ray.kill(place.actor, no_restart=True)
-    return closed
-
-
-def _ending(place: _Place, lines: Lines) -> errors.EbbtideError | None:
+def _ending(place: Place, lines: Lines) -> errors.EbbtideError | None:
     """Wait until a host is up; return why it is not."""
     try:
         kind, text, pid = ray.get(place.actor.start.remote())
@@ -143,18 +113,25 @@ def _ending(place: _Place, lines: Lines) -> errors.EbbtideError | None:
 class RayBackend:
     """Implements `Backend` on Ray.
 
-    Options: `address` of a running Ray cluster (as `ray.init` takes it); `num_cpus` for a local one.
+    Options: `address` of a running Ray cluster (as `ray.init` takes it); `num_cpus` for a local one; `runtime_env`, as
+    `ray.init` takes it; `bind`, where hosts receive; `detached`, so that hosts can outlive this program.
     """
 
     def __init__(
         self, folder: Path, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
         options: dict[str, Any], storage: Storage | None = None,
     ) -> None:  # fmt: skip
-        unknown = sorted(set(options) - {"address", "num_cpus"})
+        unknown = sorted(set(options) - OPTIONS)
         if unknown:
             raise errors.CallerError(f"the ray backend knows no option {unknown[0]!r}. Nothing was started.")
         self._address = ray_address.wanted(options.get("address"))
-        self._folder = folder
+        self._detached = bool(options.get("detached", False))
+        if self._detached and self._address is None:
+            raise errors.CallerError(
+                "detached=True: a Ray that is started here ends with this program, and its hosts with it. Nothing was"
+                " started. Name the address of one that goes on, or use 'ebbtide up'."
+            )
+        self._folder = folder.resolve()  # hosts' processes may have another working folder
         self._roll = Roll(folder)
         self._secret = b""
         self._limits = limits
@@ -163,7 +140,7 @@ class RayBackend:
         places.check_shared()
         self._keeping_at = places
         self._options = options
-        self._places: list[_Place] = []
+        self._places: list[Place] = []
         self._client: Host | None = None
         self._started_ray = False
         self._lines = Lines(self._called)
@@ -175,10 +152,13 @@ class RayBackend:
         ray_lines.begin(self._lines)
         if not ray.is_initialized():
             await self._connect(self._address)
-        self._bind = LOOPBACK if self._address is None else None
+        self._bind = self._options.get("bind", LOOPBACK if self._address is None else None)
+        if self._detached:
+            ray_detached.check_free(self._folder)
         loop = asyncio.get_running_loop()
         keys = HostKeys.generate()
-        transport = ZmqTransport(keys, self._bind or f"tcp://{ray.util.get_node_ip_address()}:*")
+        here = self._bind or f"tcp://{ray.util.get_node_ip_address()}:*"
+        transport = ZmqTransport(keys, here, goodbye_ms=GOODBYE_MS if self._detached else 0)
         store = MemoryStore(loop)
         self._client = Host(keys, self._secret, transport, store, SystemClock(loop), limits=self._limits)
         await self._client.open()
@@ -192,6 +172,8 @@ class RayBackend:
         if address is None:
             # Not what Ray would find by itself: a Ray that runs here for others, or did once.
             options = {"address": "local", "num_cpus": self._options.get("num_cpus", 2), "include_dashboard": False}
+        if "runtime_env" in self._options:
+            options["runtime_env"] = self._options["runtime_env"]
         before = signal.getsignal(signal.SIGTERM)
         try:
             # Not in a thread: Ray sets signal handlers, which only the main thread may.
@@ -215,19 +197,20 @@ class RayBackend:
         kind = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(HostActor)
         root = logging.getLogger()
         shown = Shown(self._started_ray, root.level if root.handlers else None)
-        fresh: list[_Place] = []
+        fresh: list[Place] = []
         for name, group in self._roll.seated(specs, agents_per_host, list(places)):
             names = [spec.name for spec in group]
             if name in places:
                 await asyncio.to_thread(ray.get, places[name].actor.add.remote(group))
                 places[name].names.extend(names)
                 continue
-            actor = kind.remote(
+            named = ray_detached.named(self._folder, name) if self._detached else {}
+            actor = kind.options(**named).remote(
                 str(self._folder / name), self._secret, (self._client.transport.address,), self._bind, group,
                 self._limits, self._checkpoints, self._roll.is_founder(name), self._keeping_at, self._storage,
                 not self._roll.has_run(name), shown,
             )  # fmt: skip
-            fresh.append(_Place(self._folder / name, actor, names))
+            fresh.append(Place(self._folder / name, actor, names))
         self._places.extend(fresh)  # whoever stops meanwhile ends these, too
         ends = [await asyncio.to_thread(_ending, place, self._lines) for place in fresh]
         broken = [(place, end) for place, end in zip(fresh, ends, strict=True) if end is not None]
@@ -265,11 +248,23 @@ class RayBackend:
             self._lines.expect_death(pid)
             os.kill(pid, signal.SIGKILL)
 
+    async def leave(self) -> None:
+        """Leave the hosts running. Raises: CallerError, if they end with this program."""
+        if not self._detached:
+            raise errors.CallerError(
+                "the hosts end with this program. Nothing was done. Call stop(); hosts that go on are those of"
+                " Cluster('ray', address=..., detached=True)."
+            )
+        self._places.clear()
+        assert self._client is not None
+        self._client.leave()
+        await self.stop()
+
     async def stop(self) -> None:
         """End all hosts, and Ray if it was started from here."""
         if self._client is not None:
             await self._client.close()
-        closed = await asyncio.to_thread(_end_all, self._places)
+        closed = await asyncio.to_thread(end_all, self._places)
         if self._started_ray:
             # The last lines come after what they are of: Ray gathers them from files.
             await asyncio.to_thread(self._lines.await_all, closed, LINES_S)

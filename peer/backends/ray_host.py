@@ -96,6 +96,10 @@ class HostActor:
         )  # fmt: skip
         await host.open(specs, is_lost=opened.is_lost)
         admission.came(self._folder, Address(host.host_id, transport.address, os.getpid()))
+        # Who has launched this host may be gone, and with it where to knock. Each looks after it has written its own
+        # address: of two that start at once, one at least finds the other.
+        others = admission.addresses_in(self._folder.parent)
+        host.neighbours.seek(each.address for each in others.values() if each.host != host.host_id)
         watch(self._loop)
         return host
 

@@ -62,6 +62,8 @@ class Cluster(Member):
         if agents_per_actor < 1:
             raise errors.CallerError(f"agents_per_actor={agents_per_actor}: at least 1. Nothing was started.")
         self._agents_per_actor = agents_per_actor
+        if options.get("detached") and folder is None:
+            raise errors.CallerError("detached=True: name the folder that is to outlive this. Nothing was started.")
         self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
         self._checkpoints = checkpoint_limits(
@@ -91,6 +93,17 @@ class Cluster(Member):
     def agents(self) -> list[AgentId]:
         """The agents launched from here, in order."""
         return list(self._agents)
+
+    async def detach(self) -> None:
+        """Leave the hosts running, and end this handle on them: `attach` makes another.
+
+        That needs hosts that can outlive their program: `Cluster("ray", address=..., folder=..., detached=True)`.
+
+        Raises: CallerError, if they can't; nothing has ended then.
+        """
+        self.check_running()
+        await self._backend.leave()
+        self._over = "with detach()"
 
     @staticmethod
     def attach(folder: str | Path) -> Attached:

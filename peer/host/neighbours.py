@@ -1,7 +1,7 @@
 """The other hosts, as one host sees them: feeds its `HostMachine`, and does what that says (MB-1 to MB-8)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Protocol
 
@@ -91,6 +91,10 @@ class Neighbours:
         self._open = False
         if self._timer is not None:
             self._timer()
+
+    def seek(self, addresses: Iterable[str]) -> None:
+        """Knock at these addresses, too, while nobody else is known or alive."""
+        self.machine.seek(tuple(addresses))
 
     def announce(self, fact: HostFact) -> None:
         """Let everybody know where this host is and who lives here, with the proof that it may say so."""

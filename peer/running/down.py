@@ -1,23 +1,22 @@
 """`ebbtide down`: end the hosts of a cluster in order; its folder stays, and the next start goes on from there."""
 
-import os
-import select
-import signal
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from peer.audit.console import WRONG
+from peer.backends import ray_head
 from peer.backends.admission import SECRET
 from peer.cli.main import tell
 from peer.errors import AskTimeout, ConfigInvalid
+from peer.processes import end_process
 from peer.running.console import FOLDER, HERE, said
+from peer.running.noted import noted_in
+from peer.running.token import use_token
 from peer.store.lock import holder
 
 END_S = 60.0
-LOOK_S = 0.05
 
 
 def down(
@@ -28,51 +27,51 @@ def down(
 ) -> None:
     """End the hosts of a cluster in order, and keep its folder: `ebbtide up` goes on from there.
 
-    A local cluster's process is told to end, and waited for. Exits with 1 if it does not end in time.
+    A local cluster's process is told to end, and waited for. On Ray each host closes, and a Ray that `ebbtide up` has
+    started ends, too; any other Ray goes on. Exits with 1 if it does not end in time.
 
     Example: `ebbtide down run`
     """
     if not (folder / SECRET).exists():
         raise ConfigInvalid(f"{str(folder)!r} is no folder of a cluster that was ever started. Nothing was done.")
-    process = holder(folder)
-    if process is None:
-        said(f"nothing runs in {folder}")
-        return
+    noted, process = noted_in(folder), holder(folder)
     try:
-        _end(folder, process, timeout)
+        if process is not None:
+            if not end_process(process, lambda: holder(folder) == process, timeout):
+                raise AskTimeout(
+                    f"process {process}, which holds {folder}, did not end within {timeout:g} s. It may still. 'kill -9"
+                    f" {process}' loses nothing that was acknowledged."
+                )
+        elif not _end_on_ray(folder, "" if noted is None else noted.address, timeout):
+            said(f"nothing runs in {folder}")
+            return
     except AskTimeout as error:
         tell(error)
         raise typer.Exit(WRONG) from error
     said(f"the cluster in {folder} has ended; its folder stays")
 
 
-def _end(folder: Path, process: int, timeout_s: float) -> None:
-    """Tell the process that holds a folder to end, and wait until it has.
+def _end_on_ray(folder: Path, address: str, timeout_s: float) -> bool:
+    """End hosts that outlive their program, and the Ray that was started for them; return whether there were any.
 
-    Raises: AskTimeout.
+    Args:
+        folder: the cluster's.
+        address: of a Ray that was not started for it; empty if it was.
+        timeout_s: how long that Ray may take to end.
+
+    Raises: BackendFailed, AskTimeout.
     """
-    late = AskTimeout(
-        f"process {process}, which holds {folder}, did not end within {timeout_s:g} s. It may still. 'kill -9"
-        f" {process}' loses nothing that was acknowledged."
-    )
-    if not hasattr(os, "pidfd_open"):
-        os.kill(process, signal.SIGTERM)
-        until = time.monotonic() + timeout_s
-        while holder(folder) == process:
-            if time.monotonic() > until:
-                raise late
-            time.sleep(LOOK_S)
-        return
-    try:
-        # It names one process for good: by a number another could be met that has it by now.
-        handle = os.pidfd_open(process)
-    except ProcessLookupError:
-        return
-    try:
-        if holder(folder) != process:
-            return
-        signal.pidfd_send_signal(handle, signal.SIGTERM)
-        if not select.select([handle], [], [], timeout_s)[0]:
-            raise late
-    finally:
-        os.close(handle)
+    head = ray_head.head_in(folder)
+    if head is not None:
+        use_token(folder)
+    if head is None and not address:
+        ray_head.end(folder, timeout_s)
+        return False
+    # Only now: Ray reads the token when it is imported.
+    from peer.backends.ray_detached import end_hosts
+    from peer.backends.ray_joining import joined
+
+    with joined(address or (head.address if head is not None else "")):
+        ended = end_hosts(folder)
+    ray_head.end(folder, timeout_s)
+    return bool(ended) or head is not None

@@ -17,6 +17,8 @@ class Noted(Struct):
     app: str
     """The file that names its agents: beside it their classes are found."""
     backend: str
+    address: str = ""
+    """Of a Ray that somebody else has started."""
 
 
 def note(folder: Path, noted: Noted) -> None:

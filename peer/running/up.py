@@ -1,6 +1,7 @@
 """`ebbtide up`: bring up the agents that a file names, and keep them up."""
 
 import asyncio
+import os
 import traceback
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,14 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from peer.audit.console import WRONG, errors
-from peer.backends import BACKENDS
-from peer.backends.roll import seats_in
+from peer.backends import BACKENDS, ray_address, ray_head
+from peer.backends.admission import SECRET
+from peer.backends.roll import check_usable, seats_in
 from peer.cluster.cluster import Cluster
 from peer.errors import ConfigInvalid
+from peer.keys import load_or_create_secret
 from peer.running.app import App, read_app
 from peer.running.console import HERE, Folder, said
 from peer.running.noted import Noted, note
+from peer.running.token import use_token
+from peer.store.lock import lock
 
+CPUS = 2
+"""Of a Ray that is started here, as for `Cluster("ray")`: hosts take none of them."""
+END_S = 60.0
 _OURS = {"folder": "--folder", "listen": "the local backend listens"}
 
 
@@ -63,7 +71,15 @@ def up(
         raise ConfigInvalid(f"backend={chosen!r} is none of {', '.join(BACKENDS)}. Nothing was started.")
     if chosen == "local" and "address" in settings:
         raise ConfigInvalid("--address is that of a Ray, and the backend is local. Nothing was started.")
-    asyncio.run(_serve(read, folder, settings))
+    if chosen == "local":
+        asyncio.run(_serve(read, folder, settings))
+        return
+    check_usable(folder)
+    held = lock(folder)
+    try:
+        _launch(read, folder, settings)
+    finally:
+        os.close(held)
 
 
 async def _serve(app: App, folder: Path, settings: dict[str, Any]) -> None:
@@ -75,8 +91,38 @@ async def _serve(app: App, folder: Path, settings: dict[str, Any]) -> None:
         await asyncio.Event().wait()
 
 
-async def _bring_up(app: App, cluster: Cluster, backend: str) -> None:
-    note(cluster.folder, Noted(str(app.file.resolve()), backend))
+def _launch(app: App, folder: Path, settings: dict[str, Any]) -> None:
+    """Have hosts launched that go on when this command has ended, on a Ray that does; what fails leaves nothing."""
+    address = ray_address.wanted(settings.pop("address", None))
+    folders = [str(app.file.resolve().parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    settings.setdefault("runtime_env", {"env_vars": {"PYTHONPATH": os.pathsep.join(folders)}})
+    settings["detached"] = True
+    if address is not None:
+        asyncio.run(_go(app, folder, settings | {"address": address}, address))
+        return
+    is_new = ray_head.head_in(folder) is None
+    secret = load_or_create_secret(folder / SECRET)
+    try:
+        head = ray_head.start(folder, secret, settings.pop("num_cpus", CPUS))
+        use_token(folder)
+        settings |= {"address": head.address, "bind": "tcp://127.0.0.1:*"}
+        asyncio.run(_go(app, folder, settings, ""))
+    except BaseException:
+        if is_new:
+            ray_head.end(folder, END_S)
+        raise
+
+
+async def _go(app: App, folder: Path, settings: dict[str, Any], address: str) -> None:
+    async with Cluster("ray", folder=folder, **settings) as cluster:
+        await _bring_up(app, cluster, "ray", address)
+        await _run_main(app, cluster)
+        await cluster.detach()
+    said(f"It goes on by itself until: ebbtide down {folder}")
+
+
+async def _bring_up(app: App, cluster: Cluster, backend: str, address: str = "") -> None:
+    note(cluster.folder, Noted(str(app.file.resolve()), backend, address))
     named = [spec.name for spec in app.agents]
     left = {
         agent: name for name, seat in seats_in(cluster.folder).items() for agent in seat.agents if agent not in named

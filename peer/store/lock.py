@@ -6,13 +6,15 @@ from pathlib import Path
 
 from peer.errors import LogBusy
 
+NAME = "lock"
 
-def lock(folder: Path) -> int:
+
+def lock(folder: Path, name: str = NAME) -> int:
     """Return the folder's lock file, open; the kernel releases the lock when it is closed or its owner dies.
 
     Raises: LogBusy, naming the holder's process; OSError.
     """
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -23,12 +25,17 @@ def lock(folder: Path) -> int:
             " Stop that process, or give this host a folder of its own."
         ) from error
     # Who holds it is for people to read. The file is never removed: that would let two in.
-    os.ftruncate(handle, 0)
-    os.write(handle, f"{os.getpid()}\n".encode())
+    sign(handle, os.getpid())
     return handle
 
 
-def holder(folder: Path) -> int | None:
+def sign(handle: int, process: int) -> None:
+    """Write down, for people, which process holds a lock that has been taken: another one may, that inherits it."""
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"{process}\n".encode(), 0)
+
+
+def holder(folder: Path, name: str = NAME) -> int | None:
     """Return the process that holds a folder; None if none does.
 
     The kernel knows whether anybody does, so a number that was left by a dead process names nobody.
@@ -36,7 +43,7 @@ def holder(folder: Path) -> int | None:
     Raises: OSError.
     """
     try:
-        handle = os.open(folder / "lock", os.O_RDONLY)
+        handle = os.open(folder / name, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:

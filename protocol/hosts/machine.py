@@ -152,6 +152,10 @@ class HostMachine:
 
     # -- events
 
+    def seek(self, seeds: tuple[str, ...]) -> None:
+        """Knock at these addresses from now on, too: where others have been seen since this host began."""
+        self._seeds = tuple(dict.fromkeys((*self._seeds, *seeds)))
+
     def publish(self, fact: Fact, now_us: int) -> list[HostAction]:
         """Spread a fact of this host or of one of its peers."""
         actions: list[HostAction] = []

@@ -112,5 +112,8 @@ class _Launched:
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         raise NotImplementedError("hosts of a simulated world are killed by World.crash")
 
+    async def leave(self) -> None:
+        raise NotImplementedError("a simulated world ends with its program")
+
     async def stop(self) -> None:
         await self.host.close()

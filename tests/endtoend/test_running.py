@@ -1,78 +1,16 @@
 """A cluster that is started, asked, changed and ended on the command line, as people and programs do it."""
 
-import io
-import json
 import os
 import re
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from peer.cli.main import GROUP, main
-
-HERE = Path(__file__).parent / "running"
-EBBTIDE = Path(sys.executable).with_name("ebbtide")
-LOCAL = ("--backend", "local")
-
-
-class Run:
-    """One cluster's folder, and the commands on it: they run in this process, which is quicker than one for each."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        self.bank = folder.parent / "bank"
-        self.bank.mkdir()
-        self._capsys = capsys
-        self._patch = monkeypatch
-        monkeypatch.setenv("EBBTIDE_FOLDER", str(folder))
-        monkeypatch.setenv("BANK", str(self.bank))
-        monkeypatch.setenv("COLUMNS", "200")
-
-    def do(self, *command: object, code: int = 0, answer: str = "") -> str:
-        """Run a command to its end; return what it has printed on stdout, or on stderr where it exits with 2."""
-        self._patch.setattr(sys, "stdin", io.StringIO(answer))
-        with pytest.raises(SystemExit) as ended:
-            main(list(map(str, command)))
-        printed, said = self._capsys.readouterr()
-        assert ended.value.code == code, (command, ended.value.code, printed, said)
-        return said if code == 2 else printed
-
-    def told(self, *command: object, code: int = 0) -> list[Any]:
-        """Return what a command prints for programs."""
-        return [json.loads(line) for line in self.do(*command, "--json", code=code).splitlines()]
-
-    def one(self, *command: object, code: int = 0) -> Any:
-        """Return the one object that a command prints for programs."""
-        (found,) = self.told(*command, code=code)
-        return found
-
-    def rest(self) -> None:
-        """Wait until nothing is under way."""
-        while self.one("status")["under_way"]:
-            pass  # each look takes its time; who looks for ever runs out of the test's
-
-    @contextmanager
-    def up(self, app: str = "shop.py", *options: str) -> Iterator[subprocess.Popen[str]]:
-        """Have a local cluster up, in a process of its own."""
-        program = subprocess.Popen(
-            [EBBTIDE, "up", HERE / app, *LOCAL, *options], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        try:
-            assert program.stdout is not None
-            line = next((line for line in program.stdout if "goes on until" in line), None)
-            assert line is not None, program.stderr and program.stderr.read()
-            yield program
-        finally:
-            if program.poll() is None:
-                program.kill()
-                program.communicate()
+from peer.cli.main import GROUP
+from tests.endtoend.commands import EBBTIDE, HERE, LOCAL, Run
 
 
 @pytest.fixture

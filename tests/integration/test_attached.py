@@ -153,3 +153,25 @@ async def test_hosts_that_are_gone_are_not_waited_for_and_one_that_is_silent_is_
             async with Cluster.attach(tmp_path) as attached:
                 await attached.status("a")
         assert "no answer from host-9" in caplog.text
+
+
+async def test_hosts_that_end_with_their_program_are_not_left_running(tmp_path: Path) -> None:
+    async with cluster_in(tmp_path) as cluster:
+        await launched(cluster)
+        with pytest.raises(CallerError, match="in this process, and end with it"):
+            await cluster.detach()
+        await cluster.submit("b-2", 1)
+
+
+async def test_what_is_to_outlive_its_program_needs_a_folder_and_a_ray_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(CallerError, match="name the folder"):
+        Cluster("ray", detached=True, address="192.0.2.1:6379")
+    with pytest.raises(CallerError, match="ends with this program"):
+        Cluster("ray", detached=True, folder=tmp_path)
+    with pytest.raises(CallerError, match="knows no option 'detached'"):
+        Cluster("local", detached=True, folder=tmp_path)
+    with pytest.raises(CallerError, match="is not started"):
+        await Cluster("local").detach()

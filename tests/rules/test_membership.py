@@ -4,7 +4,7 @@ import random
 
 from protocol.fact import HostFact, Standing, State, Suspicion
 from protocol.hosts.doubt import SHRUNK_PERMILLE
-from protocol.hosts.machine import Failed, HostMachine, Left, Recovered, Tell
+from protocol.hosts.machine import Failed, HostMachine, Knock, Left, Recovered, Tell
 from protocol.hosts.messages import Ping, PingFor, Pong, Silence
 from tests.rules.hosts import LIMITS, SECOND, Hosts
 
@@ -214,6 +214,20 @@ def test_mb7_one_that_is_tried_again_is_introduced_to() -> None:
     hosts.start("h2", 99)  # its only seed is dead
     hosts.run(LIMITS.retry_failed * LIMITS.repair_us / SECOND * 3)
     assert all(machine.standing("h2") == State.ALIVE for machine in hosts.alive())
+
+
+def test_mb7_one_that_is_told_of_other_places_knocks_there_too() -> None:
+    hosts = Hosts(2)
+    hosts.run(5)
+    hosts.dead.update({"h0": None, "h1": None})
+    hosts.start("h1", 99)
+    hosts.run(5)
+    machine = hosts.machines["h1"]
+    machine.seek(("elsewhere", "elsewhere"))
+    later_us = hosts.now_us + 60 * SECOND
+    knocked = [action.address for action in machine.elapsed(later_us) if isinstance(action, Knock)]
+    assert knocked.count("elsewhere") == 1
+    assert len(knocked) > 1
 
 
 def test_mb7_a_late_joiner_learns_who_has_failed_or_left() -> None:
