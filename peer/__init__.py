@@ -3,6 +3,7 @@
 from peer.agents.agent import Agent, handles
 from peer.agents.context import Context
 from peer.agents.every import every
+from peer.agents.question import Answer
 from peer.agents.spaces import Counter, SharedMap, SharedSet, Space
 from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
@@ -70,6 +71,7 @@ __all__ = [
     "AgentBroken",
     "AgentSpec",
     "AgentUnknown",
+    "Answer",
     "AskTimeout",
     "Attached",
     "BackendFailed",

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors
-from peer.agents.envelope import MARK
+from peer.agents.envelope import ANSWER, ASK, MARK, TIME_OUT, sealed
 from peer.agents.every import checked_seconds
 from peer.agents.past import as_step
+from peer.agents.question import Open, Question, checked_then, read_question, state_key, timer_key
 from peer.agents.spaces import Space, Spaces
 from peer.agents.state import Tracked
 from peer.agents.tool import PURE, Tool
@@ -38,6 +39,12 @@ class Context:
     confidence: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
     model: str = ""
+    question: Question | None = None
+    """The question that this message is, for `reply`, now or from a later step; None if nobody waits for an answer."""
+    owner: type = object
+    """The agent's class."""
+    asked: int = 0
+    """How many questions this step has asked."""
 
     @property
     def attempt(self) -> int:
@@ -98,6 +105,62 @@ class Context:
         """
         self.run.check_may("cancel a timer")
         self.unset_timer(self._timer_key(key))
+
+    def ask(
+        self, agent: AgentId, message: Any, *, then: str | Callable[..., Any], timeout: float | None = None,
+    ) -> None:  # fmt: skip
+        """Ask another agent. What it replies, or that it has not in time, comes as an input of this agent's own.
+
+        No step waits inside: `then(self, answer, ctx)` handles an `Answer` in a step of its own, as any handler.
+
+        Args:
+            agent: who is asked. Its handler of this type of message calls `ctx.reply`.
+            message: as for `send`.
+            then: a method of this agent's, or its name.
+            timeout: how many seconds to wait; what comes later is dropped, and told. None: for as long as it takes.
+
+        Raises: CallerError, for what is no name, method or time; PayloadUnsupported, PayloadTooLarge.
+        """
+        receiver = text("agent", agent, is_empty_ok=False)
+        self.run.check_may(f"ask {receiver}")
+        handler = checked_then(self.owner, then)
+        wait_s = None if timeout is None else checked_seconds("timeout", timeout)
+        data = payload.encode_message(message)
+        # By lineage: if this step is run again the same question is the same message.
+        name = f"{self.input.lineage}/{self.asked}"
+        said = sealed(ASK, [name, data])
+        kept = payload.encode([receiver, handler, data])
+        self.asked += 1
+        self.run.write(state_key(name), kept)
+        self.outputs.append(OutputDraft(receiver, said))
+        if wait_s is not None:
+            self.set_timer(wait_s, sealed(TIME_OUT, name), timer_key(name))
+
+    def reply(self, value: Any, *, to: Question | None = None) -> None:
+        """Answer a question; the asker takes the first answer.
+
+        Args:
+            value: any value, or a Struct or dataclass as for `send`.
+            to: an earlier `ctx.question`; None: the message at hand.
+
+        Raises: CallerError, if nobody has asked; PayloadUnsupported, PayloadTooLarge.
+        """
+        self.run.check_may("reply")
+        question = self.question if to is None else to
+        if question is None:
+            raise errors.CallerError(f"nobody waits for an answer to {self.input}: nobody has asked. Nothing was sent.")
+        asker, name = read_question(question)
+        self.outputs.append(OutputDraft(asker, sealed(ANSWER, [name, payload.encode_message(value)])))
+
+    def take_open(self, name: str) -> Open | None:
+        """Return an open question, which is closed with this step; None if it is closed already."""
+        data = self.run.read(state_key(name))
+        if data is None:
+            return None
+        self.run.write(state_key(name), None)
+        self.unset_timer(timer_key(name))
+        found: Any = payload.decode(data)
+        return Open(*found)
 
     def _timer_key(self, key: Any) -> str:
         named = text("key of a timer", key, is_empty_ok=False)

@@ -3,11 +3,19 @@
 from typing import Any
 
 from peer.values import payload
+from peer.values.key_text import OWN_MARK
 
-MARK = "!"
+MARK = OWN_MARK
 """Begins the tags here, and the keys of timers that the runtime sets for an agent."""
 EVERY = "!every"
 """An `@every` method's name, and whether its time has come; if not it is only to be set for the first time."""
+
+ASK = "!ask"
+"""A question: its name, and the message that is asked."""
+ANSWER = "!answer"
+"""What has been replied: the question's name, and the value as a message."""
+TIME_OUT = "!time-out"
+"""The time of a question is over: its name."""
 
 
 def sealed(tag: str, body: object) -> bytes:

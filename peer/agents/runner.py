@@ -158,10 +158,13 @@ class Runner:
             # A plain handler has begun a loop of its own in its thread.
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(called, loop))
 
-        ctx = Context(agent.name, order.step, order.input, run, Spaces(run, agent.spaces), call_tool)
+        spaces = Spaces(run, agent.spaces)
+        ctx = Context(agent.name, order.step, order.input, run, spaces, call_tool, owner=type(agent))
         agent.state.bind(run)
         turn = turn_of(agent, ctx)
-        if turn is not None:
+        if turn is not None and turn.dropped:
+            self._tell(Tell("answer-dropped", agent.name, turn.dropped))
+        elif turn is not None:
             await self._take(turn, run)
         agent.state.settle(run)
         await agent.state.place(run)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from peer import errors
-from peer.values.key_text import decode_key
+from peer.values.key_text import decode_key, is_own
 from peer.values.personal import Personal
 from protocol.agent.versions import Versions
 from protocol.ids import StepId
@@ -181,7 +181,7 @@ class Tracked:
 
     def read_all(self, wanted: Wanted) -> dict[str, bytes]:
         """Return every wanted key that has a value; that reads them all."""
-        own = {key: value for key, value in self.writes.items() if wanted(key)}
+        own = {key: value for key, value in self.writes.items() if wanted(key) and not is_own(key)}
         found: dict[str, bytes | None] = {**self.read_all_at(None, wanted), **own}
         return {key: value for key, value in found.items() if value is not None}
 
@@ -189,7 +189,7 @@ class Tracked:
         """Return every wanted key that had a value right after a step, the run's own writes left out."""
         found: dict[str, bytes] = {}
         for key, value, writer in self.versions.read_all(at):
-            if wanted(key):
+            if wanted(key) and not is_own(key):
                 self.reads[key, writer] = None
                 if value is not None:
                     found[key] = value
@@ -198,7 +198,8 @@ class Tracked:
     def observe_all(self, wanted: Wanted) -> dict[str, bytes]:
         """Return every wanted key that has a value, noting the keys alone."""
         keys = dict.fromkeys((*(key for key, _, _ in self.versions.read_all()), *self.writes))
-        return {key: value for key in keys if wanted(key) and (value := self.observe(key)) is not None}
+        seen = [key for key in keys if wanted(key) and not is_own(key)]
+        return {key: value for key in seen if (value := self.observe(key)) is not None}
 
     def draft(self) -> tuple[tuple[Read, ...], tuple[Write, ...]]:
         """Return the reads and writes for the step's record."""

@@ -7,13 +7,15 @@ from peer.agents import envelope
 from peer.agents.agent import Agent
 from peer.agents.context import Context
 from peer.agents.every import timer_key
+from peer.agents.question import question_of
 
 
 class Turn(NamedTuple):
-    """A method of an agent's, and its arguments."""
+    """A method of an agent's, and its arguments; or, without one, what people should know."""
 
     name: str
     arguments: tuple[Any, ...]
+    dropped: str = ""
 
 
 def turn_of(agent: Agent, ctx: Context) -> Turn | None:
@@ -28,6 +30,15 @@ def turn_of(agent: Agent, ctx: Context) -> Turn | None:
             return Turn(name, (message, ctx))
         case envelope.EVERY:
             return _every(agent, ctx, *body)
+        case envelope.ASK:
+            named, asked = body
+            ctx.question = question_of(ctx.sender, named)
+            name, message = agent.handler_of(asked)
+            return Turn(name, (message, ctx))
+        case envelope.ANSWER:
+            return _then(agent, ctx, *body)
+        case envelope.TIME_OUT:
+            return _then(agent, ctx, body, None)
         case _:
             raise errors.HandlerMissing(f"{tag} is of a newer release. It goes to the dead letters.")
 
@@ -40,3 +51,17 @@ def _every(agent: Agent, ctx: Context, name: str, is_due: bool) -> Turn | None:
         )
     ctx.set_timer(seconds, envelope.sealed(envelope.EVERY, [name, True]), timer_key(name))
     return Turn(name, (ctx,)) if is_due else None
+
+
+def _then(agent: Agent, ctx: Context, name: str, value: bytes | None) -> Turn | None:
+    """Return whose turn an answer is, or that there is none; the first to come closes the question."""
+    found = ctx.take_open(name)
+    if found is None:
+        # What is cancelled does not come; a time-out whose handling was undone may, after an answer.
+        return None if value is None else Turn("", (), f"the answer of {ctx.sender} to {name} came too late, or twice")
+    if not callable(getattr(agent, found.then, None)):
+        raise errors.HandlerMissing(
+            f"{type(agent).__name__} has no method {found.then} any more, which was to handle the answer of"
+            f" {found.agent}. It goes to the dead letters. Bring the method back."
+        )
+    return Turn(found.then, (found.answer(type(agent), agent.message_types, value), ctx))

@@ -32,7 +32,7 @@ from peer.host.questions import (
 )
 from peer.host.residents import Residents
 from peer.host.strangers import nearest
-from peer.values.key_text import decode_key
+from peer.values.key_text import decode_key, is_own
 from protocol.checkpoints.looking import epochs, voted_on
 from protocol.event import EffectAsked, LetterAsked, ProposeWanted, Submitted
 from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
@@ -193,7 +193,7 @@ class Answers:
         if at is not None:
             check_past(driver.machine.core, at)
         values, found = driver.values, driver.machine.looking.state(at)
-        keys = {text: (decode_key(text), data) for text, data in found.items()}
+        keys = {text: (decode_key(text), data) for text, data in found.items() if not is_own(text)}
         return {text: values.shown(key, data) for text, (key, data) in keys.items() if values.derived(key) is None}
 
     def _entries(self, driver: Driver, body: bytes) -> list[Entry]:

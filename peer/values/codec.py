@@ -13,7 +13,7 @@ from peer.threads import HOUSE, in_thread
 from peer.values import forms, payload, versioning
 from peer.values.declared import Bulky, Derived, Hidden, Schema, Secret, kind_of
 from peer.values.forms import Form, Packed
-from peer.values.key_text import decode_key
+from peer.values.key_text import decode_key, is_own
 from peer.values.personal import using
 from protocol.ids import StepId
 
@@ -128,7 +128,7 @@ class Values:
 
     def decode_all(self, found: Iterable[tuple[str, bytes | None, StepId]]) -> dict[Any, Any]:
         """Return all values that are stored, by key, from what `Versions.read_all` yields. Raises: as `decode`."""
-        keys = ((decode_key(text), data) for text, data, _ in found if data is not None)
+        keys = ((decode_key(text), data) for text, data, _ in found if data is not None and not is_own(text))
         with using(self._keeping.vault):
             return {key: self.decode(key, data) for key, data in keys if self.derived(key) is None}
 

@@ -20,6 +20,9 @@ INT_BITS_MAX = 3 * KEY_CHARS_MAX
 
 Key: TypeAlias = "str | int | bool | tuple[Key, ...]"
 
+OWN_MARK = "!"
+"""Begins the first elements of the keys that the runtime keeps in an agent's state for itself."""
+
 # One encoder for all: `json.dumps` with options makes one a call.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -40,6 +43,11 @@ def encode_key(key: Key) -> str:
             " Keep the long part in the value."
         )
     return text
+
+
+def is_own(text: str) -> bool:
+    """Tell whether a key is the runtime's own: handlers do not see it where they go through all keys."""
+    return text.startswith(f'["{OWN_MARK}ask",')
 
 
 def decode_key(text: str) -> Key:
