@@ -16,18 +16,18 @@ from sims.world import World
 
 ROOT = Path(__file__).parents[2]
 _NAMES = """
-AddressBusy Agent AgentBroken AgentSpec AgentUnknown AskTimeout Attached BackendFailed Ballots BlobLost Call
+AddressBusy Agent AgentBroken AgentSpec AgentUnknown Answer AskTimeout Attached BackendFailed Ballots BlobLost Call
 CallerError Cluster ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter DeclarationRefused EbbtideError
 Effect EffectInDoubt EpochsAnswer Erased FrameInvalid HandlerMissing Happened Hidden Input InputsDiffer
 InputsOutOfOrder KeyKind Limits LogBusy LogCorrupt LogFailed MessageId MigrationFailed NotHappened Notice Outcome
 OutcomeRecord PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError Personal Plan ProcessEnded Profile Proposal
 ReadOnly Receipt Restore RestoreRefused Restored ResultLost RollbackTimeout SecretChanged SharedMap SharedSet
 SharedView Space State Status StepId StepRanAgain StepRecord StepUnknown StepsAnswer Storage Tool ToolFailed
-UndoPending Unknown Unready VaultFailed VersionUnknown View Vote bulky derived handles hashed migrates secret tool
-versioned
+UndoPending Unknown Unready VaultFailed VersionUnknown View Vote bulky derived every handles hashed migrates secret
+tool versioned
 """
 NAMES = _NAMES.split()
-INNER = {"Host", "Tracked", "Spaces", "Schema", "OutputDraft", "RollbackDraft", "ArchiveTerm"}
+INNER = {"Host", "Tracked", "Spaces", "Schema", "OutputDraft", "RollbackDraft", "ArchiveTerm", "Open"}
 """What a public object holds for the runtime's own use."""
 
 
