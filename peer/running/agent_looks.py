@@ -1,6 +1,7 @@
 """`ebbtide steps`, `state`, `notices` and `dead`: what one agent has done, holds, was told, and will not handle."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -138,6 +139,7 @@ def notices(
             told = True
             if json_:
                 print_json(_line(notice))
+                sys.stdout.flush()
             else:
                 text = f"{iso(notice.time_us)} {notice.agent} {notice.notice} {notice.subject} {notice.detail}".strip()
                 console().print(text, highlight=False, markup=False, soft_wrap=True)

@@ -48,6 +48,7 @@ def test_every_command_answers_people_and_programs(run: Run) -> None:
         for command in ("ps", "status", "agents", "steps buyer", "state cashier", "dead cashier", "notices cashier"):
             assert any(word in run.do(*command.split()) for word in ("buyer", "cashier", "paid", "hosts"))
         assert run.one("checkpoint") == {"epoch": 1}
+        _watch(run)
         _undo(run)
         _settle(run)
         _go_back(run)
@@ -66,6 +67,18 @@ def _redrive(run: Run, name: str) -> None:
     assert [letter["name"] for letter in run.told("dead", "cashier")] == [f"{name}/again"]
     assert "dropped" in run.do("redrive", "cashier", "--all", "--drop", answer="y\n")
     assert run.told("dead", "cashier") == []
+
+
+def _watch(run: Run) -> None:
+    """Look twice: rates are known from the second look on."""
+    first, second = run.told("top", "--rounds", 2, "--every", 0.05)
+    assert [row["steps_a_second"] for row in first["agents"]] == [None, None]
+    assert [(row["agent"], row["steps"], row["steps_a_second"]) for row in second["agents"]] == [
+        ("buyer", 2, 0.0), ("cashier", 3, 0.0),
+    ]  # fmt: skip
+    assert (second["undecided"], second["checkpoint"]) == (0, 1)
+    shown = run.do("top", "--rounds", 1)
+    assert "2 agents, 5 steps, 0.0 a second, 0 undecided, 0 effects pending, checkpoint 1" in shown
 
 
 def _undo(run: Run) -> None:
