@@ -11,6 +11,8 @@ import pytest
 
 from peer.audit.reader import read_trail
 from peer.backends.admission import addresses_in
+from peer.backends.ray_head import FILE, LOCK
+from peer.store.lock import holder
 from tests.endtoend.commands import EBBTIDE, HERE, Run, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
@@ -101,3 +103,16 @@ def test_hosts_that_are_all_killed_at_once_find_each_other_without_their_launche
     # Who attached would introduce them to each other, so it is their logs that are looked at.
     until(lambda: len(read_trail(run.folder).of("adder")) == 2)
     assert run.one("state", "adder") == {"key": "sum", "value": 3}
+
+
+def test_an_up_that_is_told_to_end_before_it_is_done_leaves_no_ray(run: Run) -> None:
+    program = subprocess.Popen([EBBTIDE, "up", HERE / "relay.py"], text=True, stderr=subprocess.PIPE)
+    until(lambda: holder(run.folder, LOCK) is not None)
+    started = holder(run.folder, LOCK)
+    program.send_signal(signal.SIGTERM)
+    _, said = program.communicate(timeout=200)
+    assert (program.returncode, said) == (143, "")
+    assert holder(run.folder, LOCK) is None
+    assert started not in (None, program.pid)
+    assert not (run.folder / FILE).exists()
+    assert "nothing runs in" in ebbtide("down")
