@@ -237,7 +237,7 @@ def test_ti1_one_that_fails_too_often_is_a_dead_letter_and_does_not_come_again()
     while running(bench) is not None:
         bench.ran("a", error="boom")
         bench.elapse()
-    assert [item.payload for item, _ in bench.machines["a"].looking.dead_letters()] == [b"t"]
+    assert [item.payload for item, _, _ in bench.machines["a"].looking.dead_letters()] == [b"t"]
     bench.crash("a")
     bench.elapse()
     assert running(bench) is None
