@@ -106,7 +106,7 @@ def test_an_every_goes_on_when_a_run_of_it_is_discarded_or_fails_for_good():
     with World(seed=5, hosts=1) as world:
         world.spawn("clock", Clock, fails_at=2)
         world.run(until=8.5 * 3600)
-        assert [why for _, why in world.machine("clock").core.dead]
+        assert [why for _, why, _ in world.machine("clock").core.dead]
         assert world.state("clock")["hours"] >= 5
         world.check()
 
