@@ -9,10 +9,14 @@ Nothing here imports Ray, which reads what is set in the environment when it is 
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
@@ -23,13 +27,40 @@ from peer import errors
 from peer.agents.failures import clean, one_line
 from peer.processes import end_process
 from peer.store.files import Files
-from peer.store.lock import holder, lock, sign
+from peer.store.lock import holder, lock
 
 FILE = "ray.json"
 LOCK = "ray.lock"
 START_S = 120.0
 LOOK_S = 0.05
 CHARS_MAX = 500
+
+
+_SIGNED = (
+    "import os, sys; held = int(sys.argv[1]); os.ftruncate(held, 0); os.pwrite(held, b'%d\\n' % os.getpid(), 0);"
+    " os.execv(sys.executable, [sys.executable, '-m', 'ray.scripts.scripts', *sys.argv[2:]])"
+)
+"""Names itself in the lock that it has inherited, and becomes Ray: whoever has started it may be killed at any time."""
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Let signals wait that would end this program: a process that is just being started would be nobody's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there Python handles any
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            os.kill(os.getpid(), number)
 
 
 class Head(Struct):
@@ -67,27 +98,29 @@ def start(folder: Path, secret: bytes, cpus: int) -> Head:
         shutil.rmtree(left.scratch, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix="ebbtide-ray-"))
     held = lock(folder, LOCK)
+    process: subprocess.Popen[bytes] | None = None
     try:
-        with (scratch / "head.txt").open("wb") as said:
+        with _held_back(), (scratch / "head.txt").open("wb") as said:
             process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0",
+                    sys.executable, "-c", _SIGNED, str(held), "start", "--head", "--block", "--port=0",
                     "--node-ip-address=127.0.0.1", f"--temp-dir={scratch}", "--include-dashboard=false",
                     f"--num-cpus={cpus}", "--disable-usage-stats",
                 ],
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, pass_fds=(held,),
                 env={**os.environ, **environment(secret)},
             )  # fmt: skip
-        sign(held, process.pid)
-    finally:
-        os.close(held)  # it is the new process's now
-    try:
         head = Head(_address(scratch, process), str(scratch))
         Files().put(folder / FILE, msgspec.json.encode(head))
     except BaseException:
-        end_process(process.pid, lambda: process.poll() is None, START_S)
+        if process is not None:
+            started = process
+            end_process(started.pid, lambda: started.poll() is None, START_S)
+            started.wait()
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+    finally:
+        os.close(held)  # it is the new process's, as long as that lives
     return head
 
 
