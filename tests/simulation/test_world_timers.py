@@ -6,7 +6,9 @@ from peer import Agent, Context, every, handles
 from peer.errors import CallerError, DeclarationRefused
 from sims.world import World
 
-DAY = 24 * 3600.0
+HOUR = 240.0
+"""Of a small planet: each virtual second costs hosts their gossip."""
+DAY = 24 * HOUR
 
 
 class Diary(Agent):
@@ -32,7 +34,7 @@ class Clock(Agent):
         self.fails_at = fails_at
         self.runs = 0
 
-    @every(3600)
+    @every(HOUR)
     async def hour(self, ctx: Context) -> None:
         self.runs += 1
         if 0 < self.fails_at <= self.runs < self.fails_at + self.tries:
@@ -65,17 +67,17 @@ def test_what_fell_due_while_its_host_was_away_comes_once_at_its_start():
     with World(seed=2, hosts=2) as world:
         world.spawn("diary", Diary, host="host-2")
         world.spawn("clock", Clock, host="host-2")
-        world.submit("diary", (600.0, "one"), (1200.0, "two"), (DAY, "three"))
+        world.submit("diary", (HOUR / 6, "one"), (HOUR / 3, "two"), (DAY, "three"))
         world.settle()
-        world.run(until=3700)
+        world.run(until=1.05 * HOUR)
         assert world.state("clock") == {"hours": 1}
         world.crash("host-2", None)
-        world.run(until=world.now + 10 * 3600)
+        world.run(until=world.now + 10 * HOUR)
         world.restart("host-2")
         world.run(until=world.now + 60)
         assert world.state("clock") == {"hours": 2}
         assert world.state("diary") == {"notes": ["one", "two"]}
-        world.run(until=world.now + 3600)
+        world.run(until=world.now + HOUR)
         assert world.state("clock") == {"hours": 3}
         world.run(until=2 * DAY)
         assert world.state("diary") == {"notes": ["one", "two", "three"]}
@@ -85,10 +87,10 @@ def test_what_fell_due_while_its_host_was_away_comes_once_at_its_start():
 def test_a_disk_that_is_lost_takes_timers_with_the_steps_that_have_set_them_and_no_others():
     with World(seed=3, hosts=2) as world:
         world.spawn("diary", Diary, host="host-2")
-        world.submit("diary", (600.0, "one"))
+        world.submit("diary", (HOUR / 6, "one"))
         world.settle()
         world.crash("host-2", 0.1, disk="lost", keep=0.5)
-        world.run(until=1200)
+        world.run(until=HOUR / 3)
         kept = [step for step in world.steps("diary") if step.due_us]
         assert world.state("diary").get("notes", []) == ["one"] * len(kept)
 
@@ -96,16 +98,16 @@ def test_a_disk_that_is_lost_takes_timers_with_the_steps_that_have_set_them_and_
 def test_an_every_goes_on_when_a_run_of_it_is_discarded_or_fails_for_good():
     with World(seed=4, hosts=1) as world:
         world.spawn("clock", Clock)
-        world.run(until=2.5 * 3600)
+        world.run(until=2.5 * HOUR)
         last = world.steps("clock")[-1].step
         assert world.rollback(last, inputs="discard").committed
-        world.run(until=8.5 * 3600)
+        world.run(until=8.5 * HOUR)
         hours = world.state("clock")["hours"]
         assert 5 <= hours < 8
         world.check()
     with World(seed=5, hosts=1) as world:
         world.spawn("clock", Clock, fails_at=2)
-        world.run(until=8.5 * 3600)
+        world.run(until=8.5 * HOUR)
         assert [why for _, why, _ in world.machine("clock").core.dead]
         assert world.state("clock")["hours"] >= 5
         world.check()
@@ -118,10 +120,10 @@ def test_an_every_goes_on_when_everything_goes_back_to_before_it():
         world.settle()
         epoch = world.checkpoint()
         world.spawn("clock", Clock)
-        world.run(until=1.5 * 3600)
+        world.run(until=1.5 * HOUR)
         assert world.state("clock") == {"hours": 1}
         world.restore(epoch)
-        world.run(until=world.now + 4 * 3600)
+        world.run(until=world.now + 4 * HOUR)
         assert world.state("clock")["hours"] >= 2
         world.check()
 
@@ -129,10 +131,10 @@ def test_an_every_goes_on_when_everything_goes_back_to_before_it():
 def test_an_every_that_is_undone_and_runs_again_is_set_once():
     with World(seed=7, hosts=1) as world:
         world.spawn("clock", Clock)
-        world.run(until=3700)
+        world.run(until=1.05 * HOUR)
         last = world.steps("clock")[-1].step
         assert world.rollback(last, inputs="retry").committed
-        world.run(until=10 * 3600 + 200)
+        world.run(until=10 * HOUR + 20)
         assert world.state("clock") == {"hours": 10}
         assert world.machine("clock").looking.status().timers == 1
 
@@ -190,4 +192,4 @@ def test_an_every_is_inherited_and_a_namesake_in_a_subclass_keeps_its_time():
     class Slow(Clock):
         async def hour(self, ctx: Context) -> None: ...
 
-    assert Slow.everies == {"hour": 3600.0}
+    assert Slow.everies == {"hour": HOUR}
