@@ -56,7 +56,7 @@ class Attempts:
         self._handle: int | None = None
         self._struck: dict[str, Struck] = {}
         self._refused: dict[str, str] = {}
-        """In this life, and why; the next one has all its tries again."""
+        """In this life, and why."""
         self._free: list[int] = []
         self._places = 0
         self._turn = asyncio.Lock()
@@ -107,17 +107,18 @@ class Attempts:
             self._excuse.touch()
 
     @asynccontextmanager
-    async def noted(self, name: str, tries: int) -> AsyncIterator[None]:
+    async def noted(self, name: str, tries: int, forgives: bool = False) -> AsyncIterator[None]:
         """Note a run while it lasts; one that was struck waits for its turn.
 
-        Raises: ProcessEnded, if it has ended the process as often as it may.
+        Raises: ProcessEnded, if it has ended the process as often as it may: in later lives too, until it is pardoned,
+            unless it `forgives`.
         """
         key = self._key(name)
         if key not in self._struck and key not in self._refused:
             with self._placed(key):
                 yield
             return
-        self._judge(key, tries)
+        self._judge(key, tries, forgives)
         has_turn = await self._has_turn()
         try:
             with self._placed(key):
@@ -128,9 +129,9 @@ class Attempts:
 
     @contextmanager
     def noted_now(self, name: str, tries: int) -> Iterator[None]:
-        """Note what holds the loop while it lasts, so that nothing else runs; raises as `noted`."""
+        """Note what holds the loop while it lasts, so that nothing else runs; raises as `noted`, and forgives."""
         key = self._key(name)
-        self._judge(key, tries)
+        self._judge(key, tries, forgives=True)
         with self._placed(key):
             yield
 
@@ -138,21 +139,26 @@ class Attempts:
     def _key(name: str) -> str:
         return blake2b(name.encode(errors="surrogatepass"), digest_size=NAME_BYTES).hexdigest()
 
-    def _judge(self, key: str, tries: int) -> None:
+    def _judge(self, key: str, tries: int, forgives: bool) -> None:
         struck = self._struck.get(key)
         if struck is not None and struck.was_alone and struck.times >= max(tries, ENDS_MIN):
             self._refused[key] = (
                 f"the process of its host has ended {struck.times} times while this ran: it is not tried again. Look"
                 " for a crash in native code, for os._exit, or for more memory than there is."
             )
-            del self._struck[key]
-            self._keep()
+            if forgives:
+                del self._struck[key]
+                self._keep()
+            # What came of the refusal may not be durable yet, when the next one ends the process: it stays struck.
         if key in self._refused:
             raise errors.ProcessEnded(self._refused[key])
 
     def pardon(self, name: str) -> None:
         """Somebody wants a run tried again, whatever it has done to the process."""
-        self._refused.pop(self._key(name), None)
+        key = self._key(name)
+        self._refused.pop(key, None)
+        if self._struck.pop(key, None) is not None:
+            self._keep()
 
     async def _has_turn(self) -> bool:
         try:

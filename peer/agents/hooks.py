@@ -66,7 +66,7 @@ class Hooks:
         while self._due:
             name, args = self._due.popleft()
             try:
-                async with self._attempts.noted(f"{self._agent.name} {name}", self._agent.tries):
+                async with self._attempts.noted(f"{self._agent.name} {name}", self._agent.tries, forgives=True):
                     await self._run(getattr(self._agent, name), args)
             except BaseException as error:
                 if is_ours(error):

@@ -106,7 +106,14 @@ class LocalBackend:
                 place.specs.append(spec)
                 await place.host.add(spec)
         # At once, as on Ray: one whose log is damaged waits for the others' copies.
-        ends = await asyncio.gather(*map(self._bring_up, fresh), return_exceptions=True)
+        try:
+            ends = await asyncio.gather(*map(self._bring_up, fresh), return_exceptions=True)
+        except asyncio.CancelledError:
+            # The program ends meanwhile: nobody else knows of those that are half up.
+            for place in fresh:
+                if place.host is not None:
+                    await place.host.close()
+            raise
         up = [place for place, end in zip(fresh, ends, strict=True) if end is None]
         self._places.extend(up)
         self._roll.ran(place.folder.name for place in up)

@@ -60,6 +60,25 @@ async def test_what_was_under_way_as_often_as_it_may_is_refused_until_it_is_pard
     await leave(await enter(begin(tmp_path), "pill"))
 
 
+async def test_a_refusal_lasts_over_lives_since_what_came_of_it_may_be_lost_unless_it_forgives(tmp_path: Path) -> None:
+    for forgives in (False, True):
+        name = f"pill {forgives}"
+        attempts = begin(tmp_path)
+        await enter(attempts, name, 1)
+        die(attempts)
+        attempts = begin(tmp_path)
+        with pytest.raises(ProcessEnded):
+            await attempts.noted(name, 1, forgives).__aenter__()
+        die(attempts)
+        attempts = begin(tmp_path)
+        if forgives:
+            await leave(await enter(attempts, name, 1))
+        else:
+            with pytest.raises(ProcessEnded):
+                await enter(attempts, name, 1)
+        die(attempts)
+
+
 async def test_those_that_were_struck_run_one_after_the_other_and_the_innocent_are_acquitted(tmp_path: Path) -> None:
     attempts = begin(tmp_path)
     for name in ("slow", "pill", "slower"):
