@@ -5,6 +5,8 @@ All that it asks (`submit`, `preview`, `rollback`, `status`, ...) any peer can a
 
 import asyncio
 import logging
+import secrets
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,8 +66,11 @@ class Cluster(Member):
         self._agents_per_actor = agents_per_actor
         if options.get("detached") and folder is None:
             raise errors.CallerError("detached=True: name the folder that is to outlive this. Nothing was started.")
-        self._temporary = tempfile.TemporaryDirectory(prefix="ebbtide-") if folder is None else None
-        self.folder = Path(self._temporary.name if self._temporary else folder or ".")
+        # Made when the cluster starts: from then on a signal ends it in order, and the folder with it.
+        self._is_temporary = folder is None
+        self.folder = (
+            Path(tempfile.gettempdir()) / f"ebbtide-{secrets.token_hex(8)}" if folder is None else Path(folder)
+        )
         self._checkpoints = checkpoint_limits(
             checkpoint_every_s, checkpoints_kept, replicas_of(replicas, buddies), successor_s, checkpoint_policy,
             durability, storage,
@@ -82,12 +87,14 @@ class Cluster(Member):
         """Of how few other hosts was told; none yet."""
 
     async def _open(self) -> Host:
+        if self._is_temporary:
+            self.folder.mkdir(mode=0o700)
         return await self._backend.start()
 
     async def _close(self) -> None:
         await self._backend.stop()
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        if self._is_temporary and self.folder.exists():
+            shutil.rmtree(self.folder)
 
     @property
     def agents(self) -> list[AgentId]:
