@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from protocol.fact import Began
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
+from protocol.message import Data, Void
 from protocol.proposal import Credit, Proposal, Restore, Vote
 from protocol.step import Consumer, Entry, Input, LogRecord, StepRecord, VoidOut
 
@@ -205,6 +206,23 @@ class HeldOut(Struct, frozen=True, array_like=True):
     lineage: Lineage = ""
     ordered: bool = False
     consumer: Consumer | None = None
+
+    @classmethod
+    def of(
+        cls, receiver: AgentId, step: StepId | None, incarnation: int, number: int, message: Data | Void,
+        consumer: Consumer | None = None,
+    ) -> "HeldOut":  # fmt: skip
+        """Return a message as a base holds it."""
+        if isinstance(message, Data):
+            return cls(receiver, step, incarnation, number, message.input, consumer=consumer)
+        return cls(receiver, step, incarnation, number, None, message.lineage, message.ordered, consumer)
+
+    @property
+    def message(self) -> Data | Void:
+        """The message that is held."""
+        if self.input is not None:
+            return Data(self.input)
+        return Void(self.incarnation, self.number, self.lineage, self.ordered)
 
 
 class HeldTimer(Struct, frozen=True, array_like=True):

@@ -10,7 +10,6 @@ The file is not synced: it is there to outlast the process, not the machine.
 """
 
 import asyncio
-import fcntl
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +21,7 @@ import msgspec
 
 from peer import errors
 from peer.store.files import Files
+from peer.store.lock import hold
 
 logger = logging.getLogger("ebbtide")
 
@@ -67,13 +67,9 @@ class Attempts:
             self._open(path)
 
     def _open(self, path: Path) -> None:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
+        handle = self._handle = hold(path)
+        if handle is None:
             return
-        self._handle = handle
         self._struck = self._listed()
         left = path.read_bytes()
         names = [left[at : at + NAME_BYTES] for at in range(0, len(left), NAME_BYTES)]

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from peer.audit import upkeep, views
-from peer.audit.console import PARTIAL, WRONG, Folder, Json, console, errors, print_json, progress
+from peer.audit.console import PARTIAL, WRONG, Folder, Json, Last, Undone, console, errors, newest, print_json, progress
 from peer.audit.edges import Edges
 from peer.audit.events import Encoder
 from peer.audit.follow import Follower
@@ -26,7 +26,6 @@ from peer.audit.verifying import Verified, verified
 from peer.damage import Finding
 from peer.store.outside.keyring import KEY_FILE
 
-SHOWN = 50
 """Steps in a table, unless more are asked for."""
 LOOK_EVERY_S = 0.2
 """How often logs are looked at that are followed."""
@@ -130,10 +129,8 @@ def _verdict(findings: Sequence[Finding], whole: str) -> str:
 def show(
     folder: Folder,
     agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Show this agent's steps alone.")] = None,
-    undone: Annotated[bool, typer.Option("--undone", help="Show only steps that were undone.")] = False,
-    last: Annotated[
-        int | None, typer.Option(help=f"Show the last so many; 0: all. [default: {SHOWN}; all with --json]", min=0)
-    ] = None,
+    undone: Undone = False,
+    last: Last = None,
     json_: Json = False,
 ) -> None:
     """Show the steps of all agents, or of one, in the order of time; undone ones too.
@@ -145,8 +142,7 @@ def show(
     trail = _read(folder)
     steps = list(trail.steps.values()) if agent is None else trail.of(agent)
     found = [step for step in steps if step.undone is not None] if undone else steps
-    count = last if last is not None else 0 if json_ else SHOWN
-    chosen = found[-count:] if count else found
+    chosen = newest(found, last, json_)
     if json_:
         for step in chosen:
             print_json(told(trail, step))

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from peer.audit.logs import is_agents, is_hosts, natural
+from peer.backends.roll import ADDED, Seat, seats_in
 from peer.backends.roll import FILE as ROLL
-from peer.backends.roll import Seat, seats_in
 from peer.damage import Finding
 from peer.errors import ConfigInvalid, LogCorrupt
 from peer.keys import HostKeys
@@ -24,9 +24,6 @@ from protocol.checkpoints.messages import SucceededRecord
 from protocol.errors import WireInvalid
 from protocol.ids import HOST, AgentId, HostId
 from protocol.wire import decode_host_record
-
-ADDED = "agents.json"
-"""In a host's folder on Ray: the agents that came after it had started."""
 
 _FOLDER = "Restore the folder from a backup. Where other hosts keep copies (replicas), they go on with its agents."
 _SWAPPED = "Put each host's own folder, log and key back in their places: nobody is to start from this one."

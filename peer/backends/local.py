@@ -110,9 +110,7 @@ class LocalBackend:
             ends = await asyncio.gather(*map(self._bring_up, fresh), return_exceptions=True)
         except asyncio.CancelledError:
             # The program ends meanwhile: nobody else knows of those that are half up.
-            for place in fresh:
-                if place.host is not None:
-                    await place.host.close()
+            await self._end(fresh)
             raise
         up = [place for place, end in zip(fresh, ends, strict=True) if end is None]
         self._places.extend(up)
@@ -170,12 +168,15 @@ class LocalBackend:
             " Cluster('ray', address=..., detached=True)."
         )
 
-    async def stop(self) -> None:
-        """End all hosts."""
-        for place in self._places:
+    async def _end(self, places: list[_Place]) -> None:
+        for place in places:
             if place.host is not None:
                 await place.host.close()
                 admission.went(place.folder)
+
+    async def stop(self) -> None:
+        """End all hosts."""
+        await self._end(self._places)
         if self._client is not None:
             await self._client.close()
         self._attempts.close()

@@ -18,6 +18,7 @@ from peer.backends import admission
 from peer.backends.admission import Address
 from peer.backends.ray_import import ray
 from peer.backends.ray_output import Output, Shown
+from peer.backends.roll import ADDED
 from peer.backends.roll import FILE as ROLL
 from peer.host.garbage import collect_seldom
 from peer.host.host import Host
@@ -67,7 +68,7 @@ class HostActor:
         # Whoever was added in an earlier life of the cluster is launched again, or not: that is not this list's to say.
         later = [spec for spec in self._added() if spec.name not in names] if is_again else []
         if not is_again:
-            (self._folder / "agents.json").unlink(missing_ok=True)
+            (self._folder / ADDED).unlink(missing_ok=True)
         # What is known to be lost is lost once: a restart of Ray's goes on from the log.
         mine = [AgentSpec(spec.name, spec.kind, spec.options, spec.lost and first_life) for spec in specs]
         self._failure: tuple[str, str] = ("", "")
@@ -111,14 +112,14 @@ class HostActor:
     def add(self, specs: list[AgentSpec]) -> None:
         """Bring up more agents, and remember them for the next life."""
         known = [*self._list(), *((spec.name, _path_of(spec.kind), payload.encode(spec.options)) for spec in specs)]
-        Files().put(self._folder / "agents.json", msgspec.json.encode(known))
+        Files().put(self._folder / ADDED, msgspec.json.encode(known))
         for spec in specs:
             self._await(self._host.add(spec))
 
     def release(self, agent: AgentId) -> None:
         """Forget an agent that never came up."""
         known = [entry for entry in self._list() if entry[0] != agent]
-        Files().put(self._folder / "agents.json", msgspec.json.encode(known))
+        Files().put(self._folder / ADDED, msgspec.json.encode(known))
         self._loop.call_soon_threadsafe(self._host.release, agent)
 
     def end(self) -> None:
@@ -140,7 +141,7 @@ class HostActor:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
 
     def _list(self) -> list[_Known]:
-        file = self._folder / "agents.json"
+        file = self._folder / ADDED
         return msgspec.json.decode(file.read_bytes(), type=list[_Known]) if file.exists() else []
 
     def _added(self) -> list[AgentSpec]:

@@ -16,6 +16,8 @@ from peer.store.files import Files
 from peer.store.reading import open_logs
 from protocol.ids import AgentId
 
+ADDED = "agents.json"
+"""In a host's folder on Ray: the agents that came after it had started."""
 FILE = "hosts.json"
 
 

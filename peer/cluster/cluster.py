@@ -82,7 +82,6 @@ class Cluster(Member):
         self._agents: list[AgentId] = []
         self._launching: dict[AgentId, None] = {}
         self._kinds: dict[AgentId, type[Agent]] = {}
-        self._room: list[str] = []
         self._few = -1
         """Of how few other hosts was told; none yet."""
 

@@ -338,8 +338,10 @@ class Checkpoints:
         at_work: dict[AgentId, None] = dict.fromkeys(self._residents.drivers)
 
         def rests(agent: AgentId) -> None:
-            if at_work.pop(agent, False) is None and not at_work:
-                leave()
+            if agent in at_work:
+                del at_work[agent]
+                if not at_work:
+                    leave()
 
         def late() -> None:
             names = ", ".join(at_work)

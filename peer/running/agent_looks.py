@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from peer.audit.console import console, print_json
+from peer.audit.console import Last, Undone, console, newest, print_json
 from peer.audit.telling import iso
 from peer.audit.trail import type_of
 from peer.audit.views import clock, listed
@@ -18,7 +18,6 @@ from peer.host.questions import Notice
 from peer.running.console import HERE, Agent, Folder, Json, asked, lines, plain, table
 from protocol.ids import AgentId
 
-SHOWN = 50
 LOOK_EVERY_S = 0.5
 """How often an agent is asked whose notices are followed."""
 
@@ -26,10 +25,8 @@ LOOK_EVERY_S = 0.5
 def steps(
     agent: Agent,
     folder: Folder = HERE,
-    undone: Annotated[bool, typer.Option("--undone", help="Show only steps that were undone.")] = False,
-    last: Annotated[
-        int | None, typer.Option(help=f"Show the last so many; 0: all. [default: {SHOWN}; all with --json]", min=0)
-    ] = None,
+    undone: Undone = False,
+    last: Last = None,
     json_: Json = False,
 ) -> None:
     """Show an agent's steps, undone ones too; those before the oldest checkpoint are compacted.
@@ -47,8 +44,7 @@ def steps(
         return found
 
     found = [line for line in asked(folder, look) if line["retracted_by"] or not undone]
-    count = last if last is not None else 0 if json_ else SHOWN
-    chosen = found[-count:] if count else found
+    chosen = newest(found, last, json_)
     if json_:
         for line in chosen:
             line.pop("type")

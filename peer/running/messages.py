@@ -10,7 +10,7 @@ from msgspec import Struct
 from peer.agents.agent import Agent
 from peer.agents.spec import kind_at
 from peer.cluster.attached import Attached
-from peer.errors import CallerError, ConfigInvalid
+from peer.errors import CallerError, ConfigInvalid, HandlerMissing
 from peer.values import payload
 from protocol.ids import AgentId
 
@@ -69,11 +69,12 @@ def _made(text: str, kind: type) -> Any:
 
 def _check(kind: type[Agent], text: str, message: Any) -> None:
     """Check that an agent handles a message: to it, it would be a dead letter."""
-    name = type(message).__name__
-    if name not in kind.message_types and not any(base in kind.handlers for base in type(message).__mro__):
+    try:
+        kind.check_handles(message)
+    except HandlerMissing as error:
         known = ", ".join(sorted(kind.message_types)) or "nothing"
         raise CallerError(
-            f"{text!r} is of type {name}, and {kind.__name__} handles {known}. Nothing was submitted."
+            f"{text!r} is of type {type(message).__name__}, and {kind.__name__} handles {known}. Nothing was submitted."
             " Name the message's class with --as."
-        )
+        ) from error
     payload.encode_message(message)

@@ -118,15 +118,17 @@ def _row(look: Look, names: dict[HostId, str], home: HostId) -> dict[str, Any]:
     if status is None:
         nothing = dict.fromkeys(("steps", "undone", "dead_letters", "effects_pending", "checkpoint", "era"))
         return row | nothing | {"under_way": [look.why], "error": look.why}
-    return row | {
+    return row | glance(status) | {"checkpoint": status.committed, "era": status.era, "error": None}
+
+
+def glance(status: Status) -> dict[str, Any]:
+    """Return what a row says of an agent that answers."""
+    return {
         "steps": status.steps,
         "undone": status.undone,
         "dead_letters": status.dead_letters,
         "effects_pending": len(status.effects_pending),
-        "checkpoint": status.committed,
-        "era": status.era,
         "under_way": list(status.under_way),
-        "error": None,
     }
 
 

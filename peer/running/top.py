@@ -18,7 +18,7 @@ from peer.backends.admission import addresses_in
 from peer.cluster.attached import Attached
 from peer.errors import EbbtideError
 from peer.running.console import HERE, Folder, Json, asked
-from peer.running.overview import Look, looks_at
+from peer.running.overview import Look, glance, looks_at
 from protocol.ids import AgentId
 
 ANSWER_S = 5.0
@@ -86,14 +86,7 @@ def _row(look: Look, host: str, now: tuple[int, float] | None, before: tuple[int
     if status is None or now is None:
         return row | {"under_way": [look.why]}
     rate = None if before is None else round(max(0, now[0] - before[0]) / max(1e-6, now[1] - before[1]), 1)
-    return row | {
-        "steps": status.steps,
-        "steps_a_second": rate,
-        "undone": status.undone,
-        "dead_letters": status.dead_letters,
-        "effects_pending": len(status.effects_pending),
-        "under_way": list(status.under_way),
-    }
+    return row | glance(status) | {"steps_a_second": rate}
 
 
 def _shown(found: dict[str, Any]) -> Group:

@@ -21,6 +21,8 @@ class DeadLetters:
     @property
     def letters(self) -> list[Letter]:
         """What is given up, and was not taken up again or dropped."""
+        if not self._gone:
+            return self._all
         return [letter for letter in self._all if letter.input.lineage not in self._gone]
 
     def add(self, item: Input, why: str, time_us: int) -> None:

@@ -142,6 +142,9 @@ class Looking:
 
     def under_way(self) -> tuple[str, ...]:
         """Name what is not finished; an idle peer has nothing to name."""
+        return tuple(f"{name}: {count}" for name, count in self._unfinished().items())
+
+    def _unfinished(self) -> dict[str, int]:
         core = self._core
         counts = {
             "inputs": self._stepping.backlog(),
@@ -152,7 +155,7 @@ class Looking:
             "undos": len(core.intents.doomed()),
             "effects waiting": len(core.intents.waiting()),
         }
-        return tuple(f"{name}: {count}" for name, count in counts.items() if count)
+        return {name: count for name, count in counts.items() if count}
 
     def waits(self) -> tuple[str, ...]:
         """Name what is not finished, as `under_way`, and for whom or what it waits."""
@@ -169,10 +172,10 @@ class Looking:
             "effects waiting": [each.intent for each in core.intents.waiting()],
         }
         found: list[str] = []
-        for text in self.under_way():
-            names = named.get(text.split(":")[0], [])
+        for name, count in self._unfinished().items():
+            names = named.get(name, [])
             more = f"; {len(names) - NAMED} more" if len(names) > NAMED else ""
-            found.append(f"{text} ({'; '.join(names[:NAMED])}{more})" if names else text)
+            found.append(f"{name}: {count}" + (f" ({'; '.join(names[:NAMED])}{more})" if names else ""))
         return tuple(found)
 
     def status(self) -> StatusSeen:

@@ -320,8 +320,8 @@ class Outbox:
     def _held_out(self) -> tuple[HeldOut, ...]:
         found: list[HeldOut] = []
         for receiver, line in self._lines.items():
-            found.extend(_held_out(receiver, item.step, *name, item.message, None) for name, item in line.items.items())
-            found.extend(_held_out(receiver, kept[0], *name, kept[1], kept[2]) for name, kept in line.consumed.items())
+            found.extend(HeldOut.of(receiver, item.step, *name, item.message) for name, item in line.items.items())
+            found.extend(HeldOut.of(receiver, kept[0], *name, *kept[1:]) for name, kept in line.consumed.items())
         return tuple(found)
 
     def told(self) -> dict[str, Any]:
@@ -334,12 +334,10 @@ class Outbox:
         for receiver, number in base.numbers:
             self._line(receiver).next_number = number
         for out in base.outbox:
-            void = Void(out.incarnation, out.number, out.lineage, out.ordered)
-            message = void if out.input is None else Data(out.input)
             if out.consumer is None:
-                self.add(out.receiver, out.step, out.incarnation, out.number, message)
+                self.add(out.receiver, out.step, out.incarnation, out.number, out.message)
             else:
-                self._line(out.receiver).consumed[out.incarnation, out.number] = (out.step, message, out.consumer)
+                self._line(out.receiver).consumed[out.incarnation, out.number] = (out.step, out.message, out.consumer)
 
     def unsent(self) -> int:
         """Return how many messages are not acknowledged."""
@@ -384,12 +382,3 @@ class Outbox:
             assert all(item.held == self._holds.get(step, 0) for _, item in pairs)
         due = [receiver for receiver, line in self._lines.items() if line.due_us is not None]
         assert sorted(self._timed) == sorted(due)
-
-
-def _held_out(
-    receiver: AgentId, step: StepId | None, incarnation: int, number: int, message: Data | Void,
-    consumer: Consumer | None,
-) -> HeldOut:  # fmt: skip
-    if isinstance(message, Data):
-        return HeldOut(receiver, step, incarnation, number, message.input, consumer=consumer)
-    return HeldOut(receiver, step, incarnation, number, None, message.lineage, message.ordered, consumer)

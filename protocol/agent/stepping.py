@@ -227,7 +227,7 @@ class Stepping:
             tolerated=draft.tolerated,
             model=draft.model,
             read_only=draft.read_only,
-            unplaced=tuple(dict.fromkeys(out.receiver for out in outputs if not self._is_placed(out.receiver))),
+            unplaced=self._unplaced(outputs),
             due_us=tuple(core.now_us + out.after_us for out in draft.outputs if out.after_us is not None),
             cancelled=cancelled,
         )
@@ -261,12 +261,16 @@ class Stepping:
     def _number(self, out: OutputDraft) -> int:
         return 0 if out.after_us is not None else self._core.outbox.number(out.receiver)
 
-    def _is_placed(self, receiver: AgentId) -> bool:
-        """Tell whether a message to `receiver` may leave with its step (CL-7)."""
-        if receiver != self._core.agent and not self._core.knows(receiver):
-            return False
-        self._core.unplaced.hear(receiver)
-        return True
+    def _unplaced(self, outputs: tuple[Output, ...]) -> tuple[AgentId, ...]:
+        """Return the receivers that nobody has heard of; what waits for one of the others may leave now (CL-7)."""
+        core = self._core
+        strange: list[AgentId] = []
+        for receiver in dict.fromkeys(out.receiver for out in outputs):
+            if receiver == core.agent or core.knows(receiver):
+                core.unplaced.hear(receiver)
+            else:
+                strange.append(receiver)
+        return tuple(strange)
 
     def _entry_of(self, writer: StepId, key: str) -> Entry:
         for entry in self._core.versions.entries(key):

@@ -98,7 +98,7 @@ class Unplaced:
         """Return this part's slice of a base."""
         return {
             "unplaced": tuple(
-                HeldOut(receiver, kept.step, *name, kept.message.input if isinstance(kept.message, Data) else None)
+                HeldOut.of(receiver, kept.step, *name, kept.message)
                 for receiver, waiting in self._by_receiver.items()
                 for name, kept in waiting.items()
             )
@@ -107,5 +107,4 @@ class Unplaced:
     def load(self, base: BaseRecord, now_us: int) -> None:
         """Take in this part's slice of a base."""
         for out in base.unplaced:
-            message = Void(out.incarnation, out.number, "", False) if out.input is None else Data(out.input)
-            self.add(out.receiver, out.incarnation, out.number, Kept(out.step, message), now_us)
+            self.add(out.receiver, out.incarnation, out.number, Kept(out.step, out.message), now_us)

@@ -1,9 +1,12 @@
 """Dead letters: what they say, and what can become of them."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +53,15 @@ def _broken() -> None:
     MENDED.clear()
 
 
+@asynccontextmanager
+async def market(**options: Any) -> AsyncIterator[Cluster]:
+    """Run a clerk, who passes orders on, and a shop."""
+    async with Cluster("local", **options) as cluster:
+        await cluster.spawn("clerk", Clerk)
+        await cluster.spawn("shop", Shop)
+        yield cluster
+
+
 async def one(cluster: Cluster, agent: str) -> DeadLetter:
     (letter,) = await cluster.dead_letters(agent)
     return letter
@@ -57,9 +69,7 @@ async def one(cluster: Cluster, agent: str) -> DeadLetter:
 
 async def test_a_dead_letter_says_what_it_is_and_is_handled_after_all_over_restarts(tmp_path: Path) -> None:
     began = datetime.now(UTC)
-    async with Cluster("local", folder=tmp_path) as cluster:
-        await cluster.spawn("clerk", Clerk)
-        await cluster.spawn("shop", Shop)
+    async with market(folder=tmp_path) as cluster:
         await cluster.submit("clerk", "tea")
         await cluster.quiet()
         letter = await one(cluster, "shop")
@@ -77,9 +87,7 @@ async def test_a_dead_letter_says_what_it_is_and_is_handled_after_all_over_resta
             await letter.redrive()
         MENDED["tea"] = True
         await again.redrive()
-    async with Cluster("local", folder=tmp_path) as cluster:
-        await cluster.spawn("clerk", Clerk)
-        await cluster.spawn("shop", Shop)
+    async with market(folder=tmp_path) as cluster:
         await cluster.quiet()
         assert await cluster.state("shop") == {"tea": 5}
         assert (await cluster.status("shop")).dead_letters == 0
@@ -88,9 +96,7 @@ async def test_a_dead_letter_says_what_it_is_and_is_handled_after_all_over_resta
 
 
 async def test_one_that_is_dropped_is_gone_and_one_whose_sender_is_undone_is_not_handled() -> None:
-    async with Cluster("local") as cluster:
-        await cluster.spawn("clerk", Clerk)
-        await cluster.spawn("shop", Shop)
+    async with market() as cluster:
         await cluster.submit("clerk", "tea", "jam")
         await cluster.quiet()
         tea, jam = await cluster.dead_letters("shop")
@@ -119,9 +125,7 @@ async def test_what_waits_for_a_name_that_nobody_has_is_not_handled_by_asking() 
 
 
 async def test_what_can_not_be_read_is_shown_as_far_as_it_goes() -> None:
-    async with Cluster("local") as cluster:
-        await cluster.spawn("clerk", Clerk)
-        await cluster.spawn("shop", Shop)
+    async with market() as cluster:
         await cluster.submit("clerk", "other")
         await cluster.quiet()
         _, letter = await cluster.dead_letters("shop")
@@ -132,9 +136,7 @@ async def test_what_can_not_be_read_is_shown_as_far_as_it_goes() -> None:
 
 
 async def test_what_becomes_of_dead_letters_is_told_by_the_log(tmp_path: Path) -> None:
-    async with Cluster("local", folder=tmp_path) as cluster:
-        await cluster.spawn("clerk", Clerk)
-        await cluster.spawn("shop", Shop)
+    async with market(folder=tmp_path) as cluster:
         await cluster.submit("clerk", "tea", "jam")
         await cluster.quiet()
         tea, jam = await cluster.dead_letters("shop")
