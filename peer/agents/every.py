@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from peer import errors
+from peer.agents.envelope import EVERY
 from peer.agents.functions import check_callable
 from peer.values.fields import number
 
@@ -70,4 +71,4 @@ def everies_of(cls: type, inherited: Mapping[str, float]) -> dict[str, float]:
 
 def timer_key(name: str) -> str:
     """Return the key under which an `@every` method's next run is set."""
-    return f"!every/{name}"
+    return f"{EVERY}/{name}"
