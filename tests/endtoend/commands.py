@@ -66,7 +66,7 @@ class Run:
         until(lambda: not any(row["under_way"] for row in self.told("agents", code=None)))
 
     @contextmanager
-    def up(self, app: str = "shop.py", *options: str) -> Iterator[subprocess.Popen[str]]:
+    def up(self, app: str = "corner_shop.py", *options: str) -> Iterator[subprocess.Popen[str]]:
         """Have a local cluster up, in a process of its own."""
         program = subprocess.Popen(
             [EBBTIDE, "up", HERE / app, *LOCAL, *options], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE

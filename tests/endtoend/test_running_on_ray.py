@@ -51,7 +51,7 @@ def killed(run: Run, *hosts: str) -> None:
 
 
 def test_it_goes_on_when_up_has_ended_and_its_hosts_come_back_without_it(run: Run) -> None:
-    assert "2 agents are up" in ebbtide("up", HERE / "shop.py")
+    assert "2 agents are up" in ebbtide("up", HERE / "corner_shop.py")
     assert len(processes(run)) == 2
     run.do("submit", "buyer", "--as", "Order", '{"item": "milk", "price": 5}')
     run.rest()
@@ -68,7 +68,7 @@ def test_it_goes_on_when_up_has_ended_and_its_hosts_come_back_without_it(run: Ru
     assert "no cluster runs in" in run.do("ps", code=2)
     assert "nothing runs in" in ebbtide("down")
     subprocess.run([EBBTIDE, "log", "verify", run.folder], check=True, capture_output=True)
-    ebbtide("up", HERE / "shop.py")
+    ebbtide("up", HERE / "corner_shop.py")
     assert run.told("state", "cashier") == state
 
 

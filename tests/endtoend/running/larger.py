@@ -1,6 +1,6 @@
 """The shop without its cashier, and with another buyer."""
 
-from shop import Buyer
+from corner_shop import Buyer
 
 from ebbtide import AgentSpec
 
