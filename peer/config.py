@@ -5,7 +5,7 @@ import warnings
 
 from peer import errors
 from peer.store.storage import Storage
-from peer.values.texts import NAME_CHARS_MAX, check_text
+from peer.values.texts import check_agent_name
 from protocol.limits import CheckpointLimits
 from protocol.policy import PolicyMaker
 
@@ -68,11 +68,7 @@ def check_names(names: list[str], taken: list[str]) -> None:
     """
     seen = set(taken)
     for name in names:
-        check_text("name", name, NAME_CHARS_MAX, "Nothing was started.")
-        if not all(letter.isalnum() or letter in "._-" for letter in name):
-            raise errors.CallerError(
-                f"not a name for an agent: {name!r} (letters, digits, '.', '_' and '-'). Nothing was started."
-            )
+        check_agent_name(name, "Nothing was started.")
         if name in seen:
             raise errors.CallerError(f"there is an agent {name!r} already. Nothing was started.")
         seen.add(name)

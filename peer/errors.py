@@ -51,6 +51,10 @@ class AgentBroken(CallerError):
     """An agent can't start: its class or its options have to be mended before it is launched again."""
 
 
+class AgentAbsent(CallerError):
+    """An agent that is retired, or whose making is undone or does not come: what it is sent is a dead letter (NA-2)."""
+
+
 class StepUnknown(CallerError):
     """No such step in the agent's log."""
 
@@ -77,6 +81,10 @@ class ReadOnly(CallerError):
 
 class Unready(EbbtideError):
     """What a handler needs can't be had now, by no fault of its input: the input waits, and is tried again (ST-8)."""
+
+
+class NotMade(Unready):
+    """The agent is not there: the step that is to make it has not come, or is undone."""
 
 
 class UndoPending(Unready):

@@ -132,6 +132,12 @@ class Finish(_Action, frozen=True):
     outcome: OutcomeRecord
 
 
+class Seek(_Action, frozen=True):
+    """What is said to a name that nobody has heard of is durable, and waits: an agent may have to be made (NA-1)."""
+
+    name: AgentId
+
+
 Action = (
     Send
     | Append
@@ -147,4 +153,5 @@ Action = (
     | Finish
     | Withdraw
     | CutReady
+    | Seek
 )

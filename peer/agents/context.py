@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors
-from peer.agents.envelope import ANSWER, ASK, MARK, TIME_OUT, sealed
+from peer.agents.envelope import ANSWER, ASK, MARK, RETIRE, TIME_OUT, sealed
 from peer.agents.every import checked_seconds
+from peer.agents.kinds import path_of_agent
+from peer.agents.making import Making, Origin, check_name, made_options
 from peer.agents.past import as_step
 from peer.agents.question import Open, Question, checked_then, read_question, state_key, timer_key
 from peer.agents.spaces import Space, Spaces
@@ -45,6 +47,8 @@ class Context:
     """The agent's class."""
     asked: int = 0
     """How many questions this step has asked."""
+    origin: Origin = field(default_factory=Origin)
+    """How the agent has come to be."""
 
     @property
     def attempt(self) -> int:
@@ -151,6 +155,40 @@ class Context:
             raise errors.CallerError(f"nobody waits for an answer to {self.input}: nobody has asked. Nothing was sent.")
         asker, name = read_question(question)
         self.outputs.append(OutputDraft(asker, sealed(ANSWER, [name, payload.encode_message(value)])))
+
+    def spawn(self, name: AgentId, kind: type, **options: Any) -> AgentId:
+        """Make another agent once this step is durable; the runtime finds it a host.
+
+        It handles what is sent to it from then on, over restarts, and all that it does hangs on this step: whoever
+        undoes this step undoes that, too, and the agent is there no more. A re-run that makes it makes it anew.
+
+        Args:
+            name: unique in the cluster, for good: also a retired agent keeps its name. If it is taken, what would have
+                made the agent is a dead letter, and whoever has the name gets what is sent to it.
+            kind: the agent's class, as hosts can import it.
+            options: plain values, passed to the class.
+
+        Returns: the name, to send to.
+
+        Raises: CallerError, for what is no name or class; PayloadUnsupported, PayloadTooLarge, for options.
+        """
+        named = check_name(name, self.agent)
+        self.run.check_may(f"make {named}")
+        path = path_of_agent(kind)
+        making = Making(path, made_options(options), self.origin.place(named, path))
+        self.outputs.append(OutputDraft(named, making.sealed()))
+        return named
+
+    def retire(self, name: AgentId | None = None) -> None:
+        """Have an agent handle nothing any more after what it was sent before; without a name this one.
+
+        What it gets later is a dead letter. If this step is undone the agent is back, and handles those.
+
+        Raises: CallerError, for what is no name.
+        """
+        receiver = self.agent if name is None else text("name", name, is_empty_ok=False)
+        self.run.check_may(f"retire {receiver}")
+        self.outputs.append(OutputDraft(receiver, sealed(RETIRE, None)))
 
     def take_open(self, name: str) -> Open | None:
         """Return an open question, which is closed with this step; None if it is closed already."""

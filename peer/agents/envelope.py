@@ -17,6 +17,11 @@ ANSWER = "!answer"
 TIME_OUT = "!time-out"
 """The time of a question is over: its name."""
 
+MAKE = "!make"
+"""What a new agent is to be, which this comes to: its class, its options, and the host where it is to live."""
+RETIRE = "!retire"
+"""The agent is to handle nothing any more."""
+
 
 def sealed(tag: str, body: object) -> bytes:
     """Return the bytes of an envelope."""

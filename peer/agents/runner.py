@@ -14,6 +14,7 @@ from peer.agents.context import Context
 from peer.agents.failures import is_ours, leaves, one_line, told, traced, where
 from peer.agents.functions import is_async
 from peer.agents.hooks import Hooks
+from peer.agents.making import Origin
 from peer.agents.spaces import Spaces
 from peer.agents.tool import Tool
 from peer.agents.tracked import Lock, Tracked
@@ -35,7 +36,7 @@ Feed = Callable[[Event], None]
 GIVEN_UP_S = 0.2
 """From the end of a task that was cancelled to taking that for a failure of its own."""
 
-_POISON = (errors.HandlerMissing, errors.PayloadInvalid, errors.ReadOnly, errors.ProcessEnded)
+_POISON = (errors.HandlerMissing, errors.PayloadInvalid, errors.ReadOnly, errors.ProcessEnded, errors.AgentAbsent)
 """Will not go away by trying again."""
 
 
@@ -44,7 +45,7 @@ class Runner:
 
     def __init__(
         self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault, tell: Callable[[Tell], None], lock: Lock,
-        attempts: Attempts, hooks: Hooks,
+        attempts: Attempts, hooks: Hooks, origin: Origin,
     ) -> None:  # fmt: skip
         """Begin.
 
@@ -57,6 +58,7 @@ class Runner:
             lock: held while the machine changes the versions: plain handlers read them in threads.
             attempts: notes what runs, for the next life of the process.
             hooks: those of the agent; no handler runs before it knows that it is up.
+            origin: how the agent has come to be.
         """
         self._agent = agent
         self._vault = vault
@@ -65,6 +67,7 @@ class Runner:
         self._lock = lock
         self._attempts = attempts
         self._hooks = hooks
+        self._origin = origin
         self._calls = Calls(agent, feed, tell, attempts)
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._idle: list[Callable[[], None]] = []
@@ -159,7 +162,8 @@ class Runner:
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(called, loop))
 
         spaces = Spaces(run, agent.spaces)
-        ctx = Context(agent.name, order.step, order.input, run, spaces, call_tool, owner=type(agent))
+        origin = self._origin
+        ctx = Context(agent.name, order.step, order.input, run, spaces, call_tool, owner=type(agent), origin=origin)
         agent.state.bind(run)
         turn = turn_of(agent, ctx)
         if turn is not None and turn.dropped:
@@ -212,7 +216,8 @@ class Runner:
         if any(isinstance(end, _POISON) for end in ends):
             return StepDraft(error=text, poison=True)
         if any(isinstance(end, errors.Unready) for end in ends):
-            logger.warning("%s: %s waits: %s", self._agent.name, order.input, text)
+            level = logging.INFO if any(isinstance(end, errors.NotMade) for end in ends) else logging.WARNING
+            logger.log(level, "%s: %s waits: %s", self._agent.name, order.input, text)
             return StepDraft(error=text, waits=True)
         place = where(error, type(self._agent).__module__)
         logger.warning(

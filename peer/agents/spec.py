@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
 from peer.agents.failures import one_line, told, where
+from peer.agents.making import MADE
 from peer.values import payload
 from protocol.ids import AgentId
 
@@ -24,6 +24,11 @@ class AgentSpec:
     """The end of its log is gone: begin a new incarnation and let everything go that depended on it."""
     unheard: int = 0
     """With `lost`: lives that may have been begun elsewhere after those in the log: they count as lost, too."""
+
+    @property
+    def is_made(self) -> bool:
+        """Whether a handler has made it: then it is there as long as the step that did stands (NA-2)."""
+        return MADE in self.options
 
 
 def check_movable(specs: Sequence[AgentSpec]) -> None:
@@ -61,7 +66,7 @@ def made(spec: AgentSpec, attempts: Attempts) -> Agent:
     """
     try:
         with attempts.noted_now(f"{spec.name} __init__", spec.kind.tries):
-            return spec.kind(**spec.options)
+            return spec.kind(**{name: value for name, value in spec.options.items() if name != MADE})
     except errors.ProcessEnded as error:
         raise errors.AgentBroken(f"agent {spec.name!r} does not start: {error}") from error
     except (Exception, SystemExit) as error:
@@ -71,28 +76,3 @@ def made(spec: AgentSpec, attempts: Attempts) -> Agent:
             f"{place and f', at {place}'}. Nothing of its log was changed. Mend the class or its options, and launch it"
             " again."
         ) from error
-
-
-_KNOWN: dict[str, type[Agent]] = {}
-"""Classes that have been brought up in this process: one that no import finds is found here."""
-
-
-def path_of(kind: type[Agent]) -> str:
-    """Return the name by which a class can be found again, as `module:qualname`."""
-    path = f"{kind.__module__}:{kind.__qualname__}"
-    _KNOWN[path] = kind
-    return path
-
-
-def kind_at(path: str) -> type[Agent] | None:
-    """Return the class of a name that `path_of` gave, or None if it can't be found in this process."""
-    if path in _KNOWN:
-        return _KNOWN[path]
-    module, _, name = path.partition(":")
-    try:
-        found: Any = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError):
-        return None
-    return found if isinstance(found, type) and issubclass(found, Agent) else None

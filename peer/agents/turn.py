@@ -7,6 +7,8 @@ from peer.agents import envelope
 from peer.agents.agent import Agent
 from peer.agents.context import Context
 from peer.agents.every import timer_key
+from peer.agents.making import Making
+from peer.agents.presence import absence, check_there, make, retire
 from peer.agents.question import question_of
 
 
@@ -21,9 +23,14 @@ class Turn(NamedTuple):
 def turn_of(agent: Agent, ctx: Context) -> Turn | None:
     """Return whose turn an input is; None if it was for the runtime alone, which has done what there was to do.
 
-    Raises: HandlerMissing, PayloadInvalid.
+    Raises: HandlerMissing, PayloadInvalid; AgentAbsent, NotMade.
     """
     tag, body = envelope.opened(ctx.input.payload)
+    if tag == envelope.MAKE:
+        return make(agent, ctx, Making(*body))
+    if tag == envelope.EVERY and absence(ctx.run.versions, ctx.origin.is_made):
+        return None  # it is set again when the agent is there
+    check_there(agent, ctx)
     match tag:
         case "":
             name, message = agent.handler_of(ctx.input.payload)
@@ -39,6 +46,8 @@ def turn_of(agent: Agent, ctx: Context) -> Turn | None:
             return _then(agent, ctx, *body)
         case envelope.TIME_OUT:
             return _then(agent, ctx, body, None)
+        case envelope.RETIRE:
+            return retire(ctx)
         case _:
             raise errors.HandlerMissing(f"{tag} is of a newer release. It goes to the dead letters.")
 

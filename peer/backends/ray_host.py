@@ -12,7 +12,8 @@ import msgspec
 from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
-from peer.agents.spec import AgentSpec, kind_at, path_of
+from peer.agents.kinds import kind_at, path_of
+from peer.agents.spec import AgentSpec
 from peer.agents.watchdog import watch
 from peer.backends import admission
 from peer.backends.admission import Address

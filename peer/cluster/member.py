@@ -24,6 +24,7 @@ from peer.host.questions import EpochsAnswer, RestoreTo
 from peer.store.outside.keeping import Keeping
 from peer.threads import HOUSE, in_thread
 from peer.values.personal import key_name
+from peer.values.texts import natural
 from protocol.ids import AgentId, StepId
 
 
@@ -163,7 +164,7 @@ class Member(Asker, ABC):
         ask = RestoreTo(f"{self._source}/{secrets.token_hex(8)}", epoch, inputs, reason, deadline_us)
         number = int(await self.host.ask(self._any(), "restore", questions.encode(ask), timeout_s=timeout_s))
         while True:
-            looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self.agents))
+            looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._all()))
             if all(look.era >= number for look in looks):
                 seconds = (self.host.clock.now_us() - began_us) / 1e6
                 return Restored(number, epoch, seconds, await self._still_undone(epoch))
@@ -171,12 +172,16 @@ class Member(Asker, ABC):
 
     async def _still_undone(self, epoch: int) -> tuple[StepId, ...]:
         body = questions.encode(epoch)
-        asked = (self._ask(agent, "undone since", tuple[StepId, ...], body) for agent in self.agents)
+        asked = (self._ask(agent, "undone since", tuple[StepId, ...], body) for agent in self._all())
         return tuple(step for steps in await asyncio.gather(*asked) for step in steps)
 
     async def epochs(self) -> EpochsAnswer:
         """Return what is known of checkpoints and restores where the first agent lives."""
         return await self._ask(self._any(), "epochs", EpochsAnswer)
+
+    def _all(self) -> list[AgentId]:
+        """Return the agents that this peer looks at, and all others that it has heard of: handlers make some."""
+        return list(dict.fromkeys((*self.agents, *sorted(self.host.homes, key=natural))))
 
     def _any(self) -> AgentId:
         self.check_running()
@@ -187,7 +192,7 @@ class Member(Asker, ABC):
     async def effects(self, agent: AgentId | None = None, *, settled: bool = False) -> list[Effect]:
         """Return the effects that are to be undone or in doubt, of one agent or of all."""
         self.check_running()
-        agents = self.agents if agent is None else [agent]
+        agents = self._all() if agent is None else [agent]
         found = await asyncio.gather(*(self.effects_of(each, settled=settled) for each in agents))
         return [effect for effects in found for effect in effects]
 
@@ -198,7 +203,7 @@ class Member(Asker, ABC):
             agent: whose; of all if None.
         """
         self.check_running()
-        agents = self.agents if agent is None else [agent]
+        agents = self._all() if agent is None else [agent]
         found = await asyncio.gather(*(self.dead_letters_of(each) for each in agents))
         return [letter for letters in found for letter in letters]
 
@@ -215,4 +220,4 @@ class Member(Asker, ABC):
         Raises: AskTimeout, telling who is busy, with what, and for whom it waits.
         """
         self.check_running()
-        await until_quiet(self.agents, self.status, self._is_known, timeout_s, pause_s)
+        await until_quiet(self._all, self.status, self._is_known, timeout_s, pause_s)

@@ -19,15 +19,15 @@ LOOK_S_MIN = 1.0
 
 
 async def until_quiet(
-    agents: Sequence[AgentId], ask: Callable[[AgentId, float], Awaitable[Status]], is_known: Callable[[AgentId], bool],
-    timeout_s: float, pause_s: float,
+    agents: Callable[[], Sequence[AgentId]], ask: Callable[[AgentId, float], Awaitable[Status]],
+    is_known: Callable[[AgentId], bool], timeout_s: float, pause_s: float,
 ) -> None:  # fmt: skip
     """Return once, in looks one after the other, every agent is idle and none has moved meanwhile.
 
     What waits for a name that nobody knows is not under way; if whoever asks knows it, it is about to be.
 
     Args:
-        agents: who is looked at.
+        agents: says who is looked at: handlers may make more meanwhile.
         ask: asks one of them, for so many seconds at most.
         is_known: tells whether there is an agent of a name, as far as whoever asks knows.
         timeout_s: how long to wait.
@@ -39,16 +39,17 @@ async def until_quiet(
     until, last, quiet = loop.time() + timeout_s, None, 0
     while True:
         left_s = max(LOOK_S_MIN, until - loop.time())
-        found = await asyncio.gather(*(ask(agent, left_s) for agent in agents), return_exceptions=True)
+        names = agents()
+        found = await asyncio.gather(*(ask(agent, left_s) for agent in names), return_exceptions=True)
         looks = [look for look in found if isinstance(look, Status)]
         busy = {look.agent: look.under_way for look in looks if look.under_way} or lagging(looks)
         busy = busy or {
             look.agent: (f"messages for {name}",) for look in looks for name in look.unplaced if is_known(name)
         }
-        for agent, look in zip(agents, found, strict=True):
+        for agent, look in zip(names, found, strict=True):
             if isinstance(look, errors.AskTimeout):
                 busy[agent] = ("no answer from its host, which may be down",)
-            elif isinstance(look, BaseException):
+            elif isinstance(look, BaseException) and agent in agents():
                 raise look
         moves = [(look.host, look.steps, look.undone) for look in looks]
         quiet = quiet + 1 if not busy and moves == last else 0

@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from peer import errors
+from peer.agents.kinds import path_of
+from peer.agents.making import Making
 from peer.agents.past import check_past
-from peer.agents.spec import path_of
+from peer.host.births import QUESTION as MAKE
+from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
 from peer.host.driver import Driver
 from peer.host.questions import (
@@ -67,11 +70,12 @@ class Answers:
         notices: its lines for whoever audits, as they stand.
         homes: by agent, where it lives, as far as is known.
         costs: returns what it has sent.
+        births: brings up agents that handlers make.
     """
 
     def __init__(
         self, host_id: HostId, residents: Residents, checkpoints: Checkpoints, notices: Iterable[Notice],
-        homes: Mapping[AgentId, HostId], costs: Callable[[], Costs],
+        homes: Mapping[AgentId, HostId], costs: Callable[[], Costs], births: Births,
     ) -> None:  # fmt: skip
         self._host_id = host_id
         self._residents = residents
@@ -79,6 +83,7 @@ class Answers:
         self._notices = notices
         self._homes = homes
         self._costs = costs
+        self._births = births
         self._now: dict[str, Callable[[Driver, bytes], Any]] = {
             "part": self._part,
             "status": self._status,
@@ -116,6 +121,9 @@ class Answers:
 
         Raises: EbbtideError, which is told to whoever asked.
         """
+        if what == MAKE:
+            self._births.begin(agent, Making(*decode(body, tuple[str, bytes, str])), answered)
+            return
         if agent in self._residents.broken:
             raise self._residents.why_broken(agent)
         driver = self._residents.drivers.get(agent)
@@ -173,7 +181,7 @@ class Answers:
 
     def _status(self, driver: Driver, body: bytes) -> Status:
         seen = driver.machine.looking.status()
-        also = voted_on(self._checkpoints.machine)
+        also = (*self._births.under_way(driver.agent.name), *voted_on(self._checkpoints.machine))
         return Status(
             agent=driver.agent.name,
             host=self._host_id,

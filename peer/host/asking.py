@@ -91,10 +91,7 @@ class Asking:
             it; AskTimeout, if its host does not answer; CallerError and others, as the host says.
         """
         post, here = self._post, self._residents.drivers
-        self._number += 1
-        question = Ask(self._number, agent, what, body)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asking[question.number] = future
+        question, future = self._new(agent, what, body)
         clock = asyncio.get_running_loop().time
         until = clock() + timeout_s
         unheard_s = timeout_s if agent in self._expected else min(timeout_s, UNHEARD_S)
@@ -123,6 +120,30 @@ class Asking:
                 f" Nothing was asked. {nearest(agent, known)}"
             )
         raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
+
+    async def ask_host(self, host: HostId, agent: AgentId, what: str, body: bytes, timeout_s: float) -> bytes:
+        """Ask another host something of an agent that need not be up there, again and again until it answers.
+
+        Raises: AskTimeout, if it does not answer; CallerError and others, as the host says.
+        """
+        question, future = self._new(agent, what, body)
+        clock = asyncio.get_running_loop().time
+        until = clock() + timeout_s
+        try:
+            while (left_s := until - clock()) > 0:
+                self._post.send_frame(host, Frame(asks=(question,)))
+                done, _ = await asyncio.wait((future,), timeout=min(left_s, ASK_AGAIN_S))
+                if done:
+                    return questions.unwrap(future.result())
+        finally:
+            del self._asking[question.number]
+        raise errors.AskTimeout(f"host {host} did not answer {what!r} within {timeout_s:g} s; it may be down")
+
+    def _new(self, agent: AgentId, what: str, body: bytes) -> tuple[Ask, asyncio.Future[Answer]]:
+        self._number += 1
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asking[self._number] = future
+        return Ask(self._number, agent, what, body), future
 
     def close(self) -> None:
         """This host ends: whoever waits for an answer here will get none."""
@@ -156,8 +177,9 @@ class Asking:
 
         try:
             self._answers.answer(self, question.agent, question.what, question.body, answered)
-        except errors.LogFailed:
-            # This host ends in a moment, and will not have taken anything: whoever goes on for it answers instead.
+        except (errors.LogFailed, errors.Unready):
+            # This host ends in a moment, and will not have taken anything: whoever goes on for it answers instead. Or
+            # it is not up yet, and is asked again.
             del self._answered[name]
         except errors.EbbtideError as error:
             answered(str(error).encode(), type(error).__name__)

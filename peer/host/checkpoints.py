@@ -4,7 +4,6 @@ The host's own log stands beside those of its agents, in the same store and so i
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from peer.host.driver import Driver
 from peer.host.journal import Journal
 from peer.host.questions import RestoreTo
 from peer.host.residents import Residents
+from peer.host.resting import let_rest
 from peer.ports import Cancel, Observer
 from peer.replication.incoming import PREFIX, SPEC
 from peer.replication.inquiry import Inquiry
@@ -28,6 +28,7 @@ from protocol.checkpoints.messages import (
     AppendHost,
     CarryOut,
     CheckpointAction,
+    CheckpointRecord,
     MakeCut,
     Pause,
     ReplyHost,
@@ -42,8 +43,6 @@ from protocol.ids import HOST, AgentId, HostId
 from protocol.limits import CheckpointLimits
 from protocol.wire import Envelope, Frame, decode_host_record
 
-REST_S = 30.0
-"""How long a host that leaves lets steps and calls go on; what has not ended by then is the next host's."""
 LOG = HOST
 """The name of the host's own log in its store."""
 
@@ -214,6 +213,17 @@ class Checkpoints:
         """Tell whether this host has succeeded another, or whoever has succeeded that one."""
         return self.machine.succession.successor_of(host) == self._house.host_id
 
+    def unheard(self) -> list[HostId]:
+        """Return the hosts that this one's log tells of, and of which nothing is known in this life yet."""
+        core, commit = self.machine.core, self.machine.epochs.commit
+        expected = dict.fromkeys((*(() if commit is None else commit.view), *core.met))
+        heard = dict.fromkeys((self._house.host_id, *(fact.host for fact in self._house.known_hosts())))
+        return [host for host in expected if host not in heard and not self.machine.succession.is_refused(host)]
+
+    def now_at(self, host: HostId) -> HostId:
+        """Return who has what lived on a host: itself, or its successor."""
+        return self.machine.succession.successor_of(host)
+
     def begin(self, answered: Callable[[str, str], None]) -> None:
         """Begin a checkpoint; `answered` is told its epoch once it is committed, or what is wrong."""
         self._do(self.machine.begin(self._request(answered), self._now_us()))
@@ -289,6 +299,22 @@ class Checkpoints:
 
         self._house.store.append(LOG, records, durable, anchor)
 
+    def keep(self, record: CheckpointRecord, done: Callable[[], None]) -> None:
+        """Keep a record that is no part of what hosts agree on; `done` is called once it is durable here and copied.
+
+        Raises: Unready, before this host is up.
+        """
+        if not self._open:
+            raise errors.Unready("this host is not up yet")
+        records, anchor = self._journal.add(record)
+
+        def durable() -> None:
+            if self._open:
+                self.copies.wrote(LOG, records, anchor)
+                self.copies.place(done)
+
+        self._house.store.append(LOG, records, durable, anchor)
+
     def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
         """Records of an agent are durable here."""
         self.copies.wrote(log, records, anchor)
@@ -335,22 +361,8 @@ class Checkpoints:
                 f"host {self._house.host_id} can't leave: nobody keeps copies of its logs. Nothing changed."
                 " Start the cluster with replicas=1 or more, and at least two hosts."
             )
-        at_work: dict[AgentId, None] = dict.fromkeys(self._residents.drivers)
 
-        def rests(agent: AgentId) -> None:
-            if agent in at_work:
-                del at_work[agent]
-                if not at_work:
-                    leave()
-
-        def late() -> None:
-            names = ", ".join(at_work)
-            at_work.clear()
-            self._house.noticed(HOST, Tell("leaves-work", names, f"their steps have not ended within {REST_S:g} s"))
-            leave()
-
-        def leave() -> None:
-            cancel()
+        def rested() -> None:
             for driver in self._residents.drivers.values():
                 driver.stop()
             self.copies.place(placed)
@@ -360,11 +372,7 @@ class Checkpoints:
             done()
 
         # A call that is cut short would be in doubt where its tool can't tell whether it has happened.
-        cancel = self._house.clock.wake(self._now_us() + int(REST_S * 1e6), late)
-        if not at_work:
-            leave()
-        for agent, driver in list(self._residents.drivers.items()):
-            driver.rest(partial(rests, agent))
+        let_rest(self._house, self._residents.drivers, rested)
 
     def _release(self) -> None:
         """Hand over what was held until its sender was written down."""

@@ -11,9 +11,11 @@ from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
 from peer.agents.failures import clean, is_ours, told, traced
 from peer.agents.hooks import Hooks
+from peer.agents.making import Origin
 from peer.agents.past import check_past
 from peer.agents.runner import Runner
 from peer.agents.state import State
+from peer.host.attendance import Attendance, Nursery
 from peer.host.replicas import Replicas
 from peer.host.strangers import Strangers
 from peer.host.ticks import Ticks
@@ -32,6 +34,7 @@ from protocol.action import (
     Reply,
     Resume,
     RunStep,
+    Seek,
     Send,
     Share,
     Tell,
@@ -136,8 +139,9 @@ class Surroundings(Protocol):
 class Driver:
     """One agent: its machine, its code, its documents."""
 
-    def __init__(self, host: Surroundings, agent: Agent, limits: Limits) -> None:
+    def __init__(self, host: Surroundings, agent: Agent, limits: Limits, origin: Origin, nursery: Nursery) -> None:
         self._host = host
+        self._nursery = nursery
         self.agent = agent
         self.machine = PeerMachine(agent.name, limits, partial(host.strangers.knows, agent.name))
         self.values = Values(type(agent).state_schema, host.keeping, host.randomness.seed)
@@ -147,9 +151,12 @@ class Driver:
         versions, vault = self.machine.core.versions, host.keeping.vault
         tell = partial(host.noticed, agent.name)
         self.hooks = Hooks(agent, host.attempts, tell)
-        self.runner = Runner(agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks)
+        self.origin = origin
+        self.attendance = Attendance(self.machine, origin.is_made, host.clock, self.feed, tell, nursery)
+        origin.absent_s = self.attendance.absent_s
+        self.runner = Runner(agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks, origin)
         self.replicas = Replicas(agent.name, host.randomness.seed)
-        self._ticks = Ticks(agent.everies, self.machine, host.clock, self.feed)
+        self._ticks = Ticks(agent.everies, self.machine, host.clock, self.feed, self.attendance.is_there)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
         self._armed_us: int | None = None
@@ -176,6 +183,7 @@ class Driver:
         core = self.machine.core
         self.replicas.write(core.shared_entries())
         self._serves = {space: dict.fromkeys(names) for space, names in core.subscribers.items()}
+        self.attendance.open(self._ticks.hurry)
         self._sync()
         self._ticks.start()
 
@@ -183,6 +191,10 @@ class Driver:
         """Begin no step any more; go on once what runs has ended and is durable."""
         self.feed(LogStalled(True))
         self.runner.when_idle(lambda: self.machine.core.when_durable(then))
+
+    def under_way(self) -> list[str]:
+        """Name what is not finished: of the agent, and of those that it wants made."""
+        return [*self.machine.under_way(), *self._nursery.under_way(self.agent.name)]
 
     def stop(self) -> None:
         """Drop everything that is not in the log."""
@@ -215,6 +227,7 @@ class Driver:
                 self._break(event, error)
                 return
         self._arm()
+        self.attendance.look()
 
     def _tell_of_undone(self) -> None:
         undone = self.machine.core.undone
@@ -310,6 +323,8 @@ class Driver:
                 self._leaves(lambda: self._host.finished(name, action))
             case Tell():
                 self._host.noticed(name, self._host.strangers.advised(action))
+            case Seek():
+                self._leaves(partial(self._nursery.sought, name, action.name))
 
     def _leaves(self, leave: Callable[[], None]) -> None:
         self._host.checkpoints.when_recovered(lambda: leave() if self._alive else None)

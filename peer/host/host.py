@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,9 @@ from peer.agents.attempts import Attempts
 from peer.agents.spec import AgentSpec, made
 from peer.host.answers import Answers
 from peer.host.asking import Asking
+from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
+from peer.host.coming import startable, without_log
 from peer.host.driver import Driver
 from peer.host.neighbours import Neighbours
 from peer.host.pieces import Pieces
@@ -77,7 +78,10 @@ class Host:
         self._version, self._open = 0, False
         self._router = Router(self, self.residents)
         self._pieces = Pieces(clock.now_us())
-        answers = Answers(self.host_id, self.residents, self.checkpoints, self.notices, self.homes, self.costs)
+        self.births = Births(self, self.residents)
+        answers = Answers(
+            self.host_id, self.residents, self.checkpoints, self.notices, self.homes, self.costs, self.births
+        )
         self.asking = Asking(self, self.residents, answers, self.randomness.seed())
 
     @property
@@ -108,11 +112,12 @@ class Host:
         self._open = True
         self._version = self.clock.now_us()
         if is_lost:
-            agents = self._without_log(agents)
+            agents = without_log(self, agents)
         self.residents.expect(agents)
         self._announce()
         self.neighbours.open()
-        specs = await self._mended(agents)
+        specs = await startable(self, agents)
+        self._announce()
         if any(spec.lost for spec in specs):
             await self.catch_up()
         for spec in specs:
@@ -123,29 +128,6 @@ class Host:
         self.checkpoints.open()
         if self.store.head()[0]:
             self._witness.open()
-
-    def _without_log(self, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
-        names = ", ".join(spec.name for spec in agents)
-        if self.checkpoints.has_backups():
-            self.noticed(HOST, Tell("log-gone", names, "a backup of the host that had them goes on with them"))
-            return ()
-        for spec in agents:
-            self.residents.expect((spec,))
-            self.breaks(spec.name, "its log is gone, and no other host kept a copy: restore the folder from a backup")
-        return ()
-
-    async def _mended(self, agents: Sequence[AgentSpec]) -> list[AgentSpec]:
-        """Mend damaged logs (CP-11); return who can start, and who has lost the end of its log."""
-        wrong = await self.checkpoints.mend(spec.name for spec in agents)
-        specs: list[AgentSpec] = []
-        for spec in agents:
-            if wrong.get(spec.name):
-                self.breaks(spec.name, wrong[spec.name])
-            else:
-                # A life before this one may have found that out, and ended before the agent had begun anew.
-                lost = spec.lost or spec.name in wrong or self.store.is_lost(spec.name)
-                specs.append(replace(spec, lost=lost))
-        return specs
 
     async def catch_up(self) -> None:
         """Hear what others know: before a lost agent begins an incarnation, say, that is to be newer than its own."""
@@ -165,11 +147,30 @@ class Host:
             raise errors.CallerError(f"agent {spec.name!r} is on this host already. Nothing changed.")
         self.residents.release(spec.name)
         self.residents.expect((spec,))
-        is_up = self._starts(spec)
-        if is_up:
+        self._come_up(spec)
+
+    def bring_up(self, spec: AgentSpec) -> None:
+        """Bring up an agent that a handler has made; of one that can't start people are told."""
+        self.residents.expect((spec,))
+        self._come_up(spec)
+
+    def bring_up_again(self, spec: AgentSpec) -> None:
+        """Bring up an agent anew, from its log, once it has ended what it does."""
+
+        def again() -> None:
+            self.drivers.pop(spec.name).stop()
+            self.bring_up(spec)
+
+        if spec.name in self.drivers:
+            self.drivers[spec.name].rest(again)
+
+    def _come_up(self, spec: AgentSpec) -> None:
+        if self._starts(spec):
             self.residents.coming.pop(spec.name, None)
+        else:
+            self.noticed(spec.name, Tell("agent-broken", spec.name, self.residents.broken[spec.name]))
         self._announce()
-        if is_up:
+        if spec.name in self.drivers:
             self.observer.came(spec.name)
 
     def adopt(self, spec: AgentSpec) -> None:
@@ -196,7 +197,7 @@ class Host:
         agent = made(spec, self.attempts)
         agent.name = spec.name
         limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries)
-        driver = Driver(self, agent, limits)
+        driver = Driver(self, agent, limits, self.births.origin(spec), self.births)
         driver.options = spec.options
         begun = [fact for fact in self._machine.gossip.facts() if isinstance(fact, Began)]
         known = (fact.incarnation for fact in begun if fact.agent == spec.name)
@@ -218,6 +219,7 @@ class Host:
         self.neighbours.close()
         self.checkpoints.close()
         self._witness.close()
+        self.births.close()
 
     def failed(self, error: Exception) -> None:
         """The log can't be written: the agents stop, for what they do now could not be undone."""

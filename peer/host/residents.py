@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from peer import errors
 from peer.agents.agent import Agent
-from peer.agents.spec import AgentSpec, path_of
+from peer.agents.kinds import path_of
+from peer.agents.spec import AgentSpec
 from peer.host.driver import Driver
 from peer.values import payload
 from protocol.ids import AgentId

@@ -22,8 +22,9 @@ class Ticks:
     """The `@every` methods of one agent."""
 
     def __init__(
-        self, everies: Mapping[str, float], machine: PeerMachine, clock: Clock, feed: Callable[[Event], None]
-    ) -> None:
+        self, everies: Mapping[str, float], machine: PeerMachine, clock: Clock, feed: Callable[[Event], None],
+        is_there: Callable[[], bool],
+    ) -> None:  # fmt: skip
         """Begin; `start` looks for the first time.
 
         Args:
@@ -31,15 +32,23 @@ class Ticks:
             machine: the agent's.
             clock: the host's.
             feed: takes events for the machine.
+            is_there: tells whether the agent handles what comes; if not, nothing is set.
         """
         self._everies = {name: round(seconds * 1_000_000) for name, seconds in everies.items()}
         self._machine, self._clock, self._feed = machine, clock, feed
+        self._is_there = is_there
         self._cancels: dict[str, Cancel] = {}
 
     def start(self) -> None:
         """Look after all of them, from now on."""
         for name in self._everies:
             self._look(name)
+
+    def hurry(self) -> None:
+        """Look now: the agent has come to be there."""
+        if self._cancels:
+            self.stop()
+            self.start()
 
     def stop(self) -> None:
         """Look no more."""
@@ -49,7 +58,7 @@ class Ticks:
 
     def _look(self, name: str) -> None:
         wait_us = self._everies[name]
-        if not self._is_set(name, wait_us):
+        if self._is_there() and not self._is_set(name, wait_us):
             source = f"every/{name}"
             number = self._machine.core.inbox.next_number(EXTERNAL + source)
             self._feed(Submitted(0, source, number, (envelope.sealed(envelope.EVERY, [name, False]),)))

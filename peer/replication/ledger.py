@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from peer.agents.spec import AgentSpec, kind_at
+from peer.agents.kinds import kind_at
+from peer.agents.spec import AgentSpec
 from peer.chain import FIRST_HASH
 from peer.ports import LogStore
 from peer.values import payload

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from peer.agents.agent import Agent
-from peer.agents.spec import kind_at
+from peer.agents.kinds import kind_at
 from peer.cluster.attached import Attached
 from peer.errors import CallerError, ConfigInvalid, HandlerMissing
 from peer.values import payload

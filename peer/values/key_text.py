@@ -22,6 +22,7 @@ Key: TypeAlias = "str | int | bool | tuple[Key, ...]"
 
 OWN_MARK = "!"
 """Begins the first elements of the keys that the runtime keeps in an agent's state for itself."""
+_OWN = (f'["{OWN_MARK}ask",', f'["{OWN_MARK}made"', f'["{OWN_MARK}retired"')
 
 # One encoder for all: `json.dumps` with options makes one a call.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -47,7 +48,7 @@ def encode_key(key: Key) -> str:
 
 def is_own(text: str) -> bool:
     """Tell whether a key is the runtime's own: handlers do not see it where they go through all keys."""
-    return text.startswith(f'["{OWN_MARK}ask",')
+    return text.startswith(_OWN)
 
 
 def decode_key(text: str) -> Key:

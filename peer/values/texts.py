@@ -37,6 +37,17 @@ def check_text(what: str, value: object, most: int, remark: str, least: int = 1)
     return str.__str__(value)
 
 
+def check_agent_name(value: object, remark: str) -> str:
+    """Return what an agent is to be called, as a plain str.
+
+    Raises: CallerError, naming what is not made of letters, digits, '.', '_' and '-'.
+    """
+    name = check_text("name", value, NAME_CHARS_MAX, remark)
+    if not all(letter.isalnum() or letter in "._-" for letter in name):
+        raise CallerError(f"not a name for an agent: {name!r} (letters, digits, '.', '_' and '-'). {remark}")
+    return name
+
+
 def natural(name: str) -> list[tuple[int, str]]:
     """Return what puts names in the order that people count in: host-2 before host-10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]

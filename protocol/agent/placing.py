@@ -1,5 +1,6 @@
 """Messages to names that nobody has heard of: when they leave, and when people are told that they have not (CL-7)."""
 
+from protocol.action import Seek
 from protocol.agent.core import Core
 from protocol.ids import AgentId
 from protocol.records import PlacedRecord
@@ -16,6 +17,8 @@ class Placing:
         for receiver in self._core.unplaced.receivers():
             if self._core.knows(receiver):
                 self._core.unplaced.hear(receiver)
+            else:
+                self._core.actions.append(Seek(receiver))
 
     def work(self) -> None:
         """Send what waits for names that have been heard of; tell of those that have not been for too long."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from protocol.action import RunStep, Share
+from protocol.action import RunStep, Seek, Share
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
 from protocol.agent.inbox import Item
@@ -317,6 +317,7 @@ class Stepping:
         for output in record.outputs:
             core.outbox.release(output.receiver, step.incarnation, output.number)
         core.flush([output.receiver for output in record.outputs])
+        core.actions.extend(map(Seek, record.unplaced))
         core.release_voids(record.voids)
         if record.entries:
             core.actions.append(Share(entries_of(record)))

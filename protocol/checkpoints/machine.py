@@ -28,6 +28,7 @@ from protocol.checkpoints.messages import (
     EndRecord,
     ForAgent,
     Lacks,
+    MadeRecord,
     MakeCut,
     MetRecord,
     Pause,
@@ -267,7 +268,7 @@ class CheckpointMachine:
                 self.succession.written(record)
             case SucceededRecord():
                 self.succession.decided(record)
-            case EndRecord() | MetRecord():
+            case EndRecord() | MetRecord() | MadeRecord():
                 pass
             case _:
                 assert_never(record)
@@ -372,6 +373,8 @@ class CheckpointMachine:
                 self.succession.apply(record)
             case SucceededRecord():
                 self.succession.apply_decided(record)
+            case MadeRecord():
+                pass  # whoever brings agents up reads it
             case _:
                 assert_never(record)
 

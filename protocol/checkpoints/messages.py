@@ -6,7 +6,7 @@ from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.tally import Statement, Tally
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.fact import Began
-from protocol.ids import HostId
+from protocol.ids import AgentId, HostId
 from protocol.proposal import Restore
 
 
@@ -144,8 +144,17 @@ class EndRecord(_HostRecord, frozen=True):
     """Who did not agree, and why: whoever still asks is told so by any life of this host."""
 
 
+class MadeRecord(_HostRecord, frozen=True):
+    """An agent that a handler has made lives on this host: every life of it brings the agent up (NA-1)."""
+
+    agent: AgentId
+    kind: str
+    """Its class, as `module:qualname`."""
+    options: bytes
+
+
 CheckpointRecord = (
-    CommitRecord | StatedRecord | RestoreVoteRecord | EndRecord | MetRecord | PaxosRecord | SucceededRecord
+    CommitRecord | StatedRecord | RestoreVoteRecord | EndRecord | MetRecord | PaxosRecord | SucceededRecord | MadeRecord
 )
 
 

@@ -132,7 +132,8 @@ class View:
                 receivers = {output.receiver for output in record.outputs}
                 most |= receivers
                 if str(record.step) in known - self.lost_names:
-                    least |= receivers
+                    # CL-7: what waited for a name may have been undone before it left.
+                    least |= receivers - set(record.unplaced)
                 machine = self.machines.get(record.step.agent)
                 for entry in record.entries if machine is not None else ():
                     assert machine is not None

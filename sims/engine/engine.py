@@ -159,7 +159,7 @@ class Engine:
                 box.born(agent, found)
                 self.weather.wrote(box, agent, found)
 
-        watching = Watching(self, box)
+        watching = Watching(self, box, lambda agent: self.came(box, agent))
         box.start(
             opened=lambda opened: self._opened(opened, watching),
             asked=lambda agent, records: self.weather.asked(box, agent, records),
@@ -191,6 +191,12 @@ class Engine:
     async def _bring_up(self, box: Box, spec: AgentSpec) -> None:
         if box.host is not None and box.is_up() and spec.name not in box.host.drivers:
             await box.host.add(spec)
+
+    def came(self, box: Box, agent: AgentId) -> None:
+        """An agent has come up on a machine that was up: if nobody has put it there a handler has made it."""
+        if agent not in self.homes:
+            self.homes[agent] = box.name
+            self.operator.know(agent)
 
     def judge(self, name: AgentId, machine: PeerMachine, begins: bool = False) -> None:
         """Judge an agent's machine, after an event or as a life of it begins; the first that is broken stays."""
@@ -248,7 +254,7 @@ class Engine:
             if name not in drivers and self.boxes[home].is_up():
                 found[name] = ["not brought up"]
         for name, driver in drivers.items():
-            busy = driver.machine.under_way()
+            busy = driver.under_way()
             if busy:
                 found[name] = busy
         for box in self.boxes.values():

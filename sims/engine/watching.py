@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from peer.host.driver import Driver
@@ -42,8 +42,9 @@ class Watched(Protocol):
 class Watching:
     """Implements `peer.ports.Observer` for one life of a host; agents are looked at from when their host is up."""
 
-    def __init__(self, judge: Judge, box: Watched) -> None:
+    def __init__(self, judge: Judge, box: Watched, came: Callable[[AgentId], None]) -> None:
         self._judge = judge
+        self._came = came
         self._box = box
         self._machines: dict[AgentId, PeerMachine] = {}
 
@@ -54,6 +55,7 @@ class Watching:
 
     def came(self, agent: AgentId) -> None:
         """An agent has come up."""
+        self._came(agent)
         if self._box.is_up():
             self.begin(agent)
 
