@@ -52,7 +52,7 @@ class AgentBroken(CallerError):
 
 
 class AgentAbsent(CallerError):
-    """An agent that is retired, or whose making is undone or does not come: what it is sent is a dead letter (NA-2)."""
+    """An agent that is retired, or whose making is undone or does not come: what it is sent is a dead letter (NA-1)."""
 
 
 class StepUnknown(CallerError):

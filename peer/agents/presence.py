@@ -1,4 +1,4 @@
-"""Agents that handlers make and end: whether one is there now follows from its state alone (NA-2, NA-3).
+"""Agents that handlers make and end: whether one is there now follows from its state alone (NA-1).
 
 What makes an agent is a message like any other, and handling it a step like any other: it writes a key that handlers do
 not see, and that every later step of the agent reads. So whoever undoes the step that has made an agent undoes all that

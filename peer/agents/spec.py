@@ -27,7 +27,7 @@ class AgentSpec:
 
     @property
     def is_made(self) -> bool:
-        """Whether a handler has made it: then it is there as long as the step that did stands (NA-2)."""
+        """Whether a handler has made it: then it is there as long as the step that did stands (NA-1)."""
         return MADE in self.options
 
 

@@ -1,4 +1,4 @@
-"""Whether one agent is there, and what follows when that changes (NA-2, NA-3)."""
+"""Whether one agent is there, and what follows when that changes (NA-1)."""
 
 from collections.abc import Callable
 from typing import Protocol

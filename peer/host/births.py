@@ -37,7 +37,11 @@ Answered = Callable[[bytes, str], None]
 
 
 class Keeps(Protocol):
-    """The host's own log, and what that tells of the others."""
+    """The host's own log, what that tells of the others, and the copies that they have."""
+
+    def place(self, log: AgentId, done: Callable[[], None]) -> None:
+        """Call `done` once the backups have all that is durable here."""
+        ...
 
     def unheard(self) -> list[HostId]:
         """Return the hosts of which nothing is known in this life yet."""
@@ -78,12 +82,12 @@ class Cradle(Protocol):
         """Return the other hosts that have agents, and answer."""
         ...
 
-    def bring_up(self, spec: AgentSpec) -> None:
-        """Bring up one more agent."""
+    def come_up(self, spec: AgentSpec) -> None:
+        """Bring up one more agent, and let others know; of one that can't start people are told."""
         ...
 
-    def bring_up_again(self, spec: AgentSpec) -> None:
-        """Bring up an agent anew from its log, in place of the one that is up; it ends what it does before."""
+    def announce(self) -> None:
+        """Let the other hosts know who is here."""
         ...
 
     def noticed(self, agent: AgentId, notice: Tell) -> None:
@@ -143,7 +147,7 @@ class Births:
 
         def begun() -> None:
             waiting = self._beginning.pop(name, [])
-            self._cradle.bring_up(spec)
+            self._bring_up(spec)
             for each in waiting:
                 each(b"", "")
 
@@ -165,9 +169,36 @@ class Births:
 
         def kept() -> None:
             del self._replacing[name]
-            self._cradle.bring_up_again(spec)
+            self._bring_up_again(spec)
 
         self._cradle.checkpoints.keep(MadeRecord(name, making.kind, making.options), kept)
+
+    def _bring_up(self, spec: AgentSpec) -> None:
+        name, unlisted = spec.name, self._residents.unlisted
+
+        def copied() -> None:
+            if unlisted.pop(name, True) is None:
+                self._cradle.announce()
+
+        # CP-8: what others send to it must not go with this host's disk, and its beginning is not copied yet.
+        unlisted[name] = None
+        self._cradle.come_up(spec)
+        driver = self._residents.drivers.get(name)
+        if driver is None:
+            copied()
+        else:
+            driver.machine.core.when_durable(lambda: self._cradle.checkpoints.place(name, copied))
+
+    def _bring_up_again(self, spec: AgentSpec) -> None:
+        """Bring an agent up anew from its log, once it has ended what it does."""
+
+        def again() -> None:
+            self._residents.drivers.pop(spec.name).stop()
+            self._cradle.come_up(spec)
+
+        driver = self._residents.drivers.get(spec.name)
+        if driver is not None:
+            driver.rest(again)
 
     def origin(self, spec: AgentSpec) -> Origin:
         """Return how an agent that comes up has come to be."""

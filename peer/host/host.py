@@ -114,10 +114,10 @@ class Host:
         if is_lost:
             agents = without_log(self, agents)
         self.residents.expect(agents)
-        self._announce()
+        self.announce()
         self.neighbours.open()
         specs = await startable(self, agents)
-        self._announce()
+        self.announce()
         if any(spec.lost for spec in specs):
             await self.catch_up()
         for spec in specs:
@@ -139,37 +139,23 @@ class Host:
     def release(self, agent: AgentId) -> None:
         """Forget an agent that never came up here."""
         self.residents.release(agent)
-        self._announce()
+        self.announce()
 
     async def add(self, spec: AgentSpec) -> None:
         """Bring up one more agent; one that can't start is broken: whoever asks is told why."""
         if self.residents.is_up(spec.name):
             raise errors.CallerError(f"agent {spec.name!r} is on this host already. Nothing changed.")
         self.residents.release(spec.name)
+        self.come_up(spec)
+
+    def come_up(self, spec: AgentSpec) -> None:
+        """Bring up one more agent, and let others know; of one that can't start people are told."""
         self.residents.expect((spec,))
-        self._come_up(spec)
-
-    def bring_up(self, spec: AgentSpec) -> None:
-        """Bring up an agent that a handler has made; of one that can't start people are told."""
-        self.residents.expect((spec,))
-        self._come_up(spec)
-
-    def bring_up_again(self, spec: AgentSpec) -> None:
-        """Bring up an agent anew, from its log, once it has ended what it does."""
-
-        def again() -> None:
-            self.drivers.pop(spec.name).stop()
-            self.bring_up(spec)
-
-        if spec.name in self.drivers:
-            self.drivers[spec.name].rest(again)
-
-    def _come_up(self, spec: AgentSpec) -> None:
         if self._starts(spec):
             self.residents.coming.pop(spec.name, None)
         else:
             self.noticed(spec.name, Tell("agent-broken", spec.name, self.residents.broken[spec.name]))
-        self._announce()
+        self.announce()
         if spec.name in self.drivers:
             self.observer.came(spec.name)
 
@@ -179,7 +165,7 @@ class Host:
         if is_new:
             self._start(spec)
         self.neighbours.claim(spec.name, self._machine.term(spec.name) + 1)
-        self._announce()
+        self.announce()
         if is_new:
             self.observer.came(spec.name)
 
@@ -246,7 +232,8 @@ class Host:
         await self.transport.close()
         self.store.close()
 
-    def _announce(self) -> None:
+    def announce(self) -> None:
+        """Let the other hosts know who is here."""
         self._version += 1
         kinds = self.residents.kinds()
         spaces = tuple((name, space) for name in sorted(kinds) for space in kinds[name].spaces)
@@ -382,12 +369,12 @@ class Host:
                 driver.stop()
                 self.checkpoints.gone(agent)
         if gone:
-            self._announce()
+            self.announce()
 
     def outdone(self, version: int) -> None:
         """An earlier life of this host has announced in a higher version (MB-2)."""
         self._version = version
-        self._announce()
+        self.announce()
 
     def send_frame(self, host: HostId, frame: Frame) -> None:
         """Send a frame, with this host's colour and era as they are now."""

@@ -26,6 +26,8 @@ class Residents:
         """Agents that can't start, and why."""
         self.causes: dict[AgentId, type[errors.EbbtideError]] = {}
         """What kind of error each of these is."""
+        self.unlisted: dict[AgentId, None] = {}
+        """Those that are up, and that no other host is to hear of yet."""
 
     def expect(self, specs: Iterable[AgentSpec]) -> None:
         """These will be up soon."""
@@ -59,7 +61,8 @@ class Residents:
 
     def kinds(self) -> dict[AgentId, type[Agent]]:
         """Return the class of everybody who is to be announced."""
-        kinds = {name: type(driver.agent) for name, driver in self.drivers.items()}
+        listed = {name: driver for name, driver in self.drivers.items() if name not in self.unlisted}
+        kinds = {name: type(driver.agent) for name, driver in listed.items()}
         kinds.update((spec.name, spec.kind) for spec in self.coming.values())
         return kinds
 

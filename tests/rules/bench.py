@@ -14,6 +14,7 @@ from protocol.action import (
     Reply,
     Resume,
     RunStep,
+    Seek,
     Send,
     Share,
     Tell,
@@ -73,6 +74,7 @@ class Bench:
         self.asks_by_hand = False
         self.finished: list[Finish] = []
         self.replies: list[Reply] = []
+        self.sought: list[tuple[str, Seek]] = []
         for name in names:
             self.start(name)
 
@@ -117,6 +119,8 @@ class Bench:
                     self.answer(name)
             case Tell():
                 self.told.append((name, action))
+            case Seek():
+                self.sought.append((name, action))
             case Publish():
                 self.facts.append(action)
             case Share():

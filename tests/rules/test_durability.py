@@ -5,6 +5,7 @@ from pathlib import Path
 
 from peer import Agent, AgentSpec, Cluster, Context, handles
 from peer.agents.attempts import Attempts
+from peer.agents.making import Origin
 from peer.host.driver import Driver
 from peer.host.strangers import Strangers
 from peer.ports import Unobserved
@@ -141,6 +142,19 @@ class Surroundings:
         pass
 
 
+class Nobody:
+    """Makes no agents."""
+
+    def sought(self, asker: str, name: str) -> None:
+        pass
+
+    def under_way(self, asker: str) -> tuple[str, ...]:
+        return ()
+
+    def there(self, agent: str) -> None:
+        pass
+
+
 async def settled() -> None:
     for _ in range(50):
         await asyncio.sleep(0)
@@ -150,7 +164,7 @@ async def test_cp10_under_replicated_nothing_leaves_before_the_backups_have_its_
     for is_replicated in (False, True):
         host, agent = Surroundings(is_replicated), Echo()
         agent.name = "echo"
-        driver = Driver(host, agent, Limits())
+        driver = Driver(host, agent, Limits(), Origin(), Nobody())
         driver.start(False, 1)
         await settled()
         held = host.checkpoints.placing

@@ -1,4 +1,4 @@
-"""Agents that handlers make and retire, in whole worlds (NA-1 to NA-3)."""
+"""Agents that handlers make and retire, in whole worlds (NA-1)."""
 
 from random import Random
 
@@ -7,7 +7,8 @@ import pytest
 from peer import Agent, Context, every, handles
 from peer.errors import CallerError
 from protocol.ids import StepId
-from sims.faults import Crash, Duplicate, KillAtStep, Loss, Partition, Reorder
+from sims.faults import Crash, Death, Duplicate, KillAtStep, Loss, Partition, Reorder
+from sims.runs.scenario import HOST_LIMITS
 from sims.world import World
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -116,7 +117,7 @@ def test_na1_its_host_is_where_it_was_to_be_and_another_if_that_one_is_gone() ->
             world.check()
 
 
-def test_na2_whoever_undoes_the_step_that_made_it_undoes_all_that_it_did_and_ends_it() -> None:
+def test_na1_whoever_undoes_the_step_that_made_it_undoes_all_that_it_did_and_ends_it() -> None:
     with world_of(hosts=2) as world:
         world.submit("anna", "w1")
         world.submit("bert", "w2")
@@ -133,7 +134,7 @@ def test_na2_whoever_undoes_the_step_that_made_it_undoes_all_that_it_did_and_end
         world.check()
 
 
-def test_na2_a_re_run_makes_it_anew_as_it_says_now_and_what_came_meanwhile_is_handled() -> None:
+def test_na1_a_re_run_makes_it_anew_as_it_says_now_and_what_came_meanwhile_is_handled() -> None:
     with world_of(hosts=2) as world:
         world.submit("anna", "w1")
         world.settle()
@@ -151,7 +152,7 @@ def test_na2_a_re_run_makes_it_anew_as_it_says_now_and_what_came_meanwhile_is_ha
         world.check()
 
 
-def test_na2_a_name_that_is_taken_makes_nobody_and_whoever_waits_has_it_when_it_is_free() -> None:
+def test_na1_a_name_that_is_taken_makes_nobody_and_whoever_waits_has_it_when_it_is_free() -> None:
     with world_of(hosts=2) as world:
         world.submit("anna", "w1")
         world.settle()
@@ -170,7 +171,7 @@ def test_na2_a_name_that_is_taken_makes_nobody_and_whoever_waits_has_it_when_it_
         world.check()
 
 
-def test_na3_a_retired_agent_handles_nothing_more_and_is_back_if_that_is_undone() -> None:
+def test_na1_a_retired_agent_handles_nothing_more_and_is_back_if_that_is_undone() -> None:
     with world_of(hosts=2) as world:
         world.submit("anna", "w1")
         world.submit("anna", "-w1")
@@ -193,7 +194,7 @@ def test_na3_a_retired_agent_handles_nothing_more_and_is_back_if_that_is_undone(
         world.check()
 
 
-def test_na3_methods_that_run_every_so_often_begin_and_end_with_their_agent() -> None:
+def test_na1_methods_that_run_every_so_often_begin_and_end_with_their_agent() -> None:
     with world_of(hosts=2) as world:
         world.submit("anna", "clerk-1")
         world.run(until=10.5)
@@ -239,6 +240,15 @@ def test_what_can_not_be_made_is_refused_in_the_handler() -> None:
         assert "own name" in said[2]
 
 
+def propose_some(world: World, chance: Random) -> None:
+    """Have a few of the steps that have made agents undone, within a second."""
+    for maker in ("anna", "bert"):
+        gone = world.retracted_by()
+        made = [record.step for record in world.steps(maker) if record.step not in gone]
+        for step in chance.sample(made, min(2, len(made))):
+            world.propose(step, at=world.now + chance.uniform(0.0, 1.0), inputs=chance.choice(["retry", "discard"]))
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_children_and_what_they_did_are_as_their_makers_say_under_every_kind_of_fault(seed: int) -> None:
     chance = Random(seed)
@@ -257,11 +267,7 @@ def test_children_and_what_they_did_are_as_their_makers_say_under_every_kind_of_
         for name in names:
             world.submit(chance.choice(["anna", "bert"]), name, at=chance.uniform(0.0, 1.5))
         world.run(until=1.6)
-        for maker in ("anna", "bert"):
-            gone = world.retracted_by()
-            made = [record.step for record in world.steps(maker) if record.step not in gone]
-            for step in chance.sample(made, min(2, len(made))):
-                world.propose(step, at=world.now + chance.uniform(0.0, 1.0), inputs=chance.choice(["retry", "discard"]))
+        propose_some(world, chance)
         world.settle()
         world.check()
         stands = world.retracted_by()
@@ -279,3 +285,36 @@ def test_children_and_what_they_did_are_as_their_makers_say_under_every_kind_of_
             assert (world.state(name) if name in world.agents else {}) == (
                 {"sum": 30 * made[name]} if name in made else {}
             )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_made_outlives_hosts_and_disks(seed: int) -> None:
+    chance = Random(seed)
+    has_death = seed % 2 == 0
+    worst = (
+        Death(f"host-{chance.randrange(2, 5)}", chance.uniform(0.5, 2.0))
+        if has_death
+        else Crash("host-2", at=chance.uniform(0.5, 2.5), restart_after=0.3, disk="lost", keep=chance.random())
+    )
+    faults = [Loss(0.05, until=3.0), Partition(("host-1",), at=0.6, heal=0.9), worst]
+    with world_of(
+        seed, hosts=4, faults=faults, replicas=1, successor=0.5, host_limits=HOST_LIMITS, checkpoint_every=0.4
+    ) as world:
+        names = [f"w{number}" for number in range(6)]
+        for name in names:
+            for _ in range(chance.choice([1, 1, 2])):
+                world.submit(chance.choice(["anna", "bert"]), name, at=chance.uniform(0.0, 2.0))
+        world.run(until=2.1)
+        propose_some(world, chance)
+        world.settle()
+        world.check()
+        if has_death:
+            gone = world.retracted_by()
+            made = {
+                output.receiver
+                for maker in ("anna", "bert")
+                for record in world.steps(maker)
+                if record.step not in gone
+                for output in record.outputs
+            }
+            assert {name for name in names if name in world.agents and world.state(name)} == made & set(names)
