@@ -12,6 +12,7 @@ from peer.agents.agent import Agent
 from peer.agents.context import Context
 from peer.agents.kinds import path_of
 from peer.agents.making import Making
+from peer.agents.unstarted import Unstarted, kind_of
 from peer.values import payload
 from peer.values.key_text import OWN_MARK, encode_key
 from protocol.ids import StepId
@@ -48,6 +49,8 @@ def check_there(agent: Agent, ctx: Context) -> None:
     if by is not None:
         raise errors.AgentAbsent(f"{agent.name} was retired by {payload.decode(by)}. To have it back, undo that step.")
     if not ctx.origin.is_made or ctx.run.read(MADE_KEY) is not None:
+        if isinstance(agent, Unstarted):
+            raise errors.Unready(agent.why)
         return
     text = f"{agent.name} is not there: the step that is to make it has not come, or is undone"
     if ctx.origin.absent_s() < COMING_S:
@@ -59,7 +62,7 @@ def make(agent: Agent, ctx: Context, making: Making) -> None:
     """Begin to be there.
 
     Raises: AgentAbsent, if the name is taken; NotMade, if who is up under that name is of another class or has other
-        options, and has to be replaced first.
+        options, and has to be replaced first; AgentBroken, if its class has raised.
     """
     by = ctx.run.versions.read(MADE_KEY)[0]
     if not ctx.origin.is_made or by is not None:
@@ -68,9 +71,11 @@ def make(agent: Agent, ctx: Context, making: Making) -> None:
             f"there is an agent {agent.name!r} already, which {whose}: {ctx.sender} has made none. Give each a name of"
             " its own."
         )
-    if (making.kind, making.options) != (path_of(type(agent)), ctx.origin.options):
+    if (making.kind, making.options) != (path_of(kind_of(agent)), ctx.origin.options):
         ctx.origin.replace(making.kind, making.options)
         raise errors.NotMade(f"{agent.name} is brought up as {making.kind}")
+    if isinstance(agent, Unstarted):
+        raise errors.AgentBroken(agent.why)
     ctx.run.read(MADE_KEY)
     ctx.run.write(MADE_KEY, payload.encode(str(ctx.input.producer)))
 

@@ -36,7 +36,14 @@ Feed = Callable[[Event], None]
 GIVEN_UP_S = 0.2
 """From the end of a task that was cancelled to taking that for a failure of its own."""
 
-_POISON = (errors.HandlerMissing, errors.PayloadInvalid, errors.ReadOnly, errors.ProcessEnded, errors.AgentAbsent)
+_POISON = (
+    errors.HandlerMissing,
+    errors.PayloadInvalid,
+    errors.ReadOnly,
+    errors.ProcessEnded,
+    errors.AgentAbsent,
+    errors.AgentBroken,
+)
 """Will not go away by trying again."""
 
 

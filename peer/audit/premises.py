@@ -20,7 +20,7 @@ from peer.store.importing import FILE as OLD
 from peer.store.opening import BEGUN, KEY
 from peer.store.reading import Logs
 from peer.store.segment import HEADER_BYTES, decode_header, read_file, segment_files
-from protocol.checkpoints.messages import SucceededRecord
+from protocol.checkpoints.messages import CheckpointRecord, MadeRecord, SucceededRecord
 from protocol.errors import WireInvalid
 from protocol.ids import HOST, AgentId, HostId
 from protocol.wire import decode_host_record
@@ -154,7 +154,9 @@ class Premises:
             return []
         homes = {agent: name for name, seat in self.seats.items() for agent in seat.agents}
         logs = {one.place.name: one.logs for one in seen if one.logs is not None}
-        heirs = {heir for each in logs.values() for heir in _heirs(each)}
+        records = [record for each in logs.values() for record in _of_host(each)]
+        heirs = {record.by for record in records if isinstance(record, SucceededRecord)}
+        made = {record.agent for record in records if isinstance(record, MadeRecord)}
         hosts = {one.place.name: one.report.host for one in seen}
         found: list[tuple[Path, Finding]] = []
         for name in logs:
@@ -164,7 +166,9 @@ class Premises:
             at = [name for name, each in logs.items() if agent in each.agents()]
             home = homes.get(agent)
             if home is None:
-                self._listed(f"it does not name agent {agent}, whose log is in {at[0]}: it would begin anew elsewhere")
+                if agent not in made:
+                    what = f"it does not name agent {agent}, whose log is in {at[0]}: it would begin anew elsewhere"
+                    self._listed(what)
             elif home in logs and home not in at and not any(hosts[name] in heirs for name in at):
                 what = f"agent {agent} lives in {home}, and its log is in {at[0]}: it would begin anew"
                 place = next(one.place for one in seen if one.place.name == home)
@@ -203,16 +207,14 @@ def _named(host: HostId, owners: dict[HostId, Path]) -> str:
     return f"host {host}" + (f", whose log is in {owners[host].name}," if host in owners else "")
 
 
-def _heirs(logs: Logs) -> list[HostId]:
-    """Return the hosts that have succeeded others, as a host knows: agents' logs may be with them."""
-    found: list[HostId] = []
+def _of_host(logs: Logs) -> list[CheckpointRecord]:
+    """Return what a host has written of itself, as far as it can be read: that it can't is told of the log itself."""
+    found: list[CheckpointRecord] = []
     try:
         for stored in logs.read(HOST) if HOST in logs.agents() else ():
-            record = decode_host_record(stored.body)
-            if isinstance(record, SucceededRecord):
-                found.append(record.by)
+            found.append(decode_host_record(stored.body))
     except (LogCorrupt, WireInvalid):
-        return found  # that it can't be read is told of the log itself
+        return found
     return found
 
 

@@ -153,10 +153,23 @@ class Cluster(Member):
             check_movable(specs)
         self._launching.update(dict.fromkeys(names))
         try:
+            await self._check_unmade(names)
             await self._launch(specs)
         finally:
             for name in names:
                 del self._launching[name]
+
+    async def _check_unmade(self, names: Sequence[AgentId]) -> None:
+        """Check that no handler has made an agent of one of these names. Raises: CallerError, naming it."""
+        for name in [name for name in names if name in self.host.homes]:
+            try:
+                is_made = (await self.status(name)).is_made
+            except (errors.AgentUnknown, errors.AgentBroken, errors.LogCorrupt, errors.AskTimeout):
+                continue  # it did not come up, and is launched once more
+            if is_made:
+                raise errors.CallerError(
+                    f"there is an agent {name!r} already: a handler has made it. Nothing was started. Use another name."
+                )
 
     async def _launch(self, specs: Sequence[AgentSpec]) -> None:
         self.host.asking.expect(spec.name for spec in specs)

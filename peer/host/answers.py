@@ -188,6 +188,8 @@ class Answers:
             activity=driver.activity,
             serves={space: driver.replicas.serves(space) for space in driver.agent.spaces},
             has=driver.replicas.has(),
+            is_made=driver.origin.is_made,
+            absence=driver.attendance.absence,
             **{**seen._asdict(), "under_way": (*seen.under_way, *also)},
         )
 

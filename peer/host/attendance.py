@@ -5,13 +5,15 @@ from typing import Protocol
 
 from peer.agents.making import making_in
 from peer.agents.presence import absence
-from peer.errors import AgentAbsent
+from peer.errors import AgentAbsent, AgentBroken
 from peer.ports import Clock
 from protocol.action import Tell
 from protocol.agent.machine import PeerMachine
 from protocol.event import Event, LetterAsked
 from protocol.ids import AgentId
 
+_ABSENT = (AgentAbsent.__name__, AgentBroken.__name__)
+"""Begin the reasons of what was refused because the agent was not there."""
 _NOTICES = {"": "agent-came", "retired": "agent-retired", "not made": "agent-ended"}
 """By why it is not there, what people are told then."""
 
@@ -68,6 +70,8 @@ class Attendance:
         """
         self._look()
         self._hurry = hurry
+        if self.absence:
+            self._redrive()  # its class may be mended since
 
     def is_there(self) -> bool:
         """Tell whether it handles what comes."""
@@ -105,7 +109,7 @@ class Attendance:
         """Have what was refused for its absence handled: all of it when it is back, what makes it when it is not."""
         core = self._machine.core
         for letter in list(core.dead_letters.letters):
-            if letter.why.startswith(AgentAbsent.__name__) and not core.is_undone(letter.input):
+            if letter.why.startswith(_ABSENT) and not core.is_undone(letter.input):
                 makes = making_in(letter.input.payload) is not None
                 if makes == bool(self.absence):
                     self._feed(LetterAsked(0, letter.input.lineage, "redrive"))

@@ -11,6 +11,7 @@ import msgspec
 from peer import errors
 from peer.agents.attempts import Attempts
 from peer.agents.spec import AgentSpec, made
+from peer.agents.unstarted import Unstarted
 from peer.host.answers import Answers
 from peer.host.asking import Asking
 from peer.host.births import Births
@@ -180,7 +181,14 @@ class Host:
         return spec.name in self.drivers
 
     def _start(self, spec: AgentSpec) -> None:
-        agent = made(spec, self.attempts)
+        try:
+            agent = made(spec, self.attempts)
+        except errors.AgentBroken as error:
+            if not spec.is_made:
+                raise
+            # Whoever has made it may be undone, and nobody launches it again: it must be there to be asked.
+            agent = Unstarted(spec.kind, str(error))
+            self.noticed(spec.name, Tell("agent-broken", spec.name, str(error)))
         agent.name = spec.name
         limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries)
         driver = Driver(self, agent, limits, self.births.origin(spec), self.births)

@@ -136,6 +136,10 @@ class Status(Struct, frozen=True):
     """How many timers are set: an agent that is idle may have some."""
     next_timer_us: int | None = None
     """When the next of them is due."""
+    is_made: bool = False
+    """A handler has made it."""
+    absence: str = ""
+    """Why it handles nothing: `retired`; `not made`, if its making is undone; empty if it does."""
 
 
 class Profile(Struct, frozen=True, array_like=True):

@@ -7,6 +7,7 @@ from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.kinds import path_of
 from peer.agents.spec import AgentSpec
+from peer.agents.unstarted import kind_of
 from peer.host.driver import Driver
 from peer.values import payload
 from protocol.ids import AgentId
@@ -62,7 +63,7 @@ class Residents:
     def kinds(self) -> dict[AgentId, type[Agent]]:
         """Return the class of everybody who is to be announced."""
         listed = {name: driver for name, driver in self.drivers.items() if name not in self.unlisted}
-        kinds = {name: type(driver.agent) for name, driver in listed.items()}
+        kinds = {name: kind_of(driver.agent) for name, driver in listed.items()}
         kinds.update((spec.name, spec.kind) for spec in self.coming.values())
         return kinds
 
@@ -76,4 +77,4 @@ class Residents:
         driver = self.drivers.get(log)
         if driver is None:
             return "", b""
-        return path_of(type(driver.agent)), payload.encode(driver.options)
+        return path_of(kind_of(driver.agent)), payload.encode(driver.options)

@@ -106,7 +106,17 @@ def agents(folder: Folder = HERE, json_: Json = False, timeout: Timeout = LOOK_S
     if json_:
         lines(rows)
     else:
-        columns = ("agent", "host", "steps", "undone", "dead_letters", "effects_pending", "checkpoint", "under_way")
+        columns = (
+            "agent",
+            "host",
+            "absence",
+            "steps",
+            "undone",
+            "dead_letters",
+            "effects_pending",
+            "checkpoint",
+            "under_way",
+        )
         table(rows, columns, "no agents")
     if any(row["error"] for row in rows):
         raise typer.Exit(PARTIAL)
@@ -116,7 +126,7 @@ def _row(look: Look, names: dict[HostId, str], home: HostId) -> dict[str, Any]:
     status = look.status
     row = {"agent": look.agent, "host": names.get(home, home)}
     if status is None:
-        nothing = dict.fromkeys(("steps", "undone", "dead_letters", "effects_pending", "checkpoint", "era"))
+        nothing = dict.fromkeys(("steps", "absence", "undone", "dead_letters", "effects_pending", "checkpoint", "era"))
         return row | nothing | {"under_way": [look.why], "error": look.why}
     return row | glance(status) | {"checkpoint": status.committed, "era": status.era, "error": None}
 
@@ -125,6 +135,7 @@ def glance(status: Status) -> dict[str, Any]:
     """Return what a row says of an agent that answers."""
     return {
         "steps": status.steps,
+        "absence": status.absence,
         "undone": status.undone,
         "dead_letters": status.dead_letters,
         "effects_pending": len(status.effects_pending),

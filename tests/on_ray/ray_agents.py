@@ -120,3 +120,23 @@ class Slow(Agent):
         while self.book.with_name("wait").exists():
             await asyncio.sleep(0.01)
         self.state[message] = True
+
+
+class Hand(Agent):
+    """Is made by a handler."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    @handles(int)
+    async def work(self, message: int, ctx: Context) -> None:
+        self.state["sum"] = self.state.get("sum", 0) + self.factor * message
+
+
+class Maker(Agent):
+    """Makes an agent of each name that it is told, and gives it work."""
+
+    @handles(str)
+    async def make(self, message: str, ctx: Context) -> None:
+        name = ctx.spawn(message, Hand, factor=10 * ctx.attempt)
+        ctx.send(name, 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import zmq
-from ray_agents import Back, Front, Pay, Pill, Slow, effects
+from ray_agents import Back, Front, Maker, Pay, Pill, Slow, effects
 
 from peer import AgentSpec, Cluster, RestoreRefused
 
@@ -207,3 +207,24 @@ async def test_a_step_under_way_when_its_host_is_killed_or_the_cluster_ends_has_
         await cluster.quiet()
         assert await cluster.state("slow") == {"done": True}
         assert await cluster.dead_letters("slow") == []
+
+
+async def test_agents_that_handlers_make_live_on_all_hosts_over_kills_and_starts(tmp_path: Path) -> None:
+    names = [f"hand-{number}" for number in range(8)]
+    async with Cluster("ray", folder=tmp_path / "run") as cluster:
+        await cluster.spawn_all([AgentSpec("maker", Maker), AgentSpec("other", Maker)])
+        await cluster.submit("maker", *names)
+        await cluster.quiet()
+        assert len({(await cluster.status(name)).host for name in names}) == 2, "each host has some"
+        await cluster.kill("maker")
+        await cluster.kill("other")
+        await cluster.submit("hand-1", 2)
+        await cluster.quiet()
+        assert await cluster.state("hand-1") == {"sum": 30}
+        outcome = await cluster.rollback("maker/1/1", inputs="retry")
+        assert {step.agent for step in outcome.undone} == {"maker", "hand-0"}
+        await cluster.quiet()
+        assert await cluster.state("hand-0") == {"sum": 20}
+    async with Cluster("ray", folder=tmp_path / "run") as cluster:
+        await cluster.spawn_all([AgentSpec("other", Maker), AgentSpec("maker", Maker)])
+        assert [await cluster.state(name) for name in names] == [{"sum": 20}, {"sum": 30}, *[{"sum": 10}] * 6]
