@@ -1,19 +1,28 @@
 """The operating system's side of two ports: time, and chance."""
 
+import os
 import secrets
 import time
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 
+from peer.errors import ConfigInvalid
 from peer.ports import Cancel
+
+AHEAD = "EBBTIDE_CLOCK_AHEAD_S"
+"""Names the environment's variable that says by how many seconds the clock is ahead: a night can be tried at once."""
+AHEAD_S_MAX = 10 * 366 * 86_400
 
 
 class SystemClock:
-    """Wall time when it was made, plus monotonic time since: never goes back, whatever is done to the wall clock."""
+    """Wall time when it was made, plus monotonic time since: never goes back, whatever is done to the wall clock.
+
+    It is ahead by what the environment says (`AHEAD`). Raises: ConfigInvalid, if that is no number of seconds.
+    """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
-        self._start_ns = time.time_ns() - time.monotonic_ns()
+        self._start_ns = time.time_ns() - time.monotonic_ns() + _ahead_ns()
 
     def now_us(self) -> int:
         """Return the time in microseconds since the Unix epoch."""
@@ -50,3 +59,16 @@ class SystemRandomness:
     def seed(self) -> int:
         """Return 64 bits that nobody can foretell."""
         return secrets.randbits(64)
+
+
+def _ahead_ns() -> int:
+    text = os.environ.get(AHEAD, "0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= AHEAD_S_MAX:
+        raise ConfigInvalid(
+            f"{AHEAD}={text!r}: it is seconds, from 0 to {AHEAD_S_MAX}. Nothing was started. Set it so, or unset it."
+        )
+    return int(seconds * 1e9)
