@@ -4,9 +4,11 @@ from peer.agents.agent import Agent, handles
 from peer.agents.context import Context
 from peer.agents.every import every
 from peer.agents.question import Answer
+from peer.agents.retry import Retry
 from peer.agents.spaces import Counter, SharedMap, SharedSet, Space
 from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
+from peer.agents.terms import answers
 from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from peer.cluster.attached import Attached
 from peer.cluster.cluster import Cluster
@@ -126,6 +128,7 @@ __all__ = [
     "RestoreRefused",
     "Restored",
     "ResultLost",
+    "Retry",
     "RollbackTimeout",
     "SecretChanged",
     "SharedMap",
@@ -149,6 +152,7 @@ __all__ = [
     "VersionUnknown",
     "View",
     "Vote",
+    "answers",
     "bulky",
     "derived",
     "every",

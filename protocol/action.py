@@ -20,6 +20,8 @@ class RunStep(_Action, frozen=True):
     run: int
     step: StepId
     input: Input
+    failed: dict[str, int] = {}
+    """How often it was tried in vain in this life of the agent, by the rule of `StepDraft.rule`."""
 
 
 class Append(_Action, frozen=True):

@@ -189,6 +189,11 @@ class StepDraft(Struct, frozen=True):
     """The handler could only read, so its record leaves out what (ST-7)."""
     cancels: tuple[str, ...] = ()
     """Keys of timers that are not to come any more (TI-2)."""
+    rule: str = ""
+    """The rule of the handler's policy that the error falls under: its failures are counted together. Without one the
+    agent's bound counts; with one it is the policy that gives up, by `poison`."""
+    again_us: int | None = None
+    """How long to wait until the input is tried again, as that policy says."""
 
 
 class LogRecord(Struct, frozen=True, tag=True):

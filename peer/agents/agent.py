@@ -10,7 +10,9 @@ import msgspec
 from peer import errors
 from peer.agents.declaring import check_settings, declared_by, is_other, visible_tools
 from peer.agents.every import everies_of
+from peer.agents.retry import Retry
 from peer.agents.state import State
+from peer.agents.terms import Terms, checked_terms, mark_terms, terms_of
 from peer.agents.tool import Tool
 from peer.values import payload
 from peer.values.declared import KeyKind, Migrate, Schema, schema_of
@@ -24,8 +26,10 @@ _HANDLES = "_ebbtide_handles"
 _READ_ONLY = "_ebbtide_read_only"
 
 
-def handles(*types: type, read_only: bool = False) -> Callable[[H], H]:
+def handles(*types: type, read_only: bool = False, retry: Retry | None = None) -> Callable[[H], H]:
     """Mark a method as the handler of messages of these types (msgspec Structs, dataclasses, or builtins).
+
+    With `retry` it is tried on one message as often as that says, in place of its class's `retry` and `tries`.
 
     With `read_only` it may look at state and spaces and report scores, and nothing else: writing, sending, calling
     tools and proposing raise ReadOnly. What it reads is not logged, since nothing can depend on its steps (ST-7).
@@ -37,7 +41,10 @@ def handles(*types: type, read_only: bool = False) -> Callable[[H], H]:
     if not types:
         raise errors.DeclarationRefused("@handles() names no type of messages: write @handles(Message).")
 
+    terms = checked_terms(f"@handles({', '.join(map(_shown, types))})", retry)
+
     def mark(method: H) -> H:
+        mark_terms(method, terms)
         setattr(method, _HANDLES, types)
         setattr(method, _READ_ONLY, read_only)
         return method
@@ -70,6 +77,8 @@ class Agent:
     """Shared spaces that this kind of agent reads or writes."""
     tries: ClassVar[int] = 3
     """How often a handler is tried on one input before the input is a dead letter."""
+    retry: ClassVar[Retry | None] = None
+    """By which errors it is tried how often, and after which waits; None: `tries` times, whatever the error."""
     keys: ClassVar[dict[str, KeyKind]] = {}
     """Keys that are not simply kept in the log: `derived`, `secret` or `bulky`. Tuples go by their first element."""
     state_version: ClassVar[int] = 1
@@ -86,6 +95,7 @@ class Agent:
     message_types: ClassVar[dict[str, type]] = {}
     read_only_handlers: ClassVar[frozenset[str]] = frozenset()
     everies: ClassVar[dict[str, float]] = {}
+    terms: ClassVar[dict[str, Terms]] = {}
     state_schema: ClassVar[Schema] = Schema()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -99,6 +109,7 @@ class Agent:
         cls.message_types = {kind.__name__: kind for kind in found.handlers}
         cls.read_only_handlers = found.read_only
         cls.everies = everies_of(cls, cls.everies)
+        cls.terms = terms_of(cls, cls.terms)
         for kind in cls.handlers:
             check_messages(kind)
         check_settings(cls)

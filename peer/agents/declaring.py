@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from peer import errors
 from peer.agents.functions import check_callable, is_async
+from peer.agents.retry import checked_retry
 from peer.agents.tool import Tool
 from peer.values.fields import text
 
@@ -109,6 +110,7 @@ def check_settings(cls: Any) -> None:
         )
     if type(cls.tries) is not int or cls.tries < 1:
         raise errors.DeclarationRefused(f"class {cls.__qualname__}: tries = {cls.tries!r}: an int from 1 on.")
+    checked_retry(f"class {cls.__qualname__}", cls.retry)
 
 
 def is_other(one: type, two: type) -> bool:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from peer import errors
 from peer.agents.envelope import EVERY
 from peer.agents.functions import check_callable
+from peer.agents.retry import Retry
+from peer.agents.terms import checked_terms, mark_terms
 from peer.values.fields import number
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -16,20 +18,27 @@ SECONDS_MAX = 100 * 366 * 24 * 3600
 _EVERY = "_ebbtide_every"
 
 
-def every(seconds: float) -> Callable[[M], M]:
+def every(seconds: float, *, retry: Retry | None = None) -> Callable[[M], M]:
     """Mark a method `async def method(self, ctx)` to run as a step of its own, so many seconds after the last time.
 
     It runs first when so much time has passed since the agent first began, and goes on over restarts, rollbacks and
     moves. What fell due while the agent was away comes once. A run that fails too often is a dead letter, as a
     message's would be, and the next one comes in its time.
 
-    Raises: DeclarationRefused, for what is no time.
+    Args:
+        seconds: how far apart its runs are.
+        retry: how often one run is tried, and when; None: as its class says.
+
+    Raises: DeclarationRefused, for what is no time or no policy.
     """
     wait_s = checked_seconds("seconds", seconds, errors.DeclarationRefused)
     if wait_s <= 0:
         raise errors.DeclarationRefused(f"@every({seconds!r}) would never rest. Give it more than 0 seconds.")
 
+    terms = checked_terms(f"@every({seconds!r})", retry)
+
     def mark(method: M) -> M:
+        mark_terms(method, terms)
         setattr(method, _EVERY, wait_s)
         return method
 

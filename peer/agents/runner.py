@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from peer import errors
@@ -15,7 +16,9 @@ from peer.agents.failures import is_ours, leaves, one_line, told, traced, where
 from peer.agents.functions import is_async
 from peer.agents.hooks import Hooks
 from peer.agents.making import Origin
+from peer.agents.retry import POISON
 from peer.agents.spaces import Spaces
+from peer.agents.terms import NO_TERMS
 from peer.agents.tool import Tool
 from peer.agents.tracked import Lock, Tracked
 from peer.agents.turn import Turn, turn_of
@@ -36,15 +39,15 @@ Feed = Callable[[Event], None]
 GIVEN_UP_S = 0.2
 """From the end of a task that was cancelled to taking that for a failure of its own."""
 
-_POISON = (
-    errors.HandlerMissing,
-    errors.PayloadInvalid,
-    errors.ReadOnly,
-    errors.ProcessEnded,
-    errors.AgentAbsent,
-    errors.AgentBroken,
-)
-"""Will not go away by trying again."""
+
+@dataclass
+class Run:
+    """One run of a handler."""
+
+    order: RunStep
+    tracked: Tracked
+    method: str = ""
+    """Whose turn it is; empty until that is known."""
 
 
 class Runner:
@@ -138,25 +141,25 @@ class Runner:
 
     async def _run(self, order: RunStep) -> None:
         WHOSE.set(str(order.step))
-        run = Tracked(self._versions, self._lock, f"step {order.step} ({order.input})")
+        run = Run(order, Tracked(self._versions, self._lock, f"step {order.step} ({order.input})"))
         try:
             agent = self._agent
             await self._hooks.up()
             async with self._attempts.noted(f"{agent.name}/{order.input.lineage}", agent.tries):
-                draft = await self.handled(order, run)
+                draft = await self.handled(run)
         except BaseException as error:
-            run.end()
+            run.tracked.end()
             if is_ours(error):
                 raise
-            draft = self._failure(order, error)
+            draft = self._failure(run, error)
         finally:
-            run.end()
-            self._calls.end(order.run, run)
+            run.tracked.end()
+            self._calls.end(order.run, run.tracked)
         self._feed(StepRan(order.run, draft))
 
-    async def handled(self, order: RunStep, run: Tracked) -> StepDraft:
+    async def handled(self, this: Run) -> StepDraft:
         """Run the handler. Raises: whatever user code raises."""
-        agent = self._agent
+        agent, order, run = self._agent, this.order, this.tracked
         loop = asyncio.get_running_loop()
 
         async def call_tool(
@@ -176,6 +179,7 @@ class Runner:
         if turn is not None and turn.dropped:
             self._tell(Tell("answer-dropped", agent.name, turn.dropped))
         elif turn is not None:
+            this.method = turn.name
             await self._take(turn, run)
         agent.state.settle(run)
         await agent.state.place(run)
@@ -216,11 +220,12 @@ class Runner:
             logger.warning("%s", text)
             self._tell(Tell("result-dropped", self._agent.name, text))
 
-    def _failure(self, order: RunStep, error: BaseException) -> StepDraft:
+    def _failure(self, run: Run, error: BaseException) -> StepDraft:
         """Return the draft of a run that user code has ended, whatever by."""
+        order = run.order
         ends = list(leaves(error))
         text = told(error)
-        if any(isinstance(end, _POISON) for end in ends):
+        if any(isinstance(end, POISON) for end in ends):
             return StepDraft(error=text, poison=True)
         if any(isinstance(end, errors.Unready) for end in ends):
             level = logging.INFO if any(isinstance(end, errors.NotMade) for end in ends) else logging.WARNING
@@ -231,7 +236,12 @@ class Runner:
             "%s: a handler failed on %s: %s%s\n%s",
             order.step, order.input, one_line(text), place and f", at {place}", traced(error).rstrip(),
         )  # fmt: skip
-        return StepDraft(error=text)
+        policy = type(self._agent).terms.get(run.method, NO_TERMS).retry or self._agent.retry
+        if policy is None:
+            return StepDraft(error=text)
+        ruling = policy.ruling(error, order.failed, self._agent.tries)
+        again_us = round(ruling.wait_s * 1_000_000)
+        return StepDraft(error=text, poison=not ruling.left, rule=ruling.rule, again_us=again_us)
 
     def _draft(self, ctx: Context) -> StepDraft:
         reads, writes = ctx.run.draft()

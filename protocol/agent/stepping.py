@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from protocol.action import RunStep, Seek, Share
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
+from protocol.agent.failures import Failures
 from protocol.agent.inbox import Item
 from protocol.agent.lineage import inherited
 from protocol.agent.proposer import Proposer
@@ -42,9 +43,7 @@ class Stepping:
         self._timing = timing
         self.running: tuple[int, StepId, Input] | None = None
         self._runs = 0
-        self._failures: dict[str, int] = {}
-        self._waited: dict[str, int] = {}
-        """By lineage, how often an input was tried in vain, for reasons that are not its own (ST-8)."""
+        self._failures = Failures(core.limits)
         self.held: set[str] = set()
         """Lineages whose input waits because an undecided proposal names a step that handled it."""
         self._unheard: list[tuple[AgentId, Input]] = []
@@ -126,7 +125,7 @@ class Stepping:
                 self._runs += 1
                 step = StepId(core.agent, core.lives.incarnation, core.lives.seq + 1)
                 self.running = (self._runs, step, item)
-                core.actions.append(RunStep(self._runs, step, item))
+                core.actions.append(RunStep(self._runs, step, item, self._failures.of(item.lineage)))
 
     def _may_run(self, item: Input) -> bool:
         core = self._core
@@ -307,8 +306,7 @@ class Stepping:
         core.intents.claim(step, record.calls)
         self._effects.ran(item.lineage, record.calls, record.voids)
         self._timing.apply(record)
-        self._failures.pop(item.lineage, None)
-        self._waited.pop(item.lineage, None)
+        self._failures.forget(item.lineage)
 
     def _durable(self, record: StepRecord, proposed: tuple[ProposedRecord, ...]) -> None:
         """The step is durable: what it made may leave, and its input is acknowledged (ST-2)."""
@@ -331,15 +329,12 @@ class Stepping:
     def _raised(self, run: int, item: Input, draft: StepDraft) -> None:
         core = self._core
         self._effects.release_claims(run, item)
-        counts = self._waited if draft.waits else self._failures
-        failures = counts[item.lineage] = counts.get(item.lineage, 0) + 1
         core.tell("step-failed", item, draft.error or "")
-        if draft.poison or (failures >= core.limits.failures_max and not draft.waits):
+        wait_us = self._failures.again_us(item.lineage, draft)
+        if wait_us is None:
             self.bury(item, draft.error or "failed")
-            return
-        # ST-8: one that waits for what it can't bring about is tried for ever, no more often than messages are resent.
-        wait_us = min(core.limits.failure_wait_us << min(failures - 1, 20), core.limits.resend_us_max)
-        core.line.try_again(item, core.now_us + wait_us)
+        else:
+            core.line.try_again(item, core.now_us + wait_us)
 
     def bury(self, item: Input, why: str) -> None:
         """An input will not be handled: to the dead letters, and its lineage is settled."""
@@ -351,6 +346,7 @@ class Stepping:
     def apply_dead(self, record: DeadRecord) -> None:
         """Take in a dead letter, live or from the log."""
         item = record.input
+        self._failures.forget(item.lineage)
         self._core.line.left(item.lineage)
         self._core.timers.gone(item.message)
         self._core.dead_letters.add(item, record.why, record.time_us)

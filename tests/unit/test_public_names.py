@@ -21,13 +21,24 @@ CallerError Cluster ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLette
 Effect EffectInDoubt EpochsAnswer Erased FrameInvalid HandlerMissing Happened Hidden Input InputsDiffer
 InputsOutOfOrder KeyKind Limits LogBusy LogCorrupt LogFailed MessageId MigrationFailed NotHappened Notice Outcome
 OutcomeRecord PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError Personal Plan ProcessEnded Profile Proposal
-ReadOnly Receipt Restore RestoreRefused Restored ResultLost RollbackTimeout SecretChanged SharedMap SharedSet
+ReadOnly Receipt Restore RestoreRefused Restored ResultLost Retry RollbackTimeout SecretChanged SharedMap SharedSet
 SharedView Space State Status StepId StepRanAgain StepRecord StepUnknown StepsAnswer Storage Tool ToolFailed
-UndoPending Unknown Unready VaultFailed VersionUnknown View Vote bulky derived every handles hashed migrates secret
-tool versioned
+UndoPending Unknown Unready VaultFailed VersionUnknown View Vote answers bulky derived every handles hashed migrates
+secret tool versioned
 """
 NAMES = _NAMES.split()
-INNER = {"Host", "Tracked", "Spaces", "Schema", "OutputDraft", "RollbackDraft", "ArchiveTerm", "Open"}
+INNER = {
+    "Host",
+    "Tracked",
+    "Spaces",
+    "Schema",
+    "OutputDraft",
+    "RollbackDraft",
+    "ArchiveTerm",
+    "Open",
+    "Ruling",
+    "Terms",
+}
 """What a public object holds for the runtime's own use."""
 
 
