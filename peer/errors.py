@@ -67,6 +67,10 @@ class HandlerMissing(CallerError):
     """An agent was sent a message for which it declares no handler."""
 
 
+class HandlerTimeout(EbbtideError, TimeoutError):
+    """A handler has not returned in its time, and was cut off: a try that has failed."""
+
+
 class ProcessEnded(EbbtideError):
     """User code has ended the process of its host as often as it may: it is not run again."""
 

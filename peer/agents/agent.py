@@ -26,10 +26,16 @@ _HANDLES = "_ebbtide_handles"
 _READ_ONLY = "_ebbtide_read_only"
 
 
-def handles(*types: type, read_only: bool = False, retry: Retry | None = None) -> Callable[[H], H]:
+def handles(
+    *types: type, read_only: bool = False, retry: Retry | None = None, timeout: float | None = None,
+) -> Callable[[H], H]:  # fmt: skip
     """Mark a method as the handler of messages of these types (msgspec Structs, dataclasses, or builtins).
 
     With `retry` it is tried on one message as often as that says, in place of its class's `retry` and `tries`.
+
+    With `timeout` it may take so many seconds, its tools' calls included: then it is cancelled, and has failed with
+    HandlerTimeout, which is a TimeoutError. A plain function's thread can't be stopped: what it still does to state
+    and `ctx` goes nowhere.
 
     With `read_only` it may look at state and spaces and report scores, and nothing else: writing, sending, calling
     tools and proposing raise ReadOnly. What it reads is not logged, since nothing can depend on its steps (ST-7).
@@ -41,7 +47,7 @@ def handles(*types: type, read_only: bool = False, retry: Retry | None = None) -
     if not types:
         raise errors.DeclarationRefused("@handles() names no type of messages: write @handles(Message).")
 
-    terms = checked_terms(f"@handles({', '.join(map(_shown, types))})", retry)
+    terms = checked_terms(f"@handles({', '.join(map(_shown, types))})", retry, timeout)
 
     def mark(method: H) -> H:
         mark_terms(method, terms)

@@ -8,17 +8,15 @@ from peer import errors
 from peer.agents.envelope import EVERY
 from peer.agents.functions import check_callable
 from peer.agents.retry import Retry
-from peer.agents.terms import checked_terms, mark_terms
+from peer.agents.terms import SECONDS_MAX, checked_terms, mark_terms
 from peer.values.fields import number
 
 M = TypeVar("M", bound=Callable[..., Any])
 
-SECONDS_MAX = 100 * 366 * 24 * 3600
-"""Of a timer: a century."""
 _EVERY = "_ebbtide_every"
 
 
-def every(seconds: float, *, retry: Retry | None = None) -> Callable[[M], M]:
+def every(seconds: float, *, retry: Retry | None = None, timeout: float | None = None) -> Callable[[M], M]:
     """Mark a method `async def method(self, ctx)` to run as a step of its own, so many seconds after the last time.
 
     It runs first when so much time has passed since the agent first began, and goes on over restarts, rollbacks and
@@ -28,6 +26,7 @@ def every(seconds: float, *, retry: Retry | None = None) -> Callable[[M], M]:
     Args:
         seconds: how far apart its runs are.
         retry: how often one run is tried, and when; None: as its class says.
+        timeout: how many seconds one run may take: see `handles`.
 
     Raises: DeclarationRefused, for what is no time or no policy.
     """
@@ -35,7 +34,7 @@ def every(seconds: float, *, retry: Retry | None = None) -> Callable[[M], M]:
     if wait_s <= 0:
         raise errors.DeclarationRefused(f"@every({seconds!r}) would never rest. Give it more than 0 seconds.")
 
-    terms = checked_terms(f"@every({seconds!r})", retry)
+    terms = checked_terms(f"@every({seconds!r})", retry, timeout)
 
     def mark(method: M) -> M:
         mark_terms(method, terms)

@@ -21,7 +21,8 @@ WAIT_S = 0.05
 FACTOR = 2.0
 WAIT_S_MAX = 300.0
 """Unless a policy says else: of the first wait, of how waits grow, and of the longest."""
-_CENTURY_S = 100 * 366 * 24 * 3600
+_NUMBER_MAX = 100 * 366 * 24 * 3600
+"""Of what a policy is given: as seconds, a century."""
 _REST = "*"
 """The rule of whatever no other rule is for."""
 
@@ -163,7 +164,7 @@ def _checked(name: str, value: Any, least: float, remedy: str) -> float:
         found = number(name, value)
     except errors.CallerError:
         raise _refused(name, value, remedy) from None
-    if not least <= found <= _CENTURY_S:
+    if not least <= found <= _NUMBER_MAX:
         raise _refused(name, value, remedy)
     return found
 

@@ -3,7 +3,8 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from peer.agents.hooks import Hooks
 from peer.agents.making import Origin
 from peer.agents.retry import POISON
 from peer.agents.spaces import Spaces
-from peer.agents.terms import NO_TERMS
+from peer.agents.terms import NO_TERMS, Terms
 from peer.agents.tool import Tool
 from peer.agents.tracked import Lock, Tracked
 from peer.agents.turn import Turn, turn_of
@@ -39,6 +40,9 @@ Feed = Callable[[Event], None]
 GIVEN_UP_S = 0.2
 """From the end of a task that was cancelled to taking that for a failure of its own."""
 
+CUT_S = 1.0
+"""For which a handler that was cut off may clean up, before its agent goes on without it."""
+
 
 @dataclass
 class Run:
@@ -48,6 +52,11 @@ class Run:
     tracked: Tracked
     method: str = ""
     """Whose turn it is; empty until that is known."""
+    task: asyncio.Task[None] | None = None
+    cut: Exception | None = None
+    """Why it was cut off, if it was: whatever it comes to since is that."""
+    is_told: bool = False
+    """The machine knows what came of it."""
 
 
 class Runner:
@@ -80,6 +89,8 @@ class Runner:
         self._origin = origin
         self._calls = Calls(agent, feed, tell, attempts)
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._left: dict[asyncio.Task[None], None] = {}
+        """Handlers that were cut off and go on: nobody waits for them."""
         self._idle: list[Callable[[], None]] = []
         """Called when no user code runs."""
         self._tell = tell
@@ -88,10 +99,12 @@ class Runner:
     def start(self, order: RunStep) -> None:
         """Run the handler for an input."""
 
-        def given_up() -> None:
-            self._feed(StepRan(order.run, StepDraft(error="the handler has cancelled itself")))
+        run = Run(order, Tracked(self._versions, self._lock, f"step {order.step} ({order.input})"))
 
-        self._spawn(self._run(order), given_up)
+        def given_up() -> None:
+            self._ran(run, StepDraft(error="the handler has cancelled itself"))
+
+        run.task = self._spawn(self._run(run), given_up)
 
     def resume(self, action: Resume) -> None:
         """Give a waiting handler its tool's answer."""
@@ -122,26 +135,28 @@ class Runner:
         """Drop everything that runs: it never was. A thread can't be stopped; what it does goes nowhere."""
         self._calls.is_stopping = True
         # In the order in which they began: a set's would differ from run to run.
-        for task in list(self._tasks):
+        for task in (*self._tasks, *self._left):
             task.cancel()
 
-    def _spawn(self, work: Any, given_up: Callable[[], None]) -> None:
+    def _spawn(self, work: Any, given_up: Callable[[], None]) -> asyncio.Task[None]:
         with using(self._vault):
             task = asyncio.ensure_future(work)
         self._tasks[task] = None
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.pop(task, None)
+            self._left.pop(task, None)
             if task.cancelled() and not self._calls.is_stopping:
                 # Either user code has cancelled its own task, or the loop is about to end: then nobody will call.
                 task.get_loop().call_later(GIVEN_UP_S, given_up)
             self._look_whether_idle()
 
         task.add_done_callback(ended)
+        return task
 
-    async def _run(self, order: RunStep) -> None:
+    async def _run(self, run: Run) -> None:
+        order = run.order
         WHOSE.set(str(order.step))
-        run = Run(order, Tracked(self._versions, self._lock, f"step {order.step} ({order.input})"))
         try:
             agent = self._agent
             await self._hooks.up()
@@ -149,13 +164,45 @@ class Runner:
                 draft = await self.handled(run)
         except BaseException as error:
             run.tracked.end()
-            if is_ours(error):
+            was_cut = run.cut is not None and isinstance(error, asyncio.CancelledError)
+            if is_ours(error) and (self._calls.is_stopping or not was_cut):
                 raise
             draft = self._failure(run, error)
+        else:
+            # It may have swallowed that it was cut off: what it has come to since is too late.
+            draft = draft if run.cut is None else self._failure(run, run.cut)
         finally:
             run.tracked.end()
             self._calls.end(order.run, run.tracked)
-        self._feed(StepRan(order.run, draft))
+        self._ran(run, draft)
+
+    def _ran(self, run: Run, draft: StepDraft) -> None:
+        if not run.is_told:
+            run.is_told = True
+            self._feed(StepRan(run.order.run, draft))
+
+    def _cut(self, run: Run, why: Exception) -> None:
+        """Cancel a run, which can do nothing more from here on; one that goes on all the same is not waited for."""
+        if run.cut is not None or run.is_told or run.task is None:
+            return
+        run.cut = why
+        run.tracked.end()
+        run.task.cancel()
+        # Whoever still awaits a call is cancelled above; what a thread awaits is ended here.
+        self._calls.end(run.order.run, run.tracked)
+        asyncio.get_running_loop().call_later(CUT_S, self._leave, run)
+
+    def _leave(self, run: Run) -> None:
+        """Go on without a run that was cut off and has not ended."""
+        if run.is_told or run.task is None or run.cut is None or self._calls.is_stopping:
+            return
+        text = f"{self._shown(run.method)} goes on although it was cut off ({run.cut}): it swallows its cancellation"
+        logger.warning("%s: %s; what it does to state and ctx goes nowhere", run.order.step, text)
+        self._tell(Tell("handler-goes-on", str(run.order.input), text))
+        self._tasks.pop(run.task, None)
+        self._left[run.task] = None
+        self._ran(run, self._failure(run, run.cut))
+        self._look_whether_idle()
 
     async def handled(self, this: Run) -> StepDraft:
         """Run the handler. Raises: whatever user code raises."""
@@ -180,24 +227,47 @@ class Runner:
             self._tell(Tell("answer-dropped", agent.name, turn.dropped))
         elif turn is not None:
             this.method = turn.name
-            await self._take(turn, run)
+            await self._take(turn, this)
         agent.state.settle(run)
         await agent.state.place(run)
         draft = self._draft(ctx)
         check_draft(draft)
         return draft
 
-    async def _take(self, turn: Turn, run: Tracked) -> None:
+    async def _take(self, turn: Turn, run: Run) -> None:
         agent, name = self._agent, turn.name
-        run.read_only = name in agent.read_only_handlers
+        run.tracked.read_only = name in agent.read_only_handlers
         method = getattr(agent, name)
-        if is_async(method):
-            result = await method(*turn.arguments)
-        else:
-            result = await in_thread(pool_of(type(agent), "handlers"), method, *turn.arguments)
-            if inspect.isawaitable(result):
-                result = await result
+        with self._timed(run, is_async(method)):
+            if is_async(method):
+                result = await method(*turn.arguments)
+            else:
+                result = await in_thread(pool_of(type(agent), "handlers"), method, *turn.arguments)
+                if inspect.isawaitable(result):
+                    result = await result
         self._check_result(name, result)
+
+    @contextmanager
+    def _timed(self, run: Run, can_be_stopped: bool) -> Iterator[None]:
+        """Cut a run off that takes longer than its terms allow, in the loop's time."""
+        timeout_s = self._terms(run).timeout_s
+        if timeout_s is None:
+            yield
+            return
+        text = f"{self._shown(run.method)} has not returned within {timeout_s:g} s"
+        if not can_be_stopped:
+            text += "; its thread can't be stopped, and what it still does to state and ctx goes nowhere"
+        timer = asyncio.get_running_loop().call_later(timeout_s, self._cut, run, errors.HandlerTimeout(text))
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _terms(self, run: Run) -> Terms:
+        return type(self._agent).terms.get(run.method, NO_TERMS)
+
+    def _shown(self, method: str) -> str:
+        return f"{type(self._agent).__name__}.{method}" if method else f"a handler of {self._agent.name}"
 
     def what(self, places: Mapping[str, Any]) -> str:
         """Return whose code runs, from the names in a frame of `handled`."""
@@ -211,7 +281,7 @@ class Runner:
     def _check_result(self, name: str, result: Any) -> None:
         if result is None:
             return
-        what = f"{type(self._agent).__name__}.{name} returned {type(result).__name__}"
+        what = f"{self._shown(name)} returned {type(result).__name__}"
         if inspect.isgenerator(result) or inspect.isasyncgen(result):
             raise errors.CallerError(f"{what}, whose body has not run. Nothing changed. Leave out yield.")
         if name not in self._returned:
@@ -222,7 +292,14 @@ class Runner:
 
     def _failure(self, run: Run, error: BaseException) -> StepDraft:
         """Return the draft of a run that user code has ended, whatever by."""
-        order = run.order
+        order, place = run.order, where(error, type(self._agent).__module__)
+        if run.cut is not None and error is not run.cut:
+            # What it ended with tells where it stood.
+            run.cut.__cause__, error = error, run.cut
+        if run.is_told:
+            # What it ended with tells people only; the machine has gone on without it.
+            logger.info("%s: %s, and has ended now: %s", order.step, told(error), told(error.__cause__ or error))
+            return StepDraft(error=told(error))
         ends = list(leaves(error))
         text = told(error)
         if any(isinstance(end, POISON) for end in ends):
@@ -231,12 +308,11 @@ class Runner:
             level = logging.INFO if any(isinstance(end, errors.NotMade) for end in ends) else logging.WARNING
             logger.log(level, "%s: %s waits: %s", self._agent.name, order.input, text)
             return StepDraft(error=text, waits=True)
-        place = where(error, type(self._agent).__module__)
         logger.warning(
             "%s: a handler failed on %s: %s%s\n%s",
             order.step, order.input, one_line(text), place and f", at {place}", traced(error).rstrip(),
         )  # fmt: skip
-        policy = type(self._agent).terms.get(run.method, NO_TERMS).retry or self._agent.retry
+        policy = self._terms(run).retry or self._agent.retry
         if policy is None:
             return StepDraft(error=text)
         ruling = policy.ruling(error, order.failed, self._agent.tries)

@@ -4,10 +4,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from peer import errors
 from peer.agents.retry import Retry, checked_retry
+from peer.values.fields import number
 
 M = TypeVar("M", bound=Callable[..., Any])
 
+SECONDS_MAX = 100 * 366 * 24 * 3600
+"""Of a time that is waited for: a century."""
 _TERMS = "_ebbtide_terms"
 
 
@@ -15,17 +19,31 @@ class Terms(NamedTuple):
     """The terms of one method; what is None is as its class has it."""
 
     retry: Retry | None = None
+    timeout_s: float | None = None
+    """How many seconds it may take, from its first line to its end; None: any."""
 
 
 NO_TERMS = Terms()
 
 
-def checked_terms(what: str, retry: Any) -> Terms:
+def checked_terms(what: str, retry: Any, timeout: Any) -> Terms:
     """Return terms as they were declared.
 
     Raises: DeclarationRefused, naming what can't be meant so.
     """
-    return Terms(checked_retry(what, retry))
+    return Terms(checked_retry(what, retry), None if timeout is None else _seconds(what, timeout))
+
+
+def _seconds(what: str, value: Any) -> float:
+    try:
+        seconds = number("timeout", value)
+    except errors.CallerError:
+        seconds = 0.0
+    if not 0 < seconds <= SECONDS_MAX:
+        raise errors.DeclarationRefused(
+            f"{what}: timeout={value!r}: seconds that it may take, more than 0. Leave it out for as long as it takes."
+        )
+    return seconds
 
 
 def mark_terms(method: Callable[..., Any], terms: Terms) -> None:
@@ -34,15 +52,16 @@ def mark_terms(method: Callable[..., Any], terms: Terms) -> None:
         setattr(method, _TERMS, terms)
 
 
-def answers(*, retry: Retry | None = None) -> Callable[[M], M]:
-    """Say how often a method is tried that handles answers: the `then` of `ctx.ask`. One without this is as its class.
+def answers(*, retry: Retry | None = None, timeout: float | None = None) -> Callable[[M], M]:
+    """Give a method terms of its own that handles answers: the `then` of `ctx.ask`. It works without this, too.
 
     Args:
-        retry: how often it is tried on one answer, and when.
+        retry: how often it is tried on one answer, and when; None: as its class says.
+        timeout: how many seconds it may take: see `handles`.
 
     Raises: DeclarationRefused.
     """
-    terms = checked_terms("@answers", retry)
+    terms = checked_terms("@answers", retry, timeout)
 
     def mark(method: M) -> M:
         mark_terms(method, terms)

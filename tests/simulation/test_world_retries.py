@@ -1,8 +1,12 @@
 """Retry policies in worlds: real handlers, and waits in virtual time."""
 
+import asyncio
+import contextlib
+
 import pytest
 
-from peer import Agent, Answer, Context, Retry, answers, every, handles
+from peer import Agent, Answer, CallerError, Context, Retry, answers, every, handles
+from sims.virtual.tools import post
 from sims.world import World
 
 HOUR = 240.0
@@ -113,3 +117,77 @@ def test_a_restart_gives_all_tries_anew():
         world.crash("host-1")
         world.run(until=world.now + 1.5 * HOUR)
         assert (runs(world, "else"), dead(world)) == (2, [])
+
+
+class Slow(Agent):
+    """Takes as long as it is told, after it has acted."""
+
+    retry = Retry(3, wait=1.0, on={TimeoutError: 2})
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    @handles(tuple, timeout=60.0)
+    async def work(self, message: tuple[str, float], ctx: Context) -> None:
+        await ctx.call(post, 7)
+        try:
+            await asyncio.sleep(message[1])
+        finally:
+            self.ended.append(message[0])
+        self.state[message[0]] = True
+
+    @handles(str, timeout=60.0)
+    async def stubborn(self, message: str, ctx: Context) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(HOUR)
+        if message == "never":
+            await asyncio.sleep(2 * HOUR)
+        with contextlib.suppress(CallerError):
+            self.state[message] = True
+        self.ended.append(message)
+
+    @handles(int)
+    async def count(self, message: int, ctx: Context) -> None:
+        self.state["count"] = message
+
+
+def ended(world: World) -> list[str]:
+    agent = world.engine.driver("slow").agent
+    assert isinstance(agent, Slow)
+    return agent.ended
+
+
+def test_a_handler_that_takes_too_long_is_cut_off_in_virtual_time_and_what_it_did_is_undone_in_the_end():
+    with World(seed=4, hosts=1) as world:
+        world.spawn("slow", Slow)
+        world.submit("slow", ("short", 59.0), ("long", 61.0))
+        world.run(until=59.0 + 60.5)
+        # The effect of the first try waits for the second, which claims it.
+        assert (ended(world), len(world.engine.outside.standing())) == (["short", "long"], 2)
+        world.settle(HOUR)
+        assert ended(world) == ["short", "long", "long"]
+        assert dead(world, "slow") == ["HandlerTimeout: Slow.work has not returned within 60 s"]
+        assert world.state("slow") == {"short": True}
+        assert len(world.engine.outside.standing()) == 1
+        assert [seen.calls for seen in world.engine.outside.posted.values()] == [1, 1]
+        world.check()
+
+
+def test_a_handler_that_swallows_its_cancellation_holds_up_nobody_and_what_it_does_goes_nowhere():
+    with World(seed=5, hosts=1) as world:
+        world.spawn("slow", Slow)
+        world.submit("slow", "late", "never", 7)
+        world.settle(10 * HOUR)
+        assert world.state("slow") == {"count": 7}
+        assert len(dead(world, "slow")) == 2
+        assert world.now < 2 * HOUR
+        assert ended(world) == ["late", "late"]
+        host = world.engine.box("host-1").host
+        assert host is not None
+        told = [notice.detail for notice in host.notices if notice.notice == "handler-goes-on"]
+        assert len(told) == 2
+        assert "Slow.stubborn goes on although it was cut off" in told[0]
+        world.run(until=4 * HOUR)
+        assert ended(world) == ["late", "late", "never", "never"]
+        assert world.state("slow") == {"count": 7}
+        world.check()

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 _NAMES = """
 AddressBusy Agent AgentBroken AgentSpec AgentUnknown Answer AskTimeout Attached BackendFailed Ballots BlobLost Call
 CallerError Cluster ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter DeclarationRefused EbbtideError
-Effect EffectInDoubt EpochsAnswer Erased FrameInvalid HandlerMissing Happened Hidden Input InputsDiffer
+Effect EffectInDoubt EpochsAnswer Erased FrameInvalid HandlerMissing HandlerTimeout Happened Hidden Input InputsDiffer
 InputsOutOfOrder KeyKind Limits LogBusy LogCorrupt LogFailed MessageId MigrationFailed NotHappened Notice Outcome
 OutcomeRecord PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError Personal Plan ProcessEnded Profile Proposal
 ReadOnly Receipt Restore RestoreRefused Restored ResultLost Retry RollbackTimeout SecretChanged SharedMap SharedSet

@@ -83,6 +83,10 @@ def test_a_policy_is_copied_as_pickle_does() -> None:
         (lambda: handles(str, retry=5), r"@handles\(str\): retry=5"),
         (lambda: every(1, retry=5), r"@every\(1\): retry=5"),
         (lambda: answers(retry=5), "@answers: retry=5"),
+        (lambda: handles(str, timeout=0), r"@handles\(str\): timeout=0"),
+        (lambda: handles(str, timeout="1s"), r"@handles\(str\): timeout='1s'"),
+        (lambda: every(1, timeout=-1), r"@every\(1\): timeout=-1"),
+        (lambda: answers(timeout=True), "@answers: timeout=True"),
         (lambda: type("Odd", (Agent,), {"retry": 5}), "class Odd: retry=5"),
     ],
 )
