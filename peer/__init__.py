@@ -16,6 +16,7 @@ from peer.cluster.effects import Effect
 from peer.cluster.inlet import Receipt
 from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Outcome, Plan, Restored
+from peer.cluster.steps import Step, StepCall, StepRead, Steps, StepSent
 from peer.errors import (
     AddressBusy,
     AgentBroken,
@@ -139,10 +140,15 @@ __all__ = [
     "Space",
     "State",
     "Status",
+    "Step",
+    "StepCall",
     "StepId",
     "StepRanAgain",
+    "StepRead",
     "StepRecord",
+    "StepSent",
     "StepUnknown",
+    "Steps",
     "StepsAnswer",
     "Storage",
     "Tool",

@@ -16,6 +16,7 @@ from peer.cluster.effects import Effect, agent_of, shown, somebody
 from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Outcome, Plan
 from peer.cluster.preview import preview
+from peer.cluster.steps import Steps, asked_for
 from peer.host import questions
 from peer.host.host import Host
 from peer.host.questions import (
@@ -33,6 +34,7 @@ from peer.host.questions import (
     Propose,
     Status,
     StepsAnswer,
+    StepsAsk,
 )
 from peer.store.outside.keeping import Keeping
 from peer.threads import HOUSE, in_thread
@@ -337,16 +339,33 @@ class Asker:
         """Return the audit lines of an agent and of its host, oldest first."""
         return await self._ask(agent, "notices", list[Notice])
 
-    async def steps(self, agent: AgentId) -> list[StepsAnswer]:
-        """Return an agent's steps, undone ones included, in pages."""
-        pages: list[StepsAnswer] = []
-        seen = 0
-        while True:
-            page = await self._ask(agent, "steps", StepsAnswer, questions.encode(seen))
-            if not page.records:
-                return pages
-            pages.append(page)
-            seen += len(page.records)
+    def steps(
+        self, agent: AgentId, *, handled: type | str | None = None, undone: bool | None = None,
+        confidence_below: float | None = None,
+    ) -> Steps:  # fmt: skip
+        """Return an agent's steps, to be gone through by `async for`, oldest first: pages come as they are wanted.
+
+        The agent's host looks which are wanted. Those before the oldest checkpoint are compacted, and not among them.
+        Awaited, it is the list of all pages, as they stand in the log.
+
+        Args:
+            agent: whose.
+            handled: only those that handled a message of this class, given itself or by its name.
+            undone: True: only undone ones; False: only those that stand.
+            confidence_below: only those that reported less than this; who reported none is left out.
+
+        Raises: CallerError, for what is no such filter; AgentUnknown, AskTimeout, once it is gone through.
+        """
+        wanted = asked_for(handled, undone, confidence_below)
+
+        async def page(ask: StepsAsk) -> StepsAnswer:
+            return await self._ask(agent, "steps", StepsAnswer, questions.encode(ask))
+
+        kinds = self._kind_of(agent)
+        types = {} if kinds is None else kinds.message_types
+        if isinstance(handled, type):
+            types = types | {handled.__name__: handled}
+        return Steps(page, wanted, types, self._keeping.vault)
 
     async def ballots(self, agent: AgentId) -> Ballots:
         """Return what an agent knows of rollbacks."""

@@ -23,7 +23,7 @@ async def export(cluster: Cluster, folder: Path, agents: Iterable[AgentId] | Non
     names = list(cluster.agents if agents is None else agents)
     lines: list[dict[str, Any]] = []
     for name in names:
-        for page in await cluster.steps(name):
+        async for page in cluster.steps(name).pages():
             pairs = zip(page.records, page.retracted_by, strict=True)
             lines.extend(step_line(record, by, page.effects) for record, by in pairs)
     proposals = await _proposals(cluster, names)

@@ -29,20 +29,19 @@ from peer.host.questions import (
     RestoreTo,
     Status,
     StepsAnswer,
+    StepsAsk,
     Submit,
     decode,
     encode,
 )
 from peer.host.residents import Residents
+from peer.host.step_pages import page_of
 from peer.host.strangers import nearest
 from peer.values.key_text import decode_key, is_own
 from protocol.checkpoints.looking import epochs, voted_on
 from protocol.event import EffectAsked, LetterAsked, ProposeWanted, Submitted
 from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
 from protocol.step import Entry
-
-STEPS_A_PAGE = 500
-"""Steps in one answer of an export: a page stays far below the largest frame."""
 
 Answered = Callable[[bytes, str], None]
 """Takes the body of an answer, and the name of the error that it is; empty for none."""
@@ -210,10 +209,7 @@ class Answers:
         return driver.machine.looking.entries()
 
     def _steps(self, driver: Driver, body: bytes) -> StepsAnswer:
-        seen = driver.machine.looking.steps(decode(body, int), STEPS_A_PAGE)
-        kind_of = driver.runner.kind_of
-        effects = {intent: (tool, kind_of(tool), state) for intent, (tool, state) in seen.effects.items()}
-        return StepsAnswer(seen.records, seen.retracted_by, effects)
+        return page_of(driver.machine.looking, decode(body, StepsAsk), driver.runner.kind_of)
 
     def _ballots(self, driver: Driver, body: bytes) -> Ballots:
         return Ballots(*driver.machine.looking.ballots())

@@ -151,6 +151,18 @@ class Profile(Struct, frozen=True, array_like=True):
     """The names of the classes of messages that it handles, in order."""
 
 
+class StepsAsk(Struct, frozen=True, array_like=True):
+    """Which of an agent's steps somebody wants, after one that is known."""
+
+    after: StepId | None = None
+    handled: str = ""
+    """Only those that handled a message of this class; empty: of any."""
+    undone: bool | None = None
+    """Only those that are undone, or only those that are not; None: both."""
+    confidence_below: float | None = None
+    """Only those that reported less."""
+
+
 class StepsAnswer(Struct, frozen=True, array_like=True):
     """A page of an agent's steps, who undid them, and the state of their effects."""
 
@@ -158,6 +170,8 @@ class StepsAnswer(Struct, frozen=True, array_like=True):
     retracted_by: tuple[str, ...]
     effects: dict[str, tuple[str, str, str]]
     """By intent: tool, kind, state."""
+    next: StepId | None = None
+    """The last one that was looked at: where to go on; None, if there are no more."""
 
 
 class Ballots(Struct, frozen=True, array_like=True):

@@ -200,7 +200,7 @@ async def _undone_by(cluster: Attached, epoch: int) -> dict[AgentId, int]:
                 " Nothing changed."
             )
         later = 0
-        for page in await cluster.steps(agent):
+        async for page in cluster.steps(agent).pages():
             for record, by in zip(page.records, page.retracted_by, strict=True):
                 later += not by and (record.step.incarnation, record.step.seq) > cuts[epoch]
         found[agent] = later

@@ -2,12 +2,13 @@
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import typer
 
-from peer.audit.console import Last, Undone, console, newest, print_json
+from peer.audit.console import SHOWN, Last, console, print_json
 from peer.audit.telling import iso
 from peer.audit.trail import type_of
 from peer.audit.views import clock, listed
@@ -25,7 +26,15 @@ LOOK_EVERY_S = 0.5
 def steps(
     agent: Agent,
     folder: Folder = HERE,
-    undone: Undone = False,
+    undone: Annotated[
+        bool | None, typer.Option("--undone/--standing", help="Only steps that were undone; or only those that stand.")
+    ] = None,
+    handled: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Only steps that handled a message of this class: Order, int.")
+    ] = None,
+    confidence_below: Annotated[
+        float | None, typer.Option(metavar="NUMBER", help="Only steps that reported less confidence.")
+    ] = None,
     last: Last = None,
     json_: Json = False,
 ) -> None:
@@ -33,18 +42,25 @@ def steps(
 
     With --json, a line is one of steps.jsonl (docs/export.md). `ebbtide log show` tells more, from the logs.
 
-    Example: `ebbtide steps buyer --undone`
+    Examples: `ebbtide steps buyer --undone`, `ebbtide steps buyer --standing --handled Order --confidence-below 0.4`
     """
+    count = last if last is not None else 0 if json_ else SHOWN
+    chosen: deque[dict[str, Any]] = deque(maxlen=count or None)
+    told = 0
 
-    async def look(cluster: Attached) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        for page in await cluster.steps(agent):
+    async def look(cluster: Attached) -> None:
+        nonlocal told
+        found = cluster.steps(agent, handled=handled, undone=undone, confidence_below=confidence_below)
+        async for page in found.pages():
             for record, by in zip(page.records, page.retracted_by, strict=True):
-                found.append(step_line(record, by, page.effects) | {"type": type_of(record.input.payload)})
-        return found
+                told += 1
+                line = step_line(record, by, page.effects)
+                if json_ and not count:
+                    print_json(line)  # as they come: there may be a million
+                else:
+                    chosen.append(line | {"type": type_of(record.input.payload)})
 
-    found = [line for line in asked(folder, look) if line["retracted_by"] or not undone]
-    chosen = newest(found, last, json_)
+    asked(folder, look)
     if json_:
         for line in chosen:
             line.pop("type")
@@ -64,8 +80,8 @@ def steps(
         for line in chosen
     ]  # fmt: skip
     table(rows, ("time_(UTC)", "step", "input", "wrote", "sent_to", "calls", "undone_by"), "no steps")
-    if len(chosen) < len(found):
-        console().print(f"the last {len(chosen)} of {len(found)}; --last 0 shows all", highlight=False)
+    if len(chosen) < told:
+        console().print(f"the last {len(chosen)} of {told}; --last 0 shows all", highlight=False)
 
 
 def state(

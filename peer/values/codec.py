@@ -246,8 +246,8 @@ class Values:
             self._cached.popitem(last=False)
 
 
-def look(data: bytes, blobs: Blobs) -> Any:
-    """Return a value from what `Values.shown` tells of it.
+def look(data: bytes, blobs: Blobs | None) -> Any:
+    """Return a value from what `Values.shown` tells of it, or the log; without blobs a bulky one is `Hidden`, too.
 
     Raises: BlobLost, PayloadInvalid.
     """
@@ -256,6 +256,6 @@ def look(data: bytes, blobs: Blobs) -> Any:
         case Form.SECRET:
             return Hidden(kept.body[_SALT_BYTES:].hex())
         case Form.BULKY:
-            return payload.decode(blobs.get(kept.body), BULKY_BYTES_MAX)
+            return Hidden(kept.body.hex()) if blobs is None else payload.decode(blobs.get(kept.body), BULKY_BYTES_MAX)
         case Form.PLAIN:
             return payload.decode(kept.body)

@@ -44,7 +44,7 @@ class Bulky(KeyKind):
 
 @dataclass(frozen=True)
 class Hidden:
-    """What is seen of a secret from outside: the hash that stands in the log."""
+    """What is seen of a secret from outside, and of a bulky value in a step: the hash that stands in the log."""
 
     digest: str
 

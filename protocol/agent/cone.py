@@ -165,6 +165,22 @@ class Cone:
         while (record := self._records.get(StepId(step.agent, step.incarnation, seq := seq + 1))) is not None:
             yield record
 
+    def following(self, step: StepId | None) -> Iterator[StepRecord]:
+        """Give the own steps that ran after one, in all lives; without one, or where it is forgotten, from the oldest.
+
+        The cost follows what is taken, but for a step that is forgotten.
+        """
+        if step is None or step not in self._records:
+            yield from (each for each in self._records.values() if step is None or each.step[1:] > step[1:])
+            return
+        last = step
+        for record in self.after(step):
+            last = record.step
+            yield record
+        if last != next(reversed(self._records)):
+            # Lives after this one: there are few.
+            yield from (each for each in self._records.values() if each.step.incarnation > last.incarnation)
+
     def sends(self, step: StepId, subscribers: dict[str, list[str]], entries_from: int) -> ConeStep:
         """Return a step with its debits: its messages, and its shared entries to every subscriber."""
         record = self._records[step]

@@ -3,6 +3,7 @@
 Nothing here decides anything, and nothing that is returned is changed by the machine later.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from protocol.agent.core import Core
@@ -55,15 +56,6 @@ class StatusSeen(NamedTuple):
     """How many timers are set: an agent that is idle may have some."""
     next_timer_us: int | None = None
     """When the next of them is due."""
-
-
-class StepsSeen(NamedTuple):
-    """Some of an agent's steps, who undid each of them (empty: nobody), and the effects that they claim."""
-
-    records: tuple[StepRecord, ...]
-    retracted_by: tuple[str, ...]
-    effects: dict[str, tuple[str, str]]
-    """By intent: tool, state."""
 
 
 class HeldSeen(NamedTuple):
@@ -221,16 +213,20 @@ class Looking:
         steps = (record.step for record in core.cone.records() if record.step not in core.retraction)
         return tuple(step for step in steps if step[1:] > after[1:])
 
-    def steps(self, offset: int, count: int) -> StepsSeen:
-        """Return `count` of the steps that are in memory, from the `offset`th on, undone ones too."""
+    def steps_after(self, step: StepId | None) -> Iterator[tuple[StepRecord, str]]:
+        """Give the steps in memory after one, or all, each with who has undone it; to be taken before anything else."""
         core = self._core
-        page = tuple(core.cone.records()[offset : offset + count])
+        return ((record, core.retracted_by.get(record.step, "")) for record in core.cone.following(step))
+
+    def effects_in(self, records: Sequence[StepRecord]) -> dict[str, tuple[str, str]]:
+        """Return the effects that steps claim, by intent: tool and state."""
+        core = self._core
         effects: dict[str, tuple[str, str]] = {}
-        for intent in (intent for record in page for intent in record.calls):
+        for intent in (intent for record in records for intent in record.calls):
             effect = core.intents.get(intent)
             if effect is not None:
                 effects[intent] = (effect.tool, effect.state)
-        return StepsSeen(page, tuple(core.retracted_by.get(record.step, "") for record in page), effects)
+        return effects
 
     def held(self, step: StepId) -> HeldSeen:
         """Return what has become of the input of a step of this agent."""

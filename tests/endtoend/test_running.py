@@ -41,6 +41,10 @@ def test_every_command_answers_people_and_programs(run: Run) -> None:
         assert run.told("state", "buyer", "--at", "buyer/1/1")[0] == {"key": "spent", "value": 4}
         assert run.one("state", "cashier") == {"key": "paid", "value": 19}
         assert [line["step"] for line in run.told("steps", "buyer")] == ["buyer/1/1", "buyer/1/2"]
+        assert [line["step"] for line in run.told("steps", "buyer", "--handled", "Order", "--last", 1)] == ["buyer/1/2"]
+        assert (
+            run.told("steps", "buyer", "--handled", "Pay") == run.told("steps", "buyer", "--confidence-below", 1) == []
+        )
         (letter,) = run.told("dead", "cashier")
         assert "nobody is paid for buying" in letter["why"]
         _redrive(run, letter["name"])
@@ -95,6 +99,7 @@ def _undo(run: Run) -> None:
     assert sorted(outcome["undone"]) == plan["steps"]
     assert run.told("state", "buyer")[0] == {"key": "spent", "value": 4}
     assert [line["step"] for line in run.told("steps", "buyer", "--undone")] == ["buyer/1/2"]
+    assert [line["step"] for line in run.told("steps", "buyer", "--standing")] == ["buyer/1/1"]
     amended = run.one(
         "rollback", "buyer/1/1", "--inputs", "amend", "--as", "Order", "--amend", '{"item": "tea", "price": 3}', "--yes"
     )

@@ -22,9 +22,9 @@ Effect EffectInDoubt EpochsAnswer Erased FrameInvalid HandlerMissing HandlerTime
 InputsOutOfOrder KeyKind Limits LogBusy LogCorrupt LogFailed MessageId MigrationFailed NotHappened Notice Outcome
 OutcomeRecord PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError Personal Plan ProcessEnded Profile Proposal
 ReadOnly Receipt Restore RestoreRefused Restored ResultLost Retry RollbackTimeout SecretChanged SharedMap SharedSet
-SharedView Space State Status StepId StepRanAgain StepRecord StepUnknown StepsAnswer Storage Tool ToolFailed
-UndoPending Unknown Unready VaultFailed VersionUnknown View Vote answers bulky derived every handles hashed migrates
-secret tool versioned
+SharedView Space State Status Step StepCall StepId StepRanAgain StepRead StepRecord StepSent StepUnknown Steps
+StepsAnswer Storage Tool ToolFailed UndoPending Unknown Unready VaultFailed VersionUnknown View Vote answers bulky
+derived every handles hashed migrates secret tool versioned
 """
 NAMES = _NAMES.split()
 INNER = {

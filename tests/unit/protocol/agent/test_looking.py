@@ -31,7 +31,7 @@ def test_a_part_has_own_steps_alone_with_what_they_sent_and_the_effects_that_sta
     assert looking(bench, "a").suffix(unknown) is None
 
 
-def test_steps_come_by_pages_and_tell_who_undid_them():
+def test_steps_come_from_where_somebody_has_stopped_and_tell_who_undid_them():
     bench = Bench("a")
     bench.submit("a", b"x")
     order = bench.call("a", b"args")
@@ -39,12 +39,11 @@ def test_steps_come_by_pages_and_tell_who_undid_them():
     first, second = bench.ran("a", writes={"k": b"1"}), bench.step("a", writes={"k": b"2"})
     bench.propose("a", first)
     bench.deliver()
-    seen = looking(bench, "a").steps(0, 1)
-    assert [record.step for record in seen.records] == [first]
-    assert seen.retracted_by[0]
-    assert seen.effects[order.intent][0] == "post"
-    assert [record.step for record in looking(bench, "a").steps(1, 9).records] == [second]
-    assert looking(bench, "a").steps(2, 9).records == ()
+    seen = list(looking(bench, "a").steps_after(None))
+    assert [(record.step, bool(by)) for record, by in seen] == [(first, True), (second, False)]
+    assert looking(bench, "a").effects_in([record for record, _ in seen])[order.intent][0] == "post"
+    assert [record.step for record, _ in looking(bench, "a").steps_after(first)] == [second]
+    assert list(looking(bench, "a").steps_after(second)) == []
     assert looking(bench, "a").part((first,), ()).effects == ()
     assert looking(bench, "a").part((first,), ()).retracted == (first,)
 
