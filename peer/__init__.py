@@ -13,6 +13,7 @@ from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from peer.cluster.attached import Attached
 from peer.cluster.cluster import Cluster
 from peer.cluster.effects import Effect
+from peer.cluster.happenings import Happenings
 from peer.cluster.inlet import Receipt
 from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Outcome, Plan, Restored
@@ -56,6 +57,19 @@ from peer.errors import (
     VaultFailed,
     VersionUnknown,
 )
+from peer.host.happenings import (
+    CheckpointMade,
+    DeadLettered,
+    EffectChanged,
+    Happening,
+    HostChanged,
+    Missed,
+    Noticed,
+    RestoreMade,
+    RollbackDecided,
+    RollbackProposed,
+    StepMade,
+)
 from peer.host.questions import Ballots, Costs, CutsAnswer, EpochsAnswer, Notice, Profile, Status, StepsAnswer
 from peer.store.storage import Storage
 from peer.values.declared import Hidden, KeyKind, bulky, derived, secret
@@ -83,6 +97,7 @@ __all__ = [
     "BlobLost",
     "Call",
     "CallerError",
+    "CheckpointMade",
     "Cluster",
     "ConfigInvalid",
     "Context",
@@ -91,9 +106,11 @@ __all__ = [
     "Cut",
     "CutsAnswer",
     "DeadLetter",
+    "DeadLettered",
     "DeclarationRefused",
     "EbbtideError",
     "Effect",
+    "EffectChanged",
     "EffectInDoubt",
     "EpochsAnswer",
     "Erased",
@@ -101,7 +118,10 @@ __all__ = [
     "HandlerMissing",
     "HandlerTimeout",
     "Happened",
+    "Happening",
+    "Happenings",
     "Hidden",
+    "HostChanged",
     "Input",
     "InputsDiffer",
     "InputsOutOfOrder",
@@ -112,8 +132,10 @@ __all__ = [
     "LogFailed",
     "MessageId",
     "MigrationFailed",
+    "Missed",
     "NotHappened",
     "Notice",
+    "Noticed",
     "Outcome",
     "OutcomeRecord",
     "PayloadInvalid",
@@ -128,10 +150,13 @@ __all__ = [
     "ReadOnly",
     "Receipt",
     "Restore",
+    "RestoreMade",
     "RestoreRefused",
     "Restored",
     "ResultLost",
     "Retry",
+    "RollbackDecided",
+    "RollbackProposed",
     "RollbackTimeout",
     "SecretChanged",
     "SharedMap",
@@ -143,6 +168,7 @@ __all__ = [
     "Step",
     "StepCall",
     "StepId",
+    "StepMade",
     "StepRanAgain",
     "StepRead",
     "StepRecord",

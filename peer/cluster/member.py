@@ -6,13 +6,14 @@ What it needs no backend for: whoever launches a cluster does the same as whoeve
 import asyncio
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from peer import errors
 from peer.cluster.asker import ASK_S, Asker
 from peer.cluster.effects import Effect
+from peer.cluster.happenings import Happenings, checked_kinds
 from peer.cluster.inlet import Inlet, Receipt
 from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Restored
@@ -209,6 +210,20 @@ class Member(Asker, ABC):
 
     def _is_known(self, agent: AgentId) -> bool:
         return agent in self.agents or agent in self.host.homes
+
+    # -- watching --------------------------------------------------------------------------------------------------
+
+    def watch(self, kinds: Iterable[str] | None = None, agents: Iterable[AgentId] = ()) -> Happenings:
+        """Return what happens in the cluster, to be gone through by `async for` as it happens.
+
+        Args:
+            kinds: some of `steps`, `rollbacks`, `dead_letters`, `effects`, `hosts`, `checkpoints` and `notices`; None:
+                all of them.
+            agents: of whom; of all if empty. Checkpoints are told in any case, and what hosts of these have noticed.
+
+        Raises: CallerError, for what is no kind; once it is gone through, if a host has too many that watch.
+        """
+        return Happenings(lambda: self.host, checked_kinds(kinds), [agents] if isinstance(agents, str) else agents)
 
     # -- waiting --------------------------------------------------------------------------------------------------
 

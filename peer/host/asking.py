@@ -1,6 +1,7 @@
 """Questions between hosts, each asked again and again until it is answered, and answered once."""
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -9,9 +10,10 @@ from peer.host import questions
 from peer.host.answers import Answered, Answers
 from peer.host.residents import Residents
 from peer.host.strangers import nearest
+from peer.host.watchers import Watchers
 from peer.site import Site
 from protocol.action import Finish, Reply
-from protocol.ids import AgentId, HostId, ProposalId
+from protocol.ids import HOST, AgentId, HostId, ProposalId
 from protocol.wire import Answer, Ask, Frame
 
 ANSWERS_MAX = 4096
@@ -19,6 +21,8 @@ ANSWERS_MAX = 4096
 NAMED = 12
 """Agents that an error names at most."""
 ASK_AGAIN_S = 0.5
+HOST_AGAIN_S = 1.0
+"""How soon a host is asked again what may take long to happen."""
 LARGE_BYTES = 1 << 20
 LARGE_AGAIN_US = 5_000_000
 """How soon an answer of so many bytes is given again."""
@@ -38,15 +42,18 @@ class Post(Site, Protocol):
 class Asking:
     """What one host asks, and is asked."""
 
-    def __init__(self, post: Post, residents: Residents, answers: Answers, seed: int) -> None:
+    def __init__(self, post: Post, residents: Residents, answers: Answers, watchers: Watchers, seed: int) -> None:
         self._post = post
         self._residents = residents
         self._answers = answers
+        self._watchers = watchers
         self._requests = 0
         self._waiting: dict[int, Answered] = {}
         self._asking: dict[int, asyncio.Future[Answer]] = {}
         self._answered: dict[tuple[HostId, int], Answer | None] = {}
         self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
+        self.is_closed = False
+        """This host has ended, and asks nobody any more."""
         self._number = (seed >> 24) << 20
         self._expected: dict[AgentId, None] = {}
         self._large: dict[tuple[HostId, int], int] = {}
@@ -121,23 +128,39 @@ class Asking:
             )
         raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
 
-    async def ask_host(self, host: HostId, agent: AgentId, what: str, body: bytes, timeout_s: float) -> bytes:
-        """Ask another host something of an agent that need not be up there, again and again until it answers.
+    async def ask_host(
+        self, host: HostId, what: str, body: bytes, agent: AgentId = HOST, timeout_s: float = math.inf
+    ) -> bytes:
+        """Ask something of a host itself, or of an agent that need not be up there, again and again until it answers.
 
-        Raises: AskTimeout, if it does not answer; CallerError and others, as the host says.
+        Raises: AskTimeout, if it does not in time; CallerError and others, as the host says.
         """
         question, future = self._new(agent, what, body)
         clock = asyncio.get_running_loop().time
-        until = clock() + timeout_s
+        until, again_s = clock() + timeout_s, HOST_AGAIN_S if agent == HOST else ASK_AGAIN_S
         try:
-            while (left_s := until - clock()) > 0:
-                self._post.send_frame(host, Frame(asks=(question,)))
-                done, _ = await asyncio.wait((future,), timeout=min(left_s, ASK_AGAIN_S))
-                if done:
-                    return questions.unwrap(future.result())
+            while not future.done() and clock() < until:
+                if host == self._post.host_id:
+                    self.asked(host, question)
+                else:
+                    self._post.send_frame(host, Frame(asks=(question,)))
+                await asyncio.wait((future,), timeout=min(again_s, until - clock()))
+            if not future.done():
+                raise errors.AskTimeout(f"host {host} did not answer {what!r} within {timeout_s:g} s; it may be down")
+            return questions.unwrap(future.result())
         finally:
             del self._asking[question.number]
-        raise errors.AskTimeout(f"host {host} did not answer {what!r} within {timeout_s:g} s; it may be down")
+            if not future.cancel():
+                future.exception()  # whoever is cancelled while this host ends has no use for it
+
+    def tell_host(self, host: HostId, what: str, body: bytes) -> None:
+        """Say something to a host itself, once: whether it arrives is not known."""
+        self._number += 1
+        question = Ask(self._number, HOST, what, body)
+        if host == self._post.host_id:
+            self.asked(host, question)
+        elif not self.is_closed:
+            self._post.send_frame(host, Frame(asks=(question,)))
 
     def _new(self, agent: AgentId, what: str, body: bytes) -> tuple[Ask, asyncio.Future[Answer]]:
         self._number += 1
@@ -147,6 +170,7 @@ class Asking:
 
     def close(self) -> None:
         """This host ends: whoever waits for an answer here will get none."""
+        self.is_closed = True
         for future in self._asking.values():
             if not future.done():
                 future.set_exception(
@@ -158,6 +182,12 @@ class Asking:
 
     def asked(self, sender: HostId, question: Ask) -> None:
         """Answer a question, unless that was done."""
+        if question.agent == HOST:
+            self._watchers.asked(
+                question.what, question.body,
+                lambda body, error: self.give(sender, Answer(question.number, body, error)),
+            )  # fmt: skip
+            return
         name = (sender, question.number)
         if name in self._answered:
             given = self._answered[name]

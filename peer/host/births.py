@@ -59,7 +59,7 @@ class Keeps(Protocol):
 class Asks(Protocol):
     """What asks other hosts."""
 
-    async def ask_host(self, host: HostId, agent: AgentId, what: str, body: bytes, timeout_s: float) -> bytes:
+    async def ask_host(self, host: HostId, what: str, body: bytes, agent: AgentId, timeout_s: float) -> bytes:
         """Ask something of a host, again and again until it answers. Raises: AskTimeout, and what the host says."""
         ...
 
@@ -257,7 +257,7 @@ class Births:
                 if host == cradle.host_id:
                     await self._here(name, making)
                 else:
-                    await cradle.asking.ask_host(host, name, QUESTION, questions.encode(making), ASK_S)
+                    await cradle.asking.ask_host(host, QUESTION, questions.encode(making), name, ASK_S)
                     await self._news_of(name)
             except errors.AskTimeout:
                 continue

@@ -24,6 +24,7 @@ from peer.host.questions import Costs, Notice
 from peer.host.residents import Residents
 from peer.host.router import Router
 from peer.host.strangers import Strangers
+from peer.host.watchers import Watchers
 from peer.host.witness import Witness
 from peer.keys import HostKeys
 from peer.ports import Clock, LogStore, Observer, Randomness, Transport, Unobserved
@@ -59,13 +60,13 @@ class Host:
     ) -> None:  # fmt: skip
         self.attempts = attempts or Attempts()
         self.keeping = keeping or Keeping.in_memory(secret)
-        self.observer: Observer = observer or Unobserved()
         self.host_id: HostId = keys.host_id
         self.residents = Residents()
         self.stall = ""
         """Why nothing can be written for now."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.clock = clock
+        self.observer: Observer = (watchers := Watchers(observer or Unobserved(), self.residents, clock))
         self.store = store
         self.randomness = randomness or SystemRandomness()
         self.transport = transport
@@ -83,7 +84,7 @@ class Host:
         answers = Answers(
             self.host_id, self.residents, self.checkpoints, self.notices, self.homes, self.costs, self.births
         )
-        self.asking = Asking(self, self.residents, answers, self.randomness.seed())
+        self.asking = Asking(self, self.residents, answers, watchers, self.randomness.seed())
 
     @property
     def drivers(self) -> dict[AgentId, Driver]:

@@ -1,7 +1,7 @@
 """The other hosts, as one host sees them: feeds its `HostMachine`, and does what that says (MB-1 to MB-8)."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Protocol
 
@@ -77,6 +77,8 @@ class Neighbours:
         self.machine = HostMachine(resident.host_id, Random(resident.randomness.seed()), tuple(seeds), limits)
         self._resident = resident
         self._secret = secret
+        self.onlookers: dict[Callable[[HostId, str], None], None] = {}
+        """Who is told of hosts: that one has `joined` (or speaks of itself anew), `failed`, `left` or `recovered`."""
         self._timer: Cancel | None = None
         self._timer_us = 0
         self._open = False
@@ -138,6 +140,7 @@ class Neighbours:
                 case Connect():
                     transport.connect(action.host, action.address)
                     self._resident.connected(action.agents)
+                    self._tell(action.host, "joined")
                 case Outdone():
                     self._resident.outdone(action.version)
                 case Heard():
@@ -148,9 +151,14 @@ class Neighbours:
                     what = type(action).__name__.lower()
                     logger.info("%s: host %s has %s", self._resident.host_id, action.host, what)
                     self._resident.checkpoints.turned(action.host, what)
+                    self._tell(action.host, what)
         if displaced:
             self._resident.displaced(displaced)
         self._wake()
+
+    def _tell(self, host: HostId, how: str) -> None:
+        for told in list(self.onlookers):
+            told(host, how)
 
     def _proven(self, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
         proven = tuple(fact for fact in facts if self._is_proven(fact))

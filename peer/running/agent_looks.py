@@ -1,6 +1,5 @@
 """`ebbtide steps`, `state`, `notices` and `dead`: what one agent has done, holds, was told, and will not handle."""
 
-import asyncio
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
@@ -15,12 +14,10 @@ from peer.audit.views import clock, listed
 from peer.cluster.attached import Attached
 from peer.cluster.letters import DeadLetter
 from peer.export.lines import step_line
+from peer.host.happenings import Missed, Noticed
 from peer.host.questions import Notice
 from peer.running.console import HERE, Agent, Folder, Json, asked, lines, plain, table
 from protocol.ids import AgentId
-
-LOOK_EVERY_S = 0.5
-"""How often an agent is asked whose notices are followed."""
 
 
 def steps(
@@ -172,14 +169,20 @@ def _line(notice: Notice) -> dict[str, Any]:
 
 
 async def _notices(cluster: Attached, agent: AgentId, follow: bool) -> AsyncIterator[Notice]:
-    seen: tuple[int, set[Notice]] = (0, set())
-    while True:
+    if not follow:
         for notice in await cluster.notices(agent):
-            since, those = seen
-            if notice.time_us < since or (notice.time_us == since and notice in those):
-                continue
-            seen = (notice.time_us, {notice, *(those if notice.time_us == since else ())})
             yield notice
-        if not follow:
-            return
-        await asyncio.sleep(LOOK_EVERY_S)
+        return
+    async with cluster.watch("notices", agent) as events:
+        last_us = 0
+        for notice in await cluster.notices(agent):
+            last_us = notice.time_us
+            yield notice
+        async for each in events:
+            time_us = round(each.at.timestamp() * 1e6)
+            if isinstance(each, Missed):
+                count = "some" if each.count is None else str(each.count)
+                yield Notice(time_us, agent, "notices-missed", count, each.why)
+            elif isinstance(each, Noticed) and time_us > last_us:
+                # What was there when they were listed was told then: its host has one clock.
+                yield Notice(time_us, each.agent, each.notice, each.subject, each.detail)

@@ -15,6 +15,8 @@ class DeadLetters:
         self._all: list[Letter] = []
         self._gone: dict[Lineage, None] = {}
         """Those of them that were taken up again, or dropped, since the last full base (ST-11)."""
+        self.added = 0
+        """How many were ever given up in this life."""
         self._told = 0
         """How many the bases hold since the last full one."""
 
@@ -28,7 +30,12 @@ class DeadLetters:
     def add(self, item: Input, why: str, time_us: int) -> None:
         """An input is given up."""
         self._gone.pop(item.lineage, None)
+        self.added += 1
         self._all.append(Letter(item, why, time_us))
+
+    def last(self, count: int) -> list[Letter]:
+        """Return the last that were given up."""
+        return self._all[len(self._all) - count :]
 
     def find(self, lineage: Lineage) -> Letter | None:
         """Return the letter of a lineage, or None."""

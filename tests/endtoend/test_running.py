@@ -1,9 +1,12 @@
 """A cluster that is started, asked, changed and ended on the command line, as people and programs do it."""
 
+import json
 import os
 import re
+import selectors
 import signal
 import subprocess
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -170,6 +173,35 @@ def test_notices_are_followed_until_interrupted(run: Run) -> None:
         assert any("nobody is paid for buying" in line for line in following.stdout)
         following.send_signal(signal.SIGINT)
         assert following.wait(30) == 130
+
+
+def test_what_happens_is_told_as_it_happens(run: Run) -> None:
+    with run.up():
+        watching = subprocess.Popen(
+            [EBBTIDE, "watch", "--kind", "steps", "--kind", "dead_letters", "--agent", "cashier", "--json"],
+            text=True, stdout=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        assert watching.stdout is not None
+        # It says nothing when it begins, so something is done until it tells of that.
+        step = json.loads(_first_line(watching, lambda: run.do("submit", "cashier", "1")))
+        assert (step["kind"], step["event"], step["handled"]) == ("steps", "StepMade", "int")
+        run.do("submit", "cashier", "--", "-1")
+        letter = next(found for found in map(json.loads, watching.stdout) if found["kind"] == "dead_letters")
+        assert (letter["agent"], "nobody is paid for buying" in letter["reason"]) == ("cashier", True)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 130
+        assert "kinds names 'step'" in run.do("watch", "--kind", "step", code=2)
+
+
+def _first_line(program: "subprocess.Popen[str]", do: Callable[[], object]) -> str:
+    """Do something again and again until a program prints a line; return that."""
+    assert program.stdout is not None
+    with selectors.DefaultSelector() as ready:
+        ready.register(program.stdout, selectors.EVENT_READ)
+        while not ready.select(0.2):
+            do()
+    return program.stdout.readline()
 
 
 def test_up_goes_on_after_a_kill_and_tells_who_is_not_named_any_more(run: Run) -> None:
