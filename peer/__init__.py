@@ -10,6 +10,7 @@ from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
 from peer.agents.terms import answers
 from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
+from peer.agents.whose import mark_records
 from peer.cluster.attached import Attached
 from peer.cluster.cluster import Cluster
 from peer.cluster.effects import Effect
@@ -82,6 +83,8 @@ from protocol.limits import Limits
 from protocol.proposal import Proposal, Restore, Vote
 from protocol.records import Cut, OutcomeRecord
 from protocol.step import Input, StepRecord
+
+mark_records()
 
 __all__ = [
     "AddressBusy",

@@ -18,7 +18,7 @@ from peer.agents.failures import Ended, clean, is_ours, told, traced
 from peer.agents.functions import is_async
 from peer.agents.tool import COMPENSABLE, PURE, Call, Happened, NotHappened, Tool, Unknown, decode_args, encode_args
 from peer.agents.tracked import Tracked
-from peer.agents.whose import WHOSE
+from peer.agents.whose import NOBODY, WHOSE, Whose
 from peer.threads import in_thread, pool_of
 from peer.values import payload
 from protocol.action import Resume, Tell, UseTool
@@ -78,6 +78,8 @@ class Calls:
         self._known: dict[str, _Known] = {}
         self._pending: dict[tuple[int, int], asyncio.Future[Resume]] = {}
         self._calls = 0
+        self._caller = NOBODY
+        """Whose run has called last."""
         self.is_stopping = False
         """The agent stops: whoever is cancelled is cancelled by that."""
         self._unstorable: dict[str, str] = {}
@@ -99,6 +101,7 @@ class Calls:
         if tool.kind == PURE:
             return await self._pure(tool, args, kwargs)
         self._calls += 1
+        self._caller = WHOSE.get()
         place = (number, self._calls)
         future = self._pending[place] = asyncio.get_running_loop().create_future()
         try:
@@ -186,7 +189,7 @@ class Calls:
 
     async def use(self, order: UseTool) -> None:
         """Call, undo or check a tool, and tell the machine what came of it."""
-        WHOSE.set(order.intent)
+        WHOSE.set(Whose.of_intent(order.intent, self._caller))
         tool = self._find(order.tool)
         if tool is None:
             logger.error("%s: tool %s is not known to %s", self._agent.name, order.tool, type(self._agent).__name__)

@@ -11,6 +11,7 @@ from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
 from peer.agents.failures import is_ours, told, traced
 from peer.agents.functions import is_async
+from peer.agents.whose import WHOSE, Whose
 from peer.threads import in_thread, pool_of
 from protocol.action import Tell
 from protocol.ids import StepId
@@ -63,6 +64,7 @@ class Hooks:
             self._task = asyncio.ensure_future(self._work())
 
     async def _work(self) -> None:
+        WHOSE.set(Whose(self._agent.name))
         while self._due:
             name, args = self._due.popleft()
             try:

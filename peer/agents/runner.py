@@ -23,7 +23,7 @@ from peer.agents.terms import NO_TERMS, Terms
 from peer.agents.tool import Tool
 from peer.agents.tracked import Lock, Tracked
 from peer.agents.turn import Turn, turn_of
-from peer.agents.whose import WHOSE
+from peer.agents.whose import WHOSE, Whose
 from peer.ports import KeyVault
 from peer.threads import in_thread, pool_of
 from peer.values.personal import using
@@ -156,7 +156,7 @@ class Runner:
 
     async def _run(self, run: Run) -> None:
         order = run.order
-        WHOSE.set(str(order.step))
+        WHOSE.set(Whose(self._agent.name, str(order.step), order.input.lineage))
         try:
             agent = self._agent
             await self._hooks.up()

@@ -20,11 +20,11 @@ from peer import errors
 from peer.agents.failures import one_line, told
 from peer.agents.spec import AgentSpec
 from peer.backends import admission, ray_address, ray_detached, ray_lines
+from peer.backends.output import Shown
 from peer.backends.ray_ending import Place, end_all
 from peer.backends.ray_host import HostActor
 from peer.backends.ray_import import RayActorError, cloudpickle, ray
 from peer.backends.ray_lines import Lines
-from peer.backends.ray_output import Shown
 from peer.backends.roll import Roll, check_usable
 from peer.host.host import Host
 from peer.keys import HostKeys

@@ -17,8 +17,8 @@ from peer.agents.spec import AgentSpec
 from peer.agents.watchdog import watch
 from peer.backends import admission
 from peer.backends.admission import Address
+from peer.backends.output import Output, Shown
 from peer.backends.ray_import import ray
-from peer.backends.ray_output import Output, Shown
 from peer.backends.roll import ADDED
 from peer.backends.roll import FILE as ROLL
 from peer.host.garbage import collect_seldom

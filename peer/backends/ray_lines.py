@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from peer.backends.output import BEGIN, END
 from peer.backends.ray_import import printer
-from peer.backends.ray_output import BEGIN, END
 
 ACTOR = "HostActor"
 """What Ray calls a host's process."""

@@ -15,6 +15,7 @@ from peer.agents.making import Origin
 from peer.agents.past import check_past
 from peer.agents.runner import Runner
 from peer.agents.state import State
+from peer.agents.whose import Whose, running
 from peer.host.attendance import Attendance, Nursery
 from peer.host.replicas import Replicas
 from peer.host.strangers import Strangers
@@ -351,7 +352,8 @@ class Driver:
         """Ask the agent whether it agrees; a hook that fails rejects, since nobody knows what it would have said."""
         try:
             name = f"{self.agent.name} still_valid"
-            with using(self._host.keeping.vault), self._host.attempts.noted_now(name, self.agent.tries):
+            noted, whose = self._host.attempts.noted_now(name, self.agent.tries), running(Whose(self.agent.name))
+            with using(self._host.keeping.vault), whose, noted:
                 answer = self.agent.still_valid(action.proposal)
             accepts = answer is True
             why = "" if accepts else clean(str(answer or "the agent does not agree"))

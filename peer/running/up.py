@@ -11,6 +11,7 @@ import typer
 from peer.audit.console import WRONG, errors
 from peer.backends import BACKENDS, ray_address, ray_head
 from peer.backends.admission import SECRET
+from peer.backends.output import kept
 from peer.backends.roll import check_usable, seats_in
 from peer.cluster.cluster import Cluster
 from peer.errors import ConfigInvalid
@@ -72,7 +73,8 @@ def up(
     if chosen == "local" and "address" in settings:
         raise ConfigInvalid("--address is that of a Ray, and the backend is local. Nothing was started.")
     if chosen == "local":
-        asyncio.run(_serve(read, folder, settings))
+        with kept(folder):
+            asyncio.run(_serve(read, folder, settings))
         return
     check_usable(folder)
     held = lock(folder)

@@ -175,6 +175,44 @@ def test_notices_are_followed_until_interrupted(run: Run) -> None:
         assert following.wait(30) == 130
 
 
+def test_what_is_printed_and_logged_is_kept_and_followed_and_read_when_it_is_down(run: Run) -> None:
+    assert "is no folder of a cluster" in run.do("logs", code=2)
+    with run.up() as program:
+        run.do("submit", "buyer", "--as", "Order", '{"item": "milk", "price": 5}')
+        run.do("submit", "cashier", "--", "-1")
+        run.rest()
+        assert ("the shop is open", "", "stdout") in [
+            (line["text"], line["agent"], line["stream"]) for line in run.told("logs")
+        ]
+        bought = run.told("logs", "--agent", "buyer", "--level", "INFO")
+        assert [(line["text"], line["level"], line["logger"], line["step"]) for line in bought] == [
+            ("bought tea", "INFO", "corner_shop", "buyer/1/1"), ("bought milk", "INFO", "corner_shop", "buyer/1/2"),
+        ]  # fmt: skip
+        failed = [line for line in run.told("logs", "--level", "warning") if line["agent"] == "cashier"]
+        assert "ValueError: nobody is paid for buying" in failed[0]["text"]
+        lines = run.told("logs", "--agent", "cashier")
+        assert {line["stream"] for line in lines if line["text"] == "refusing -1"} == {"stdout"}
+        charged = [line for line in lines if line["text"].startswith("charging")]
+        assert [line["step"] for line in charged] == ["cashier/1/1", "cashier/1/2"]
+        assert all(line["intent"].startswith(f"cashier/{line['lineage']}/") for line in charged)
+        following = subprocess.Popen(
+            [EBBTIDE, "logs", "--follow", "--agent", "buyer"], text=True, stdout=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        assert following.stdout is not None
+        assert "bought tea" in following.stdout.readline()
+        run.do("submit", "buyer", "--as", "Order", '{"item": "ink", "price": 2}')
+        assert any("buyer/1/3 INFO corner_shop: bought ink" in line for line in following.stdout)
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) == 130
+        run.do("down")
+        assert program.wait(60) == 143
+        assert program.stderr is not None
+        assert "bought" not in program.stderr.read()  # nobody has asked for that on the terminal
+    assert "bought ink" in run.do("logs", "--last", 5, "--agent", "buyer")
+    assert "none of" in run.do("logs", "--level", "LOUD", code=2)
+
+
 def test_what_happens_is_told_as_it_happens(run: Run) -> None:
     with run.up():
         watching = subprocess.Popen(

@@ -1,11 +1,14 @@
 """A shop for `ebbtide up`: orders, payments with a tool whose undo can be made to fail, and what nobody handles."""
 
 import json
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from ebbtide import Agent, Call, Cluster, Context, handles, tool
+
+logger = logging.getLogger(__name__)
 
 BANK = Path(os.environ.get("BANK", "bank"))
 """Stands for the world outside: a file for each charge; as long as one is called `closed`, nothing is paid back."""
@@ -25,6 +28,7 @@ def refund(call: Call) -> None:
 
 @tool(undo=refund)
 def charge(amount: int, *, intent: str) -> None:
+    logger.info("charging %d", amount)
     (BANK / intent.replace("/", "-")).write_text(json.dumps(amount))
 
 
@@ -34,6 +38,7 @@ class Buyer(Agent):
         self.state["spent"] = self.state.get("spent", 0) + message.price
         self.state["last", "item"] = message.item
         ctx.send("cashier", message.price)
+        logger.info("bought %s", message.item)
 
 
 class Cashier(Agent):
@@ -43,6 +48,7 @@ class Cashier(Agent):
     @handles(int)
     async def pay(self, message: int, ctx: Context) -> None:
         if message < 0:
+            print("refusing", message)
             raise ValueError("nobody is paid for buying")
         await ctx.call(charge, message + self.fee)
         self.state["paid"] = self.state.get("paid", 0) + message + self.fee

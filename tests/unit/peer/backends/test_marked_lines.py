@@ -5,8 +5,8 @@ from contextvars import copy_context
 
 import pytest
 
-from peer.agents.whose import WHOSE
-from peer.backends.ray_output import CHARS_MAX, OPEN_MAX, MarkedLines
+from peer.agents.whose import WHOSE, Whose
+from peer.backends.output import CHARS_MAX, OPEN_MAX, MarkedLines
 
 
 @pytest.fixture
@@ -16,14 +16,14 @@ def below() -> io.StringIO:
 
 def by(whose: str, stream: MarkedLines, text: str) -> None:
     def write() -> None:
-        WHOSE.set(whose)
+        WHOSE.set(Whose(whose.split("/")[0], whose))
         stream.write(text)
 
     copy_context().run(write)
 
 
 def test_lines_that_come_in_pieces_by_turns_are_whole(below: io.StringIO) -> None:
-    stream = MarkedLines(below, "host-1")
+    stream = MarkedLines(below, "host-1", "stdout")
     by("a/1/1", stream, "one ")
     by("b/1/1", stream, "two\nand ")
     by("a/1/1", stream, "line\n")
@@ -34,7 +34,7 @@ def test_lines_that_come_in_pieces_by_turns_are_whole(below: io.StringIO) -> Non
 
 
 def test_a_progress_bar_is_told_as_it_ends(below: io.StringIO) -> None:
-    stream = MarkedLines(below, "host-1")
+    stream = MarkedLines(below, "host-1", "stdout")
     for percent in range(0, 101, 10):
         stream.write(f"\r{percent} %")
     assert below.getvalue() == ""
@@ -43,7 +43,7 @@ def test_a_progress_bar_is_told_as_it_ends(below: io.StringIO) -> None:
 
 
 def test_what_is_begun_and_never_ended_takes_no_room_without_end(below: io.StringIO) -> None:
-    stream = MarkedLines(below, "host-1")
+    stream = MarkedLines(below, "host-1", "stdout")
     stream.write("x" * (2 * CHARS_MAX + 1))
     assert [len(line) for line in below.getvalue().splitlines()] == [CHARS_MAX + len("[host-1] ")] * 2
     for number in range(OPEN_MAX + 5):
