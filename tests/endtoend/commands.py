@@ -33,7 +33,7 @@ class Run:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.bank = folder.parent / "bank"
-        self.bank.mkdir()
+        self.bank.mkdir(exist_ok=True)
         self._capsys = capsys
         self._patch = monkeypatch
         monkeypatch.setenv("EBBTIDE_FOLDER", str(folder))

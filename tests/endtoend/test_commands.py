@@ -1,0 +1,181 @@
+"""Every command on one live cluster, the same on both backends: what it tells programs, and what it tells people."""
+
+import json
+import os
+import selectors
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from peer.cli.main import GROUP
+from tests.endtoend.commands import EBBTIDE, HERE, LOCAL, Run
+
+BACKENDS = ["local", pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.timeout(400)])]
+MILK = '{"item": "milk", "price": 5}'
+
+Told = list[Any]
+
+
+class Live(NamedTuple):
+    """A cluster that is up, and what the commands before have told."""
+
+    backend: str
+    folder: Path
+    program: "subprocess.Popen[str] | None"
+    told: dict[str, Any]
+
+
+class Try(NamedTuple):
+    """A command, and what there is to see of it."""
+
+    command: str
+    """`{letter}` stands for the dead letter that a command before has told of."""
+    is_right: Callable[[Told], object]
+    """Of what it tells programs."""
+    words: str = ""
+    """Among what it tells people; empty for what can't be done twice."""
+    code: int = 0
+    keeps: Callable[[Told], dict[str, Any]] = lambda told: {}
+
+
+TABLE = [
+    Try("ps", lambda rows: [(row["host"], row["state"], row["agents"]) for row in rows] == [
+        ("host-1", "up", ["buyer"]), ("host-2", "up", ["cashier"])], "host-2"),
+    Try(f"submit buyer --as Order '{MILK}' --key k", lambda rows: rows[0]["inputs"] == ["ext:key:k#1"]),
+    Try(f"submit buyer --as Order '{MILK}' --key k", lambda rows: rows[0]["repeated"] == 1, "1 of them before"),
+    Try("submit cashier -- -1", lambda rows: rows[0]["agent"] == "cashier"),
+    Try("status", lambda rows: (rows[0]["hosts_up"], rows[0]["silent"]) == (2, {}), "2 of 2 up"),
+    Try("agents", lambda rows: {row["agent"]: row["steps"] for row in rows} == {"buyer": 2, "cashier": 2}, "buyer"),
+    Try("steps buyer", lambda rows: [row["step"] for row in rows] == ["buyer/1/1", "buyer/1/2"], "buyer/1/2"),
+    Try("steps buyer --handled Order --standing --last 1", lambda rows: [row["step"] for row in rows] == ["buyer/1/2"],
+        "buyer/1/2"),
+    Try("steps buyer --confidence-below 1", lambda rows: rows == [], "no steps"),
+    Try("state cashier", lambda rows: rows == [{"key": "paid", "value": 11}], "paid"),
+    Try("state buyer --at buyer/1/1", lambda rows: rows[0] == {"key": "spent", "value": 4}, "spent"),
+    Try("dead cashier", lambda rows: "nobody is paid" in rows[0]["why"], "nobody is paid",
+        keeps=lambda rows: {"letter": rows[0]["name"]}),
+    Try("redrive cashier {letter} --yes", lambda rows: rows[0]["again"].endswith("/again")),
+    Try("redrive cashier --all --drop --yes", lambda rows: rows[0]["error"] == ""),
+    Try("dead cashier", lambda rows: rows == [], "no dead letters"),
+    Try("notices cashier", lambda rows: "dead-letter" in {row["notice"] for row in rows}, "nobody is paid"),
+    Try("logs --agent buyer --level INFO", lambda rows: [(row["step"], row["text"]) for row in rows] == [
+        ("buyer/1/1", "bought tea"), ("buyer/1/2", "bought milk")], "INFO corner_shop: bought milk"),
+    Try("logs --agent cashier", lambda rows: "stdout" in {row["stream"] for row in rows}, "refusing -1"),
+    Try("top --rounds 1", lambda rows: [row["agent"] for row in rows[0]["agents"]] == ["buyer", "cashier"], "2 agents"),
+    Try("checkpoint", lambda rows: rows[0]["epoch"] == 1),
+    Try("preview buyer/1/2", lambda rows: rows[0]["steps"] == ["buyer/1/2", "cashier/1/2"], "would undo 2 steps"),
+    Try("effects --settled", lambda rows: {row["state"] for row in rows} == {"done"}, "charge"),
+    Try("rollback buyer/1/2 --inputs discard --reason sour --yes",
+        lambda rows: rows[0]["committed"] and rows[0]["undone"] == ["buyer/1/2", "cashier/1/2"]),
+    Try("steps buyer --undone", lambda rows: [row["step"] for row in rows] == ["buyer/1/2"], "buyer/1/2"),
+    Try("effects", lambda rows: rows == [], "no effects"),
+    Try("restore 1 --yes --reason back", lambda rows: (rows[0]["epoch"], rows[0]["restore"]) == (1, 1)),
+    Try("state cashier", lambda rows: rows == [{"key": "paid", "value": 5}], "paid"),
+    Try("status", lambda rows: rows[0]["restores"] == 1, "restores"),
+    Try("notices cashier", lambda rows: "restored" in {row["notice"] for row in rows}, "restored"),
+    Try("preview buyer/1/99", lambda rows: True, "no step", code=2),
+    Try("submit byer 1", lambda rows: True, "Did you mean 'buyer'?", code=2),
+]  # fmt: skip
+"""In this order: what is done shows in what comes after."""
+
+FOLLOWED = {
+    "notices cashier --follow --json": ("dead-letter", "notice"),
+    "logs --follow --agent cashier --json": ("refusing -3", "text"),
+    "watch --kind dead_letters --json": ("DeadLettered", "event"),
+    "top --every 0.05 --json": (1, "checkpoint"),
+}
+"""Commands that go on: what they come to tell, and in which field."""
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    place = tmp_path_factory.mktemp("live")
+    folder, bank = place / "run", place / "bank"
+    bank.mkdir()
+    env = os.environ | {"EBBTIDE_FOLDER": str(folder), "BANK": str(bank)}
+    up = [EBBTIDE, "up", HERE / "corner_shop.py"]
+    with ExitStack() as ends:
+        program = None
+        if request.param == "local":
+            program = subprocess.Popen([*up, *LOCAL], env=env, text=True, stdout=subprocess.PIPE)
+            ends.callback(program.kill)
+            assert program.stdout is not None
+            assert any(line == "the shop is open\n" for line in program.stdout)
+        else:
+            ends.callback(subprocess.run, [EBBTIDE, "down"], env=env, capture_output=True, check=False)
+            subprocess.run(up, env=env, check=True, capture_output=True)
+        yield Live(request.param, folder, program, {})
+
+
+@pytest.fixture
+def run(live: Live, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Run(live.folder, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize("tried", TABLE, ids=lambda tried: tried.command)
+def test_a_command_of_the_table(live: Live, run: Run, tried: Try) -> None:
+    command = [word.format(**live.told) if word == "{letter}" else word for word in shlex.split(tried.command)]
+    if tried.code == 0:
+        run.rest()
+        told = [json.loads(line) for line in run.do(command[0], "--json", *command[1:]).splitlines()]
+        assert tried.is_right(told), told
+        live.told.update(tried.keeps(told))
+    if tried.words:
+        assert tried.words in " ".join(run.do(*command, code=tried.code).split())
+
+
+def test_what_goes_on_tells_what_comes_until_interrupted(live: Live, run: Run) -> None:
+    programs = {
+        command: subprocess.Popen(
+            [EBBTIDE, *command.split()], text=True, stdout=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        for command in FOLLOWED
+    }  # fmt: skip
+    try:
+        for command, (wanted, field) in FOLLOWED.items():
+            program = programs[command]
+            _poke_until_it_tells(run, program)
+            assert program.stdout is not None
+            assert any(json.loads(line)[field] == wanted for line in program.stdout), command
+            program.send_signal(signal.SIGINT)
+            assert program.wait(30) == 130
+    finally:
+        for program in programs.values():
+            program.kill()
+            program.wait()
+
+
+def _poke_until_it_tells(run: Run, program: "subprocess.Popen[str]") -> None:
+    """Do what all of them tell, until one does: it says nothing when it begins."""
+    with selectors.DefaultSelector() as ready:
+        assert program.stdout is not None
+        ready.register(program.stdout, selectors.EVENT_READ)
+        run.do("submit", "cashier", "--", "-3")
+        while not ready.select(0.5):
+            run.do("submit", "cashier", "--", "-3")
+
+
+def test_down_ends_it_and_what_was_printed_is_still_there(live: Live, run: Run) -> None:
+    done = subprocess.run([EBBTIDE, "down"], capture_output=True, text=True, check=False)
+    assert (done.returncode, "has ended; its folder stays" in done.stdout) == (0, True), done.stderr
+    if live.program is not None:
+        assert live.program.wait(60) == 143
+    assert "no cluster runs in" in run.do("ps", code=2)
+    assert "bought milk" in run.do("logs", "--agent", "buyer", "--last", 0)
+    subprocess.run([EBBTIDE, "log", "verify", live.folder], check=True, capture_output=True)
+
+
+def test_every_command_on_a_running_cluster_is_in_the_table() -> None:
+    named = (
+        {tried.command.split()[0] for tried in TABLE} | {command.split()[0] for command in FOLLOWED} | {"up", "down"}
+    )
+    ours = {command.name for command in entry_points(group=GROUP) if command.value.startswith("peer.running.")}
+    assert named == ours
