@@ -21,6 +21,7 @@ from peer.cluster.outcome import Outcome, Plan, Restored
 from peer.cluster.steps import Step, StepCall, StepRead, Steps, StepSent
 from peer.errors import (
     AddressBusy,
+    AgentAbsent,
     AgentBroken,
     AgentUnknown,
     AskTimeout,
@@ -39,7 +40,9 @@ from peer.errors import (
     LogBusy,
     LogCorrupt,
     LogFailed,
+    MailboxFull,
     MigrationFailed,
+    NotMade,
     PayloadInvalid,
     PayloadTooLarge,
     PayloadUnsupported,
@@ -89,6 +92,7 @@ mark_records()
 __all__ = [
     "AddressBusy",
     "Agent",
+    "AgentAbsent",
     "AgentBroken",
     "AgentSpec",
     "AgentUnknown",
@@ -133,10 +137,12 @@ __all__ = [
     "LogBusy",
     "LogCorrupt",
     "LogFailed",
+    "MailboxFull",
     "MessageId",
     "MigrationFailed",
     "Missed",
     "NotHappened",
+    "NotMade",
     "Notice",
     "Noticed",
     "Outcome",

@@ -43,6 +43,10 @@ class InputsDiffer(CallerError):
     """A key, or a number of a source, was used before for other inputs. Nothing was taken on."""
 
 
+class MailboxFull(EbbtideError):
+    """As many inputs wait at an agent as may: hand in the rest later."""
+
+
 class AgentUnknown(CallerError):
     """No agent of that name is known here."""
 

@@ -118,6 +118,8 @@ OUT_OF_ORDER = "InputsOutOfOrder"
 """Inputs before these have not come here."""
 INPUT_DIFFERS = "InputsDiffer"
 """Another input was taken on under this number."""
+MAILBOX_FULL = "MailboxFull"
+"""As many inputs wait as may."""
 
 
 class Tell(_Action, frozen=True):

@@ -91,7 +91,9 @@ class Inlet:
         """
         return self._turns.setdefault(agent, asyncio.Lock())
 
-    async def submit(self, host: Host, agent: AgentId, payloads: Sequence[bytes], key: str | None = None) -> Receipt:
+    async def submit(
+        self, host: Host, agent: AgentId, payloads: Sequence[bytes], key: str | None = None, waits: bool = True
+    ) -> Receipt:
         """Hand over inputs; when this returns they are durable.
 
         Args:
@@ -99,9 +101,10 @@ class Inlet:
             agent: whose inputs they are.
             payloads: the inputs, encoded.
             key: the caller's name for them: whoever hands in the same under the same key does nothing.
+            waits: for as long as it takes, if as many inputs wait there as may.
 
         Raises: AgentUnknown, AskTimeout; InputsDiffer, for a key that was used for other inputs; CallerError, for what
-            is no key.
+            is no key; MailboxFull, if it does not wait, telling how many were taken on.
         """
         if key is not None:
             check_text("key", key, KEY_CHARS_MAX, "Nothing was submitted.")
@@ -110,14 +113,31 @@ class Inlet:
         async with self.turn(agent):
             for at in range(0, len(payloads), BATCH):
                 batch = tuple(payloads[at : at + BATCH])
-                if key is None:
-                    source, first = await self._hand_over(host, agent, batch)
-                    fresh += len(batch)
-                else:
-                    source, first = f"key:{key}", at + 1
-                    fresh += int(await self._ask(host, agent, Submit(source, first, batch)))
+                pause_s = PAUSE_S
+                while True:
+                    try:
+                        source, first, taken = await self._hand_in(host, agent, batch, key, at + 1)
+                        break
+                    except errors.MailboxFull as error:
+                        if not waits:
+                            raise errors.MailboxFull(
+                                f"{error} Of {len(payloads)} inputs {len(names)} are taken on. Hand in the others"
+                                " later, or wait: on_full='wait'."
+                            ) from None
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, PAUSE_S_MAX)
+                fresh += taken
                 names.extend(f"{EXTERNAL}{source}#{number}" for number in range(first, first + len(batch)))
         return Receipt(agent, tuple(names), len(names) - fresh, self._look)
+
+    async def _hand_in(
+        self, host: Host, agent: AgentId, batch: tuple[bytes, ...], key: str | None, first: int
+    ) -> tuple[str, int, int]:
+        """Hand over one batch; return its source, its first number, and how many of it were new."""
+        if key is None:
+            return *await self._hand_over(host, agent, batch), len(batch)
+        source = f"key:{key}"
+        return source, first, int(await self._ask(host, agent, Submit(source, first, batch)))
 
     async def _hand_over(self, host: Host, agent: AgentId, batch: tuple[bytes, ...]) -> tuple[str, int]:
         """Hand over one batch under numbers that nothing else ever has; return the source and the first number."""
@@ -131,6 +151,8 @@ class Inlet:
             # It has lost the end of its log, and what it had taken on with it: it knows no source by this name.
             self._begin_anew(agent)
             return await self._hand_over(host, agent, batch)
+        except errors.MailboxFull:
+            raise  # none of it was taken: the numbers stay free
         except BaseException:
             # Whoever gives up does not know whether these numbers were taken: they are never used for anything else.
             self._begin_anew(agent)

@@ -101,25 +101,30 @@ class Member(Asker, ABC):
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, agent: AgentId, *messages: Any, key: str | None = None) -> Receipt:
+    async def submit(self, agent: AgentId, *messages: Any, key: str | None = None, on_full: str = "wait") -> Receipt:
         """Hand inputs to an agent from outside; when this returns they are durable, each taken once.
 
-        Called at the same time for one agent, one call's inputs come after the other's.
+        Called at the same time for one agent, one call's inputs come after the other's. If as many inputs wait at the
+        agent as may (`Limits.mailbox_max`), it waits until some are handled.
 
         Args:
             agent: who is to handle them.
             messages: one input each.
             key: your name for this call, of 1 to 256 characters. Handed in again under it, from another process or
                 after a restart too, the same inputs are not taken again. An agent remembers 10,000 keys.
+            on_full: `wait`, or `refuse` to raise MailboxFull.
 
         Returns: the names of the inputs.
 
-        Raises: AgentUnknown, AskTimeout; InputsDiffer, if the key was used for other inputs; HandlerMissing, if the
-            agent was launched from here and handles another class of the message's name; what `encoded` raises.
+        Raises: AgentUnknown, AskTimeout, MailboxFull; InputsDiffer, if the key was used for other inputs;
+            HandlerMissing, if the agent was launched from here and handles another class of the message's name; what
+            `encoded` raises.
         """
         host, payloads = self.host, self.encoded(messages)
         self._look_at(host, agent, messages)
-        return await self._inlet.submit(host, agent, payloads, key)
+        if on_full not in ("wait", "refuse"):
+            raise errors.CallerError(f"on_full={on_full!r}: it is wait or refuse. Nothing was submitted.")
+        return await self._inlet.submit(host, agent, payloads, key, on_full == "wait")
 
     def _look_at(self, host: Host, agent: AgentId, messages: Sequence[Any]) -> None:
         """Look at what is about to be submitted, where more is known of the agent than its name."""

@@ -31,6 +31,9 @@ def submit(
     key: Annotated[
         str | None, typer.Option(help="Your name for this call: under it the same inputs are taken once.")
     ] = None,
+    refuse: Annotated[
+        bool, typer.Option("--refuse", help="Do not wait if as many inputs wait at the agent as may.")
+    ] = False,
     folder: Folder = HERE,
     json_: Json = False,
 ) -> None:
@@ -46,7 +49,8 @@ def submit(
     _find_classes(folder)
 
     async def hand_in(cluster: Attached) -> Receipt:
-        return await cluster.submit(agent, *await messages_for(cluster, agent, messages, as_), key=key)
+        found = await messages_for(cluster, agent, messages, as_)
+        return await cluster.submit(agent, *found, key=key, on_full="refuse" if refuse else "wait")
 
     receipt = asked(folder, hand_in)
     if json_:

@@ -1,6 +1,6 @@
 """Inputs from outside: durable before they are answered, each taken on once (ST-10)."""
 
-from protocol.action import INPUT_DIFFERS, OUT_OF_ORDER, Reply
+from protocol.action import INPUT_DIFFERS, MAILBOX_FULL, OUT_OF_ORDER, Reply
 from protocol.agent.core import Core
 from protocol.agent.stepping import Stepping
 from protocol.event import Submitted
@@ -31,6 +31,12 @@ class Intake:
             core.actions.append(Reply(event.request, "", text, INPUT_DIFFERS))
             return
         fresh = event.payloads[expected - event.first :]
+        waiting, most = core.line.count(), core.limits.mailbox_max
+        if fresh and waiting and waiting + len(fresh) > most:
+            # ST-12: memory is bounded; whoever hands in decides whether to wait.
+            text = f"{waiting} inputs wait at {core.agent}, and {most} may. Nothing more was taken on."
+            core.actions.append(Reply(event.request, "", text, MAILBOX_FULL))
+            return
         inputs = tuple(
             Input(
                 source, 0, number, payload, f"{source}#{number}",

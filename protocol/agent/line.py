@@ -20,6 +20,8 @@ class Line:
         """Inputs that wait for the decision of a proposal."""
         self.failed: list[tuple[int, int, Input]] = []
         """Inputs whose handler failed, by when they are tried again, and by place: a heap."""
+        self.outside: list[Input] = []
+        """Inputs from outside that wait until others have taken what the agent has sent (ST-12)."""
         self._replayed: dict[Lineage, Input] | None = None
         """While a log is read again: what is in line so far."""
 
@@ -37,6 +39,16 @@ class Line:
     def undefer(self) -> None:
         """Something was decided: everything that waits for a decision is looked at again, in its order."""
         waiting, self.deferred = self.deferred, []
+        for item in waiting:
+            self.put(item)
+
+    def hold_back(self, item: Input) -> None:
+        """An input from outside waits until others have taken what the agent has sent."""
+        self.outside.append(item)
+
+    def let_in(self) -> None:
+        """What was held back is looked at again, in its order."""
+        waiting, self.outside = self.outside, []
         for item in waiting:
             self.put(item)
 
@@ -70,9 +82,10 @@ class Line:
         assert taken is not None, f"{message} is not in line"
 
     def _take(self, fits: Callable[[Input], bool]) -> Input | None:
-        for at, item in enumerate(self.deferred):
-            if fits(item):
-                return self.deferred.pop(at)
+        for some in (self.deferred, self.outside):
+            for at, item in enumerate(some):
+                if fits(item):
+                    return some.pop(at)
         for at, (_, _, item) in enumerate(self.failed):
             if fits(item):
                 del self.failed[at]
@@ -92,8 +105,8 @@ class Line:
 
     def waiting(self) -> list[Input]:
         """Return every input that waits, in no order."""
-        return [*self._inbox.line(), *self.deferred, *(entry[2] for entry in self.failed)]
+        return [*self._inbox.line(), *self.deferred, *self.outside, *(entry[2] for entry in self.failed)]
 
     def count(self) -> int:
         """Return how many inputs wait."""
-        return self._inbox.waiting() + len(self.deferred) + len(self.failed)
+        return self._inbox.waiting() + len(self.deferred) + len(self.outside) + len(self.failed)

@@ -98,6 +98,8 @@ class Outbox:
         self._by_step: dict[StepId, list[tuple[AgentId, _Item]]] = {}
         self._holds: dict[StepId, int] = {}
         """By frozen step, how many rollbacks hold its outputs: one that is to be sent again is held as well."""
+        self.count = 0
+        """How many messages are not acknowledged, all receivers together."""
 
     def number(self, receiver: AgentId) -> int:
         """Give the next number to `receiver` in this incarnation."""
@@ -119,6 +121,7 @@ class Outbox:
         """Keep a message; it is not sent before `release`."""
         item = _Item(step, incarnation, number, message)
         line = self._line(receiver)
+        self.count += (incarnation, number) not in line.items
         line.items[incarnation, number] = item
         if item.is_void:
             line.voids[incarnation, number] = item
@@ -341,7 +344,7 @@ class Outbox:
 
     def unsent(self) -> int:
         """Return how many messages are not acknowledged."""
-        return sum(len(line.items) for line in self._lines.values())
+        return self.count
 
     def owing(self) -> dict[AgentId, int]:
         """Return how many messages each receiver has not acknowledged."""
@@ -354,6 +357,7 @@ class Outbox:
         return line
 
     def _removed(self, receiver: AgentId, line: _Line, item: _Item) -> None:
+        self.count -= 1
         line.voids.pop((item.incarnation, item.number), None)
         if item.sent:
             line.under_way -= 1
@@ -371,6 +375,7 @@ class Outbox:
 
     def check(self) -> None:
         """Assert that what is under way is counted, and that nothing left before it was durable."""
+        assert self.count == sum(len(line.items) for line in self._lines.values())
         for line in self._lines.values():
             assert line.under_way == sum(1 for item in line.items.values() if item.sent)
             voids = {name: item for name, item in line.items.items() if item.is_void}

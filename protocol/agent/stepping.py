@@ -117,6 +117,8 @@ class Stepping:
         core = self._core
         if core.line.failed:
             core.line.retry(core.now_us)
+        if core.line.outside and core.outbox.count <= core.limits.backlog_max // 2:
+            core.line.let_in()
         while self.running is None and not core.colours.is_paused and not core.is_stalled:
             item = core.inbox.pop()
             if item is None:
@@ -136,6 +138,9 @@ class Stepping:
             # Its producer is undone: it keeps its place as void. Its sender, an elector too, has dropped it.
             if item.number and not core.inbox.is_settled(item.sender, item.incarnation, item.number):
                 self._effects.void_came(item.sender, Void(item.incarnation, item.number, "", ordered=False))
+            return False
+        if item.sender.startswith(EXTERNAL) and core.outbox.count > core.limits.backlog_max:
+            core.line.hold_back(item)
             return False
         message = item.message
         if message is not None and (core.quarantine.defers(message) or core.quarantine.freezes(message.producer)):

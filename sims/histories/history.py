@@ -70,7 +70,7 @@ class History:
         self.limits = Limits(
             resend_us=20 * MS, resend_us_max=200 * MS, ask_us=20 * MS, ask_us_max=200 * MS,
             failure_wait_us=5 * MS, failures_max=4, undo_wait_us=5 * MS, order_wait_us=2000 * MS,
-            effect_wait_us=20_000 * MS,
+            effect_wait_us=20_000 * MS, backlog_max=plan.backlog or Limits().backlog_max,
         )  # fmt: skip
         self.watch: Callable[[AgentId, Event], None] | None = None
         """Told every event before a machine handles it."""

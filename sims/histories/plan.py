@@ -15,6 +15,9 @@ STRANGE = 2_000_000
 TIMED = 3_000_000
 """Seeds from here on set timers, and cancel them."""
 
+CROWDED = 4_000_000
+"""Seeds from here on have agents that begin nothing from outside while little of what they sent is not taken yet."""
+
 
 @dataclass
 class Plan:
@@ -61,6 +64,8 @@ class Plan:
     """Share of steps that send to a name that nobody has; above 0, who begins anew hears of others by and by."""
     timed: float = 0.0
     """Share of steps that set a timer; a quarter as many cancel what is set under a key."""
+    backlog: int = 0
+    """How many messages that are not taken keep an agent from what comes from outside; 0: as many as it is usual."""
 
     @classmethod
     def random(cls, seed: int) -> "Plan":
@@ -97,6 +102,9 @@ class Plan:
         )
         if seed < CONVERSING:
             return plan
+        if seed >= CROWDED:
+            rng = Random(f"{seed}/crowds")
+            return replace(plan, backlog=rng.choice((1, 2, 4)), inputs=rng.randint(6, 30))
         if seed >= TIMED:
             return replace(plan, timed=Random(f"{seed}/timers").choice((0.2, 0.5, 0.8)))
         if seed >= STRANGE:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from peer import Agent, AskTimeout, CallerError, Cluster, Context, InputsDiffer, Receipt, handles
+from peer import Agent, AskTimeout, CallerError, Cluster, Context, InputsDiffer, Limits, MailboxFull, Receipt, handles
 
 
 class Tally(Agent):
@@ -131,3 +131,34 @@ async def test_done_names_an_input_that_is_not_handled_in_time() -> None:
         assert len(await receipt.done()) == 2
         with pytest.raises(CallerError, match="not given by a cluster"):
             await Receipt("a", ("x",)).done()
+
+
+class Gated(Agent):
+    """Handles nothing before its gate is open."""
+
+    gate = asyncio.Event()
+
+    @handles(int)
+    async def take(self, message: int, ctx: Context) -> None:
+        await Gated.gate.wait()
+        self.state["sum"] = self.state.get("sum", 0) + message
+
+
+async def test_whoever_hands_in_more_than_may_wait_waits_or_is_refused_by_choice() -> None:
+    Gated.gate = asyncio.Event()
+    async with Cluster("local", limits=Limits(mailbox_max=300)) as cluster:
+        await cluster.spawn("gated", Gated)
+        with pytest.raises(MailboxFull, match=r"300 may. .* Of 1000 inputs 200 are taken on. Hand in the others"):
+            await cluster.submit("gated", *[1] * 1000, key="all", on_full="refuse")
+        with pytest.raises(CallerError, match="on_full='drop': it is wait or refuse"):
+            await cluster.submit("gated", 1, on_full="drop")
+        waiting = asyncio.create_task(cluster.submit("gated", *[1] * 1000, key="all"))
+        other = asyncio.create_task(cluster.submit("gated", *[1] * 500))
+        done, _ = await asyncio.wait((waiting, other), timeout=0.2)
+        assert not done
+        Gated.gate.set()
+        receipt = await waiting
+        assert (len(receipt.inputs), receipt.repeated) == (1000, 200)
+        await other
+        await cluster.quiet()
+        assert await cluster.state("gated") == {"sum": 1500}

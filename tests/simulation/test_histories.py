@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sims.histories.history import History
-from sims.histories.plan import CONVERSING, STRANGE, TIMED, Plan
+from sims.histories.plan import CONVERSING, CROWDED, STRANGE, TIMED, Plan
 from sims.histories.swarm import play, swarm
 from sims.histories.verdict import judge
 from sims.runs.shrink import shrunk
@@ -45,6 +45,11 @@ def test_a_swarm_with_timers_passes() -> None:
     assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
 
 
+def test_a_swarm_with_agents_that_wait_until_others_have_taken_what_they_sent_passes() -> None:
+    failures = [result for result in swarm(CROWDED, CROWDED + 500) if result.failure]
+    assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
+
+
 @pytest.mark.parametrize("seed", range(CONVERSING, CONVERSING + 150))
 def test_conversations_that_are_told_in_small_portions_pass(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("protocol.agent.voting.SUSPECTS_MIN", 1)
@@ -60,6 +65,8 @@ def test_seeds_below_have_no_conversations_and_those_above_do() -> None:
     assert all(Plan.random(seed).strange for seed in range(STRANGE, STRANGE + 100))
     assert not any(Plan.random(seed).timed for seed in (*range(100), *range(STRANGE, STRANGE + 100)))
     assert all(Plan.random(seed).timed for seed in range(TIMED, TIMED + 100))
+    assert not any(Plan.random(seed).backlog for seed in (*range(100), *range(TIMED, TIMED + 100)))
+    assert all(Plan.random(seed).backlog for seed in range(CROWDED, CROWDED + 100))
 
 
 def test_every_kind_of_trouble_is_in_the_swarm() -> None:
