@@ -74,9 +74,9 @@ class Limits(Struct, frozen=True):
     effect_wait_us: int = 300_000_000
     """How long an undone step's effect waits for the new run of its lineage, before it is undone."""
     mailbox_max: int = 100_000
-    """Inputs that may wait at an agent when more come from outside: some 100 MB; more are not taken on (ST-12)."""
+    """Inputs that may wait at an agent when more come from outside: some 100 MB; more are not taken on (ST-13)."""
     backlog_max: int = 100_000
-    """Messages that an agent has sent and nobody has taken yet: with more it begins nothing from outside (ST-12)."""
+    """Messages that an agent has sent and nobody has taken yet: with more it begins nothing from outside (ST-13)."""
     unplaced_us: int = 60_000_000
     """How long a message waits for an agent that nobody has heard of, before it counts as undeliverable (CL-7)."""
     order_wait_us: int = 10_000_000

@@ -33,7 +33,7 @@ class Intake:
         fresh = event.payloads[expected - event.first :]
         waiting, most = core.line.count(), core.limits.mailbox_max
         if fresh and waiting and waiting + len(fresh) > most:
-            # ST-12: memory is bounded; whoever hands in decides whether to wait.
+            # ST-13: memory is bounded; whoever hands in decides whether to wait.
             text = f"{waiting} inputs wait at {core.agent}, and {most} may. Nothing more was taken on."
             core.actions.append(Reply(event.request, "", text, MAILBOX_FULL))
             return

@@ -21,7 +21,7 @@ class Line:
         self.failed: list[tuple[int, int, Input]] = []
         """Inputs whose handler failed, by when they are tried again, and by place: a heap."""
         self.outside: list[Input] = []
-        """Inputs from outside that wait until others have taken what the agent has sent (ST-12)."""
+        """Inputs from outside that wait until others have taken what the agent has sent (ST-13)."""
         self._replayed: dict[Lineage, Input] | None = None
         """While a log is read again: what is in line so far."""
 

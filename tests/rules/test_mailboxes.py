@@ -1,4 +1,4 @@
-"""Rule ST-12: what waits is bounded at the edge."""
+"""Rule ST-13: what waits is bounded at the edge."""
 
 from protocol.event import Submitted
 from protocol.limits import Limits
@@ -13,7 +13,7 @@ def handed_in(bench: Bench, name: str, first: int, *payloads: bytes) -> str:
     return bench.replies[-1].kind
 
 
-def test_st12_an_agent_at_which_as_many_wait_as_may_takes_on_no_more_from_outside() -> None:
+def test_st13_an_agent_at_which_as_many_wait_as_may_takes_on_no_more_from_outside() -> None:
     bench = Bench("a", limits=FEW)
     assert handed_in(bench, "a", 1, b"1", b"2", b"3", b"4") == "", "the first runs, and three wait"
     assert handed_in(bench, "a", 5, b"5") == "MailboxFull"
@@ -25,12 +25,12 @@ def test_st12_an_agent_at_which_as_many_wait_as_may_takes_on_no_more_from_outsid
     assert [handed_in(bench, "a", 6, b"6"), len(bench.machines["a"].stepping.waiting())] == ["MailboxFull", 4]
 
 
-def test_st12_more_than_fit_at_once_are_taken_on_where_nothing_waits() -> None:
+def test_st13_more_than_fit_at_once_are_taken_on_where_nothing_waits() -> None:
     bench = Bench("a", limits=FEW)
     assert handed_in(bench, "a", 1, *[b"x"] * 10) == ""
 
 
-def test_st12_an_agent_begins_nothing_from_outside_while_others_have_not_taken_what_it_sent() -> None:
+def test_st13_an_agent_begins_nothing_from_outside_while_others_have_not_taken_what_it_sent() -> None:
     bench = Bench("a", "b", limits=FEW)
     bench.step("a", sends=(("b", b"1"), ("b", b"2"), ("b", b"3"), ("b", b"4"), ("b", b"5")))
     assert handed_in(bench, "a", 1, b"x") == ""
