@@ -47,6 +47,14 @@ class MailboxFull(EbbtideError):
     """As many inputs wait at an agent as may: hand in the rest later."""
 
 
+class InputHandled(CallerError):
+    """An input that was to be called off has become a step, which the text names: a rollback undoes that."""
+
+
+class InputUnknown(CallerError):
+    """No such input waits at an agent, or runs there, or is among its dead letters."""
+
+
 class AgentUnknown(CallerError):
     """No agent of that name is known here."""
 

@@ -24,6 +24,13 @@ class RunStep(_Action, frozen=True):
     """How often it was tried in vain in this life of the agent, by the rule of `StepDraft.rule`."""
 
 
+class CutOff(_Action, frozen=True):
+    """Stop the handler of a run, whose input is given up; answer with `StepRan(run, ...)` once nothing of it runs."""
+
+    run: int
+    why: str
+
+
 class Append(_Action, frozen=True):
     """Make records durable, in order; answer with `Appended(ticket)`."""
 
@@ -120,6 +127,10 @@ INPUT_DIFFERS = "InputsDiffer"
 """Another input was taken on under this number."""
 MAILBOX_FULL = "MailboxFull"
 """As many inputs wait as may."""
+INPUT_HANDLED = "InputHandled"
+"""An input has become a step."""
+INPUT_UNKNOWN = "InputUnknown"
+"""No such input is here to be handled."""
 
 
 class Tell(_Action, frozen=True):
@@ -146,6 +157,7 @@ Action = (
     Send
     | Append
     | RunStep
+    | CutOff
     | Share
     | Resume
     | UseTool

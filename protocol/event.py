@@ -93,6 +93,17 @@ class LetterAsked(_Event, frozen=True):
     """`redrive` or `discard`."""
 
 
+class CallOffAsked(_Event, frozen=True):
+    """Somebody wants an input not to be handled, which may wait or run."""
+
+    request: int
+    name: str
+    """Its lineage, or `str` of it."""
+    why: str = ""
+    by: str = ""
+    """Who says so."""
+
+
 class StepRan(_Event, frozen=True):
     """A handler has returned, or raised."""
 
@@ -194,6 +205,7 @@ Event = (
     | ToolUsed
     | EffectAsked
     | LetterAsked
+    | CallOffAsked
     | Merged
     | Elapsed
     | Consulted

@@ -17,6 +17,7 @@ from peer.host.questions import Submit
 from protocol.event import Submitted
 from protocol.ids import AgentId, Lineage, StepId
 from protocol.step import EXTERNAL, StepRecord
+from sims.checkers.view import View
 
 if TYPE_CHECKING:
     from peer.cluster.outcome import Outcome
@@ -130,3 +131,29 @@ def _is_of(record: StepRecord, what: AgentId | Delivery | str) -> bool:
     if isinstance(what, Delivery):
         return record.input.lineage == what.input
     return "/" not in what or what in record.calls
+
+
+def view_of(engine: Engine, *, has_copies: bool, is_replicated: bool) -> View:
+    """Return a world as checkers see it.
+
+    Args:
+        engine: of the world.
+        has_copies: hosts keep copies of each other's logs.
+        is_replicated: every record is with them before anything follows from it.
+    """
+    trace, outside, promises = engine.trace, engine.outside, engine.promises
+    drivers = engine.drivers()
+    return View(
+        machines={name: driver.machine for name, driver in drivers.items()},
+        logs=trace.logs,
+        lost=tuple(trace.lost),
+        has_lost=trace.lost_records > 0 and not has_copies,
+        notices=trace.notices,
+        broken_promises=promises.broken,
+        losses_said=promises.said,
+        is_replicated=is_replicated,
+        heard={name: tuple(agents) for name, agents in trace.heard.items()},
+        standing={intent: seen.stands for intent, seen in outside.posted.items()},
+        doubled=tuple(outside.doubled),
+        spaces={name: driver.agent.spaces for name, driver in drivers.items()},
+    )

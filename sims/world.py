@@ -31,7 +31,7 @@ from protocol.records import OutcomeRecord
 from protocol.step import StepRecord
 from sims.checkers import Broken, Watches, check_all
 from sims.checkers.view import View
-from sims.embedding import Delivery, Proposed, deliver, run_until, steps_of
+from sims.embedding import Delivery, Proposed, deliver, run_until, steps_of, view_of
 from sims.engine.engine import Engine
 from sims.faults import Fault, Partition
 from sims.given import check_fault, check_kind, check_roots, check_workload, check_world
@@ -234,6 +234,11 @@ class World:
         operator.encoded(messages)
         self.engine.later(at, f"submit to {agent}", lambda: operator.hand_in(agent, messages))
 
+    def cancel(self, agent: AgentId, *inputs: Delivery | str, why: str = "", by: str = "operator") -> None:
+        """Call inputs off that wait or run, as `Cluster.cancel` does, and run until that is durable, or refused."""
+        names = [given.input if isinstance(given, Delivery) else given for given in inputs]
+        self.engine.wait(self.engine.operator.cancel(agent, *names, why=why, by=by))
+
     def rollback(
         self, *steps: StepId | str, inputs: str = "retry", reason: str = "", evidence: Any = None,
         amend: Mapping[StepId | str, Any] | None = None, timeout: float = 300.0,
@@ -354,22 +359,7 @@ class World:
 
     def view(self) -> View:
         """Return the world as checkers see it."""
-        trace, outside, promises = self.engine.trace, self.engine.outside, self.engine.promises
-        drivers = self.engine.drivers()
-        return View(
-            machines={name: driver.machine for name, driver in drivers.items()},
-            logs=trace.logs,
-            lost=tuple(trace.lost),
-            has_lost=trace.lost_records > 0 and not self.replicas,
-            notices=trace.notices,
-            broken_promises=promises.broken,
-            losses_said=promises.said,
-            is_replicated=self.is_replicated,
-            heard={name: tuple(agents) for name, agents in trace.heard.items()},
-            standing={intent: seen.stands for intent, seen in outside.posted.items()},
-            doubled=tuple(outside.doubled),
-            spaces={name: driver.agent.spaces for name, driver in drivers.items()},
-        )
+        return view_of(self.engine, has_copies=self.replicas > 0, is_replicated=self.is_replicated)
 
     def check(self) -> None:
         """Judge the world, which must be at rest (`settle`).

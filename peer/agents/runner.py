@@ -27,7 +27,7 @@ from peer.agents.whose import WHOSE, Whose
 from peer.ports import KeyVault
 from peer.threads import in_thread, pool_of
 from peer.values.personal import using
-from protocol.action import Resume, RunStep, Tell, UseTool
+from protocol.action import CutOff, Resume, RunStep, Tell, UseTool
 from protocol.agent.versions import Versions
 from protocol.event import Event, StepRan
 from protocol.step import StepDraft
@@ -42,6 +42,10 @@ GIVEN_UP_S = 0.2
 
 CUT_S = 1.0
 """For which a handler that was cut off may clean up, before its agent goes on without it."""
+
+
+class CalledOff(Exception):  # it is no error of anybody's
+    """An input was called off while its handler ran."""
 
 
 @dataclass
@@ -91,6 +95,8 @@ class Runner:
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._left: dict[asyncio.Task[None], None] = {}
         """Handlers that were cut off and go on: nobody waits for them."""
+        self._current: Run | None = None
+        """The newest run."""
         self._idle: list[Callable[[], None]] = []
         """Called when no user code runs."""
         self._tell = tell
@@ -104,7 +110,14 @@ class Runner:
         def given_up() -> None:
             self._ran(run, StepDraft(error="the handler has cancelled itself"))
 
+        self._current = run
         run.task = self._spawn(self._run(run), given_up)
+
+    def cut_off(self, order: CutOff) -> None:
+        """Stop the handler that runs: its input is called off."""
+        run = self._current
+        if run is not None and run.order.run == order.run:
+            self._cut(run, CalledOff(order.why))
 
     def resume(self, action: Resume) -> None:
         """Give a waiting handler its tool's answer."""
@@ -296,9 +309,9 @@ class Runner:
         if run.cut is not None and error is not run.cut:
             # What it ended with tells where it stood.
             run.cut.__cause__, error = error, run.cut
-        if run.is_told:
+        if run.is_told or isinstance(run.cut, CalledOff):
             # What it ended with tells people only; the machine has gone on without it.
-            logger.info("%s: %s, and has ended now: %s", order.step, told(error), told(error.__cause__ or error))
+            logger.info("%s was cut off (%s), and has ended: %s", order.step, error, told(error.__cause__ or error))
             return StepDraft(error=told(error))
         ends = list(leaves(error))
         text = told(error)

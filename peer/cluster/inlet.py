@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from peer import errors
+from peer.cluster.calling_off import Ask, call_off
 from peer.host import questions
 from peer.host.host import Host
 from peer.host.questions import HeldAnswer, Submit
@@ -36,6 +37,17 @@ class Receipt:
     repeated: int = 0
     """How many of them had been taken on before, under the same key."""
     _look: Look | None = field(default=None, repr=False, compare=False)
+    _ask: Ask | None = field(default=None, repr=False, compare=False)
+
+    async def cancel(self, why: str = "", *, by: str | None = None) -> None:
+        """Call the inputs off, those that run too: they end as dead letters; see `Cluster.cancel`.
+
+        Raises: InputHandled, once all were asked, if one has become a step; InputUnknown, CallerError, AgentUnknown,
+            AskTimeout.
+        """
+        if self._ask is None:
+            raise errors.CallerError("this receipt was not given by a cluster. Nothing was called off.")
+        await call_off(self._ask, self.agent, self.inputs, why, by)
 
     async def steps(self) -> list[StepId | None]:
         """Return by which step each input is handled now, in order.
@@ -75,8 +87,9 @@ class Receipt:
 class Inlet:
     """One source of inputs."""
 
-    def __init__(self, source: str, timeout_s: float, look: Look) -> None:
+    def __init__(self, source: str, timeout_s: float, look: Look, ask: Ask) -> None:
         self._look = look
+        self._ask_host = ask
         self._source = source
         self._timeout_s = timeout_s
         self._sources: dict[AgentId, str] = {}
@@ -128,7 +141,7 @@ class Inlet:
                     pause_s = min(2 * pause_s, PAUSE_S_MAX)
                 fresh += taken
                 names.extend(f"{EXTERNAL}{source}#{number}" for number in range(first, first + len(batch)))
-        return Receipt(agent, tuple(names), len(names) - fresh, self._look)
+        return Receipt(agent, tuple(names), len(names) - fresh, self._look, self._ask_host)
 
     async def _hand_in(
         self, host: Host, agent: AgentId, batch: tuple[bytes, ...], key: str | None, first: int

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 from peer import errors
 from peer.cluster.asker import ASK_S, Asker
+from peer.cluster.calling_off import call_off
 from peer.cluster.effects import Effect
 from peer.cluster.happenings import Happenings, checked_kinds
 from peer.cluster.inlet import Inlet, Receipt
@@ -26,7 +27,7 @@ from peer.store.outside.keeping import Keeping
 from peer.threads import HOUSE, in_thread
 from peer.values.personal import key_name
 from peer.values.texts import natural
-from protocol.ids import AgentId, StepId
+from protocol.ids import AgentId, Lineage, StepId
 
 
 class Member(Asker, ABC):
@@ -42,7 +43,7 @@ class Member(Asker, ABC):
     def __init__(self, keeping: Keeping) -> None:
         super().__init__(keeping)
         self._source = f"cluster-{secrets.token_hex(4)}"
-        self._inlet = Inlet(self._source, 4 * ASK_S, self._inputs)
+        self._inlet = Inlet(self._source, 4 * ASK_S, self._inputs, self._asked)
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -125,6 +126,35 @@ class Member(Asker, ABC):
         if on_full not in ("wait", "refuse"):
             raise errors.CallerError(f"on_full={on_full!r}: it is wait or refuse. Nothing was submitted.")
         return await self._inlet.submit(host, agent, payloads, key, on_full == "wait")
+
+    async def cancel(self, agent: AgentId, *inputs: Lineage | Receipt, why: str = "", by: str | None = None) -> None:
+        """Call inputs off that wait or run: each ends as a dead letter, "called off by WHO: WHY", durably.
+
+        A handler that runs is cancelled, as by its timeout, and what its tools have done is undone. Called off again,
+        nothing more happens; so it is with what is a dead letter already, whatever for.
+
+        Args:
+            agent: whose.
+            inputs: their names, as receipts, dead letters and notices have them, or receipts.
+            why: for people; it stands in the log.
+            by: who says so; the user of this process if left out. It stands in the log.
+
+        Raises: InputHandled, if one has become a step, which a rollback undoes; InputUnknown, if there is none of a
+            name; both once all were asked. CallerError, for what is no name; AgentUnknown, AskTimeout.
+        """
+        self.check_running()
+        names: list[Lineage] = []
+        for given in inputs:
+            if not isinstance(given, Receipt):
+                names.append(given)
+            elif given.agent == agent:
+                names.extend(given.inputs)
+            else:
+                raise errors.CallerError(f"the receipt is of {given.agent!r}, not {agent!r}. Nothing was called off.")
+        await call_off(self._asked, agent, names, why, by)
+
+    async def _asked(self, agent: AgentId, what: str, body: bytes) -> bytes:
+        return await self.host.ask(agent, what, body)
 
     def _look_at(self, host: Host, agent: AgentId, messages: Sequence[Any]) -> None:
         """Look at what is about to be submitted, where more is known of the agent than its name."""

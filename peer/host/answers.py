@@ -13,6 +13,7 @@ from peer.host.checkpoints import Checkpoints
 from peer.host.driver import Driver
 from peer.host.questions import (
     Ballots,
+    CallOff,
     Costs,
     CutsAnswer,
     EffectAnswer,
@@ -39,7 +40,7 @@ from peer.host.step_pages import page_of
 from peer.host.strangers import nearest
 from peer.values.key_text import decode_key, is_own
 from protocol.checkpoints.looking import epochs, voted_on
-from protocol.event import EffectAsked, LetterAsked, ProposeWanted, Submitted
+from protocol.event import CallOffAsked, EffectAsked, LetterAsked, ProposeWanted, Submitted
 from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
 from protocol.step import Entry
 
@@ -112,6 +113,7 @@ class Answers:
             "leave": self._leave,
             "effect": self._effect,
             "letter": self._letter,
+            "call off": self._call_off,
         }
         """By question, what is answered when something has happened."""
 
@@ -171,6 +173,10 @@ class Answers:
     def _letter(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
         asked: LetterAsk = decode(body, LetterAsk)
         driver.feed(LetterAsked(desk.later(answered), asked.lineage, asked.verb))
+
+    def _call_off(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        asked: CallOff = decode(body, CallOff)
+        driver.feed(CallOffAsked(desk.later(answered), asked.name, asked.why, asked.by))
 
     # -- at once ---------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from protocol.action import (
     Admit,
     Append,
     Consult,
+    CutOff,
     CutReady,
     Finish,
     Publish,
@@ -299,6 +300,8 @@ class Driver:
                 self._host.store.append(name, records, lambda: self._written(ticket, records, action), action.anchor)
             case RunStep():
                 self.runner.start(action)
+            case CutOff():
+                self.runner.cut_off(action)
             case Resume():
                 self.runner.resume(action)
             case UseTool():

@@ -83,6 +83,14 @@ class LetterAsk(Struct, frozen=True, array_like=True):
     verb: str
 
 
+class CallOff(Struct, frozen=True, array_like=True):
+    """An input that somebody does not want handled: see `protocol.event.CallOffAsked`."""
+
+    name: str
+    why: str = ""
+    by: str = ""
+
+
 class EffectAsk(Struct, frozen=True, array_like=True):
     """What somebody wants of an effect: see `protocol.event.EffectAsked`."""
 

@@ -46,23 +46,21 @@ class Line:
         """An input from outside waits until others have taken what the agent has sent."""
         self.outside.append(item)
 
-    def let_in(self) -> None:
-        """What was held back is looked at again, in its order."""
-        waiting, self.outside = self.outside, []
-        for item in waiting:
-            self.put(item)
-
     def try_again(self, item: Input, at_us: int) -> None:
-        """An input whose handler has failed waits until then; see `retry`."""
+        """An input whose handler has failed waits until then; see `look`."""
         heappush(self.failed, (at_us, item.place, item))
 
-    def retry(self, now_us: int) -> None:
-        """Put in line what has waited long enough after its handler failed."""
+    def look(self, now_us: int, has_room: bool) -> None:
+        """Put in line what has waited long enough after its handler failed, and what was held back if there is room."""
         while self.failed and self.failed[0][0] <= now_us:
             self.put(heappop(self.failed)[2])
+        if has_room and self.outside:
+            waiting, self.outside = self.outside, []
+            for item in waiting:
+                self.put(item)
 
     def retry_us(self) -> int | None:
-        """Return when `retry` is due; None if nothing has failed."""
+        """Return when `look` is due; None if nothing has failed."""
         return self.failed[0][0] if self.failed else None
 
     def left(self, lineage: Lineage) -> None:

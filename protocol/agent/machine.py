@@ -5,6 +5,7 @@ from typing import assert_never
 
 from protocol.action import Action
 from protocol.agent.bases import Bases
+from protocol.agent.calling_off import CallingOff
 from protocol.agent.core import Core
 from protocol.agent.cutting import Cutting
 from protocol.agent.disposal import Disposal
@@ -23,6 +24,7 @@ from protocol.agent.stepping import Stepping
 from protocol.agent.timing import Timing
 from protocol.event import (
     Appended,
+    CallOffAsked,
     Consulted,
     CutWanted,
     EffectAsked,
@@ -87,6 +89,7 @@ class PeerMachine:
         self.intake = Intake(self.core, self.stepping)
         self.settling = Settling(self.core, self.effects)
         self.redriving = Redriving(self.core)
+        self.calling_off = CallingOff(self.core, self.effects, self.stepping)
         self.disposal = Disposal(self.core, self.effects, self.stepping)
         self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
         self.placing = Placing(self.core)
@@ -129,6 +132,8 @@ class PeerMachine:
                 self.settling.asked(event)
             case LetterAsked():
                 self.redriving.asked(event)
+            case CallOffAsked():
+                self.calling_off.asked(event)
             case ToolUsed():
                 self.effects.used(event.intent, event.verb, event.answer, event.result)
             case Merged():

@@ -42,6 +42,8 @@ class Stepping:
         self._proposer = proposer
         self._timing = timing
         self.running: tuple[int, StepId, Input] | None = None
+        self.ending: int | None = None
+        """A run whose input was called off, and whose handler has not ended yet (ST-12)."""
         self._runs = 0
         self._failures = Failures(core.limits)
         self.held: set[str] = set()
@@ -115,11 +117,8 @@ class Stepping:
     def work(self) -> None:
         """Start the next step, if none runs."""
         core = self._core
-        if core.line.failed:
-            core.line.retry(core.now_us)
-        if core.line.outside and core.outbox.count <= core.limits.backlog_max // 2:
-            core.line.let_in()
-        while self.running is None and not core.colours.is_paused and not core.is_stalled:
+        core.line.look(core.now_us, core.outbox.count <= core.limits.backlog_max // 2)
+        while self.running is None and self.ending is None and not core.colours.is_paused and not core.is_stalled:
             item = core.inbox.pop()
             if item is None:
                 return
@@ -157,6 +156,8 @@ class Stepping:
 
     def ran(self, event: StepRan) -> None:
         """A handler has returned: check once more, then log the step (ST-6)."""
+        if self.ending == event.run:
+            self.ending = None
         if self.running is None or self.running[0] != event.run:
             return
         core = self._core
@@ -396,4 +397,4 @@ class Stepping:
 
     def backlog(self) -> int:
         """Return how many inputs wait or run."""
-        return self._core.line.count() + len(self._unheard) + (self.running is not None)
+        return self._core.line.count() + len(self._unheard) + (self.running is not None or self.ending is not None)

@@ -185,7 +185,8 @@ class History:
         return Consulted(order.proposal.id, self.opinions[name], "" if self.opinions[name] else "no")
 
     def replied(self, action: Reply) -> None:
-        """A request was answered; the script has nothing to wait for."""
+        """A request was answered: what was promised is judged at the end."""
+        self.mishaps.replied(action)
 
     # -- the script ------------------------------------------------------------------------------------------------
 
@@ -208,8 +209,8 @@ class History:
             self.at(self.now_us + rng.randint(0, horizon // 3), self.nodes[rng.choice(names)], -1, "conversation")
         for _ in range(plan.proposals):
             self.at(self.now_us + rng.randint(horizon // 6, horizon * 4 // 3), None, -1, "propose")
-        for _ in range(plan.redrives):
-            self.at(self.now_us + rng.randint(horizon // 3, horizon * 4 // 3), None, -1, "redrive")
+        for what in ("redrive",) * plan.redrives + ("call off",) * plan.calloffs:
+            self.at(self.now_us + rng.randint(horizon // 3, horizon * 4 // 3), None, -1, what)
         for _ in range(plan.crashes):
             self.at(self.now_us + rng.randint(0, horizon * 4 // 3), self.nodes[rng.choice(names)].host, -1, "crash")
         for _ in range(plan.checkpoints):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from protocol.action import Reply
 from protocol.checkpoints.epoch import Commit
-from protocol.event import LetterAsked, ProposeWanted
-from protocol.ids import AgentId
+from protocol.event import CallOffAsked, LetterAsked, ProposeWanted
+from protocol.ids import AgentId, Lineage
 from protocol.proposal import Amendment
 from protocol.step import StepRecord
 from sims.histories.ground import Ground
@@ -41,6 +42,10 @@ class Mishaps:
 
     def __init__(self, world: Stage) -> None:
         self._world = world
+        self._asked: dict[int, tuple[AgentId, Lineage]] = {}
+        """By request, which input somebody wanted called off."""
+        self.called_off: list[tuple[AgentId, Lineage]] = []
+        """Inputs of which somebody was told that they are."""
 
     def happen(self, what: object) -> None:
         """Let one thing happen that is no single node's."""
@@ -49,7 +54,7 @@ class Mishaps:
             return
         happenings = {
             "propose": self.propose, "checkpoint": self.checkpoint, "restore": self.restore, "die": self.die,
-            "redrive": self.redrive,
+            "redrive": self.redrive, "call off": self.call_off,
         }  # fmt: skip
         happenings[str(what)]()
 
@@ -99,6 +104,27 @@ class Mishaps:
             node = self._world.rng.choice(nodes)
             letter = self._world.rng.choice(node.machine.core.dead)
             node.feed(LetterAsked(0, letter.input.lineage, "redrive"))
+
+    def call_off(self) -> None:
+        """Somebody does not want an input handled, which runs, waits, or is over one way or another."""
+        rng = self._world.rng
+        nodes = [node for node in self._world.nodes.values() if node.up]
+        if not nodes:
+            return
+        node = rng.choice(nodes)
+        core, stepping = node.machine.core, node.machine.stepping
+        running = [stepping.running[2]] if stepping.running is not None else []
+        over = [*core.dead_letters.inputs()[-2:], *(record.input for record in core.cone.records()[-2:])]
+        found = rng.choice((running, stepping.waiting(), stepping.waiting(), over))
+        if found:
+            number, lineage = len(self._asked) + 1, rng.choice(found).lineage
+            self._asked[number] = (node.agent, lineage)
+            node.feed(CallOffAsked(number, lineage, "seed", "somebody"))
+
+    def replied(self, action: Reply) -> None:
+        """A request was answered."""
+        if action.request in self._asked and action.value.startswith("called off"):
+            self.called_off.append(self._asked[action.request])
 
     def propose(self) -> None:
         """An agent wants some steps undone, anybody's."""

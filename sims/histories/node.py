@@ -13,6 +13,7 @@ from protocol.action import (
     Admit,
     Append,
     Consult,
+    CutOff,
     CutReady,
     Finish,
     Publish,
@@ -224,8 +225,15 @@ class Node:
             case RunStep():
                 self.script = Script(self, action.run, action.input)
                 world.later(self, world.rng.randint(10, world.plan.delay_us), self.script)
+            case CutOff():
+                # Its handler ends some time later, as if nothing were: whoever swallows a cancellation does so.
+                assert self.script is not None
+                assert self.script.run == action.run
+                world.later(self, world.rng.randint(10, 4 * MS), StepRan(action.run, self.script.draft))
+                self.script = None
             case Resume():
                 assert self.script is not None
+                assert self.script.run == action.run
                 self.script.answered = action.answer
                 world.later(self, 10, self.script)
             case UseTool():

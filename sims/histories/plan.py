@@ -15,7 +15,10 @@ STRANGE = 2_000_000
 TIMED = 3_000_000
 """Seeds from here on set timers, and cancel them."""
 
-CROWDED = 4_000_000
+CALLED_OFF = 4_000_000
+"""Seeds from here on have inputs that somebody calls off while they wait or run."""
+
+CROWDED = 5_000_000
 """Seeds from here on have agents that begin nothing from outside while little of what they sent is not taken yet."""
 
 
@@ -62,6 +65,8 @@ class Plan:
     """How often somebody has a dead letter handled after all."""
     strange: float = 0.0
     """Share of steps that send to a name that nobody has; above 0, who begins anew hears of others by and by."""
+    calloffs: int = 0
+    """How often somebody calls an input off."""
     timed: float = 0.0
     """Share of steps that set a timer; a quarter as many cancel what is set under a key."""
     backlog: int = 0
@@ -105,6 +110,9 @@ class Plan:
         if seed >= CROWDED:
             rng = Random(f"{seed}/crowds")
             return replace(plan, backlog=rng.choice((1, 2, 4)), inputs=rng.randint(6, 30))
+        if seed >= CALLED_OFF:
+            rng = Random(f"{seed}/called off")
+            return replace(plan, calloffs=rng.choice((4, 12, 30)), timed=rng.choice((0.0, 0.0, 0.3)))
         if seed >= TIMED:
             return replace(plan, timed=Random(f"{seed}/timers").choice((0.2, 0.5, 0.8)))
         if seed >= STRANGE:

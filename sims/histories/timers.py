@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 from protocol.ids import AgentId, MessageId, StepId
+from protocol.records import DeadRecord, Record
 from protocol.step import Input, OutputDraft, StepRecord, timers_of
 from sims.histories.plan import MS, Plan
 
@@ -40,16 +41,17 @@ def early(records: Iterable[StepRecord]) -> list[str]:
     ]
 
 
-def not_replaced(log: list[StepRecord], survives: Callable[[StepId], bool]) -> list[str]:
+def not_replaced(log: Iterable[Record], survives: Callable[[StepId], bool]) -> list[str]:
     """Return, of one agent's log, timers that stand beside a later one of their key."""
-    off = cancelled(log, survives)
+    records = [record for record in log if isinstance(record, StepRecord | DeadRecord)]
+    off = cancelled([record for record in records if isinstance(record, StepRecord)], survives)
     under: dict[str, list[MessageId]] = {}
     found: list[str] = []
     handled: set[MessageId] = set()
-    for record in log:
+    for record in records:
         if record.input.message is not None:
             handled.add(record.input.message)
-        if not survives(record.step):
+        if isinstance(record, DeadRecord) or not survives(record.step):
             continue
         for index, _ in timers_of(record):
             key, message = record.outputs[index].key, MessageId(record.step, index)

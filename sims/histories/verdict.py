@@ -3,7 +3,7 @@
 from protocol.clock import covers
 from protocol.ids import StepId
 from protocol.proposal import Proposal
-from protocol.records import CutRecord, DecisionRecord, RestoredRecord
+from protocol.records import CutRecord, DeadRecord, DecisionRecord, RestoredRecord
 from protocol.step import StepRecord
 from sims.histories import timers
 from sims.histories.history import History
@@ -47,6 +47,7 @@ class _Judge:
         self.tolerances_hold()
         self.every_message_once()
         self.every_external_input_once()
+        self.called_off_is_dead()
         self.timers_keep_time()
         self.outsiders_hear_nothing()
         self.effects_match()
@@ -196,7 +197,7 @@ class _Judge:
         early = timers.early(self.records)
         self.need(not early, f"timers were handled early: {early}")
         for node in self.history.nodes.values():
-            left = timers.not_replaced(_steps_of(node), self.survives)
+            left = timers.not_replaced(node.disk, self.survives)
             self.need(not left, f"{node.agent} has timers of one key side by side: {left}")
 
     def every_external_input_once(self) -> None:
@@ -212,6 +213,15 @@ class _Judge:
             for number in range(1, accepted + 1):
                 count, wanted = handled.get(number, 0), int(number not in dead)
                 self.need(count == wanted, f"{node.agent}: input {number} was handled {count} times, not {wanted}")
+
+    def called_off_is_dead(self) -> None:
+        """Whatever somebody was told to be called off is so in its agent's log (ST-12)."""
+        if self.history.plan.losses or self.history.plan.deaths:
+            return
+        for agent, lineage in self.history.mishaps.called_off:
+            dead = (record for record in self.history.nodes[agent].disk if isinstance(record, DeadRecord))
+            kept = any(record.input.lineage == lineage for record in dead)
+            self.need(kept, f"{agent}: {lineage} was said to be called off, and no record of that is kept")
 
     def outsiders_hear_nothing(self) -> None:
         """No message of a rollback reaches anyone but its electors and its proposer (RB-8)."""

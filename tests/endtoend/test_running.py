@@ -72,6 +72,10 @@ def _redrive(run: Run, name: str) -> None:
     assert run.one("redrive", "cashier", name, "--yes") == {"name": name, "again": f"{name}/again", "error": ""}
     run.rest()
     assert [letter["name"] for letter in run.told("dead", "cashier")] == [f"{name}/again"]
+    assert run.one("cancel", "cashier", f"{name}/again") == {"name": f"{name}/again", "error": ""}
+    handled = name.replace("#2", "#1")
+    assert "has become step cashier/" in run.do("cancel", "cashier", handled, "--why", "late", code=1)
+    assert "no input 'other'" in run.do("cancel", "cashier", "other", code=1)
     assert "dropped" in run.do("redrive", "cashier", "--all", "--drop", answer="y\n")
     assert run.told("dead", "cashier") == []
 

@@ -9,6 +9,7 @@ from protocol.action import (
     Admit,
     Append,
     Consult,
+    CutOff,
     Finish,
     Publish,
     Reply,
@@ -75,6 +76,7 @@ class Bench:
         self.finished: list[Finish] = []
         self.replies: list[Reply] = []
         self.sought: list[tuple[str, Seek]] = []
+        self.cut: list[CutOff] = []
         for name in names:
             self.start(name)
 
@@ -109,6 +111,8 @@ class Bench:
                     self.sync(name)
             case RunStep():
                 self.runs[name] = action
+            case CutOff():
+                self.cut.append(action)
             case UseTool():
                 self.tools.append((name, action))
             case Resume():

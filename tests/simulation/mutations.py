@@ -40,6 +40,8 @@ from protocol.retraction import Retraction
 from protocol.step import Input
 from tests.simulation.switched_off import (
     bases_hold_no_timers,
+    called_off_runs_become_steps,
+    called_off_runs_keep_their_calls,
     entries_in_order_of_arrival,
     leaves_while_a_rollback_is_open,
     newcomers_while_frozen,
@@ -337,6 +339,7 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "ST-5": (no_inherited_lineages,),
     "ST-6": (all_runs_stand,),
     "ST-11": (redriven_letters_stay,),
+    "ST-12": (called_off_runs_become_steps, called_off_runs_keep_their_calls),
     "CL-1": (clocks_do_not_join,),
     "CL-2": (no_beginnings,),
     "CL-3": (no_order,),

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from protocol.agent.calling_off import CallingOff
 from protocol.agent.core import Core
 from protocol.agent.dead_letters import DeadLetters
+from protocol.agent.effects import Effects
 from protocol.agent.quarantine import Quarantine
 from protocol.agent.timers import Timers
 from protocol.agent.timing import Timing
@@ -94,3 +96,22 @@ def what_is_cancelled_is_gone(patch: Patch) -> None:
         real(self, step)
 
     patch.setattr(Timers, "undone", undone)
+
+
+def called_off_runs_become_steps(patch: Patch) -> None:
+    def give_up(self: CallingOff, item: Any, why: str) -> None:
+        self._core.line.take_back(item.lineage)
+        self._stepping.bury(item, why)
+
+    patch.setattr(CallingOff, "_give_up", give_up)
+
+
+def called_off_runs_keep_their_calls(patch: Patch) -> None:
+    real = CallingOff._give_up
+
+    def give_up(self: CallingOff, item: Any, why: str) -> None:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(Effects, "release_claims", lambda self, run, item: None)
+            real(self, item, why)
+
+    patch.setattr(CallingOff, "_give_up", give_up)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sims.histories.history import History
-from sims.histories.plan import CONVERSING, CROWDED, STRANGE, TIMED, Plan
+from sims.histories.plan import CALLED_OFF, CONVERSING, CROWDED, STRANGE, TIMED, Plan
 from sims.histories.swarm import play, swarm
 from sims.histories.verdict import judge
 from sims.runs.shrink import shrunk
@@ -50,6 +50,20 @@ def test_a_swarm_with_agents_that_wait_until_others_have_taken_what_they_sent_pa
     assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
 
 
+def test_a_swarm_in_which_inputs_are_called_off_passes() -> None:
+    failures = [result for result in swarm(CALLED_OFF, CALLED_OFF + 500) if result.failure]
+    assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
+
+
+def test_inputs_are_called_off_that_wait_that_run_and_that_are_over() -> None:
+    called_off = waited = 0
+    for seed in range(CALLED_OFF, CALLED_OFF + 60):
+        history = History(Plan.random(seed)).run()
+        called_off += len(history.mishaps.called_off)
+        waited += history.plan.calloffs
+    assert 100 < called_off < waited
+
+
 @pytest.mark.parametrize("seed", range(CONVERSING, CONVERSING + 150))
 def test_conversations_that_are_told_in_small_portions_pass(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("protocol.agent.voting.SUSPECTS_MIN", 1)
@@ -67,6 +81,8 @@ def test_seeds_below_have_no_conversations_and_those_above_do() -> None:
     assert all(Plan.random(seed).timed for seed in range(TIMED, TIMED + 100))
     assert not any(Plan.random(seed).backlog for seed in (*range(100), *range(TIMED, TIMED + 100)))
     assert all(Plan.random(seed).backlog for seed in range(CROWDED, CROWDED + 100))
+    assert not any(Plan.random(seed).calloffs for seed in (*range(100), *range(TIMED, TIMED + 100)))
+    assert all(Plan.random(seed).calloffs for seed in range(CALLED_OFF, CALLED_OFF + 100))
 
 
 def test_every_kind_of_trouble_is_in_the_swarm() -> None:

@@ -23,6 +23,7 @@ LIMIT_US = 4_000_000
 
 STRANGE = {"strange": 0.3, "late": 0.6, "proposals": 3, "rejects": 0.0, "losses": 0, "delay_us": 5000}
 TIMED = {"timed": 0.8, "checkpoints": 8, "kept": 1, "losses": 0}
+CALLED_OFF = {"calloffs": 30, "calls": 0.6, "losses": 0}
 
 TROUBLE: dict[str, dict[str, Any]] = {
     "no_beginnings": {
@@ -42,6 +43,8 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "undone_steps_leave_their_timers": TIMED,
     "nothing_cancels": TIMED,
     "what_is_cancelled_is_gone": TIMED,
+    "called_off_runs_become_steps": CALLED_OFF,
+    "called_off_runs_keep_their_calls": CALLED_OFF,
 }  # fmt: skip
 """Rules that seldom matter: the trouble in which they do."""
 

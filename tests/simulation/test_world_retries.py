@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from peer import Agent, Answer, CallerError, Context, Retry, answers, every, handles
+from peer import Agent, Answer, CallerError, Context, InputHandled, Retry, answers, every, handles
 from sims.virtual.tools import post
 from sims.world import World
 
@@ -190,4 +190,25 @@ def test_a_handler_that_swallows_its_cancellation_holds_up_nobody_and_what_it_do
         world.run(until=4 * HOUR)
         assert ended(world) == ["late", "late", "never", "never"]
         assert world.state("slow") == {"count": 7}
+        world.check()
+
+
+def test_an_input_is_called_off_while_it_runs_and_stays_so_over_a_crash():
+    with World(seed=6, hosts=1) as world:
+        world.spawn("slow", Slow)
+        delivery = world.deliver("slow", ("long", 50.0))
+        later = world.deliver("slow", ("later", 1.0))
+        world.run(until=20.0)
+        assert len(world.engine.outside.standing()) == 1
+        world.cancel("slow", delivery, why="not wanted", by="ann")
+        assert dead(world, "slow") == ["called off by ann: not wanted"]
+        world.crash("host-1")
+        world.run(until=25.0)
+        world.cancel("slow", delivery, by="bob")
+        world.settle(HOUR)
+        assert dead(world, "slow") == ["called off by ann: not wanted"]
+        assert world.state("slow") == {"later": True}
+        with pytest.raises(InputHandled, match="has become step slow/1/1"):
+            world.cancel("slow", later)
+        assert len(world.engine.outside.standing()) == 1
         world.check()

@@ -19,14 +19,14 @@ _NAMES = """
 AddressBusy Agent AgentAbsent AgentBroken AgentSpec AgentUnknown Answer AskTimeout Attached BackendFailed Ballots
 BlobLost Call CallerError CheckpointMade Cluster ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter
 DeadLettered DeclarationRefused EbbtideError Effect EffectChanged EffectInDoubt EpochsAnswer Erased FrameInvalid
-HandlerMissing HandlerTimeout Happened Happening Happenings Hidden HostChanged Input InputsDiffer InputsOutOfOrder
-KeyKind Limits LogBusy LogCorrupt LogFailed MailboxFull MessageId MigrationFailed Missed NotHappened NotMade Notice
-Noticed Outcome OutcomeRecord PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError Personal Plan ProcessEnded
-Profile Proposal ReadOnly Receipt Restore RestoreMade RestoreRefused Restored ResultLost Retry RollbackDecided
-RollbackProposed RollbackTimeout SecretChanged SharedMap SharedSet SharedView Space State Status Step StepCall StepId
-StepMade StepRanAgain StepRead StepRecord StepSent StepUnknown Steps StepsAnswer Storage Tool ToolFailed UndoPending
-Unknown Unready VaultFailed VersionUnknown View Vote answers bulky derived every handles hashed migrates secret tool
-versioned
+HandlerMissing HandlerTimeout Happened Happening Happenings Hidden HostChanged Input InputHandled InputUnknown
+InputsDiffer InputsOutOfOrder KeyKind Limits LogBusy LogCorrupt LogFailed MailboxFull MessageId MigrationFailed Missed
+NotHappened NotMade Notice Noticed Outcome OutcomeRecord PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError
+Personal Plan ProcessEnded Profile Proposal ReadOnly Receipt Restore RestoreMade RestoreRefused Restored ResultLost
+Retry RollbackDecided RollbackProposed RollbackTimeout SecretChanged SharedMap SharedSet SharedView Space State Status
+Step StepCall StepId StepMade StepRanAgain StepRead StepRecord StepSent StepUnknown Steps StepsAnswer Storage Tool
+ToolFailed UndoPending Unknown Unready VaultFailed VersionUnknown View Vote answers bulky derived every handles hashed
+migrates secret tool versioned
 """
 NAMES = _NAMES.split()
 INNER = {
