@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from peer.cluster.cluster import Cluster
+from peer.cluster.member import Member
 from peer.export.lines import ProposalLines, checkpoint_lines, step_line, write_export
 from protocol.ids import AgentId
 
 
-async def export(cluster: Cluster, folder: Path, agents: Iterable[AgentId] | None = None) -> None:
+async def export(cluster: Member, folder: Path, agents: Iterable[AgentId] | None = None) -> None:
     """Ask every agent for its steps, ballots and cuts, and write them to a folder.
 
     Args:
         cluster: who asks.
         folder: made if missing; the three files are replaced.
-        agents: whose steps; all that were launched from the cluster if left out.
+        agents: whose steps; all that this peer looks at if left out.
     """
     names = list(cluster.agents if agents is None else agents)
     lines: list[dict[str, Any]] = []
@@ -31,7 +31,7 @@ async def export(cluster: Cluster, folder: Path, agents: Iterable[AgentId] | Non
     write_export(folder, lines, proposals, checkpoints)
 
 
-async def _proposals(cluster: Cluster, agents: Iterable[AgentId]) -> list[dict[str, Any]]:
+async def _proposals(cluster: Member, agents: Iterable[AgentId]) -> list[dict[str, Any]]:
     """Return every proposal that any of the agents knows, put together from what each of them knows."""
     known = ProposalLines()
     hosts: set[str] = set()

@@ -42,7 +42,7 @@ def down(
                     f"process {process}, which holds {folder}, did not end within {timeout:g} s. It may still. 'kill -9"
                     f" {process}' loses nothing that was acknowledged."
                 )
-        elif not _end_on_ray(folder, "" if noted is None else noted.address, timeout):
+        elif not end_on_ray(folder, "" if noted is None else noted.address, timeout):
             said(f"nothing runs in {folder}")
             return
     except AskTimeout as error:
@@ -51,7 +51,7 @@ def down(
     said(f"the cluster in {folder} has ended; its folder stays")
 
 
-def _end_on_ray(folder: Path, address: str, timeout_s: float) -> bool:
+def end_on_ray(folder: Path, address: str, timeout_s: float) -> bool:
     """End hosts that outlive their program, and the Ray that was started for them; return whether there were any.
 
     Args:

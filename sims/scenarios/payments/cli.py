@@ -3,20 +3,25 @@
 import asyncio
 import tempfile
 import time
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 
 from peer.backends import BACKENDS
 from peer.config import checkpoint_limits
 from peer.report import write_report, write_svg
 from sims.options import writable
+from sims.scenarios.payments.detached import end, note, noted_in
 from sims.scenarios.payments.fault import KINDS
-from sims.scenarios.payments.run import Options, Report, hosts_of, run
+from sims.scenarios.payments.run import Options, Progress, Report, hosts_of, resume, run
 
 
 def demo(
@@ -44,6 +49,14 @@ def demo(
         Path | None,
         typer.Option(help="Keep the hosts' logs in this folder, to be asked by `ebbtide log`; it must be empty."),
     ] = None,
+    detached: Annotated[
+        bool,
+        typer.Option("--detached", help="On Ray, with --folder: hosts outlive this command, and --resume goes on."),
+    ] = False,
+    resume_: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="FOLDER", help="Go on with a detached run whose command was killed."),
+    ] = None,
     export: Annotated[Path | None, typer.Option(help="Keep the run's log here (docs/export.md).")] = None,
     report: Annotated[Path, typer.Option(help="Where to write the page with the space-time diagram.")] = Path(
         "out/report.html"
@@ -65,24 +78,34 @@ def demo(
     _check_durability(durability, checkpoint_every, hosts_of(agents, agents_per_actor), lose_disks)
     options = Options(
         payments, agents, seed, fault, backend, agents_per_actor, kills, checkpoint_every, restore, durability,
-        lose_disks, logs,
+        lose_disks, logs, detached,
     )  # fmt: skip
-    console = Console()
+    _check_detached(options)
+    if resume_ is not None:
+        folder = resume_.resolve()
+        options = replace(msgspec.convert(noted_in(folder), Options), logs=folder)
     writable(report.parent, "--report")
     if export is not None:
         writable(export, "--export")
-    if folder is not None:
+    if folder is not None and resume_ is None:
         writable(folder, "--folder")
         if any(folder.iterdir()):
             raise typer.BadParameter(
                 f"{str(folder)!r} is not empty: agents would go on from logs that are there. Nothing was run.",
                 param_hint="--folder",
             )
+    _play(options, report, export, folder, resume_ is not None)
+
+
+def _play(options: Options, report: Path, export: Path | None, folder: Path | None, is_again: bool) -> None:
+    """Run, or go on with a run; write what is to be written of it. Raises: Exit, with 1, if a check fails."""
+    console = Console()
     with tempfile.TemporaryDirectory(prefix="ebbtide-export-") as temporary:
         exported = export or Path(temporary)
-        done = _with_progress(options, exported, console)
+        done = _done(options, exported, console, is_again)
         checks = [(check.name, check.passed, check.detail) for check in done.checks]
-        write_report(exported, report, done.summary, checks, f"Ebbtide: {payments} payments, {agents} agents")
+        title = f"Ebbtide: {options.payments} payments, {options.agents} agents"
+        write_report(exported, report, done.summary, checks, title)
         picture = report.with_name("rollback.svg")
         if done.largest is not None:
             write_svg(done.before or exported, picture, focus=done.largest)
@@ -95,6 +118,23 @@ def demo(
     )
     if not done.passed:
         raise typer.Exit(1)
+
+
+def _done(options: Options, exported: Path, console: Console, is_again: bool) -> Report:
+    """Run, or go on with a run. Hosts that outlive this end with the run, and where this fails that has begun them."""
+    if not options.detached or options.logs is None:
+        return _with_progress(options, exported, console, run)
+    if is_again:
+        done = _with_progress(options, exported, console, resume)
+    else:
+        note(options.logs, {**asdict(options), "logs": None})
+        try:
+            done = _with_progress(options, exported, console, run)
+        except BaseException:
+            end(options.logs)
+            raise
+    end(options.logs)
+    return done
 
 
 def _check_durability(durability: str, checkpoint_every: float, hosts: int, lose_disks: int) -> None:
@@ -114,11 +154,29 @@ def _check_durability(durability: str, checkpoint_every: float, hosts: int, lose
         )
 
 
-def _with_progress(options: Options, folder: Path, console: Console) -> Report:
+def _check_detached(options: Options) -> None:
+    """Refuse what a program that goes on with a run could not go on with. Raises: BadParameter."""
+    if not options.detached:
+        return
+    if options.backend != "ray" or options.logs is None:
+        raise typer.BadParameter("hosts outlive this command on Ray alone, and with --folder.", param_hint="--detached")
+    if options.kills or options.lost_disks or options.restore:
+        raise typer.BadParameter(
+            "whoever goes on with a run does not know of --kills, --lose-disks and --restore. Nothing was run.",
+            param_hint="--detached",
+        )
+
+
+def _with_progress(
+    options: Options,
+    folder: Path,
+    console: Console,
+    work: Callable[[Options, Path, Progress], Coroutine[Any, Any, Report]],
+) -> Report:
     if not console.is_terminal:
-        return asyncio.run(run(options, folder, _Lines(console).tell))
+        return asyncio.run(work(options, folder, _Lines(console).tell))
     columns = (SpinnerColumn(), TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+    with Bars(*columns, TimeElapsedColumn(), console=console) as bar:
         phases: dict[str, TaskID] = {}
 
         def progress(what: str, at: float, of: float) -> None:
@@ -130,7 +188,7 @@ def _with_progress(options: Options, folder: Path, console: Console) -> Report:
                 phases[what] = bar.add_task(what, total=of if of > 1 else None)
             bar.update(phases[what], completed=at)
 
-        return asyncio.run(run(options, folder, progress))
+        return asyncio.run(work(options, folder, progress))
 
 
 def _why_nothing(done: Report) -> str:

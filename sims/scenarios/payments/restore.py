@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peer import Cluster
+from peer import Attached, Cluster
 from sims.scenarios.payments import accounts
 from sims.scenarios.payments.checks import Check, Log
 
@@ -41,7 +41,7 @@ class Remembered:
     """By agent, how many inputs from outside it had been handed."""
 
 
-async def look(cluster: Cluster, books: Path) -> Moment:
+async def look(cluster: Cluster | Attached, books: Path) -> Moment:
     """Return the bank as it stands; it must be quiet."""
     states, exposure, dead = {}, {}, {}
     for agent in cluster.agents:
@@ -51,7 +51,7 @@ async def look(cluster: Cluster, books: Path) -> Moment:
     return Moment(states, exposure, accounts.entries(books), dead)
 
 
-async def checkpoint_now(cluster: Cluster, timeout_s: float) -> int:
+async def checkpoint_now(cluster: Cluster | Attached, timeout_s: float) -> int:
     """Have a checkpoint made of the bank as it stands, while it is quiet; return its epoch.
 
     The next one to be committed may have been under way before: then some cut stands before the end of its log.

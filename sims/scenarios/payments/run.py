@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from peer import AgentSpec, Cluster
+from peer import AgentSpec, Attached, CallerError, Cluster
 from peer.export import export
-from sims.scenarios.payments import accounts
+from sims.scenarios.payments import accounts, detached
 from sims.scenarios.payments.agents import AuditDue, Auditor, Compliance, Intake, Ledger, RiskScorer, Team
 from sims.scenarios.payments.checks import Check, Log, judge, serial_order
 from sims.scenarios.payments.data import Payment, load
@@ -25,6 +25,8 @@ LAST_ROUNDS = 10
 QUIET_S = 120.0
 SUCCESSOR_S = 3.0
 """How long a host must have failed before a backup goes on with its agents: longer than a restart takes here."""
+PAYMENTS = "payments"
+"""Under which payments are handed in that may be handed in again, by a program that goes on with the run."""
 CHECKPOINTS_KEPT = 1_000_000
 """More than a run makes: nothing is folded, for the proof needs every step."""
 
@@ -54,6 +56,8 @@ class Options:
     """How many hosts lose their folder and their process while payments flow; under `replicated` alone."""
     logs: Path | None = None
     """Where hosts keep their logs; None: nowhere beyond the run."""
+    detached: bool = False
+    """The hosts outlive this program: if it is killed, `resume` goes on. On Ray, with `logs`, without bad luck."""
 
 
 @dataclass
@@ -87,14 +91,13 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
 
     Raises: ValueError, if the options can't be met.
     """
-    payments = load(options.payments, options.seed)
-    team = Team.of(options.agents)
-    fault = draw(options.fault, options.seed, payments, team.risk)
-    report = Report(options, fault)
-    with tempfile.TemporaryDirectory(prefix="ebbtide-bank-") as place:
-        books = Path(place) / "books.db"
-        accounts.open_books(str(books)).close()
+    with tempfile.TemporaryDirectory(prefix="ebbtide-bank-") as temporary:
+        is_kept = options.detached and options.logs is not None
+        place = detached.place_in(options.logs) if is_kept and options.logs is not None else Path(temporary)
         progress("starting agents", 0, 1)
+        ours = detached.launch_options(options.logs) if is_kept and options.logs is not None else {}
+        plan = _Plan(options, place, folder, progress)
+        accounts.open_books(str(plan.books)).close()
         async with Cluster(
             options.backend,
             options.agents_per_actor,
@@ -103,32 +106,77 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
             checkpoints_kept=CHECKPOINTS_KEPT,
             durability=options.durability,
             successor_s=SUCCESSOR_S,
+            **ours,
         ) as cluster:
-            await cluster.spawn_all(_specs(team, books, fault))
-            began = time.monotonic()
-            job = _Job(cluster, options, payments, books, progress)
-            remembered = await job.work()
-            seconds = time.monotonic() - began
-            progress("collecting logs", 0, 1)
-            report.before = folder / "before-restore" if options.restore else None
-            await export(cluster, report.before or folder)
-            log = Log(report.before or folder)
-            seen, replicas, dead = await _look(cluster)
-            seen.balances = accounts.balances(books)
-            entries = accounts.entries(books)
-            frames = [await cluster.costs(agent) for agent in cluster.agents]
-            restored: list[Check] = []
-            if remembered is not None:
-                restored = await _go_back(cluster, job, remembered, log, folder, report)
-        progress("running the oracle", 0, 1)
-        order = serial_order(log, payments)
-        truth = await asyncio.to_thread(play, order, team, Path(place) / "oracle.db")
+            await cluster.spawn_all(_specs(plan.team, plan.books, plan.fault))
+            return await _worked(cluster, plan)
+
+
+async def resume(options: Options, folder: Path, progress: Progress) -> Report:
+    """Go on with a detached run whose launcher has ended, as `run` would have; its hosts go on after that.
+
+    Raises: BackendFailed, if its hosts do not run; CallerError, if not all of its agents had come up.
+    """
+    assert options.logs is not None
+    progress("attaching", 0, 1)
+    plan = _Plan(options, detached.place_in(options.logs), folder, progress)
+    async with Cluster.attach(options.logs) as cluster:
+        missing = [spec.name for spec in _specs(plan.team, plan.books, plan.fault) if spec.name not in cluster.agents]
+        if missing:
+            raise CallerError(
+                f"the run in {options.logs} had not begun: {', '.join(missing)} had not come up. Nothing was done. End"
+                f" it with 'ebbtide down {options.logs}', and run it anew in another folder."
+            )
+        return await _worked(cluster, plan)
+
+
+class _Plan:
+    """What is to be run, and where."""
+
+    def __init__(self, options: Options, place: Path, folder: Path, progress: Progress) -> None:
+        self.options = options
+        self.place = place
+        self.folder = folder
+        self.progress = progress
+        self.payments = load(options.payments, options.seed)
+        self.team = Team.of(options.agents)
+        self.fault = draw(options.fault, options.seed, self.payments, self.team.risk)
+        self.books = place / "books.db"
+
+
+async def _worked(cluster: Cluster | Attached, plan: _Plan) -> Report:
+    """Do the work with agents that are up, export it, and check it."""
+    options, payments, fault, books = plan.options, plan.payments, plan.fault, plan.books
+    report = Report(options, fault)
+    began = time.monotonic()
+    job = _Job(cluster, options, payments, books, plan.progress)
+    remembered = await job.work()
+    seconds = time.monotonic() - began
+    plan.progress("collecting logs", 0, 1)
+    report.before = plan.folder / "before-restore" if options.restore else None
+    await export(cluster, report.before or plan.folder)
+    log = Log(report.before or plan.folder)
+    seen, replicas, dead = await _look(cluster)
+    seen.balances = accounts.balances(books)
+    entries = accounts.entries(books)
+    one_of = {cluster.host.homes[agent]: agent for agent in cluster.agents}
+    costs = [await cluster.costs(agent) for agent in one_of.values()]
+    restored: list[Check] = []
+    if remembered is not None:
+        assert isinstance(cluster, Cluster)
+        restored = await _go_back(cluster, job, remembered, log, plan.folder, report)
+    plan.progress("running the oracle", 0, 1)
+    order = serial_order(log, payments)
+    with tempfile.TemporaryDirectory(prefix="ebbtide-oracle-") as place:
+        truth = await asyncio.to_thread(play, order, plan.team, Path(place) / "oracle.db")
     report.checks = [*judge(log, payments, seen, truth, replicas, entries, dead), _noticed(log, fault), *restored]
     by = [line["retracted_by"] for line in log.lines if line["retracted_by"] is not None]
     report.largest = max(dict.fromkeys(by), key=by.count, default=None)
     hosts = hosts_of(options.agents, options.agents_per_actor)
-    messages = sum(sum(cost.messages.values()) for cost in frames[:: options.agents_per_actor])
+    messages = sum(sum(cost.messages.values()) for cost in costs)
     report.summary = _summary(options, payments, log, hosts, messages, seconds, fault, entries) | report.summary
+    if isinstance(cluster, Attached):
+        report.summary["resumed"] = f"{job.repeated} of {len(payments)} payments had been handed in before"
     return report
 
 
@@ -166,7 +214,7 @@ class _Job:
     """Hands in the payments with audits in between, and notes what was handed in."""
 
     def __init__(
-        self, cluster: Cluster, options: Options, payments: list[Payment], books: Path, progress: Progress
+        self, cluster: Cluster | Attached, options: Options, payments: list[Payment], books: Path, progress: Progress
     ) -> None:
         self.cluster = cluster
         self.options = options
@@ -176,6 +224,8 @@ class _Job:
         self.rng = Random(f"kills/{options.seed}")
         self.inputs = {"intake": 0, "auditor": 0}
         """By agent, how many inputs it has been handed."""
+        self.repeated = 0
+        """How many payments another program had handed in before."""
         self.moved: list[str] = []
         """Agents that have lost the disk of their host, and live elsewhere."""
 
@@ -192,9 +242,10 @@ class _Job:
         for index, some in enumerate(batches):
             if self.options.restore and index == len(batches) // 2:
                 remembered = await self.remember()
-            await self.hand_in("intake", *some)
+            await (self.hand_in_once(some[-1].number) if self.options.detached else self.hand_in("intake", *some))
             while kills and kills[0] <= index:
                 kills.pop(0)
+                assert isinstance(cluster, Cluster)
                 await cluster.kill(rng.choice(cluster.agents))
             if losses and losses[0] <= index:
                 losses.pop(0)
@@ -211,6 +262,7 @@ class _Job:
         """Delete a host's folder and kill it; go on once its agents are back elsewhere."""
         agent = self.rng.choice([name for name in self.cluster.agents if name not in self.moved])
         self.progress(f"{agent} loses its disk", 0, 1)
+        assert isinstance(self.cluster, Cluster)
         await self.cluster.kill(agent, with_disk=True)
         await self.cluster.status(agent, timeout_s=QUIET_S)
         self.moved.append(agent)
@@ -222,6 +274,12 @@ class _Job:
         """Hand inputs to an agent."""
         await self.cluster.submit(agent, *messages)
         self.inputs[agent] += len(messages)
+
+    async def hand_in_once(self, count: int) -> None:
+        """Hand in so many payments, as far as that was not done: under a name, so that none is taken twice."""
+        receipt = await self.cluster.submit("intake", *self.payments[:count], key=PAYMENTS)
+        self.repeated += max(0, receipt.repeated - self.inputs["intake"])
+        self.inputs["intake"] = count
 
     async def audit(self) -> None:
         """Have the auditor look."""
@@ -244,7 +302,7 @@ class _Job:
         return Remembered(epoch, await look(self.cluster, self.books), dict(self.inputs))
 
 
-async def _settled(cluster: Cluster, count: int, progress: Progress, total: int) -> None:
+async def _settled(cluster: Cluster | Attached, count: int, progress: Progress, total: int) -> None:
     """Wait until about `count` payments have come to the auditor."""
     for _ in range(int(QUIET_S / 0.02)):
         steps = (await cluster.status("auditor", timeout_s=QUIET_S)).steps
@@ -254,7 +312,7 @@ async def _settled(cluster: Cluster, count: int, progress: Progress, total: int)
         await asyncio.sleep(0.02)
 
 
-async def _look(cluster: Cluster) -> tuple[World, dict[str, dict[int, int]], int]:
+async def _look(cluster: Cluster | Attached) -> tuple[World, dict[str, dict[int, int]], int]:
     """Return the agents' states, what each replica says of exposure, and the number of dead letters."""
     states = {agent: await cluster.state(agent) for agent in cluster.agents}
     replicas: dict[str, dict[int, int]] = {}
