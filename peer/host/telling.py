@@ -124,6 +124,8 @@ class Telling:
 
     def _dead(self, agent: AgentId) -> Iterator[Told]:
         """Give the dead letters that are new."""
+        if agent not in self._drivers:
+            return  # it has moved on in this moment
         letters = self._drivers[agent].machine.core.dead_letters
         new = letters.added - self._letters.get(agent, letters.added)
         self._letters[agent] = letters.added
@@ -135,6 +137,7 @@ class Telling:
             )  # fmt: skip
 
     def _effect(self, agent: AgentId, intent: str, state: str, why: str = "") -> EffectChanged:
-        known = self._drivers[agent].machine.core.intents.get(intent)
+        driver = self._drivers.get(agent)
+        known = None if driver is None else driver.machine.core.intents.get(intent)
         tool = "unknown" if known is None else known.tool
         return EffectChanged(moment(self._now_us()), agent, intent, tool, state, clean(why, TEXT_CHARS_MAX))

@@ -1,9 +1,10 @@
 """What can be asked of a machine, and that nothing happens in it by that."""
 
+from protocol.agent.cone import Cone
 from protocol.event import CutWanted, RestoreDecided, Settled
 from protocol.ids import StepId
 from protocol.proposal import Restore
-from protocol.step import EntryDraft, space_key
+from protocol.step import EntryDraft, Input, StepRecord, space_key
 from tests.rules.bench import Bench
 
 
@@ -46,6 +47,20 @@ def test_steps_come_from_where_somebody_has_stopped_and_tell_who_undid_them():
     assert list(looking(bench, "a").steps_after(second)) == []
     assert looking(bench, "a").part((first,), ()).effects == ()
     assert looking(bench, "a").part((first,), ()).retracted == (first,)
+
+
+def test_steps_of_all_lives_come_one_after_the_other():
+    cone = Cone()
+    steps = [StepId("a", 1, 1), StepId("a", 1, 2), StepId("a", 3, 1), StepId("a", 3, 2)]
+    for step in steps:
+        item = Input("ext:x", 0, step.seq, b"x", f"ext:x#{step}")
+        cone.add(StepRecord(step, item, (), (), (), (), (), {}, 0))
+    for at, step in enumerate(steps):
+        assert [record.step for record in cone.following(step)] == steps[at + 1 :]
+    cone.drop(steps[0])
+    assert [record.step for record in cone.following(steps[0])] == steps[1:]
+    assert [record.step for record in cone.following(None)] == steps[1:]
+    assert list(Cone().following(None)) == []
 
 
 def test_a_status_counts_all_steps_and_names_what_is_under_way():
