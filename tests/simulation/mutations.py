@@ -53,6 +53,7 @@ from tests.simulation.switched_off import (
     undone_messages_keep_no_place,
     undone_steps_leave_their_timers,
     what_is_cancelled_is_gone,
+    what_is_held_back_stays,
     what_waits_is_a_debit,
 )
 
@@ -339,6 +340,7 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "ST-5": (no_inherited_lineages,),
     "ST-6": (all_runs_stand,),
     "ST-11": (redriven_letters_stay,),
+    "ST-13": (what_is_held_back_stays,),
     "ST-12": (called_off_runs_become_steps, called_off_runs_keep_their_calls),
     "CL-1": (clocks_do_not_join,),
     "CL-2": (no_beginnings,),
@@ -391,6 +393,7 @@ ELSEWHERE = {
     "EF-2": "undone and done again it ends the same: tests/rules/test_effects.py switches it off",
     "EF-7": "scripts call one tool at a time: tests/rules/test_effects_together.py",
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
+    "NA-1": "a message like any other, and hosts bring agents up: tests/simulation/test_world_new_agents.py",
     "SH-1": "documents: tests/integration and worlds",
     "CP-9": "a policy, any choice of which is sound: tests/rules/test_checkpoints.py",
     "MB": "lives of hosts: tests/simulation/test_hosts.py switches four of them off, tests/rules/ has the others",

@@ -9,6 +9,7 @@ from protocol.agent.calling_off import CallingOff
 from protocol.agent.core import Core
 from protocol.agent.dead_letters import DeadLetters
 from protocol.agent.effects import Effects
+from protocol.agent.line import Line
 from protocol.agent.quarantine import Quarantine
 from protocol.agent.timers import Timers
 from protocol.agent.timing import Timing
@@ -48,6 +49,11 @@ def what_waits_is_a_debit(patch: Patch) -> None:
 
 def redriven_letters_stay(patch: Patch) -> None:
     patch.setattr(DeadLetters, "remove", lambda self, lineage: None)
+
+
+def what_is_held_back_stays(patch: Patch) -> None:
+    look = Line.look
+    patch.setattr(Line, "look", lambda self, now_us, has_room: look(self, now_us, False))
 
 
 def undone_messages_keep_no_place(patch: Patch) -> None:

@@ -37,6 +37,7 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "what_waits_is_a_debit": STRANGE,
     "undone_messages_keep_no_place": STRANGE,
     "leaves_while_a_rollback_is_open": STRANGE,
+    "what_is_held_back_stays": {"backlog": 1, "losses": 0, "fan_out": 3, "inputs": 20},
     "redriven_letters_stay": {**STRANGE, "redrives": 6},
     "timers_do_not_wait": TIMED,
     "bases_hold_no_timers": TIMED,

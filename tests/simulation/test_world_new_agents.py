@@ -5,7 +5,9 @@ from random import Random
 import pytest
 
 from peer import Agent, Context, every, handles
-from peer.errors import CallerError
+from peer.agents.kinds import path_of
+from peer.agents.making import Making, made_options
+from peer.errors import CallerError, Unready
 from protocol.ids import StepId
 from sims.faults import Crash, Death, Duplicate, KillAtStep, Loss, Partition, Reorder
 from sims.runs.scenario import HOST_LIMITS
@@ -318,3 +320,23 @@ def test_what_is_made_outlives_hosts_and_disks(seed: int) -> None:
                 for output in record.outputs
             }
             assert {name for name in names if name in world.agents and world.state(name)} == made & set(names)
+
+
+def test_na1_nobody_is_brought_up_before_all_hosts_are_heard_of_that_may_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with world_of(hosts=3) as world:
+        world.settle()
+        world.checkpoint()
+        host = world.engine.boxes["host-1"].host
+        assert host is not None
+        making = Making(path_of(Worker), made_options({}), "")
+        with monkeypatch.context() as patch:
+            patch.setattr(host, "known_hosts", lambda: [])
+            with pytest.raises(Unready, match="nothing is known of hosts"):
+                host.births.begin("w1", making, lambda body, error: None)
+        answers: list[str] = []
+        host.births.begin("w1", making, lambda body, error: answers.append(error))
+        world.settle()
+        assert answers == [""]
+        assert world.engine.homes["w1"] == "host-1"
