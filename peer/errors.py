@@ -155,6 +155,10 @@ class ToolFailed(EbbtideError):
     """A tool raised, and its check (or its kind) says that nothing happened."""
 
 
+class ResourceFailed(EbbtideError):
+    """What a tool needs open could not be opened, so the tool was not called: the next call tries again."""
+
+
 class ResultLost(EbbtideError):
     """A tool has done what it does, and what it returned can't be stored: the effect stands, and is undone as any."""
 

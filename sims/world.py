@@ -18,6 +18,7 @@ from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.context import rollback_draft
 from peer.agents.past import as_step
+from peer.agents.resources import Opens, check_opens, key_of, name_of
 from peer.agents.spec import AgentSpec
 from peer.cluster.outcome import Outcome, Plan
 from peer.config import replicas_of
@@ -223,6 +224,15 @@ class World:
     def attach(self, name: str, port: Sensor | Actuator) -> None:
         """Let agents sense or act in another simulation by this name: see `sims.ports`."""
         attach(self.engine.outside, name, port)
+
+    def stand_in(self, opens: Opens, instead: Opens) -> None:
+        """Have hosts open something else in place of a tool's resource, from their next opening of it on.
+
+        Raises: DeclarationRefused, if `instead` is not what `opens` is: a function of no arguments that returns a
+            context manager. It is called anew in each life of each host.
+        """
+        check_opens(f"the stand-in of {name_of(opens)}", instead)
+        self.engine.stand_ins[key_of(opens)] = instead
 
     # -- what the world is asked -----------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
 from peer.agents.failures import Ended, clean, is_ours, told, traced
 from peer.agents.functions import is_async
+from peer.agents.resources import Resources
 from peer.agents.tool import COMPENSABLE, PURE, Call, Happened, NotHappened, Tool, Unknown, decode_args, encode_args
 from peer.agents.tracked import Tracked
 from peer.agents.whose import NOBODY, WHOSE, Whose
@@ -61,8 +62,9 @@ class Calls:
     """One agent's calls, undos and checks of tools."""
 
     def __init__(
-        self, agent: Agent, feed: Callable[[Event], None], tell: Callable[[Tell], None], attempts: Attempts
-    ) -> None:
+        self, agent: Agent, feed: Callable[[Event], None], tell: Callable[[Tell], None], attempts: Attempts,
+        resources: Resources,
+    ) -> None:  # fmt: skip
         """Begin.
 
         Args:
@@ -70,8 +72,10 @@ class Calls:
             feed: takes events for the machine, in the loop's thread.
             tell: takes what people should know.
             attempts: notes what runs, for the next life of the process.
+            resources: what tools need open.
         """
         self._agent = agent
+        self._resources = resources
         self._feed = feed
         self._tell = tell
         self._attempts = attempts
@@ -98,6 +102,7 @@ class Calls:
         Raises: ToolFailed, EffectInDoubt, ResultLost; CallerError, if nobody could tell which tool this is.
         """
         self._know(tool)
+        tool.check_call(kwargs)
         if tool.kind == PURE:
             return await self._pure(tool, args, kwargs)
         self._calls += 1
@@ -250,7 +255,7 @@ class Calls:
         try:
             async with self._told_if_it_hangs(tool, call, "call"):
                 result = await self.invoke(tool, "call", tool.function, *call.args, **call.kwargs, **extra)
-        except NotHappened as error:
+        except (NotHappened, errors.ResourceFailed) as error:
             said = told(error) if str(error) else "NotHappened"
             return _Used(ToolUsed(call.intent, "call", "failed", payload.encode(said)), error)
         except Exception as error:  # noqa: BLE001  # a tool may raise anything; whether it took effect is asked, not guessed
@@ -322,15 +327,18 @@ class Calls:
     ) -> Any:
         """Call a function of a tool's: a plain one in a thread, and none for longer than the tool allows.
 
-        Raises: what it raises, as an Exception.
+        Raises: what it raises, as an Exception; ResourceFailed, if what it needs could not be opened.
         """
-        goes_on = not is_async(function)
+        goes_on, has_begun = not is_async(function), False
 
         async def once() -> Any:
+            nonlocal has_begun
+            lent = await self._resources.lent(tool.resources, function)
+            has_begun = True
             if not goes_on:
-                return await function(*args, **kwargs)
+                return await function(*args, **kwargs, **lent)
             purpose = "tools" if verb == "call" else "undos"
-            result = await in_thread(pool_of(type(self._agent), purpose), function, *args, **kwargs)
+            result = await in_thread(pool_of(type(self._agent), purpose), function, *args, **kwargs, **lent)
             return await result if asyncio.iscoroutine(result) else result
 
         try:
@@ -341,6 +349,11 @@ class Calls:
                     return await once()
         except TimeoutError as error:
             if tool.timeout_s is not None and limit.expired():  # pyright: ignore[reportPossiblyUnboundVariable]
+                if not has_begun:
+                    text = (
+                        f"what {tool.name} needs was not open within {tool.timeout_s:g} s: {', '.join(tool.resources)}"
+                    )
+                    raise errors.ResourceFailed(text) from error
                 raise _Late(f"{verb} of {tool.name}", tool.timeout_s, goes_on) from error
             raise
         except BaseException as error:

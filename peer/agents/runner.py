@@ -17,6 +17,7 @@ from peer.agents.failures import is_ours, leaves, one_line, told, traced, where
 from peer.agents.functions import is_async
 from peer.agents.hooks import Hooks
 from peer.agents.making import Origin
+from peer.agents.resources import Resources
 from peer.agents.retry import POISON
 from peer.agents.spaces import Spaces
 from peer.agents.terms import NO_TERMS, Terms
@@ -68,7 +69,7 @@ class Runner:
 
     def __init__(
         self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault, tell: Callable[[Tell], None], lock: Lock,
-        attempts: Attempts, hooks: Hooks, origin: Origin,
+        attempts: Attempts, hooks: Hooks, origin: Origin, resources: Resources,
     ) -> None:  # fmt: skip
         """Begin.
 
@@ -82,6 +83,7 @@ class Runner:
             attempts: notes what runs, for the next life of the process.
             hooks: those of the agent; no handler runs before it knows that it is up.
             origin: how the agent has come to be.
+            resources: what tools need open.
         """
         self._agent = agent
         self._vault = vault
@@ -91,7 +93,7 @@ class Runner:
         self._attempts = attempts
         self._hooks = hooks
         self._origin = origin
-        self._calls = Calls(agent, feed, tell, attempts)
+        self._calls = Calls(agent, feed, tell, attempts, resources)
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._left: dict[asyncio.Task[None], None] = {}
         """Handlers that were cut off and go on: nobody waits for them."""

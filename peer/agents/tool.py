@@ -6,9 +6,10 @@ declaration, so the runtime can undo a call long after the agent that made it ha
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from peer import errors
 from peer.agents.functions import check_callable
 from peer.agents.identity import identity_of
 from peer.agents.naming import declared, name_of
+from peer.agents.resources import Opens, check_resources, taken_by
 from peer.values import payload
 from peer.values.fields import NAME_CHARS_MAX, number, text
 
@@ -54,8 +56,9 @@ class Unknown:
     """A check's answer: nobody can tell."""
 
 
-Undo = Callable[[Call], Awaitable[None] | None]
-Check = Callable[[Call], Any]
+Undo = Callable[..., Awaitable[None] | None]
+"""Takes a `Call`, and resources by their names."""
+Check = Callable[..., Any]
 
 
 class Tool(Generic[P, R]):
@@ -64,6 +67,7 @@ class Tool(Generic[P, R]):
     def __init__(
         self, function: Callable[P, Any], kind: str, undo: Undo | None, check: Check | None, name: str | None = None,
         *, timeout_s: float | None = None, retry: BaseRetrying | None = None, concurrency: int | None = None,
+        resources: Mapping[str, Opens] | None = None,
     ) -> None:  # fmt: skip
         self.function = function
         self.kind = kind
@@ -72,6 +76,8 @@ class Tool(Generic[P, R]):
         self.timeout_s = timeout_s
         self.retry = retry
         self.concurrency = concurrency
+        self.resources: dict[str, Opens] = dict(resources or {})
+        """By parameter, what is opened for the tool, its undo and its check."""
         self.takes_intent = "intent" in inspect.signature(function).parameters
         self.identity = identity_of((function, undo, check))
         self.has_own_name = name is not None
@@ -96,6 +102,18 @@ class Tool(Generic[P, R]):
             f"tool {self.name} was called directly, so nobody could undo it. Nothing happened."
             f" Use 'await ctx.call({shown}, ...)' in a handler."
         )
+
+    def check_call(self, kwargs: Mapping[str, Any]) -> None:
+        """Check that a call gives nothing that the runtime gives.
+
+        Raises: CallerError, naming the resource.
+        """
+        for name in self.resources:
+            if name in kwargs:
+                raise errors.CallerError(
+                    f"tool {self.name} is given {name} by the runtime, as its declaration says. Nothing happened. Leave"
+                    f" {name}= out of the call."
+                )
 
     def __repr__(self) -> str:
         return f"<{self.kind} tool {self.name}>"
@@ -123,6 +141,7 @@ def tool(
     timeout: float | None = None,
     retry: BaseRetrying | None = None,
     concurrency: int | None = None,
+    resources: Mapping[str, Opens] | None = None,
 ) -> Callable[[Callable[P, Any]], Tool[P, Any]]:
     """Declare a tool.
 
@@ -139,6 +158,9 @@ def tool(
         retry: when a call that has failed is tried again, as tenacity's `Retrying(stop=..., wait=..., retry=...)` says.
             Tried again is only what is known not to have happened, or does no harm twice.
         concurrency: calls of this tool at once in one process; others wait.
+        resources: by parameter of the function, of its undo or its check, what opens the value that it is given: a
+            function of no arguments that returns a context manager, async or plain. It is opened once in a host, when
+            it is first needed, shared by all tools that name it, and closed when the host ends.
 
     A function with a parameter `intent` is given the call's unique name. It raises `NotHappened(why)` where it knows
     that nothing has happened: then there is nothing to undo, and no doubt.
@@ -160,11 +182,16 @@ def tool(
         if chosen == COMPENSABLE and undo is None:
             raise errors.DeclarationRefused(f"tool {shown}: kind='compensable' needs an undo=..., a function of a Call")
         check_callable(f"tool {shown}", function)
+        check_resources(shown, resources, (function, undo, check))
         for what, given in (("undo", undo), ("check", check)):
             if given is not None:
-                check_callable(f"{what} of tool {shown}", given, 1)
+                filled = partial(given, **dict.fromkeys(taken_by(given, resources or {})))
+                check_callable(f"{what} of tool {shown}", filled, 1)
         _check_options(shown, name, timeout, retry, concurrency)
-        return Tool(function, chosen, undo, check, name, timeout_s=timeout, retry=retry, concurrency=concurrency)
+        return Tool(
+            function, chosen, undo, check, name, timeout_s=timeout, retry=retry, concurrency=concurrency,
+            resources=resources,
+        )  # fmt: skip
 
     return declare
 

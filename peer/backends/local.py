@@ -169,10 +169,11 @@ class LocalBackend:
         )
 
     async def _end(self, places: list[_Place]) -> None:
-        for place in places:
-            if place.host is not None:
-                await place.host.close()
-                admission.went(place.folder)
+        up = [(place.host, place.folder) for place in places if place.host is not None]
+        # All at once: each may wait for its resources.
+        await asyncio.gather(*(host.close() for host, _ in up))
+        for _, folder in up:
+            admission.went(folder)
 
     async def stop(self) -> None:
         """End all hosts."""

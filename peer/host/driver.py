@@ -13,6 +13,7 @@ from peer.agents.failures import clean, is_ours, told, traced
 from peer.agents.hooks import Hooks
 from peer.agents.making import Origin
 from peer.agents.past import check_past
+from peer.agents.resources import Resources
 from peer.agents.runner import Runner
 from peer.agents.state import State
 from peer.agents.whose import Whose, running
@@ -107,6 +108,7 @@ class Surroundings(Protocol):
     observer: Observer
     strangers: Strangers
     attempts: Attempts
+    resources: Resources
 
     @property
     def checkpoints(self) -> Checkpointer:
@@ -156,7 +158,9 @@ class Driver:
         self.origin = origin
         self.attendance = Attendance(self.machine, origin.is_made, host.clock, self.feed, tell, nursery)
         origin.absent_s = self.attendance.absent_s
-        self.runner = Runner(agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks, origin)
+        self.runner = Runner(
+            agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks, origin, host.resources
+        )
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self._ticks = Ticks(agent.everies, self.machine, host.clock, self.feed, self.attendance.is_there)
         self._serves: dict[str, dict[AgentId, None]] = {}

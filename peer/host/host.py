@@ -10,6 +10,7 @@ import msgspec
 
 from peer import errors
 from peer.agents.attempts import Attempts
+from peer.agents.resources import Resources
 from peer.agents.spec import AgentSpec, made
 from peer.agents.unstarted import Unstarted
 from peer.host.answers import Answers
@@ -56,21 +57,19 @@ class Host:
         seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
         randomness: Randomness | None = None, checkpoints: CheckpointLimits | None = None, founder: bool = False,
         host_limits: HostLimits | None = None, keeping: Keeping | None = None, observer: Observer | None = None,
-        attempts: Attempts | None = None,
+        attempts: Attempts | None = None, resources: Resources | None = None,
     ) -> None:  # fmt: skip
-        self.attempts = attempts or Attempts()
+        self.attempts, self.resources = attempts or Attempts(), resources or Resources()
         self.keeping = keeping or Keeping.in_memory(secret)
         self.host_id: HostId = keys.host_id
         self.residents = Residents()
         self.stall = ""
         """Why nothing can be written for now."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
-        self.clock = clock
+        self.clock, self.store = clock, store
         self.observer: Observer = (watchers := Watchers(observer or Unobserved(), self.residents, clock))
-        self.store = store
         self.randomness = randomness or SystemRandomness()
-        self.transport = transport
-        self._limits = limits or Limits()
+        self.transport, self._limits = transport, limits or Limits()
         self.neighbours = Neighbours(self, secret, seeds, host_limits)
         self._machine = self.neighbours.machine
         self.homes: Mapping[AgentId, HostId] = self._machine.homes
@@ -205,9 +204,10 @@ class Host:
         if self.stall:
             driver.feed(LogStalled(True))
 
-    def crash(self) -> None:
-        """Stop dead, as a killed process does: nothing is written or sent any more."""
+    def crash(self, is_orderly: bool = False) -> None:
+        """Stop dead, as a killed process does: nothing is written or sent any more; resources are dropped, or close."""
         self._open = False
+        self.resources.end(is_orderly=is_orderly)
         self._router.close()
         for driver in self.drivers.values():
             driver.stop()
@@ -236,10 +236,11 @@ class Host:
 
     async def close(self) -> None:
         """Stop, and release the endpoint and the log."""
-        self.crash()
+        self.crash(is_orderly=True)
         self.asking.close()
         await self.transport.close()
         self.store.close()
+        await self.resources.close()
 
     def announce(self) -> None:
         """Let the other hosts know who is here."""

@@ -1,9 +1,10 @@
 """One simulated machine: what a host is made of, and what is left of it after a crash."""
 
 from asyncio import CancelledError, Task
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from peer.agents.resources import Opens, Resources
 from peer.agents.spec import AgentSpec
 from peer.host.driver import Driver
 from peer.host.host import Host
@@ -27,8 +28,9 @@ class Box:
     def __init__(
         self, name: str, seed: int, loop: VirtualLoop, network: Network, secret: bytes, limits: Limits | None,
         seeds: tuple[str, ...], sync: AnySpread | None, checkpoints: CheckpointLimits | None, founder: bool,
-        host_limits: HostLimits | None = None,
+        host_limits: HostLimits | None = None, stand_ins: Mapping[Any, Opens] | None = None,
     ) -> None:  # fmt: skip
+        self._stand_ins = stand_ins
         self._host_limits = host_limits
         self.name = name
         self.keys = HostKeys.from_seed(f"{seed}/{name}".encode())
@@ -110,6 +112,7 @@ class Box:
             self.keys, self._secret, transport, self.store, clock, seeds=self._seeds, limits=self._limits,
             randomness=SeededRandomness(self._seed, f"host/{life}"), checkpoints=self._checkpoints,
             founder=self._founder, host_limits=self._host_limits, observer=observer,
+            resources=Resources(self._stand_ins),
         )  # fmt: skip
         specs = [AgentSpec(s.name, s.kind, s.options, s.name in self.lost) for s in self.specs.values()]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from peer import errors
+from peer.agents.resources import Opens
 from peer.agents.spec import AgentSpec
 from peer.host.checkpoints import LOG as HOST_LOG
 from peer.host.driver import Driver
@@ -46,6 +47,8 @@ class Engine:
         self.network = Network(seed, delay, self.trace)
         self.operator = Operator(seed, self.loop, self.network, limits, host_limits)
         self._host_limits = host_limits
+        self.stand_ins: dict[Any, Opens] = {}
+        """By `peer.agents.resources.key_of`, what hosts open in place of a resource."""
         self.boxes: dict[str, Box] = {}
         self.homes: dict[AgentId, str] = {}
         self.weather = Weather(self)
@@ -71,6 +74,7 @@ class Engine:
         box = self.boxes[name] = Box(
             name, self.seed, self.loop, self.network, operator.secret, self._limits, (operator.address,), self._sync,
             self._checkpoints, founder=not self.boxes, host_limits=self._host_limits,
+            stand_ins=self.stand_ins,
         )  # fmt: skip
         if self._is_started:
             self._start(box)
