@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from peer.agents.making import making_in
+from peer.agents.making import Origin, making_in
 from peer.agents.presence import absence
 from peer.errors import AgentAbsent, AgentBroken
 from peer.ports import Clock
@@ -39,7 +39,7 @@ class Attendance:
 
     Args:
         machine: the agent's.
-        is_made: a handler has made it.
+        origin: how it has come to be; from now on that says how long it has not been there.
         clock: the host's.
         feed: takes events for the machine.
         tell: takes what people should know.
@@ -47,11 +47,12 @@ class Attendance:
     """
 
     def __init__(
-        self, machine: PeerMachine, is_made: bool, clock: Clock, feed: Callable[[Event], None],
+        self, machine: PeerMachine, origin: Origin, clock: Clock, feed: Callable[[Event], None],
         tell: Callable[[Tell], None], nursery: Nursery,
     ) -> None:  # fmt: skip
         self._machine = machine
-        self._is_made = is_made
+        self._is_made = origin.is_made
+        origin.absent_s = self.absent_s
         self._clock = clock
         self._feed = feed
         self._tell = tell
@@ -59,7 +60,7 @@ class Attendance:
         self._hurry: Callable[[], None] | None = None
         self._seen: tuple[int, int, int] | None = None
         self._since_us = clock.now_us()
-        self.absence = "not made" if is_made else ""
+        self.absence = "not made" if origin.is_made else ""
         """Why it is not there: `retired`, `not made`; empty if it is."""
 
     def open(self, hurry: Callable[[], None]) -> None:

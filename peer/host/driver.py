@@ -144,8 +144,7 @@ class Driver:
     """One agent: its machine, its code, its documents."""
 
     def __init__(self, host: Surroundings, agent: Agent, limits: Limits, origin: Origin, nursery: Nursery) -> None:
-        self._host = host
-        self._nursery = nursery
+        self._host, self._nursery, self.origin = host, nursery, origin
         self.agent = agent
         self.machine = PeerMachine(agent.name, limits, partial(host.strangers.knows, agent.name))
         self.values = Values(type(agent).state_schema, host.keeping, host.randomness.seed)
@@ -155,9 +154,7 @@ class Driver:
         versions, vault = self.machine.core.versions, host.keeping.vault
         tell = partial(host.noticed, agent.name)
         self.hooks = Hooks(agent, host.attempts, tell)
-        self.origin = origin
-        self.attendance = Attendance(self.machine, origin.is_made, host.clock, self.feed, tell, nursery)
-        origin.absent_s = self.attendance.absent_s
+        self.attendance = Attendance(self.machine, origin, host.clock, self.feed, tell, nursery)
         self.runner = Runner(
             agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks, origin, host.resources
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from peer import Agent, AgentSpec, Cluster, Context, handles
 from peer.agents.attempts import Attempts
 from peer.agents.making import Origin
+from peer.agents.resources import Resources
 from peer.host.driver import Driver
 from peer.host.strangers import Strangers
 from peer.ports import Unobserved
@@ -123,6 +124,7 @@ class Surroundings:
         self.observer = Unobserved()
         self.strangers = Strangers({"other": "host"}, {})
         self.attempts = Attempts()
+        self.resources = Resources()
         self.routed: list[object] = []
         self.replies: list[str] = []
 
