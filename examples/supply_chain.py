@@ -16,8 +16,8 @@ import os
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -104,30 +104,30 @@ class Invoice:
 # -- the world outside -------------------------------------------------------------------------------------------------
 
 
-def database() -> sqlite3.Connection:
-    found = sqlite3.connect(DATABASE, timeout=30, isolation_level=None)
-    found.execute(
-        "create table if not exists entries (intent text primary key, kind text, name text, item text, amount integer)"
-    )
-    return found
+@contextmanager
+def database() -> Iterator[sqlite3.Connection]:
+    """Open the database; tools run in threads, and SQLite lets one at a time in."""
+    with closing(sqlite3.connect(DATABASE, timeout=30, isolation_level=None, check_same_thread=False)) as db:
+        db.execute(
+            "create table if not exists entries"
+            " (intent text primary key, kind text, name text, item text, amount integer)"
+        )
+        yield db
 
 
-def strike(call: Call) -> None:
-    with closing(database()) as db:
-        db.execute("delete from entries where intent = ?", (call.intent,))
+def strike(call: Call, *, db: sqlite3.Connection) -> None:
+    db.execute("delete from entries where intent = ?", (call.intent,))
 
 
-def is_entered(call: Call) -> Happened | NotHappened:
-    with closing(database()) as db:
-        row = db.execute("select 1 from entries where intent = ?", (call.intent,)).fetchone()
+def is_entered(call: Call, *, db: sqlite3.Connection) -> Happened | NotHappened:
+    row = db.execute("select 1 from entries where intent = ?", (call.intent,)).fetchone()
     return Happened() if row else NotHappened()
 
 
-@tool(undo=strike, check=is_entered)
-def enter(kind: str, name: str, item: str, amount: int, *, intent: str) -> None:
+@tool(undo=strike, check=is_entered, resources={"db": database})
+def enter(kind: str, name: str, item: str, amount: int, *, db: sqlite3.Connection, intent: str) -> None:
     """Make an entry: a sale, a delivery, or a payment."""
-    with closing(database()) as db:
-        db.execute("insert or ignore into entries values (?, ?, ?, ?, ?)", (intent, kind, name, item, amount))
+    db.execute("insert or ignore into entries values (?, ?, ?, ?, ?)", (intent, kind, name, item, amount))
 
 
 # -- the agents --------------------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ Entry = tuple[str, str, str, int]
 
 
 def entries() -> list[Entry]:
-    with closing(database()) as db:
+    with database() as db:
         return db.execute("select kind, name, item, amount from entries order by kind, name").fetchall()
 
 
