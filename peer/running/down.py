@@ -8,8 +8,9 @@ import typer
 from peer.audit.console import WRONG
 from peer.backends import ray_head
 from peer.backends.admission import SECRET
+from peer.backends.left import end_left, left_in
 from peer.cli.main import tell
-from peer.errors import AskTimeout, ConfigInvalid
+from peer.errors import AskTimeout, BackendFailed, ConfigInvalid
 from peer.processes import end_process
 from peer.running.console import FOLDER, HERE, said
 from peer.running.noted import noted_in
@@ -71,7 +72,13 @@ def end_on_ray(folder: Path, address: str, timeout_s: float) -> bool:
     from peer.backends.ray_detached import end_hosts
     from peer.backends.ray_joining import joined
 
-    with joined(address or (head.address if head is not None else "")):
-        ended = end_hosts(folder)
+    try:
+        with joined(address or (head.address if head is not None else "")):
+            ended = end_hosts(folder)
+    except BackendFailed:
+        if not left_in(folder):
+            raise
+        ended = end_left(folder)
+        said(f"its Ray is gone; {', '.join(ended)} went on without it, and have ended")
     ray_head.end(folder, timeout_s)
     return bool(ended) or head is not None

@@ -11,6 +11,7 @@ import typer
 from peer.audit.console import WRONG, errors
 from peer.backends import BACKENDS, ray_address, ray_head
 from peer.backends.admission import SECRET
+from peer.backends.left import end_left
 from peer.backends.output import kept
 from peer.backends.roll import check_usable, seats_in
 from peer.cluster.cluster import Cluster
@@ -18,7 +19,7 @@ from peer.errors import ConfigInvalid
 from peer.keys import load_or_create_secret
 from peer.running.app import App, read_app
 from peer.running.console import HERE, Folder, said
-from peer.running.noted import Noted, note
+from peer.running.noted import Noted, note, noted_in
 from peer.running.token import use_token
 from peer.store.lock import lock
 
@@ -116,7 +117,11 @@ def _launch(app: App, folder: Path, settings: dict[str, Any]) -> None:
 
 
 async def _go(app: App, folder: Path, settings: dict[str, Any], address: str) -> None:
+    before = noted_in(folder)
     async with Cluster("ray", folder=folder, **settings) as cluster:
+        # None of its hosts is on that Ray, and they were to be there before: so the one that had them is gone.
+        if before is not None and before.backend == "ray" and before.address == address and (ended := end_left(folder)):
+            said(f"{', '.join(ended)} went on without their Ray; they have ended, and are taken back")
         await _bring_up(app, cluster, "ray", address)
         await _run_main(app, cluster)
         await cluster.detach()
