@@ -4,6 +4,7 @@ from peer.agents.agent import Agent, handles
 from peer.agents.context import Context
 from peer.agents.every import every
 from peer.agents.question import Answer
+from peer.agents.request import Result
 from peer.agents.retry import Retry
 from peer.agents.spaces import Counter, SharedMap, SharedSet, Space
 from peer.agents.spec import AgentSpec
@@ -168,6 +169,7 @@ __all__ = [
     "RestoreMade",
     "RestoreRefused",
     "Restored",
+    "Result",
     "ResultLost",
     "Retry",
     "RollbackDecided",

@@ -58,6 +58,8 @@ class ToolWanted(_Event, frozen=True):
     """The tool can tell whether a call has happened."""
     call: int = 0
     """Which of the run's calls this is: a handler may await several at once, and each is answered by itself."""
+    was_requested: bool = False
+    """It was requested by an earlier step, whose answer this run handles: what came of it is wanted (RQ-1)."""
 
 
 class ToolUsed(_Event, frozen=True):
@@ -79,6 +81,16 @@ class EffectAsked(_Event, frozen=True):
     """`retry` or `settle`."""
     happened: bool = False
     """To settle: whether the effect stands in the world."""
+    note: str = ""
+    by: str = ""
+    """Who says so."""
+
+
+class ReleaseAsked(_Event, frozen=True):
+    """Somebody lets a request go that nobody can undo, before its step is settled (RQ-2)."""
+
+    request: int
+    request_of: Lineage
     note: str = ""
     by: str = ""
     """Who says so."""
@@ -204,6 +216,7 @@ Event = (
     | ToolWanted
     | ToolUsed
     | EffectAsked
+    | ReleaseAsked
     | LetterAsked
     | CallOffAsked
     | Merged

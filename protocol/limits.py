@@ -44,6 +44,9 @@ COMPARED_MAX = 4096
 NUMBER_MAX = 1 << 61
 """Versions, incarnations and terms: microseconds since 1970 stay below it for 73,000 years, four fit into a word."""
 
+NEVER_US = 1 << 60
+"""When a request is due that waits for its answer, and for nothing else."""
+
 
 class Limits(Struct, frozen=True):
     """What a peer waits for and how often it tries, in microseconds and counts."""

@@ -11,7 +11,7 @@ from protocol.fact import Began
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.message import Data, Void
 from protocol.proposal import Credit, Proposal, Restore, Vote
-from protocol.step import Consumer, Entry, Input, LogRecord, StepRecord, VoidOut
+from protocol.step import Consumer, Entry, Input, LogRecord, Request, StepRecord, VoidOut
 
 
 class BirthRecord(LogRecord, frozen=True):
@@ -66,7 +66,11 @@ class IntentRecord(LogRecord, frozen=True):
     key: str | None
     number: int
     kind: str = ""
-    """What undoing it means: `compensable`, `idempotent`; it decides nothing. Empty in logs older than this field."""
+    """What undoing it means: `compensable`, `idempotent`, `irreversible`. Empty in logs older than this field."""
+    note: str = ""
+    """Why somebody has released it before its step was settled (RQ-2)."""
+    by: str = ""
+    """Who has."""
 
 
 class EffectRecord(LogRecord, frozen=True):
@@ -232,6 +236,7 @@ class HeldTimer(Struct, frozen=True, array_like=True):
     due_us: int
     key: str | None = None
     cancelled_by: tuple[StepId, ...] = ()
+    request: Request | None = None
 
 
 class EffectState(Struct, frozen=True, array_like=True):
@@ -248,6 +253,7 @@ class EffectState(Struct, frozen=True, array_like=True):
     claimed_by: StepId | None
     doomed: bool
     waits: bool
+    kind: str = ""
 
 
 class BaseRecord(LogRecord, frozen=True):

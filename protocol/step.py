@@ -122,6 +122,17 @@ class Consumer(NamedTuple):
     epoch: int = 0
 
 
+class Request(NamedTuple):
+    """A tool that is to be called for a step once that is durable, or settled; its answer is an input (RQ-1)."""
+
+    tool: str
+    kind: str
+    args: bytes
+    checks: bool
+    """The tool can tell whether a call has happened."""
+    key: str | None = None
+
+
 class OutputDraft(NamedTuple):
     """A message that a handler asked to send."""
 
@@ -130,6 +141,8 @@ class OutputDraft(NamedTuple):
     key: str | None = None
     after_us: int | None = None
     """A timer: how long after the step the agent itself is to get it (TI-1)."""
+    request: Request | None = None
+    """With a timer: what it waits for besides, and what it is due with at the latest (RQ-1)."""
 
 
 class Output(NamedTuple):
@@ -233,6 +246,8 @@ class StepRecord(LogRecord, frozen=True, omit_defaults=True):
     """When its timers are due: one for each output whose number is 0, in order (TI-1)."""
     cancelled: tuple[MessageId, ...] = ()
     """Timers of earlier steps that it has called off, or has set anew (TI-2)."""
+    requests: tuple[tuple[int, Request], ...] = ()
+    """What it has requested: the place of each among the outputs, which is that of a timer, and what (RQ-1)."""
 
 
 def message_of(record: StepRecord, index: int) -> Input:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from weakref import ref
 
+import msgspec
 from tenacity import AsyncRetrying
 
 from peer import errors
@@ -17,7 +18,18 @@ from peer.agents.attempts import Attempts
 from peer.agents.failures import Ended, clean, is_ours, told, traced
 from peer.agents.functions import is_async
 from peer.agents.resources import Resources
-from peer.agents.tool import COMPENSABLE, PURE, Call, Happened, NotHappened, Tool, Unknown, decode_args, encode_args
+from peer.agents.tool import (
+    COMPENSABLE,
+    IRREVERSIBLE,
+    PURE,
+    Call,
+    Happened,
+    NotHappened,
+    Tool,
+    Unknown,
+    decode_args,
+    encode_args,
+)
 from peer.agents.tracked import Tracked
 from peer.agents.whose import NOBODY, WHOSE, Whose
 from peer.threads import in_thread, pool_of
@@ -105,37 +117,58 @@ class Calls:
         tool.check_call(kwargs)
         if tool.kind == PURE:
             return await self._pure(tool, args, kwargs)
+        if tool.kind == IRREVERSIBLE:
+            raise errors.CallerError(
+                f"tool {tool.name} can't be undone, so a step can't call it. Nothing happened. Have it called when the"
+                " step is settled: ctx.request(tool, ..., then=method)."
+            )
+        wanted = ToolWanted(number, tool.name, tool.kind, encode_args(args, kwargs), key, tool.check is not None)
+        answer = await self._wanted(wanted)
+        run.check_lives(f"go on after calling {tool.name}")
+        return self._answered(tool.name, answer)
+
+    async def _wanted(self, wanted: ToolWanted) -> Resume:
         self._calls += 1
         self._caller = WHOSE.get()
-        place = (number, self._calls)
+        place = (wanted.run, self._calls)
         future = self._pending[place] = asyncio.get_running_loop().create_future()
         try:
-            checks = tool.check is not None
-            wanted = ToolWanted(number, tool.name, tool.kind, encode_args(args, kwargs), key, checks, self._calls)
-            self._feed(wanted)
-            answer = await future
+            self._feed(msgspec.structs.replace(wanted, call=self._calls))
+            return await future
         finally:
             self._pending.pop(place, None)
-        run.check_lives(f"go on after calling {tool.name}")
-        return self._answered(tool, answer)
 
-    def _answered(self, tool: Tool[..., Any], answer: Resume) -> Any:
+    async def told_of(self, number: int, name: str) -> Any:
+        """Return what a call has returned that an earlier step has requested, and whose answer a run handles (RQ-1).
+
+        Raises: as `call`; AskTimeout, if it was not let go in time.
+        """
+        answer = await self._wanted(ToolWanted(number, name, "", b"", None, False, was_requested=True))
+        if answer.answer == "absent":
+            raise errors.AskTimeout(f"{name} was not let go in time: it was not called")
+        return self._answered(name, answer)
+
+    def know(self, tool: Tool[..., Any]) -> None:
+        """A tool may be called for the agent from now on. Raises: DeclarationRefused, if it is not the one known."""
+        self._know(tool)
+
+    def _answered(self, name: str, answer: Resume) -> Any:
         if answer.answer == "done":
             if answer.result == LOST:
-                why = self._unstorable.get(tool.name, "it could not be stored")
+                why = self._unstorable.get(name, "it could not be stored")
                 raise errors.ResultLost(
-                    f"{tool.name} has happened, and what it returned is lost: {why} It is undone if this input is not"
+                    f"{name} has happened, and what it returned is lost: {why} It is undone if this input is not"
                     " handled. Let the tool return what can be stored."
                 )
             return payload.decode(answer.result)
         if answer.answer == "waits":
             why = answer.result.decode(errors="replace")
-            raise errors.UndoPending(f"{tool.name}: what it did before is not undone yet, and is in the way ({why})")
+            raise errors.UndoPending(f"{name}: what it did before is not undone yet, and is in the way ({why})")
         said = str(payload.decode(answer.result)) if answer.result else ""
         if answer.answer == "failed":
-            raise errors.ToolFailed(said or f"{tool.name} did not happen")
+            raise errors.ToolFailed(said or f"{name} did not happen")
         raise errors.EffectInDoubt(
-            f"{tool.name}: nobody can tell whether it happened, so it is not repeated{f' ({said})' if said else ''}."
+            f"{name}: nobody can tell whether it happened, so it is not repeated{f' ({said})' if said else ''}."
             " Look, then settle it by hand."
         )
 
@@ -266,7 +299,7 @@ class Calls:
         said = payload.encode(told(error))
         logger.warning("%s: tool %s failed: %s", self._agent.name, tool.name, told(error))
         if tool.check is None:
-            answer = "unknown" if tool.kind == COMPENSABLE else "failed"
+            answer = "unknown" if tool.kind in (COMPENSABLE, IRREVERSIBLE) else "failed"
             return _Used(ToolUsed(call.intent, "call", answer, said), error)
         checked = (await self._check(tool, call)).event
         if checked.answer == "yes":

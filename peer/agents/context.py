@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors
-from peer.agents.envelope import ANSWER, ASK, MARK, RETIRE, TIME_OUT, sealed
+from peer.agents.envelope import ANSWER, ASK, MARK, REQUEST, RETIRE, TIME_OUT, sealed
 from peer.agents.every import checked_seconds
 from peer.agents.kinds import path_of_agent
 from peer.agents.making import Making, Origin, check_name, made_options
@@ -13,12 +13,13 @@ from peer.agents.past import as_step
 from peer.agents.question import Open, Question, checked_then, read_question, state_key, timer_key
 from peer.agents.spaces import Space, Spaces
 from peer.agents.state import Tracked
-from peer.agents.tool import PURE, Tool
+from peer.agents.tool import PURE, Tool, encode_args
 from peer.values import payload
 from peer.values.fields import NUMBERS_MAX, TEXT_CHARS_MAX, number, text
 from protocol.ids import AgentId, StepId
+from protocol.limits import NEVER_US
 from protocol.proposal import Amendment
-from protocol.step import Input, OutputDraft, RollbackDraft
+from protocol.step import Input, OutputDraft, Request, RollbackDraft
 
 CallTool = Callable[[Tool[..., Any], tuple[Any, ...], dict[str, Any], str | None], Awaitable[Any]]
 
@@ -47,6 +48,8 @@ class Context:
     """The agent's class."""
     asked: int = 0
     """How many questions this step has asked."""
+    know: Callable[[Tool[..., Any]], None] = lambda tool: None
+    """Told of a tool that is to be called when the step is long over."""
     origin: Origin = field(default_factory=Origin)
     """How the agent has come to be."""
 
@@ -239,6 +242,39 @@ class Context:
             raise errors.CallerError(f"{tool!r} is not a tool, so nobody could undo it. Declare it with @tool(...).")
         named = None if key is None or tool.kind == PURE else text(f"key of a call of {tool.name}", key)
         return await self.call_tool(tool, args, kwargs, named)
+
+    def request(
+        self, tool: Tool[..., Any], /, *args: Any, then: str | Callable[..., Any], key: str | None = None,
+        timeout: float | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        """Have a tool called for this step, and go on; what comes of it is an input of this agent's own.
+
+        It is called when the step is durable. One that is irreversible is let go only when the step is settled: inside
+        a committed checkpoint, and in no undecided rollback; or when somebody releases it (`cluster.release`). Until
+        then undoing the step just forgets it; from then on this agent rejects rollbacks that hold the step.
+
+        Args:
+            tool: declared by `@tool`, of any kind but `pure`. The only way to an irreversible one.
+            then: a method of this agent's, or its name: `then(self, result, ctx)` handles a `Result`.
+            key: names the request, so that a later step can call it off by `ctx.cancel(key)` before it is let go.
+            timeout: seconds within which it must have been let go; else `result.error` says that it was not called.
+                None: however long that takes.
+
+        Raises: CallerError, for what is no tool, method, key or time, or can't be an argument.
+        """
+        if not isinstance(tool, Tool) or tool.kind == PURE:
+            raise errors.CallerError(f"{tool!r} is no tool with an effect. Nothing was requested. Call it: ctx.call.")
+        self.run.check_may(f"request {tool.name}")
+        handler = checked_then(self.owner, then)
+        tool.check_call(kwargs)
+        self.know(tool)
+        named = None if key is None else self._timer_key(key)
+        wait_us = NEVER_US if timeout is None else round(checked_seconds("timeout", timeout) * 1_000_000)
+        given = encode_args(args, kwargs)
+        self._unset_own(named)
+        said = sealed(REQUEST, [handler, tool.name, given])
+        wanted = Request(tool.name, tool.kind, given, tool.check is not None)
+        self.outputs.append(OutputDraft(self.agent, said, named, wait_us, wanted))
 
     def space(self, name: str) -> Space:
         """Return a shared space that the agent's class takes part in."""

@@ -17,6 +17,9 @@ ANSWER = "!answer"
 TIME_OUT = "!time-out"
 """The time of a question is over: its name."""
 
+REQUEST = "!request"
+"""What a request is due with: the method that handles the answer, the tool, and its arguments."""
+
 MAKE = "!make"
 """What a new agent is to be, which this comes to: its class, its options, and the host where it is to live."""
 RETIRE = "!retire"

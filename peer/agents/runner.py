@@ -17,6 +17,7 @@ from peer.agents.failures import is_ours, leaves, one_line, told, traced, where
 from peer.agents.functions import is_async
 from peer.agents.hooks import Hooks
 from peer.agents.making import Origin
+from peer.agents.request import result_of
 from peer.agents.resources import Resources
 from peer.agents.retry import POISON
 from peer.agents.spaces import Spaces
@@ -235,13 +236,19 @@ class Runner:
 
         spaces = Spaces(run, agent.spaces)
         origin = self._origin
-        ctx = Context(agent.name, order.step, order.input, run, spaces, call_tool, owner=type(agent), origin=origin)
+        ctx = Context(
+            agent.name, order.step, order.input, run, spaces, call_tool, owner=type(agent), origin=origin,
+            know=self._calls.know,
+        )  # fmt: skip
         agent.state.bind(run)
         turn = turn_of(agent, ctx)
         if turn is not None and turn.dropped:
             self._tell(Tell("answer-dropped", agent.name, turn.dropped))
         elif turn is not None:
             this.method = turn.name
+            if turn.requested is not None:
+                told = self._calls.told_of(order.run, turn.requested[0])
+                turn = turn._replace(arguments=(await result_of(*turn.requested, told), ctx))
             await self._take(turn, this)
         agent.state.settle(run)
         await agent.state.place(run)

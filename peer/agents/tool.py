@@ -150,7 +150,8 @@ def tool(
             does by `call.intent`. Makes the tool `compensable`.
         check: takes a `Call` and answers `Happened(result)`, `NotHappened()` or `Unknown()`. With it, a crash between
             a call and its result leaves no doubt.
-        kind: `pure` (no effect at all) or `idempotent` (safe to repeat, nothing to undo), where there is no undo.
+        kind: `pure` (no effect at all), `idempotent` (safe to repeat, nothing to undo) or `irreversible` (nobody can
+            undo it: only `ctx.request` calls it), where there is no undo.
         name: what logs call the tool; its module and name if left out. Give the old one after a move or a renaming, so
             that calls in logs still find their undo.
         timeout: seconds for which a call, an undo or a check may take. A call that takes longer has failed, as one that
@@ -171,13 +172,11 @@ def tool(
     def declare(function: Callable[P, Any]) -> Tool[P, Any]:
         shown = getattr(function, "__qualname__", repr(function))
         chosen = COMPENSABLE if undo is not None else kind
-        if chosen == IRREVERSIBLE:
+        if chosen not in (PURE, IDEMPOTENT, COMPENSABLE, IRREVERSIBLE) or (
+            undo is not None and kind not in (None, COMPENSABLE)
+        ):
             raise errors.DeclarationRefused(
-                f"tool {shown}: irreversible tools need 'ctx.request', which is not built yet"
-            )
-        if chosen not in (PURE, IDEMPOTENT, COMPENSABLE) or (undo is not None and kind not in (None, COMPENSABLE)):
-            raise errors.DeclarationRefused(
-                f"tool {shown}: say what undoing it means: undo=..., or kind='idempotent' or 'pure'"
+                f"tool {shown}: say what undoing it means: undo=..., or kind='idempotent', 'pure' or 'irreversible'"
             )
         if chosen == COMPENSABLE and undo is None:
             raise errors.DeclarationRefused(f"tool {shown}: kind='compensable' needs an undo=..., a function of a Call")

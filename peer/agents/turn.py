@@ -18,6 +18,8 @@ class Turn(NamedTuple):
     name: str
     arguments: tuple[Any, ...]
     dropped: str = ""
+    requested: tuple[str, bytes] | None = None
+    """A tool's name and arguments, if the first argument is what has come of that request."""
 
 
 def turn_of(agent: Agent, ctx: Context) -> Turn | None:
@@ -46,10 +48,21 @@ def turn_of(agent: Agent, ctx: Context) -> Turn | None:
             return _then(agent, ctx, *body)
         case envelope.TIME_OUT:
             return _then(agent, ctx, body, None)
+        case envelope.REQUEST:
+            return _result(agent, ctx, *body)
         case envelope.RETIRE:
             return retire(ctx)
         case _:
             raise errors.HandlerMissing(f"{tag} is of a newer release. It goes to the dead letters.")
+
+
+def _result(agent: Agent, ctx: Context, name: str, tool: str, given: bytes) -> Turn:
+    if not callable(getattr(agent, name, None)):
+        raise errors.HandlerMissing(
+            f"{type(agent).__name__} has no method {name} any more, which was to handle what came of {tool}. It goes to"
+            " the dead letters. Bring the method back."
+        )
+    return Turn(name, (None, ctx), requested=(tool, given))
 
 
 def _every(agent: Agent, ctx: Context, name: str, is_due: bool) -> Turn | None:

@@ -50,6 +50,8 @@ class Core:
         self.inbox = Inbox()
         self.outbox = Outbox(limits)
         self.unplaced = Unplaced()
+        self.holds: Callable[[StepId], str] = lambda step: ""
+        """Names the tool of a step's call that was let go and can't be undone; empty if there is none (RQ-2)."""
         self.timers = Timers()
         self.versions = Versions(self.retraction)
         self.cone = Cone()

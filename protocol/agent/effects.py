@@ -4,12 +4,13 @@ A lineage is *settled* at an agent when it has run again, or when it will not: w
 did not claim is undone, and what they sent and the new run did not send is void, so its receivers settle in turn.
 """
 
+from collections.abc import Callable
 from itertools import islice, takewhile
 from typing import Any
 
 from protocol.action import Resume, UseTool
 from protocol.agent.core import Core
-from protocol.agent.intents import DONE, DOUBT, KEPT, OPEN, UNDOING, UNDONE, Awaited, Effect
+from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, UNDOING, UNDONE, Awaited, Effect
 from protocol.event import ToolWanted
 from protocol.ids import AgentId, Lineage
 from protocol.message import Void
@@ -35,6 +36,10 @@ class Effects:
         """Lineages whose undo waits for others' undo first: how many, and until when at most; the longest first."""
         self._owed: dict[Lineage, list[tuple[AgentId, int, int]]] = {}
         """Acknowledgments that wait until a lineage's own effects are undone."""
+        self.released: dict[int, tuple[str, str]] = {}
+        """By run of a request that somebody has released: why, and who."""
+        self.answered: Callable[[Resume], None] | None = None
+        """Takes the answers of calls that are requests: their runs have numbers below 0 (RQ-1)."""
 
     # -- calls of the running step ---------------------------------------------------------------------------------
 
@@ -47,7 +52,7 @@ class Effects:
         if effect is None:
             number = self._core.intents.next_number(item.lineage)
             intent = f"{self._core.agent}/{item.lineage}/{number}"
-            record = IntentRecord(intent, item.lineage, tool, args, key, number, kind)
+            record = IntentRecord(intent, item.lineage, tool, args, key, number, kind, *self.released.pop(run, ()))
             effect = self.apply_intent(record)
             claimed.add(intent)
             effect.busy = True
@@ -60,7 +65,10 @@ class Effects:
         self._calls[effect.intent] = call
         if effect.args == args and effect.state == DONE:
             del self._calls[effect.intent]
-            self._core.actions.append(Resume(run, "done", effect.result, event.call))
+            self._resumed(Resume(run, "done", effect.result, event.call))
+        elif kind == IRREVERSIBLE and effect.args != args:
+            # RQ-2: what it was is done, or may be, and can't be undone to do this. Only a lost disk comes to that.
+            self._doubt(effect)
         elif effect.busy and effect.state == OPEN:
             # EF-7: an earlier attempt's call goes on by itself. Its answer is this one's, or is undone first.
             if effect.args != args:
@@ -140,7 +148,18 @@ class Effects:
         if effect is not None and call is not None and self._calls.get(intent) is call:
             del self._calls[intent]
             answer = {DONE: "done", UNDONE: "failed"}.get(effect.state, "doubt")
-            self._core.actions.append(Resume(call.run, answer, effect.result, call.call))
+            self._resumed(Resume(call.run, answer, effect.result, call.call))
+
+    def _resumed(self, action: Resume) -> None:
+        if action.run < 0 and self.answered is not None:
+            self.answered(action)
+        else:
+            self._core.actions.append(action)
+
+    def stand_behind(self, run: int, effect: Effect) -> None:
+        """A run stands behind an effect that its agent has requested."""
+        self._claimed.setdefault(run, set()).add(effect.intent)
+        self._core.intents.spare(effect)
 
     def use(self, intent: str, verb: str) -> None:
         """Have a tool called, undone or asked."""
@@ -171,9 +190,10 @@ class Effects:
             self._core.intents.orphan(lineage, self._core.now_us)
 
     def recovered(self) -> None:
-        """Effects of a run that the crash cut short belong to its lineage."""
+        """Effects of a run that the crash cut short belong to its lineage; those of a request to that."""
         for lineage in self._core.intents.unclaimed():
-            self.orphan(lineage)
+            if not self._core.timers.requests(lineage):
+                self.orphan(lineage)
 
     def end(self, lineage: Lineage, voids: tuple[VoidOut, ...]) -> None:
         """A lineage will not run here again, unless its sender sends it anew: undo what it did."""
@@ -315,6 +335,10 @@ class Effects:
         return self._core.intents.is_quiet() and not self._blocked
 
     def _begin_undo(self, effect: Effect) -> None:
+        if effect.kind == IRREVERSIBLE:
+            self._core.tell("not-undone", effect.intent, f"{effect.tool} can't be undone, and nobody stands behind it")
+            self._finish_undo(effect, KEPT)
+            return
         effect.busy = True
         if effect.state == OPEN or (effect.state == UNDOING and effect.tries == 0):
             # Either the call or an earlier undo was cut short by a crash: ask first.
@@ -353,7 +377,7 @@ class Effects:
         if self._redo.pop(effect.intent, None) is not None and call is not None:
             # Whatever its handler makes of that, it does not stand behind the effect.
             self._claimed.setdefault(call.run, set()).discard(effect.intent)
-            self._core.actions.append(Resume(call.run, "waits", effect.why.encode(), call.call))
+            self._resumed(Resume(call.run, "waits", effect.why.encode(), call.call))
 
     def _undo_checked(self, effect: Effect, answer: str) -> None:
         if answer == "no":
@@ -385,7 +409,7 @@ class Effects:
 
     def apply_intent(self, record: IntentRecord) -> Effect:
         """Take in an intent, live or from the log."""
-        effect = Effect(record.intent, record.lineage, record.tool, record.args, record.key, record.number)
+        effect = Effect(record.intent, record.lineage, record.tool, record.args, record.key, record.number, record.kind)
         self._core.intents.add(effect)
         return effect
 

@@ -13,7 +13,9 @@ from protocol.limits import Limits
 from protocol.records import BaseRecord, EffectState
 
 OPEN, DONE, UNDOING, UNDONE, DOUBT, KEPT = "open", "done", "undoing", "undone", "doubt", "kept"
-"""Kept: nobody stands behind it, and a person has said that it stays."""
+"""Kept: nobody stands behind it, and a person has said that it stays, or it can't be undone."""
+IRREVERSIBLE = "irreversible"
+"""The kind of a call that nobody can undo: it is let go only when its step is settled, or somebody says so (RQ-2)."""
 GIVEN_UP = "failed"
 """As logs of 0.1 name an undo that was given up: it is tried again."""
 
@@ -28,6 +30,7 @@ class Effect:
     args: bytes
     key: str | None
     number: int
+    kind: str = ""
     state: str = OPEN
     result: bytes = b""
     claimed_by: StepId | None = None
@@ -229,6 +232,7 @@ class Intents:
                 claimed_by=effect.claimed_by,
                 doomed=effect.doomed,
                 waits=effect.intent in self._waiting,
+                kind=effect.kind,
             )
             for effect in self._in_their_places()
         )
@@ -244,7 +248,7 @@ class Intents:
     def load(self, base: BaseRecord, now_us: int) -> None:
         """Take in this part's slice of a base."""
         for kept in base.effects:
-            effect = Effect(kept.intent, kept.lineage, kept.tool, kept.args, kept.key, kept.number)
+            effect = Effect(kept.intent, kept.lineage, kept.tool, kept.args, kept.key, kept.number, kept.kind)
             effect.state, effect.result, effect.claimed_by = kept.state, kept.result, kept.claimed_by
             if kept.state != OPEN:
                 self._ends += 1

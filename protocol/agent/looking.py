@@ -9,6 +9,7 @@ from typing import NamedTuple
 from protocol.agent.core import Core
 from protocol.agent.intents import DOUBT
 from protocol.agent.proposer import Proposer
+from protocol.agent.requesting import Requesting
 from protocol.agent.rollback import Rollback
 from protocol.agent.stepping import Stepping
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
@@ -126,7 +127,10 @@ class CutsSeen(NamedTuple):
 class Looking:
     """Read-only queries of one peer."""
 
-    def __init__(self, core: Core, stepping: Stepping, rollback: Rollback, proposer: Proposer) -> None:
+    def __init__(
+        self, core: Core, stepping: Stepping, rollback: Rollback, proposer: Proposer, requesting: Requesting
+    ) -> None:
+        self._requesting = requesting
         self._core = core
         self._stepping = stepping
         self._rollback = rollback
@@ -146,6 +150,7 @@ class Looking:
             "proposals": len(self._proposer.open()),
             "undos": len(core.intents.doomed()),
             "effects waiting": len(core.intents.waiting()),
+            "requests": self._requesting.under_way(),
         }
         return {name: count for name, count in counts.items() if count}
 

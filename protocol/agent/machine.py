@@ -16,6 +16,7 @@ from protocol.agent.loss import Loss
 from protocol.agent.placing import Placing
 from protocol.agent.proposer import Proposer
 from protocol.agent.redriving import Redriving
+from protocol.agent.requesting import Requesting
 from protocol.agent.restoring import Restoring
 from protocol.agent.rollback import Rollback
 from protocol.agent.settling import Settling
@@ -38,6 +39,7 @@ from protocol.event import (
     Reached,
     Received,
     Recovered,
+    ReleaseAsked,
     RestoreDecided,
     RestorePending,
     Settled,
@@ -85,6 +87,8 @@ class PeerMachine:
         self.effects = Effects(self.core)
         self.proposer = Proposer(self.core)
         self.timing = Timing(self.core, self.effects)
+        self.requesting = Requesting(self.core, self.effects)
+        self.core.holds = self.requesting.holds
         self.stepping = Stepping(self.core, self.effects, self.proposer, self.timing)
         self.intake = Intake(self.core, self.stepping)
         self.settling = Settling(self.core, self.effects)
@@ -98,8 +102,16 @@ class PeerMachine:
         self.bases = Bases(self.core, self.effects, self.proposer, self.stepping, self.rollback)
         self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases)
         self.restoring = Restoring(self.core, self.effects, self.rollback, self.disposal)
-        self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer)
-        self._timed = (self.stepping, self.rollback, self.proposer, self.effects, self.placing, self.timing)
+        self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer, self.requesting)
+        self._timed = (
+            self.stepping,
+            self.rollback,
+            self.proposer,
+            self.effects,
+            self.placing,
+            self.timing,
+            self.requesting,
+        )
         self._alive = False
 
     @property
@@ -127,9 +139,12 @@ class PeerMachine:
             case ToolWanted():
                 running = self.stepping.running
                 if running is not None and running[0] == event.run:
-                    self.effects.wanted(event, running[2])
+                    told = self.requesting.told_of if event.was_requested else self.effects.wanted
+                    told(event, running[2])
             case EffectAsked():
                 self.settling.asked(event)
+            case ReleaseAsked():
+                self.requesting.asked(event)
             case LetterAsked():
                 self.redriving.asked(event)
             case CallOffAsked():
@@ -178,6 +193,7 @@ class PeerMachine:
         if self._alive:
             self.sharing.work()
             self.effects.work()
+            self.requesting.work()
             self.timing.work()
             self.stepping.work()
             self.placing.work()
@@ -235,6 +251,7 @@ class PeerMachine:
         self.placing.recovered()
         core.outbox.release_all()
         self.effects.recovered()
+        self.requesting.recovered()
         core.flush()
         self.rollback.recovered()
         self.proposer.recovered()

@@ -17,6 +17,7 @@ from protocol.agent.unplaced import Kept
 from protocol.clock import Clock, joined
 from protocol.event import StepRan
 from protocol.ids import AgentId, StepId
+from protocol.limits import NEVER_US
 from protocol.message import Data, Void
 from protocol.records import BaseRecord, DeadRecord, ProposedRecord
 from protocol.step import (
@@ -233,8 +234,9 @@ class Stepping:
             model=draft.model,
             read_only=draft.read_only,
             unplaced=self._unplaced(outputs),
-            due_us=tuple(core.now_us + out.after_us for out in draft.outputs if out.after_us is not None),
+            due_us=tuple(min(core.now_us + o.after_us, NEVER_US) for o in draft.outputs if o.after_us is not None),
             cancelled=cancelled,
+            requests=tuple((at, out.request) for at, out in enumerate(draft.outputs) if out.request is not None),
         )
         self.apply_step(record)
         proposed = tuple(self._proposer.prepare(rollback) for rollback in draft.rollbacks)

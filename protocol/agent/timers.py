@@ -7,21 +7,25 @@ letter. One that a step has cancelled is kept: it is set again if that step is u
 from heapq import heappop, heappush
 from typing import Any
 
-from protocol.ids import MessageId, StepId
+from protocol.ids import Lineage, MessageId, StepId
+from protocol.limits import NEVER_US
 from protocol.records import BaseRecord, HeldTimer
-from protocol.step import Input
+from protocol.step import Input, Request
 
 
 class _Timer:
-    __slots__ = ("cancelled_by", "due_us", "in_line", "item", "key")
+    __slots__ = ("cancelled_by", "due_us", "in_line", "item", "key", "request")
 
-    def __init__(self, item: Input, due_us: int, key: str | None, cancelled_by: tuple[StepId, ...]) -> None:
+    def __init__(
+        self, item: Input, due_us: int, key: str | None, cancelled_by: tuple[StepId, ...], request: Request | None
+    ) -> None:
         self.item = item
         self.due_us = due_us
         self.key = key
         self.cancelled_by = dict.fromkeys(cancelled_by)
         """Surviving steps that have called it off: one may do so again after another, which may be undone."""
         self.in_line = False
+        self.request = request
 
     @property
     def is_set(self) -> bool:
@@ -39,12 +43,20 @@ class Timers:
         self._due: list[tuple[int, int, MessageId]] = []
         """A heap; what is not set any more is passed over when its time comes."""
         self._pushes = 0
+        self._requests: dict[Lineage, MessageId] = {}
+        """Those that wait for a tool's answer, or have it, and that no step has handled."""
 
-    def add(self, item: Input, due_us: int, key: str | None, cancelled_by: tuple[StepId, ...] = ()) -> None:
+    def add(
+        self, item: Input, due_us: int, key: str | None, cancelled_by: tuple[StepId, ...] = (),
+        request: Request | None = None,
+    ) -> None:  # fmt: skip
         """Keep a timer until it is due."""
         message = item.message
         assert message is not None
-        timer = self._timers[message] = _Timer(item, due_us, key, cancelled_by)
+        timer = self._timers[message] = _Timer(item, due_us, key, cancelled_by, request)
+        if request is not None:
+            self._requests[item.lineage] = message
+            self._pushes += 1
         self._set_by.setdefault(message.producer, []).append(message)
         if key is not None:
             self._by_key.setdefault(key, {})[message] = None
@@ -53,7 +65,7 @@ class Timers:
         self._arm(message, timer)
 
     def _arm(self, message: MessageId, timer: _Timer) -> None:
-        if timer.is_set:
+        if timer.is_set and timer.due_us != NEVER_US:
             self._pushes += 1
             heappush(self._due, (timer.due_us, self._pushes, message))
 
@@ -80,6 +92,8 @@ class Timers:
         timer = self._timers.pop(message, None) if message is not None else None
         if timer is None or message is None:
             return
+        if self._requests.get(timer.item.lineage) == message:
+            del self._requests[timer.item.lineage]
         _leave(self._set_by, message.producer, message)
         for step in timer.cancelled_by:
             _leave(self._cancelled_by, step, message)
@@ -106,7 +120,7 @@ class Timers:
 
     def due_us(self) -> int | None:
         """Return when the next timer is due; None without one."""
-        while self._due and not self._is_set(self._due[0][2]):
+        while self._due and not self._is_set(self._due[0][2], self._due[0][0]):
             heappop(self._due)
         return self._due[0][0] if self._due else None
 
@@ -119,8 +133,35 @@ class Timers:
             items.append(timer.item)
         return items
 
-    def _is_set(self, message: MessageId) -> bool:
-        return message in self._timers and self._timers[message].is_set
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def requests(self, lineage: Lineage) -> bool:
+        """Tell whether a lineage is that of a request that no step has handled."""
+        return lineage in self._requests
+
+    def has_requests(self) -> bool:
+        """Tell whether there is any request that no step has handled."""
+        return bool(self._requests)
+
+    def pushes(self) -> int:
+        """Return a number that grows whenever a timer or a request is set."""
+        return self._pushes
+
+    def requested(self) -> list[tuple[Input, Request]]:
+        """Return the requests that nobody has called off, and whose answers are not there."""
+        timers = (self._timers[message] for message in self._requests.values())
+        return [(each.item, each.request) for each in timers if each.request and each.is_set and each.due_us]
+
+    def put_off(self, message: MessageId, due_us: int) -> None:
+        """Have a request wait until then, if it waits: for its answer, or no longer."""
+        timer = self._timers.get(message)
+        if timer is not None:
+            timer.due_us = due_us
+            self._arm(message, timer)
+
+    def _is_set(self, message: MessageId, due_us: int) -> bool:
+        timer = self._timers.get(message)
+        return timer is not None and timer.is_set and timer.due_us == due_us
 
     def has(self, message: MessageId | None) -> bool:
         """Tell whether a message is a timer that nobody has handled yet."""
@@ -145,7 +186,7 @@ class Timers:
         """Return this part's slice of a base: what is in line and was never handled is due again after a restart."""
         return {
             "timers": tuple(
-                HeldTimer(timer.item, timer.due_us, timer.key, tuple(timer.cancelled_by))
+                HeldTimer(timer.item, timer.due_us, timer.key, tuple(timer.cancelled_by), timer.request)
                 for timer in self._timers.values()
             )
         }
@@ -153,12 +194,13 @@ class Timers:
     def load(self, base: BaseRecord) -> None:
         """Take in this part's slice of a base."""
         for held in base.timers:
-            self.add(held.input, held.due_us, held.key, held.cancelled_by)
+            self.add(held.input, held.due_us, held.key, held.cancelled_by, held.request)
 
     def check(self) -> None:
         """Assert that every timer that is set has its time."""
         armed = {message for _, _, message in self._due}
-        assert all(message in armed for message, timer in self._timers.items() if timer.is_set)
+        timed = [message for message, timer in self._timers.items() if timer.is_set and timer.due_us != NEVER_US]
+        assert all(message in armed for message in timed)
 
 
 def _leave(index: dict[StepId, list[MessageId]], step: StepId, message: MessageId) -> None:

@@ -39,8 +39,10 @@ class Timing:
             if lineage in core.runs_of or core.intents.of(lineage):
                 # EF-4: a run that was undone or failed has called tools for it, and no other will claim that.
                 self._effects.end(lineage, ())
+        requests = dict(record.requests)
         for index, due_us in timers_of(record):
-            core.timers.add(message_of(record, index), due_us, record.outputs[index].key)
+            request = requests.get(index)
+            core.timers.add(message_of(record, index), due_us, record.outputs[index].key, (), request)
 
     def work(self) -> None:
         """Put in line what is due; there it waits for its turn, and for decisions, as any input does (RB-6)."""

@@ -118,6 +118,9 @@ class Voting:
             # RB-10: what hangs on those steps here may be forgotten, so its part can't be told any more.
             cone = "its cone (what would be undone)"
             return False, f"{cone} reaches behind checkpoint {core.colours.horizon}: older steps are final"
+        for step in case.part.steps:
+            if tool := core.holds(step):
+                return False, f"{step} has let {tool} go, which can't be undone"
         if case.latest is None and proposal.deadline_us and core.now_us > proposal.deadline_us:
             return False, "the deadline has passed"
         return event.accepts, event.why

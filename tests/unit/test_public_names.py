@@ -23,7 +23,7 @@ HandlerMissing HandlerTimeout Happened Happening Happenings Hidden HostChanged I
 InputsDiffer InputsOutOfOrder KeyKind Limits LogBusy LogCorrupt LogFailed MailboxFull MessageId MigrationFailed Missed
 NotHappened NotMade Notice Noticed Outcome OutcomeRecord PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError
 Personal Plan ProcessEnded Profile Proposal ReadOnly Receipt ResourceFailed Restore RestoreMade RestoreRefused
-Restored ResultLost Retry RollbackDecided RollbackProposed RollbackTimeout SecretChanged SharedMap SharedSet
+Restored Result ResultLost Retry RollbackDecided RollbackProposed RollbackTimeout SecretChanged SharedMap SharedSet
 SharedView Space State Status Step StepCall StepId StepMade StepRanAgain StepRead StepRecord StepSent StepUnknown
 Steps StepsAnswer Storage Tool ToolFailed UndoPending Unknown Unready VaultFailed VersionUnknown View Vote answers
 bulky derived every handles hashed migrates secret tool versioned
