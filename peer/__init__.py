@@ -19,6 +19,7 @@ from peer.cluster.happenings import Happenings
 from peer.cluster.inlet import Receipt
 from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Outcome, Plan, Restored
+from peer.cluster.requests import PendingRequest
 from peer.cluster.steps import Step, StepCall, StepRead, Steps, StepSent
 from peer.errors import (
     AddressBusy,
@@ -46,6 +47,7 @@ from peer.errors import (
     MailboxFull,
     MigrationFailed,
     NotMade,
+    NotUp,
     PayloadInvalid,
     PayloadTooLarge,
     PayloadUnsupported,
@@ -149,6 +151,7 @@ __all__ = [
     "Missed",
     "NotHappened",
     "NotMade",
+    "NotUp",
     "Notice",
     "Noticed",
     "Outcome",
@@ -157,6 +160,7 @@ __all__ = [
     "PayloadTooLarge",
     "PayloadUnsupported",
     "PeerError",
+    "PendingRequest",
     "Personal",
     "Plan",
     "ProcessEnded",

@@ -167,6 +167,10 @@ class AddressBusy(EbbtideError):
     """The address to receive at belongs to somebody else."""
 
 
+class NotUp(EbbtideError):
+    """A host is not up yet, or knows too little of the others: it is asked again."""
+
+
 class LogBusy(EbbtideError):
     """Another process, or another store of this one, holds the log."""
 

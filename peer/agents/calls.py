@@ -3,8 +3,7 @@
 import asyncio
 import copy
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -15,8 +14,8 @@ from peer import errors
 from peer.agents import naming
 from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
-from peer.agents.failures import Ended, clean, is_ours, told, traced
-from peer.agents.functions import is_async
+from peer.agents.failures import clean, told
+from peer.agents.invoking import Invoker, Late
 from peer.agents.resources import Resources
 from peer.agents.tool import (
     COMPENSABLE,
@@ -32,28 +31,16 @@ from peer.agents.tool import (
 )
 from peer.agents.tracked import Tracked
 from peer.agents.whose import NOBODY, WHOSE, Whose
-from peer.threads import in_thread, pool_of
 from peer.values import payload
 from protocol.action import Resume, Tell, UseTool
 from protocol.event import Event, ToolUsed, ToolWanted
 
 logger = logging.getLogger("ebbtide")
 
-HANGS_S = 30.0
-"""A call, an undo or a check that has not returned by then is told of."""
 WHY_CHARS_MAX = 500
 """Of what an undo has raised, as people are told."""
 LOST = b""
 """What the log has for a result that could not be stored: no value has no bytes."""
-
-
-class _Late(TimeoutError):
-    """A tool has not returned in its time."""
-
-    def __init__(self, what: str, seconds: float, goes_on: bool) -> None:
-        super().__init__(f"{what} has not returned within {seconds:g} s")
-        self.goes_on = goes_on
-        """It is in a thread, which nobody can stop: it may yet happen."""
 
 
 class _Used(NamedTuple):
@@ -87,7 +74,7 @@ class Calls:
             resources: what tools need open.
         """
         self._agent = agent
-        self._resources = resources
+        self._invoker = Invoker(agent, tell, resources)
         self._feed = feed
         self._tell = tell
         self._attempts = attempts
@@ -192,7 +179,7 @@ class Calls:
 
     async def _pure(self, tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         async def once() -> Any:
-            return await self.invoke(tool, "call", tool.function, *args, **kwargs)
+            return await self._invoker.invoke(tool, "call", tool.function, *args, **kwargs)
 
         if tool.retry is None:
             return await once()
@@ -286,8 +273,8 @@ class Calls:
     async def _try(self, tool: Tool[..., Any], call: Call) -> _Used:
         extra = {"intent": call.intent} if tool.takes_intent else {}
         try:
-            async with self._told_if_it_hangs(tool, call, "call"):
-                result = await self.invoke(tool, "call", tool.function, *call.args, **call.kwargs, **extra)
+            async with self._invoker.told_if_it_hangs(tool, call, "call"):
+                result = await self._invoker.invoke(tool, "call", tool.function, *call.args, **call.kwargs, **extra)
         except (NotHappened, errors.ResourceFailed) as error:
             said = told(error) if str(error) else "NotHappened"
             return _Used(ToolUsed(call.intent, "call", "failed", payload.encode(said)), error)
@@ -305,7 +292,7 @@ class Calls:
         if checked.answer == "yes":
             return _Used(ToolUsed(call.intent, "call", "done", checked.result))
         # What still runs in a thread may happen after the check has looked.
-        is_sure = checked.answer == "no" and not (isinstance(error, _Late) and error.goes_on)
+        is_sure = checked.answer == "no" and not (isinstance(error, Late) and error.goes_on)
         return _Used(ToolUsed(call.intent, "call", "failed" if is_sure else "unknown", said), error)
 
     def _stored(self, tool: Tool[..., Any], result: Any) -> bytes:
@@ -321,8 +308,8 @@ class Calls:
         if tool.undo is None:
             return ToolUsed(call.intent, "undo", "done")
         try:
-            async with self._told_if_it_hangs(tool, call, "undo"):
-                await self.invoke(tool, "undo", tool.undo, call)
+            async with self._invoker.told_if_it_hangs(tool, call, "undo"):
+                await self._invoker.invoke(tool, "undo", tool.undo, call)
         except Exception as error:  # noqa: BLE001  # it is tried again, and told to a person in the end
             logger.warning("%s: undo of %s (%s) failed: %s", self._agent.name, tool.name, call.intent, told(error))
             return ToolUsed(call.intent, "undo", "failed", clean(told(error), WHY_CHARS_MAX).encode())
@@ -334,8 +321,8 @@ class Calls:
         if tool.check is None:
             return _Used(ToolUsed(call.intent, "check", "unknown"))
         try:
-            async with self._told_if_it_hangs(tool, call, "check"):
-                found = await self.invoke(tool, "check", tool.check, call)
+            async with self._invoker.told_if_it_hangs(tool, call, "check"):
+                found = await self._invoker.invoke(tool, "check", tool.check, call)
         except NotHappened as error:
             found = error
         except Exception as error:  # noqa: BLE001  # a check that fails has told nothing
@@ -352,71 +339,6 @@ class Calls:
                 self._agent.name, tool.name, type(found).__name__,
             )  # fmt: skip
         return _Used(ToolUsed(call.intent, "check", "unknown"))
-
-    # -- the call itself -------------------------------------------------------------------------------------------
-
-    async def invoke(
-        self, tool: Tool[..., Any], verb: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any
-    ) -> Any:
-        """Call a function of a tool's: a plain one in a thread, and none for longer than the tool allows.
-
-        Raises: what it raises, as an Exception; ResourceFailed, if what it needs could not be opened.
-        """
-        goes_on, has_begun = not is_async(function), False
-
-        async def once() -> Any:
-            nonlocal has_begun
-            lent = await self._resources.lent(tool.resources, function)
-            has_begun = True
-            if not goes_on:
-                return await function(*args, **kwargs, **lent)
-            purpose = "tools" if verb == "call" else "undos"
-            result = await in_thread(pool_of(type(self._agent), purpose), function, *args, **kwargs, **lent)
-            return await result if asyncio.iscoroutine(result) else result
-
-        try:
-            async with tool.turn():
-                if tool.timeout_s is None:
-                    return await once()
-                async with asyncio.timeout(tool.timeout_s) as limit:
-                    return await once()
-        except TimeoutError as error:
-            if tool.timeout_s is not None and limit.expired():  # pyright: ignore[reportPossiblyUnboundVariable]
-                if not has_begun:
-                    text = (
-                        f"what {tool.name} needs was not open within {tool.timeout_s:g} s: {', '.join(tool.resources)}"
-                    )
-                    raise errors.ResourceFailed(text) from error
-                raise _Late(f"{verb} of {tool.name}", tool.timeout_s, goes_on) from error
-            raise
-        except BaseException as error:
-            if isinstance(error, Exception) or is_ours(error):
-                raise
-            # Whatever else ends user code ends that alone: sys.exit, a cancelled task inside it, a group of these.
-            logger.debug("%s", traced(error))
-            raise Ended(error) from None
-
-    def what(self, places: Mapping[str, Any]) -> str:
-        """Return whose code runs, from the names in a frame of `invoke`."""
-        tool: Tool[..., Any] = places["tool"]
-        return f"{places['verb']} of tool {tool.name}, for {self._agent.name},"
-
-    def tell_held(self, text: str) -> None:
-        """Let people know that a tool holds the loop."""
-        self._tell(Tell("loop-held", self._agent.name, text))
-
-    @asynccontextmanager
-    async def _told_if_it_hangs(self, tool: Tool[..., Any], call: Call, verb: str) -> AsyncIterator[None]:
-        def tell() -> None:
-            text = f"{verb} of {tool.name} has not returned for {HANGS_S:g} s; it is waited for"
-            logger.warning("%s: %s (%s)", self._agent.name, text, call.intent)
-            self._tell(Tell(f"{verb}-hangs", call.intent, text))
-
-        timer = asyncio.get_running_loop().call_later(HANGS_S, tell)
-        try:
-            yield
-        finally:
-            timer.cancel()
 
 
 def _policy(retry: Any) -> AsyncRetrying:

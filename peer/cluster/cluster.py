@@ -82,6 +82,8 @@ class Cluster(Member):
         self._agents: list[AgentId] = []
         self._launching: dict[AgentId, None] = {}
         self._kinds: dict[AgentId, type[Agent]] = {}
+        self._lost: dict[AgentId, None] = {}
+        """Names whose agents did not come up: others may not have heard of that yet."""
         self._few = -1
         """Of how few other hosts was told; none yet."""
 
@@ -182,9 +184,11 @@ class Cluster(Member):
         for spec, look in zip(specs, looks, strict=True):
             if isinstance(look, errors.AgentBroken):
                 await self._backend.release(spec.name)
+                self._lost[spec.name] = None
                 broken.append(look)
             else:
                 self._agents.append(spec.name)
+                self._lost.pop(spec.name, None)
                 self._kinds[spec.name] = spec.kind
                 if isinstance(look, BaseException):
                     raise look
@@ -213,6 +217,9 @@ class Cluster(Member):
         """
         await self.host.ask(agent, "leave", timeout_s=2 * ASK_S)
         await self._backend.kill(agent, True)
+
+    def _all(self) -> list[AgentId]:
+        return [agent for agent in super()._all() if agent not in self._lost]
 
     def _kind_of(self, agent: AgentId) -> type[Agent] | None:
         return self._kinds.get(agent)

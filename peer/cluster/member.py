@@ -19,13 +19,14 @@ from peer.cluster.inlet import Inlet, Receipt
 from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Restored
 from peer.cluster.quiet import until_quiet
+from peer.cluster.requests import PendingRequest, pending, release
 from peer.cluster.signals import Watch
 from peer.host import questions
 from peer.host.host import Host
-from peer.host.questions import EpochsAnswer, RestoreTo
+from peer.host.questions import EpochsAnswer, RequestAnswer, RestoreTo
 from peer.store.outside.keeping import Keeping
 from peer.threads import HOUSE, in_thread
-from peer.values.personal import key_name
+from peer.values.personal import key_name, using
 from peer.values.texts import natural
 from protocol.ids import AgentId, Lineage, StepId
 
@@ -242,6 +243,34 @@ class Member(Asker, ABC):
         agents = self._all() if agent is None else [agent]
         found = await asyncio.gather(*(self.dead_letters_of(each) for each in agents))
         return [letter for letters in found for letter in letters]
+
+    async def requests(self, agent: AgentId | None = None) -> list[PendingRequest]:
+        """Return the tools that an agent has requested and that are not called yet, oldest first; of all if None."""
+        self.check_running()
+        agents = self._all() if agent is None else [agent]
+        found = await asyncio.gather(*(self._ask(each, "requests", list[RequestAnswer]) for each in agents))
+        with using(self._keeping.vault):
+            seen = [pending(each, one, self._let_go) for each, some in zip(agents, found, strict=True) for one in some]
+        return sorted(seen, key=lambda each: (each.since_us, each.name))
+
+    async def release(self, agent: AgentId, request: Lineage, note: str, by: str | None = None) -> None:
+        """Let go now what an agent has requested and nobody can undo, though its step is not settled.
+
+        From then on the agent rejects rollbacks that would undo that step. Durable when this returns.
+
+        Args:
+            agent: whose request.
+            request: its name, as `requests` has it.
+            note: why; it stands in the log.
+            by: who says so; the user of this process if left out. It stands in the log.
+
+        Raises: CallerError, if no such request waits; AgentUnknown, AskTimeout.
+        """
+        self.check_running()
+        await self._let_go(agent, request, note, by)
+
+    async def _let_go(self, agent: AgentId, request: Lineage, note: str, by: str | None) -> None:
+        await release(self.host.ask, agent, request, note, by)
 
     def _is_known(self, agent: AgentId) -> bool:
         return agent in self.agents or agent in self.host.homes

@@ -27,6 +27,8 @@ from peer.host.questions import (
     PartAnswer,
     Profile,
     Propose,
+    ReleaseAsk,
+    RequestAnswer,
     RestoreTo,
     Status,
     StepsAnswer,
@@ -40,7 +42,7 @@ from peer.host.step_pages import page_of
 from peer.host.strangers import nearest
 from peer.values.key_text import decode_key, is_own
 from protocol.checkpoints.looking import epochs, voted_on
-from protocol.event import CallOffAsked, EffectAsked, LetterAsked, ProposeWanted, Submitted
+from protocol.event import CallOffAsked, EffectAsked, LetterAsked, ProposeWanted, ReleaseAsked, Submitted
 from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
 from protocol.step import Entry
 
@@ -101,6 +103,7 @@ class Answers:
             "held": self._held,
             "inputs": self._inputs,
             "effects": self._effects,
+            "requests": self._requests,
             "undone since": self._undone_since,
         }
         """By question, what is answered at once."""
@@ -113,6 +116,7 @@ class Answers:
             "leave": self._leave,
             "effect": self._effect,
             "letter": self._letter,
+            "release": self._release,
             "call off": self._call_off,
         }
         """By question, what is answered when something has happened."""
@@ -177,6 +181,10 @@ class Answers:
     def _call_off(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
         asked: CallOff = decode(body, CallOff)
         driver.feed(CallOffAsked(desk.later(answered), asked.name, asked.why, asked.by))
+
+    def _release(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        asked: ReleaseAsk = decode(body, ReleaseAsk)
+        driver.feed(ReleaseAsked(desk.later(answered), asked.name, asked.note, asked.by))
 
     # -- at once ---------------------------------------------------------------------------------------------------
 
@@ -265,6 +273,9 @@ class Answers:
 
     def _effects(self, driver: Driver, body: bytes) -> list[EffectAnswer]:
         return [EffectAnswer(*seen) for seen in driver.machine.looking.effects(decode(body, bool))]
+
+    def _requests(self, driver: Driver, body: bytes) -> list[RequestAnswer]:
+        return [RequestAnswer(*seen) for seen in driver.machine.requesting.waiting()]
 
     def _undone_since(self, driver: Driver, body: bytes) -> tuple[StepId, ...]:
         return driver.machine.looking.undone_since(decode(body, int))

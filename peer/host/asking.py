@@ -207,7 +207,7 @@ class Asking:
 
         try:
             self._answers.answer(self, question.agent, question.what, question.body, answered)
-        except (errors.LogFailed, errors.Unready):
+        except (errors.LogFailed, errors.NotUp):
             # This host ends in a moment, and will not have taken anything: whoever goes on for it answers instead. Or
             # it is not up yet, and is asked again.
             del self._answered[name]

@@ -52,7 +52,7 @@ class Keeps(Protocol):
         ...
 
     def keep(self, record: MadeRecord, done: Callable[[], None]) -> None:
-        """Keep a record; `done` is called once it is durable and copied. Raises: Unready, before the host is up."""
+        """Keep a record; `done` is called once it is durable and copied. Raises: NotUp, before the host is up."""
         ...
 
 
@@ -129,14 +129,14 @@ class Births:
     def begin(self, name: AgentId, making: Making, answered: Answered) -> None:
         """Bring an agent up, unless there is one; `answered` is told once it is up.
 
-        Raises: CallerError, if its class is not here; Unready, if this host is not up yet, or can't tell yet whether
+        Raises: CallerError, if its class is not here; NotUp, if this host is not up yet, or can't tell yet whether
             another has the agent: two that live under one name would contradict each other.
         """
         if self._residents.is_up(name) or name in self._residents.coming or name in self._cradle.homes:
             answered(b"", "")
             return
         if unheard := self._cradle.checkpoints.unheard():
-            raise errors.Unready(f"nothing is known of hosts {', '.join(unheard)} yet")
+            raise errors.NotUp(f"nothing is known of hosts {', '.join(unheard)} yet")
         kind = kind_at(making.kind) or kind_near(making.kind, self._residents.kinds().values())
         if kind is None:
             raise errors.CallerError(_lacking(making.kind))
@@ -261,7 +261,7 @@ class Births:
                     await self._news_of(name)
             except errors.AskTimeout:
                 continue
-            except errors.Unready:
+            except errors.NotUp:
                 await asyncio.sleep(SOON_S)
             except errors.CallerError as error:
                 cradle.noticed(asker, Tell("make-refused", name, str(error)))

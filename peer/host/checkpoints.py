@@ -77,6 +77,7 @@ class Checkpoints:
         self._residents = residents
         self._observer = observer
         self.machine = machine = CheckpointMachine(house.host_id, Random(house.randomness.seed()), limits)
+        machine.core.let_go = residents.let_go
         self._founder = founder
         self._open = False
         self._timer: Cancel | None = None
@@ -302,10 +303,10 @@ class Checkpoints:
     def keep(self, record: CheckpointRecord, done: Callable[[], None]) -> None:
         """Keep a record that is no part of what hosts agree on; `done` is called once it is durable here and copied.
 
-        Raises: Unready, before this host is up.
+        Raises: NotUp, before this host is up.
         """
         if not self._open:
-            raise errors.Unready("this host is not up yet")
+            raise errors.NotUp("this host is not up yet")
         records, anchor = self._journal.add(record)
 
         def durable() -> None:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from peer import errors
-from protocol.ids import AgentId, MessageId, ProposalId, StepId
+from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
 from protocol.records import Cut, OutcomeRecord
 from protocol.step import Input, StepRecord
@@ -89,6 +89,27 @@ class CallOff(Struct, frozen=True, array_like=True):
     name: str
     why: str = ""
     by: str = ""
+
+
+class RequestAnswer(Struct, frozen=True, array_like=True):
+    """A request that was not let go yet."""
+
+    name: Lineage
+    step: StepId
+    tool: str
+    kind: str
+    args: bytes
+    since_us: int
+    until_us: int
+    """When it is given up; 0: never."""
+
+
+class ReleaseAsk(Struct, frozen=True, array_like=True):
+    """Somebody lets a request go: see `protocol.event.ReleaseAsked`."""
+
+    name: Lineage
+    note: str
+    by: str
 
 
 class EffectAsk(Struct, frozen=True, array_like=True):

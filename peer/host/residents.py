@@ -67,6 +67,10 @@ class Residents:
         kinds.update((spec.name, spec.kind) for spec in self.coming.values())
         return kinds
 
+    def let_go(self) -> int:
+        """Return the oldest epoch that can be restored without undoing what is irreversible (RQ-2)."""
+        return max((driver.machine.requesting.floor for driver in self.drivers.values()), default=0)
+
     def life_of(self, log: AgentId) -> int:
         """Return how many lives its agent has had before this one; 0 for a log that is nobody's here."""
         driver = self.drivers.get(log)

@@ -37,8 +37,8 @@ class Effects:
         self._owed: dict[Lineage, list[tuple[AgentId, int, int]]] = {}
         """Acknowledgments that wait until a lineage's own effects are undone."""
         self.released: dict[int, tuple[str, str]] = {}
-        """By run of a request that somebody has released: why, and who."""
-        self.answered: Callable[[Resume], None] | None = None
+        """By run of a request that somebody has released: why, who."""
+        self.answered: Callable[[Resume], None]
         """Takes the answers of calls that are requests: their runs have numbers below 0 (RQ-1)."""
 
     # -- calls of the running step ---------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ class Effects:
             number = self._core.intents.next_number(item.lineage)
             intent = f"{self._core.agent}/{item.lineage}/{number}"
             record = IntentRecord(intent, item.lineage, tool, args, key, number, kind, *self.released.pop(run, ()))
-            effect = self.apply_intent(record)
+            effect = self._core.intents.take(record)
             claimed.add(intent)
             effect.busy = True
             self._calls[intent] = call
@@ -65,7 +65,7 @@ class Effects:
         self._calls[effect.intent] = call
         if effect.args == args and effect.state == DONE:
             del self._calls[effect.intent]
-            self._resumed(Resume(run, "done", effect.result, event.call))
+            self._say(Resume(run, "done", effect.result, event.call))
         elif kind == IRREVERSIBLE and effect.args != args:
             # RQ-2: what it was is done, or may be, and can't be undone to do this. Only a lost disk comes to that.
             self._doubt(effect)
@@ -88,8 +88,7 @@ class Effects:
 
     def used(self, intent: str, verb: str, answer: str, result: bytes) -> None:
         """A tool has answered."""
-        effect = self._core.intents.get(intent)
-        if effect is None:
+        if (effect := self._core.intents.get(intent)) is None:
             return
         effect.busy = False
         if verb == "call":
@@ -148,13 +147,10 @@ class Effects:
         if effect is not None and call is not None and self._calls.get(intent) is call:
             del self._calls[intent]
             answer = {DONE: "done", UNDONE: "failed"}.get(effect.state, "doubt")
-            self._resumed(Resume(call.run, answer, effect.result, call.call))
+            self._say(Resume(call.run, answer, effect.result, call.call))
 
-    def _resumed(self, action: Resume) -> None:
-        if action.run < 0 and self.answered is not None:
-            self.answered(action)
-        else:
-            self._core.actions.append(action)
+    def _say(self, action: Resume) -> None:
+        (self.answered if action.run < 0 else self._core.actions.append)(action)
 
     def stand_behind(self, run: int, effect: Effect) -> None:
         """A run stands behind an effect that its agent has requested."""
@@ -163,8 +159,7 @@ class Effects:
 
     def use(self, intent: str, verb: str) -> None:
         """Have a tool called, undone or asked."""
-        effect = self._core.intents[intent]
-        effect.busy = True
+        (effect := self._core.intents[intent]).busy = True
         self._core.actions.append(UseTool(intent, effect.tool, verb, effect.args, effect.result))
 
     def claims_of(self, run: int) -> tuple[str, ...]:
@@ -377,7 +372,7 @@ class Effects:
         if self._redo.pop(effect.intent, None) is not None and call is not None:
             # Whatever its handler makes of that, it does not stand behind the effect.
             self._claimed.setdefault(call.run, set()).discard(effect.intent)
-            self._resumed(Resume(call.run, "waits", effect.why.encode(), call.call))
+            self._say(Resume(call.run, "waits", effect.why.encode(), call.call))
 
     def _undo_checked(self, effect: Effect, answer: str) -> None:
         if answer == "no":
@@ -389,8 +384,7 @@ class Effects:
     def _finish_undo(self, effect: Effect, state: str) -> None:
         self._core.intents.set_state(effect.intent, state)
         record = EffectRecord(effect.intent, state)
-        redo = self._redo.pop(effect.intent, None)
-        call = self._calls.pop(effect.intent, None)
+        redo, call = self._redo.pop(effect.intent, None), self._calls.pop(effect.intent, None)
         if redo is None or call is None:
             self._core.append((record,), lambda: self._pay(effect.lineage))
             return
@@ -398,21 +392,9 @@ class Effects:
         number = self._core.intents.next_number(effect.lineage)
         intent = f"{self._core.agent}/{effect.lineage}/{number}"
         again = IntentRecord(intent, effect.lineage, effect.tool, args, key, number, call.kind)
-        self.apply_intent(again).busy = True
+        self._core.intents.take(again).busy = True
         self._calls[intent] = call
         self._claimed.setdefault(call.run, set()).add(intent)
         self._claimed[call.run].discard(effect.intent)
         self._core.append((record, again), lambda: self.use(intent, "call"), is_fact=True)
         self._pay(effect.lineage)
-
-    # -- the log ---------------------------------------------------------------------------------------------------
-
-    def apply_intent(self, record: IntentRecord) -> Effect:
-        """Take in an intent, live or from the log."""
-        effect = Effect(record.intent, record.lineage, record.tool, record.args, record.key, record.number, record.kind)
-        self._core.intents.add(effect)
-        return effect
-
-    def apply_effect(self, record: EffectRecord) -> None:
-        """Take in what became of a call, from the log."""
-        self._core.intents.set_state(record.intent, record.state, record.result)

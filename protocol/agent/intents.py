@@ -10,7 +10,7 @@ from zlib import crc32
 
 from protocol.ids import Lineage, StepId
 from protocol.limits import Limits
-from protocol.records import BaseRecord, EffectState
+from protocol.records import BaseRecord, EffectState, IntentRecord
 
 OPEN, DONE, UNDOING, UNDONE, DOUBT, KEPT = "open", "done", "undoing", "undone", "doubt", "kept"
 """Kept: nobody stands behind it, and a person has said that it stays, or it can't be undone."""
@@ -84,6 +84,12 @@ class Intents:
     def next_number(self, lineage: Lineage) -> int:
         """Return the number of a lineage's next intent."""
         return len(self._by_lineage.get(lineage, ()))
+
+    def take(self, record: IntentRecord) -> Effect:
+        """Note a new intent, live or from the log."""
+        effect = Effect(record.intent, record.lineage, record.tool, record.args, record.key, record.number, record.kind)
+        self.add(effect)
+        return effect
 
     def add(self, effect: Effect) -> None:
         """Note a new intent."""

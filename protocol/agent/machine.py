@@ -265,9 +265,9 @@ class PeerMachine:
                 for receiver, incarnation, number, consumer in record.acks:
                     core.outbox.acked(receiver, incarnation, number, consumer)
             case IntentRecord():
-                self.effects.apply_intent(record)
+                core.intents.take(record)
             case EffectRecord():
-                self.effects.apply_effect(record)
+                core.intents.set_state(record.intent, record.state, record.result)
             case AcceptedRecord():
                 self.intake.apply_accepted(record)
             case VoteRecord():

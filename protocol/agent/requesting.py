@@ -4,6 +4,8 @@ A request is a timer that waits for a tool (RQ-1, RQ-2). Everything else, claims
 any call (EF-1 to EF-4).
 """
 
+from typing import NamedTuple
+
 from protocol.action import Reply, Resume
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
@@ -12,6 +14,19 @@ from protocol.event import ReleaseAsked, ToolWanted
 from protocol.ids import Lineage, MessageId, StepId
 from protocol.limits import NEVER_US
 from protocol.step import Input, Request, StepRecord
+
+
+class RequestSeen(NamedTuple):
+    """A request that is not let go yet, as whoever asks sees it."""
+
+    name: Lineage
+    step: StepId
+    tool: str
+    kind: str
+    args: bytes
+    since_us: int
+    until_us: int
+    """When it is given up; 0: never."""
 
 
 class Requesting:
@@ -138,10 +153,16 @@ class Requesting:
         record = self._core.cone.record(step)
         return next((self._core.intents.of(lineage)[-1].tool for lineage in self.held(record)), "")
 
-    def waiting(self) -> list[tuple[Input, Request]]:
+    def waiting(self) -> list[RequestSeen]:
         """Return the requests that are not let go yet."""
-        found = self._core.timers.requested()
-        return [(item, request) for item, request in found if not self._core.intents.of(item.lineage)]
+        core, found = self._core, list[RequestSeen]()
+        for item, request in core.timers.requested():
+            if item.producer is not None and not core.intents.of(item.lineage):
+                due_us = core.timers.due_of(item)
+                until_us = 0 if due_us == NEVER_US else due_us
+                tool, kind, args, _, _ = request
+                found.append(RequestSeen(item.lineage, item.producer, tool, kind, args, item.time_us, until_us))
+        return found
 
     def under_way(self) -> int:
         """Return how many are being called."""

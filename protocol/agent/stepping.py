@@ -25,7 +25,6 @@ from protocol.step import (
     Entry,
     Input,
     Output,
-    OutputDraft,
     StepDraft,
     StepRecord,
     VoidOut,
@@ -76,9 +75,8 @@ class Stepping:
 
     def void_came(self, sender: AgentId, void: Void) -> None:
         """A void has arrived; it is numbered as data is."""
-        core = self._core
-        if core.inbox.is_settled(sender, void.incarnation, void.number):
-            core.when_durable(lambda: self._effects.void_again(sender, void))
+        if self._core.inbox.is_settled(sender, void.incarnation, void.number):
+            self._core.when_durable(lambda: self._effects.void_again(sender, void))
             return
         self._arrive(sender, void)
 
@@ -206,9 +204,11 @@ class Stepping:
             draft = replace(draft, reads=(), observed=(), tolerated=())
         old = core.leftovers(item.lineage)
         lineages, unclaimed = inherited(item.lineage, core.agent, draft.outputs, old)
+        number = core.outbox.number
+        numbers = [0 if out.after_us is not None else number(out.receiver) for out in draft.outputs]
         outputs = tuple(
-            Output(out.receiver, self._number(out), out.payload, lineage, out.key)
-            for out, lineage in zip(draft.outputs, lineages, strict=True)
+            Output(out.receiver, at, out.payload, lineage, out.key)
+            for out, at, lineage in zip(draft.outputs, numbers, lineages, strict=True)
         )
         clock, floor = self._clock(step, item, draft)
         cancelled = self._timing.cancelled(item, draft)
@@ -264,9 +264,6 @@ class Stepping:
         clock = joined(clocks)
         clock[step.agent] = (step.incarnation, step.seq)
         return clock, floor
-
-    def _number(self, out: OutputDraft) -> int:
-        return 0 if out.after_us is not None else self._core.outbox.number(out.receiver)
 
     def _unplaced(self, outputs: tuple[Output, ...]) -> tuple[AgentId, ...]:
         """Return the receivers that nobody has heard of; what waits for one of the others may leave now (CL-7)."""

@@ -152,6 +152,10 @@ class Timers:
         timers = (self._timers[message] for message in self._requests.values())
         return [(each.item, each.request) for each in timers if each.request and each.is_set and each.due_us]
 
+    def due_of(self, item: Input) -> int:
+        """Return when a request is due."""
+        return self._timers[self._requests[item.lineage]].due_us
+
     def put_off(self, message: MessageId, due_us: int) -> None:
         """Have a request wait until then, if it waits: for its answer, or no longer."""
         timer = self._timers.get(message)

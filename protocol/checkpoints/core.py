@@ -3,6 +3,8 @@
 The parts (`checkpointing`, `restore_votes`, `succession`) do not know each other; `machine` joins them.
 """
 
+from collections.abc import Callable
+
 from protocol.chance import Chance
 from protocol.checkpoints.agents import Agents
 from protocol.checkpoints.epoch import Epochs
@@ -48,6 +50,8 @@ class HostCore:
         """The other hosts with agents that are there."""
         self.failed: dict[HostId, int] = {}
         """Hosts that do not answer, and since when."""
+        self.let_go: Callable[[], int] = lambda: 0
+        """Says which epoch is the oldest that can be restored without undoing an irreversible call (RQ-2)."""
         self.met: dict[HostId, bool] = {}
         """Hosts outside the view that have spoken to this one, and whether that is durable."""
         self.actions: list[CheckpointAction] = []

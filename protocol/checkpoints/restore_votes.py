@@ -48,6 +48,9 @@ class Voting:
         if restore.number != restores.era + 1:
             why = why or f"it would be restore {restore.number}, but {restores.era} have been carried out here"
         motion = restores.open[restore.id] = Motion(restore, commit)
+        if not why:
+            # RQ-2: between this look and the vote nothing may be let go that the restore would undo.
+            core.actions.append(Pause(True))
         statement = Statement(core.host, joined=core.named(), top=core.epochs.colour, reject=why)
         core.append(RestoreVoteRecord(restore, statement, commit), is_fact=True)
         return motion
@@ -56,6 +59,11 @@ class Voting:
         """Return why this host does not agree; empty if it does."""
         core = self._core
         why = core.restores.why_not(restore, commit, core.horizon, core.now_us)
+        if not why and restore.epoch < core.let_go():
+            why = (
+                f"what is irreversible was let go after checkpoint {restore.epoch}, and can't be undone; the oldest"
+                f" that can be restored here is {core.let_go()}"
+            )
         silent = [host for host in commit.next_view() if host in core.failed] if commit is not None else []
         if silent and not why:
             # All must vote, and all pause meanwhile: nobody shall wait for one that may never come back.

@@ -277,7 +277,7 @@ async def test_a_host_that_leaves_lets_calls_end_and_begins_no_more() -> None:
 
 
 async def test_a_call_that_does_not_end_does_not_keep_its_host_from_leaving(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("peer.host.checkpoints.REST_S", 0.1)
+    monkeypatch.setattr("peer.host.resting.REST_S", 0.1)
     async with Cluster("local", replicas=1, successor_s=60) as cluster:
         await (await leaving(cluster, "payer"))
         GO["go"].set()

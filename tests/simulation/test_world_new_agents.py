@@ -7,7 +7,7 @@ import pytest
 from peer import Agent, Context, every, handles
 from peer.agents.kinds import path_of
 from peer.agents.making import Making, made_options
-from peer.errors import CallerError, Unready
+from peer.errors import CallerError, NotUp
 from protocol.ids import StepId
 from sims.faults import Crash, Death, Duplicate, KillAtStep, Loss, Partition, Reorder
 from sims.runs.scenario import HOST_LIMITS
@@ -333,7 +333,7 @@ def test_na1_nobody_is_brought_up_before_all_hosts_are_heard_of_that_may_have_it
         making = Making(path_of(Worker), made_options({}), "")
         with monkeypatch.context() as patch:
             patch.setattr(host, "known_hosts", lambda: [])
-            with pytest.raises(Unready, match="nothing is known of hosts"):
+            with pytest.raises(NotUp, match="nothing is known of hosts"):
                 host.births.begin("w1", making, lambda body, error: None)
         answers: list[str] = []
         host.births.begin("w1", making, lambda body, error: answers.append(error))

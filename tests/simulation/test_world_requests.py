@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from peer import Agent, Call, Context, Happened, NotHappened, Result, handles, tool
+from peer import Agent, Call, Context, Happened, NotHappened, RestoreRefused, Result, handles, tool
 from protocol.ids import StepId
 from sims.faults import Crash, Duplicate, KillAtStep, Loss
 from sims.world import World
@@ -152,6 +152,27 @@ def test_rq2_from_then_on_its_agent_rejects_rollbacks_that_hold_it() -> None:
         world.settle()
         assert texts() == ["hello"]
         assert world.state("clerk")["sent", "hello"] == "sent hello"
+        world.check()
+
+
+def test_rq2_no_checkpoint_is_restored_that_is_from_before_it() -> None:
+    with world_of() as world:
+        world.submit("boss", "first")
+        world.settle()
+        first = world.checkpoint()
+        world.submit("boss", "hello")
+        world.settle()
+        second = world.checkpoint()
+        world.settle()
+        assert texts() == ["first", "hello"]
+        for host in world.hosts:
+            world.crash(host)
+        with pytest.raises(RestoreRefused, match="what is irreversible was let go after checkpoint 1"):
+            world.restore(first)
+        world.restore(second)
+        world.settle()
+        assert texts() == ["first", "hello"]
+        assert ("asked", "hello") in world.state("clerk")
         world.check()
 
 

@@ -21,12 +21,12 @@ BlobLost Call CallerError CheckpointMade Cluster ConfigInvalid Context Costs Cou
 DeadLettered DeclarationRefused EbbtideError Effect EffectChanged EffectInDoubt EpochsAnswer Erased FrameInvalid
 HandlerMissing HandlerTimeout Happened Happening Happenings Hidden HostChanged Input InputHandled InputUnknown
 InputsDiffer InputsOutOfOrder KeyKind Limits LogBusy LogCorrupt LogFailed MailboxFull MessageId MigrationFailed Missed
-NotHappened NotMade Notice Noticed Outcome OutcomeRecord PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError
-Personal Plan ProcessEnded Profile Proposal ReadOnly Receipt ResourceFailed Restore RestoreMade RestoreRefused
-Restored Result ResultLost Retry RollbackDecided RollbackProposed RollbackTimeout SecretChanged SharedMap SharedSet
-SharedView Space State Status Step StepCall StepId StepMade StepRanAgain StepRead StepRecord StepSent StepUnknown
-Steps StepsAnswer Storage Tool ToolFailed UndoPending Unknown Unready VaultFailed VersionUnknown View Vote answers
-bulky derived every handles hashed migrates secret tool versioned
+NotHappened NotMade NotUp Notice Noticed Outcome OutcomeRecord PayloadInvalid PayloadTooLarge PayloadUnsupported
+PeerError PendingRequest Personal Plan ProcessEnded Profile Proposal ReadOnly Receipt ResourceFailed Restore
+RestoreMade RestoreRefused Restored Result ResultLost Retry RollbackDecided RollbackProposed RollbackTimeout
+SecretChanged SharedMap SharedSet SharedView Space State Status Step StepCall StepId StepMade StepRanAgain StepRead
+StepRecord StepSent StepUnknown Steps StepsAnswer Storage Tool ToolFailed UndoPending Unknown Unready VaultFailed
+VersionUnknown View Vote answers bulky derived every handles hashed migrates secret tool versioned
 """
 NAMES = _NAMES.split()
 INNER = {

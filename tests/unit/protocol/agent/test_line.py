@@ -28,10 +28,10 @@ def test_what_has_failed_is_tried_again_when_it_is_time():
     line.try_again(item(1), 200)
     line.try_again(item(2), 100)
     assert line.retry_us() == 100
-    line.retry(100)
+    line.look(100, False)
     assert inbox.pop().number == 2
     assert inbox.pop() is None
-    line.retry(200)
+    line.look(200, False)
     assert inbox.pop().number == 1
 
 
