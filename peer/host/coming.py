@@ -21,6 +21,10 @@ class Beginning(Protocol):
     checkpoints: Checkpoints
     births: Births
 
+    def announce(self) -> None:
+        """Let the other hosts know who is here."""
+        ...
+
     def noticed(self, agent: AgentId, notice: Tell) -> None:
         """Keep a line for whoever audits."""
         ...
@@ -48,6 +52,8 @@ async def startable(host: Beginning, agents: Sequence[AgentSpec]) -> list[AgentS
     wrong = await host.checkpoints.mend(spec.name for spec in agents)
     made, lacking = host.births.living(agents)
     host.residents.expect(made)
+    if made:
+        host.announce()
     for name, why in lacking.items():
         host.residents.breaks(name, why)
     specs: list[AgentSpec] = []

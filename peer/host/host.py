@@ -118,7 +118,6 @@ class Host:
         self.announce()
         self.neighbours.open()
         specs = await startable(self, agents)
-        self.announce()
         if any(spec.lost for spec in specs):
             await self.catch_up()
         for spec in specs:
