@@ -96,6 +96,8 @@ class Invoker:
 
     @asynccontextmanager
     async def told_if_it_hangs(self, tool: Tool[..., Any], call: Call, verb: str) -> AsyncIterator[None]:
+        """Let people know of what has not returned for long."""
+
         def tell() -> None:
             text = f"{verb} of {tool.name} has not returned for {HANGS_S:g} s; it is waited for"
             logger.warning("%s: %s (%s)", self._agent.name, text, call.intent)

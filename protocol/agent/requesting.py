@@ -74,7 +74,7 @@ class Requesting:
         if request.kind != IRREVERSIBLE or core.intents.of(item.lineage) or item.lineage in self._released:
             return True
         # RQ-2: every consequence of it is on every disk then, and no loss can undo it any more.
-        return not item.outside and item.epoch < core.colours.committed
+        return item.epoch < core.colours.committed
 
     def _let_go(self, item: Input, request: Request) -> None:
         core, message = self._core, item.message

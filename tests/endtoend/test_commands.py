@@ -36,7 +36,7 @@ class Try(NamedTuple):
     """A command, and what there is to see of it."""
 
     command: str
-    """`{letter}` stands for the dead letter that a command before has told of."""
+    """`{letter}` stands for the dead letter, or the request, that a command before has told of."""
     is_right: Callable[[Told], object]
     """Of what it tells programs."""
     words: str = ""
@@ -80,6 +80,15 @@ TABLE = [
     Try("state cashier", lambda rows: rows == [{"key": "paid", "value": 5}], "paid"),
     Try("status", lambda rows: rows[0]["restores"] == 1, "restores"),
     Try("notices cashier", lambda rows: "restored" in {row["notice"] for row in rows}, "restored"),
+    Try("submit buyer sale", lambda rows: rows[0]["agent"] == "buyer"),
+    Try("requests buyer", lambda rows: [(row["tool"], row["args"]) for row in rows] == [
+        ("corner_shop:announce", ["sale"])], "corner_shop:announce",
+        keeps=lambda rows: {"letter": rows[0]["request"]}),
+    Try("release buyer {letter} --note now", lambda rows: rows[0]["state"] == "released"),
+    Try("requests", lambda rows: rows == [], "nothing waits to be let go"),
+    Try("state buyer", lambda rows: {"key": "announced", "value": "sale"} in rows, "announced"),
+    Try("release buyer nothing --note now", lambda rows: True, "has no request 'nothing'", code=2),
+    Try("cancel buyer ext:key:k#1 --why late", lambda rows: True, "rollback", code=2),
     Try("preview buyer/1/99", lambda rows: True, "no step", code=2),
     Try("submit byer 1", lambda rows: True, "Did you mean 'buyer'?", code=2),
 ]  # fmt: skip

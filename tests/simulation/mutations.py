@@ -1,7 +1,4 @@
-"""Each rule of docs/protocol.md, switched off.
-
-What no history can notice stands in `ELSEWHERE`, with where it is noticed instead.
-"""
+"""Each rule of docs/protocol.md, switched off; `ELSEWHERE` has what no history can notice, and where it is noticed."""
 
 from __future__ import annotations
 
@@ -383,7 +380,7 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
 
 ELSEWHERE = {
     "CL-6": "bytes: tests/unit and tests/contract",
-    "ST-7": "what handlers may do is not in machines: tests/rules/test_steps.py, tests/integration/",
+    "ST-7": "handlers are not in machines: tests/rules/test_steps.py",
     "ST-8": "histories end, and nothing there waits for ever: tests/rules/test_steps.py",
     "ST-9": "machines have no disk that is full: tests/rules/test_durability.py, tests/integration/test_full_disk.py",
     "CP-10": "what hosts wait for: worlds, tests/rules/test_durability.py, tests/endtoend/test_demo.py",
@@ -393,6 +390,7 @@ ELSEWHERE = {
     "EF-2": "undone and done again it ends the same: tests/rules/test_effects.py switches it off",
     "EF-7": "scripts call one tool at a time: tests/rules/test_effects_together.py",
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
+    "RQ": "scripts request nothing: tests/rules/test_requests.py, tests/simulation/test_world_requests.py",
     "NA-1": "a message like any other, and hosts bring agents up: tests/simulation/test_world_new_agents.py",
     "SH-1": "documents: tests/integration and worlds",
     "CP-9": "a policy, any choice of which is sound: tests/rules/test_checkpoints.py",

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ebbtide import Agent, Call, Cluster, Context, handles, tool
+from ebbtide import Agent, Call, Cluster, Context, Result, handles, tool
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,19 @@ def charge(amount: int, *, intent: str) -> None:
     (BANK / intent.replace("/", "-")).write_text(json.dumps(amount))
 
 
+@tool(kind="irreversible")
+def announce(item: str, *, intent: str) -> None:
+    (BANK / f"announced-{item}").touch()
+
+
 class Buyer(Agent):
+    @handles(str)
+    async def advertise(self, message: str, ctx: Context) -> None:
+        ctx.request(announce, message, then=self.announced)
+
+    async def announced(self, result: Result, ctx: Context) -> None:
+        self.state["announced"] = result.args[0]
+
     @handles(Order)
     async def order(self, message: Order, ctx: Context) -> None:
         self.state["spent"] = self.state.get("spent", 0) + message.price
