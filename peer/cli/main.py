@@ -82,7 +82,8 @@ def terminated(number: int, frame: Any) -> None:
 
 def tell(error: Exception) -> None:
     """Say on stderr, in one line, what a command could not do."""
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+    where = Console(stderr=True, soft_wrap=True, emoji=False)
+    where.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -99,7 +99,7 @@ def demo(
 
 def _play(options: Options, report: Path, export: Path | None, folder: Path | None, is_again: bool) -> None:
     """Run, or go on with a run; write what is to be written of it. Raises: Exit, with 1, if a check fails."""
-    console = Console()
+    console = Console(emoji=False)
     with tempfile.TemporaryDirectory(prefix="ebbtide-export-") as temporary:
         exported = export or Path(temporary)
         done = _done(options, exported, console, is_again)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from peer.cli.main import main
+from peer.audit.console import console, errors
+from peer.cli.main import main, tell
 
 EBBTIDE = Path(sys.executable).with_name("ebbtide")
 OLD = Path(__file__).parents[3] / "data" / "logs" / "0.1.0-sqlite"
@@ -89,3 +90,11 @@ def test_the_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             main([*command, "--help"])
         assert "130" in capsys.readouterr().out
+
+
+def test_a_name_between_colons_is_no_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(ValueError("no input ext:key:opening#1"))
+    console().print("ext:key:opening#1")
+    errors().print("ext:key:opening#1")
+    shown = capsys.readouterr()
+    assert [shown.out.count("ext:key:opening#1"), shown.err.count("ext:key:opening#1")] == [1, 2]
