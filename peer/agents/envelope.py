@@ -1,7 +1,9 @@
 """Messages to an agent that are not for a handler as they are: each is a tag that no class can have, and a body."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from peer.errors import EbbtideError
 from peer.values import payload
 from peer.values.key_text import OWN_MARK
 
@@ -41,3 +43,17 @@ def opened(data: bytes) -> tuple[str, Any]:
         return "", None
     outer: Any = payload.decode(data)
     return tag, outer[1]
+
+
+def content(data: bytes, types: Mapping[str, type]) -> Any:
+    """Return a message for people, as far as it can be read here; of a question or an answer, what is inside.
+
+    Nothing is inside of what makes or retires an agent, or of a time.
+    """
+    try:
+        tag, body = opened(data)
+        if tag in (ASK, ANSWER):
+            return content(body[1], types)
+        return None if tag else payload.decode_message(data, types)
+    except EbbtideError:
+        return payload.fields_of(data)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from peer import errors
+from peer.agents import envelope
 from peer.agents.agent import Agent
 from peer.host.questions import LetterAnswer
-from peer.values import payload
 from protocol.ids import AgentId
 from protocol.step import Input
 
@@ -22,7 +22,8 @@ class DeadLetter:
     agent: AgentId
     """Whose: who did not handle it, or who sent it to a name that nobody has."""
     message: Any
-    """What was to be handled; where its class is not known here, a dict of its fields."""
+    """What was to be handled, asked or answered; where its class is not known here, a dict of its fields. None for a
+    time, and for what makes or retires an agent."""
     reason: str
     at: datetime | None
     """Since when, UTC; None if the log does not say."""
@@ -76,13 +77,7 @@ class DeadLetter:
 
 def shown(found: LetterAnswer, agent: AgentId, kind: type[Agent] | None, ask: Ask) -> DeadLetter:
     """Return a dead letter as people look at it."""
+    # It may be why it is dead that it can't be read.
+    message = envelope.content(found.input.payload, {} if kind is None else kind.message_types)
     at = datetime.fromtimestamp(found.time_us / 1e6, UTC) if found.time_us else None
-    return DeadLetter(agent, _message(found.input.payload, kind), found.why, at, found.input, found.to, ask)
-
-
-def _message(data: bytes, kind: type[Agent] | None) -> Any:
-    """Return a message, as far as it can be read here: it may be why it is dead that it can't."""
-    try:
-        return payload.decode_message(data, {} if kind is None else kind.message_types)
-    except errors.EbbtideError:
-        return payload.fields_of(data)
+    return DeadLetter(agent, message, found.why, at, found.input, found.to, ask)

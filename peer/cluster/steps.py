@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from peer.agents import envelope
-from peer.errors import CallerError, EbbtideError
+from peer.errors import CallerError
 from peer.host.questions import StepsAnswer, StepsAsk
 from peer.host.step_pages import handled_by_name
 from peer.ports import KeyVault
-from peer.values import payload
 from peer.values.codec import look
 from peer.values.fields import number
 from peer.values.key_text import decode_key, is_own
@@ -149,7 +148,7 @@ def shown(
     item = record.input
     return Step(
         id=record.step,
-        message=_message(item.payload, types),
+        message=envelope.content(item.payload, types),
         handled=handled_by_name(item.payload),
         sender=item.sender,
         attempt=item.attempt,
@@ -160,7 +159,7 @@ def shown(
         },
         shares=tuple(dict.fromkeys(entry.key for entry in record.entries)),
         calls=tuple(_call(intent, effects) for intent in record.calls),
-        sent=tuple(StepSent(output.receiver, _message(output.payload, types)) for output in record.outputs),
+        sent=tuple(StepSent(output.receiver, envelope.content(output.payload, types)) for output in record.outputs),
         model=record.model,
         confidence=record.confidence,
         scores=dict(record.scores),
@@ -169,21 +168,6 @@ def shown(
         epoch=record.epoch,
         undone_by=by,
     )
-
-
-def _message(data: bytes, types: Mapping[str, type]) -> Any:
-    """Return a message, as far as it can be read here; of what the runtime has packed, what is inside."""
-    try:
-        tag, body = envelope.opened(data)
-        match tag:
-            case "":
-                return payload.decode_message(data, types)
-            case envelope.ASK | envelope.ANSWER:
-                return _message(body[1], types)
-            case _:
-                return None
-    except EbbtideError:
-        return payload.fields_of(data)
 
 
 def _key(text: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from peer import Agent, CallerError, Cluster, Context, DeadLetter, Limits, handles
+from peer import Agent, AgentSpec, Answer, CallerError, Cluster, Context, DeadLetter, Limits, handles
 from peer.audit.events import happenings
 from peer.audit.logs import hosts_in
 
@@ -148,3 +148,38 @@ async def test_what_becomes_of_dead_letters_is_told_by_the_log(tmp_path: Path) -
         ("input.dead", None), ("input.dead", None), ("input.dropped", None), ("input.redriven", f"{tea.name}/again"),
         ("input.dead", None),
     ]  # fmt: skip
+
+
+class Asker(Agent):
+    """Asks somebody who only raises, and makes somebody whose class only raises."""
+
+    @handles(str)
+    async def ask(self, message: str, ctx: Context) -> None:
+        ctx.ask("deaf", Order(message, 1), then=self.answered)
+        ctx.spawn("stillborn", Deaf, ears=-1)
+
+    async def answered(self, answer: Answer, ctx: Context) -> None:
+        raise AssertionError("nobody answers")
+
+
+class Deaf(Agent):
+    tries = 1
+
+    def __init__(self, ears: int = 2) -> None:
+        if ears < 0:
+            raise ValueError(f"ears={ears}")
+
+    @handles(Order)
+    async def hear(self, message: Order, ctx: Context) -> None:
+        raise RuntimeError("what?")
+
+
+async def test_of_a_question_what_was_asked_is_shown_and_of_a_making_the_reason() -> None:
+    async with Cluster("local") as cluster:
+        await cluster.spawn_all([AgentSpec("asker", Asker), AgentSpec("deaf", Deaf)])
+        await cluster.submit("asker", "tea")
+        await cluster.quiet()
+        assert (await one(cluster, "deaf")).message == Order("tea", 1)
+        letter = await one(cluster, "stillborn")
+        assert letter.message is None
+        assert "ears=-1" in letter.reason
