@@ -19,7 +19,7 @@ from peer.backends import Backend, load_backend
 from peer.cluster.asker import ASK_S
 from peer.cluster.attached import Attached
 from peer.cluster.member import Member
-from peer.config import check_names, checkpoint_limits, replicas_of
+from peer.config import check_limits, check_names, checkpoint_limits, count, folder_named, replicas_of
 from peer.host.host import Host
 from peer.host.questions import Status
 from peer.store.outside.keeping import Keeping, Places
@@ -61,15 +61,17 @@ class Cluster(Member):
         storage: Storage | None = None, blobs: str | Path | None = None, vault: str | Path | None = None,
         buddies: int | None = None, **options: Any,
     ) -> None:  # fmt: skip
-        if agents_per_actor < 1:
-            raise errors.CallerError(f"agents_per_actor={agents_per_actor}: at least 1. Nothing was started.")
-        self._agents_per_actor = agents_per_actor
+        self._agents_per_actor = count("agents_per_actor", agents_per_actor, 1)
+        if limits is not None:
+            check_limits(limits)
         if options.get("detached") and folder is None:
             raise errors.CallerError("detached=True: name the folder that is to outlive this. Nothing was started.")
         # Made when the cluster starts: from then on a signal ends it in order, and the folder with it.
         self._is_temporary = folder is None
         self.folder = (
-            Path(tempfile.gettempdir()) / f"ebbtide-{secrets.token_hex(8)}" if folder is None else Path(folder)
+            Path(tempfile.gettempdir()) / f"ebbtide-{secrets.token_hex(8)}"
+            if folder is None
+            else folder_named("folder", folder)
         )
         self._checkpoints = checkpoint_limits(
             checkpoint_every_s, checkpoints_kept, replicas_of(replicas, buddies), successor_s, checkpoint_policy,
