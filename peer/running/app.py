@@ -31,6 +31,8 @@ class App(NamedTuple):
     agents: list[AgentSpec]
     options: dict[str, Any]
     main: Callable[[Cluster], Awaitable[object]] | None
+    has_other_main: bool = False
+    """It has a `main` that is no coroutine function, so it is not run: many files have one for themselves."""
 
 
 def read_app(file: Path) -> App:
@@ -45,13 +47,26 @@ def read_app(file: Path) -> App:
         raise ConfigInvalid(
             f"{file} names no agents, and has no 'async def main(cluster)'. Nothing was started. Write {_FORM}."
         )
+    if inspect.iscoroutinefunction(main):
+        _check_main(file, main)
     options = getattr(module, "options", {})
     if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
         raise ConfigInvalid(
             f"{file}: options is {options!r}, and no dict of what Cluster takes. Nothing was started."
             " Write options = {'checkpoint_every_s': 5.0}."
         )
-    return App(file, _specs(file, found), dict(options), main if inspect.iscoroutinefunction(main) else None)
+    is_ours = inspect.iscoroutinefunction(main)
+    return App(file, _specs(file, found), dict(options), main if is_ours else None, callable(main) and not is_ours)
+
+
+def _check_main(file: Path, main: Callable[..., Awaitable[object]]) -> None:
+    try:
+        inspect.signature(main).bind(None)
+    except TypeError as error:
+        raise ConfigInvalid(
+            f"{file}: main{inspect.signature(main)} can't be given the cluster ({error}). Nothing was started. Write"
+            " 'async def main(cluster)', or give it another name if it is for something else."
+        ) from None
 
 
 def find_classes(file: Path) -> None:
@@ -75,7 +90,8 @@ def _module(file: Path) -> ModuleType:
     try:
         return importlib.import_module(file.stem)
     except (Exception, SystemExit) as error:
-        place = where(error, file.stem)
+        # Of a syntax error the text has the place, and the traceback that of the import.
+        place = "" if isinstance(error, SyntaxError) else where(error, file.stem)
         raise ConfigInvalid(
             f"{file} raised {one_line(told(error))}{place and f', at {place}'}. Nothing was started."
         ) from error

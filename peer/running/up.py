@@ -149,6 +149,11 @@ async def _run_main(app: App, cluster: Cluster) -> None:
 
     Raises: Exit, with 1, if it raises: its traceback is shown, as Python would.
     """
+    if app.has_other_main:
+        errors().print(
+            f"note: main of {app.file.name} is not run: it is no 'async def main(cluster)'.",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     if app.main is None:
         return
     try:

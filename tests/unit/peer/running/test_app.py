@@ -40,7 +40,9 @@ def test_what_is_done_then_needs_no_agents_and_options_are_taken(tmp_path: Path)
     found = read(tmp_path, "options = {'replicas': 1}\nasync def main(cluster): pass")
     assert (found.agents, found.options) == ([], {"replicas": 1})
     assert found.main is not None
-    assert read(tmp_path, "agents = {}\ndef main(): pass").main is None
+    assert not found.has_other_main
+    other = read(tmp_path, "agents = {}\ndef main(): pass")
+    assert (other.main, other.has_other_main) == (None, True)
 
 
 def test_classes_are_those_of_a_module_that_others_can_import(tmp_path: Path) -> None:
@@ -63,6 +65,8 @@ def test_classes_are_those_of_a_module_that_others_can_import(tmp_path: Path) ->
         ("1 / 0", "ZeroDivisionError"),
         ("raise SystemExit('no')", "SystemExit"),
         ("agents = {'a': AgentSpec('b', Agent)}", "'a' is 'b' in its AgentSpec"),
+        ("agents = {}\nasync def main(): pass", "main() can't be given the cluster"),
+        ("agents = {}\nasync def main(cluster, more): pass", "main(cluster, more) can't be given the cluster"),
     ],
 )
 def test_a_file_that_names_no_agents_is_told_in_one_line(text: str, named: str, tmp_path: Path) -> None:
@@ -76,6 +80,12 @@ def test_a_file_that_names_no_agents_is_told_in_one_line(text: str, named: str, 
 def test_what_a_file_raises_is_told_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"app_\d+\.py:3 in <module>"):
         read(tmp_path, "x = 1\ny = x / 0")
+
+
+def test_a_file_that_is_no_python_is_told_with_its_own_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"SyntaxError: .*\(app_\d+\.py, line 2\)\. Nothing was started") as error:
+        read(tmp_path, "agents = {")
+    assert "importlib" not in str(error.value)
 
 
 def test_a_file_is_a_module_that_python_would_find(tmp_path: Path) -> None:
