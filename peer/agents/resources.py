@@ -24,6 +24,9 @@ CLOSE_S = 3.0
 """For which a host that ends waits for its resources to be closed; it ends without those that take longer. Less than
 what a backend waits for a host."""
 
+PLAIN = inspect.Parameter.POSITIONAL_OR_KEYWORD
+"""The kind of a parameter that can be given by place, and by its name."""
+
 Opens = Callable[[], Any]
 
 _POOL = Threads("resources")
@@ -193,6 +196,26 @@ def check_resources(shown: str, resources: Any, functions: Iterable[Callable[...
                 " Add one, or leave the resource out."
             )
         check_opens(f"tool {shown}: resource {name}", opens)
+
+
+def check_places(shown: str, resources: Mapping[str, Any], function: Callable[..., Any]) -> None:
+    """Check that what callers give by place, while they leave resources out, comes to the right parameters.
+
+    Raises: DeclarationRefused, naming the resource and the remedy.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return  # not told, as of some builtins
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, PLAIN, inspect.Parameter.VAR_POSITIONAL)
+    places = [each for each in parameters if each.kind in by_place and each.name != "intent"]
+    first = next((at for at, each in enumerate(places) if each.name in resources), len(places))
+    if not all(each.name in resources and each.kind is PLAIN for each in places[first:]):
+        name = places[first].name
+        raise errors.DeclarationRefused(
+            f"tool {shown}: resource {name} is a parameter by place, which callers leave out, and others come after it,"
+            f" or it has no name. Write it as the last, after a star: (..., *, {name})."
+        )
 
 
 def check_opens(what: str, opens: Any) -> None:

@@ -19,7 +19,7 @@ from peer import errors
 from peer.agents.functions import check_callable
 from peer.agents.identity import identity_of
 from peer.agents.naming import declared, name_of
-from peer.agents.resources import Opens, check_resources, taken_by
+from peer.agents.resources import Opens, check_places, check_resources, taken_by
 from peer.values import payload
 from peer.values.fields import NAME_CHARS_MAX, number, text
 
@@ -186,6 +186,8 @@ def tool(
             if given is not None:
                 filled = partial(given, **dict.fromkeys(taken_by(given, resources or {})))
                 check_callable(f"{what} of tool {shown}", filled, 1)
+                check_places(shown, resources or {}, given)
+        check_places(shown, resources or {}, function)
         _check_options(shown, name, timeout, retry, concurrency)
         return Tool(
             function, chosen, undo, check, name, timeout_s=timeout, retry=retry, concurrency=concurrency,

@@ -170,8 +170,21 @@ def undo(call: Call) -> None: ...
         (lambda: tool(kind="pure", resources={"db": coroutine})(takes), "resource db gives no context manager"),
         (lambda: tool(kind="pure", resources={"db": undo})(takes), "called without arguments"),
         (lambda: tool(undo=lambda call, db, other: None, resources={"db": open_pool})(takes), "is to take one"),
+        (
+            lambda: tool(kind="pure", resources={"db": open_pool})(lambda db, cents: None),
+            "resource db is a parameter by",
+        ),
+        (lambda: tool(kind="pure", resources={"db": open_pool})(lambda db, *cents: None), r"\*, db"),
+        (lambda: tool(kind="pure", resources={"db": open_pool})(lambda db, /: None), "it has no name"),
     ],
 )
 def test_what_is_no_resource_is_refused_where_it_is_declared(declare: Callable[[], Any], said: str) -> None:
     with pytest.raises(DeclarationRefused, match=said):
         declare()
+
+
+@pytest.mark.parametrize(
+    "function", [lambda cents, db: None, lambda cents, *, db: None, lambda cents, db, **more: None]
+)
+def test_a_resource_may_be_the_last_by_place(function: Callable[..., Any]) -> None:
+    assert tool(kind="pure", resources={"db": open_pool})(function)
