@@ -5,7 +5,7 @@ from msgspec import Struct
 from protocol.fact import Began, Fact
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.message import Message
-from protocol.proposal import Amendment, Restore
+from protocol.proposal import Amendment, Finding, Restore
 from protocol.records import Record
 from protocol.step import Entry, StepDraft
 
@@ -135,6 +135,10 @@ class Consulted(_Event, frozen=True):
     proposal: ProposalId
     accepts: bool
     why: str = ""
+    findings: tuple[Finding, ...] = ()
+    """What it has looked at."""
+    looked_back: bool = False
+    """It was shown its state right before the oldest step of the part that it was asked about (RB-12)."""
 
 
 class Merged(_Event, frozen=True):

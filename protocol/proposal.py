@@ -104,6 +104,18 @@ class Vote(Struct, frozen=True, omit_defaults=True):
         )
 
 
+class Finding(NamedTuple):
+    """What came of one look at whether an agent still agrees, before it votes (RB-12); it binds nobody by itself."""
+
+    name: str
+    """What was looked at, in the agent's words."""
+    holds: bool
+    text: str
+    """What there is to say of it; why not, if it does not hold."""
+    time_us: int
+    """When, by the clock of the agent's host; it decides nothing."""
+
+
 class Restore(Struct, frozen=True):
     """Back to the cut of `epoch`, everywhere; the `number`th restore of the cluster begins the era of that number."""
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from protocol.fact import Began
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.message import Data, Void
-from protocol.proposal import Credit, Proposal, Restore, Vote
+from protocol.proposal import Credit, Finding, Proposal, Restore, Vote
 from protocol.step import Consumer, Entry, Input, LogRecord, Request, StepRecord, VoidOut
 
 
@@ -103,6 +103,8 @@ class VoteRecord(LogRecord, frozen=True):
 
     proposal: Proposal
     vote: Vote
+    findings: tuple[Finding, ...] = ()
+    """What the agent has looked at since its vote before (RB-12)."""
 
 
 class DecisionRecord(LogRecord, frozen=True):

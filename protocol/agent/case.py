@@ -9,11 +9,14 @@ from protocol.agent.books import Books, keeper_of
 from protocol.agent.part import Part
 from protocol.ids import AgentId, StepId
 from protocol.message import Ballot, Done
-from protocol.proposal import ConeStep, Debit, Proposal, Suspect, Vote
+from protocol.proposal import ConeStep, Debit, Finding, Proposal, Suspect, Vote
 from protocol.records import DecisionRecord
 
 PATIENCE = 2
 """How many questions a keeper may leave unanswered before others are asked for all that they have heard."""
+
+FINDINGS_MAX = 100
+"""Of one proposal, that an elector remembers: the newest. The log has them all."""
 
 ASKED_AT_ONCE = 8
 """How many of the others are asked at a time: they answer with all that they have heard, so it spreads fast anyhow."""
@@ -35,6 +38,12 @@ class Case:
         """The last vote that was made: it may still be in the writing."""
         self.busy = False
         """A vote is being made: the agent is asked, or the record written."""
+        self.asked: StepId | None = None
+        """The oldest step of the part that the agent was asked about last (RB-12)."""
+        self.findings: tuple[Finding, ...] = ()
+        """What the agent has looked at, the newest last."""
+        self.unlisted = 0
+        """How many of them no vote's record has."""
         self.verdict: Done | None = None
         """What another elector has decided; heeded as soon as this one's own vote is durable."""
         self.part = Part()
@@ -64,6 +73,16 @@ class Case:
         fresh = dict.fromkeys((debit.receiver for step in vote.cone for debit in step.sends), vote.version)
         self._debited.update(fresh)
         self._untold.update(dict.fromkeys((self.keeper, *(fresh if vote.accepts else self._debited))))
+
+    def found(self, findings: tuple[Finding, ...]) -> None:
+        """The agent has looked at something."""
+        self.findings = (*self.findings, *findings)[-FINDINGS_MAX:]
+        self.unlisted = min(self.unlisted + len(findings), FINDINGS_MAX)
+
+    def list_findings(self) -> tuple[Finding, ...]:
+        """Return the findings that no vote's record has, and count them as listed."""
+        count, self.unlisted = self.unlisted, 0
+        return self.findings[len(self.findings) - count :]
 
     def ended(self) -> None:
         """It is decided: what was kept to go on voting is not needed any more."""

@@ -120,7 +120,12 @@ class Rollback:
         if case.busy or (case.vote is not None and not case.part.is_new()):
             return
         case.busy = True
-        self._core.actions.append(Consult(case.books.proposal, tuple(sorted(case.part.steps))))
+        self._consult(case)
+
+    def _consult(self, case: Case) -> None:
+        part = tuple(sorted(case.part.steps))
+        case.asked = part[0] if part else None
+        self._core.actions.append(Consult(case.books.proposal, part))
 
     def _freeze(self, case: Case) -> None:
         core = self._core
@@ -134,16 +139,21 @@ class Rollback:
                 self._stepping.deliver(producer.agent, passed)
 
     def consulted(self, event: Consulted) -> None:
-        """The agent has spoken: write the vote down, then let it be known."""
+        """The agent has spoken: write the vote down, then let it be known (RB-12)."""
         case = self._cases.get(event.proposal)
         if case is None or not case.busy or event.proposal in self.decided:
             return
         self._voting.grow(case)
         self._freeze(case)
+        case.found(event.findings)
+        if event.looked_back and event.accepts and min(case.part.steps, default=None) != case.asked:
+            # RB-12: its part reaches further back by now than what it was shown.
+            self._consult(case)
+            return
         proposal = case.books.proposal
         vote, suspects = self._voting.vote(case, event)
         case.latest = vote.after(case.latest)
-        record = VoteRecord(proposal, vote)
+        record = VoteRecord(proposal, vote, case.list_findings())
         self._core.append((record,), lambda: self._voted(proposal.id, vote, suspects), is_fact=True)
 
     def _voted(self, pid: ProposalId, vote: Vote, suspects: tuple[Suspect, ...]) -> None:
@@ -306,6 +316,8 @@ class Rollback:
         if not record.vote.follows(case.vote):
             # A base has told it.
             return
+        case.found(record.findings)
+        case.list_findings()
         case.became_durable(record.vote)
         case.latest = case.vote
         if record.proposal.id in self.decided:
@@ -356,7 +368,9 @@ class Rollback:
         stand for them (CP-6).
         """
         cases = self._cases.values()
-        votes = tuple(VoteRecord(case.books.proposal, case.latest) for case in cases if case.latest is not None)
+        votes = tuple(
+            VoteRecord(case.books.proposal, case.latest, case.findings) for case in cases if case.latest is not None
+        )
         return {"votes": votes, "decisions": tuple(self.decided.values())}
 
     def load(self, base: BaseRecord) -> None:

@@ -393,6 +393,7 @@ ELSEWHERE = {
     "RQ": "scripts request nothing: tests/rules/test_requests.py, tests/simulation/test_world_requests.py",
     "NA-1": "a message like any other, and hosts bring agents up: tests/simulation/test_world_new_agents.py",
     "SH-1": "documents: tests/integration and worlds",
+    "RB-12": "opinions of histories look at nothing: tests/rules/test_consent.py switches it off",
     "CP-9": "a policy, any choice of which is sound: tests/rules/test_checkpoints.py",
     "MB": "lives of hosts: tests/simulation/test_hosts.py switches four of them off, tests/rules/ has the others",
 }
