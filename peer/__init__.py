@@ -1,6 +1,7 @@
 """Ebbtide: agents that take a step back together. Public names only."""
 
 from peer.agents.agent import Agent, handles
+from peer.agents.conditions import precondition
 from peer.agents.context import Context
 from peer.agents.every import every
 from peer.agents.question import Answer
@@ -89,7 +90,7 @@ from peer.values.shared_view import SharedView
 from peer.values.versioning import migrates, versioned
 from protocol.ids import MessageId, StepId
 from protocol.limits import Limits
-from protocol.proposal import Proposal, Restore, Vote
+from protocol.proposal import Finding, Proposal, Restore, Vote
 from protocol.records import Cut, OutcomeRecord
 from protocol.step import Input, StepRecord
 
@@ -127,6 +128,7 @@ __all__ = [
     "EffectInDoubt",
     "EpochsAnswer",
     "Erased",
+    "Finding",
     "FrameInvalid",
     "HandlerMissing",
     "HandlerTimeout",
@@ -214,6 +216,7 @@ __all__ = [
     "handles",
     "hashed",
     "migrates",
+    "precondition",
     "secret",
     "tool",
     "versioned",

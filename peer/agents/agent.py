@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from peer import errors
+from peer.agents.conditions import Condition, Marked, conditions_of, marks_of
 from peer.agents.declaring import check_settings, declared_by, is_other, visible_tools
 from peer.agents.every import everies_of
 from peer.agents.retry import Retry
@@ -85,6 +86,8 @@ class Agent:
     """How often a handler is tried on one input before the input is a dead letter."""
     retry: ClassVar[Retry | None] = None
     """By which errors it is tried how often, and after which waits; None: `tries` times, whatever the error."""
+    consent_s: ClassVar[float] = 10.0
+    """For how many seconds `still_valid`, and each precondition beside it, may think about a rollback."""
     keys: ClassVar[dict[str, KeyKind]] = {}
     """Keys that are not simply kept in the log: `derived`, `secret` or `bulky`. Tuples go by their first element."""
     state_version: ClassVar[int] = 1
@@ -102,6 +105,8 @@ class Agent:
     read_only_handlers: ClassVar[frozenset[str]] = frozenset()
     everies: ClassVar[dict[str, float]] = {}
     terms: ClassVar[dict[str, Terms]] = {}
+    conditions: ClassVar[tuple[Condition, ...]] = ()
+    marks: ClassVar[dict[str, Marked]] = {}
     state_schema: ClassVar[Schema] = Schema()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -116,16 +121,24 @@ class Agent:
         cls.read_only_handlers = found.read_only
         cls.everies = everies_of(cls, cls.everies)
         cls.terms = terms_of(cls, cls.terms)
+        cls.conditions = conditions_of(cls, Agent, cls.marks)
+        cls.marks = marks_of(cls, cls.marks)
         for kind in cls.handlers:
             check_messages(kind)
         check_settings(cls)
         cls.state_schema = schema_of(cls)
         cls.tools()
 
-    def still_valid(self, proposal: Proposal) -> bool | str:
+    def still_valid(self, proposal: Proposal, *past: Any, **more: Any) -> Any:
         """Say whether this agent agrees to undo its part of a rollback: True, or the reason why not.
 
-        Called once as a participant of the rollback, and again if its part has grown.
+        Written as `def still_valid(self, proposal, then, now)`, or with `proposal` alone; plain, in a thread, or async.
+        `then` and `now` are mappings like `self.state`, to be read until it returns: the state right before the oldest
+        step of the agent's part, less what is undone by now, and the state as it stands, the part included. Nothing
+        depends on what is read of them.
+
+        Called once as a participant of the rollback, and again if its part has grown. One that raises, or takes longer
+        than `consent_s`, rejects.
         """
         return True
 

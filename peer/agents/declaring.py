@@ -6,11 +6,13 @@ from functools import partial, partialmethod
 from typing import Any, NamedTuple
 
 from peer import errors
-from peer.agents.functions import check_callable, is_async
+from peer.agents.functions import check_callable
 from peer.agents.retry import checked_retry
 from peer.agents.tool import Tool
-from peer.values.fields import text
+from peer.values.fields import number, text
 
+CONSENT_S_MAX = 3600
+"""For which an agent may think about a rollback: its part is frozen meanwhile."""
 _ITEMS_MAX = 1_000
 """Of a container that is looked through for tools."""
 
@@ -100,17 +102,21 @@ def check_settings(cls: Any) -> None:
         )
     for space in cls.spaces:
         text(f"a space of class {cls.__qualname__}", space, is_empty_ok=False)
-    check_callable(f"class {cls.__qualname__}: still_valid", cls.still_valid, 2)
     for hook, takes in (("on_start", 1), ("on_restart", 1), ("on_undone", 2)):
         check_callable(f"class {cls.__qualname__}: {hook}", getattr(cls, hook), takes)
-    if is_async(cls.still_valid):
-        raise errors.DeclarationRefused(
-            f"class {cls.__qualname__}: still_valid is a coroutine function, and nobody would await its answer. Write"
-            " it as a plain def: it is asked while others wait."
-        )
+    _check_consent(f"class {cls.__qualname__}: consent_s = {cls.consent_s!r}", cls.consent_s)
     if type(cls.tries) is not int or cls.tries < 1:
         raise errors.DeclarationRefused(f"class {cls.__qualname__}: tries = {cls.tries!r}: an int from 1 on.")
     checked_retry(f"class {cls.__qualname__}", cls.retry)
+
+
+def _check_consent(what: str, value: Any) -> None:
+    try:
+        seconds = number("consent_s", value)
+    except errors.CallerError:
+        seconds = 0.0
+    if not 0 < seconds <= CONSENT_S_MAX:
+        raise errors.DeclarationRefused(f"{what}: seconds, more than 0 and up to {CONSENT_S_MAX}: others wait for it.")
 
 
 def is_other(one: type, two: type) -> bool:

@@ -57,3 +57,21 @@ def content(data: bytes, types: Mapping[str, type]) -> Any:
         return None if tag else payload.decode_message(data, types)
     except EbbtideError:
         return payload.fields_of(data)
+
+
+def handled_by_name(data: bytes) -> str:
+    """Return the class by which a handler is found for a message, or for what is asked in a question.
+
+    Of what comes from the runtime it is `Answer`, or a tag that no class has; of what can't be read it is empty.
+    """
+    try:
+        name = payload.type_name(data)
+        if not name:
+            return type(payload.decode_message(data, {})).__name__
+        if name in (ANSWER, TIME_OUT):
+            return "Answer"
+        if name == REQUEST:
+            return "Result"
+        return handled_by_name(opened(data)[1][1]) if name == ASK else name
+    except EbbtideError:
+        return ""

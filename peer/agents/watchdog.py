@@ -8,6 +8,7 @@ import traceback
 from types import CodeType, FrameType
 from weakref import WeakSet, ref
 
+from peer.agents.consent import Consent
 from peer.agents.failures import TRACE_CHARS_MAX, clean
 from peer.agents.invoking import Invoker
 from peer.agents.runner import Runner
@@ -20,7 +21,7 @@ LOOK_S = 0.25
 """From one answer of the loop to the next question."""
 
 _WATCHED: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
-_HANDLERS: tuple[CodeType, ...] = (Runner.handled.__code__, Invoker.invoke.__code__)
+_HANDLERS: tuple[CodeType, ...] = (Runner.handled.__code__, Invoker.invoke.__code__, Consent.looked.__code__)
 """Where user code begins on a loop's stack."""
 
 
@@ -68,7 +69,7 @@ def _tell(loop: asyncio.AbstractEventLoop, thread: int) -> None:
     if inner is None or frame is None:
         return  # nobody's handler: the runtime itself, or a task that it has left running
     holder = frame.f_locals.get("self")
-    if not isinstance(holder, Runner | Invoker):
+    if not isinstance(holder, Runner | Invoker | Consent):
         return
     file, line = inner.f_code.co_filename, inner.f_lineno
     text = clean(

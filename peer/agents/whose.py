@@ -1,8 +1,6 @@
 """Whose code runs: what stands before the lines that it prints, and in each record that it logs."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -33,16 +31,6 @@ class Whose(NamedTuple):
 
 NOBODY = Whose()
 WHOSE: ContextVar[Whose] = ContextVar("WHOSE", default=NOBODY)
-
-
-@contextmanager
-def running(whose: Whose) -> Iterator[None]:
-    """Have code run for somebody, where no task is its own."""
-    token = WHOSE.set(whose)
-    try:
-        yield
-    finally:
-        WHOSE.reset(token)
 
 
 class _Marking:

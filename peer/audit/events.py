@@ -11,7 +11,7 @@ from urllib.parse import quote
 from peer.audit.extras import needed
 from peer.audit.gaps import Gap, records_of
 from peer.audit.logs import own_logs
-from peer.audit.telling import detailed, moment
+from peer.audit.telling import detailed, finding_line, moment
 from peer.audit.trail import lost_text
 from peer.export.lines import state_word, step_line
 from peer.store.reading import Logs
@@ -134,6 +134,8 @@ class Telling:
         vote, pid = record.vote, record.proposal.id
         data = {"proposal": pid, "accepts": vote.accepts, "why": vote.why}
         data |= {"steps": [str(part.step) for part in vote.cone], "credits": len(vote.credits)}
+        if record.findings:
+            data["findings"] = [finding_line(each) for each in record.findings]
         return self._told("rollback.voted", f"{pid}/vote/{vote.version}", pid, data)
 
     def _decided(self, record: DecisionRecord) -> list[Happening]:

@@ -168,6 +168,7 @@ class _Teller:
     def _voted(self, record: VoteRecord) -> None:
         rollback = self._rollback(record.proposal)
         rollback.votes[self._agent] = record.vote.after(rollback.votes.get(self._agent))
+        rollback.findings[self._agent] = (*rollback.findings.get(self._agent, ()), *record.findings)
         rollback.voted_us[self._agent] = max(record.proposal.began_us, self._now_us)
 
     def _decided(self, record: DecisionRecord, number: int) -> None:

@@ -60,7 +60,9 @@ def rows_of(trail: Trail, progress: Callable[[int, int], None] | None = None) ->
         rollback = trail.rollbacks[line["id"]]
         counts = {"roots": len(line["roots"]), "electors": len(line["electors"])}
         rows["proposals"].append(line | counts | {"proposer": rollback.proposal.proposer})
-        rows["votes"] += [{"proposal": line["id"], **vote} for vote in votes_of(rollback)]
+        for vote in votes_of(rollback):
+            del vote["findings"]
+            rows["votes"].append({"proposal": line["id"], **vote})
     return rows
 
 

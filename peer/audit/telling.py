@@ -8,6 +8,7 @@ from peer.audit.trail import Effect, Rollback, Step, Trail, digest, type_of
 from peer.export.lines import ProposalLines, checkpoint_lines, finite, state_word, step_line
 from peer.host.questions import CutsAnswer
 from protocol.ids import MessageId, StepId
+from protocol.proposal import Finding
 from protocol.step import StepRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -125,9 +126,15 @@ def votes_of(rollback: Rollback) -> list[dict[str, Any]]:
             "why": vote.why,
             "steps": len(vote.cone),
             "credits": len(vote.credits),
+            "findings": [finding_line(each) for each in rollback.findings.get(agent, ())],
         }
         for agent, vote in sorted(rollback.votes.items())
     ]
+
+
+def finding_line(finding: Finding) -> dict[str, Any]:
+    """Return what an agent has looked at before it voted, and what came of it."""
+    return {"name": finding.name, "holds": finding.holds, "text": finding.text, "time": finding.time_us}
 
 
 # -- why -----------------------------------------------------------------------------------------------------------

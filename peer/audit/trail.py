@@ -14,7 +14,7 @@ from peer.errors import EbbtideError, StepUnknown
 from peer.values import payload
 from protocol.fact import Began
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
-from protocol.proposal import Proposal, Restore, Vote
+from protocol.proposal import Finding, Proposal, Restore, Vote
 from protocol.records import Cut, DecisionRecord, OutcomeRecord
 from protocol.step import StepRecord
 
@@ -81,6 +81,8 @@ class Rollback:
     """Each elector's last vote."""
     voted_us: dict[AgentId, int] = field(default_factory=dict)
     """When each voted last, as far as its log is dated: not before that."""
+    findings: dict[AgentId, tuple[Finding, ...]] = field(default_factory=dict)
+    """What each has looked at before it voted, oldest first."""
     decisions: dict[AgentId, DecisionRecord] = field(default_factory=dict)
     """By elector, what it saw the books say."""
     outcome: OutcomeRecord | None = None

@@ -157,7 +157,8 @@ def _became(line: dict[str, Any], tree: Tree) -> None:
             branch.add(escape(f"{link['step']} depends on {link['because_of']} by {link['how']} {link['via']}"))
         for vote in undone.get("votes", ()):
             said = "[green]accepted[/]" if vote["accepts"] else f"[red]rejected[/]: {escape(vote['why'])}"
-            branch.add(f"{escape(vote['voter'])} {said} ({vote['steps']} steps of its own)")
+            voted = branch.add(f"{escape(vote['voter'])} {said} ({vote['steps']} steps of its own)")
+            _findings(vote, voted)
     runs = [run for run in line["runs"] if run != line["step"]]
     if runs:
         tree.add(escape(f"the same input was run by {listed(runs)}, too"))
@@ -167,7 +168,15 @@ def _became(line: dict[str, Any], tree: Tree) -> None:
             branch = tree.add(escape(text))
             for vote in proposal["votes"]:
                 if not vote["accepts"]:
-                    branch.add(escape(f"{vote['voter']} rejected: {vote['why']}"))
+                    _findings(vote, branch.add(escape(f"{vote['voter']} rejected: {vote['why']}")))
+                elif vote["findings"]:
+                    _findings(vote, branch.add(escape(f"{vote['voter']} accepted")))
+
+
+def _findings(vote: dict[str, Any], branch: Tree) -> None:
+    for each in vote["findings"]:
+        said = "held" if each["holds"] else f"did not hold: {each['text']}" if each["text"] else "did not hold"
+        branch.add(escape(f"{each['name']} {said}, at {clock(each['time'])}"))
 
 
 def cone(lines: list[dict[str, Any]], console: Console, all_of_it: bool) -> None:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from peer.agents import envelope
+from peer.agents.envelope import handled_by_name
 from peer.errors import CallerError
 from peer.host.questions import StepsAnswer, StepsAsk
-from peer.host.step_pages import handled_by_name
 from peer.ports import KeyVault
 from peer.values.codec import look
 from peer.values.fields import number

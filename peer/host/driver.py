@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
-from peer.agents.failures import clean, is_ours, told, traced
+from peer.agents.consent import Consent
+from peer.agents.failures import told, traced
 from peer.agents.hooks import Hooks
 from peer.agents.making import Origin
 from peer.agents.past import check_past
 from peer.agents.resources import Resources
 from peer.agents.runner import Runner
 from peer.agents.state import State
-from peer.agents.whose import Whose, running
 from peer.host.attendance import Attendance, Nursery
 from peer.host.replicas import Replicas
 from peer.host.strangers import Strangers
@@ -24,7 +24,6 @@ from peer.host.ticks import Ticks
 from peer.ports import Cancel, Clock, LogStore, Observer, Randomness
 from peer.store.outside.keeping import Keeping
 from peer.values.codec import Values
-from peer.values.personal import using
 from protocol.action import (
     Action,
     Admit,
@@ -48,7 +47,6 @@ from protocol.agent.machine import PeerMachine
 from protocol.errors import WireInvalid
 from protocol.event import (
     Appended,
-    Consulted,
     Elapsed,
     Event,
     LogStalled,
@@ -154,6 +152,10 @@ class Driver:
         versions, vault = self.machine.core.versions, host.keeping.vault
         tell = partial(host.noticed, agent.name)
         self.hooks = Hooks(agent, host.attempts, tell)
+        self.consent = Consent(
+            agent, self.machine.core, self.values, self._lock, host.clock, vault, host.attempts, host.resources,
+            self.feed, tell,
+        )  # fmt: skip
         self.attendance = Attendance(self.machine, origin, host.clock, self.feed, tell, nursery)
         self.runner = Runner(
             agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks, origin, host.resources
@@ -204,6 +206,7 @@ class Driver:
         self._alive = False
         self.runner.stop()
         self.hooks.stop()
+        self.consent.stop()
         self._ticks.stop()
         for cancel in (self._cancel, self._cancel_sync):
             if cancel is not None:
@@ -308,7 +311,7 @@ class Driver:
             case UseTool():
                 self._leaves(lambda: self.runner.use(action))
             case Consult():
-                self._consult(action)
+                self.consent.ask(action)
             case Share():
                 for update in self.replicas.write(action.entries):
                     for subscriber in self._serves.get(update.space, ()):
@@ -351,23 +354,6 @@ class Driver:
                 return
             del self._appending[first]
             self.feed(Appended(first))
-
-    def _consult(self, action: Consult) -> None:
-        """Ask the agent whether it agrees; a hook that fails rejects, since nobody knows what it would have said."""
-        try:
-            name = f"{self.agent.name} still_valid"
-            noted, whose = self._host.attempts.noted_now(name, self.agent.tries), running(Whose(self.agent.name))
-            with using(self._host.keeping.vault), whose, noted:
-                answer = self.agent.still_valid(action.proposal)
-            accepts = answer is True
-            why = "" if accepts else clean(str(answer or "the agent does not agree"))
-        except BaseException as error:
-            if is_ours(error):
-                raise
-            logger.warning("%s: still_valid failed: %s", self.agent.name, told(error))
-            accepts, why = False, f"still_valid failed: {told(error)}"
-        # Not inside the machine's own turn: an answer is an event of its own.
-        self._host.clock.wake(0, lambda: self.feed(Consulted(action.proposal.id, accepts, why)))
 
     def _serve(self, space: str, subscriber: AgentId) -> None:
         def answer() -> None:

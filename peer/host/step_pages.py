@@ -5,10 +5,8 @@ A page is bounded in steps and bytes, and so is what is looked at for it: a log 
 
 from collections.abc import Callable
 
-from peer.agents import envelope
-from peer.errors import EbbtideError
+from peer.agents.envelope import handled_by_name
 from peer.host.questions import StepsAnswer, StepsAsk
-from peer.values import payload
 from protocol.agent.looking import Looking
 from protocol.step import StepRecord
 
@@ -59,22 +57,6 @@ def is_wanted(ask: StepsAsk, record: StepRecord, undone_by: str) -> bool:
     if limit is not None and not (record.confidence is not None and record.confidence < limit):
         return False
     return not ask.handled or ask.handled == handled_by_name(record.input.payload)
-
-
-def handled_by_name(data: bytes) -> str:
-    """Return the class by which a handler is found for a message, or for what is asked in a question.
-
-    Of what comes from the runtime it is `Answer`, or a tag that no class has; of what can't be read it is empty.
-    """
-    try:
-        name = payload.type_name(data)
-        if not name:
-            return type(payload.decode_message(data, {})).__name__
-        if name in (envelope.ANSWER, envelope.TIME_OUT):
-            return "Answer"
-        return handled_by_name(envelope.opened(data)[1][1]) if name == envelope.ASK else name
-    except EbbtideError:
-        return ""
 
 
 def _size(record: StepRecord) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from peer.agents.envelope import handled_by_name
 from peer.agents.failures import clean
 from peer.host.driver import Driver
 from peer.host.happenings import (
@@ -16,7 +17,6 @@ from peer.host.happenings import (
     Told,
     moment,
 )
-from peer.host.step_pages import handled_by_name
 from protocol.action import Action, Append
 from protocol.event import Appended, Event, Recovered, Settled, ToolUsed
 from protocol.ids import AgentId, ProposalId, StepId

@@ -62,7 +62,6 @@ async def for_partials(more: int, self: Any, message: str, ctx: Context) -> None
         (lambda: handles(list[int]), "no class of messages"),
         (lambda: with_handler(handles(str)(good), spaces="ledger"), "no tuple of names"),
         (lambda: with_handler(handles(str)(good), tries=0), "tries"),
-        (lambda: with_handler(handles(str)(good), still_valid=good), "still_valid"),
     ],
 )
 def test_a_class_that_could_not_work_is_refused_when_it_is_made(make: Callable[[], Any], why: str) -> None:

@@ -3,9 +3,10 @@
 import pytest
 
 from peer.agents import envelope
+from peer.agents.envelope import handled_by_name
 from peer.host import step_pages
 from peer.host.questions import StepsAsk
-from peer.host.step_pages import handled_by_name, page_of
+from peer.host.step_pages import page_of
 from peer.values import payload
 from protocol.agent.looking import Looking
 from protocol.ids import StepId
