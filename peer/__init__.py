@@ -19,7 +19,8 @@ from peer.cluster.effects import Effect
 from peer.cluster.happenings import Happenings
 from peer.cluster.inlet import Receipt
 from peer.cluster.letters import DeadLetter
-from peer.cluster.outcome import Outcome, Plan, Restored
+from peer.cluster.outcome import Attempt, Outcome, Plan, Restored
+from peer.cluster.replanning import Refused, RollbackRequest, amend_with, ask_person, narrower
 from peer.cluster.requests import PendingRequest
 from peer.cluster.steps import Step, StepCall, StepRead, Steps, StepSent
 from peer.errors import (
@@ -106,6 +107,7 @@ __all__ = [
     "Answer",
     "AskTimeout",
     "Attached",
+    "Attempt",
     "BackendFailed",
     "Ballots",
     "BlobLost",
@@ -170,6 +172,7 @@ __all__ = [
     "Proposal",
     "ReadOnly",
     "Receipt",
+    "Refused",
     "ResourceFailed",
     "Restore",
     "RestoreMade",
@@ -180,6 +183,7 @@ __all__ = [
     "Retry",
     "RollbackDecided",
     "RollbackProposed",
+    "RollbackRequest",
     "RollbackTimeout",
     "SecretChanged",
     "SharedMap",
@@ -209,13 +213,16 @@ __all__ = [
     "VersionUnknown",
     "View",
     "Vote",
+    "amend_with",
     "answers",
+    "ask_person",
     "bulky",
     "derived",
     "every",
     "handles",
     "hashed",
     "migrates",
+    "narrower",
     "precondition",
     "secret",
     "tool",

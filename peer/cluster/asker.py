@@ -16,6 +16,7 @@ from peer.cluster.effects import Effect, agent_of, shown, somebody
 from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Outcome, Plan
 from peer.cluster.preview import preview
+from peer.cluster.replanning import RollbackRequest, Strategy, checked_strategies, replanned
 from peer.cluster.steps import Steps, asked_for
 from peer.host import questions
 from peer.host.host import Host
@@ -116,6 +117,7 @@ class Asker:
         amend: Mapping[StepId | str, Any] | None = None,
         deadline_s: float | None = None,
         timeout_s: float = 60.0,
+        if_rejected: Strategy | Sequence[Strategy] = (),
     ) -> Outcome:
         """Undo steps and all that followed from them, at every agent, and wait for the outcome.
 
@@ -126,15 +128,28 @@ class Asker:
             evidence: any value; a retried handler finds it in `ctx.evidence`.
             amend: corrected messages by root, for `amend`.
             deadline_s: participants that have not voted by then reject.
-            timeout_s: how long to wait here; the rollback itself goes on.
+            timeout_s: how long to wait here for each proposal; the rollback itself goes on.
+            if_rejected: what to try, one after the other, where agents do not agree: `narrower`, `amend_with(...)`,
+                `ask_person(...)`, or a function from a `Refused` to the next `RollbackRequest`, or to None. Each makes
+                a proposal of its own, named in its reason. `attempts` of the outcome tells of all.
 
         A correction follows its input to the step that holds it now, if the root was undone before.
 
         Raises: StepRanAgain, naming the step that holds the input now, if a root was undone before and that is not
             asked to be amended, or if its input will not run again; CallerError, AgentUnknown, RollbackTimeout.
         """
+
+        async def propose(wanted: RollbackRequest) -> Outcome:
+            return await self._proposed(wanted, deadline_s, timeout_s)
+
+        strategies = checked_strategies(if_rejected)
+        return await replanned(RollbackRequest(steps, inputs, reason, evidence, amend), strategies, propose, self)
+
+    async def _proposed(self, wanted: RollbackRequest, deadline_s: float | None, timeout_s: float) -> Outcome:
         with using(self._keeping.vault):
-            draft = rollback_draft(steps, inputs, reason, evidence, amend or {})
+            draft = rollback_draft(
+                tuple(wanted.steps), wanted.inputs, wanted.reason, wanted.evidence, wanted.amend or {}
+            )
         deadline_us = 0 if deadline_s is None else self.host.clock.now_us() + int(deadline_s * 1e6)
         until = asyncio.get_running_loop().time() + timeout_s
         while True:

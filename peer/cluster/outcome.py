@@ -26,6 +26,21 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One try of a rollback, and what came of it."""
+
+    by: str
+    """The strategy of `if_rejected` that has made it; empty for the first."""
+    proposal: ProposalId = ""
+    """Empty if the strategy had nothing to propose."""
+    steps: tuple[StepId, ...] = ()
+    """The roots."""
+    inputs: str = ""
+    committed: bool = False
+    rejects: tuple[tuple[AgentId, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of a rollback."""
 
@@ -42,6 +57,8 @@ class Outcome:
     effects_pending: tuple[str, ...] = ()
     """Intents of effects of undone steps that are not undone yet: their undo is tried until it succeeds, or somebody
     settles it (`Cluster.settle`)."""
+    attempts: tuple[Attempt, ...] = ()
+    """What was tried, in order, if `Cluster.rollback` was asked: this is the outcome of the last that was proposed."""
 
 
 @dataclass(frozen=True)
