@@ -3,6 +3,7 @@
 from peer.agents.agent import Agent, handles
 from peer.agents.conditions import precondition
 from peer.agents.context import Context
+from peer.agents.earlier import CalledBefore, EarlierRun, LeftOut, SentBefore
 from peer.agents.every import every
 from peer.agents.question import Answer
 from peer.agents.request import Result
@@ -112,6 +113,7 @@ __all__ = [
     "Ballots",
     "BlobLost",
     "Call",
+    "CalledBefore",
     "CallerError",
     "CheckpointMade",
     "Cluster",
@@ -124,6 +126,7 @@ __all__ = [
     "DeadLetter",
     "DeadLettered",
     "DeclarationRefused",
+    "EarlierRun",
     "EbbtideError",
     "Effect",
     "EffectChanged",
@@ -145,6 +148,7 @@ __all__ = [
     "InputsDiffer",
     "InputsOutOfOrder",
     "KeyKind",
+    "LeftOut",
     "Limits",
     "LogBusy",
     "LogCorrupt",
@@ -186,6 +190,7 @@ __all__ = [
     "RollbackRequest",
     "RollbackTimeout",
     "SecretChanged",
+    "SentBefore",
     "SharedMap",
     "SharedSet",
     "SharedView",

@@ -84,6 +84,9 @@ class Agent:
     """Shared spaces that this kind of agent reads or writes."""
     tries: ClassVar[int] = 3
     """How often a handler is tried on one input before the input is a dead letter."""
+    attempts: ClassVar[int | None] = None
+    """How often one input is run, where rollbacks undo each run and give it back, before it is a dead letter; None: as
+    `Limits.attempts_max` says."""
     retry: ClassVar[Retry | None] = None
     """By which errors it is tried how often, and after which waits; None: `tries` times, whatever the error."""
     consent_s: ClassVar[float] = 10.0

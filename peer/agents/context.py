@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors
+from peer.agents.earlier import EarlierRun
 from peer.agents.envelope import ANSWER, ASK, MARK, REQUEST, RETIRE, TIME_OUT, sealed
 from peer.agents.every import checked_seconds
 from peer.agents.kinds import path_of_agent
@@ -52,6 +53,8 @@ class Context:
     """Told of a tool that is to be called when the step is long over."""
     origin: Origin = field(default_factory=Origin)
     """How the agent has come to be."""
+    look_back: Callable[[], tuple[EarlierRun, ...]] = tuple
+    """Looks up the earlier runs of the input."""
 
     @property
     def attempt(self) -> int:
@@ -64,6 +67,17 @@ class Context:
         if not self.input.evidence:
             return None
         return payload.decode(self.input.evidence)
+
+    @property
+    def earlier_runs(self) -> tuple[EarlierRun, ...]:
+        """The runs of this input that were undone, oldest first: what each did, and why, and by whom, it was undone.
+
+        At most 16, the newest; those before the oldest checkpoint are compacted. No step depends on what it shows.
+
+        Raises: CallerError, once the handler has returned.
+        """
+        self.run.check_lives("look at its earlier runs")
+        return self.look_back()
 
     @property
     def sender(self) -> AgentId:

@@ -107,6 +107,10 @@ def check_settings(cls: Any) -> None:
     _check_consent(f"class {cls.__qualname__}: consent_s = {cls.consent_s!r}", cls.consent_s)
     if type(cls.tries) is not int or cls.tries < 1:
         raise errors.DeclarationRefused(f"class {cls.__qualname__}: tries = {cls.tries!r}: an int from 1 on.")
+    if cls.attempts is not None and (type(cls.attempts) is not int or cls.attempts < 1):
+        raise errors.DeclarationRefused(
+            f"class {cls.__qualname__}: attempts = {cls.attempts!r}: an int from 1 on, or None for the cluster's limit."
+        )
     checked_retry(f"class {cls.__qualname__}", cls.retry)
 
 

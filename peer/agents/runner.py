@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from peer import errors
@@ -13,6 +14,7 @@ from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
 from peer.agents.calls import Calls
 from peer.agents.context import Context
+from peer.agents.earlier import Earlier
 from peer.agents.failures import is_ours, leaves, one_line, told, traced, where
 from peer.agents.functions import is_async
 from peer.agents.hooks import Hooks
@@ -70,7 +72,7 @@ class Runner:
 
     def __init__(
         self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault, tell: Callable[[Tell], None], lock: Lock,
-        attempts: Attempts, hooks: Hooks, origin: Origin, resources: Resources,
+        attempts: Attempts, hooks: Hooks, origin: Origin, resources: Resources, earlier: Earlier,
     ) -> None:  # fmt: skip
         """Begin.
 
@@ -85,6 +87,7 @@ class Runner:
             hooks: those of the agent; no handler runs before it knows that it is up.
             origin: how the agent has come to be.
             resources: what tools need open.
+            earlier: tells what its inputs' earlier runs did.
         """
         self._agent = agent
         self._vault = vault
@@ -94,6 +97,7 @@ class Runner:
         self._attempts = attempts
         self._hooks = hooks
         self._origin = origin
+        self._earlier = earlier
         self._calls = Calls(agent, feed, tell, attempts, resources)
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._left: dict[asyncio.Task[None], None] = {}
@@ -240,6 +244,7 @@ class Runner:
             agent.name, order.step, order.input, run, spaces, call_tool, owner=type(agent), origin=origin,
             know=self._calls.know,
         )  # fmt: skip
+        ctx.look_back = partial(self._earlier.runs, order.input.lineage)
         agent.state.bind(run)
         turn = turn_of(agent, ctx)
         if turn is not None and turn.dropped:

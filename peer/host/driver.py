@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
 from peer.agents.consent import Consent
+from peer.agents.earlier import Earlier
 from peer.agents.failures import told, traced
 from peer.agents.hooks import Hooks
 from peer.agents.making import Origin
@@ -158,8 +159,9 @@ class Driver:
         )  # fmt: skip
         self.attendance = Attendance(self.machine, origin, host.clock, self.feed, tell, nursery)
         self.runner = Runner(
-            agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks, origin, host.resources
-        )
+            agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks, origin, host.resources,
+            Earlier(agent, self.machine, self._lock),
+        )  # fmt: skip
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self._ticks = Ticks(agent.everies, self.machine, host.clock, self.feed, self.attendance.is_there)
         self._serves: dict[str, dict[AgentId, None]] = {}

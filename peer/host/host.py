@@ -189,7 +189,8 @@ class Host:
             agent = Unstarted(spec.kind, str(error))
             self.noticed(spec.name, Tell("agent-broken", spec.name, str(error)))
         agent.name = spec.name
-        limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries)
+        most = spec.kind.attempts or self._limits.attempts_max
+        limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries, attempts_max=most)
         driver = Driver(self, agent, limits, self.births.origin(spec), self.births)
         driver.options = spec.options
         begun = [fact for fact in self._machine.gossip.facts() if isinstance(fact, Began)]

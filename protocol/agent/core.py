@@ -178,6 +178,15 @@ class Core:
                 return step
         return None
 
+    def worn_out(self, lineage: Lineage) -> str:
+        """Return why an input is not run again that was undone as often as may be (RB-9); empty if it was not."""
+        count, most = self.attempts.get(lineage, 0), self.limits.attempts_max
+        if count < most:
+            return ""
+        last = next((step for step in reversed(self.runs_of.get(lineage, ())) if step in self.retracted_by), None)
+        by = "" if last is None else f", last {last} by {self.retracted_by[last]}"
+        return f"run {count} of the {most} times that it may be, and undone each time{by}; it is not run again"
+
     def withdraw(self, steps: Sequence[StepId]) -> None:
         """Undone steps' shared entries go out of this agent's documents (SH-3): those who have them know already."""
         written = tuple(step for step in steps if step in self.own_entries)

@@ -148,8 +148,8 @@ class Stepping:
             # Its sender has decided and run again; our own step on this lineage is undone as soon as we decide.
             core.line.defer(item)
             return False
-        if core.attempts.get(item.lineage, 0) >= core.limits.attempts_max:
-            self.bury(item, f"given back {core.attempts[item.lineage]} times")
+        if worn := core.worn_out(item.lineage):
+            self.bury(item, worn)
             return False
         return True
 
