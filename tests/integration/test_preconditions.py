@@ -212,3 +212,18 @@ async def test_an_agent_that_is_stopped_while_it_thinks_is_asked_again_in_its_ne
     async with Cluster("local", folder=tmp_path) as cluster:
         await cluster.spawn("a", Slow)
         assert (await cluster.outcome("a/1/p1")).rejects == (("a", "thought over"),)
+
+
+class Holding(Book):
+    @precondition
+    async def is_computed(self, proposal: Proposal) -> bool:
+        time.sleep(1.6)  # noqa: ASYNC251  # what is tried here
+        return True
+
+
+async def test_an_async_one_that_holds_the_loop_is_named_with_the_place_where_it_stands() -> None:
+    async with Cluster("local") as cluster:
+        await start(cluster, Holding, Order("tea", 4))
+        assert (await cluster.rollback("a/1/1", inputs="discard")).committed
+        (notice,) = [notice for notice in await cluster.notices("a") if notice.notice == "loop-held"]
+        assert "Holding.is_computed of a has held its host's loop" in notice.detail
