@@ -89,7 +89,7 @@ TABLE = [
     Try("state buyer", lambda rows: {"key": "announced", "value": "sale"} in rows, "announced"),
     Try("release buyer nothing --note now", lambda rows: True, "has no request 'nothing'", code=2),
     Try("cancel buyer ext:key:k#1 --why late", lambda rows: True, "called off"),
-    Try("cancel buyer ext:key:opening#1 --why late", lambda rows: True, "rollback", code=2),
+    Try("cancel buyer ext:key:opening#1 --why late", lambda rows: True, "roll that step back", code=1),
     Try("preview buyer/1/99", lambda rows: True, "no step", code=2),
     Try("submit byer 1", lambda rows: True, "Did you mean 'buyer'?", code=2),
 ]  # fmt: skip
