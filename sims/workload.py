@@ -148,7 +148,7 @@ class WorkAgent(Agent):
             for _ in range(rng.randint(0, plan.fan_out)):
                 ctx.send(rng.choice(self.targets), Work(message.depth - 1, bytes(plan.payload)))
 
-    def still_valid(self, proposal: object) -> bool | str:
+    async def still_valid(self, proposal: object) -> bool | str:
         """Agree, or not, as the seed wants: always the same for one proposal."""
         name = getattr(proposal, "id", "")
         return Random(f"{self.seed}/{self.name}/{name}").random() >= self.workload.rejects or "not today"
