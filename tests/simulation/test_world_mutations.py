@@ -83,7 +83,7 @@ def _no_resending(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_hiding(patch: pytest.MonkeyPatch) -> None:
-    def read(self: Versions, key: str):  # type: ignore[no-untyped-def]
+    def read(self: Versions, key: str, until: object = None):  # type: ignore[no-untyped-def]
         versions = self._own.get(key)
         return (versions[-1][1], versions[-1][0]) if versions else (None, None)
 
