@@ -290,7 +290,7 @@ def checked_kinds(kinds: Iterable[str] | None) -> tuple[str, ...]:
     """
     if kinds is None:
         return KINDS
-    found = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    found = tuple(kinds) if isinstance(kinds, Iterable) and not isinstance(kinds, str) else (kinds,)
     for kind in found:
         if kind not in KINDS:
             raise errors.CallerError(f"kinds names {kind!r}: there are {', '.join(KINDS)}. Nothing is watched.")

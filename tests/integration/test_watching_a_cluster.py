@@ -262,6 +262,8 @@ async def test_what_cant_be_watched_is_refused(monkeypatch: pytest.MonkeyPatch) 
     async with Cluster("local") as cluster:
         with pytest.raises(CallerError, match="kinds names 'step': there are steps, rollbacks"):
             cluster.watch("step")
+        with pytest.raises(CallerError, match="kinds names 5: there are steps, rollbacks"):
+            cluster.watch(5)  # type: ignore[reportArgumentType]
         await started(cluster)
         async with cluster.watch("steps"):
             with pytest.raises(CallerError, match="1 watch this host already"):
