@@ -30,6 +30,8 @@ PROBE_S = 2.0
 ANSWER_S = 5.0
 """How long hosts that listen may take to answer who knows the secret."""
 LOOK_S = 0.02
+AGAIN_S = 1.0
+"""How often the folder is looked at while a host has failed: it may be up again, at another address."""
 GOODBYE_MS = 200
 """How long a goodbye may take to leave: unsaid, it only has the others find out by themselves."""
 
@@ -50,6 +52,7 @@ class Attached(Member):
                 f"the folder {str(folder)!r} {what}. Nothing was started. Name the folder of a cluster that runs."
             )
         super().__init__(Keeping.at(places_of(self.folder)))
+        self._seeking: asyncio.Task[None] | None = None
 
     @property
     def agents(self) -> list[AgentId]:
@@ -76,6 +79,7 @@ class Attached(Member):
         except BaseException:
             await host.close()
             raise
+        self._seeking = asyncio.create_task(self._seek(host))
         return host
 
     async def _met(self, host: Host, listening: Mapping[str, Address]) -> None:
@@ -100,7 +104,23 @@ class Attached(Member):
         if silent:
             logger.warning("%s: no answer from %s; the others are asked", self.folder, _told(silent))
 
+    async def _seek(self, host: Host) -> None:
+        """Find hosts again that were all started anew: none of them knows where this peer is."""
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            if not host.neighbours.machine.membership.failed():
+                continue
+            try:
+                noted = await asyncio.to_thread(addresses_in, self.folder)
+            except (errors.ConfigInvalid, OSError) as error:
+                logger.warning("%s can't be looked at: hosts that start anew are not found (%s)", self.folder, error)
+                return
+            known = {fact.host: fact.address for fact in host.known_hosts()}
+            host.neighbours.knock(each.address for each in noted.values() if each.address != known.get(each.host))
+
     async def _close(self) -> None:
+        if self._seeking is not None:
+            self._seeking.cancel()
         if self._host is not None:
             self._host.leave()
             await self._host.close()

@@ -98,6 +98,10 @@ class Neighbours:
         """Knock at these addresses, too, while nobody else is known or alive."""
         self.machine.seek(tuple(addresses))
 
+    def knock(self, addresses: Iterable[str]) -> None:
+        """Knock at these addresses once, whoever else is known or alive."""
+        self.carry_out(self.machine.knock(tuple(addresses)))
+
     def announce(self, fact: HostFact) -> None:
         """Let everybody know where this host is and who lives here, with the proof that it may say so."""
         mac = admission_mac(self._secret, msgspec.msgpack.encode(fact))

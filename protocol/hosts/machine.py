@@ -156,6 +156,13 @@ class HostMachine:
         """Knock at these addresses from now on, too: where others have been seen since this host began."""
         self._seeds = tuple(dict.fromkeys((*self._seeds, *seeds)))
 
+    def knock(self, addresses: tuple[str, ...]) -> list[HostAction]:
+        """Knock at these addresses once, whoever else is known (MB-7)."""
+        if self._mine is None:
+            return []
+        introduction = self.gossip.introduction()
+        return [Knock(address, (self._mine,), introduction) for address in addresses]
+
     def publish(self, fact: Fact, now_us: int) -> list[HostAction]:
         """Spread a fact of this host or of one of its peers."""
         actions: list[HostAction] = []
@@ -313,9 +320,8 @@ class HostMachine:
             # started again, and whose seeds are gone, is introduced to somebody.
             own = () if self._mine is None else (self._mine,)
             actions.append(Tell(self._rng.choice(failed), own, self.gossip.opening()))
-        if not living and self._mine is not None:
-            knock = self.gossip.introduction()
-            actions.extend(Knock(address, (self._mine,), knock) for address in self._seeds)
+        if not living:
+            actions.extend(self.knock(self._seeds))
 
     def _audience(self, count: int, sender: HostId | None) -> list[HostId]:
         known = self.membership.living() or self.membership.failed()

@@ -175,3 +175,22 @@ async def test_what_is_to_outlive_its_program_needs_a_folder_and_a_ray_that_does
         Cluster("local", detached=True, folder=tmp_path)
     with pytest.raises(CallerError, match="is not started"):
         await Cluster("local").detach()
+
+
+async def test_whoever_is_attached_finds_hosts_again_that_were_all_started_anew(tmp_path: Path) -> None:
+    async with cluster_in(tmp_path) as cluster:
+        await cluster.spawn("b-2", Counter)
+        one = await Cluster.attach(tmp_path).start()
+        other = await Cluster.attach(tmp_path).start()
+        await one.submit("b-2", 1)
+        await one.quiet()
+    async with cluster_in(tmp_path) as cluster:
+        await cluster.spawn("b-2", Counter)
+        before, after = {each.host_id for each in (one.host, other.host)}, addresses_in(tmp_path)
+        assert before.isdisjoint(each.host for each in after.values())
+        for each in (one, other):  # they know each other, and that both are alive
+            async with asyncio.timeout(60):
+                await each.submit("b-2", 2)
+                await each.quiet()
+            await each.detach()
+        assert await cluster.state("b-2") == {"sum": 5}
