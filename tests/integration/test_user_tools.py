@@ -226,7 +226,7 @@ async def test_no_more_calls_of_a_tool_are_under_way_than_it_allows() -> None:
 
 
 async def test_an_undo_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("peer.agents.calls.HANGS_S", 0.1)
+    monkeypatch.setattr("peer.agents.invoking.HANGS_S", 0.1)
     never = asyncio.Event()
 
     async def hang(call: Call) -> None:

@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peer.agents.whose import Whose, mark_records, running
+from peer.agents.whose import WHOSE, Whose, mark_records
 from peer.backends import kept_lines
 from peer.backends.kept_lines import FOLDER, HostLines, KeptLines, files_in
 from peer.backends.output import MarkedLines, kept
@@ -28,6 +29,16 @@ def lines(tmp_path: Path) -> Iterator[KeptLines]:
     found.end()
     logging.setLogRecordFactory(factory)
     logging.getLogger().setLevel(level)
+
+
+@contextmanager
+def running(whose: Whose) -> Iterator[None]:
+    """Have code run for somebody."""
+    token = WHOSE.set(whose)
+    try:
+        yield
+    finally:
+        WHOSE.reset(token)
 
 
 def texts(folder: Path) -> list[str]:
