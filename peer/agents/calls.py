@@ -88,7 +88,7 @@ class Calls:
         self._unstorable: dict[str, str] = {}
         """By tool, why its last result could not be stored."""
         for tool in type(agent).tools().values():
-            self._know(tool)
+            self.know(tool)
 
     # -- for handlers ----------------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class Calls:
 
         Raises: ToolFailed, EffectInDoubt, ResultLost; CallerError, if nobody could tell which tool this is.
         """
-        self._know(tool)
+        self.know(tool)
         tool.check_call(kwargs)
         if tool.kind == PURE:
             return await self._pure(tool, args, kwargs)
@@ -134,10 +134,6 @@ class Calls:
         if answer.answer == "absent":
             raise errors.AskTimeout(f"{name} was not let go in time: it was not called")
         return self._answered(name, answer)
-
-    def know(self, tool: Tool[..., Any]) -> None:
-        """A tool may be called for the agent from now on. Raises: DeclarationRefused, if it is not the one known."""
-        self._know(tool)
 
     def _answered(self, name: str, answer: Resume) -> Any:
         if answer.answer == "done":
@@ -187,7 +183,8 @@ class Calls:
 
     # -- which tool ------------------------------------------------------------------------------------------------
 
-    def _know(self, tool: Tool[..., Any]) -> None:
+    def know(self, tool: Tool[..., Any]) -> None:
+        """A tool may be called for the agent from now on. Raises: DeclarationRefused, if it is not the one known."""
         name = tool.name
         known = self._known.get(name)
         if known is not None and known.original() is not tool:

@@ -12,7 +12,7 @@ import msgspec
 from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
-from peer.agents.kinds import kind_at, path_of
+from peer.agents.kinds import is_importable, kind_at, path_of
 from peer.agents.spec import AgentSpec
 from peer.agents.watchdog import watch
 from peer.backends import admission
@@ -150,9 +150,10 @@ class HostActor:
 
 
 def _path_of(kind: type[Agent]) -> str:
-    if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
+    path = path_of(kind)
+    if not is_importable(path):
         raise errors.CallerError(
             f"class {kind.__qualname__} can't be found again after a restart, being defined in a script or a function."
             " Nothing was started. Move it into a module, or launch all agents of a host at once with spawn_all."
         )
-    return path_of(kind)
+    return path

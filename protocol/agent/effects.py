@@ -36,15 +36,13 @@ class Effects:
         """Lineages whose undo waits for others' undo first: how many, and until when at most; the longest first."""
         self._owed: dict[Lineage, list[tuple[AgentId, int, int]]] = {}
         """Acknowledgments that wait until a lineage's own effects are undone."""
-        self.released: dict[int, tuple[str, str]] = {}
-        """By run of a request that somebody has released: why, who."""
         self.answered: Callable[[Resume], None]
         """Takes the answers of calls that are requests: their runs have numbers below 0 (RQ-1)."""
 
     # -- calls of the running step ---------------------------------------------------------------------------------
 
-    def wanted(self, event: ToolWanted, item: Input) -> None:
-        """A handler awaits a tool: replay, check, undo first, or call (EF-2, EF-3). Others may be under way (EF-7)."""
+    def wanted(self, event: ToolWanted, item: Input, released: tuple[()] | tuple[str, str] = ()) -> None:
+        """A tool is wanted, or was `released` (why, by whom): replay, check, undo first, or call (EF-2, EF-3, EF-7)."""
         run, tool, kind, args, key = event.run, event.tool, event.kind, event.args, event.key
         call = Awaited(run, event.call, event.checks, kind)
         claimed = self._claimed.setdefault(run, set())
@@ -52,7 +50,7 @@ class Effects:
         if effect is None:
             number = self._core.intents.next_number(item.lineage)
             intent = f"{self._core.agent}/{item.lineage}/{number}"
-            record = IntentRecord(intent, item.lineage, tool, args, key, number, kind, *self.released.pop(run, ()))
+            record = IntentRecord(intent, item.lineage, tool, args, key, number, kind, *released)
             effect = self._core.intents.take(record)
             claimed.add(intent)
             effect.busy = True
@@ -88,7 +86,8 @@ class Effects:
 
     def used(self, intent: str, verb: str, answer: str, result: bytes) -> None:
         """A tool has answered."""
-        if (effect := self._core.intents.get(intent)) is None:
+        effect = self._core.intents.get(intent)
+        if effect is None:
             return
         effect.busy = False
         if verb == "call":

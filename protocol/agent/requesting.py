@@ -54,27 +54,42 @@ class Requesting:
     def work(self) -> None:
         """Call what may be called."""
         core = self._core
+        self._forget()
         if not core.timers.has_requests() or core.colours.is_paused or core.is_stalled:
             return
-        is_still = not (len(core.quarantine) or self._again_us or self._released)
         seen = (core.timers.pushes(), core.colours.committed, core.undone)
-        if is_still and seen == self._seen:
+        if seen == self._seen and not self._released:
             return
         self._seen = seen
         for item, request in core.timers.requested():
-            if item.lineage in self._under_way or self._again_us.get(item.lineage, 0) > core.now_us:
+            if item.lineage in self._under_way or item.lineage in self._again_us:
                 continue
-            if self._may_go(item, request):
+            if item.producer is None or core.quarantine.freezes(item.producer):
+                self._seen = None  # it is looked at again as long as that is undecided, and after it
+            elif self._may_go(item, request):
                 self._let_go(item, request)
 
-    def _may_go(self, item: Input, request: Request) -> bool:
+    def _forget(self) -> None:
+        """Drop what is over: waits, and releases of requests whose steps are undone. A re-run's is another."""
         core = self._core
-        if item.producer is None or core.quarantine.freezes(item.producer):
-            return False
-        if request.kind != IRREVERSIBLE or core.intents.of(item.lineage) or item.lineage in self._released:
+        for lineage in [lineage for lineage, at_us in self._again_us.items() if at_us <= core.now_us]:
+            del self._again_us[lineage]
+            self._seen = None
+        for lineage in [lineage for lineage in self._released if not core.timers.requests(lineage)]:
+            del self._released[lineage]
+            for number in self._replies.pop(lineage, ()):
+                text = f"the step that has requested {lineage} is undone meanwhile. Nothing was released."
+                core.actions.append(Reply(number, "", text))
+
+    def _may_go(self, item: Input, request: Request) -> bool:
+        if request.kind != IRREVERSIBLE or self._is_let_go(item.lineage) or item.lineage in self._released:
             return True
         # RQ-2: every consequence of it is on every disk then, and no loss can undo it any more.
-        return item.epoch < core.colours.committed
+        return item.epoch < self._core.colours.committed
+
+    def _is_let_go(self, lineage: Lineage) -> bool:
+        """Tell whether a call stands, or may: one that is undone, or did not happen, does not."""
+        return any(effect.state != UNDONE for effect in self._core.intents.of(lineage))
 
     def _let_go(self, item: Input, request: Request) -> None:
         core, message = self._core, item.message
@@ -83,17 +98,12 @@ class Requesting:
         run = self._last_run
         self._runs[run] = (message, item.lineage)
         self._under_way[item.lineage] = None
-        self._again_us.pop(item.lineage, None)
         # From now on its time is not over before it is answered.
         core.timers.put_off(message, NEVER_US)
         if request.kind == IRREVERSIBLE:
             self.floor = max(self.floor, item.epoch + 1)
-        released = self._released.pop(item.lineage, None)
-        if released is not None:
-            self._effects.released[run] = released
         wanted = ToolWanted(run, request.tool, request.kind, request.args, request.key, request.checks)
-        self._effects.wanted(wanted, item)
-        self._effects.released.pop(run, None)
+        self._effects.wanted(wanted, item, self._released.pop(item.lineage, ()))
         for number in self._replies.pop(item.lineage, ()):
             core.when_durable(lambda number=number: core.actions.append(Reply(number, "released")))
 
@@ -119,7 +129,7 @@ class Requesting:
     def asked(self, event: ReleaseAsked) -> None:
         """Somebody lets a request go before it is settled (RQ-2)."""
         core = self._core
-        known = {item.lineage: request for item, request in core.timers.requested()}
+        known = [item.lineage for item, _ in core.timers.requested()]
         if event.request_of not in known or event.request_of in self._under_way:
             text = f"{core.agent} has no request {event.request_of!r} that waits to be let go. Nothing changed."
             core.actions.append(Reply(event.request, "", text))
@@ -144,9 +154,7 @@ class Requesting:
     def held(self, record: StepRecord) -> list[Lineage]:
         """Return the requests of a step that can't be undone any more: it must stay (RQ-2)."""
         lineages = [record.outputs[at].lineage for at, request in record.requests if request.kind == IRREVERSIBLE]
-        return [
-            lineage for lineage in lineages if any(effect.state != UNDONE for effect in self._core.intents.of(lineage))
-        ]
+        return [lineage for lineage in lineages if self._is_let_go(lineage)]
 
     def holds(self, step: StepId) -> str:
         """Return the tool of a step's call that was let go and can't be undone; empty if there is none."""
@@ -157,7 +165,7 @@ class Requesting:
         """Return the requests that are not let go yet."""
         core, found = self._core, list[RequestSeen]()
         for item, request in core.timers.requested():
-            if item.producer is not None and not core.intents.of(item.lineage):
+            if item.producer is not None and not self._is_let_go(item.lineage):
                 due_us = core.timers.due_of(item)
                 until_us = 0 if due_us == NEVER_US else due_us
                 tool, kind, args, _, _ = request

@@ -74,3 +74,35 @@ def test_rq2_somebody_may_let_it_go_before_and_that_is_durable_when_it_is_said()
     bench.deliver()
     assert not bench.undone(step)
     assert "has let post go, which can't be undone" in str(bench.finished[0].outcome)
+
+
+def test_rq2_a_release_ends_with_its_step_and_is_not_that_of_a_re_run() -> None:
+    bench = Bench("a", "z")
+    step = requested(bench, "irreversible")
+    bench.asks_by_hand = True
+    bench.propose("z", step, inputs="retry")
+    bench.deliver()
+    (seen,) = bench.machines["a"].requesting.waiting()
+    bench.feed("a", ReleaseAsked(9, seen.name, "why", "me"))
+    assert called(bench) == [], "its step is in an undecided cone"
+    bench.answer("a")
+    bench.deliver()
+    assert bench.undone(step)
+    assert "is undone meanwhile" in next(reply.error for reply in bench.replies if reply.request == 9)
+    out = OutputDraft("a", b"answer", None, NEVER_US, Request("post", "irreversible", b"args", False))
+    bench.feed("a", StepRan(bench.runs.pop("a").run, StepDraft(outputs=(out,))))
+    assert called(bench) == []
+
+
+def test_rq1_a_rollback_that_comes_to_nothing_holds_a_request_up_only_meanwhile() -> None:
+    bench = Bench("a", "z")
+    step = requested(bench, "irreversible")
+    bench.asks_by_hand, bench.agrees = True, lambda agent: False
+    bench.propose("z", step)
+    bench.deliver()
+    settle(bench)
+    assert called(bench) == [], "its step is in an undecided cone"
+    bench.answer("a")
+    bench.deliver()
+    assert not bench.undone(step)
+    assert called(bench) == ["call"]
