@@ -1,10 +1,12 @@
 """Ebbtide: agents that take a step back together. Public names only."""
 
 from peer.agents.agent import Agent, handles
+from peer.agents.approval import Approval, Wanted
 from peer.agents.conditions import precondition
 from peer.agents.context import Context
 from peer.agents.earlier import CalledBefore, EarlierRun, LeftOut, SentBefore
 from peer.agents.every import every
+from peer.agents.oversight import Overseer
 from peer.agents.question import Answer
 from peer.agents.request import Result
 from peer.agents.retry import Retry
@@ -49,6 +51,7 @@ from peer.errors import (
     LogFailed,
     MailboxFull,
     MigrationFailed,
+    NotEntitled,
     NotMade,
     NotUp,
     PayloadInvalid,
@@ -84,6 +87,7 @@ from peer.host.happenings import (
     StepMade,
 )
 from peer.host.questions import Ballots, Costs, CutsAnswer, EpochsAnswer, Notice, Profile, Status, StepsAnswer
+from peer.people.person import Certificate, Person
 from peer.store.storage import Storage
 from peer.values.declared import Hidden, KeyKind, bulky, derived, secret
 from peer.values.payload import hashed
@@ -106,6 +110,7 @@ __all__ = [
     "AgentSpec",
     "AgentUnknown",
     "Answer",
+    "Approval",
     "AskTimeout",
     "Attached",
     "Attempt",
@@ -115,6 +120,7 @@ __all__ = [
     "Call",
     "CalledBefore",
     "CallerError",
+    "Certificate",
     "CheckpointMade",
     "Cluster",
     "ConfigInvalid",
@@ -157,6 +163,7 @@ __all__ = [
     "MessageId",
     "MigrationFailed",
     "Missed",
+    "NotEntitled",
     "NotHappened",
     "NotMade",
     "NotUp",
@@ -164,11 +171,13 @@ __all__ = [
     "Noticed",
     "Outcome",
     "OutcomeRecord",
+    "Overseer",
     "PayloadInvalid",
     "PayloadTooLarge",
     "PayloadUnsupported",
     "PeerError",
     "PendingRequest",
+    "Person",
     "Personal",
     "Plan",
     "ProcessEnded",
@@ -218,6 +227,7 @@ __all__ = [
     "VersionUnknown",
     "View",
     "Vote",
+    "Wanted",
     "amend_with",
     "answers",
     "ask_person",

@@ -55,6 +55,10 @@ class InputUnknown(CallerError):
     """No such input waits at an agent, or runs there, or is among its dead letters."""
 
 
+class NotEntitled(CallerError):
+    """Somebody says what is another's to say, or has not signed it."""
+
+
 class AgentUnknown(CallerError):
     """No agent of that name is known here."""
 

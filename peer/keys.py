@@ -14,6 +14,8 @@ from peer.errors import ConfigInvalid
 from protocol.ids import HostId
 
 SECRET_BYTES = 32
+SECRET = "secret"
+"""The file of a cluster's secret in its folder."""
 PUBLIC_KEY_BYTES = 32
 PRIVATE_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
@@ -71,7 +73,7 @@ class HostKeys:
 
     def save(self, path: Path) -> None:
         """Write the private key to a file that is not there yet: whole or not at all, for its owner only."""
-        _create(path, self._private.private_bytes_raw())
+        create_file(path, self._private.private_bytes_raw())
 
     @classmethod
     def load_or_create(cls, path: Path) -> "HostKeys":
@@ -140,7 +142,7 @@ def load_or_create_secret(path: Path) -> bytes:
     Raises: ConfigInvalid, as `load_secret`.
     """
     if not path.exists():
-        _create(path, secrets.token_bytes(SECRET_BYTES))
+        create_file(path, secrets.token_bytes(SECRET_BYTES))
     return load_secret(path)
 
 
@@ -174,7 +176,8 @@ def _check_private(path: Path, what: str, remedy: str) -> None:
         )
 
 
-def _create(path: Path, raw: bytes) -> None:
+def create_file(path: Path, raw: bytes) -> None:
+    """Write a file that is not there yet, whole or not at all, for its owner only; one that is there stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -87,13 +87,19 @@ class EffectAsked(_Event, frozen=True):
 
 
 class ReleaseAsked(_Event, frozen=True):
-    """Somebody lets a request go that nobody can undo, before its step is settled (RQ-2)."""
+    """Somebody lets a request go that nobody can undo, before its step is settled (RQ-2); or answers one (RQ-3)."""
 
     request: int
     request_of: Lineage
     note: str = ""
     by: str = ""
     """Who says so."""
+    verb: str = "release"
+    """`release`; or `approve`, `reject`, `answer`, of a request that waits for people."""
+    value: bytes = b""
+    """The answer, or what whoever has asked is told of a rejection."""
+    proof: bytes = b""
+    """What that person has signed."""
 
 
 class LetterAsked(_Event, frozen=True):
@@ -114,6 +120,18 @@ class CallOffAsked(_Event, frozen=True):
     why: str = ""
     by: str = ""
     """Who says so."""
+
+
+class PauseAsked(_Event, frozen=True):
+    """Somebody pauses the agent, or lets it go on (ST-14)."""
+
+    request: int
+    is_on: bool
+    note: str = ""
+    by: str = ""
+    """Who says so."""
+    proof: bytes = b""
+    """What that person has signed."""
 
 
 class StepRan(_Event, frozen=True):
@@ -139,6 +157,8 @@ class Consulted(_Event, frozen=True):
     """What it has looked at."""
     looked_back: bool = False
     """It was shown its state right before the oldest step of the part that it was asked about (RB-12)."""
+    overseen: bool = False
+    """People may have to agree to the part, and were asked about the one that it was then (RB-13)."""
 
 
 class Merged(_Event, frozen=True):
@@ -223,6 +243,7 @@ Event = (
     | ReleaseAsked
     | LetterAsked
     | CallOffAsked
+    | PauseAsked
     | Merged
     | Elapsed
     | Consulted

@@ -114,6 +114,8 @@ class Finding(NamedTuple):
     """What there is to say of it; why not, if it does not hold."""
     time_us: int
     """When, by the clock of the agent's host; it decides nothing."""
+    proof: bytes = b""
+    """What a person has signed, if it is their word (RB-13)."""
 
 
 class Restore(Struct, frozen=True):

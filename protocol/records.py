@@ -68,9 +68,33 @@ class IntentRecord(LogRecord, frozen=True):
     kind: str = ""
     """What undoing it means: `compensable`, `idempotent`, `irreversible`. Empty in logs older than this field."""
     note: str = ""
-    """Why somebody has released it before its step was settled (RQ-2)."""
+    """Why somebody has released it before its step was settled (RQ-2), or has said no, or what was asked (RQ-3)."""
     by: str = ""
     """Who has."""
+    proof: bytes = b""
+    """What that person has signed; empty where nobody need sign."""
+
+
+class ApprovedRecord(LogRecord, frozen=True):
+    """A person agrees that a request is let go, once its step is settled (RQ-3)."""
+
+    lineage: Lineage
+    note: str
+    by: str
+    proof: bytes = b""
+    """What the person has signed; empty where nobody need sign."""
+
+
+class PausedRecord(LogRecord, frozen=True):
+    """A person pauses the agent, or lets it go on (ST-14)."""
+
+    is_on: bool
+    note: str
+    by: str
+    time_us: int
+    """When, by the host's clock; it decides nothing."""
+    proof: bytes = b""
+    """What the person has signed; empty where nobody need sign."""
 
 
 class EffectRecord(LogRecord, frozen=True):
@@ -239,6 +263,8 @@ class HeldTimer(Struct, frozen=True, array_like=True):
     key: str | None = None
     cancelled_by: tuple[StepId, ...] = ()
     request: Request | None = None
+    approved: str | None = None
+    """Who agrees that it is let go (RQ-3); None: nobody yet."""
 
 
 class EffectState(Struct, frozen=True, array_like=True):
@@ -256,6 +282,8 @@ class EffectState(Struct, frozen=True, array_like=True):
     doomed: bool
     waits: bool
     kind: str = ""
+    word: str = ""
+    """What a person has said of it, and who (RQ-3)."""
 
 
 class BaseRecord(LogRecord, frozen=True):
@@ -314,6 +342,8 @@ class BaseRecord(LogRecord, frozen=True):
     """Those of the dead letters since the last full base that are none any more (ST-11)."""
     timers: tuple[HeldTimer, ...] = ()
     """Those that nobody has handled, also of steps that are forgotten (TI-1)."""
+    paused: str = ""
+    """By whom the agent is paused, and why; empty: it is not (ST-14)."""
 
 
 Record = (
@@ -324,6 +354,8 @@ Record = (
     | VoidRecord
     | IntentRecord
     | EffectRecord
+    | ApprovedRecord
+    | PausedRecord
     | AckedRecord
     | SubscribedRecord
     | VoteRecord

@@ -122,6 +122,20 @@ class Consumer(NamedTuple):
     epoch: int = 0
 
 
+class Hold(NamedTuple):
+    """People who are to be asked before a request is let go, or whose answer is what it asks for (RQ-3)."""
+
+    question: str
+    stages: tuple[tuple[str, int], ...] = ()
+    """Who is asked, each with how long after the step from which on, in microseconds. Empty: anybody, at once."""
+    default: str = ""
+    """What counts if nobody has said anything by then: `approve`, `reject` or `answer`; empty: it waits on."""
+    default_us: int = 0
+    """How long after the step that is."""
+    value: bytes = b""
+    """The answer, or why it is rejected, that the default gives."""
+
+
 class Request(NamedTuple):
     """A tool that is to be called for a step once that is durable, or settled; its answer is an input (RQ-1)."""
 
@@ -131,6 +145,8 @@ class Request(NamedTuple):
     checks: bool
     """The tool can tell whether a call has happened."""
     key: str | None = None
+    hold: Hold | None = None
+    """Whom it waits for besides; or, without a tool, whose answer it is (RQ-3)."""
 
 
 class OutputDraft(NamedTuple):

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from peer import errors
 from peer.agents.agent import Agent
-from peer.agents.context import rollback_draft
 from peer.agents.past import as_step
+from peer.agents.proposing import rollback_draft
 from peer.agents.resources import Opens, check_opens, key_of, name_of
 from peer.agents.spec import AgentSpec
 from peer.cluster.outcome import Outcome, Plan

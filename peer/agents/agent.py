@@ -8,9 +8,11 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from peer import errors
+from peer.agents.approval import Approval
 from peer.agents.conditions import Condition, Marked, conditions_of, marks_of
 from peer.agents.declaring import check_settings, declared_by, is_other, visible_tools
 from peer.agents.every import everies_of
+from peer.agents.oversight import Overseer
 from peer.agents.retry import Retry
 from peer.agents.state import State
 from peer.agents.terms import Terms, checked_terms, mark_terms, terms_of
@@ -91,6 +93,10 @@ class Agent:
     """By which errors it is tried how often, and after which waits; None: `tries` times, whatever the error."""
     consent_s: ClassVar[float] = 10.0
     """For how many seconds `still_valid`, and each precondition beside it, may think about a rollback."""
+    approvals: ClassVar[tuple[Approval, ...]] = ()
+    """Before which tools a person is to be asked: the first rule that concerns a call counts."""
+    overseers: ClassVar[tuple[Overseer, ...]] = ()
+    """Who is to agree to a rollback before this agent does: the first rule that concerns its part counts."""
     keys: ClassVar[dict[str, KeyKind]] = {}
     """Keys that are not simply kept in the log: `derived`, `secret` or `bulky`. Tuples go by their first element."""
     state_version: ClassVar[int] = 1

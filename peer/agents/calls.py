@@ -13,6 +13,7 @@ from tenacity import AsyncRetrying
 from peer import errors
 from peer.agents import naming
 from peer.agents.agent import Agent
+from peer.agents.approval import PERSON_TOOL
 from peer.agents.attempts import Attempts
 from peer.agents.failures import clean, told
 from peer.agents.invoking import Invoker, Late
@@ -87,7 +88,7 @@ class Calls:
         """The agent stops: whoever is cancelled is cancelled by that."""
         self._unstorable: dict[str, str] = {}
         """By tool, why its last result could not be stored."""
-        for tool in type(agent).tools().values():
+        for tool in (PERSON_TOOL, *type(agent).tools().values()):
             self.know(tool)
 
     # -- for handlers ----------------------------------------------------------------------------------------------

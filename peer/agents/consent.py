@@ -14,6 +14,7 @@ from peer.agents.conditions import Condition
 from peer.agents.envelope import handled_by_name
 from peer.agents.failures import clean, is_ours, one_line, told, traced
 from peer.agents.functions import is_async
+from peer.agents.oversight import OVERSEER, Oversight
 from peer.agents.past import check_past
 from peer.agents.resources import Resources
 from peer.agents.state import View
@@ -75,7 +76,7 @@ class Consent:
 
     def __init__(
         self, agent: Agent, core: Core, values: Values, lock: Lock, clock: Clock, vault: KeyVault, attempts: Attempts,
-        resources: Resources, feed: Callable[[Event], None], tell: Callable[[Tell], None],
+        resources: Resources, feed: Callable[[Event], None], tell: Callable[[Tell], None], oversight: Oversight,
     ) -> None:  # fmt: skip
         """Begin.
 
@@ -90,6 +91,7 @@ class Consent:
             resources: what its preconditions need open.
             feed: takes what it says, in the loop's thread.
             tell: takes what people should know.
+            oversight: the people who are to agree, too.
         """
         self._agent = agent
         self._core = core
@@ -101,12 +103,13 @@ class Consent:
         self._resources = resources
         self._feed = feed
         self._tell = tell
+        self._oversight = oversight
         self._tasks: dict[asyncio.Task[Any], None] = {}
 
     def ask(self, order: Consult) -> None:
         """Ask the agent; its answer is fed later, never from inside."""
         due = [each for each in type(self._agent).conditions if self._concerns(each, order.part)]
-        if not due:
+        if not due and not self._oversight.has_rules:
             self._clock.wake(0, lambda: self._feed(Consulted(order.proposal.id, True)))
             return
         with using(self._vault):
@@ -139,7 +142,26 @@ class Consent:
         whys = [why for _, why in found if why]
         looked_back = any(each.looks_back for each in due)
         findings = tuple(finding for finding, _ in found)
-        self._feed(Consulted(order.proposal.id, not whys, "; ".join(whys), findings, looked_back))
+        if not whys:
+            # Last, since a person takes long: what the agent itself refuses nobody need look at.
+            said, why = await self._overseen(order)
+            findings, whys = findings + said, why
+        overseen = self._oversight.has_rules
+        self._feed(Consulted(order.proposal.id, not whys, "; ".join(whys), findings, looked_back, overseen))
+
+    async def _overseen(self, order: Consult) -> tuple[tuple[Finding, ...], list[str]]:
+        """Ask the people who are to agree; return what they say, and why not."""
+        try:
+            standing = tuple(step for step in order.part if step not in self._core.retraction)
+            found = await self._oversight.found(order.proposal, standing)
+        except Exception as error:  # noqa: BLE001  # a rule may raise anything: who can't tell whether to ask refuses
+            why = clean(f"its rule for overseers failed: {told(error)}", WHY_CHARS_MAX)
+            logger.warning("%s: %s\n%s", self._agent.name, why, traced(error))
+            return (Finding(OVERSEER, False, why, self._clock.now_us()),), [why]
+        if found is None:
+            return (), []
+        finding, why = found
+        return (finding,), [why] if why else []
 
     async def _found(self, condition: Condition, proposal: Proposal, then: View, now: View) -> tuple[Finding, str]:
         """Return what came of one condition, and why the agent rejects by it; empty if it does not."""

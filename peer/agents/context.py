@@ -5,22 +5,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors
+from peer.agents.approval import LATE, PERSON_TOOL, Approval, Wanted, hold_of
 from peer.agents.earlier import EarlierRun
 from peer.agents.envelope import ANSWER, ASK, MARK, REQUEST, RETIRE, TIME_OUT, sealed
 from peer.agents.every import checked_seconds
 from peer.agents.kinds import path_of_agent
 from peer.agents.making import Making, Origin, check_name, made_options
-from peer.agents.past import as_step
+from peer.agents.proposing import rollback_draft
 from peer.agents.question import Open, Question, checked_then, read_question, state_key, timer_key
 from peer.agents.spaces import Space, Spaces
 from peer.agents.state import Tracked
-from peer.agents.tool import PURE, Tool, encode_args
+from peer.agents.tool import IRREVERSIBLE, PURE, Tool, encode_args
 from peer.values import payload
 from peer.values.fields import NUMBERS_MAX, TEXT_CHARS_MAX, number, text
 from protocol.ids import AgentId, StepId
 from protocol.limits import NEVER_US
-from protocol.proposal import Amendment
-from protocol.step import Input, OutputDraft, Request, RollbackDraft
+from protocol.step import Hold, Input, OutputDraft, Request, RollbackDraft
 
 CallTool = Callable[[Tool[..., Any], tuple[Any, ...], dict[str, Any], str | None], Awaitable[Any]]
 
@@ -254,12 +254,17 @@ class Context:
         self.run.check_may("call a tool")
         if not isinstance(tool, Tool):
             raise errors.CallerError(f"{tool!r} is not a tool, so nobody could undo it. Declare it with @tool(...).")
+        if self._held(tool, args, kwargs) is not None and tool.kind != IRREVERSIBLE:
+            raise errors.CallerError(
+                f"a person is asked before {tool.name} is called, as the class's approvals say, and no step waits"
+                " for that. Nothing happened. Request it: ctx.request(tool, ..., then=method)."
+            )
         named = None if key is None or tool.kind == PURE else text(f"key of a call of {tool.name}", key)
         return await self.call_tool(tool, args, kwargs, named)
 
     def request(
         self, tool: Tool[..., Any], /, *args: Any, then: str | Callable[..., Any], key: str | None = None,
-        timeout: float | None = None, **kwargs: Any,
+        timeout: float | None = None, approval: Approval | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         """Have a tool called for this step, and go on; what comes of it is an input of this agent's own.
 
@@ -273,22 +278,72 @@ class Context:
             key: names the request, so that a later step can call it off by `ctx.cancel(key)` before it is let go.
             timeout: seconds within which it must have been let go; else `result.error` says that it was not called.
                 None: however long that takes.
+            approval: who is to be asked before; None: as the class's `approvals` say.
 
         Raises: CallerError, for what is no tool, method, key or time, or can't be an argument.
         """
         if not isinstance(tool, Tool) or tool.kind == PURE:
             raise errors.CallerError(f"{tool!r} is no tool with an effect. Nothing was requested. Call it: ctx.call.")
         self.run.check_may(f"request {tool.name}")
-        handler = checked_then(self.owner, then)
         tool.check_call(kwargs)
         self.know(tool)
-        named = None if key is None else self._timer_key(key)
         wait_us = NEVER_US if timeout is None else round(checked_seconds("timeout", timeout) * 1_000_000)
-        given = encode_args(args, kwargs)
+        hold = self._held(tool, args, kwargs, approval)
+        self._requested(then, key, wait_us, tool, encode_args(args, kwargs), hold)
+
+    def ask_person(
+        self, question: str, *, then: str | Callable[..., Any], to: str | tuple[str, ...] = (), options: Any = (),
+        about: Any = None, key: str | None = None, deadline: float | None = None, default: Any = None,
+        escalate: Mapping[float, str | tuple[str, ...]] | None = None,
+    ) -> None:  # fmt: skip
+        """Ask a person, and go on; the answer is an input of this agent's own, as that of a request.
+
+        The question waits in the inbox (`cluster.inbox`, `ebbtide inbox`), over restarts, until somebody entitled has
+        answered. If this step is undone so is the question, and whoever answers then is told so.
+
+        Args:
+            question: for people.
+            then: a method of this agent's, or its name: `then(self, result, ctx)` handles a `Result`.
+            to: persons or roles that may answer. Empty: anybody who may use the cluster.
+            options: the values that an answer may have. Empty: any.
+            about: any value that people are shown with it.
+            key: names the question, for `ctx.cancel`.
+            deadline: seconds after which nobody is waited for any more. None: it waits on.
+            default: the answer then; None: `result.error` says that nobody has answered.
+            escalate: by seconds, who may answer from then on, too.
+
+        Raises: CallerError, for what is no method, key, time or name; PayloadUnsupported.
+        """
+        self.run.check_may("ask a person")
+        named = text("question", question, TEXT_CHARS_MAX, is_empty_ok=False)
+        shown = {"options": list(options), "about": about}
+        given = encode_args((named,), {name: value for name, value in shown.items() if value not in (None, [])})
+        said = ("", b"") if deadline is None else ("reject", payload.encode(LATE))
+        if deadline is not None and default is not None:
+            said = ("answer", payload.encode([default, "", LATE]))
+        hold = hold_of(named, to, escalate or {}, deadline, *said)
+        self._requested(then, key, NEVER_US, PERSON_TOOL, given, hold)
+
+    def _requested(
+        self, then: str | Callable[..., Any], key: str | None, wait_us: int, tool: Tool[..., Any], given: bytes,
+        hold: Hold | None,
+    ) -> None:  # fmt: skip
+        handler = checked_then(self.owner, then)
+        named = None if key is None else self._timer_key(key)
         self._unset_own(named)
         said = sealed(REQUEST, [handler, tool.name, given])
-        wanted = Request(tool.name, tool.kind, given, tool.check is not None)
+        wanted = Request(tool.name, tool.kind, given, tool.check is not None, None, hold)
         self.outputs.append(OutputDraft(self.agent, said, named, wait_us, wanted))
+
+    def _held(
+        self, tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], given: Approval | None = None
+    ) -> Hold | None:
+        if given is not None and not isinstance(given, Approval):
+            raise errors.CallerError(f"approval={given!r}: it is an Approval(...). Nothing was requested.")
+        rules: tuple[Approval, ...] = () if given is not None else getattr(self.owner, "approvals", ())
+        wanted = Wanted(tool.name, tool.kind, args, kwargs, self.agent, self.confidence)
+        rule = given or next((each for each in rules if each.concerns(wanted, tool)), None)
+        return None if rule is None else rule.hold()
 
     def space(self, name: str) -> Space:
         """Return a shared space that the agent's class takes part in."""
@@ -332,32 +387,3 @@ class Context:
         """
         self.run.check_may("propose a rollback")
         self.rollbacks.append(rollback_draft(steps, inputs, reason, evidence, amend or {}))
-
-
-def rollback_draft(
-    steps: tuple[StepId | str, ...], inputs: str, reason: str, evidence: Any, amend: Mapping[StepId | str, Any]
-) -> RollbackDraft:
-    """Check and encode what somebody wants rolled back.
-
-    Raises: CallerError, naming the value.
-    """
-    if not isinstance(inputs, str) or inputs not in ("discard", "retry", "amend"):
-        raise errors.CallerError(f"inputs={inputs!r}: it is discard, retry or amend. Nothing was proposed.")
-    roots = tuple(sorted({as_step(step) for step in steps}))
-    if not roots:
-        raise errors.CallerError("a rollback needs at least one step. Nothing was proposed.")
-    amendments = tuple(Amendment(as_step(root), payload.encode_message(message)) for root, message in amend.items())
-    missing = set(roots) - {amendment.root for amendment in amendments}
-    if inputs == "amend" and missing:
-        raise errors.CallerError(f"amend gives no corrected input for {min(missing)}. Nothing was proposed.")
-    why = reason_text(reason)
-    shown = payload.encode(evidence if evidence is not None else why)
-    return RollbackDraft(roots, str(inputs), why, shown, amendments)
-
-
-def reason_text(reason: Any) -> str:
-    """Return why something is done, for people; None counts as no reason.
-
-    Raises: CallerError, if it is no text, or too long for one.
-    """
-    return "" if reason is None else text("reason", reason, TEXT_CHARS_MAX)

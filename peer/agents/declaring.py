@@ -6,7 +6,9 @@ from functools import partial, partialmethod
 from typing import Any, NamedTuple
 
 from peer import errors
+from peer.agents.approval import Approval
 from peer.agents.functions import check_callable
+from peer.agents.oversight import Overseer
 from peer.agents.retry import checked_retry
 from peer.agents.tool import Tool
 from peer.values.fields import number, text
@@ -111,6 +113,12 @@ def check_settings(cls: Any) -> None:
         raise errors.DeclarationRefused(
             f"class {cls.__qualname__}: attempts = {cls.attempts!r}: an int from 1 on, or None for the cluster's limit."
         )
+    for setting, kind in (("approvals", Approval), ("overseers", Overseer)):
+        rules: Any = getattr(cls, setting)
+        if not isinstance(rules, tuple) or not all(isinstance(rule, kind) for rule in rules):
+            raise errors.DeclarationRefused(
+                f"class {cls.__qualname__}: {setting} = {rules!r}: a tuple of {kind.__name__}(...)."
+            )
     checked_retry(f"class {cls.__qualname__}", cls.retry)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors
+from peer.agents.approval import PERSON_TOOL
 from peer.agents.tool import decode_args
 
 
@@ -21,6 +22,10 @@ class Result:
     """Why it has not happened, or why nobody knows; empty if it has."""
     in_doubt: bool = False
     """Nobody can tell whether it happened: it is not repeated, and a person has to look."""
+    by: str = ""
+    """Who has answered, of a question to a person; empty: the default of its deadline."""
+    note: str = ""
+    """What that person has said besides."""
 
     @property
     def happened(self) -> bool:
@@ -38,7 +43,11 @@ async def result_of(tool: str, given: bytes, value: Awaitable[Any]) -> Result:
     """
     args, kwargs = decode_args(given)
     try:
-        return Result(tool, args, kwargs, await value)
+        found = await value
+        if tool != PERSON_TOOL.name:
+            return Result(tool, args, kwargs, found)
+        answer, by, note = found
+        return Result(tool, args, kwargs, answer, by=by, note=note)
     except errors.EffectInDoubt as error:
         return Result(tool, args, kwargs, error=str(error), in_doubt=True)
     except (errors.ToolFailed, errors.ResultLost, errors.AskTimeout) as error:

@@ -11,12 +11,13 @@ from urllib.parse import quote
 from peer.audit.extras import needed
 from peer.audit.gaps import Gap, records_of
 from peer.audit.logs import own_logs
-from peer.audit.telling import detailed, finding_line, moment
+from peer.audit.telling import detailed, finding_line, moment, said
 from peer.audit.trail import lost_text
 from peer.export.lines import state_word, step_line
 from peer.store.reading import Logs
 from protocol.ids import AgentId, StepId
 from protocol.records import (
+    ApprovedRecord,
     BaseRecord,
     BirthRecord,
     CutRecord,
@@ -25,6 +26,7 @@ from protocol.records import (
     EffectRecord,
     ForcedRecord,
     IntentRecord,
+    PausedRecord,
     ProposedRecord,
     Record,
     RedrivenRecord,
@@ -72,9 +74,17 @@ class Telling:
                 return self._born(record)
             case IntentRecord():
                 self._effects[record.intent] = record.tool, record.kind or "unknown"
-                return [self._effect(record.intent, "open", number)]
+                return [self._effect(record.intent, "open", number, said(record.by, record.note, record.proof))]
             case EffectRecord():
-                return [self._effect(record.intent, record.state, number)]
+                return [self._effect(record.intent, record.state, number, said(record.by, record.note))]
+            case ApprovedRecord():
+                data = {"lineage": record.lineage} | said(record.by, record.note, record.proof)
+                return [self._told("request.approved", f"approved/{number}", record.lineage, data)]
+            case PausedRecord():
+                self._now_us = max(self._now_us, record.time_us)
+                data = said(record.by, record.note, record.proof)
+                kind = "agent.paused" if record.is_on else "agent.resumed"
+                return [self._told(kind, f"paused/{number}", self._agent, data)]
             case ProposedRecord():
                 return [self._proposed(record)]
             case VoteRecord():
@@ -119,9 +129,9 @@ class Telling:
         data = {"incarnation": record.incarnation, "lost": [list(life) for life in record.lost]}
         return [self._told("agent.began", f"began/{record.incarnation}", self._agent, data)]
 
-    def _effect(self, intent: str, state: str, number: int) -> Happening:
+    def _effect(self, intent: str, state: str, number: int, people: dict[str, Any]) -> Happening:
         tool, kind = self._effects.get(intent, ("unknown", "unknown"))
-        data = {"intent": intent, "tool": tool, "effect": kind, "state": state_word(state)}
+        data = {"intent": intent, "tool": tool, "effect": kind, "state": state_word(state)} | people
         return self._told("effect", f"{intent}/{number}", intent, data)
 
     def _proposed(self, record: ProposedRecord) -> Happening:

@@ -7,6 +7,7 @@ from peer.audit.edges import Cause, Edges
 from peer.audit.trail import Effect, Rollback, Step, Trail, digest, type_of
 from peer.export.lines import ProposalLines, checkpoint_lines, finite, state_word, step_line
 from peer.host.questions import CutsAnswer
+from peer.people.person import signature_of
 from protocol.ids import MessageId, StepId
 from protocol.proposal import Finding
 from protocol.step import StepRecord
@@ -134,7 +135,21 @@ def votes_of(rollback: Rollback) -> list[dict[str, Any]]:
 
 def finding_line(finding: Finding) -> dict[str, Any]:
     """Return what an agent has looked at before it voted, and what came of it."""
-    return {"name": finding.name, "holds": finding.holds, "text": finding.text, "time": finding.time_us}
+    line = {"name": finding.name, "holds": finding.holds, "text": finding.text, "time": finding.time_us}
+    return line | ({"signed": signed(finding.proof)} if finding.proof else {})
+
+
+def said(by: str, note: str, proof: bytes = b"") -> dict[str, Any]:
+    """Return what a person has said: who, why, and what was signed; nothing where nobody has."""
+    if not by:
+        return {}
+    return {"by": by, "note": note} | ({"signed": signed(proof)} if proof else {})
+
+
+def signed(proof: bytes) -> dict[str, Any]:
+    """Return who has signed, as what, and when, as the log has it."""
+    name, roles, at_us = signature_of(proof)
+    return {"name": name, "roles": list(roles), "time": at_us}
 
 
 # -- why -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from peer.agents.context import as_step
+from peer.agents.past import as_step
 from peer.audit.gaps import Gap
 from peer.errors import EbbtideError, StepUnknown
 from peer.values import payload

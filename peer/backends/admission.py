@@ -12,14 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from peer import errors
-from peer.keys import load_or_create_secret, load_secret
+from peer.keys import SECRET, load_or_create_secret, load_secret
 from peer.store.files import Files
 from peer.store.outside.keeping import Places
 from protocol.ids import HostId
 
 logger = logging.getLogger("ebbtide")
 
-SECRET = "secret"
 """In a cluster's folder: who can read it may do all that anybody may."""
 ABOUT = "cluster.json"
 """In a cluster's folder: what whoever comes later has to know, and was told to the one who started it."""

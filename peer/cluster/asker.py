@@ -9,8 +9,8 @@ import msgspec
 
 from peer import errors
 from peer.agents.agent import Agent
-from peer.agents.context import rollback_draft
 from peer.agents.past import as_step
+from peer.agents.proposing import rollback_draft
 from peer.cluster import letters
 from peer.cluster.effects import Effect, agent_of, shown, somebody
 from peer.cluster.letters import DeadLetter

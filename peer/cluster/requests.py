@@ -1,60 +1,127 @@
-"""Requests that wait to be let go, as people look at them, and release them."""
+"""Requests that wait to be let go, or for people, as people look at them, and say what becomes of them."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from time import time_ns
 from typing import Any
 
+from peer import errors
+from peer.agents.approval import PERSON_TOOL
 from peer.agents.tool import decode_args
 from peer.cluster.effects import somebody
 from peer.host import questions
-from peer.host.questions import ReleaseAsk, RequestAnswer
+from peer.host.people import pause_act
+from peer.host.questions import Pause, RequestAnswer, Say
+from peer.people.person import Act, Person
+from peer.values import payload
 from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
 from protocol.ids import AgentId, Lineage, StepId
 
 Ask = Callable[[AgentId, str, bytes], Awaitable[bytes]]
-Release = Callable[[AgentId, Lineage, str, str | None], Awaitable[None]]
-_NOTHING = "Nothing was released."
+_NOTHING = "Nothing changed."
 
 
 @dataclass(frozen=True)
 class PendingRequest:
-    """A tool that an agent has requested, and that was not called yet: its step is not settled."""
+    """What an agent has requested, and nobody has called or answered: its step is not settled, or people are asked."""
 
     name: Lineage
     agent: AgentId
     step: StepId
     """The step that has requested it: undone, it is forgotten."""
     tool: str
+    """`person`: a question to people."""
     kind: str
-    """`irreversible`, as a rule: others are called as soon as the step is durable."""
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     since_us: int
     """When its step ran, in microseconds since 1970."""
     until_us: int | None
-    """When it is given up if it was not let go; None: never."""
-    _release: Release = field(repr=False, compare=False)
+    """When it is given up if it was not let go, or when its default counts; None: never."""
+    question: str
+    """What people are asked; empty where nobody is."""
+    asks: tuple[str, ...]
+    """Persons or roles whose word is awaited, or will be later; with `question`, empty: anybody's."""
+    approved: str | None
+    """Who agrees already; it waits for its step to be settled."""
+    _ask: Ask = field(repr=False, compare=False)
+    stages: tuple[tuple[str, int], ...] = ()
+    """Who is asked, each with how many microseconds after the step from which on."""
 
-    async def release(self, note: str, *, by: str | None = None) -> None:
-        """Let it go now, though its step is not settled; see `Cluster.release`."""
-        await self._release(self.agent, self.name, note, by)
+    @property
+    def waits_for_people(self) -> bool:
+        """Whether people are asked, and nobody has said anything yet."""
+        return bool(self.question) and self.approved is None
+
+    async def release(self, note: str, *, by: str | None = None, as_: Person | None = None) -> None:
+        """Let it go now, though its step is not settled, and whoever was to be asked; see `Cluster.release`."""
+        await say(self._ask, "release", self.agent, self.name, note, by, as_, step=str(self.step))
+
+    async def approve(self, note: str = "", *, by: str | None = None, as_: Person | None = None) -> None:
+        """Agree that it is let go; see `Cluster.approve`."""
+        await say(self._ask, "approve", self.agent, self.name, note, by, as_, step=str(self.step))
+
+    async def reject(self, note: str = "", *, by: str | None = None, as_: Person | None = None) -> None:
+        """Have it not called; see `Cluster.reject`."""
+        await say(self._ask, "reject", self.agent, self.name, note, by, as_, step=str(self.step))
+
+    async def answer(
+        self, value: Any, note: str = "", *, by: str | None = None, as_: Person | None = None
+    ) -> None:  # fmt: skip
+        """Answer a question; see `Cluster.answer`."""
+        await say(self._ask, "answer", self.agent, self.name, note, by, as_, step=str(self.step), value=value)
 
 
-def pending(agent: AgentId, found: RequestAnswer, release: Release) -> PendingRequest:
+def pending(agent: AgentId, found: RequestAnswer, ask: Ask) -> PendingRequest:
     """Return a request as people look at it."""
     args, kwargs = decode_args(found.args)
-    until_us = found.until_us or None
+    hold, until_us = found.hold, found.until_us
+    question, asks = "", tuple[str, ...]()
+    if hold is not None:
+        given = "" if found.tool == PERSON_TOOL.name else f"{found.tool}{args!r}"
+        question, asks = hold.question or given, tuple(name for name, _ in hold.stages)
+        until_us = until_us or (found.since_us + hold.default_us if hold.default else 0)
     return PendingRequest(
-        found.name, agent, found.step, found.tool, found.kind, args, kwargs, found.since_us, until_us, release
-    )
+        found.name, agent, found.step, found.tool, found.kind, args, kwargs, found.since_us, until_us or None, question,
+        asks, found.approved, ask, () if hold is None else hold.stages,
+    )  # fmt: skip
 
 
-async def release(ask: Ask, agent: AgentId, name: Any, note: Any, by: Any) -> None:
-    """Let a request go.
+def unseen(agent: AgentId, name: Lineage, ask: Ask) -> PendingRequest:
+    """Return a request of which nothing is known but its name: it does not wait."""
+    check_text("request", name, NAME_CHARS_MAX, _NOTHING)
+    return PendingRequest(name, agent, StepId(agent, 0, 0), "", "", (), {}, 0, None, "", (), None, ask)
 
-    Raises: CallerError, if it does not wait, or for what is no name or text; AgentUnknown, AskTimeout.
+
+async def say(
+    ask: Ask, verb: str, agent: AgentId, name: Any, note: Any, by: Any, as_: Any, *, step: str = "", value: Any = None,
+) -> None:  # fmt: skip
+    """Say what becomes of a request.
+
+    Raises: CallerError, if it does not wait for that, or for what is no name, text or person; NotEntitled, if it is
+        another's to say; AgentUnknown, AskTimeout.
     """
     wanted = check_text("request", name, NAME_CHARS_MAX, _NOTHING)
-    check_text("note", note, REASON_CHARS_MAX, _NOTHING)
-    who = check_text("by", (somebody() or "somebody") if by is None else by, NAME_CHARS_MAX, _NOTHING)
-    await ask(agent, "release", questions.encode(ReleaseAsk(wanted, note, who)))
+    check_text("note", note, REASON_CHARS_MAX, _NOTHING, least=1 if verb == "release" else 0)
+    given = payload.encode(value) if verb == "answer" else b""
+    who, proof = _signed(Act(verb, agent, wanted, step, note, given, time_ns() // 1000), by, as_)
+    await ask(agent, "say", questions.encode(Say(verb, wanted, step, note, who, given, proof)))
+
+
+async def pause(ask: Ask, agent: AgentId, is_on: bool, note: Any, by: Any, as_: Any) -> str:
+    """Pause an agent, or let it go on; return by whom it is paused, and why.
+
+    Raises: CallerError, for what is no text or person; NotEntitled, AgentUnknown, AskTimeout.
+    """
+    check_text("note", note, REASON_CHARS_MAX, _NOTHING, least=0)
+    who, proof = _signed(pause_act(agent, is_on, note, time_ns() // 1000), by, as_)
+    return (await ask(agent, "pause", questions.encode(Pause(is_on, note, who, proof)))).decode()
+
+
+def _signed(act: Act, by: Any, as_: Any) -> tuple[str, bytes]:
+    """Return who says something, and what shows it. Raises: CallerError, for what is no name or person."""
+    if as_ is None:
+        return check_text("by", (somebody() or "somebody") if by is None else by, NAME_CHARS_MAX, _NOTHING), b""
+    if not isinstance(as_, Person):
+        raise errors.CallerError(f"as_={as_!r}: it is a Person. {_NOTHING} Person.load(file) reads one's key.")
+    return as_.name, as_.proof(act)

@@ -6,11 +6,13 @@ from typing import Any, Protocol
 from peer import errors
 from peer.agents.kinds import path_of
 from peer.agents.making import Making
+from peer.agents.oversight import looks_like_rollback
 from peer.agents.past import check_past
 from peer.host.births import QUESTION as MAKE
 from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
 from peer.host.driver import Driver
+from peer.host.people import People
 from peer.host.questions import (
     Ballots,
     CallOff,
@@ -25,11 +27,12 @@ from peer.host.questions import (
     Notice,
     Part,
     PartAnswer,
+    Pause,
     Profile,
     Propose,
-    ReleaseAsk,
     RequestAnswer,
     RestoreTo,
+    Say,
     Status,
     StepsAnswer,
     StepsAsk,
@@ -41,8 +44,9 @@ from peer.host.residents import Residents
 from peer.host.step_pages import page_of
 from peer.host.strangers import nearest
 from peer.values.key_text import decode_key, is_own
+from protocol.agent.requesting import RequestSeen
 from protocol.checkpoints.looking import epochs, voted_on
-from protocol.event import CallOffAsked, EffectAsked, LetterAsked, ProposeWanted, ReleaseAsked, Submitted
+from protocol.event import CallOffAsked, EffectAsked, LetterAsked, PauseAsked, ProposeWanted, ReleaseAsked, Submitted
 from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
 from protocol.step import Entry
 
@@ -73,11 +77,13 @@ class Answers:
         homes: by agent, where it lives, as far as is known.
         costs: returns what it has sent.
         births: brings up agents that handlers make.
+        people: checks who says what.
     """
 
     def __init__(
         self, host_id: HostId, residents: Residents, checkpoints: Checkpoints, notices: Iterable[Notice],
         homes: Mapping[AgentId, HostId], costs: Callable[[], Costs], births: Births,
+        people: People,
     ) -> None:  # fmt: skip
         self._host_id = host_id
         self._residents = residents
@@ -86,6 +92,7 @@ class Answers:
         self._homes = homes
         self._costs = costs
         self._births = births
+        self._people = people
         self._now: dict[str, Callable[[Driver, bytes], Any]] = {
             "part": self._part,
             "status": self._status,
@@ -116,7 +123,8 @@ class Answers:
             "leave": self._leave,
             "effect": self._effect,
             "letter": self._letter,
-            "release": self._release,
+            "say": self._say,
+            "pause": self._pause,
             "call off": self._call_off,
         }
         """By question, what is answered when something has happened."""
@@ -182,9 +190,19 @@ class Answers:
         asked: CallOff = decode(body, CallOff)
         driver.feed(CallOffAsked(desk.later(answered), asked.name, asked.why, asked.by))
 
-    def _release(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
-        asked: ReleaseAsk = decode(body, ReleaseAsk)
-        driver.feed(ReleaseAsked(desk.later(answered), asked.name, asked.note, asked.by))
+    def _pause(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        said: Pause = decode(body, Pause)
+        by = self._people.paused(driver.agent.name, said)
+        driver.feed(PauseAsked(desk.later(answered), said.is_on, said.note, by, said.proof))
+
+    def _say(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        said: Say = decode(body, Say)
+        seen = next((each for each in _waiting(driver) if each.name == said.name), None)
+        by, value = self._people.heard(driver.agent.name, said, seen)
+        if looks_like_rollback(said.name):
+            answered(driver.oversight.say(said.name, said.verb, by, said.note, said.proof).encode(), "")
+            return
+        driver.feed(ReleaseAsked(desk.later(answered), said.name, said.note, by, said.verb, value, said.proof))
 
     # -- at once ---------------------------------------------------------------------------------------------------
 
@@ -275,10 +293,15 @@ class Answers:
         return [EffectAnswer(*seen) for seen in driver.machine.looking.effects(decode(body, bool))]
 
     def _requests(self, driver: Driver, body: bytes) -> list[RequestAnswer]:
-        return [RequestAnswer(*seen) for seen in driver.machine.requesting.waiting()]
+        return [RequestAnswer(*seen) for seen in _waiting(driver)]
 
     def _undone_since(self, driver: Driver, body: bytes) -> tuple[StepId, ...]:
         return driver.machine.looking.undone_since(decode(body, int))
+
+
+def _waiting(driver: Driver) -> list[RequestSeen]:
+    """Return what is requested and waits, and the rollbacks that wait for people."""
+    return [*driver.machine.requesting.waiting(), *driver.oversight.waiting()]
 
 
 def _told(answered: Answered) -> Callable[[str, str], None]:

@@ -14,6 +14,7 @@ from peer.agents.earlier import Earlier
 from peer.agents.failures import told, traced
 from peer.agents.hooks import Hooks
 from peer.agents.making import Origin
+from peer.agents.oversight import Oversight
 from peer.agents.past import check_past
 from peer.agents.resources import Resources
 from peer.agents.runner import Runner
@@ -153,9 +154,12 @@ class Driver:
         versions, vault = self.machine.core.versions, host.keeping.vault
         tell = partial(host.noticed, agent.name)
         self.hooks = Hooks(agent, host.attempts, tell)
+        self.oversight = Oversight(
+            agent.name, agent.overseers, host.clock, tell, lambda pid: pid in self.machine.rollback.undecided()
+        )
         self.consent = Consent(
             agent, self.machine.core, self.values, self._lock, host.clock, vault, host.attempts, host.resources,
-            self.feed, tell,
+            self.feed, tell, self.oversight,
         )  # fmt: skip
         self.attendance = Attendance(self.machine, origin, host.clock, self.feed, tell, nursery)
         self.runner = Runner(

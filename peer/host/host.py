@@ -20,6 +20,7 @@ from peer.host.checkpoints import Checkpoints
 from peer.host.coming import startable, without_log
 from peer.host.driver import Driver
 from peer.host.neighbours import Neighbours
+from peer.host.people import People
 from peer.host.pieces import Pieces
 from peer.host.questions import Costs, Notice
 from peer.host.residents import Residents
@@ -81,8 +82,9 @@ class Host:
         self._pieces = Pieces(clock.now_us())
         self.births = Births(self, self.residents)
         answers = Answers(
-            self.host_id, self.residents, self.checkpoints, self.notices, self.homes, self.costs, self.births
-        )
+            self.host_id, self.residents, self.checkpoints, self.notices, self.homes, self.costs, self.births,
+            People(secret, clock),
+        )  # fmt: skip
         self.asking = Asking(self, self.residents, answers, watchers, self.randomness.seed())
 
     @property

@@ -12,7 +12,7 @@ from peer import errors
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
 from protocol.records import Cut, OutcomeRecord
-from protocol.step import Input, StepRecord
+from protocol.step import Hold, Input, StepRecord
 from protocol.wire import Answer
 
 
@@ -102,14 +102,33 @@ class RequestAnswer(Struct, frozen=True, array_like=True):
     since_us: int
     until_us: int
     """When it is given up; 0: never."""
+    hold: Hold | None = None
+    approved: str | None = None
 
 
-class ReleaseAsk(Struct, frozen=True, array_like=True):
-    """Somebody lets a request go: see `protocol.event.ReleaseAsked`."""
+class Say(Struct, frozen=True, array_like=True):
+    """What somebody says of a request: see `protocol.event.ReleaseAsked`."""
 
+    verb: str
     name: Lineage
+    step: str
+    """The step that has requested it, as whoever says so has seen it; empty: whichever."""
     note: str
     by: str
+    """Who says so; of no account where it is signed."""
+    value: bytes = b""
+    """The answer to a question."""
+    proof: bytes = b""
+    """What that person has signed: see `peer.people.person`."""
+
+
+class Pause(Struct, frozen=True, array_like=True):
+    """Somebody pauses an agent, or lets it go on: see `protocol.event.PauseAsked`."""
+
+    is_on: bool
+    note: str
+    by: str
+    proof: bytes = b""
 
 
 class EffectAsk(Struct, frozen=True, array_like=True):
@@ -165,6 +184,8 @@ class Status(Struct, frozen=True):
     """How many timers are set: an agent that is idle may have some."""
     next_timer_us: int | None = None
     """When the next of them is due."""
+    paused: str = ""
+    """By whom it is paused, and why; empty: it is not."""
     is_made: bool = False
     """A handler has made it."""
     absence: str = ""

@@ -135,7 +135,7 @@ def glance(status: Status) -> dict[str, Any]:
     """Return what a row says of an agent that answers."""
     return {
         "steps": status.steps,
-        "absence": status.absence,
+        "absence": status.absence or status.paused,
         "undone": status.undone,
         "dead_letters": status.dead_letters,
         "effects_pending": len(status.effects_pending),

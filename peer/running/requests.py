@@ -1,6 +1,9 @@
-"""`ebbtide requests` and `ebbtide release`: what waits to be let go, and who lets it go."""
+"""What waits to be let go, or for people, and who says what: `ebbtide requests`, `inbox`, `approve` and the like."""
 
-from typing import Annotated
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -8,7 +11,15 @@ from peer.audit.console import print_json
 from peer.cluster.attached import Attached
 from peer.cluster.requests import PendingRequest
 from peer.errors import CallerError
+from peer.people.person import Person
 from peer.running.console import HERE, Agent, Folder, Json, asked, lines, plain, said, table
+
+Name = Annotated[
+    str, typer.Argument(metavar="REQUEST", help="Its name, as `ebbtide inbox` and `ebbtide requests` show it.")
+]
+Note = Annotated[str, typer.Option(help="Why; it stands in the log.")]
+By = Annotated[str | None, typer.Option(help="Who says so. [default: you]")]
+As = Annotated[Path | None, typer.Option("--as", metavar="KEY", help="Sign with this key, of `ebbtide people add`.")]
 
 
 def requests(
@@ -24,34 +35,43 @@ def requests(
     async def look(cluster: Attached) -> list[PendingRequest]:
         return await cluster.requests(agent)
 
-    rows = [
-        {
-            "agent": each.agent,
-            "request": each.name,
-            "step": str(each.step),
-            "tool": each.tool,
-            "kind": each.kind,
-            "args": plain(each.args),
-            "kwargs": plain(each.kwargs),
-            "since_us": each.since_us,
-            "until_us": each.until_us,
-        }
-        for each in asked(folder, look)
-    ]
+    rows = [_row(each) for each in asked(folder, look)]
     if json_:
         lines(rows)
     else:
-        table(rows, ("agent", "request", "step", "tool", "args"), "nothing waits to be let go")
+        table(rows, ("agent", "request", "step", "tool", "args", "approved"), "nothing waits to be let go")
 
 
-def release(
-    agent: Agent,
-    request: Annotated[str, typer.Argument(help="Its name, as `ebbtide requests` shows it.")],
-    note: Annotated[str, typer.Option(help="Why; it stands in the log.")] = "",
-    by: Annotated[str | None, typer.Option(help="Who says so. [default: you]")] = None,
+def inbox(
+    who: Annotated[
+        str | None, typer.Option("--for", metavar="NAME", help="What this person or role is asked alone.")
+    ] = None,
+    key: As = None,
     folder: Folder = HERE,
     json_: Json = False,
 ) -> None:
+    """Show what waits for people: questions of agents, and tools that may not be called before somebody agrees.
+
+    Answer by `ebbtide approve`, `reject` and `answer`.
+
+    Example: `ebbtide inbox --for treasurer`
+    """
+    asker = Person.load(key) if key is not None else who
+
+    async def look(cluster: Attached) -> list[PendingRequest]:
+        return await cluster.inbox(asker)
+
+    rows = [_row(each) for each in asked(folder, look)]
+    if json_:
+        lines(rows)
+    else:
+        table(rows, ("agent", "request", "question", "options", "asks", "since", "until"), "nobody is asked anything")
+
+
+def release(
+    agent: Agent, request: Name, note: Note = "", by: By = None, key: As = None, folder: Folder = HERE,
+    json_: Json = False,
+) -> None:  # fmt: skip
     """Have a tool called now that nobody can undo, though the step that has requested it is not settled.
 
     From then on its agent rejects rollbacks that would undo that step.
@@ -60,12 +80,126 @@ def release(
     """
     if not note:
         raise CallerError("say why: --note. Nothing was released.")
+    _say("release", agent, request, note, by, key, folder, json_)
 
-    async def let_go(cluster: Attached) -> None:
-        await cluster.release(agent, request, note, by)
 
-    asked(folder, let_go)
+def approve(
+    agent: Agent, request: Name, note: Note = "", by: By = None, key: As = None, folder: Folder = HERE,
+    json_: Json = False,
+) -> None:  # fmt: skip
+    """Agree that a tool is called. One that nobody can undo is called once its step is settled.
+
+    Example: `ebbtide approve clerk 'ext:cluster-1#4/0' --as ann.key`
+    """
+    _say("approve", agent, request, note, by, key, folder, json_)
+
+
+def reject(
+    agent: Agent, request: Name, note: Note = "", by: By = None, key: As = None, folder: Folder = HERE,
+    json_: Json = False,
+) -> None:  # fmt: skip
+    """Have a tool not called, or a question not answered: the agent is told who says so, and why.
+
+    Example: `ebbtide reject clerk 'ext:cluster-1#4/0' --note 'too much' --as ann.key`
+    """
+    _say("reject", agent, request, note, by, key, folder, json_)
+
+
+def answer(
+    agent: Agent,
+    request: Name,
+    value: Annotated[str, typer.Argument(help="The answer: JSON, or a plain text.")],
+    note: Note = "",
+    by: By = None,
+    key: As = None,
+    folder: Folder = HERE,
+    json_: Json = False,
+) -> None:
+    """Answer a question that an agent has asked.
+
+    Example: `ebbtide answer clerk 'ext:cluster-1#4/0' '"by ship"' --as ann.key`
+    """
+    try:
+        found = json.loads(value)
+    except json.JSONDecodeError:
+        found = value
+    _say("answer", agent, request, note, by, key, folder, json_, (found,))
+
+
+def pause(
+    agent: Agent, note: Note = "", by: By = None, key: As = None, folder: Folder = HERE, json_: Json = False
+) -> None:
+    """Have an agent begin no step, and let nothing go, until it is resumed; also over restarts.
+
+    Example: `ebbtide pause clerk --note 'it pays twice'`
+    """
+    _pause(True, agent, note, by, key, folder, json_)
+
+
+def resume(
+    agent: Agent, note: Note = "", by: By = None, key: As = None, folder: Folder = HERE, json_: Json = False
+) -> None:
+    """Let a paused agent go on.
+
+    Example: `ebbtide resume clerk`
+    """
+    _pause(False, agent, note, by, key, folder, json_)
+
+
+def _pause(
+    is_on: bool, agent: str, note: str, by: str | None, key: Path | None, folder: Path, json_: bool
+) -> None:  # fmt: skip
+    signer = None if key is None else Person.load(key)
+
+    async def say(cluster: Attached) -> None:
+        await (cluster.pause if is_on else cluster.resume)(agent, note, by, as_=signer)
+
+    asked(folder, say)
+    state = "paused" if is_on else "resumed"
     if json_:
-        print_json({"agent": agent, "request": request, "state": "released"})
+        print_json({"agent": agent, "state": state})
     else:
-        said(f"{request} of {agent} is let go")
+        said(f"{agent} is {state}")
+
+
+_DONE = {"release": "is let go", "approve": "is approved", "reject": "is rejected", "answer": "is answered"}
+
+
+def _say(
+    verb: str, agent: str, request: str, note: str, by: str | None, key: Path | None, folder: Path, json_: bool,
+    value: tuple[Any, ...] = (),
+) -> None:  # fmt: skip
+    signer = None if key is None else Person.load(key)
+
+    async def say(cluster: Attached) -> None:
+        await getattr(cluster, verb)(agent, request, *value, note, by, as_=signer)
+
+    asked(folder, say)
+    if json_:
+        print_json({"agent": agent, "request": request, "state": _DONE[verb].rpartition(" ")[2]})
+    else:
+        said(f"{request} of {agent} {_DONE[verb]}")
+
+
+def _row(each: PendingRequest) -> dict[str, Any]:
+    return {
+        "agent": each.agent,
+        "request": each.name,
+        "step": str(each.step),
+        "tool": each.tool,
+        "kind": each.kind,
+        "args": plain(each.args),
+        "kwargs": plain(each.kwargs),
+        "question": each.question,
+        "options": plain(each.kwargs.get("options")) if each.kind == "person" else None,
+        "asks": list(each.asks),
+        "approved": each.approved,
+        "since_us": each.since_us,
+        "until_us": each.until_us,
+        "since": _time(each.since_us),
+        "until": _time(each.until_us),
+    }
+
+
+def _time(at_us: int | None) -> str:
+    return "" if at_us is None else datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -40,6 +40,8 @@ class Case:
         """A vote is being made: the agent is asked, or the record written."""
         self.asked: StepId | None = None
         """The oldest step of the part that the agent was asked about last (RB-12)."""
+        self.asked_steps = 0
+        """How many steps that part had: it only grows."""
         self.findings: tuple[Finding, ...] = ()
         """What the agent has looked at, the newest last."""
         self.unlisted = 0

@@ -68,6 +68,8 @@ class Core:
         self.attempts: dict[Lineage, int] = {}
         self.is_stalled = False
         """The log can't be written for now: no step begins (ST-9)."""
+        self.paused = ""
+        """By whom the agent is paused, and why; empty: it is not (ST-14)."""
         self.retracted_by: dict[StepId, str] = {}
         self.undone = 0
         """How many own steps have ever been retracted."""
@@ -265,9 +267,9 @@ class Core:
 
     # -- the log --------------------------------------------------------------------------------------------------
 
-    def stalled(self, pending: bool) -> None:
-        """The log can't be written for now, or can again (ST-9)."""
-        self.is_stalled = pending
+    def is_at_rest(self) -> bool:
+        """Tell whether no step may begin, and no request be let go (CP-7, ST-9, ST-14)."""
+        return self.colours.is_paused or self.is_stalled or bool(self.paused)
 
     def replay(self) -> None:
         """A log is read again: what is told of it is told to nobody."""
@@ -326,6 +328,7 @@ class Core:
             **self.colours.told(),
             "time_us": self.time.last,
             "undone": self.undone,
+            "paused": self.paused,
             "retraction": self.retraction.listed(),
             "retracted_by": tuple(self.retracted_by.items()),
             "attempts": tuple(self.attempts.items()),
@@ -337,7 +340,7 @@ class Core:
         self.lives.load(base)
         self.colours.load(base)
         self.time.see(base.time_us)
-        self.undone = base.undone
+        self.undone, self.paused = base.undone, base.paused
         self.retraction.load(base.retraction)
         self.retracted_by = dict(base.retracted_by)
         self.attempts = dict(base.attempts)

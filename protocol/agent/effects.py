@@ -41,7 +41,7 @@ class Effects:
 
     # -- calls of the running step ---------------------------------------------------------------------------------
 
-    def wanted(self, event: ToolWanted, item: Input, released: tuple[()] | tuple[str, str] = ()) -> None:
+    def wanted(self, event: ToolWanted, item: Input, released: tuple[str, str, bytes] = ("", "", b"")) -> None:
         """A tool is wanted, or was `released` (why, by whom): replay, check, undo first, or call (EF-2, EF-3, EF-7)."""
         run, tool, kind, args, key = event.run, event.tool, event.kind, event.args, event.key
         call = Awaited(run, event.call, event.checks, kind)

@@ -16,6 +16,8 @@ OPEN, DONE, UNDOING, UNDONE, DOUBT, KEPT = "open", "done", "undoing", "undone", 
 """Kept: nobody stands behind it, and a person has said that it stays, or it can't be undone."""
 IRREVERSIBLE = "irreversible"
 """The kind of a call that nobody can undo: it is let go only when its step is settled, or somebody says so (RQ-2)."""
+PERSON = "person"
+"""The kind of a request that a person answers, and no tool (RQ-3): there is nothing to undo."""
 GIVEN_UP = "failed"
 """As logs of 0.1 name an undo that was given up: it is tried again."""
 
@@ -45,6 +47,8 @@ class Effect:
     """A tool is at work on it."""
     ended: int = 0
     """Place among the agent's calls in the order in which they came to their end; 0: its end is not known (EF-7)."""
+    word: str = ""
+    """What a person has said of it, and who: such as `rejected by ann`."""
     waits_since_us: int = 0
     """Since when its step is undone and the new run of its lineage awaited; 0: it does not wait."""
 
@@ -88,6 +92,7 @@ class Intents:
     def take(self, record: IntentRecord) -> Effect:
         """Note a new intent, live or from the log."""
         effect = Effect(record.intent, record.lineage, record.tool, record.args, record.key, record.number, record.kind)
+        effect.word = f"released by {record.by}" if record.by else ""
         self.add(effect)
         return effect
 
@@ -239,6 +244,7 @@ class Intents:
                 doomed=effect.doomed,
                 waits=effect.intent in self._waiting,
                 kind=effect.kind,
+                word=effect.word,
             )
             for effect in self._in_their_places()
         )
@@ -256,6 +262,7 @@ class Intents:
         for kept in base.effects:
             effect = Effect(kept.intent, kept.lineage, kept.tool, kept.args, kept.key, kept.number, kept.kind)
             effect.state, effect.result, effect.claimed_by = kept.state, kept.result, kept.claimed_by
+            effect.word = kept.word
             if kept.state != OPEN:
                 self._ends += 1
                 effect.ended = self._ends

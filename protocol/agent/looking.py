@@ -57,6 +57,8 @@ class StatusSeen(NamedTuple):
     """How many timers are set: an agent that is idle may have some."""
     next_timer_us: int | None = None
     """When the next of them is due."""
+    paused: str = ""
+    """By whom it is paused, and why; empty: it is not."""
 
 
 class HeldSeen(NamedTuple):
@@ -193,6 +195,7 @@ class Looking:
             unplaced=tuple(name for name in core.unplaced.receivers() if core.unplaced.letters(name)),
             timers=core.timers.count(),
             next_timer_us=core.timers.due_us(),
+            paused=core.paused,
         )
 
     # -- steps -----------------------------------------------------------------------------------------------------

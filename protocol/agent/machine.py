@@ -13,6 +13,7 @@ from protocol.agent.effects import Effects
 from protocol.agent.intake import Intake
 from protocol.agent.looking import Looking
 from protocol.agent.loss import Loss
+from protocol.agent.pausing import Pausing
 from protocol.agent.placing import Placing
 from protocol.agent.proposer import Proposer
 from protocol.agent.redriving import Redriving
@@ -35,6 +36,7 @@ from protocol.event import (
     LetterAsked,
     LogStalled,
     Merged,
+    PauseAsked,
     ProposeWanted,
     Reached,
     Received,
@@ -56,6 +58,7 @@ from protocol.message import Ack, Ballot, Data, Done, Message, Propose, Shared, 
 from protocol.records import (
     AcceptedRecord,
     AckedRecord,
+    ApprovedRecord,
     BaseRecord,
     BirthRecord,
     CutRecord,
@@ -65,6 +68,7 @@ from protocol.records import (
     ForcedRecord,
     IntentRecord,
     OutcomeRecord,
+    PausedRecord,
     PlacedRecord,
     ProposedRecord,
     Record,
@@ -94,6 +98,7 @@ class PeerMachine:
         self.settling = Settling(self.core, self.effects)
         self.redriving = Redriving(self.core)
         self.calling_off = CallingOff(self.core, self.effects, self.stepping)
+        self.pausing = Pausing(self.core)
         self.disposal = Disposal(self.core, self.effects, self.stepping)
         self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
         self.placing = Placing(self.core)
@@ -149,6 +154,8 @@ class PeerMachine:
                 self.redriving.asked(event)
             case CallOffAsked():
                 self.calling_off.asked(event)
+            case PauseAsked():
+                self.pausing.asked(event)
             case ToolUsed():
                 self.effects.used(event.intent, event.verb, event.answer, event.result)
             case Merged():
@@ -183,7 +190,7 @@ class PeerMachine:
             case RestorePending():
                 core.colours.paused(event.pending)
             case LogStalled():
-                core.stalled(event.pending)
+                core.is_stalled = event.pending
             case RestoreDecided():
                 self.restoring.decided(event)
             case Recovered():
@@ -267,7 +274,11 @@ class PeerMachine:
             case IntentRecord():
                 core.intents.take(record)
             case EffectRecord():
-                core.intents.set_state(record.intent, record.state, record.result)
+                self.requesting.apply_effect(record)
+            case ApprovedRecord():
+                self.requesting.apply_approved(record)
+            case PausedRecord():
+                self.pausing.apply(record)
             case AcceptedRecord():
                 self.intake.apply_accepted(record)
             case VoteRecord():

@@ -1,7 +1,7 @@
 """The way of a request: let go when its step is durable, or settled if nobody can undo it; then its answer is due.
 
-A request is a timer that waits for a tool (RQ-1, RQ-2). Everything else, claims, checks after a crash, undo, is as for
-any call (EF-1 to EF-4).
+A request is a timer that waits for a tool (RQ-1, RQ-2), or for people (RQ-3). Everything else, claims, checks after a
+crash, undo, is as for any call (EF-1 to EF-4).
 """
 
 from typing import NamedTuple
@@ -9,11 +9,18 @@ from typing import NamedTuple
 from protocol.action import Reply, Resume
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
-from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, UNDONE
+from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, PERSON, UNDONE
 from protocol.event import ReleaseAsked, ToolWanted
 from protocol.ids import Lineage, MessageId, StepId
 from protocol.limits import NEVER_US
-from protocol.step import Input, Request, StepRecord
+from protocol.records import ApprovedRecord, EffectRecord, IntentRecord, Record
+from protocol.step import Hold, Input, Request, StepRecord
+
+_DONE = {"release": "released", "approve": "approved", "reject": "rejected", "answer": "answered"}
+"""By what people say, what becomes of a request by it."""
+DEFAULT = "default"
+"""Whose word it is that counts if nobody has said anything in time."""
+_WAITS_NOT = "waits to be let go, or for people: its step is undone, it is called off, its time is over, or it has gone"
 
 
 class RequestSeen(NamedTuple):
@@ -27,6 +34,10 @@ class RequestSeen(NamedTuple):
     since_us: int
     until_us: int
     """When it is given up; 0: never."""
+    hold: Hold | None = None
+    """Whom it waits for."""
+    approved: str | None = None
+    """Who agrees already that it is let go, when its step is settled."""
 
 
 class Requesting:
@@ -41,9 +52,11 @@ class Requesting:
         self._last_run = 0
         self._again_us: dict[Lineage, int] = {}
         """Requests whose tool is in the way of itself: an earlier call is not undone yet."""
-        self._released: dict[Lineage, tuple[str, str]] = {}
-        """Requests that somebody lets go before they are settled: why, and who."""
+        self._released: dict[Lineage, tuple[str, str, bytes]] = {}
+        """Requests that somebody lets go before they are settled: why, who, and what was signed."""
         self._replies: dict[Lineage, list[int]] = {}
+        self._told: dict[Lineage, int] = {}
+        """Of how many stages of a hold people were told."""
         self.floor = 0
         """A restore of an epoch before this one would undo a step whose irreversible call was let go."""
         self._seen: object = None
@@ -55,7 +68,7 @@ class Requesting:
         """Call what may be called."""
         core = self._core
         self._forget()
-        if not core.timers.has_requests() or core.colours.is_paused or core.is_stalled:
+        if not core.timers.has_requests() or core.is_at_rest():
             return
         seen = (core.timers.pushes(), core.colours.committed, core.undone)
         if seen == self._seen and not self._released:
@@ -66,7 +79,7 @@ class Requesting:
                 continue
             if item.producer is None or core.quarantine.freezes(item.producer):
                 self._seen = None  # it is looked at again as long as that is undecided, and after it
-            elif self._may_go(item, request):
+            elif not self._waits_for_people(item, request) and self._may_go(item, request):
                 self._let_go(item, request)
 
     def _forget(self) -> None:
@@ -75,6 +88,8 @@ class Requesting:
         for lineage in [lineage for lineage, at_us in self._again_us.items() if at_us <= core.now_us]:
             del self._again_us[lineage]
             self._seen = None
+        for lineage in [lineage for lineage in self._told if not core.timers.requests(lineage)]:
+            del self._told[lineage]
         for lineage in [lineage for lineage in self._released if not core.timers.requests(lineage)]:
             del self._released[lineage]
             for number in self._replies.pop(lineage, ()):
@@ -86,6 +101,33 @@ class Requesting:
             return True
         # RQ-2: every consequence of it is on every disk then, and no loss can undo it any more.
         return item.epoch < self._core.colours.committed
+
+    def _waits_for_people(self, item: Input, request: Request) -> bool:
+        """Tell whether nobody has said yet what is asked; say whose turn it is, take the default in time (RQ-3)."""
+        core, hold, lineage = self._core, request.hold, item.lineage
+        if hold is None or lineage in self._released or core.timers.approved(lineage) is not None:
+            return False
+        if self._is_answered(item, request) if request.kind == PERSON else self._is_let_go(lineage):
+            return False
+        due = [(who, after_us) for who, after_us in hold.stages or (("", 0),) if item.time_us + after_us <= core.now_us]
+        for who, _ in due[self._told.get(lineage, 0) :]:
+            core.tell("asked", lineage, f"{who or 'anybody'}: {hold.question}")
+        self._told[lineage] = len(due)
+        if hold.default and item.time_us + hold.default_us <= core.now_us:
+            said = ReleaseAsked(0, lineage, "nobody has said anything in time", DEFAULT, hold.default, hold.value)
+            self._take_word(item, request, said)
+            return True
+        times = [item.time_us + after_us for _, after_us in hold.stages[len(due) :]]
+        if hold.default:
+            times.append(item.time_us + hold.default_us)
+        if times:
+            self._again_us[lineage] = min(times)
+        return True
+
+    def _is_answered(self, item: Input, request: Request) -> bool:
+        """Tell whether a person has answered this very question, in an earlier run of the step that asks (EF-2)."""
+        effects = self._core.intents.of(item.lineage)
+        return any(effect.state == DONE and effect.args == request.args for effect in effects)
 
     def _is_let_go(self, lineage: Lineage) -> bool:
         """Tell whether a call stands, or may: one that is undone, or did not happen, does not."""
@@ -103,7 +145,7 @@ class Requesting:
         if request.kind == IRREVERSIBLE:
             self.floor = max(self.floor, item.epoch + 1)
         wanted = ToolWanted(run, request.tool, request.kind, request.args, request.key, request.checks)
-        self._effects.wanted(wanted, item, self._released.pop(item.lineage, ()))
+        self._effects.wanted(wanted, item, self._released.pop(item.lineage, ("", "", b"")))
         for number in self._replies.pop(item.lineage, ()):
             core.when_durable(lambda number=number: core.actions.append(Reply(number, "released")))
 
@@ -126,28 +168,85 @@ class Requesting:
             answer, result = {DONE: "done", KEPT: "done", UNDONE: "failed"}.get(effect.state, "doubt"), effect.result
         self._core.actions.append(Resume(event.run, answer, result, event.call))
 
+    # -- what people say ---------------------------------------------------------------------------------------------
+
     def asked(self, event: ReleaseAsked) -> None:
-        """Somebody lets a request go before it is settled (RQ-2)."""
+        """Somebody lets a request go before it is settled (RQ-2), or says what it waits for (RQ-3)."""
+        core, lineage = self._core, event.request_of
+        earlier, word = self._word_on(lineage), f"{_DONE[event.verb]} by {event.by or 'somebody'}"
+        found = [(item, request) for item, request in core.timers.requested() if item.lineage == lineage]
+        why = f"{lineage} of {core.agent} is {earlier} already"
+        if not earlier:
+            why = _refused(found[0][1], event.verb) if found and lineage not in self._under_way else _WAITS_NOT
+            why = why and f"{core.agent} has {'a' if found else 'no'} request {lineage!r} that {why}"
+        if earlier == word and event.verb != "release":
+            core.when_durable(lambda: core.actions.append(Reply(event.request, _DONE[event.verb])))
+        elif why:
+            core.actions.append(Reply(event.request, "", f"{why}. Nothing changed."))
+        else:
+            self._again_us.pop(lineage, None)
+            self._seen = None
+            core.tell(_DONE[event.verb], lineage, f"by {event.by or 'somebody'}: {event.note}")
+            if event.verb == "release":
+                self._released[lineage] = (event.note, event.by, event.proof)
+                self._replies.setdefault(lineage, []).append(event.request)
+            else:
+                self._take_word(*found[0], event)
+
+    def _word_on(self, lineage: Lineage) -> str:
+        """Return what was said of a request and by whom, as far as that is known here; empty if nobody has."""
         core = self._core
-        known = [item.lineage for item, _ in core.timers.requested()]
-        if event.request_of not in known or event.request_of in self._under_way:
-            text = f"{core.agent} has no request {event.request_of!r} that waits to be let go. Nothing changed."
-            core.actions.append(Reply(event.request, "", text))
-            return
-        self._released[event.request_of] = (event.note, event.by)
-        self._replies.setdefault(event.request_of, []).append(event.request)
-        core.tell("released", event.request_of, f"by {event.by or 'somebody'}: {event.note}")
+        if core.timers.requests(lineage) and (by := core.timers.approved(lineage)) is not None:
+            return f"approved by {by}"
+        effects = core.intents.of(lineage)
+        return effects[-1].word if effects and effects[-1].state != OPEN else ""
+
+    def _take_word(self, item: Input, request: Request, event: ReleaseAsked) -> None:
+        """Write down what a person says, or the default, and go by it: what follows stands after it in the log."""
+        core, lineage, verb = self._core, item.lineage, event.verb
+        if verb == "approve":
+            approved = ApprovedRecord(lineage, event.note, event.by or "somebody", event.proof)
+            self.apply_approved(approved)
+            records: tuple[Record, ...] = (approved,)
+        else:
+            number = core.intents.next_number(lineage)
+            opened = IntentRecord(
+                f"{core.agent}/{lineage}/{number}", lineage, request.tool, request.args, request.key, number,
+                request.kind, event.note, event.by, event.proof,
+            )  # fmt: skip
+            state, by = DONE if verb == "answer" else UNDONE, event.by or "somebody"
+            ended = EffectRecord(opened.intent, state, event.value, event.note, by)
+            core.intents.take(opened)
+            self.apply_effect(ended)
+            records = (opened, ended)
+
+        def say() -> None:
+            if event.request:
+                core.actions.append(Reply(event.request, _DONE[verb]))
+
+        core.append(records, say, is_fact=True)
+
+    # -- recovery --------------------------------------------------------------------------------------------------
+
+    def apply_approved(self, record: ApprovedRecord) -> None:
+        """Take in from the log that somebody agrees."""
+        self._core.timers.approve(record.lineage, record.by)
+
+    def apply_effect(self, record: EffectRecord) -> None:
+        """Take in from the log what became of a call; if a request waits for that, it is answered (EF-3)."""
+        core = self._core
+        effect = core.intents[record.intent]
+        was_open = effect.state == OPEN
+        core.intents.set_state(record.intent, record.state, record.result)
+        if was_open and effect.state in (DONE, UNDONE, DOUBT):
+            effect.word = f"{'answered' if effect.state == DONE else 'rejected'} by {record.by}" if record.by else ""
+            core.timers.answered(effect.lineage)
 
     def recovered(self) -> None:
-        """Go on with what an earlier life has let go: answered it is due; else the world is asked (EF-3)."""
-        core = self._core
-        for record in core.cone.records():
+        """Go on with what an earlier life has let go: what it binds, it binds still."""
+        for record in self._core.cone.records():
             if record.requests and self.held(record):
                 self.floor = max(self.floor, record.epoch + 1)
-        for item, _ in core.timers.requested():
-            effects = core.intents.of(item.lineage)
-            if effects and effects[-1].state in (DONE, UNDONE, DOUBT) and item.message is not None:
-                core.timers.put_off(item.message, 0)
 
     # -- what it binds ---------------------------------------------------------------------------------------------
 
@@ -168,8 +267,19 @@ class Requesting:
             if item.producer is not None and not self._is_let_go(item.lineage):
                 due_us = core.timers.due_of(item)
                 until_us = 0 if due_us == NEVER_US else due_us
-                tool, kind, args, _, _ = request
-                found.append(RequestSeen(item.lineage, item.producer, tool, kind, args, item.time_us, until_us))
+                found.append(
+                    RequestSeen(
+                        item.lineage,
+                        item.producer,
+                        request.tool,
+                        request.kind,
+                        request.args,
+                        item.time_us,
+                        until_us,
+                        request.hold,
+                        core.timers.approved(item.lineage),
+                    )
+                )
         return found
 
     def under_way(self) -> int:
@@ -179,3 +289,14 @@ class Requesting:
     def deadline_us(self) -> int | None:
         """Return when a request is to be looked at again."""
         return min(self._again_us.values(), default=None)
+
+
+def _refused(request: Request, verb: str) -> str:
+    """Return why people can't say that of a request; empty if they can."""
+    if request.hold is None and verb != "release":
+        return "asks nobody: it goes when its step is settled, or is released"
+    if request.kind == PERSON and verb in ("release", "approve"):
+        return "asks for an answer: give one, or reject it"
+    if request.kind != PERSON and verb == "answer":
+        return f"asks whether {request.tool} is called: approve it, reject it, or release it"
+    return ""

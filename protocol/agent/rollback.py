@@ -124,7 +124,7 @@ class Rollback:
 
     def _consult(self, case: Case) -> None:
         part = tuple(sorted(case.part.steps))
-        case.asked = part[0] if part else None
+        case.asked, case.asked_steps = part[0] if part else None, len(part)
         self._core.actions.append(Consult(case.books.proposal, part))
 
     def _freeze(self, case: Case) -> None:
@@ -146,8 +146,7 @@ class Rollback:
         self._voting.grow(case)
         self._freeze(case)
         case.found(event.findings)
-        if event.looked_back and event.accepts and min(case.part.steps, default=None) != case.asked:
-            # RB-12: its part reaches further back by now than what it was shown.
+        if event.accepts and self._is_of_another_part(case, event):
             self._consult(case)
             return
         proposal = case.books.proposal
@@ -155,6 +154,12 @@ class Rollback:
         case.latest = vote.after(case.latest)
         record = VoteRecord(proposal, vote, case.list_findings())
         self._core.append((record,), lambda: self._voted(proposal.id, vote, suspects), is_fact=True)
+
+    def _is_of_another_part(self, case: Case, event: Consulted) -> bool:
+        """Tell whether the part reaches further back by now (RB-12), or is more than people were asked (RB-13)."""
+        if event.overseen and len(case.part.steps) != case.asked_steps:
+            return True
+        return event.looked_back and min(case.part.steps, default=None) != case.asked
 
     def _voted(self, pid: ProposalId, vote: Vote, suspects: tuple[Suspect, ...]) -> None:
         """The vote is durable (RB-5): votes overtake data."""

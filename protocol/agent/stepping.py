@@ -117,7 +117,7 @@ class Stepping:
         """Start the next step, if none runs."""
         core = self._core
         core.line.look(core.now_us, core.outbox.count <= core.limits.backlog_max // 2)
-        while self.running is None and self.ending is None and not core.colours.is_paused and not core.is_stalled:
+        while self.running is None and self.ending is None and not core.is_at_rest():
             item = core.inbox.pop()
             if item is None:
                 return
@@ -395,5 +395,6 @@ class Stepping:
             self._core.line.put(item)
 
     def backlog(self) -> int:
-        """Return how many inputs wait or run."""
-        return self._core.line.count() + len(self._unheard) + (self.running is not None or self.ending is not None)
+        """Return how many inputs wait or run; those of a paused agent wait for people, and are not counted."""
+        waiting = 0 if self._core.paused else self._core.line.count() + len(self._unheard)
+        return waiting + (self.running is not None or self.ending is not None)

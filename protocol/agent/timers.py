@@ -14,7 +14,7 @@ from protocol.step import Input, Request
 
 
 class _Timer:
-    __slots__ = ("cancelled_by", "due_us", "in_line", "item", "key", "request")
+    __slots__ = ("approved", "cancelled_by", "due_us", "in_line", "item", "key", "request")
 
     def __init__(
         self, item: Input, due_us: int, key: str | None, cancelled_by: tuple[StepId, ...], request: Request | None
@@ -26,6 +26,8 @@ class _Timer:
         """Surviving steps that have called it off: one may do so again after another, which may be undone."""
         self.in_line = False
         self.request = request
+        self.approved: str | None = None
+        """Who agrees that it is let go (RQ-3)."""
 
     @property
     def is_set(self) -> bool:
@@ -48,12 +50,13 @@ class Timers:
 
     def add(
         self, item: Input, due_us: int, key: str | None, cancelled_by: tuple[StepId, ...] = (),
-        request: Request | None = None,
+        request: Request | None = None, approved: str | None = None,
     ) -> None:  # fmt: skip
         """Keep a timer until it is due."""
         message = item.message
         assert message is not None
         timer = self._timers[message] = _Timer(item, due_us, key, cancelled_by, request)
+        timer.approved = approved
         if request is not None:
             self._requests[item.lineage] = message
             self._pushes += 1
@@ -152,6 +155,23 @@ class Timers:
         timers = (self._timers[message] for message in self._requests.values())
         return [(each.item, each.request) for each in timers if each.request and each.is_set and each.due_us]
 
+    def approve(self, lineage: Lineage, by: str) -> None:
+        """Somebody agrees that a request is let go, if it is there still."""
+        message = self._requests.get(lineage)
+        if message is not None:
+            self._timers[message].approved = by
+            self._pushes += 1
+
+    def approved(self, lineage: Lineage) -> str | None:
+        """Return who agrees that a request is let go; None: nobody yet."""
+        return self._timers[self._requests[lineage]].approved
+
+    def answered(self, lineage: Lineage) -> None:
+        """What has come of a request is known: it is due, if it is there still."""
+        message = self._requests.get(lineage)
+        if message is not None:
+            self.put_off(message, 0)
+
     def due_of(self, item: Input) -> int:
         """Return when a request is due."""
         return self._timers[self._requests[item.lineage]].due_us
@@ -190,7 +210,7 @@ class Timers:
         """Return this part's slice of a base: what is in line and was never handled is due again after a restart."""
         return {
             "timers": tuple(
-                HeldTimer(timer.item, timer.due_us, timer.key, tuple(timer.cancelled_by), timer.request)
+                HeldTimer(timer.item, timer.due_us, timer.key, tuple(timer.cancelled_by), timer.request, timer.approved)
                 for timer in self._timers.values()
             )
         }
@@ -198,7 +218,7 @@ class Timers:
     def load(self, base: BaseRecord) -> None:
         """Take in this part's slice of a base."""
         for held in base.timers:
-            self.add(held.input, held.due_us, held.key, held.cancelled_by, held.request)
+            self.add(held.input, held.due_us, held.key, held.cancelled_by, held.request, held.approved)
 
     def check(self) -> None:
         """Assert that every timer that is set has its time."""

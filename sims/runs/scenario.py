@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from peer import errors
-from peer.agents.context import rollback_draft
+from peer.agents.proposing import rollback_draft
 from protocol.ids import StepId
 from protocol.limits import HostLimits, Limits
 from sims import faults

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import selectors
 import shlex
 import signal
@@ -36,7 +37,7 @@ class Try(NamedTuple):
     """A command, and what there is to see of it."""
 
     command: str
-    """`{letter}` stands for the dead letter, or the request, that a command before has told of."""
+    """`{letter}` is the dead letter, or the request, that a command before has told of; `{place}` is a folder."""
     is_right: Callable[[Told], object]
     """Of what it tells programs."""
     words: str = ""
@@ -88,6 +89,22 @@ TABLE = [
     Try("requests", lambda rows: rows == [], "nothing waits to be let go"),
     Try("state buyer", lambda rows: {"key": "announced", "value": "sale"} in rows, "announced"),
     Try("release buyer nothing --note now", lambda rows: True, "has no request 'nothing'", code=2),
+    Try("people add eve --role boss --key {place}/eve.key", lambda rows: rows[0]["roles"] == ["boss"], "eve signs"),
+    Try("pause buyer --note lunch", lambda rows: rows[0]["state"] == "paused", "buyer is paused"),
+    Try("submit buyer '[\"When do we close?\"]'", lambda rows: rows[0]["agent"] == "buyer"),
+    Try("inbox", lambda rows: rows == [], "nobody is asked"),
+    Try("agents", lambda rows: "lunch" in rows[0]["absence"], "lunch"),
+    Try("resume buyer --as {place}/eve.key", lambda rows: rows[0]["state"] == "resumed", "buyer is resumed"),
+    Try("inbox --for boss", lambda rows: rows[0]["question"] == "When do we close?", "When do we close?",
+        keeps=lambda rows: {"letter": rows[0]["request"]}),
+    Try("inbox --for clerk", lambda rows: rows == []),
+    Try("approve buyer {letter} --as {place}/eve.key", lambda rows: True, "asks for an answer", code=2),
+    Try("answer buyer {letter} early", lambda rows: True, "asks boss, and not whoever has not signed", code=2),
+    Try("answer buyer {letter} never --as {place}/eve.key", lambda rows: True, "is none of the answers", code=2),
+    Try("answer buyer {letter} early --as {place}/eve.key", lambda rows: rows[0]["state"] == "answered", "is answered"),
+    Try("reject buyer {letter} --as {place}/eve.key", lambda rows: True, "is answered by eve already", code=2),
+    Try("state buyer", lambda rows: {"key": "closes", "value": "early, says eve"} in rows, "early, says eve"),
+    Try("inbox", lambda rows: rows == [], "nobody is asked"),
     Try("cancel buyer ext:key:k#1 --why late", lambda rows: True, "called off"),
     Try("cancel buyer ext:key:opening#1 --why late", lambda rows: True, "roll that step back", code=1),
     Try("preview buyer/1/99", lambda rows: True, "no step", code=2),
@@ -121,7 +138,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         else:
             ends.callback(subprocess.run, [EBBTIDE, "down"], env=env, capture_output=True, check=False)
             subprocess.run(up, env=env, check=True, capture_output=True)
-        yield Live(request.param, folder, program, {})
+        yield Live(request.param, folder, program, {"place": place})
 
 
 @pytest.fixture
@@ -131,10 +148,13 @@ def run(live: Live, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("tried", TABLE, ids=lambda tried: tried.command)
 def test_a_command_of_the_table(live: Live, run: Run, tried: Try) -> None:
-    command = [word.format(**live.told) if word == "{letter}" else word for word in shlex.split(tried.command)]
+    command = [
+        word.format(**live.told) if re.match(r"\{[a-z]+\}", word) else word for word in shlex.split(tried.command)
+    ]
     if tried.code == 0:
         run.rest()
-        told = [json.loads(line) for line in run.do(command[0], "--json", *command[1:]).splitlines()]
+        name, rest = (command[:2], command[2:]) if command[0] == "people" else (command[:1], command[1:])
+        told = [json.loads(line) for line in run.do(*name, "--json", *rest).splitlines()]
         assert tried.is_right(told), told
         live.told.update(tried.keeps(told))
     if tried.words:

@@ -38,7 +38,7 @@ async def test_an_agent_that_another_host_claims_by_a_higher_term_is_stopped_and
         await soon(lambda: set(first.drivers) == {"a"})
         assert [notice.notice for notice in first.notices if notice.agent == "b"][-1] == "displaced"
         await soon(lambda: all(fact.agents == ("a",) for fact in cluster.host.known_hosts() if "a" in fact.agents))
-        await cluster.submit("a", 5)
+        await (await cluster.submit("a", 5)).done()
         assert (await cluster.status("a")).steps == 1
 
 

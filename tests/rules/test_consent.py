@@ -90,3 +90,27 @@ def test_rb12_what_was_looked_at_outlasts_a_crash_and_stands_in_a_base_once() ->
     assert [record.findings for record in told] == [(FRESH,)]
     assert [record.findings for record in votes(bench, "b")] == [(FRESH,)]
     assert not [record for record in bench.disks["b"] if isinstance(record, BaseRecord)]
+
+
+def test_rb13_who_has_to_ask_people_asks_again_if_its_part_has_grown_meanwhile() -> None:
+    bench = Bench("a", "b", "d")
+    one, second = grown(bench)
+    order = bench.consults["b"]
+    bench.asks_by_hand = True
+    bench.feed("b", Consulted(order.proposal.id, True, "", (FRESH,), overseen=True))
+    assert votes(bench, "b") == []
+    assert bench.consults["b"].part == (one, second)
+    bench.feed("b", Consulted(order.proposal.id, True, "", (FRESH,), overseen=True))
+    bench.asks_by_hand = False
+    bench.deliver()
+    assert bench.undone(one)
+    assert bench.undone(second)
+
+
+def test_rb13_a_rejection_is_final_whatever_has_come_to_the_part() -> None:
+    bench = Bench("a", "b", "d")
+    one, _ = grown(bench)
+    bench.feed("b", Consulted(bench.consults["b"].proposal.id, False, "rejected by eve", overseen=True))
+    bench.deliver()
+    assert not bench.undone(one)
+    assert bench.finished[0].outcome.rejects == (("b", "rejected by eve"),)

@@ -42,6 +42,13 @@ class Buyer(Agent):
     async def advertise(self, message: str, ctx: Context) -> None:
         ctx.request(announce, message, then=self.announced)
 
+    @handles(list)
+    async def close(self, message: list[str], ctx: Context) -> None:
+        ctx.ask_person(message[0], to="boss", options=["early", "late"], then=self.closes)
+
+    async def closes(self, result: Result, ctx: Context) -> None:
+        self.state["closes"] = f"{result.value}, says {result.by}"
+
     async def announced(self, result: Result, ctx: Context) -> None:
         self.state["announced"] = result.args[0]
 

@@ -1,0 +1,89 @@
+"""Checks what people say of requests: whether it is theirs to say, and whether they have said it (RQ-3)."""
+
+from peer import errors
+from peer.agents.approval import PERSON_TOOL
+from peer.agents.tool import decode_args
+from peer.host.questions import Pause, Say
+from peer.people.person import Act, Certificate, signer_of
+from peer.ports import Clock
+from peer.values import payload
+from protocol.agent.requesting import RequestSeen
+
+VERBS = ("release", "approve", "reject", "answer")
+
+
+def pause_act(agent: str, is_on: bool, note: str, at_us: int = 0) -> Act:
+    """Return what is signed by whoever pauses an agent, or lets it go on."""
+    return Act("pause" if is_on else "resume", agent, "", "", note, b"", at_us)
+
+
+class People:
+    """Who may say what, at one host.
+
+    Args:
+        secret: the cluster's, by which people are vouched for.
+        clock: tells whose turn it is, and which certificates have ended.
+    """
+
+    def __init__(self, secret: bytes, clock: Clock) -> None:
+        self._secret = secret
+        self._clock = clock
+
+    def heard(self, agent: str, said: Say, seen: RequestSeen | None) -> tuple[str, bytes]:
+        """Return who says so, and the value that goes into the log.
+
+        Args:
+            agent: whose request.
+            said: what somebody says.
+            seen: the request, if it waits.
+
+        Raises: NotEntitled, if it is another's to say; CallerError, for what is no word or no answer, or is said of a
+            step that is undone meanwhile.
+        """
+        if said.verb not in VERBS:
+            raise errors.CallerError(f"nobody says {said.verb!r} of a request. Nothing changed.")
+        signer = self._signer(said.proof, Act(said.verb, agent, said.name, said.step, said.note, said.value, 0))
+        by = said.by if signer is None else signer.name
+        if seen is None:
+            return by, b""
+        if said.step and said.step != str(seen.step):
+            raise errors.CallerError(
+                f"{said.step}, which has requested {said.name}, is undone meanwhile, and {seen.step} has requested it"
+                " again. Nothing changed. Look again."
+            )
+        self._check_turn(seen, said, signer)
+        return by, self._value(said, seen, by)
+
+    def paused(self, agent: str, said: Pause) -> str:
+        """Return who pauses an agent, or lets it go on. Raises: NotEntitled, if it is not signed as it says."""
+        signer = self._signer(said.proof, pause_act(agent, said.is_on, said.note))
+        return said.by if signer is None else signer.name
+
+    def _signer(self, proof: bytes, act: Act) -> Certificate | None:
+        return signer_of(self._secret, proof, act, self._clock.now_us()) if proof else None
+
+    def _check_turn(self, seen: RequestSeen, said: Say, signer: Certificate | None) -> None:
+        stages = seen.hold.stages if seen.hold is not None else ()
+        now_us = self._clock.now_us()
+        due = tuple(name for name, after_us in stages if seen.since_us + after_us <= now_us)
+        if not stages or (signer is not None and signer.is_one_of(due)):
+            return
+        who = f"{signer.name} ({', '.join(signer.roles) or 'no role'})" if signer else "whoever has not signed"
+        raise errors.NotEntitled(
+            f"{seen.name} of {seen.step.agent} asks {' or '.join(due)}, and not {who}. Nothing changed."
+            " Sign with the key of one of these: `--as FILE`, or as_=Person.load(file)."
+        )
+
+    def _value(self, said: Say, seen: RequestSeen, by: str) -> bytes:
+        if said.verb == "reject":
+            return payload.encode(f"{by or 'somebody'} has rejected it{said.note and f': {said.note}'}")
+        if said.verb != "answer" or seen.tool != PERSON_TOOL.name:
+            return b""
+        answer = payload.decode(said.value)
+        _, given = decode_args(seen.args)
+        options = given.get("options")
+        if options and answer not in options:
+            raise errors.CallerError(
+                f"{answer!r} is none of the answers that {seen.step} knows: {options}. Nothing changed."
+            )
+        return payload.encode([answer, by, said.note])
