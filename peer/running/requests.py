@@ -162,7 +162,7 @@ def _pause(
         said(f"{agent} is {state}")
 
 
-_DONE = {"release": "is let go", "approve": "is approved", "reject": "is rejected", "answer": "is answered"}
+_DONE = {"release": "released", "approve": "approved", "reject": "rejected", "answer": "answered"}
 
 
 def _say(
@@ -176,9 +176,9 @@ def _say(
 
     asked(folder, say)
     if json_:
-        print_json({"agent": agent, "request": request, "state": _DONE[verb].rpartition(" ")[2]})
+        print_json({"agent": agent, "request": request, "state": _DONE[verb]})
     else:
-        said(f"{request} of {agent} {_DONE[verb]}")
+        said(f"{request} of {agent} is {_DONE[verb]}")
 
 
 def _row(each: PendingRequest) -> dict[str, Any]:
