@@ -10,6 +10,7 @@ from peer.agents.oversight import Overseer
 from peer.agents.question import Answer
 from peer.agents.request import Result
 from peer.agents.retry import Retry
+from peer.agents.saga import Saga, SagaFailed, SagaScope
 from peer.agents.spaces import Counter, SharedMap, SharedSet, Space
 from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
@@ -25,6 +26,7 @@ from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Attempt, Outcome, Plan, Restored
 from peer.cluster.replanning import Refused, RollbackRequest, amend_with, ask_person, narrower
 from peer.cluster.requests import PendingRequest
+from peer.cluster.sagas import SagaSeen
 from peer.cluster.steps import Step, StepCall, StepRead, Steps, StepSent
 from peer.errors import (
     AddressBusy,
@@ -198,6 +200,10 @@ __all__ = [
     "RollbackProposed",
     "RollbackRequest",
     "RollbackTimeout",
+    "Saga",
+    "SagaFailed",
+    "SagaScope",
+    "SagaSeen",
     "SecretChanged",
     "SentBefore",
     "SharedMap",

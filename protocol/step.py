@@ -221,6 +221,8 @@ class StepDraft(Struct, frozen=True):
     rule: str = ""
     """The rule of the handler's policy that the error falls under: its failures are counted together. Without one the
     agent's bound counts; with one it is the policy that gives up, by `poison`."""
+    backwards: bool = False
+    """What earlier runs did and it does not do any more is undone in reverse causal order, as with discard (EF-6)."""
     again_us: int | None = None
     """How long to wait until the input is tried again, as that policy says."""
 

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from peer import errors
 from peer.agents.every import checked_seconds
-from peer.agents.tool import IRREVERSIBLE, Tool
+from peer.agents.tool import IRREVERSIBLE, Tool, encode_args
 from peer.values import payload
 from peer.values.fields import TEXT_CHARS_MAX, text
 from protocol.agent.intents import PERSON
 from protocol.step import Hold
 
-APPROVE, REJECT = "approve", "reject"
+APPROVE, REJECT, ANSWER = "approve", "reject", "answer"
 LATE = "nobody has said anything in time"
 
 
@@ -84,6 +84,19 @@ class Approval:
         return hold_of(shown, self.to, self.escalate, self.deadline, default, payload.encode(LATE))
 
 
+def hold_for(
+    rules: tuple[Approval, ...], wanted: Wanted, tool: Tool[..., Any], given: Approval | None
+) -> Hold | None:  # fmt: skip
+    """Return whom a call waits for, by what is given for it or by the first rule of its class that concerns it.
+
+    Raises: CallerError, for what is no rule; and whatever a rule's `when` raises.
+    """
+    if given is not None and not isinstance(given, Approval):
+        raise errors.CallerError(f"approval={given!r}: it is an Approval(...). Nothing was requested.")
+    rule = given or next((each for each in rules if each.concerns(wanted, tool)), None)
+    return None if rule is None else rule.hold()
+
+
 def hold_of(
     question: str, to: str | tuple[str, ...], escalate: Mapping[float, str | tuple[str, ...]], deadline: float | None,
     default: str, value: bytes,
@@ -113,6 +126,26 @@ def hold_of(
     if deadline is None:
         return Hold(question, tuple(stages))
     return Hold(question, tuple(stages), default, round(checked_seconds("deadline", deadline) * 1_000_000), value)
+
+
+def asked_of(
+    question: Any,
+    to: Any,
+    options: Any,
+    about: Any,
+    deadline: float | None,
+    default: Any,
+    escalate: Mapping[float, Any],
+) -> tuple[bytes, Hold]:
+    """Return the arguments of a question to a person, encoded, and whom it waits for; see `Context.ask_person`.
+
+    Raises: CallerError; PayloadUnsupported.
+    """
+    named = text("question", question, TEXT_CHARS_MAX, is_empty_ok=False)
+    shown = {"options": list(options), "about": about}
+    given = encode_args((named,), {name: value for name, value in shown.items() if value not in (None, [])})
+    said = (REJECT, payload.encode(LATE)) if default is None else (ANSWER, payload.encode([default, "", LATE]))
+    return given, hold_of(named, to, escalate, deadline, *(said if deadline is not None else ("", b"")))
 
 
 def names(to: Any) -> tuple[str, ...]:

@@ -1,23 +1,24 @@
 """What a handler is given besides the message: `ctx`. All that it does becomes the step, or never was."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors
-from peer.agents.approval import LATE, PERSON_TOOL, Approval, Wanted, hold_of
+from peer.agents.approval import PERSON_TOOL, Approval, Wanted, asked_of, hold_for
 from peer.agents.earlier import EarlierRun
-from peer.agents.envelope import ANSWER, ASK, MARK, REQUEST, RETIRE, TIME_OUT, sealed
-from peer.agents.every import checked_seconds
+from peer.agents.envelope import ANSWER, ASK, REQUEST, RETIRE, TIME_OUT, sealed
+from peer.agents.every import checked_seconds, checked_timer_key
 from peer.agents.kinds import path_of_agent
 from peer.agents.making import Making, Origin, check_name, made_options
 from peer.agents.proposing import rollback_draft
 from peer.agents.question import Open, Question, checked_then, read_question, state_key, timer_key
+from peer.agents.saga import Saga, SagaScope, saga_of
 from peer.agents.spaces import Space, Spaces
 from peer.agents.state import Tracked
 from peer.agents.tool import IRREVERSIBLE, PURE, Tool, encode_args
 from peer.values import payload
-from peer.values.fields import NUMBERS_MAX, TEXT_CHARS_MAX, number, text
+from peer.values.fields import NUMBERS_MAX, number, text
 from protocol.ids import AgentId, StepId
 from protocol.limits import NEVER_US
 from protocol.step import Hold, Input, OutputDraft, Request, RollbackDraft
@@ -53,6 +54,10 @@ class Context:
     """Told of a tool that is to be called when the step is long over."""
     origin: Origin = field(default_factory=Origin)
     """How the agent has come to be."""
+    spoken_for: Any = None
+    """The agent itself."""
+    backwards: bool = False
+    """What this run does not send or call any more is undone in reverse causal order (EF-6)."""
     look_back: Callable[[], tuple[EarlierRun, ...]] = tuple
     """Looks up the earlier runs of the input."""
 
@@ -114,7 +119,7 @@ class Context:
         Raises: CallerError, for what is no time or key; PayloadUnsupported, PayloadTooLarge.
         """
         self.run.check_may("set a timer")
-        named = None if key is None else self._timer_key(key)
+        named = None if key is None else checked_timer_key(key)
         self.set_timer(checked_seconds("seconds", seconds), payload.encode_message(message), named)
 
     def cancel(self, key: str) -> None:
@@ -125,7 +130,7 @@ class Context:
         Raises: CallerError, for what is no key.
         """
         self.run.check_may("cancel a timer")
-        self.unset_timer(self._timer_key(key))
+        self.unset_timer(checked_timer_key(key))
 
     def ask(
         self, agent: AgentId, message: Any, *, then: str | Callable[..., Any], timeout: float | None = None,
@@ -217,14 +222,6 @@ class Context:
         found: Any = payload.decode(data)
         return Open(*found)
 
-    def _timer_key(self, key: Any) -> str:
-        named = text("key of a timer", key, is_empty_ok=False)
-        if named.startswith(MARK):
-            raise errors.CallerError(
-                f"key of a timer {named!r} begins with {MARK!r}, as Ebbtide's own do. Nothing was set."
-            )
-        return named
-
     def set_timer(self, seconds: float, data: bytes, key: str | None) -> None:
         """Set a timer, in place of what this step has set under its key."""
         self._unset_own(key)
@@ -245,8 +242,8 @@ class Context:
             tool: declared by `@tool`.
             key: names the call among those of this tool in this step, for handlers that may word arguments differently.
 
-        Several may be awaited at once (`asyncio.gather`, `TaskGroup`): each is a call of its own. One that is no longer
-        awaited runs to its end all the same, and its effect belongs to this step, or to the input's next attempt.
+        Several may be awaited at once: each is a call of its own. One that is no longer awaited runs to its end all the
+        same, and its effect belongs to this step, or to the input's next attempt.
 
         Raises: EffectInDoubt, if nobody can tell whether it happened; ToolFailed, if it did not, with what the tool
             raised; ResultLost, if what it returned can't be stored.
@@ -315,13 +312,7 @@ class Context:
         Raises: CallerError, for what is no method, key, time or name; PayloadUnsupported.
         """
         self.run.check_may("ask a person")
-        named = text("question", question, TEXT_CHARS_MAX, is_empty_ok=False)
-        shown = {"options": list(options), "about": about}
-        given = encode_args((named,), {name: value for name, value in shown.items() if value not in (None, [])})
-        said = ("", b"") if deadline is None else ("reject", payload.encode(LATE))
-        if deadline is not None and default is not None:
-            said = ("answer", payload.encode([default, "", LATE]))
-        hold = hold_of(named, to, escalate or {}, deadline, *said)
+        given, hold = asked_of(question, to, options, about, deadline, default, escalate or {})
         self._requested(then, key, NEVER_US, PERSON_TOOL, given, hold)
 
     def _requested(
@@ -329,7 +320,7 @@ class Context:
         hold: Hold | None,
     ) -> None:  # fmt: skip
         handler = checked_then(self.owner, then)
-        named = None if key is None else self._timer_key(key)
+        named = None if key is None else checked_timer_key(key)
         self._unset_own(named)
         said = sealed(REQUEST, [handler, tool.name, given])
         wanted = Request(tool.name, tool.kind, given, tool.check is not None, None, hold)
@@ -338,12 +329,29 @@ class Context:
     def _held(
         self, tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], given: Approval | None = None
     ) -> Hold | None:
-        if given is not None and not isinstance(given, Approval):
-            raise errors.CallerError(f"approval={given!r}: it is an Approval(...). Nothing was requested.")
-        rules: tuple[Approval, ...] = () if given is not None else getattr(self.owner, "approvals", ())
         wanted = Wanted(tool.name, tool.kind, args, kwargs, self.agent, self.confidence)
-        rule = given or next((each for each in rules if each.concerns(wanted, tool)), None)
-        return None if rule is None else rule.hold()
+        return hold_for(getattr(self.owner, "approvals", ()), wanted, tool, given)
+
+    def saga(
+        self, saga: str | Saga, *, failed: str | Callable[..., Any] | None = None, deadline: float | None = None,
+        checks: Sequence[str | Callable[..., Any]] = (), within: SagaScope | None = None,
+    ) -> SagaScope:  # fmt: skip
+        """Begin a saga with this step, or go on with one: work that is finished as a whole, or undone as a whole.
+
+        All that follows from this step, at whichever agent and however late, belongs to it. `await saga.commit()` ends
+        it, in any later step of this agent. `saga.fail(why)` undoes it, here or at whoever has joined; so does what
+        raises inside `async with ctx.saga(...) as saga:`, and the deadline.
+
+        Args:
+            saga: a name, which this agent has for one saga at a time; or what an agent has put into a message, to join.
+            failed: a method `(self, failed, ctx)` that handles the message at hand once more, as a `SagaFailed`.
+            deadline: seconds after which it fails if it is not committed.
+            checks: methods `(self, ctx) -> bool | str` that say, before it is committed, True or why not.
+            within: another of this agent's sagas, which can't be committed before this one is over.
+
+        Raises: CallerError, for what is no name, method or time, or no open saga.
+        """
+        return saga_of(self, self.spoken_for, saga, failed, checks, deadline, within)
 
     def space(self, name: str) -> Space:
         """Return a shared space that the agent's class takes part in."""

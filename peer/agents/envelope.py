@@ -22,6 +22,15 @@ TIME_OUT = "!time-out"
 REQUEST = "!request"
 """What a request is due with: the method that handles the answer, the tool, and its arguments."""
 
+SAGA_FAIL = "!saga-fail"
+"""Somebody says that a saga has failed: its name, its first step (empty: whichever), why, and who says so."""
+SAGA_FAILED = "!saga-failed"
+"""What the first step of a saga is handled as, once it failed: name, method, message, why, by whom, within what."""
+SAGA_LATE = "!saga-late"
+"""The time of a saga is over: its name."""
+SAGA_STUCK = "!saga-stuck"
+"""A saga that has failed a while ago, and may still stand: its name, why it has failed, and who has said so."""
+
 MAKE = "!make"
 """What a new agent is to be, which this comes to: its class, its options, and the host where it is to live."""
 RETIRE = "!retire"
@@ -54,6 +63,8 @@ def content(data: bytes, types: Mapping[str, type]) -> Any:
         tag, body = opened(data)
         if tag in (ASK, ANSWER):
             return content(body[1], types)
+        if tag == SAGA_FAILED:
+            return content(body[2], types)
         return None if tag else payload.decode_message(data, types)
     except EbbtideError:
         return payload.fields_of(data)
@@ -72,6 +83,8 @@ def handled_by_name(data: bytes) -> str:
             return "Answer"
         if name == REQUEST:
             return "Result"
+        if name == SAGA_FAILED:
+            return "SagaFailed"
         return handled_by_name(opened(data)[1][1]) if name == ASK else name
     except EbbtideError:
         return ""

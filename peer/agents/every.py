@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from peer import errors
-from peer.agents.envelope import EVERY
+from peer.agents.envelope import EVERY, MARK
 from peer.agents.functions import check_callable
 from peer.agents.retry import Retry
 from peer.agents.terms import SECONDS_MAX, checked_terms, mark_terms
-from peer.values.fields import number
+from peer.values.fields import number, text
 
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -80,3 +80,13 @@ def everies_of(cls: type, inherited: Mapping[str, float]) -> dict[str, float]:
 def timer_key(name: str) -> str:
     """Return the key under which an `@every` method's next run is set."""
     return f"{EVERY}/{name}"
+
+
+def checked_timer_key(key: Any) -> str:
+    """Return a user's key of a timer. Raises: CallerError, for what is no text, or one of the runtime's."""
+    named = text("key of a timer", key, is_empty_ok=False)
+    if named.startswith(MARK):
+        raise errors.CallerError(
+            f"key of a timer {named!r} begins with {MARK!r}, as Ebbtide's own do. Nothing was set."
+        )
+    return named

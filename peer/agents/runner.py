@@ -242,7 +242,7 @@ class Runner:
         origin = self._origin
         ctx = Context(
             agent.name, order.step, order.input, run, spaces, call_tool, owner=type(agent), origin=origin,
-            know=self._calls.know,
+            know=self._calls.know, spoken_for=agent,
         )  # fmt: skip
         ctx.look_back = partial(self._earlier.runs, order.input.lineage)
         agent.state.bind(run)
@@ -361,4 +361,5 @@ class Runner:
             model=ctx.model,
             read_only=ctx.run.read_only,
             cancels=tuple(ctx.cancels),
+            backwards=ctx.backwards,
         )

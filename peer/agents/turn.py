@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from peer import errors
-from peer.agents import envelope
+from peer.agents import envelope, saga
 from peer.agents.agent import Agent
 from peer.agents.context import Context
 from peer.agents.every import timer_key
@@ -50,10 +50,32 @@ def turn_of(agent: Agent, ctx: Context) -> Turn | None:
             return _then(agent, ctx, body, None)
         case envelope.REQUEST:
             return _result(agent, ctx, *body)
+        case envelope.SAGA_FAIL:
+            dropped = saga.has_failed_elsewhere(ctx, agent, *body)
+            return Turn("", (), dropped) if dropped else None
+        case envelope.SAGA_LATE:
+            saga.has_failed_elsewhere(ctx, agent, body, "", saga.LATE, agent.name)
+            return None
+        case envelope.SAGA_FAILED:
+            return _saga(agent, ctx, saga.had_failed(ctx, agent.message_types, body))
+        case envelope.SAGA_STUCK:
+            return _saga(agent, ctx, saga.is_stuck(ctx, agent.message_types, *body))
         case envelope.RETIRE:
             return retire(ctx)
         case _:
             raise errors.HandlerMissing(f"{tag} is of a newer release. It goes to the dead letters.")
+
+
+def _saga(agent: Agent, ctx: Context, found: tuple[str, saga.SagaFailed] | None) -> Turn | None:
+    if found is None or not found[0]:
+        return None
+    name, failed = found
+    if not callable(getattr(agent, name, None)):
+        raise errors.HandlerMissing(
+            f"{type(agent).__name__} has no method {name} any more, which was to be told that saga {failed.name} has"
+            " failed. It goes to the dead letters. Bring the method back."
+        )
+    return Turn(name, (failed, ctx))
 
 
 def _result(agent: Agent, ctx: Context, name: str, tool: str, given: bytes) -> Turn:

@@ -8,6 +8,7 @@ from peer.agents.kinds import path_of
 from peer.agents.making import Making
 from peer.agents.oversight import looks_like_rollback
 from peer.agents.past import check_past
+from peer.agents.saga import is_kept, kept_of, name_of
 from peer.host.births import QUESTION as MAKE
 from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
@@ -32,6 +33,7 @@ from peer.host.questions import (
     Propose,
     RequestAnswer,
     RestoreTo,
+    SagaAnswer,
     Say,
     Status,
     StepsAnswer,
@@ -111,6 +113,7 @@ class Answers:
             "inputs": self._inputs,
             "effects": self._effects,
             "requests": self._requests,
+            "sagas": self._sagas,
             "undone since": self._undone_since,
         }
         """By question, what is answered at once."""
@@ -294,6 +297,17 @@ class Answers:
 
     def _requests(self, driver: Driver, body: bytes) -> list[RequestAnswer]:
         return [RequestAnswer(*seen) for seen in _waiting(driver)]
+
+    def _sagas(self, driver: Driver, body: bytes) -> list[SagaAnswer]:
+        state = driver.machine.looking.state(None)
+        kept = {name_of(key): kept_of(data) for key, data in state.items() if is_kept(key)}
+        return [
+            SagaAnswer(
+                name, each.status, each.root, each.parent, each.why, each.by,
+                tuple((str(check), bool(holds), str(said)) for check, holds, said in each.evidence),
+            )
+            for name, each in kept.items()
+        ]  # fmt: skip
 
     def _undone_since(self, driver: Driver, body: bytes) -> tuple[StepId, ...]:
         return driver.machine.looking.undone_since(decode(body, int))

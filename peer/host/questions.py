@@ -122,6 +122,18 @@ class Say(Struct, frozen=True, array_like=True):
     """What that person has signed: see `peer.people.person`."""
 
 
+class SagaAnswer(Struct, frozen=True, array_like=True):
+    """A saga that an agent has begun; see `peer.agents.saga.Kept`."""
+
+    name: str
+    status: str
+    root: str
+    parent: str
+    why: str
+    by: str
+    evidence: tuple[tuple[str, bool, str], ...]
+
+
 class Pause(Struct, frozen=True, array_like=True):
     """Somebody pauses an agent, or lets it go on: see `protocol.event.PauseAsked`."""
 

@@ -11,7 +11,7 @@ from peer.people.person import Person
 from peer.running.console import HERE, Folder, Json, said
 
 group = typer.Typer(
-    name="people", help="Say who may answer for what in a cluster, and with which key.", rich_markup_mode="markdown",
+    name="people", rich_markup_mode="markdown",
     pretty_exceptions_short=True, add_completion=False, context_settings={"help_option_names": ["--help", "-h"]},
 )  # fmt: skip
 """`ebbtide people` with its subcommands."""
@@ -19,7 +19,10 @@ group = typer.Typer(
 
 @group.callback()
 def people() -> None:
-    """Say who may answer for what in a cluster, and with which key."""
+    """Say who may answer for what in a cluster, and with which key.
+
+    Example: `ebbtide people add ann --role treasurer`
+    """
 
 
 @group.command()

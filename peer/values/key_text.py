@@ -22,7 +22,7 @@ Key: TypeAlias = "str | int | bool | tuple[Key, ...]"
 
 OWN_MARK = "!"
 """Begins the first elements of the keys that the runtime keeps in an agent's state for itself."""
-_OWN = (f'["{OWN_MARK}ask",', f'["{OWN_MARK}made"', f'["{OWN_MARK}retired"')
+_OWN = (f'["{OWN_MARK}ask",', f'["{OWN_MARK}made"', f'["{OWN_MARK}retired"', f'["{OWN_MARK}saga",')
 
 # One encoder for all: `json.dumps` with options makes one a call.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

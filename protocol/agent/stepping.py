@@ -222,7 +222,7 @@ class Stepping:
             calls=self._effects.claims_of(run),
             clock=clock,
             time_us=core.time.tick(core.now_us),
-            voids=(*core.voids_for(unclaimed, ordered=False), *self._timing.voids_for(cancelled)),
+            voids=(*core.voids_for(unclaimed, ordered=draft.backwards), *self._timing.voids_for(cancelled)),
             confidence=draft.confidence,
             scores=draft.scores,
             epoch=core.colours.epoch,

@@ -24,11 +24,11 @@ Hidden HostChanged Input InputHandled InputUnknown InputsDiffer InputsOutOfOrder
 LogCorrupt LogFailed MailboxFull MessageId MigrationFailed Missed NotEntitled NotHappened NotMade NotUp Notice
 Noticed Outcome OutcomeRecord Overseer PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError PendingRequest
 Person Personal Plan ProcessEnded Profile Proposal ReadOnly Receipt Refused ResourceFailed Restore RestoreMade
-RestoreRefused Restored Result ResultLost Retry RollbackDecided RollbackProposed RollbackRequest RollbackTimeout
-SecretChanged SentBefore SharedMap SharedSet SharedView Space State Status Step StepCall StepId StepMade StepRanAgain
-StepRead StepRecord StepSent StepUnknown Steps StepsAnswer Storage Tool ToolFailed UndoPending Unknown Unready
-VaultFailed VersionUnknown View Vote Wanted amend_with answers ask_person bulky derived every handles hashed migrates
-narrower precondition secret tool versioned
+RestoreRefused Restored Result ResultLost Retry RollbackDecided RollbackProposed RollbackRequest RollbackTimeout Saga
+SagaFailed SagaScope SagaSeen SecretChanged SentBefore SharedMap SharedSet SharedView Space State Status Step
+StepCall StepId StepMade StepRanAgain StepRead StepRecord StepSent StepUnknown Steps StepsAnswer Storage Tool
+ToolFailed UndoPending Unknown Unready VaultFailed VersionUnknown View Vote Wanted amend_with answers ask_person
+bulky derived every handles hashed migrates narrower precondition secret tool versioned
 """
 NAMES = _NAMES.split()
 INNER = {
