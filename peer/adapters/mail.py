@@ -8,7 +8,7 @@ import smtplib
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 from hashlib import sha256
@@ -29,7 +29,7 @@ class Smtp:
     port: int = 25
     user: str = ""
     """Whom the server is told; empty, if it wants no name."""
-    password: str = ""
+    password: str = field(default="", repr=False)
     security: Literal["", "starttls", "tls"] = ""
     """How the connection is protected: `starttls` after the greeting, `tls` from the start, or not at all."""
     wait_s: float = 30.0
@@ -99,8 +99,8 @@ def send(
 
     def call(to: str | Sequence[str], subject: str, text: str, /, *, intent: str, server: Smtp) -> dict[str, Any]:
         mail = EmailMessage()
-        receivers = [to] if isinstance(to, str) else list(to)
         try:
+            receivers = [to] if isinstance(to, str) else list(to)
             mail["From"], mail["To"], mail["Subject"] = sender, ", ".join(receivers), subject
             mail["Message-ID"] = message_id(intent, sender, scope=scope)
             mail["Date"] = formatdate()

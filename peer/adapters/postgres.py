@@ -30,6 +30,8 @@ class Postgres:
     def __init__(self, conninfo: str, *, connections: int = 4, wait_s: float = 30.0) -> None:
         self._rows = needed("psycopg.rows", "PostgreSQL", "postgres").dict_row
         pools = needed("psycopg_pool", "PostgreSQL", "postgres")
+        self._connect = needed("psycopg", "PostgreSQL", "postgres").connect
+        self._conninfo = conninfo
         self._wait_s = wait_s
         self._pool: Any = pools.ConnectionPool(
             conninfo, min_size=1, max_size=connections, timeout=wait_s, open=False,
@@ -39,8 +41,10 @@ class Postgres:
     def __enter__(self) -> "Postgres":
         """Connect, and make the table of intents if it is not there.
 
-        Raises: psycopg_pool.PoolTimeout, if the server can't be reached; psycopg.Error, if the table can't be made.
+        Raises: psycopg.Error, if the server can't be reached, or the table can't be made.
         """
+        # A pool says only that it has waited in vain; this says why.
+        self._connect(self._conninfo, connect_timeout=max(2, int(self._wait_s))).close()
         self._pool.open(wait=True, timeout=self._wait_s)
         try:
             with self.transaction() as cursor:

@@ -68,8 +68,8 @@ def postgres() -> Iterator[str]:
 
         def run(*command: object) -> None:
             done = subprocess.run(
-                list(map(str, command)), user=user, cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+                list(map(str, command)), user=user, cwd=folder, capture_output=True, text=True, timeout=120,
+                check=False, env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
             )  # fmt: skip
             assert done.returncode == 0, done.stdout + done.stderr
 
@@ -109,7 +109,7 @@ def redis() -> Iterator[str]:
 
 
 class Shop:
-    """A shop that takes orders over HTTP, each key once; a test says what it answers next, and sees what it was asked."""
+    """A shop that takes orders over HTTP, each key once. Tests say what it answers next."""
 
     def __init__(self) -> None:
         self.orders: dict[int, dict[str, Any]] = {}
@@ -165,7 +165,7 @@ def shop() -> Iterator[tuple[str, Shop]]:
                 return
             self._say(status, said, {})
 
-        do_GET = do_POST = do_DELETE = _any  # noqa: N815
+        do_GET = do_POST = do_DELETE = _any
 
         def _say(self, status: int, body: Any, headers: dict[str, str]) -> None:
             data = json.dumps(body).encode()

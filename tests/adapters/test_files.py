@@ -1,7 +1,8 @@
-"""File tools: each change at once, put back by its undo, over a crash at any step, and never over what others changed."""
+"""File tools: each change at once, and put back by its undo, over a crash at any step; what others changed is left."""
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def test_after_a_crash_at_any_step_of_a_call_the_check_knows(
     while True:
         at += 1
         call = Call(f"a/{at}/0", args, {})
-        was_killed = steps.run(at, is_after, lambda: tool.function(*args, intent=call.intent, folder=folder))
+        was_killed = steps.run(at, is_after, partial(tool.function, *args, intent=call.intent, folder=folder))
         found = tool.check(call, folder=folder)
         assert seen(root) == (after if found == Happened() else BEFORE)
         if found != Happened():
@@ -154,7 +155,7 @@ def test_after_a_crash_at_any_step_of_an_undo_it_is_undone_once(
         at += 1
         call = Call(f"a/{at}/0", args, {})
         tool.function(*args, intent=call.intent, folder=folder)
-        was_killed = steps.run(at, is_after, lambda: tool.undo(call, folder=folder))
+        was_killed = steps.run(at, is_after, partial(tool.undo, call, folder=folder))
         if isinstance(tool.check(call, folder=folder), NotHappened):
             assert seen(root) == BEFORE
         tool.undo(call, folder=folder)

@@ -48,15 +48,20 @@ class Books:
             return {row["name"]: row["cents"] for row in cursor.fetchall()}
 
 
+def new_schema(conninfo: str) -> str:
+    schema = f"s{uuid.uuid4().hex}"
+    with psycopg.connect(conninfo, autocommit=True) as own:
+        own.execute(f"CREATE SCHEMA {schema}")
+    return schema
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Books]:
     if request.param == "sqlite":
         yield Books(partial(SQLite, tmp_path / "books.db"))
         return
-    conninfo, schema = request.getfixturevalue("postgres"), f"s{uuid.uuid4().hex}"
-    with psycopg.connect(conninfo, autocommit=True) as own:
-        own.execute(f"CREATE SCHEMA {schema}")
-    yield Books(partial(Postgres, f"{conninfo} options='-csearch_path={schema}'"))
+    conninfo = request.getfixturevalue("postgres")
+    yield Books(partial(Postgres, f"{conninfo} options='-csearch_path={new_schema(conninfo)}'"))
 
 
 @pytest.fixture
@@ -68,7 +73,8 @@ def base(books: Books) -> Iterator[sql.Database]:
 @pytest.fixture
 def pay(books: Books) -> Any:
     return sql.change(
-        "pay", books.opens, books.named("UPDATE accounts SET cents = cents - :cents WHERE name = :name AND cents >= :cents"),
+        "pay", books.opens,
+        books.named("UPDATE accounts SET cents = cents - :cents WHERE name = :name AND cents >= :cents"),
         books.named("UPDATE accounts SET cents = cents + :cents WHERE name = :name"), rows=1,
     )  # fmt: skip
 
@@ -260,3 +266,35 @@ def test_a_file_is_asked_for_and_one_that_can_not_be_opened_says_so(tmp_path: Pa
         SQLite(":memory:")
     with pytest.raises(sqlite3.OperationalError), SQLite(tmp_path / "none" / "books.db"):
         pass
+
+
+def test_what_only_the_commit_refuses_is_known_by_the_check(postgres: str) -> None:
+    books = Books(partial(Postgres, f"{postgres} options='-csearch_path={new_schema(postgres)}'"))
+    late = sql.change(
+        "late", books.opens,
+        ["ALTER TABLE accounts ADD CHECK (cents > 0)", "CREATE TABLE late (n INT UNIQUE DEFERRABLE INITIALLY DEFERRED)",
+         "INSERT INTO late VALUES (1), (1)"], kind="irreversible",
+    )  # fmt: skip
+    with books.opens() as base:
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            late.function(intent="a/1/0", database=base)
+        assert isinstance(late.check(asked(), database=base), NotHappened)  # type: ignore[misc]
+
+
+def test_a_server_that_is_gone_has_not_done_it(postgres: str, tmp_path: Path) -> None:
+    with pytest.raises(psycopg.OperationalError, match="No such file"), Postgres(f"host={tmp_path}"):
+        pass
+    books = Books(partial(Postgres, f"{postgres} options='-csearch_path={new_schema(postgres)}'"))
+
+    def cut(cursor: Any) -> None:
+        cursor.execute("UPDATE accounts SET cents = 0")
+        with psycopg.connect(postgres, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 60000)", (cursor.connection.info.backend_pid,))
+
+    tool = sql.change("cut", books.opens, cut, kind="irreversible")
+    with books.opens() as base:
+        with pytest.raises(NotHappened, match="terminat"):
+            tool.function(intent="a/1/0", database=base)
+        # The pool has another connection.
+        assert books.accounts(base) == {"ann": 100}
+        assert isinstance(tool.check(asked(), database=base), NotHappened)  # type: ignore[misc]

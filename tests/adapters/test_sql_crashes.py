@@ -77,10 +77,9 @@ def base_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator
             own.execute(f"CREATE SCHEMA {schema}")
         PLACE["conninfo"] = f"{request.getfixturevalue('postgres')} options='-csearch_path={schema}'"
         opens = partial(Postgres, PLACE["conninfo"])
-    with opens() as base:
-        with base.transaction() as cursor:
-            cursor.execute("CREATE TABLE counts (n INTEGER)")
-            cursor.execute("INSERT INTO counts VALUES (0)")
+    with opens() as base, base.transaction() as cursor:
+        cursor.execute("CREATE TABLE counts (n INTEGER)")
+        cursor.execute("INSERT INTO counts VALUES (0)")
     yield opens
 
 
@@ -93,7 +92,7 @@ def count(opens: Any) -> tuple[int, int]:
 
 
 async def live(folder: Path, *inputs: str, goes_back: bool = False) -> tuple[int, list[Any]]:
-    """Bring a cluster up, hand in inputs, take the first step back if so wanted; return what it has grown, and what is left to do."""
+    """Bring a cluster up, hand in inputs, take the first step back if so wanted; return what stands and is pending."""
     async with Cluster("local", folder=folder) as cluster:
         await cluster.spawn("grower", Grower)
         if inputs:
