@@ -118,7 +118,7 @@ def request(
     return tool(undo=take_back if undo else None, check=check if lookup else None, **shared)(call)
 
 
-class _Refused(NotHappened):
+class Refused(NotHappened):
     """The service has said no, by a status."""
 
     def __init__(self, said: str, status: int) -> None:
@@ -176,7 +176,7 @@ async def _asked(httpx: Any, client: Any, wants: _Wants, url: str, body: Any, ke
         if wait_s is not None and wait_s > wants.wait_max_s:
             where, left = f"{where} (it asks to wait {wait_s:g} s, more than {wants.wait_max_s:g} s)", 0
         if not left or (doubt and not may_repeat):
-            raise NoAnswer(doubt) if doubt else _Refused(where, status)
+            raise NoAnswer(doubt) if doubt else Refused(where, status)
         await asyncio.sleep(min(WAIT_S, wants.wait_max_s) if wait_s is None else wait_s)
     raise NotHappened(f"{wants.method} {url} was not tried")  # there is one try at least
 
@@ -198,7 +198,7 @@ async def _taken_back(
     back = _Wants(wants.name, undo.method.upper(), url, wants.key_header, wants.tries, wants.wait_max_s)
     try:
         await _asked(httpx, client, back, url, undo.body(call) if undo.body else None, f"{key}:undo")
-    except _Refused as error:
+    except Refused as error:
         if error.status not in _GONE:
             raise
 
