@@ -246,8 +246,6 @@ def _undo(verb: _Verb, scope: str, count: int, call: Call, *, folder: Folder) ->
         is_done = plan is not None and (slip.has(DONE) or verb.is_done(slip, plan, paths))
         if is_done is None:
             raise _changed(paths[-1], slip)
-        if is_done:
-            slip.mark(DONE)
         # From here on the call comes too late, if it comes yet.
         slip.mark(UNDOING)
         if plan is not None and is_done:

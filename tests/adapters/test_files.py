@@ -1,5 +1,6 @@
 """File tools: each change at once, and put back by its undo, over a crash at any step; what others changed is left."""
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -136,15 +137,44 @@ def test_after_a_crash_at_any_step_of_a_call_the_check_knows(
         assert seen(root) == (after if found == Happened() else BEFORE)
         if found != Happened():
             assert isinstance(found, NotHappened)
+            # Undone as it is, or done after all.
             if at % 2:
-                # Undone as it is, or done after all.
                 tool.function(*args, intent=call.intent, folder=folder)
                 assert seen(root) == after
+        elif at % 2:
+            # Nobody has asked, and it is called again.
+            tool.function(*args, intent=call.intent, folder=folder)
+            assert seen(root) == after
         tool.undo(call, folder=folder)
         assert seen(root) == BEFORE
         if not was_killed:
             break
     assert at > 4
+
+
+@cases
+def test_a_call_that_is_killed_twice_is_done_once(
+    root: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch, tool: Any, args: Any, after: Any
+) -> None:
+    whole = Steps(monkeypatch)
+    assert not whole.run(-1, False, partial(tool.function, *args, intent="a/0/0", folder=folder))
+    count = whole.count
+    tool.undo(Call("a/0/0", args, {}), folder=folder)
+    for first in range(count - 5, count + 1):
+        for second in range(1, count + 3):
+            call = Call(f"a/{first}/{second}", args, {})
+            again = partial(tool.function, *args, intent=call.intent, folder=folder)
+            assert whole.run(first, True, again)
+            whole.run(second, True, again)
+            found = tool.check(call, folder=folder)
+            assert seen(root) == (after if found == Happened() else BEFORE)
+            tool.undo(call, folder=folder)
+            assert seen(root) == BEFORE
+
+
+def test_a_call_has_what_belongs_to_it_alone(folder: Folder) -> None:
+    with folder.trash.slip("a/1/0") as slip, slip.at("lock").open() as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @cases

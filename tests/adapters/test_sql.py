@@ -202,11 +202,13 @@ def test_a_check_waits_for_a_call_that_is_under_way(books: Books, base: Any) -> 
     calling = threading.Thread(target=lambda: tool.function(intent="a/1/0", database=base))
     calling.start()
     is_inside.wait()
-    # Whoever has no patience finds out that it would have to wait; nobody is told that it has not happened.
-    with books.impatient() as other, pytest.raises((sqlite3.OperationalError, psycopg.errors.LockNotAvailable)):
-        tool.check(asked(), database=other)
-    may_go.set()
-    calling.join()
+    try:
+        # Whoever has no patience finds out that it would have to wait; nobody is told that it has not happened.
+        with books.impatient() as other, pytest.raises((sqlite3.OperationalError, psycopg.errors.LockNotAvailable)):
+            tool.check(asked(), database=other)
+    finally:
+        may_go.set()
+        calling.join()
     assert tool.check(asked(), database=base) == Happened(7)
 
 
