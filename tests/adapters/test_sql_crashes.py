@@ -1,6 +1,7 @@
 """A process that is killed around a commit: brought up again, the row is there once, or undone once."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -12,56 +13,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from peer import Agent, Cluster, Context, handles
-from peer.adapters import sql
 from peer.adapters.postgres import Postgres
 from peer.adapters.sqlite import SQLite
+from tests.adapters.growing import PLACE, live, live_and_die
 
-PLACE: dict[str, str] = {}
-"""Where the database is: a file's path, or what libpq takes."""
-KILL: dict[str, int] = {}
-"""At which transaction of a process it is killed, by `before` or `after` the commit."""
-
-
-class Deadly:
-    """A database whose process is killed at one of its commits."""
-
-    def __init__(self, base: Any) -> None:
-        self.base, self.mark, self.count = base, base.mark, 0
-
-    def __enter__(self) -> "Deadly":
-        self.base.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.base.__exit__(*error)
-
-    @contextmanager
-    def transaction(self, *, is_read: bool = False) -> Iterator[Any]:
-        self.count += 1
-        with self.base.transaction(is_read=is_read) as cursor:
-            yield cursor
-            self.die("before")
-        self.die("after")
-
-    def die(self, when: str) -> None:
-        if KILL.get(when) == self.count:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def open_base() -> Deadly:
-    return Deadly(SQLite(PLACE["file"]) if "file" in PLACE else Postgres(PLACE["conninfo"]))
-
-
-# No parameters: both databases take these statements.
-grow = sql.change("grow", open_base, "UPDATE counts SET n = n + 1", "UPDATE counts SET n = n - 1", rows=1)
-
-
-class Grower(Agent):
-    @handles(str)
-    async def grow(self, message: str, ctx: Context) -> None:
-        await ctx.call(grow)
-        self.state["grown"] = self.state.get("grown", 0) + 1
+# Processes are forked from one that has all modules, and no threads.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.adapters.growing"])
 
 
 @contextmanager
@@ -91,32 +49,12 @@ def count(opens: Any) -> tuple[int, int]:
         return row["n"], row["intents"]
 
 
-async def live(folder: Path, *inputs: str, goes_back: bool = False) -> tuple[int, list[Any]]:
-    """Bring a cluster up, hand in inputs, take the first step back if so wanted; return what stands and is pending."""
-    async with Cluster("local", folder=folder) as cluster:
-        await cluster.spawn("grower", Grower)
-        if inputs:
-            await cluster.submit("grower", *inputs)
-        await cluster.quiet()
-        if goes_back:
-            await cluster.rollback("grower/1/1", inputs="discard")
-            await cluster.quiet()
-        state = await cluster.state("grower")
-        return state.get("grown", 0), await cluster.effects()
-
-
-def killed(folder: Path, when: str, transaction: int, **options: Any) -> None:
+def killed(folder: Path, when: str, transaction: int, goes_back: bool = False) -> None:
     """Live in a process that is killed."""
-    child = os.fork()
-    if not child:
-        KILL[when] = transaction
-        try:
-            asyncio.run(live(folder, "go", **options))
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), "it was not killed"
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    child = PROCESSES.Process(target=live_and_die, args=(dict(PLACE), {when: transaction}, folder, goes_back))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL, "it was not killed"
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
