@@ -1,0 +1,1 @@
+"""Adapters to external systems: tools for databases, HTTP services, files, queues and mail."""
