@@ -8,6 +8,7 @@ from peer.agents.earlier import CalledBefore, EarlierRun, LeftOut, SentBefore
 from peer.agents.every import every
 from peer.agents.oversight import Overseer
 from peer.agents.question import Answer
+from peer.agents.rehearsal import Rehearsed
 from peer.agents.request import Result
 from peer.agents.retry import Retry
 from peer.agents.saga import Saga, SagaFailed, SagaScope
@@ -18,6 +19,7 @@ from peer.agents.terms import answers
 from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from peer.agents.whose import mark_records
 from peer.cluster.attached import Attached
+from peer.cluster.branching import Branch, Difference
 from peer.cluster.cluster import Cluster
 from peer.cluster.effects import Effect
 from peer.cluster.happenings import Happenings
@@ -119,6 +121,7 @@ __all__ = [
     "BackendFailed",
     "Ballots",
     "BlobLost",
+    "Branch",
     "Call",
     "CalledBefore",
     "CallerError",
@@ -134,6 +137,7 @@ __all__ = [
     "DeadLetter",
     "DeadLettered",
     "DeclarationRefused",
+    "Difference",
     "EarlierRun",
     "EbbtideError",
     "Effect",
@@ -188,6 +192,7 @@ __all__ = [
     "ReadOnly",
     "Receipt",
     "Refused",
+    "Rehearsed",
     "ResourceFailed",
     "Restore",
     "RestoreMade",
