@@ -16,6 +16,8 @@ POINTS = (BEFORE, BETWEEN, AFTER)
 PHRASES = ("Payment of order", "Settling order", "For your order", "Invoice paid: order", "Transfer for order")
 """A language model's ways to say one thing."""
 
+_TELLING = threading.Lock()
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -111,7 +113,8 @@ def read_plan(found: dict[str, Any]) -> Plan:
 
 def tell(**said: Any) -> None:
     """Tell the benchmark's own process something: a line on stdout."""
-    print(json.dumps(said), flush=True)
+    with _TELLING:
+        print(json.dumps(said), flush=True)
 
 
 class Traps:
