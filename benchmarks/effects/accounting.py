@@ -22,6 +22,17 @@ def standing(entries: Entries) -> Counter[str]:
     return found
 
 
+def twice_at_once(entries: Entries) -> int:
+    """Return for how many orders two payments stood at some time, whatever became of them."""
+    stands: Counter[str] = Counter()
+    found: set[str] = set()
+    for entry in entries:
+        stands[entry["order"]] += 1 if "paid" in entry else -1
+        if stands[entry["order"]] > 1:
+            found.add(entry["order"])
+    return len(found)
+
+
 def volume(entries: Sequence[dict[str, Any]]) -> dict[str, int]:
     """Return how much was paid and given back, in all."""
     return {
@@ -40,7 +51,7 @@ def judge_orders(trials: Iterable[Trial], entries: Sequence[dict[str, Any]]) -> 
         found["duplicates" if trial.expected else "uncompensated"] += max(0, surplus)
         found["lost"] += max(0, -surplus)
     found["uncompensated"] += sum(stands.values())
-    return {**found, **volume(entries)}
+    return {**found, "twice_at_once": twice_at_once(entries), **volume(entries)}
 
 
 def rooted(entries: Iterable[Entry]) -> dict[str, Entry]:
