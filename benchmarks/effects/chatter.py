@@ -13,7 +13,7 @@ from typing import Any
 AGENTS = 20
 OPENINGS = 6
 """Messages from outside, at the start of each trial."""
-HOPS = 3
+HOPS = 2
 """How often an opening is passed on, and what comes of it."""
 PAYS = 0.3
 """The share of steps that pay."""

@@ -34,7 +34,7 @@ class Contender:
     """For tables."""
     module: str
     kinds: tuple[str, ...] = ("orders", "chatter")
-    """What it takes part in."""
+    """What it takes part in: where agents talk, peers have the guard that their users can write; the best case."""
 
     @property
     def is_peer(self) -> bool:
@@ -44,12 +44,12 @@ class Contender:
 
 CONTENDERS = (
     Contender("ebbtide", "Ebbtide", "ours"),
-    Contender("langgraph", "LangGraph", "langgraph_peer"),
-    Contender("langgraph-key", "LangGraph, and the user's own key", "langgraph_peer"),
-    Contender("langgraph-one-key", "LangGraph, all agents in one graph, and the user's own key", "langgraph_peer", ("chatter",)),
-    Contender("dbos", "DBOS", "dbos_peer"),
-    Contender("dbos-key", "DBOS, and the user's own key", "dbos_peer"),
-)  # fmt: skip
+    Contender("langgraph", "LangGraph", "langgraph_peer", ("orders",)),
+    Contender("langgraph-key", "LangGraph + key", "langgraph_peer"),
+    Contender("langgraph-one-key", "LangGraph, one graph, + key", "langgraph_peer", ("chatter",)),
+    Contender("dbos", "DBOS", "dbos_peer", ("orders",)),
+    Contender("dbos-key", "DBOS + key", "dbos_peer"),
+)
 ALL = {contender.name: contender for contender in CONTENDERS}
 
 
