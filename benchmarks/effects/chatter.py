@@ -116,3 +116,9 @@ def wrong_entry(seed: str, trial: int, entries: list[Entry]) -> Entry:
 def as_told(entries: list[Entry]) -> list[dict[str, Any]]:
     """Return entries for a line of JSON."""
     return [asdict(entry) for entry in entries]
+
+
+def read_entry(row: list[Any]) -> Entry:
+    """Read what an agent keeps as a list of values."""
+    *values, sent = row
+    return Entry(*values, tuple(sent))

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, SetWorkflowID
+from sqlalchemy import Engine, event
 
-from benchmarks.effects.chatter import Entry, Mind, Word, names_of, openings, wrong_entry
+from benchmarks.effects.chatter import Entry, Mind, Word, names_of, openings, read_entry, wrong_entry
 from benchmarks.effects.ledger import Ledger
 from benchmarks.effects.order import Order, my_order, tell_trial
 from benchmarks.effects.orders import AFTER, BEFORE, BETWEEN, Traps, Trial, run_of, settle_all, tell
@@ -22,8 +23,6 @@ AGAIN = "-again"
 STOP = "stop"
 WAIT_S = 600.0
 LOOK_S = 0.02
-HEAR_S = 0.5
-"""How often each workflow that waits looks for a message. More often costs more than it gains."""
 
 
 class World:
@@ -163,7 +162,7 @@ def memories(trial: int) -> list[Entry]:
     """Return what the agents of a trial remember."""
     found = [_steps(WORLD[0].addresses[name], "think") for name in names_of(trial)]
     rows = [step["output"]["entry"] for steps in found for step in steps]
-    return [Entry(*row[:-1], tuple(row[-1])) for row in rows]
+    return [read_entry(row) for row in rows]
 
 
 def talk_all(order: Order, trial: int) -> None:
@@ -178,7 +177,7 @@ def talk_all(order: Order, trial: int) -> None:
     for name, word in opened:
         DBOS.send(name, [word.id, word.by, word.hops])
     world.until_quiet(trial)
-    before = memories(trial)
+    after = before = memories(trial)
     root = None
     if trial in order.wrong:
         root = wrong_entry(order.seed, trial, before)
@@ -190,7 +189,8 @@ def talk_all(order: Order, trial: int) -> None:
         with SetWorkflowID(root.agent + AGAIN):
             DBOS.fork_workflow(root.agent, step["function_id"])
         world.until_quiet(trial)
-    tell_trial(trial, root and root.run, before, memories(trial))
+        after = memories(trial)
+    tell_trial(trial, root and root.run, before, after)
     for name in names:
         DBOS.send(world.addresses[name], STOP)
 
@@ -207,7 +207,8 @@ def do_chatter(order: Order) -> None:
 
 
 def launch(folder: Path) -> None:
-    """Open DBOS on its own database, in the mode that costs it least."""
+    """Open DBOS on its own database, in the mode that costs it least and outlasts every kill of a process."""
+    event.listen(Engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=NORMAL"))
     file = folder / "dbos.db"
     connection = sqlite3.connect(file)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -215,7 +216,7 @@ def launch(folder: Path) -> None:
     DBOS(
         config={
             "name": "effects", "system_database_url": f"sqlite:///{file}", "run_admin_server": False,
-            "log_level": "ERROR", "notification_listener_polling_interval_sec": HEAR_S,
+            "log_level": "ERROR",
         }
     )  # fmt: skip
     DBOS.launch()

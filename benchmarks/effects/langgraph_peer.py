@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 
-from benchmarks.effects.chatter import Entry, Mind, Word, names_of, openings, wrong_entry
+from benchmarks.effects.chatter import Entry, Mind, Word, names_of, openings, read_entry, wrong_entry
 from benchmarks.effects.ledger import Ledger
 from benchmarks.effects.order import Order, my_order, tell_trial
 from benchmarks.effects.orders import AFTER, BEFORE, BETWEEN, Traps, Trial, settle_all, tell
@@ -60,7 +60,8 @@ class LangGraph:
         self._traps = Traps(order.plan.faults if order.plan is not None else {})
         self._mind = Mind(order.seed)
         connection = sqlite3.connect(Path(order.folder) / "langgraph.db", check_same_thread=False)
-        connection.execute("PRAGMA synchronous=FULL")
+        # In WAL mode, which the saver sets, this outlasts every kill of a process.
+        connection.execute("PRAGMA synchronous=NORMAL")
         self._saver = SqliteSaver(connection)
         self._saver.setup()
 
@@ -149,7 +150,7 @@ class LangGraph:
         names = names_of(trial)
         graph = self._talking(names)
         self._talk(graph, deque([name, [word.id, word.by, word.hops]] for name, word in self._openings(trial)))
-        before = self._entries(graph, names)
+        after = before = self._entries(graph, names)
         root = None
         if trial in self._order.wrong:
             wrong = wrong_entry(self._order.seed, trial, before)
@@ -159,14 +160,15 @@ class LangGraph:
             fork = graph.update_state(found.config, {"told": "think again"}, as_node=START)
             state = graph.invoke(None, fork, durability="sync")
             self._talk(graph, deque(state["outbox"]))
-        tell_trial(trial, root, before, self._entries(graph, names))
+            after = self._entries(graph, names)
+        tell_trial(trial, root, before, after)
 
     def _openings(self, trial: int) -> list[tuple[str, Word]]:
         return openings(self._order.seed, trial)
 
     def _entries(self, graph: Any, names: tuple[str, ...]) -> list[Entry]:
         states = [graph.get_state({"configurable": {"thread_id": name}}).values for name in names]
-        return [_entry(row) for state in states for row in state.get("entries", [])]
+        return [read_entry(row) for state in states for row in state.get("entries", [])]
 
     def do_together(self, trial: int) -> None:
         """Do a trial of experiment 3: all agents are in one graph and one state, which goes back as a whole."""
@@ -188,7 +190,7 @@ class LangGraph:
         graph = building.compile(checkpointer=self._saver)
         config: Any = {"configurable": {"thread_id": f"t{trial}"}, "recursion_limit": STEPS_MAX}
         queue = [[name, [word.id, word.by, word.hops]] for name, word in self._openings(trial)]
-        before = [_entry(row) for row in graph.invoke({"queue": queue}, config, durability="sync")["entries"]]
+        before = [read_entry(row) for row in graph.invoke({"queue": queue}, config, durability="sync")["entries"]]
         after, root = before, None
         if trial in self._order.wrong:
             root = wrong_entry(self._order.seed, trial, before)
@@ -196,7 +198,7 @@ class LangGraph:
             found = next(each for each in history if each.next and each.values["queue"][0][1][0] == root.word)
             fork = graph.update_state(found.config, {"told": "think again"}, as_node=_last_node(found))
             again = {**fork, "recursion_limit": STEPS_MAX}
-            after = [_entry(row) for row in graph.invoke(None, again, durability="sync")["entries"]]
+            after = [read_entry(row) for row in graph.invoke(None, again, durability="sync")["entries"]]
         tell_trial(trial, root and root.run, before, after)
 
     def do_chatter(self) -> None:
@@ -206,10 +208,6 @@ class LangGraph:
                 self.do_together(trial)
             else:
                 self.do_threads(trial)
-
-
-def _entry(row: list[Any]) -> Entry:
-    return Entry(*row[:-1], tuple(row[-1]))
 
 
 def _last_node(state: Any) -> str:

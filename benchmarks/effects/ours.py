@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.effects.chatter import Entry, Mind, Word, names_of, openings, wrong_entry
+from benchmarks.effects.chatter import Entry, Mind, Word, names_of, openings, read_entry, wrong_entry
 from benchmarks.effects.ledger import Ledger
 from benchmarks.effects.order import Order, my_order, tell_trial
 from benchmarks.effects.orders import AFTER, BEFORE, BETWEEN, Traps, Trial, run_of, tell
@@ -143,7 +143,7 @@ async def entries(cluster: Cluster, trial: int) -> tuple[list[Entry], dict[str, 
     """Return what the states of a trial's agents hold; and which step each run was."""
     states = await asyncio.gather(*(cluster.state(name) for name in names_of(trial)))
     rows = [value for state in states for key, value in state.items() if isinstance(key, tuple)]
-    found = [Entry(*row[1:-1], tuple(row[-1])) for row in rows]
+    found = [read_entry(row[1:]) for row in rows]
     return found, {entry.run: row[0] for entry, row in zip(found, rows, strict=True)}
 
 

@@ -18,6 +18,7 @@ COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "reworded": (
         ("gone_back", "gone back to"),
+        ("struck", "of them killed then"),
         ("duplicates", "paid twice"),
         ("uncompensated", "left uncompensated"),
         ("lost", "payments lost"),
@@ -81,8 +82,8 @@ def summary(found: dict[str, Any]) -> str:
     machine = found["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in sorted(found["versions"].items()))
     return (
-        f"{found['trials']} trials a cell, seed {found['seed']}, {found['minutes']} minutes on {machine['cores']} cores "
-        f"({machine['system']}, Python {machine['python']}; load {found['load'][0]} at the end); {versions}."
+        f"{found['trials']} trials a cell, seed {found['seed']}, {found['minutes']} minutes on {machine['cores']} "
+        f"cores ({machine['system']}, Python {machine['python']}; load {found['load'][0]} at the end); {versions}."
     )
 
 
