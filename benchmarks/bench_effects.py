@@ -33,12 +33,13 @@ PAGE = ROOT / "docs" / "effects-benchmark.md"
 WIDTH = 170
 
 EPILOG = """
-One run measures all; each row is one system. A fault rate of 10 % strikes 10 % of the trials, exactly.
+One run measures all; a row is a system. A fault rate of 10 % strikes 10 % of the trials, exactly.
 
 Experiment 1: an order is paid, and the process is killed (SIGKILL) before the call, between the payment and its
 record, or after it. Then it goes on. Counted: orders paid twice, and not at all.
 
-Experiment 2: an order that was paid is gone back to, and run again with other words; about half are not paid the second time. Counted: second payments, and first ones that nobody took back.
+Experiment 2: an order that was paid is gone back to, and run again with other words; about half are not paid the
+second time. Counted: second payments, and first ones that nobody took back.
 
 Experiment 3: 20 agents talk and pay; one of them goes back to before an earlier step. Counted: messages in others'
 states, and payments, whose sender's step is there no more.
