@@ -120,5 +120,5 @@ def as_told(entries: list[Entry]) -> list[dict[str, Any]]:
 
 def read_entry(row: list[Any]) -> Entry:
     """Read what an agent keeps as a list of values."""
-    *values, sent = row
-    return Entry(*values, tuple(sent))
+    agent, at, word, by, run, order, sent = row
+    return Entry(agent, at, word, by, run, order, tuple(sent))
