@@ -4,6 +4,7 @@ from peer.agents.agent import Agent, handles
 from peer.agents.approval import Approval, Wanted
 from peer.agents.conditions import precondition
 from peer.agents.context import Context
+from peer.agents.drill import Drilled, drill
 from peer.agents.earlier import CalledBefore, EarlierRun, LeftOut, SentBefore
 from peer.agents.every import every
 from peer.agents.oversight import Overseer
@@ -16,7 +17,7 @@ from peer.agents.spaces import Counter, SharedMap, SharedSet, Space
 from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
 from peer.agents.terms import answers
-from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
+from peer.agents.tool import Call, Canary, Happened, NotHappened, Tool, Unknown, tool
 from peer.agents.whose import mark_records
 from peer.cluster.attached import Attached
 from peer.cluster.branching import Branch, Difference
@@ -125,6 +126,7 @@ __all__ = [
     "Call",
     "CalledBefore",
     "CallerError",
+    "Canary",
     "Certificate",
     "CheckpointMade",
     "Cluster",
@@ -138,6 +140,7 @@ __all__ = [
     "DeadLettered",
     "DeclarationRefused",
     "Difference",
+    "Drilled",
     "EarlierRun",
     "EbbtideError",
     "Effect",
@@ -244,6 +247,7 @@ __all__ = [
     "ask_person",
     "bulky",
     "derived",
+    "drill",
     "every",
     "handles",
     "hashed",

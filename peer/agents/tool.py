@@ -8,7 +8,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
@@ -48,6 +48,22 @@ class Happened:
     result: Any = None
 
 
+@dataclass(frozen=True)
+class Canary:
+    """What a tool's undo may be tried on: a call that does no harm, and where its effect is seen.
+
+    Args:
+        args: of the call, such as an account that is there for tests.
+        kwargs: of the call.
+        look: returns what the call changes, to be compared before and after: any plain value; plain or async. None: the
+            tool's check alone tells.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    look: Callable[[], Any] | None = None
+
+
 class NotHappened(Exception):  # the word of tools and checks, whether returned or raised
     """The call did not take effect, or was undone: a check's answer, or what a tool raises where it knows."""
 
@@ -67,8 +83,9 @@ class Tool(Generic[P, R]):
     def __init__(
         self, function: Callable[P, Any], kind: str, undo: Undo | None, check: Check | None, name: str | None = None,
         *, timeout_s: float | None = None, retry: BaseRetrying | None = None, concurrency: int | None = None,
-        resources: Mapping[str, Opens] | None = None,
+        resources: Mapping[str, Opens] | None = None, canary: Canary | None = None,
     ) -> None:  # fmt: skip
+        self.canary = canary
         self.function = function
         self.kind = kind
         self.undo = undo
@@ -142,6 +159,7 @@ def tool(
     retry: BaseRetrying | None = None,
     concurrency: int | None = None,
     resources: Mapping[str, Opens] | None = None,
+    canary: Canary | None = None,
 ) -> Callable[[Callable[P, Any]], Tool[P, Any]]:
     """Declare a tool.
 
@@ -162,6 +180,7 @@ def tool(
         resources: by parameter of the function, of its undo or its check, what opens the value that it is given: a
             function of no arguments that returns a context manager, async or plain. It is opened once in a host, when
             it is first needed, shared by all tools that name it, and closed when the host ends.
+        canary: a call that does no harm, on which `ebbtide drill` tries whether the undo does what it says.
 
     A function with a parameter `intent` is given the call's unique name. It raises `NotHappened(why)` where it knows
     that nothing has happened: then there is nothing to undo, and no doubt.
@@ -189,9 +208,11 @@ def tool(
                 check_places(shown, resources or {}, given)
         check_places(shown, resources or {}, function)
         _check_options(shown, name, timeout, retry, concurrency)
+        if canary is not None and not isinstance(canary, Canary):
+            raise errors.DeclarationRefused(f"tool {shown}: canary={canary!r}: a Canary(args, look=...).")
         return Tool(
             function, chosen, undo, check, name, timeout_s=timeout, retry=retry, concurrency=concurrency,
-            resources=resources,
+            resources=resources, canary=canary,
         )  # fmt: skip
 
     return declare

@@ -299,3 +299,29 @@ def test_every_command_is_in_the_guide_and_teaches_by_an_example(run: Run) -> No
     assert all(f"ebbtide {command.name}" in guide for command in commands)
     for name in (command.name for command in commands if command.value.startswith("peer.running.")):
         assert f"ebbtide {name}" in run.do(name, "--help").replace("Usage: ebbtide", ""), name
+
+
+def test_a_drill_tries_the_undos_of_a_file_and_tells_by_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "drilled_shop.py").write_text(
+        "from ebbtide import Agent, Call, Canary, Context, handles, tool\n"
+        "ROWS: list[str] = []\nOTHERS: list[str] = []\n"
+        "def drop(call: Call) -> None:\n    ROWS.clear()\n"
+        "def keep(call: Call) -> None:\n    pass\n"
+        "@tool(undo=drop, canary=Canary(('x',), look=lambda: list(ROWS)))\n"
+        "def good(row: str) -> None:\n    ROWS.append(row)\n"
+        "@tool(undo=keep, canary=Canary(('x',), look=lambda: list(OTHERS)))\n"
+        "def bad(row: str) -> None:\n    OTHERS.append(row)\n"
+        "class Shop(Agent):\n    @handles(str)\n    async def row(self, message: str, ctx: Context) -> None:\n"
+        "        await ctx.call(good, message)\n        await ctx.call(bad, message)\n"
+        "agents = {'shop': Shop}\n",
+        encoding="utf-8",
+    )
+    asked = [EBBTIDE, "drill", "drilled_shop.py", "--json", "--log", "drills.jsonl"]
+    done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
+    rows = {row["tool"].rpartition(":")[2]: row["outcome"] for row in map(json.loads, done.stdout.splitlines())}
+    assert (done.returncode, rows) == (1, {"good": "holds", "bad": "fails"}), done.stderr
+    asked = [EBBTIDE, "drill", "drilled_shop.py", "--tool", "good", "--log", "drills.jsonl"]
+    done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "holds" in done.stdout
+    assert len((tmp_path / "drills.jsonl").read_text(encoding="utf-8").splitlines()) == 3
