@@ -1,4 +1,4 @@
-"""The agents of the fault matrix: a desk that pays or posts, a book that ships because of it, and those who ask people."""
+"""The agents of the fault matrix: a desk that pays, a book that ships because of it, a clerk who asks people."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from peer.agents.context import Context
 from peer.agents.oversight import Overseer
 from peer.agents.request import Result
 from peer.errors import EffectInDoubt
-from sims.studies.matrix.ledger import TOOLS, ship
+from sims.studies.matrix.ledger import TOOLS, ledger, ship
 
 BOSS = "boss"
 DEADLINE_S = 5.0
@@ -46,6 +46,7 @@ class Desk(Agent):
         try:
             await ctx.call(self.pay, message.number, amount)
         except EffectInDoubt:
+            ledger().doubted.add(message.number)
             self.state["doubt", message.number] = True
         self.state["step", message.number] = str(ctx.step)
         self.state["done", message.number] = amount
@@ -92,9 +93,13 @@ class Clerk(Agent):
         """Note what has come of it."""
         number, amount = result.args
         if result.in_doubt:
+            ledger().doubted.add(number)
             self.state["doubt", number] = True
         elif result.happened:
             self.state["done", number] = amount
+        elif not self.asks:
+            # The tool says that it has not happened: once more.
+            ctx.request(self.tool, number, amount, then=self.done)
 
     @handles(str)
     async def question(self, message: str, ctx: Context) -> None:

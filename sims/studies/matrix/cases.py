@@ -88,7 +88,7 @@ def _calls(check: bool) -> Iterator[Case]:
     yield from _host("calls", "decision", "the commit", check, last=2)
     yield from _host("calls", "undoing", "the intent to undo", check, last=2)
     yield from _crash("calls", "refund", "the undo", check, last=2)
-    yield from _host("calls", "undone", "the undo's result", check, last=2)
+    yield from _host("calls", "undone", "the undo's result", check, doubts=True, last=2)
 
 
 def _tools(check: bool) -> Iterator[Case]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from peer.cluster.outcome import Outcome
+from sims.checkers import Broken
 from sims.studies.matrix.agents import DEADLINE_S, Book, Clerk, Desk, HastyDesk, Order, OverseenDesk
 from sims.studies.matrix.ledger import Ledger
 from sims.studies.matrix.people import ONCE, Desktop
@@ -28,8 +29,6 @@ class Expected:
     posted: dict[int, int] = field(default_factory=dict[int, int])
     shipped: dict[int, int] = field(default_factory=dict[int, int])
     answers: int = 0
-    told: int = 0
-    """Words that people must have been told were not taken."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,14 @@ class Setting:
 
 
 def step_of(world: World, agent: str, order: int) -> str:
-    """Return the step that an agent itself says has dealt with an order."""
-    return world.state(agent)["step", order]
+    """Return the step that an agent itself says has dealt with an order.
+
+    Raises: Broken, if it shows none.
+    """
+    found = world.state(agent).get(("step", order))
+    if found is None:
+        raise Broken("orders are dealt with", f"{agent} shows nothing of order {order}")
+    return found
 
 
 def undo(world: World, agent: str, order: int, inputs: str, evidence: str | None = None) -> Outcome:
@@ -83,8 +88,10 @@ def requests(setting: Setting) -> Expected:
     undo(world, "desk", 2, "discard")
     Desktop(world, setting.how).say("desk", 3, "release")
     world.settle()
-    world.checkpoint()
-    world.settle()
+    # The second lets go what was asked for once more after the first.
+    for _ in range(2):
+        world.checkpoint()
+        world.settle()
     # Too late: its agent must refuse.
     undo(world, "desk", 1, "discard")
     return Expected(posted={1: AMOUNT, 3: 3 * AMOUNT})
@@ -120,8 +127,7 @@ def late_words(setting: Setting) -> Expected:
     undo(world, "desk", 3, "discard")
     person.confirm(undone, "approve")
     world.settle()
-    # A tool that says each twice is told twice.
-    return Expected(paid={2: 2 * AMOUNT}, told=2)
+    return Expected(paid={2: 2 * AMOUNT})
 
 
 def overseen(setting: Setting) -> Expected:
@@ -148,7 +154,7 @@ def crash_while_asked(setting: Setting) -> Expected:
     hand_in(world, "desk")
     person = Desktop(world, setting.how)
     proposed = world.propose(step_of(world, "desk", 2), inputs="discard")
-    world.run(until=lambda each: any("asked" == notice.notice for _, notice in each.engine.trace.notices))
+    person.wait_for_inbox()
     setting.crash()
     world.run(until=world.now + 1.0)
     person.oversee("approve")
@@ -175,6 +181,5 @@ def late_overseer(setting: Setting) -> Expected:
 
 
 FLOWS: dict[str, Callable[[Setting], Expected]] = {
-    flow.__name__: flow
-    for flow in (calls, requests, approvals, late_words, overseen, crash_while_asked, late_overseer)
+    flow.__name__: flow for flow in (calls, requests, approvals, late_words, overseen, crash_while_asked, late_overseer)
 }

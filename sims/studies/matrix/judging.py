@@ -23,10 +23,12 @@ class Verdict(Struct, frozen=True):
     """Orders that stand, and whose effect does not, or is another."""
     uncompensated: int = 0
     """Orders that are undone, and whose effect stands."""
+    left: int = 0
+    """Of these in doubt, which a person is to settle; not counted as uncompensated."""
     orphans: int = 0
     """What stands elsewhere because of an effect that does not."""
     doubts: int = 0
-    """Effects of which people were told that nobody knows."""
+    """Orders of which their agent was told that nobody knows."""
     stuck: int = 0
     """1: it has not come to its end within the virtual limit."""
     broken: int = 0
@@ -34,7 +36,7 @@ class Verdict(Struct, frozen=True):
     why: str = ""
 
 
-COUNTS = ("twice", "lost", "uncompensated", "orphans", "doubts", "stuck", "broken")
+COUNTS = ("twice", "lost", "uncompensated", "left", "orphans", "doubts", "stuck", "broken")
 
 
 def judge(world: World, ledger: Ledger, expected: Expected, struck: int) -> Verdict:
@@ -54,12 +56,11 @@ def judge(world: World, ledger: Ledger, expected: Expected, struck: int) -> Verd
         orphans |= _extra(noted, expected.shipped)
         lost |= _unnoted(book, expected.shipped, set())
     answers = len(state.get("answers", []))
-    verdict = Verdict(
+    return Verdict(
         struck=struck, twice=len(paid_twice | posted_twice | shipped_twice) + max(0, answers - expected.answers),
-        lost=len(lost) + max(0, expected.answers - answers), uncompensated=len(extra), orphans=len(orphans),
-        doubts=len({notice.subject for _, notice in world.engine.trace.notices if notice.notice == "in-doubt"}),
+        lost=len(lost) + max(0, expected.answers - answers), uncompensated=len(extra - ledger.doubted),
+        left=len(extra & ledger.doubted), orphans=len(orphans), doubts=len(ledger.doubted),
     )  # fmt: skip
-    return verdict
 
 
 def _lost(stands: dict[int, list[int]], expected: dict[int, int], doubtful: set[int]) -> set[int]:

@@ -54,6 +54,8 @@ class Ledger:
     crash: Callable[[], None]
     entries: list[Entry] = field(default_factory=list[Entry])
     struck: int = 0
+    doubted: set[int] = field(default_factory=set[int])
+    """Orders of which an agent was told that nobody knows."""
     counts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
 
     async def moment(self, verb: str, when: str) -> None:

@@ -37,8 +37,6 @@ class Desktop:
         self._world = world
         self._how = how
         self.person = boss(world)
-        self.refused = 0
-        """Words that were not taken any more."""
         self._overseeing: asyncio.Task[None] | None = None
 
     def say(self, agent: str, order: int | str, verb: str, value: Any = None) -> None:
@@ -58,6 +56,14 @@ class Desktop:
     def find(self, agent: str, order: int | str) -> PendingRequest:
         """Return what waits of an order."""
         return self._world.engine.wait(self._find(agent, order))
+
+    def wait_for_inbox(self) -> None:
+        """Let time pass until something waits for this person."""
+        self._world.engine.wait(self._wait_for_inbox())
+
+    async def _wait_for_inbox(self) -> None:
+        while not await self._world.engine.operator.inbox(self.person):
+            await asyncio.sleep(LOOK_S)
 
     async def _find(self, agent: str, order: int | str) -> PendingRequest:
         for _ in range(TRIES_MAX):
@@ -87,7 +93,7 @@ class Desktop:
             except AskTimeout:
                 continue
             except CallerError:
-                self.refused += 1
+                return  # it is not taken any more, and that is told
             return
 
     async def _both(self, request: PendingRequest, verb: str, value: Any) -> None:

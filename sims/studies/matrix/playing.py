@@ -50,12 +50,13 @@ def play(case: Case, seed: int) -> Verdict:
         try:
             return _judged(case, setting, crashes)
         except Broken as error:
-            is_stuck = error.args[0].startswith(ENDS) if error.args else False
-            return Verdict(_struck(case, setting, crashes), stuck=is_stuck, broken=not is_stuck, why=str(error))
+            is_stuck = int(error.invariant == ENDS)
+            return Verdict(_struck(case, setting, crashes), stuck=is_stuck, broken=1 - is_stuck, why=str(error))
         except (EbbtideError, NothingToDo, TimeStands) as error:
             # What is awaited in vain, or can't even be found: the run has not come to its end.
-            text = f"{type(error).__name__}: {error}"
-            return Verdict(_struck(case, setting, crashes), stuck=1, why=text)
+            return Verdict(_struck(case, setting, crashes), stuck=1, why=f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  # whatever our own code raises, the row shows it
+            return Verdict(_struck(case, setting, crashes), broken=1, why=f"{type(error).__name__}: {error}")
 
 
 def _judged(case: Case, setting: Setting, crashes: list[str]) -> Verdict:
