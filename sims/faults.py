@@ -115,6 +115,18 @@ class KillAtStep(AnyFault, frozen=True):
     restart_after: float = 0.1
 
 
+class KillAtWrite(AnyFault, frozen=True):
+    """An agent's host ends at the agent's n-th record of a kind."""
+
+    agent: str
+    record: str
+    """Of `WRITES`: `intent` to `undone` are of its effects, `word` is a person's."""
+    nth: int = 1
+    point: str = "durable"
+    """`asked`: before the record is durable, so it never was; `durable`: before anything has followed from it."""
+    restart_after: float = 0.1
+
+
 class KillDuringRollback(AnyFault, frozen=True):
     """A participant's host ends while a rollback is under way, at the n-th such record of the whole world."""
 
@@ -177,6 +189,7 @@ Fault = (
     | Crash
     | Death
     | KillAtStep
+    | KillAtWrite
     | KillDuringRollback
     | KillDuringSuccession
     | ClockSkew
@@ -191,6 +204,9 @@ KINDS = (*NETWORK, *CRASHES, "clock", "undos")
 """What `random` draws from; what needs replicas is asked for by name."""
 NEED_REPLICAS = ("lost-disk", "death", "kill-during-succession")
 """What needs replicas of hosts' logs."""
+AT_WRITES = ("kill-at-write",)
+"""What is asked for by name, too: what seeds have drawn of `KINDS` stays as it was."""
+WRITES = ("intent", "result", "doubt", "undoing", "undone", "word", "step", "vote", "decision", "cut")
 BUDDIES = NEED_REPLICAS
 """The old name."""
 
@@ -217,7 +233,7 @@ def random(
     Args:
         hosts: who may be hit.
         agents: whose steps may be hit.
-        kinds: of `KINDS` or `NEED_REPLICAS`.
+        kinds: of `KINDS`, `NEED_REPLICAS` or `AT_WRITES`.
         count: how many at most.
     """
     rng = stream(seed, "faults")
@@ -253,6 +269,9 @@ def random(
             case "kill-at-step":
                 point = rng.choice(("asked", "durable"))
                 found.append(KillAtStep(rng.choice(agents), rng.randint(1, 12), point, after))
+            case "kill-at-write":
+                record, point = rng.choice(WRITES), rng.choice(("asked", "durable"))
+                found.append(KillAtWrite(rng.choice(agents), record, rng.randint(1, 6), point, after))
             case "kill-during-rollback":
                 record, point = rng.choice(("vote", "decision")), rng.choice(("asked", "durable"))
                 found.append(KillDuringRollback(record, rng.randint(1, 6), point, after))
@@ -269,5 +288,6 @@ def random(
             case "undos":
                 found.append(FailedUndos(rng.randint(1, 4), at))
             case kind:
-                raise ValueError(f"no kind of fault {kind!r}; there are: {', '.join((*KINDS, *NEED_REPLICAS))}")
+                known = ", ".join((*KINDS, *NEED_REPLICAS, *AT_WRITES))
+                raise ValueError(f"no kind of fault {kind!r}; there are: {known}")
     return found

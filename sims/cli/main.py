@@ -22,6 +22,7 @@ from sims.histories.swarm import Result, play, swarm
 from sims.runs.shrink import shrunk
 from sims.scale.cli import scale
 from sims.spread.demers_cli import demers
+from sims.studies.matrix.cli import effects
 
 FAILURES_MAX = 5
 """Failures shown, each shrunk; more seldom tell more."""
@@ -177,4 +178,5 @@ def _range(text: str) -> tuple[int, int]:
 
 group.command("compare")(compare)
 group.command("demers")(demers)
+group.command("effects")(effects)
 group.command("scale")(scale)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from peer.host.checkpoints import LOG as HOST_LOG
 from peer.replication.incoming import PREFIX
+from protocol.agent.intents import DONE
 from protocol.checkpoints.messages import SucceededRecord
 from protocol.ids import AgentId
-from protocol.records import DecisionRecord, VoteRecord
+from protocol.records import ApprovedRecord, CutRecord, DecisionRecord, EffectRecord, IntentRecord, VoteRecord
 from protocol.step import StepRecord
 from protocol.wire import decode_host_record, decode_record
 from sims.engine.box import Box
@@ -24,6 +25,7 @@ from sims.faults import (
     FailedWrite,
     Fault,
     KillAtStep,
+    KillAtWrite,
     KillDuringRollback,
     KillDuringSuccession,
     Loss,
@@ -35,6 +37,20 @@ from sims.faults import (
 from sims.virtual.network import Conditions
 
 _RECORDS = {"vote": VoteRecord, "decision": DecisionRecord}
+_WRITES = {**_RECORDS, "step": StepRecord, "cut": CutRecord}
+
+
+def _is(kind: str, record: object) -> bool:
+    """Tell whether a record is of a kind that `KillAtWrite` names."""
+    match record:
+        case IntentRecord():
+            return kind == ("word" if record.by else "intent")
+        case EffectRecord():
+            return kind == ("word" if record.by else "result" if record.state == DONE else record.state)
+        case ApprovedRecord():
+            return kind == "word"
+        case _:
+            return isinstance(record, _WRITES.get(kind, ()))
 
 
 class Weather:
@@ -48,6 +64,7 @@ class Weather:
         self.pending = 0
         """Beginnings and ends that are still to come."""
         self._steps: dict[AgentId, list[tuple[int, KillAtStep]]] = {}
+        self._writes: dict[AgentId, list[tuple[int, KillAtWrite]]] = {}
         self._rollbacks: list[tuple[int, KillDuringRollback]] = []
         self._successions: list[tuple[int, KillDuringSuccession]] = []
         self._counted: dict[tuple[str, str], int] = {}
@@ -77,6 +94,8 @@ class Weather:
                 self._at(fault.at, lambda: self._torn.setdefault(fault.host, []).append((number, fault)))
             case KillAtStep():
                 self._steps.setdefault(fault.agent, []).append((number, fault))
+            case KillAtWrite():
+                self._writes.setdefault(fault.agent, []).append((number, fault))
             case KillDuringRollback():
                 self._rollbacks.append((number, fault))
             case KillDuringSuccession():
@@ -93,6 +112,7 @@ class Weather:
     def calm(self) -> None:
         """Let no further step or rollback set off a fault, so that the world can end; successions come late."""
         self._steps.clear()
+        self._writes.clear()
         self._rollbacks.clear()
         self._torn.clear()
         for box in self._ground.boxes.values():
@@ -251,8 +271,8 @@ class Weather:
             self._wrote(box, agent, [decode_record(data) for data in records], "asked")
 
     def sees_writes(self) -> bool:
-        """Tell whether something is to happen at the border of a step or a vote."""
-        return bool(self._steps or self._rollbacks)
+        """Tell whether something is to happen at the border of a step, a vote or another write."""
+        return bool(self._steps or self._writes or self._rollbacks)
 
     def wrote(self, box: Box, agent: AgentId, records: Sequence[object]) -> None:
         """An append is durable, and nobody has been told."""
@@ -266,6 +286,10 @@ class Weather:
                     if kill.point == point and kill.nth == count:
                         self._steps[agent].remove((number, kill))
                         self._kill(number, box, kill.restart_after, point)
+            for number, kill in list(self._writes.get(agent, ())):
+                if kill.point == point and _is(kill.record, record) and self._count(f"#{number}", point) == kill.nth:
+                    self._writes[agent].remove((number, kill))
+                    self._kill(number, box, kill.restart_after, point)
             for number, kill in list(self._rollbacks):
                 if kill.point == point and isinstance(record, _RECORDS[kill.record]):
                     count = self._count(f"#{number}", point)

@@ -9,7 +9,7 @@ from sims.runs.scenario import PRESETS, Scenario, preset
 from sims.topology import TOPOLOGIES, topology_of
 from sims.virtual.chance import Pareto
 
-ALL = (*faults.KINDS, *faults.NEED_REPLICAS)
+ALL = (*faults.KINDS, *faults.NEED_REPLICAS, *faults.AT_WRITES)
 HOSTS = ("host-1", "host-2", "host-3")
 
 
