@@ -163,7 +163,6 @@ async def _worked(cluster: Cluster | Attached, plan: _Plan) -> Report:
     remembered = await job.work()
     treasury = Treasury(cluster, books, plan.place, plan.progress)
     if options.sends_out:
-        await job.audit()
         await treasury.finish(QUIET_S)
     seconds = time.monotonic() - began
     plan.progress("collecting logs", 0, 1)
@@ -275,6 +274,8 @@ class _Job:
                 rounds += 1
                 await self.audit()
         await self.settle()
+        if self.options.sends_out:
+            await self.audit()  # what was posted since the last one is sent out
         return remembered
 
     async def lose_disk(self) -> None:
