@@ -11,7 +11,17 @@ from protocol.fact import Began
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.message import Data, Void
 from protocol.proposal import Credit, Finding, Proposal, Restore, Vote
-from protocol.step import Consumer, Entry, Input, LogRecord, Request, StepRecord, VoidOut
+from protocol.step import (
+    Consumer,
+    Entry,
+    Grouped,
+    GroupVote,
+    Input,
+    LogRecord,
+    Request,
+    StepRecord,
+    VoidOut,
+)  # fmt: skip
 
 
 class BirthRecord(LogRecord, frozen=True):
@@ -83,6 +93,27 @@ class ApprovedRecord(LogRecord, frozen=True):
     by: str
     proof: bytes = b""
     """What the person has signed; empty where nobody need sign."""
+
+
+class GroupVotedRecord(LogRecord, frozen=True):
+    """What this agent says in a group (RQ-4), for good: with the backups before anybody hears it."""
+
+    group: Grouped
+    why: str
+    """Why none is let go; empty: what it has requested may go."""
+    requests: tuple[Lineage, ...] = ()
+    """What may go."""
+    floor: int = 0
+    """No restore of an epoch before this one undoes the steps that have requested it."""
+
+
+class GroupDecidedRecord(LogRecord, frozen=True):
+    """What this agent saw a group's votes say (RQ-4): in the log before anything of it is let go."""
+
+    group: Grouped
+    is_go: bool
+    noes: tuple[GroupVote, ...] = ()
+    """Who has said no, as far as it has heard."""
 
 
 class PausedRecord(LogRecord, frozen=True):
@@ -267,6 +298,14 @@ class HeldTimer(Struct, frozen=True, array_like=True):
     """Who agrees that it is let go (RQ-3); None: nobody yet."""
 
 
+class GroupState(Struct, frozen=True, array_like=True):
+    """What an agent has said in a group, and what became of that (RQ-4)."""
+
+    group: Grouped
+    voted: GroupVotedRecord | None
+    decided: GroupDecidedRecord | None
+
+
 class EffectState(Struct, frozen=True, array_like=True):
     """A call and how it stands."""
 
@@ -344,6 +383,8 @@ class BaseRecord(LogRecord, frozen=True):
     """Those that nobody has handled, also of steps that are forgotten (TI-1)."""
     paused: str = ""
     """By whom the agent is paused, and why; empty: it is not (ST-14)."""
+    groups: tuple[GroupState, ...] = ()
+    """Those in which it has said anything, or knows the end (RQ-4)."""
 
 
 Record = (
@@ -355,6 +396,8 @@ Record = (
     | IntentRecord
     | EffectRecord
     | ApprovedRecord
+    | GroupVotedRecord
+    | GroupDecidedRecord
     | PausedRecord
     | AckedRecord
     | SubscribedRecord

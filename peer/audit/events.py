@@ -25,6 +25,8 @@ from protocol.records import (
     DecisionRecord,
     EffectRecord,
     ForcedRecord,
+    GroupDecidedRecord,
+    GroupVotedRecord,
     IntentRecord,
     PausedRecord,
     ProposedRecord,
@@ -80,6 +82,12 @@ class Telling:
             case ApprovedRecord():
                 data = {"lineage": record.lineage} | said(record.by, record.note, record.proof)
                 return [self._told("request.approved", f"approved/{number}", record.lineage, data)]
+            case GroupVotedRecord():
+                data = {"group": record.group.id, "ready": not record.why, "why": record.why}
+                return [self._told("group.vote", f"group-vote/{record.group.id}", record.group.id, data)]
+            case GroupDecidedRecord():
+                data = {"group": record.group.id, "go": record.is_go, "noes": dict(record.noes)}
+                return [self._told("group.decided", f"group/{record.group.id}", record.group.id, data)]
             case PausedRecord():
                 self._now_us = max(self._now_us, record.time_us)
                 data = said(record.by, record.note, record.proof)
