@@ -6,6 +6,7 @@ from peer.agents.conditions import precondition
 from peer.agents.context import Context
 from peer.agents.earlier import CalledBefore, EarlierRun, LeftOut, SentBefore
 from peer.agents.every import every
+from peer.agents.group import Group
 from peer.agents.oversight import Overseer
 from peer.agents.question import Answer
 from peer.agents.request import Result
@@ -143,6 +144,7 @@ __all__ = [
     "Erased",
     "Finding",
     "FrameInvalid",
+    "Group",
     "HandlerMissing",
     "HandlerTimeout",
     "Happened",

@@ -8,20 +8,11 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from protocol.fact import Began
+from protocol.group import GroupDecidedRecord, GroupState, GroupVotedRecord
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.message import Data, Void
 from protocol.proposal import Credit, Finding, Proposal, Restore, Vote
-from protocol.step import (
-    Consumer,
-    Entry,
-    Grouped,
-    GroupVote,
-    Input,
-    LogRecord,
-    Request,
-    StepRecord,
-    VoidOut,
-)  # fmt: skip
+from protocol.step import Consumer, Entry, Input, LogRecord, Request, StepRecord, VoidOut
 
 
 class BirthRecord(LogRecord, frozen=True):
@@ -93,27 +84,6 @@ class ApprovedRecord(LogRecord, frozen=True):
     by: str
     proof: bytes = b""
     """What the person has signed; empty where nobody need sign."""
-
-
-class GroupVotedRecord(LogRecord, frozen=True):
-    """What this agent says in a group (RQ-4), for good: with the backups before anybody hears it."""
-
-    group: Grouped
-    why: str
-    """Why none is let go; empty: what it has requested may go."""
-    requests: tuple[Lineage, ...] = ()
-    """What may go."""
-    floor: int = 0
-    """No restore of an epoch before this one undoes the steps that have requested it."""
-
-
-class GroupDecidedRecord(LogRecord, frozen=True):
-    """What this agent saw a group's votes say (RQ-4): in the log before anything of it is let go."""
-
-    group: Grouped
-    is_go: bool
-    noes: tuple[GroupVote, ...] = ()
-    """Who has said no, as far as it has heard."""
 
 
 class PausedRecord(LogRecord, frozen=True):
@@ -296,14 +266,6 @@ class HeldTimer(Struct, frozen=True, array_like=True):
     request: Request | None = None
     approved: str | None = None
     """Who agrees that it is let go (RQ-3); None: nobody yet."""
-
-
-class GroupState(Struct, frozen=True, array_like=True):
-    """What an agent has said in a group, and what became of that (RQ-4)."""
-
-    group: Grouped
-    voted: GroupVotedRecord | None
-    decided: GroupDecidedRecord | None
 
 
 class EffectState(Struct, frozen=True, array_like=True):

@@ -15,6 +15,7 @@ from peer.audit.telling import detailed, finding_line, moment, said
 from peer.audit.trail import lost_text
 from peer.export.lines import state_word, step_line
 from peer.store.reading import Logs
+from protocol.group import GroupDecidedRecord, GroupVotedRecord
 from protocol.ids import AgentId, StepId
 from protocol.records import (
     ApprovedRecord,
@@ -25,8 +26,6 @@ from protocol.records import (
     DecisionRecord,
     EffectRecord,
     ForcedRecord,
-    GroupDecidedRecord,
-    GroupVotedRecord,
     IntentRecord,
     PausedRecord,
     ProposedRecord,

@@ -9,9 +9,10 @@ exclude each other. Who has decided goes on answering those who have not.
 from typing import Any
 
 from protocol.agent.core import Core
+from protocol.group import GroupDecidedRecord, GroupState, GroupVotedRecord
 from protocol.ids import AgentId, Lineage
 from protocol.message import GroupVotes
-from protocol.records import BaseRecord, GroupDecidedRecord, GroupState, GroupVotedRecord
+from protocol.records import BaseRecord
 from protocol.step import Grouped, GroupVote, Input
 
 FREE, BOUND, GO, NONE = "free", "bound", "go", "none"

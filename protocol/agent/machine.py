@@ -53,6 +53,7 @@ from protocol.event import (
     ToolWanted,
 )
 from protocol.fact import Began
+from protocol.group import GroupDecidedRecord, GroupVotedRecord
 from protocol.ids import AgentId
 from protocol.limits import Limits
 from protocol.message import Ack, Ballot, Data, Done, GroupVotes, Message, Propose, Shared, Sync, Void
@@ -67,8 +68,6 @@ from protocol.records import (
     DecisionRecord,
     EffectRecord,
     ForcedRecord,
-    GroupDecidedRecord,
-    GroupVotedRecord,
     IntentRecord,
     OutcomeRecord,
     PausedRecord,

@@ -1,78 +1,13 @@
 """Rule RQ-4 on machines: requests of several agents are let go together, or none is."""
 
 from collections.abc import Callable
-from random import Random
 
 import pytest
 
-from protocol.event import CutWanted, Received, ReleaseAsked, Settled, StepRan, ToolWanted
-from protocol.ids import StepId
-from protocol.limits import NEVER_US
+from protocol.event import CutWanted, Received, ReleaseAsked, Settled
 from protocol.message import GroupVotes
-from protocol.step import Grouped, Hold, OutputDraft, Request, StepDraft
 from tests.rules.bench import Bench, of
-
-MEMBERS = ("a", "b", "c")
-GROUP = Grouped("z/1/1/settle", MEMBERS)
-TIMED = Grouped("z/1/1/settle", MEMBERS, 5_000_000)
-HOLD = Hold("may it go?")
-
-
-def output(group: Grouped | None, args: bytes, hold: Hold | None = None, wait_us: int = NEVER_US) -> OutputDraft:
-    return OutputDraft(
-        "me", b"answer", args.decode(), wait_us, Request("post", "irreversible", args, True, None, hold, group)
-    )
-
-
-def request(
-    bench: Bench, name: str, group: Grouped | None = GROUP, hold: Hold | None = None, wait_us: int = NEVER_US,
-    args: bytes = b"",
-) -> StepId:  # fmt: skip
-    """Have an agent take a step that requests a tool in a group."""
-    bench.submit(name, b"x")
-    return rerun(bench, name, group, hold, wait_us, args)
-
-
-def rerun(
-    bench: Bench, name: str, group: Grouped | None = GROUP, hold: Hold | None = None, wait_us: int = NEVER_US,
-    args: bytes = b"",
-) -> StepId:  # fmt: skip
-    order = bench.runs.pop(name)
-    out = output(group, args or b"of " + name.encode(), hold, wait_us)._replace(receiver=name)
-    bench.feed(name, StepRan(order.run, StepDraft(outputs=(out,))))
-    return order.step
-
-
-def settle(bench: Bench, *names: str, epoch: int = 1) -> None:
-    """Cut and commit an epoch at some."""
-    for name in names or tuple(bench.machines):
-        bench.feed(name, CutWanted(epoch))
-        bench.feed(name, Settled(epoch, (), 0))
-
-
-def calls(bench: Bench) -> dict[str, int]:
-    """Count, by agent, the calls that were begun."""
-    found: dict[str, int] = {}
-    for name, use in bench.tools:
-        if use.verb == "call":
-            found[name] = found.get(name, 0) + 1
-    return found
-
-
-def answer_of(bench: Bench, name: str) -> tuple[str, bytes]:
-    """Return what the handler of an answer is told."""
-    run = bench.runs[name]
-    assert run.input.payload == b"answer"
-    bench.feed(name, ToolWanted(run.run, "post", "", b"", None, False, was_requested=True))
-    return bench.resumed[-1][1].answer, bench.resumed[-1][1].result
-
-
-def say(bench: Bench, name: str, verb: str) -> None:
-    (seen,) = bench.machines[name].requesting.waiting()
-    bench.feed(name, ReleaseAsked(7, seen.name, "", "ann", verb, b"\xa2no"))
-
-
-ALL = {"a": 1, "b": 1, "c": 1}
+from tests.rules.members import ALL, GROUP, HOLD, MEMBERS, TIMED, answer_of, calls, request, rerun, say, settle
 
 
 def test_rq4_all_are_let_go_once_each_is_ready_and_none_before() -> None:
@@ -334,121 +269,6 @@ def test_rq4_who_has_forgotten_with_its_disk_that_it_was_ready_says_nothing_else
     bench.deliver()
     bench.elapse(60_000_000)
     assert not [record for record in bench.disks["a"] if type(record).__name__ == "GroupVotedRecord"]
-
-
-POINTS = ("vote pending", "voted", "heard all", "decided", "let go")
-
-
-def play(seed: int) -> Bench:
-    """Three members, one of which may say no; frames are lost, doubled and out of order, and processes die."""
-    chance = Random(seed)
-    bench = Bench(*MEMBERS)
-    held = chance.random() < 0.5
-    for name in MEMBERS:
-        request(bench, name, hold=HOLD if held and name == "b" else None)
-    for name in MEMBERS:
-        bench.slow.add(name)
-    todo = [*(("settle", name) for name in MEMBERS), *([("word", "b")] if held else [])]
-    for _ in range(60):
-        bench.now_us += 100_000
-        for name in MEMBERS:
-            if chance.random() < 0.5:
-                bench.sync(name)
-            if chance.random() < 0.06:
-                bench.crash(name)
-        if todo and chance.random() < 0.3:
-            what, name = todo.pop(chance.randrange(len(todo)))
-            if what == "settle":
-                settle(bench, name)
-            elif waiting := bench.machines[name].requesting.waiting():
-                verb = chance.choice(["approve", "reject"])
-                bench.feed(name, ReleaseAsked(7, waiting[0].name, "", "ann", verb, b"\xa2no"))
-        if bench.mail:
-            mail = bench.mail[chance.randrange(len(bench.mail))]
-            if chance.random() < 0.8:
-                bench.mail.remove(mail)
-            if chance.random() < 0.7:
-                bench.feed(mail[1], Received(mail[0], mail[2]))
-        if chance.random() < 0.3:
-            bench.elapse(300_000)
-    finish(bench)
-    return bench
-
-
-def finish(bench: Bench) -> None:
-    """Let all end in peace."""
-    bench.slow.clear()
-    for name in MEMBERS:
-        bench.sync(name)
-        settle(bench, name, epoch=9)
-    for name in MEMBERS:
-        if any(seen.hold and not seen.approved for seen in bench.machines[name].requesting.waiting()):
-            say(bench, name, "approve")
-    for _ in range(8):
-        bench.elapse()
-        bench.deliver()
-
-
-def outcome_of(bench: Bench) -> str:
-    """Return `go` or `none`, and check that all members have come to the same, and to nothing else."""
-    called = {name for name, use in bench.tools if use.verb in ("call", "check")}
-    ends = {name: bench.machines[name].grouping.stand(GROUP, _lineage(bench, name))[0] for name in MEMBERS}
-    assert len(set(ends.values())) == 1, ends
-    (end,) = set(ends.values())
-    assert end in ("go", "none")
-    assert called == ({*MEMBERS} if end == "go" else set()), called
-    for name in MEMBERS:
-        words = [record.why for record in bench.disks[name] if type(record).__name__ == "GroupVotedRecord"]  # type: ignore[attr-defined]
-        assert len(words) <= 1, words
-        intents = [record for record in bench.disks[name] if type(record).__name__ == "IntentRecord"]
-        assert len(intents) == 1, "called once, or answered once"
-    return end
-
-
-def _lineage(bench: Bench, name: str) -> str:
-    record = next(record for record in bench.disks[name] if type(record).__name__ == "StepRecord")
-    return record.outputs[0].lineage  # type: ignore[attr-defined]
-
-
-def test_rq4_all_or_none_whatever_is_lost_doubled_out_of_order_or_crashes() -> None:
-    ends = [outcome_of(play(seed)) for seed in range(400)]
-    assert 50 < ends.count("go") < 350
-
-
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("victim", MEMBERS)
-def test_rq4_a_member_that_dies_at_any_point_goes_on_where_it_was(point: str, victim: str) -> None:
-    bench = Bench(*MEMBERS)
-    for name in MEMBERS:
-        request(bench, name)
-    bench.slow.add(victim)
-    settle(bench)
-    others = [name for name in MEMBERS if name != victim]
-    if point == "vote pending":
-        bench.crash(victim)
-        assert bench.machines[victim].grouping.open() == []
-    elif point == "voted":
-        bench.sync(victim)
-        bench.crash(victim)
-    else:
-        bench.sync(victim)
-        bench.slow.discard(victim)
-        bench.slow.add(victim)
-        bench.deliver(lambda mail: mail[1] == victim)
-        assert calls(bench).get(victim) is None, "the intent is not durable"
-        if point != "heard all":
-            bench.sync(victim)
-            assert calls(bench)[victim] == 1
-        if point == "let go":
-            use = next(use for name, use in bench.tools if name == victim)
-            bench.used(victim, use)
-            bench.sync(victim)
-        bench.crash(victim)
-    finish(bench)
-    assert outcome_of(bench) == "go"
-    checks = [use for name, use in bench.tools if name == victim and use.verb == "check"]
-    assert bool(checks) == (point == "decided")
-    assert all(calls(bench)[name] == 1 for name in others)
 
 
 def test_rq4_agents_without_groups_do_nothing_for_them() -> None:

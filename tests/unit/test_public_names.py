@@ -19,7 +19,7 @@ _NAMES = """
 AddressBusy Agent AgentAbsent AgentBroken AgentSpec AgentUnknown Answer Approval AskTimeout Attached Attempt
 BackendFailed Ballots BlobLost Call CalledBefore CallerError Certificate CheckpointMade Cluster ConfigInvalid Context
 Costs Counter Cut CutsAnswer DeadLetter DeadLettered DeclarationRefused EarlierRun EbbtideError Effect EffectChanged
-EffectInDoubt EpochsAnswer Erased Finding FrameInvalid HandlerMissing HandlerTimeout Happened Happening Happenings
+EffectInDoubt EpochsAnswer Erased Finding FrameInvalid Group HandlerMissing HandlerTimeout Happened Happening Happenings
 Hidden HostChanged Input InputHandled InputUnknown InputsDiffer InputsOutOfOrder KeyKind LeftOut Limits LogBusy
 LogCorrupt LogFailed MailboxFull MessageId MigrationFailed Missed NotEntitled NotHappened NotMade NotUp Notice
 Noticed Outcome OutcomeRecord Overseer PayloadInvalid PayloadTooLarge PayloadUnsupported PeerError PendingRequest
