@@ -8,6 +8,8 @@ exclude each other. Who has decided goes on answering those who have not.
 
 from typing import Any
 
+from msgspec import DecodeError, msgpack
+
 from protocol.agent.core import Core
 from protocol.group import GroupDecidedRecord, GroupState, GroupVotedRecord
 from protocol.ids import AgentId, Lineage
@@ -88,7 +90,7 @@ class Grouping:
                 found = self._group(group)
                 found.since_us = min(found.since_us, item.time_us)
                 if ended and found.voted is None and found.decided is None:
-                    self._say_no(found, f"{self._word_on(item.lineage) or ended} ({item.lineage})")
+                    self._say_no(found, self._word_on(item.lineage) or ended)
             for found in list(self._open.values()):
                 if not (found.voted or found.heard or found.was_ready or found.group.id in named):
                     # What had requested in it is undone, and nobody else has said anything.
@@ -99,8 +101,14 @@ class Grouping:
                 self._say_no(found, f"{core.agent} was not ready in time")
 
     def _word_on(self, lineage: Lineage) -> str:
+        """Return what a person has said of a request, in full if that is known; empty if nobody has."""
         effects = self._core.intents.of(lineage)
-        return effects[-1].word if effects else ""
+        if not effects or not effects[-1].word:
+            return ""
+        try:
+            return msgpack.decode(effects[-1].result, type=str)
+        except DecodeError:
+            return effects[-1].word
 
     def _say_no(self, found: _Group, why: str) -> None:
         if not found.was_ready:

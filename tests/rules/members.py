@@ -1,5 +1,7 @@
 """Members of a group on a bench: what they request in it, and what becomes of that (RQ-4)."""
 
+from msgspec import msgpack
+
 from protocol.event import CutWanted, ReleaseAsked, Settled, StepRan, ToolWanted
 from protocol.ids import StepId
 from protocol.limits import NEVER_US
@@ -63,7 +65,7 @@ def answer_of(bench: Bench, name: str) -> tuple[str, bytes]:
 
 def say(bench: Bench, name: str, verb: str) -> None:
     (seen,) = bench.machines[name].requesting.waiting()
-    bench.feed(name, ReleaseAsked(7, seen.name, "", "ann", verb, b"\xa2no"))
+    bench.feed(name, ReleaseAsked(7, seen.name, "", "ann", verb, msgpack.encode("ann says no")))
 
 
 ALL = {"a": 1, "b": 1, "c": 1}

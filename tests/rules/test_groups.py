@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec import msgpack
 
 from protocol.event import CutWanted, Received, ReleaseAsked, Settled
 from protocol.message import GroupVotes
@@ -109,7 +110,7 @@ def out_of_time(bench: Bench) -> None:
 
 
 def out_of_time_by_default(bench: Bench) -> None:
-    request(bench, "c", hold=HOLD._replace(default="reject", default_us=1_000_000, value=b"\xa4late"))
+    request(bench, "c", hold=HOLD._replace(default="reject", default_us=1_000_000, value=msgpack.encode("too late")))
     bench.elapse(1_000_001)
 
 
@@ -119,8 +120,8 @@ def not_asked_in_time(bench: Bench) -> None:
 
 
 NOES = {
-    rejected: "rejected by ann", rejected_though_nobody_was_asked: "rejected by ann", called_off: "it was called off",
-    out_of_time: "its time is over", out_of_time_by_default: "rejected by default",
+    rejected: "ann says no", rejected_though_nobody_was_asked: "ann says no", called_off: "it was called off",
+    out_of_time: "its time is over", out_of_time_by_default: "too late",
     not_asked_in_time: "c was not ready in time",
 }  # fmt: skip
 
