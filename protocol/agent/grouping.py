@@ -189,8 +189,11 @@ class Grouping:
         found = self._groups.get(group.id)
         if found is None or (found.voted is None and found.decided is None):
             return FREE, ""
-        if found.decided is not None and not found.decided.is_go:
-            return NONE, f"none of group {group.id} is let go: {why_none(found.decided.noes)}"
+        noes = () if found.decided is None else found.decided.noes
+        if not noes and found.voted is not None and found.voted.why:
+            noes = (GroupVote(self._core.agent, found.voted.why),)
+        if noes:
+            return NONE, f"none of group {group.id} is let go: {why_none(noes)}"
         if found.voted is None or lineage not in found.voted.requests:
             return NONE, f"{self._core.agent} has spoken in group {group.id} before this was requested"
         return (BOUND if found.decided is None else GO), ""

@@ -119,7 +119,7 @@ def not_asked_in_time(bench: Bench) -> None:
     bench.elapse(6_000_000)
 
 
-NOES = {
+NOES: dict[Callable[[Bench], None], str] = {
     rejected: "ann says no", rejected_though_nobody_was_asked: "ann says no", called_off: "it was called off",
     out_of_time: "its time is over", out_of_time_by_default: "too late",
     not_asked_in_time: "c was not ready in time",

@@ -1,12 +1,15 @@
 """Groups in worlds: what several agents request is let go by all of them, or by none (RQ-4)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from peer import Agent, Call, Context, Group, Happened, NotHappened, Result, handles, tool
-from sims.faults import AnyFault, Crash, Death, Duplicate, KillAtStep, Loss, Partition
+from protocol.agent.grouping import Grouping, _Group
+from sims.faults import AnyFault, Crash, Death, Delay, Duplicate, KillAtStep, Loss, Partition
 from sims.runs.scenario import HOST_LIMITS
+from sims.virtual.chance import Uniform
 from sims.world import World
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -93,6 +96,10 @@ def world_of(seed: int, faults: list[AnyFault], **options: object) -> World:
     return world
 
 
+class Parted(AssertionError):
+    """Some members have delivered, and others have not."""
+
+
 def together() -> dict[str, set[str]]:
     """Return who has delivered, by group, and check that nobody has twice."""
     found: dict[str, set[str]] = {}
@@ -108,9 +115,11 @@ def ended(world: World) -> None:
         world.checkpoint()
         world.settle()
         world.run(until=world.now + 4.0)
-    world.check()
     groups = together()
-    assert all(who == {*MEMBERS} for who in groups.values()), groups
+    if any(who != {*MEMBERS} for who in groups.values()):
+        raise Parted(groups)
+    world.settle()
+    world.check()
     for name in MEMBERS:
         ends = {key[1]: said for key, said in world.state(name).items() if key[0] == "end"}
         assert {group for group, said in ends.items() if said == "done"} == groups.keys()
@@ -194,3 +203,40 @@ def test_rq4_a_deadline_ends_what_a_member_never_asks_in() -> None:
             ]
         assert len(together()) == 1
         world.check()
+
+
+def goes_without_all(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_Group, "is_decided_by", lambda self, votes: any(votes.values()) or len(votes) > 1)
+
+
+def what_is_ready_is_undone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Grouping, "binds", lambda self, group, lineage: False)
+
+
+def play(seed: int) -> None:
+    """Undo members' steps while groups are decided, by frames so slow that much happens between a vote and the end."""
+    POST.clear()
+    with world_of(seed, [Delay(Uniform(50_000, 300_000), until=3.0)], checkpoint_every=0.15) as world:
+        for number in range(8):
+            world.submit("maker", number, at=0.1 * number)
+            world.propose(f"carl/1/{number + 1}", at=0.7 + 0.1 * number + 0.02 * (seed % 15), inputs="discard")
+        world.run(until=4.0)
+        ended(world)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rq4_steps_are_undone_while_groups_are_decided(seed: int) -> None:
+    play(seed)
+
+
+@pytest.mark.parametrize("mutate", [goes_without_all, what_is_ready_is_undone])
+def test_rq4_switched_off_is_noticed_by_worlds(
+    mutate: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutate(monkeypatch)
+    for seed in range(40):
+        try:
+            play(seed)
+        except Parted:
+            return
+    pytest.fail("no world has noticed")
