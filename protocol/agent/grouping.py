@@ -64,6 +64,8 @@ class Grouping:
         """Those of which the end is not known."""
         self._seen: object = None
         self._floor = 0
+        self._next_us: int | None = None
+        """When a group's time is over, or others are asked again, or before."""
         self.changes = 0
         """Grows with each vote and decision of this agent."""
 
@@ -74,12 +76,25 @@ class Grouping:
         if not self._open and not self._core.timers.has_grouped():
             return
         self._look()
-        for found in self._open.values():
-            if found.is_told and found.due_us <= self._core.now_us:
+        next_us, now_us = self._next_us, self._core.now_us
+        if next_us is None or now_us < next_us:
+            return
+        self._next_us = None
+        for found in list(self._open.values()):
+            late_us = _late_us(found)
+            if late_us is not None and late_us <= now_us:
+                self._say_no(found, f"{self._core.agent} was not ready in time")
+            elif found.is_told and found.due_us <= now_us:
                 self._ask(found)
+            self._wake(found.due_us if found.is_told else late_us)
+
+    def _wake(self, at_us: int | None) -> None:
+        """Look at the groups' time at that moment at the latest."""
+        if at_us is not None and (self._next_us is None or at_us < self._next_us):
+            self._next_us = at_us
 
     def _look(self) -> None:
-        """Look at the own requests if anything has become of them, and at the groups' time."""
+        """Look at the own requests if anything has become of them."""
         core = self._core
         seen, due_us = (core.timers.pushes(), core.undone, self.changes), core.timers.due_us()
         if seen != self._seen or (due_us is not None and due_us <= core.now_us):
@@ -89,16 +104,13 @@ class Grouping:
                 named.add(group.id)
                 found = self._group(group)
                 found.since_us = min(found.since_us, item.time_us)
+                self._wake(_late_us(found))
                 if ended and found.voted is None and found.decided is None:
                     self._say_no(found, self._word_on(item.lineage) or ended)
             for found in list(self._open.values()):
                 if not (found.voted or found.heard or found.was_ready or found.group.id in named):
                     # What had requested in it is undone, and nobody else has said anything.
                     del self._groups[found.group.id], self._open[found.group.id]
-        for found in list(self._open.values()):
-            late_us = _late_us(found)
-            if late_us is not None and late_us <= core.now_us:
-                self._say_no(found, f"{core.agent} was not ready in time")
 
     def _word_on(self, lineage: Lineage) -> str:
         """Return what a person has said of a request, in full if that is known; empty if nobody has."""
@@ -139,6 +151,7 @@ class Grouping:
         """Tell all others what is known, and ask what they know."""
         found.due_us = self._core.now_us + found.wait_us
         found.wait_us = min(2 * found.wait_us, self._core.limits.ask_us_max)
+        self._wake(found.due_us)
         self._tell(found, [member for member in found.group.members if member != self._core.agent], wants=True)
 
     def _tell(self, found: _Group, receivers: list[AgentId], *, wants: bool) -> None:
@@ -209,8 +222,7 @@ class Grouping:
 
     def deadline_us(self) -> int | None:
         """Return when to ask again, or when a group's time is over here."""
-        times = (found.due_us if found.is_told else _late_us(found) for found in self._open.values())
-        return min((due_us for due_us in times if due_us is not None), default=None)
+        return self._next_us if self._open else None
 
     def open(self) -> list[str]:
         """Return the groups in which this agent has spoken, and of which it does not know the end."""
@@ -223,6 +235,7 @@ class Grouping:
         if found is None:
             found = self._groups[group.id] = _Group(group, self._core.now_us, self._core.limits.ask_us)
             self._open[group.id] = found
+            self._wake(_late_us(found))
         return found
 
     def apply_voted(self, record: GroupVotedRecord) -> None:
@@ -251,6 +264,7 @@ class Grouping:
         """Ask anew what others have said: a crash has forgotten it."""
         for found in list(self._open.values()):
             self._decide(found)
+        self._wake(self._core.now_us)
 
     def told(self) -> dict[str, Any]:
         """Return this part's slice of a base: what was said, and what became of it."""
