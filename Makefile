@@ -11,7 +11,7 @@ PEERS_STAMP := $(PEERS)/.synced
 SEEDS ?= 0:5000
 ARGS ?=
 
-.PHONY: help setup demo test check format bench bench-durability swarm model model-large model-behaviours clean
+.PHONY: help setup demo test check format bench bench-durability bench-effects swarm model model-large model-behaviours clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ bench: setup ## what a rollback costs among 10, 100 and 1,000 agents
 
 bench-durability: setup $(PEERS_STAMP) ## durable steps, bytes and restores beside LangGraph, DBOS and Burr (ARGS=--quick: a look)
 	@$(BIN)/python -m benchmarks.bench_durability --peers $(PEERS)/bin/python $(ARGS)
+
+bench-effects: setup $(PEERS_STAMP) ## payments through kills and rollbacks beside LangGraph and DBOS (ARGS=--quick: a look)
+	@$(BIN)/python -m benchmarks.bench_effects --peers $(PEERS)/bin/python $(ARGS)
 
 $(PEERS_STAMP): benchmarks/peers/requirements.txt | $(STAMP)
 	@$(BIN)/python -m venv --without-pip $(PEERS)

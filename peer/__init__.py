@@ -9,6 +9,7 @@ from peer.agents.every import every
 from peer.agents.group import Group
 from peer.agents.oversight import Overseer
 from peer.agents.question import Answer
+from peer.agents.rehearsal import Rehearsed
 from peer.agents.request import Result
 from peer.agents.retry import Retry
 from peer.agents.saga import Saga, SagaFailed, SagaScope
@@ -19,6 +20,7 @@ from peer.agents.terms import answers
 from peer.agents.tool import Call, Happened, NotHappened, Tool, Unknown, tool
 from peer.agents.whose import mark_records
 from peer.cluster.attached import Attached
+from peer.cluster.branching import Branch, Difference
 from peer.cluster.cluster import Cluster
 from peer.cluster.effects import Effect
 from peer.cluster.happenings import Happenings
@@ -120,6 +122,7 @@ __all__ = [
     "BackendFailed",
     "Ballots",
     "BlobLost",
+    "Branch",
     "Call",
     "CalledBefore",
     "CallerError",
@@ -135,6 +138,7 @@ __all__ = [
     "DeadLetter",
     "DeadLettered",
     "DeclarationRefused",
+    "Difference",
     "EarlierRun",
     "EbbtideError",
     "Effect",
@@ -190,6 +194,7 @@ __all__ = [
     "ReadOnly",
     "Receipt",
     "Refused",
+    "Rehearsed",
     "ResourceFailed",
     "Restore",
     "RestoreMade",

@@ -176,7 +176,7 @@ class Calls:
 
     async def _pure(self, tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         async def once() -> Any:
-            return await self._invoker.invoke(tool, "call", tool.function, *args, **kwargs)
+            return await self._invoker.invoke(tool, "call", tool.function, "", *args, **kwargs)
 
         if tool.retry is None:
             return await once()
@@ -272,7 +272,9 @@ class Calls:
         extra = {"intent": call.intent} if tool.takes_intent else {}
         try:
             async with self._invoker.told_if_it_hangs(tool, call, "call"):
-                result = await self._invoker.invoke(tool, "call", tool.function, *call.args, **call.kwargs, **extra)
+                result = await self._invoker.invoke(
+                    tool, "call", tool.function, call.intent, *call.args, **call.kwargs, **extra
+                )
         except (NotHappened, errors.ResourceFailed) as error:
             said = told(error) if str(error) else "NotHappened"
             return _Used(ToolUsed(call.intent, "call", "failed", payload.encode(said)), error)
@@ -307,7 +309,7 @@ class Calls:
             return ToolUsed(call.intent, "undo", "done")
         try:
             async with self._invoker.told_if_it_hangs(tool, call, "undo"):
-                await self._invoker.invoke(tool, "undo", tool.undo, call)
+                await self._invoker.invoke(tool, "undo", tool.undo, call.intent, call)
         except Exception as error:  # noqa: BLE001  # it is tried again, and told to a person in the end
             logger.warning("%s: undo of %s (%s) failed: %s", self._agent.name, tool.name, call.intent, told(error))
             return ToolUsed(call.intent, "undo", "failed", clean(told(error), WHY_CHARS_MAX).encode())
@@ -320,7 +322,7 @@ class Calls:
             return _Used(ToolUsed(call.intent, "check", "unknown"))
         try:
             async with self._invoker.told_if_it_hangs(tool, call, "check"):
-                found = await self._invoker.invoke(tool, "check", tool.check, call)
+                found = await self._invoker.invoke(tool, "check", tool.check, call.intent, call)
         except NotHappened as error:
             found = error
         except Exception as error:  # noqa: BLE001  # a check that fails has told nothing

@@ -45,12 +45,17 @@ class Invoker:
         self._resources = resources
 
     async def invoke(
-        self, tool: Tool[..., Any], verb: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+        self, tool: Tool[..., Any], verb: str, function: Callable[..., Any], intent: str, /, *args: Any, **kwargs: Any
     ) -> Any:
         """Call a function of a tool's: a plain one in a thread, and none for longer than the tool allows.
 
+        In a branch something else answers in its place.
+
         Raises: what it raises, as an Exception; ResourceFailed, if what it needs could not be opened.
         """
+        rehearsal = self._resources.rehearsal
+        if rehearsal is not None and rehearsal.stands_for(tool):
+            return await rehearsal.instead(self._agent.name, tool, verb, intent, args, kwargs)
         goes_on, has_begun = not is_async(function), False
 
         async def once() -> Any:

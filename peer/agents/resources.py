@@ -62,9 +62,11 @@ class Resources:
 
     Args:
         stand_ins: by `key_of`, what is opened in place of a resource.
+        rehearsal: what answers in the place of tools, in a branch; None: they are called.
     """
 
-    def __init__(self, stand_ins: Mapping[Any, Opens] | None = None) -> None:
+    def __init__(self, stand_ins: Mapping[Any, Opens] | None = None, rehearsal: Any = None) -> None:
+        self.rehearsal = rehearsal
         self._stand_ins: Mapping[Any, Opens] = {} if stand_ins is None else stand_ins
         self._held: dict[Any, _Held] = {}
         self._is_over = False

@@ -11,6 +11,8 @@ from typing import Any
 
 from peer import errors
 from peer.agents.attempts import Attempts
+from peer.agents.rehearsal import Rehearsal
+from peer.agents.resources import Resources
 from peer.agents.watchdog import watch
 from peer.backends import admission
 from peer.backends.admission import Address
@@ -42,16 +44,17 @@ class _Place:
 class LocalBackend:
     """Implements `Backend` in one process.
 
-    Options: `listen`, so that other processes can attach.
+    Options: `listen`, so that other processes can attach; `rehearsal`, what answers in the place of tools.
     """
 
     def __init__(
         self, folder: Path, limits: Limits | None, checkpoints: CheckpointLimits, places: Places,
         options: dict[str, Any], storage: Storage | None = None,
     ) -> None:  # fmt: skip
-        unknown = sorted(set(options) - {"listen"})
+        unknown = sorted(set(options) - {"listen", "rehearsal"})
         if unknown:
             raise errors.CallerError(f"the local backend knows no option {unknown[0]!r}. Nothing was started.")
+        self._rehearsal: Rehearsal | None = options.get("rehearsal")
         self._listens = bool(options.get("listen", False))
         self._held: int | None = None
         self._folder = folder
@@ -141,7 +144,7 @@ class LocalBackend:
         place.host = Host(
             opened.keys, self._secret, transport, opened.store, SystemClock(loop),
             seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=founder,
-            keeping=self._keeping, attempts=self._attempts,
+            keeping=self._keeping, attempts=self._attempts, resources=Resources(rehearsal=self._rehearsal),
         )  # fmt: skip
         await place.host.open(place.specs, is_lost=opened.is_lost)
         if self._listens:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from peer import errors
 from peer.backends.admission import Address, addresses_in, places_of, secret_of
-from peer.cluster.member import Member
+from peer.cluster.branching import Branching
 from peer.host.host import Host
 from peer.keys import HostKeys
 from peer.store.memory import MemoryStore
@@ -36,7 +36,7 @@ GOODBYE_MS = 200
 """How long a goodbye may take to leave: unsaid, it only has the others find out by themselves."""
 
 
-class Attached(Member):
+class Attached(Branching):
     """A peer that has come later, and that leaves when it ends: the cluster goes on.
 
     Make one with `Cluster.attach(folder)`; use it as an async context manager, or by `start` and `stop`.

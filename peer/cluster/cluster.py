@@ -18,7 +18,7 @@ from peer.agents.spec import AgentSpec, check_kinds, check_movable
 from peer.backends import Backend, load_backend
 from peer.cluster.asker import ASK_S
 from peer.cluster.attached import Attached
-from peer.cluster.member import Member
+from peer.cluster.branching import Branching
 from peer.config import check_limits, check_names, checkpoint_limits, count, folder_named, replicas_of
 from peer.host.host import Host
 from peer.host.questions import Status
@@ -31,7 +31,7 @@ from protocol.policy import PolicyMaker
 logger = logging.getLogger("ebbtide")
 
 
-class Cluster(Member):
+class Cluster(Branching):
     """Hosts and agents on a backend; use it as an async context manager.
 
     Args:

@@ -266,6 +266,10 @@ class Member(People, ABC):
     def _is_known(self, agent: AgentId) -> bool:
         return agent in self.agents or agent in self.host.homes
 
+    def known_agents(self) -> list[AgentId]:
+        """Return the agents that this peer has heard of."""
+        return self._all()
+
     # -- watching --------------------------------------------------------------------------------------------------
 
     def watch(self, kinds: Iterable[str] | None = None, agents: Iterable[AgentId] = ()) -> Happenings:

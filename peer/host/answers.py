@@ -45,6 +45,7 @@ from peer.host.questions import (
 from peer.host.residents import Residents
 from peer.host.step_pages import page_of
 from peer.host.strangers import nearest
+from peer.values import payload
 from peer.values.key_text import decode_key, is_own
 from protocol.agent.requesting import RequestSeen
 from protocol.checkpoints.looking import epochs, voted_on
@@ -229,7 +230,7 @@ class Answers:
 
     def _profile(self, driver: Driver, body: bytes) -> Profile:
         kind = type(driver.agent)
-        return Profile(path_of(kind), tuple(sorted(kind.message_types)))
+        return Profile(path_of(kind), tuple(sorted(kind.message_types)), _encoded(driver.options))
 
     def _state(self, driver: Driver, body: bytes) -> dict[str, bytes]:
         """Return what is told of an agent's state outside, at a step or now; derived keys are not stored."""
@@ -311,6 +312,14 @@ class Answers:
 
     def _undone_since(self, driver: Driver, body: bytes) -> tuple[StepId, ...]:
         return driver.machine.looking.undone_since(decode(body, int))
+
+
+def _encoded(options: dict[str, Any]) -> bytes:
+    """Return an agent's options for whoever would bring it up, too; nothing if they are no plain values."""
+    try:
+        return payload.encode(options)
+    except errors.PayloadUnsupported:
+        return b""
 
 
 def _waiting(driver: Driver) -> list[RequestSeen]:

@@ -59,7 +59,7 @@ from protocol.event import (
     SubscriberSeen,
 )
 from protocol.fact import Fact
-from protocol.ids import AgentId, StepId
+from protocol.ids import AgentId, ProposalId, StepId
 from protocol.limits import Limits
 from protocol.message import Message, Shared, Sync
 from protocol.wire import decode_record, encode_record
@@ -154,9 +154,8 @@ class Driver:
         versions, vault = self.machine.core.versions, host.keeping.vault
         tell = partial(host.noticed, agent.name)
         self.hooks = Hooks(agent, host.attempts, tell)
-        self.oversight = Oversight(
-            agent.name, agent.overseers, host.clock, tell, lambda pid: pid in self.machine.rollback.undecided()
-        )
+        rules = () if host.resources.rehearsal else agent.overseers
+        self.oversight = Oversight(agent.name, rules, host.clock, tell, self._is_undecided)
         self.consent = Consent(
             agent, self.machine.core, self.values, self._lock, host.clock, vault, host.attempts, host.resources,
             self.feed, tell, self.oversight,
@@ -252,6 +251,9 @@ class Driver:
         logger.critical("%s stops: %s on %s\n%s", self.agent.name, text, type(event).__name__, traced(error))
         self._host.noticed(self.agent.name, Tell("agent-stopped", self.agent.name, text))
         self.stop()
+
+    def _is_undecided(self, proposal: ProposalId) -> bool:
+        return proposal in self.machine.rollback.undecided()
 
     def _check_past(self, step: StepId) -> None:
         with self._lock:

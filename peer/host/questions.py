@@ -212,6 +212,8 @@ class Profile(Struct, frozen=True, array_like=True):
     """Its class, as `module:qualname`."""
     messages: tuple[str, ...]
     """The names of the classes of messages that it handles, in order."""
+    options: bytes = b""
+    """What its class was given, encoded; empty if that can't be."""
 
 
 class StepsAsk(Struct, frozen=True, array_like=True):

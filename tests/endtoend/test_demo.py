@@ -23,7 +23,7 @@ def play(options: Options, folder: Path) -> job.Report:
 
 @pytest.mark.parametrize("seed", range(1, 7))
 def test_the_proof_holds_in_one_process(seed: int, tmp_path: Path) -> None:
-    options = Options(payments=400, seed=seed, fault="strict" if seed % 3 == 0 else "lax", backend="local")
+    options = Options(payments=300, seed=seed, fault="strict" if seed % 3 == 0 else "lax", backend="local")
     report = play(options, tmp_path)
     assert [check for check in report.checks if not check.passed] == []
 

@@ -1,4 +1,7 @@
-"""The bank's books: a real SQLite database, and the tool that posts to it; its undo is a reversing entry."""
+"""The bank's books: a real SQLite database, and the tools that post to it, and send money out of it.
+
+A posting is undone by a reversing entry. What is sent out is gone: nobody can undo that.
+"""
 
 import sqlite3
 from contextlib import closing
@@ -15,6 +18,14 @@ create table if not exists entries (
     reverses text unique references entries (intent)
 ) without rowid
 """
+_TRANSFERS = """
+create table if not exists transfers (
+    intent text primary key,
+    payment integer not null,
+    account text not null,
+    cents integer not null
+) without rowid
+"""
 
 
 def open_books(file: str) -> sqlite3.Connection:
@@ -23,6 +34,7 @@ def open_books(file: str) -> sqlite3.Connection:
     books.execute("pragma journal_mode=wal")
     books.execute("pragma synchronous=full")
     books.execute(_SCHEMA)
+    books.execute(_TRANSFERS)
     return books
 
 
@@ -53,6 +65,27 @@ def post_entry(file: str, account: str, cents: int, payment: int, *, intent: str
     with closing(open_books(file)) as books:
         books.execute("insert into entries values (?, ?, ?, ?, null)", (intent, payment, account, cents))
     return intent
+
+
+def transfer_stands(call: Call) -> Happened | NotHappened:
+    """Look whether money was sent."""
+    with closing(open_books(call.args[0])) as books:
+        row = books.execute("select 1 from transfers where intent = ?", (call.intent,)).fetchone()
+    return Happened(call.intent) if row else NotHappened()
+
+
+@tool(kind="irreversible", check=transfer_stands)
+def send_out(file: str, account: str, cents: int, payment: int, *, intent: str) -> str:
+    """Send a payment's money to another bank; nobody can call it back."""
+    with closing(open_books(file)) as books:
+        books.execute("insert into transfers values (?, ?, ?, ?)", (intent, payment, account, cents))
+    return intent
+
+
+def transfers(file: Path) -> list[tuple[int, int]]:
+    """Return what was sent out, in order: payment and cents."""
+    with closing(open_books(str(file))) as books:
+        return books.execute("select payment, cents from transfers order by payment").fetchall()
 
 
 def balances(file: Path) -> dict[str, int]:

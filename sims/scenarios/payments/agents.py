@@ -1,9 +1,14 @@
-"""The bank's agents: intake -> risk -> compliance -> ledger, and an auditor who hears of every payment's end."""
+"""The bank's agents: intake -> risk -> compliance -> ledger, and an auditor who hears of every payment's end.
+
+What an audit has found right is sent out to other banks, by a tool that nobody can undo: once the ledger's step is
+settled by a checkpoint, and where it is much, once the treasurer agrees. So what a fault has posted, and an audit
+notices, is undone before any of it has left.
+"""
 
 from dataclasses import dataclass
 
-from peer import Agent, Context, handles
-from sims.scenarios.payments.accounts import post_entry
+from peer import Agent, Approval, Context, Result, handles
+from sims.scenarios.payments.accounts import post_entry, send_out
 from sims.scenarios.payments.data import Payment
 from sims.scenarios.payments.fault import Fault
 
@@ -15,6 +20,9 @@ MONTH_LIMIT_CENTS = 12_500
 """What compliance lets one customer pay in a month."""
 SECURED = 90
 """Percent of a settled payment that is secured at once, and no exposure any more."""
+MUCH_CENTS = 6_000
+"""What is more is sent out only if the treasurer agrees."""
+TREASURER = "treasurer"
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,14 @@ class Settled:
 
     payment: Payment
     scored: Scored
+
+
+@dataclass(frozen=True)
+class SendOut:
+    """Payments that an audit has found right: their money leaves the bank."""
+
+    payments: list[tuple[int, int, int]]
+    """Of each its number, customer and cents."""
 
 
 @dataclass(frozen=True)
@@ -176,9 +192,10 @@ class Compliance(Agent):
 
 
 class Ledger(Agent):
-    """Posts payments to accounts."""
+    """Posts payments to accounts, and sends money out."""
 
     spaces = ("exposure",)
+    approvals = (Approval(TREASURER, tool=send_out, when=lambda wanted: wanted.args[2] > MUCH_CENTS),)
 
     def __init__(self, books: str) -> None:
         self.books = books
@@ -193,16 +210,32 @@ class Ledger(Agent):
         ctx.space("exposure").counter(payment.customer).add(-payment.cents * SECURED // 100)
         ctx.send("auditor", Settled(payment, message.scored))
 
+    @handles(SendOut)
+    async def send_out(self, message: SendOut, ctx: Context) -> None:
+        for number, customer, cents in message.payments:
+            ctx.request(send_out, self.books, f"customer-{customer}", cents, number, then=self.sent)
+
+    async def sent(self, result: Result, ctx: Context) -> None:
+        """Note what has left, or why not: the treasurer has not agreed."""
+        self.state["sent", result.args[3]] = result.value or result.error
+
 
 class Auditor(Agent):
     """Hears how every payment ended, and checks the scorers by what they say that they saw."""
 
     spaces = ("exposure",)
 
+    def __init__(self, team: list[int] | None = None) -> None:
+        self.team = None if team is None else Team(*team)
+        """Whose ledgers send money out; None: none is sent."""
+
     @handles(Settled)
     async def settled(self, message: Settled, ctx: Context) -> None:
         self._note(message.payment, message.scored, held=False)
         self.state["end", message.payment.number] = "settled"
+        if self.team is not None:
+            # A key for each: so the next audit hangs on all of them, and none of them on another.
+            self.state["to send", message.payment.number] = (message.payment.customer, message.payment.cents)
 
     @handles(Held)
     async def held(self, message: Held, ctx: Context) -> None:
@@ -220,9 +253,13 @@ class Auditor(Agent):
 
     @handles(AuditDue)
     async def audit(self, message: AuditDue, ctx: Context) -> None:
-        """Have every step undone that has scored against the policy; what hangs on it goes with it."""
+        """Have every step undone that has scored against the policy; what hangs on it goes with it.
+
+        Where all is right, what was posted since the last audit is sent out.
+        """
         wrong = self.state.get("wrong", [])
         if not wrong:
+            self._send_out(ctx)
             return
         exposure = {customer: ctx.space("exposure").counter(customer).value for _, customer in wrong}
         ctx.rollback(
@@ -231,3 +268,13 @@ class Auditor(Agent):
             reason=f"{len(wrong)} payments were scored against the policy",
             evidence={"floor": FLOOR_CENTS, "exposure": exposure},
         )
+
+    def _send_out(self, ctx: Context) -> None:
+        if self.team is None:
+            return
+        by_ledger: dict[str, list[tuple[int, int, int]]] = {}
+        for key in [key for key in self.state if key[0] == "to send"]:
+            customer, cents = self.state.pop(key)
+            by_ledger.setdefault(self.team.ledger_of(customer), []).append((key[1], customer, cents))
+        for ledger, payments in sorted(by_ledger.items()):
+            ctx.send(ledger, SendOut(payments))

@@ -112,6 +112,8 @@ def _effects(log: Log, books: Sequence[tuple[str, int, str, int, str | None]]) -
     claimed: dict[str, int] = {}
     for line in log.surviving():
         for call in line["calls"]:
+            if not call["tool"].endswith("post_entry"):
+                continue  # what was sent out is judged by itself
             claimed[call["intent"]] = claimed.get(call["intent"], 0) + 1
     reversed_once = {reverses for _, _, _, _, reverses in books if reverses is not None}
     standing = {intent for intent, _, _, _, reverses in books if reverses is None} - reversed_once

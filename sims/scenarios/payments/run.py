@@ -17,6 +17,7 @@ from sims.scenarios.payments.data import Payment, load
 from sims.scenarios.payments.fault import Fault, draw
 from sims.scenarios.payments.restore import Remembered, checkpoint_line, checkpoint_now, go_back, judge_restore, look
 from sims.scenarios.payments.serial import World, collect, play
+from sims.scenarios.payments.treasury import Treasury, judge_sent
 
 ROUNDS = 8
 """How often the auditor looks while payments flow."""
@@ -58,6 +59,11 @@ class Options:
     """Where hosts keep their logs; None: nowhere beyond the run."""
     detached: bool = False
     """The hosts outlive this program: if it is killed, `resume` goes on. On Ray, with `logs`, without bad luck."""
+
+    @property
+    def sends_out(self) -> bool:
+        """Whether money leaves the bank: checkpoints let it go, and nobody goes back to before that."""
+        return self.checkpoint_every_s > 0 and not self.restore
 
 
 @dataclass
@@ -108,7 +114,7 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
             successor_s=SUCCESSOR_S,
             **ours,
         ) as cluster:
-            await cluster.spawn_all(_specs(plan.team, plan.books, plan.fault))
+            await cluster.spawn_all(plan.specs())
             return await _worked(cluster, plan)
 
 
@@ -121,7 +127,7 @@ async def resume(options: Options, folder: Path, progress: Progress) -> Report:
     progress("attaching", 0, 1)
     plan = _Plan(options, detached.place_in(options.logs), folder, progress)
     async with Cluster.attach(options.logs) as cluster:
-        missing = [spec.name for spec in _specs(plan.team, plan.books, plan.fault) if spec.name not in cluster.agents]
+        missing = [spec.name for spec in plan.specs() if spec.name not in cluster.agents]
         if missing:
             raise CallerError(
                 f"the run in {options.logs} had not begun: {', '.join(missing)} had not come up. Nothing was done. End"
@@ -143,6 +149,10 @@ class _Plan:
         self.fault = draw(options.fault, options.seed, self.payments, self.team.risk)
         self.books = place / "books.db"
 
+    def specs(self) -> list[AgentSpec]:
+        """Return the agents."""
+        return _specs(self.team, self.books, self.fault, self.options.sends_out)
+
 
 async def _worked(cluster: Cluster | Attached, plan: _Plan) -> Report:
     """Do the work with agents that are up, export it, and check it."""
@@ -151,6 +161,10 @@ async def _worked(cluster: Cluster | Attached, plan: _Plan) -> Report:
     began = time.monotonic()
     job = _Job(cluster, options, payments, books, plan.progress)
     remembered = await job.work()
+    treasury = Treasury(cluster, books, plan.place, plan.progress)
+    if options.sends_out:
+        await job.audit()
+        await treasury.finish(QUIET_S)
     seconds = time.monotonic() - began
     plan.progress("collecting logs", 0, 1)
     report.before = plan.folder / "before-restore" if options.restore else None
@@ -170,11 +184,15 @@ async def _worked(cluster: Cluster | Attached, plan: _Plan) -> Report:
     with tempfile.TemporaryDirectory(prefix="ebbtide-oracle-") as place:
         truth = await asyncio.to_thread(play, order, plan.team, Path(place) / "oracle.db")
     report.checks = [*judge(log, payments, seen, truth, replicas, entries, dead), _noticed(log, fault), *restored]
+    if options.sends_out:
+        report.checks.append(judge_sent(accounts.transfers(books), payments, truth, log))
     by = [line["retracted_by"] for line in log.lines if line["retracted_by"] is not None]
     report.largest = max(dict.fromkeys(by), key=by.count, default=None)
     hosts = hosts_of(options.agents, options.agents_per_actor)
     messages = sum(sum(cost.messages.values()) for cost in costs)
     report.summary = _summary(options, payments, log, hosts, messages, seconds, fault, entries) | report.summary
+    if options.sends_out:
+        report.summary["sent out"] = treasury.told()
     if isinstance(cluster, Attached):
         report.summary["resumed"] = f"{job.repeated} of {len(payments)} payments had been handed in before"
     return report
@@ -197,9 +215,10 @@ async def _go_back(
     return judge_restore(log, after, cuts, remembered, await look(cluster, job.books), job.inputs)
 
 
-def _specs(team: Team, books: Path, fault: tuple[int, Fault] | None) -> list[AgentSpec]:
+def _specs(team: Team, books: Path, fault: tuple[int, Fault] | None, sends_out: bool) -> list[AgentSpec]:
     parts = [team.risk, team.compliance, team.ledgers]
-    specs = [AgentSpec("intake", Intake, {"team": parts}), AgentSpec("auditor", Auditor)]
+    auditor = {"team": parts} if sends_out else {}
+    specs = [AgentSpec("intake", Intake, {"team": parts}), AgentSpec("auditor", Auditor, auditor)]
     for number in range(1, team.risk + 1):
         options: dict[str, object] = {"team": parts}
         if fault is not None and fault[0] == number:
