@@ -71,10 +71,12 @@ class Grouping:
 
     # -- the own word ----------------------------------------------------------------------------------------------
 
+    def is_quiet(self) -> bool:
+        """Tell whether there is nothing to say in any group, as nearly always."""
+        return not self._open and not self._core.timers.has_grouped()
+
     def work(self) -> None:
         """Say no where that has to be said, and ask again for what others say."""
-        if not self._open and not self._core.timers.has_grouped():
-            return
         self._look()
         next_us, now_us = self._next_us, self._core.now_us
         if next_us is None or now_us < next_us:

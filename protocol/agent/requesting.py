@@ -71,8 +71,12 @@ class Requesting:
 
     def work(self) -> None:
         """Call what may be called, and say in groups what has become of their requests."""
+        if self._grouping.is_quiet():
+            self._let_go_all()
+            return
         self._grouping.work()
         self._let_go_all()
+        # What has just got an answer, by its default, is handled next: the group hears of it before.
         self._grouping.work()
 
     def _let_go_all(self) -> None:
