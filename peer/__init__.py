@@ -7,6 +7,7 @@ from peer.agents.context import Context
 from peer.agents.drill import Drilled, drill
 from peer.agents.earlier import CalledBefore, EarlierRun, LeftOut, SentBefore
 from peer.agents.every import every
+from peer.agents.group import Group
 from peer.agents.oversight import Overseer
 from peer.agents.question import Answer
 from peer.agents.rehearsal import Rehearsed
@@ -150,6 +151,7 @@ __all__ = [
     "Erased",
     "Finding",
     "FrameInvalid",
+    "Group",
     "HandlerMissing",
     "HandlerTimeout",
     "Happened",

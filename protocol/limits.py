@@ -29,6 +29,9 @@ VOTE_STEPS_MAX = 1_000_000
 """Cone steps in one vote."""
 
 
+GROUP_MEMBERS_MAX = 256
+"""Members of one group of requests: each tells all others what it says."""
+
 SOURCES_MAX = 10_000
 """External sources, and so keys of inputs, that an agent remembers: the least recently used is forgotten first."""
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.proposal import ConeStep, Proposal, Suspect, Vote
-from protocol.step import Consumer, Input
+from protocol.step import Consumer, Grouped, GroupVote, Input
 
 
 class _Message(Struct, frozen=True, tag=True):
@@ -70,6 +70,14 @@ class Done(_Message, frozen=True):
     decided_us: int
 
 
+class GroupVotes(_Message, frozen=True, omit_defaults=True):
+    """To a member of a group: what the sender knows that members have said; `wants` asks what the receiver knows."""
+
+    group: Grouped
+    votes: tuple[GroupVote, ...]
+    wants: bool = False
+
+
 class Shared(_Message, frozen=True):
     """Entries of the sender in one space, as a document update."""
 
@@ -90,7 +98,7 @@ class Sync(_Message, frozen=True):
     vector: bytes
 
 
-Message = Data | Void | Ack | Propose | Ballot | Done | Shared | Sync
+Message = Data | Void | Ack | Propose | Ballot | Done | GroupVotes | Shared | Sync
 
 ROLLBACK = (Propose, Ballot, Done)
 """The messages of rollback: nobody outside a cone ever gets one (RB-8)."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from protocol.fact import Began
+from protocol.group import GroupDecidedRecord, GroupState, GroupVotedRecord
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.message import Data, Void
 from protocol.proposal import Credit, Finding, Proposal, Restore, Vote
@@ -344,6 +345,8 @@ class BaseRecord(LogRecord, frozen=True):
     """Those that nobody has handled, also of steps that are forgotten (TI-1)."""
     paused: str = ""
     """By whom the agent is paused, and why; empty: it is not (ST-14)."""
+    groups: tuple[GroupState, ...] = ()
+    """Those in which it has said anything, or knows the end (RQ-4)."""
 
 
 Record = (
@@ -355,6 +358,8 @@ Record = (
     | IntentRecord
     | EffectRecord
     | ApprovedRecord
+    | GroupVotedRecord
+    | GroupDecidedRecord
     | PausedRecord
     | AckedRecord
     | SubscribedRecord

@@ -136,6 +136,24 @@ class Hold(NamedTuple):
     """The answer, or why it is rejected, that the default gives."""
 
 
+class Grouped(NamedTuple):
+    """A group of agents whose requests in it are let go together, or none of them is (RQ-4)."""
+
+    id: str
+    """The step that made it, and a name: another run of that input makes another group."""
+    members: tuple[AgentId, ...]
+    deadline_us: int = 0
+    """How long a member that has heard of it takes to be ready, before it says no; 0: as long as that takes."""
+
+
+class GroupVote(NamedTuple):
+    """What one member of a group says, for good (RQ-4)."""
+
+    agent: AgentId
+    why: str = ""
+    """Why none is let go; empty: what it has requested may go."""
+
+
 class Request(NamedTuple):
     """A tool that is to be called for a step once that is durable, or settled; its answer is an input (RQ-1)."""
 
@@ -147,6 +165,8 @@ class Request(NamedTuple):
     key: str | None = None
     hold: Hold | None = None
     """Whom it waits for besides; or, without a tool, whose answer it is (RQ-3)."""
+    group: Grouped | None = None
+    """With whose requests it is let go, or not at all (RQ-4)."""
 
 
 class OutputDraft(NamedTuple):

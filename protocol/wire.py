@@ -20,13 +20,14 @@ from protocol.limits import (
     ENVELOPES_MAX,
     FACTS_MAX,
     FRAME_BYTES_MAX,
+    GROUP_MEMBERS_MAX,
     MEMBERS_MAX,
     NUMBER_MAX,
     PROBES_MAX,
     STEP_BYTES_MAX,
     VOTE_STEPS_MAX,
 )  # fmt: skip
-from protocol.message import Ballot, Data, Message
+from protocol.message import Ballot, Data, GroupVotes, Message
 from protocol.records import Record
 from protocol.step import StepDraft
 
@@ -129,6 +130,8 @@ def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX) -> Frame:
             raise WireInvalid(f"a clock of {len(message.input.clock)} entries; at most {CLOCK_ENTRIES_MAX} are read")
         if isinstance(message, Ballot) and _steps_in(message) > VOTE_STEPS_MAX:
             raise WireInvalid(f"votes on more than {VOTE_STEPS_MAX} steps in one message")
+        if isinstance(message, GroupVotes) and max(len(message.group.members), len(message.votes)) > GROUP_MEMBERS_MAX:
+            raise WireInvalid(f"a group of more than {GROUP_MEMBERS_MAX} members")
     _check_gossip(frame)
     for message in frame.checkpoints:
         named = len(message.joined) if isinstance(message, Tally) else 0

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors
+from peer.agents import question as questions
 from peer.agents.approval import PERSON_TOOL, Approval, Wanted, asked_of, hold_for
 from peer.agents.earlier import EarlierRun
-from peer.agents.envelope import ANSWER, ASK, REQUEST, RETIRE, TIME_OUT, sealed
+from peer.agents.envelope import REQUEST, RETIRE, sealed
 from peer.agents.every import checked_seconds, checked_timer_key
+from peer.agents.group import Group, group_of, grouped_of
 from peer.agents.kinds import path_of_agent
 from peer.agents.making import Making, Origin, check_name, made_options
 from peer.agents.proposing import rollback_draft
-from peer.agents.question import Open, Question, checked_then, read_question, state_key, timer_key
+from peer.agents.question import Open, Question, checked_then, state_key, timer_key
 from peer.agents.saga import Saga, SagaScope, saga_of
 from peer.agents.spaces import Space, Spaces
 from peer.agents.state import Tracked
@@ -21,7 +23,7 @@ from peer.values import payload
 from peer.values.fields import NUMBERS_MAX, number, text
 from protocol.ids import AgentId, StepId
 from protocol.limits import NEVER_US
-from protocol.step import Hold, Input, OutputDraft, Request, RollbackDraft
+from protocol.step import Grouped, Hold, Input, OutputDraft, Request, RollbackDraft
 
 CallTool = Callable[[Tool[..., Any], tuple[Any, ...], dict[str, Any], str | None], Awaitable[Any]]
 
@@ -147,20 +149,7 @@ class Context:
 
         Raises: CallerError, for what is no name, method or time; PayloadUnsupported, PayloadTooLarge.
         """
-        receiver = text("agent", agent, is_empty_ok=False)
-        self.run.check_may(f"ask {receiver}")
-        handler = checked_then(self.owner, then)
-        wait_s = None if timeout is None else checked_seconds("timeout", timeout)
-        data = payload.encode_message(message)
-        # By lineage: if this step is run again the same question is the same message.
-        name = f"{self.input.lineage}/{self.asked}"
-        said = sealed(ASK, [name, data])
-        kept = payload.encode([receiver, handler, data])
-        self.asked += 1
-        self.run.write(state_key(name), kept)
-        self.outputs.append(OutputDraft(receiver, said))
-        if wait_s is not None:
-            self.set_timer(wait_s, sealed(TIME_OUT, name), timer_key(name))
+        questions.ask(self, agent, message, then, timeout)
 
     def reply(self, value: Any, *, to: Question | None = None) -> None:
         """Answer a question; the asker takes the first answer.
@@ -171,12 +160,7 @@ class Context:
 
         Raises: CallerError, if nobody has asked; PayloadUnsupported, PayloadTooLarge.
         """
-        self.run.check_may("reply")
-        question = self.question if to is None else to
-        if question is None:
-            raise errors.CallerError(f"nobody waits for an answer to {self.input}: nobody has asked. Nothing was sent.")
-        asker, name = read_question(question)
-        self.outputs.append(OutputDraft(asker, sealed(ANSWER, [name, payload.encode_message(value)])))
+        questions.reply(self, value, to)
 
     def spawn(self, name: AgentId, kind: type, **options: Any) -> AgentId:
         """Make another agent once this step is durable; the runtime finds it a host.
@@ -261,7 +245,7 @@ class Context:
 
     def request(
         self, tool: Tool[..., Any], /, *args: Any, then: str | Callable[..., Any], key: str | None = None,
-        timeout: float | None = None, approval: Approval | None = None, **kwargs: Any,
+        timeout: float | None = None, approval: Approval | None = None, group: Group | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         """Have a tool called for this step, and go on; what comes of it is an input of this agent's own.
 
@@ -276,6 +260,8 @@ class Context:
             timeout: seconds within which it must have been let go; else `result.error` says that it was not called.
                 None: however long that takes.
             approval: who is to be asked before; None: as the class's `approvals` say.
+            group: of which this agent is a member: it is let go together with what the others request in it, or not at
+                all. Any kind of tool; by the group alone, so nobody releases it before.
 
         Raises: CallerError, for what is no tool, method, key or time, or can't be an argument.
         """
@@ -286,7 +272,24 @@ class Context:
         self.know(tool)
         wait_us = NEVER_US if timeout is None else round(checked_seconds("timeout", timeout) * 1_000_000)
         hold = self._held(tool, args, kwargs, approval)
-        self._requested(then, key, wait_us, tool, encode_args(args, kwargs), hold)
+        grouped = None if group is None else grouped_of(group, self.agent)
+        self._requested(then, key, wait_us, tool, encode_args(args, kwargs), hold, grouped)
+
+    def group(self, name: str, members: Sequence[AgentId], *, deadline: float | None = None) -> Group:
+        """Make a group of agents whose requests in it are let go together, or none is; put it into messages to them.
+
+        A member is ready once each request that it has made in the group might go by itself. When all are, all are let
+        go. If one is rejected, called off or out of time before, none is, and each `result.error` says whose and why.
+
+        Args:
+            name: names it among this step's groups.
+            members: the agents' names, each once; this one need not be among them.
+            deadline: seconds within which a member is to be ready once it has heard of the group. None: without end.
+
+        Raises: CallerError, for what is no name or time.
+        """
+        self.run.check_lives("make a group")
+        return group_of(self.step, name, members, deadline)
 
     def ask_person(
         self, question: str, *, then: str | Callable[..., Any], to: str | tuple[str, ...] = (), options: Any = (),
@@ -317,13 +320,13 @@ class Context:
 
     def _requested(
         self, then: str | Callable[..., Any], key: str | None, wait_us: int, tool: Tool[..., Any], given: bytes,
-        hold: Hold | None,
+        hold: Hold | None, group: Grouped | None = None,
     ) -> None:  # fmt: skip
         handler = checked_then(self.owner, then)
         named = None if key is None else checked_timer_key(key)
         self._unset_own(named)
         said = sealed(REQUEST, [handler, tool.name, given])
-        wanted = Request(tool.name, tool.kind, given, tool.check is not None, None, hold)
+        wanted = Request(tool.name, tool.kind, given, tool.check is not None, None, hold, group)
         self.outputs.append(OutputDraft(self.agent, said, named, wait_us, wanted))
 
     def _held(

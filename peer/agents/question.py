@@ -7,14 +7,19 @@ whoever comes second, the answer or the end of the time, finds nothing any more.
 
 import sys
 from dataclasses import dataclass, is_dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from peer import errors
+from peer.agents.envelope import ANSWER, ASK, TIME_OUT, sealed
+from peer.agents.every import checked_seconds
 from peer.agents.functions import check_callable
+from peer.agents.state import Tracked
 from peer.values import payload
+from peer.values.fields import text
 from peer.values.key_text import OWN_MARK, decode_key, encode_key
+from protocol.step import Input, OutputDraft
 
 Question = str
 """Who has asked what, as text: to be kept in state, and given to `ctx.reply`."""
@@ -47,6 +52,49 @@ class Open(NamedTuple):
         if value is None:
             return Answer(self.agent, asked, timed_out=True)
         return Answer(self.agent, asked, _value(cls, types, value))
+
+
+class Asking(Protocol):
+    """What a question needs of the step that is run: see `peer.agents.context.Context`."""
+
+    input: Input
+    run: Tracked
+    owner: type
+    asked: int
+    question: Question | None
+    outputs: list[OutputDraft]
+
+    def set_timer(self, seconds: float, data: bytes, key: str | None) -> None:
+        """Set a timer."""
+        ...
+
+
+def ask(ctx: Asking, agent: Any, message: Any, then: Any, timeout: Any) -> None:
+    """Ask another agent; see `Context.ask`."""
+    receiver = text("agent", agent, is_empty_ok=False)
+    ctx.run.check_may(f"ask {receiver}")
+    handler = checked_then(ctx.owner, then)
+    wait_s = None if timeout is None else checked_seconds("timeout", timeout)
+    data = payload.encode_message(message)
+    # By lineage: if this step is run again the same question is the same message.
+    name = f"{ctx.input.lineage}/{ctx.asked}"
+    said = sealed(ASK, [name, data])
+    kept = payload.encode([receiver, handler, data])
+    ctx.asked += 1
+    ctx.run.write(state_key(name), kept)
+    ctx.outputs.append(OutputDraft(receiver, said))
+    if wait_s is not None:
+        ctx.set_timer(wait_s, sealed(TIME_OUT, name), timer_key(name))
+
+
+def reply(ctx: Asking, value: Any, to: Question | None) -> None:
+    """Answer a question; see `Context.reply`."""
+    ctx.run.check_may("reply")
+    question = ctx.question if to is None else to
+    if question is None:
+        raise errors.CallerError(f"nobody waits for an answer to {ctx.input}: nobody has asked. Nothing was sent.")
+    asker, name = read_question(question)
+    ctx.outputs.append(OutputDraft(asker, sealed(ANSWER, [name, payload.encode_message(value)])))
 
 
 def state_key(name: str) -> str:

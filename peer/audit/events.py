@@ -15,6 +15,7 @@ from peer.audit.telling import detailed, finding_line, moment, said
 from peer.audit.trail import lost_text
 from peer.export.lines import state_word, step_line
 from peer.store.reading import Logs
+from protocol.group import GroupDecidedRecord, GroupVotedRecord
 from protocol.ids import AgentId, StepId
 from protocol.records import (
     ApprovedRecord,
@@ -80,6 +81,12 @@ class Telling:
             case ApprovedRecord():
                 data = {"lineage": record.lineage} | said(record.by, record.note, record.proof)
                 return [self._told("request.approved", f"approved/{number}", record.lineage, data)]
+            case GroupVotedRecord():
+                data = {"group": record.group.id, "ready": not record.why, "why": record.why}
+                return [self._told("group.vote", f"group-vote/{record.group.id}", record.group.id, data)]
+            case GroupDecidedRecord():
+                data = {"group": record.group.id, "go": record.is_go, "noes": dict(record.noes)}
+                return [self._told("group.decided", f"group/{record.group.id}", record.group.id, data)]
             case PausedRecord():
                 self._now_us = max(self._now_us, record.time_us)
                 data = said(record.by, record.note, record.proof)

@@ -47,6 +47,8 @@ class PendingRequest:
     _ask: Ask = field(repr=False, compare=False)
     stages: tuple[tuple[str, int], ...] = ()
     """Who is asked, each with how many microseconds after the step from which on."""
+    group: str = ""
+    """The group that it is let go with, or not at all; empty: none."""
 
     @property
     def waits_for_people(self) -> bool:
@@ -84,6 +86,7 @@ def pending(agent: AgentId, found: RequestAnswer, ask: Ask) -> PendingRequest:
     return PendingRequest(
         found.name, agent, found.step, found.tool, found.kind, args, kwargs, found.since_us, until_us or None, question,
         asks, found.approved, ask, () if hold is None else hold.stages,
+        "" if found.group is None else found.group.id,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from peer import errors
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
 from protocol.records import Cut, OutcomeRecord
-from protocol.step import Hold, Input, StepRecord
+from protocol.step import Grouped, Hold, Input, StepRecord
 from protocol.wire import Answer
 
 
@@ -104,6 +104,7 @@ class RequestAnswer(Struct, frozen=True, array_like=True):
     """When it is given up; 0: never."""
     hold: Hold | None = None
     approved: str | None = None
+    group: Grouped | None = None
 
 
 class Say(Struct, frozen=True, array_like=True):

@@ -11,6 +11,7 @@ from typing import Any
 
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
+from protocol.agent.grouping import Grouping
 from protocol.agent.proposer import Proposer
 from protocol.agent.rollback import Rollback
 from protocol.agent.stepping import Stepping
@@ -27,13 +28,15 @@ class Bases:
     """Makes bases of one peer, and brings a peer back from them."""
 
     def __init__(
-        self, core: Core, effects: Effects, proposer: Proposer, stepping: Stepping, rollback: Rollback
-    ) -> None:
+        self, core: Core, effects: Effects, proposer: Proposer, stepping: Stepping, rollback: Rollback,
+        grouping: Grouping,
+    ) -> None:  # fmt: skip
         self._core = core
         self._effects = effects
         self._proposer = proposer
         self._stepping = stepping
         self._rollback = rollback
+        self._grouping = grouping
         self._count = 0
         self._forgotten = 0
         """Steps that were forgotten when the last base was made."""
@@ -74,6 +77,7 @@ class Bases:
             self._stepping.told(),
             self._rollback.told(),
             self._proposer.told(),
+            self._grouping.told(),
         ]
 
     def _told_values(self, is_full: bool) -> dict[str, Any]:
@@ -129,6 +133,7 @@ class Bases:
         core.timers.load(last)
         self._rollback.load(last)
         self._proposer.load(last)
+        self._grouping.load(last)
         self._count = len(bases)
 
     def _load_values(self, bases: list[BaseRecord]) -> None:

@@ -51,7 +51,7 @@ class Core:
         self.outbox = Outbox(limits)
         self.unplaced = Unplaced()
         self.holds: Callable[[StepId], str] = lambda step: ""
-        """Names the tool of a step's call that was let go and can't be undone; empty if there is none (RQ-2)."""
+        """Says what a step has let go that can't be undone, or may any time; empty if nothing (RQ-2, RQ-4)."""
         self.timers = Timers()
         self.versions = Versions(self.retraction)
         self.cone = Cone()

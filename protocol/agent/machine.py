@@ -10,6 +10,7 @@ from protocol.agent.core import Core
 from protocol.agent.cutting import Cutting
 from protocol.agent.disposal import Disposal
 from protocol.agent.effects import Effects
+from protocol.agent.grouping import Grouping
 from protocol.agent.intake import Intake
 from protocol.agent.looking import Looking
 from protocol.agent.loss import Loss
@@ -52,9 +53,10 @@ from protocol.event import (
     ToolWanted,
 )
 from protocol.fact import Began
+from protocol.group import GroupDecidedRecord, GroupVotedRecord
 from protocol.ids import AgentId
 from protocol.limits import Limits
-from protocol.message import Ack, Ballot, Data, Done, Message, Propose, Shared, Sync, Void
+from protocol.message import Ack, Ballot, Data, Done, GroupVotes, Message, Propose, Shared, Sync, Void
 from protocol.records import (
     AcceptedRecord,
     AckedRecord,
@@ -91,7 +93,8 @@ class PeerMachine:
         self.effects = Effects(self.core)
         self.proposer = Proposer(self.core)
         self.timing = Timing(self.core, self.effects)
-        self.requesting = Requesting(self.core, self.effects)
+        self.grouping = Grouping(self.core)
+        self.requesting = Requesting(self.core, self.effects, self.grouping)
         self.core.holds = self.requesting.holds
         self.stepping = Stepping(self.core, self.effects, self.proposer, self.timing)
         self.intake = Intake(self.core, self.stepping)
@@ -104,7 +107,7 @@ class PeerMachine:
         self.placing = Placing(self.core)
         self.loss = Loss(self.core, self.effects, self.stepping)
         self.sharing = Sharing(self.core)
-        self.bases = Bases(self.core, self.effects, self.proposer, self.stepping, self.rollback)
+        self.bases = Bases(self.core, self.effects, self.proposer, self.stepping, self.rollback, self.grouping)
         self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases)
         self.restoring = Restoring(self.core, self.effects, self.rollback, self.disposal)
         self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer, self.requesting)
@@ -116,6 +119,7 @@ class PeerMachine:
             self.placing,
             self.timing,
             self.requesting,
+            self.grouping,
         )
         self._alive = False
 
@@ -233,6 +237,8 @@ class PeerMachine:
             case Done():
                 self.proposer.done(sender, message)
                 self.rollback.heard_end(message)
+            case GroupVotes():
+                self.grouping.heard(sender, message)
             case Shared() | Sync():
                 core.tell("refused", sender, "a space message must be merged before it is fed")
             case _:
@@ -259,6 +265,7 @@ class PeerMachine:
         core.outbox.release_all()
         self.effects.recovered()
         self.requesting.recovered()
+        self.grouping.recovered()
         core.flush()
         self.rollback.recovered()
         self.proposer.recovered()
@@ -277,6 +284,10 @@ class PeerMachine:
                 self.requesting.apply_effect(record)
             case ApprovedRecord():
                 self.requesting.apply_approved(record)
+            case GroupVotedRecord():
+                self.grouping.apply_voted(record)
+            case GroupDecidedRecord():
+                self.grouping.apply_decided(record)
             case PausedRecord():
                 self.pausing.apply(record)
             case AcceptedRecord():

@@ -1,20 +1,23 @@
 """The way of a request: let go when its step is durable, or settled if nobody can undo it; then its answer is due.
 
-A request is a timer that waits for a tool (RQ-1, RQ-2), or for people (RQ-3). Everything else, claims, checks after a
-crash, undo, is as for any call (EF-1 to EF-4).
+A request is a timer that waits for a tool (RQ-1, RQ-2), for people (RQ-3), or for what other agents request (RQ-4).
+Everything else, claims, checks after a crash, undo, is as for any call (EF-1 to EF-4).
 """
 
 from typing import NamedTuple
 
+from msgspec import msgpack
+
 from protocol.action import Reply, Resume
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
+from protocol.agent.grouping import FREE, GO, NONE, Grouping
 from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, PERSON, UNDONE
 from protocol.event import ReleaseAsked, ToolWanted
 from protocol.ids import Lineage, MessageId, StepId
 from protocol.limits import NEVER_US
 from protocol.records import ApprovedRecord, EffectRecord, IntentRecord, Record
-from protocol.step import Hold, Input, Request, StepRecord
+from protocol.step import Grouped, Hold, Input, Request, StepRecord
 
 _DONE = {"release": "released", "approve": "approved", "reject": "rejected", "answer": "answered"}
 """By what people say, what becomes of a request by it."""
@@ -38,13 +41,16 @@ class RequestSeen(NamedTuple):
     """Whom it waits for."""
     approved: str | None = None
     """Who agrees already that it is let go, when its step is settled."""
+    group: Grouped | None = None
+    """With whose requests it is let go, or not at all."""
 
 
 class Requesting:
     """The requests of one agent."""
 
-    def __init__(self, core: Core, effects: Effects) -> None:
+    def __init__(self, core: Core, effects: Effects, grouping: Grouping) -> None:
         self._core = core
+        self._grouping = grouping
         self._effects = effects
         self._runs: dict[int, tuple[MessageId, Lineage]] = {}
         """What is being called, by a run's number below 0."""
@@ -57,30 +63,54 @@ class Requesting:
         self._replies: dict[Lineage, list[int]] = {}
         self._told: dict[Lineage, int] = {}
         """Of how many stages of a hold people were told."""
-        self.floor = 0
-        """A restore of an epoch before this one would undo a step whose irreversible call was let go."""
+        self._floor = 0
         self._seen: object = None
         effects.answered = self._answered
 
     # -- letting go ------------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Call what may be called."""
+        """Call what may be called, and say in groups what has become of their requests."""
+        if self._grouping.is_quiet():
+            self._let_go_all()
+            return
+        self._grouping.work()
+        self._let_go_all()
+        # What has just got an answer, by its default, is handled next: the group hears of it before.
+        self._grouping.work()
+
+    def _let_go_all(self) -> None:
         core = self._core
         self._forget()
         if not core.timers.has_requests() or core.is_at_rest():
             return
-        seen = (core.timers.pushes(), core.colours.committed, core.undone)
+        seen = (core.timers.pushes(), core.colours.committed, core.undone, self._grouping.changes)
         if seen == self._seen and not self._released:
             return
         self._seen = seen
+        groups: dict[Grouped, list[tuple[Input, bool]]] = {}
         for item, request in core.timers.requested():
-            if item.lineage in self._under_way or item.lineage in self._again_us:
+            if item.lineage in self._under_way:
                 continue
-            if item.producer is None or core.quarantine.freezes(item.producer):
+            is_frozen = item.producer is None or core.quarantine.freezes(item.producer)
+            if is_frozen:
                 self._seen = None  # it is looked at again as long as that is undecided, and after it
-            elif not self._waits_for_people(item, request) and self._may_go(item, request):
+            stand, why = FREE, ""
+            if request.group is not None:
+                stand, why = self._grouping.stand(request.group, item.lineage)
+            if stand == FREE:
+                may_go = not is_frozen and self._is_ready(item, request)
+                if request.group is not None:
+                    groups.setdefault(request.group, []).append((item, may_go))
+                elif may_go:
+                    self._let_go(item, request)
+            elif stand == NONE and not is_frozen:
+                self._end(item, request, why)
+            elif stand == GO and not is_frozen and item.lineage not in self._again_us:
                 self._let_go(item, request)
+        for group, found in groups.items():
+            if all(may_go for _, may_go in found):
+                self._grouping.say_ready(group, [item for item, _ in found])
 
     def _forget(self) -> None:
         """Drop what is over: waits, and releases of requests whose steps are undone. A re-run's is another."""
@@ -96,7 +126,15 @@ class Requesting:
                 text = f"the step that has requested {lineage} is undone meanwhile. Nothing was released."
                 core.actions.append(Reply(number, "", text))
 
+    def _is_ready(self, item: Input, request: Request) -> bool:
+        if item.lineage in self._again_us or self._waits_for_people(item, request):
+            return False
+        return self._may_go(item, request)
+
     def _may_go(self, item: Input, request: Request) -> bool:
+        if request.group is not None:
+            # RQ-4: others go by what is said of it, so no loss may undo it, whatever undoing the call means.
+            return item.epoch < self._core.colours.committed
         if request.kind != IRREVERSIBLE or self._is_let_go(item.lineage) or item.lineage in self._released:
             return True
         # RQ-2: every consequence of it is on every disk then, and no loss can undo it any more.
@@ -143,7 +181,7 @@ class Requesting:
         # From now on its time is not over before it is answered.
         core.timers.put_off(message, NEVER_US)
         if request.kind == IRREVERSIBLE:
-            self.floor = max(self.floor, item.epoch + 1)
+            self._floor = max(self._floor, item.epoch + 1)
         wanted = ToolWanted(run, request.tool, request.kind, request.args, request.key, request.checks)
         self._effects.wanted(wanted, item, self._released.pop(item.lineage, ("", "", b"")))
         for number in self._replies.pop(item.lineage, ()):
@@ -177,7 +215,7 @@ class Requesting:
         found = [(item, request) for item, request in core.timers.requested() if item.lineage == lineage]
         why = f"{lineage} of {core.agent} is {earlier} already"
         if not earlier:
-            why = _refused(found[0][1], event.verb) if found and lineage not in self._under_way else _WAITS_NOT
+            why = self._refused(*found[0], event.verb) if found and lineage not in self._under_way else _WAITS_NOT
             why = why and f"{core.agent} has {'a' if found else 'no'} request {lineage!r} that {why}"
         if earlier == word and event.verb != "release":
             core.when_durable(lambda: core.actions.append(Reply(event.request, _DONE[event.verb])))
@@ -209,22 +247,44 @@ class Requesting:
             self.apply_approved(approved)
             records: tuple[Record, ...] = (approved,)
         else:
-            number = core.intents.next_number(lineage)
-            opened = IntentRecord(
-                f"{core.agent}/{lineage}/{number}", lineage, request.tool, request.args, request.key, number,
-                request.kind, event.note, event.by, event.proof,
-            )  # fmt: skip
+            opened = self._opened(item, request, event.note, event.by, event.proof)
             state, by = DONE if verb == "answer" else UNDONE, event.by or "somebody"
-            ended = EffectRecord(opened.intent, state, event.value, event.note, by)
-            core.intents.take(opened)
-            self.apply_effect(ended)
-            records = (opened, ended)
+            records = self._ended(opened, EffectRecord(opened.intent, state, event.value, event.note, by))
 
         def say() -> None:
             if event.request:
                 core.actions.append(Reply(event.request, _DONE[verb]))
 
         core.append(records, say, is_fact=True)
+
+    def _refused(self, item: Input, request: Request, verb: str) -> str:
+        """Return why people can't say that of a request; empty if they can."""
+        if request.group is None:
+            return _refused(request, verb)
+        if verb == "release":
+            return "goes with its group, once all members are ready"
+        if self._grouping.stand(request.group, item.lineage)[0] != FREE:
+            return "has a say in its group, for good"
+        return "" if verb == "reject" else _refused(request, verb)
+
+    def _end(self, item: Input, request: Request, why: str) -> None:
+        """A request is not let go with its group: that is its answer, and nothing is called (RQ-4)."""
+        opened = self._opened(item, request, why)
+        self._core.append(self._ended(opened, EffectRecord(opened.intent, UNDONE, msgpack.encode(why), why)))
+
+    def _opened(self, item: Input, request: Request, note: str, by: str = "", proof: bytes = b"") -> IntentRecord:
+        core, lineage = self._core, item.lineage
+        number = core.intents.next_number(lineage)
+        return IntentRecord(
+            f"{core.agent}/{lineage}/{number}", lineage, request.tool, request.args, request.key, number, request.kind,
+            note, by, proof,
+        )  # fmt: skip
+
+    def _ended(self, opened: IntentRecord, ended: EffectRecord) -> tuple[Record, ...]:
+        """Take in a request that has its answer without a call."""
+        self._core.intents.take(opened)
+        self.apply_effect(ended)
+        return opened, ended
 
     # -- recovery --------------------------------------------------------------------------------------------------
 
@@ -246,19 +306,28 @@ class Requesting:
         """Go on with what an earlier life has let go: what it binds, it binds still."""
         for record in self._core.cone.records():
             if record.requests and self.held(record):
-                self.floor = max(self.floor, record.epoch + 1)
+                self._floor = max(self._floor, record.epoch + 1)
 
     # -- what it binds ---------------------------------------------------------------------------------------------
 
-    def held(self, record: StepRecord) -> list[Lineage]:
-        """Return the requests of a step that can't be undone any more: it must stay (RQ-2)."""
-        lineages = [record.outputs[at].lineage for at, request in record.requests if request.kind == IRREVERSIBLE]
-        return [lineage for lineage in lineages if self._is_let_go(lineage)]
+    @property
+    def floor(self) -> int:
+        """A restore of an epoch before this one would undo a step whose irreversible call was let go, or may be."""
+        return max(self._floor, self._grouping.floor())
+
+    def held(self, record: StepRecord) -> str:
+        """Return what a step has done, or may any time, so that it must stay (RQ-2, RQ-4); empty if nothing."""
+        for at, request in record.requests:
+            lineage = record.outputs[at].lineage
+            if request.kind == IRREVERSIBLE and self._is_let_go(lineage):
+                return f"has let {self._core.intents.of(lineage)[-1].tool} go, which can't be undone"
+            if request.group is not None and self._grouping.binds(request.group, lineage):
+                return f"has said that {request.tool} may go with group {request.group.id}, which stands"
+        return ""
 
     def holds(self, step: StepId) -> str:
-        """Return the tool of a step's call that was let go and can't be undone; empty if there is none."""
-        record = self._core.cone.record(step)
-        return next((self._core.intents.of(lineage)[-1].tool for lineage in self.held(record)), "")
+        """Return what a step in memory has done, so that it must stay; empty if nothing."""
+        return self.held(self._core.cone.record(step))
 
     def waiting(self) -> list[RequestSeen]:
         """Return the requests that are not let go yet."""
@@ -278,6 +347,7 @@ class Requesting:
                         until_us,
                         request.hold,
                         core.timers.approved(item.lineage),
+                        request.group,
                     )
                 )
         return found

@@ -1,5 +1,6 @@
 """Timers: outputs of an agent's steps to itself that are kept until they are due (TI-1, TI-2).
 
+A request is kept here as well (RQ-1), and is *bound* once its agent has said that it may go with its group (RQ-4).
 A timer is *set* from its step on, *in line* once it was due, and *gone* once a step has handled it, or it is a dead
 letter. One that a step has cancelled is kept: it is set again if that step is undone, and gone once that step is final.
 """
@@ -10,11 +11,11 @@ from typing import Any
 from protocol.ids import Lineage, MessageId, StepId
 from protocol.limits import NEVER_US
 from protocol.records import BaseRecord, HeldTimer
-from protocol.step import Input, Request
+from protocol.step import Grouped, Input, Request
 
 
 class _Timer:
-    __slots__ = ("approved", "cancelled_by", "due_us", "in_line", "item", "key", "request")
+    __slots__ = ("approved", "bound", "cancelled_by", "due_us", "in_line", "item", "key", "request")
 
     def __init__(
         self, item: Input, due_us: int, key: str | None, cancelled_by: tuple[StepId, ...], request: Request | None
@@ -28,6 +29,8 @@ class _Timer:
         self.request = request
         self.approved: str | None = None
         """Who agrees that it is let go (RQ-3)."""
+        self.bound = False
+        """Nobody can call it off any more (RQ-4)."""
 
     @property
     def is_set(self) -> bool:
@@ -47,6 +50,8 @@ class Timers:
         self._pushes = 0
         self._requests: dict[Lineage, MessageId] = {}
         """Those that wait for a tool's answer, or have it, and that no step has handled."""
+        self._grouped: dict[MessageId, None] = {}
+        """Those of the requests that belong to groups."""
 
     def add(
         self, item: Input, due_us: int, key: str | None, cancelled_by: tuple[StepId, ...] = (),
@@ -60,6 +65,8 @@ class Timers:
         if request is not None:
             self._requests[item.lineage] = message
             self._pushes += 1
+            if request.group is not None:
+                self._grouped[message] = None
         self._set_by.setdefault(message.producer, []).append(message)
         if key is not None:
             self._by_key.setdefault(key, {})[message] = None
@@ -76,7 +83,7 @@ class Timers:
 
     def under(self, key: str) -> tuple[MessageId, ...]:
         """Return what stands under a key and is not handled, also what is cancelled: that may be undone."""
-        return tuple(self._by_key.get(key, ()))
+        return tuple(message for message in self._by_key.get(key, ()) if not self._timers[message].bound)
 
     def item(self, message: MessageId) -> Input:
         """Return a timer as the input that it will be."""
@@ -88,6 +95,7 @@ class Timers:
         timer.cancelled_by[step] = None
         self._cancelled_by.setdefault(step, []).append(message)
         was_in_line, timer.in_line = timer.in_line, False
+        self._pushes += 1
         return was_in_line
 
     def gone(self, message: MessageId | None) -> None:
@@ -95,6 +103,7 @@ class Timers:
         timer = self._timers.pop(message, None) if message is not None else None
         if timer is None or message is None:
             return
+        self._grouped.pop(message, None)
         if self._requests.get(timer.item.lineage) == message:
             del self._requests[timer.item.lineage]
         _leave(self._set_by, message.producer, message)
@@ -133,6 +142,7 @@ class Timers:
         while (due_us := self.due_us()) is not None and due_us <= now_us:
             timer = self._timers[heappop(self._due)[2]]
             timer.in_line = True
+            self._pushes += 1
             items.append(timer.item)
         return items
 
@@ -147,13 +157,35 @@ class Timers:
         return bool(self._requests)
 
     def pushes(self) -> int:
-        """Return a number that grows whenever a timer or a request is set."""
+        """Return a number that grows whenever a timer or a request is set, called off or due."""
         return self._pushes
 
     def requested(self) -> list[tuple[Input, Request]]:
         """Return the requests that nobody has called off, and whose answers are not there."""
         timers = (self._timers[message] for message in self._requests.values())
         return [(each.item, each.request) for each in timers if each.request and each.is_set and each.due_us]
+
+    def has_grouped(self) -> bool:
+        """Tell whether any request of a group was not handled yet."""
+        return bool(self._grouped)
+
+    def grouped(self, now_us: int) -> list[tuple[Input, Grouped, str]]:
+        """Return the requests of groups that no step has handled, each with why it does not wait any more, if so."""
+        found: list[tuple[Input, Grouped, str]] = []
+        for timer in (self._timers[message] for message in self._grouped):
+            if timer.request is not None and timer.request.group is not None:
+                ended = "it was called off" if timer.cancelled_by else ""
+                is_due = timer.in_line or timer.due_us <= now_us
+                found.append((timer.item, timer.request.group, ended or ("its time is over" if is_due else "")))
+        return found
+
+    def bind(self, lineage: Lineage, is_bound: bool = True) -> None:
+        """From now on a request waits for its answer alone, and nobody calls it off; or somebody may again (RQ-4)."""
+        message = self._requests.get(lineage)
+        if message is not None:
+            self._timers[message].bound = is_bound
+            if is_bound and self._timers[message].due_us:
+                self.put_off(message, NEVER_US)
 
     def approve(self, lineage: Lineage, by: str) -> None:
         """Somebody agrees that a request is let go, if it is there still."""

@@ -119,8 +119,8 @@ class Voting:
             cone = "its cone (what would be undone)"
             return False, f"{cone} reaches behind checkpoint {core.colours.horizon}: older steps are final"
         for step in case.part.steps:
-            if tool := core.holds(step):
-                return False, f"{step} has let {tool} go, which can't be undone"
+            if what := core.holds(step):
+                return False, f"{step} {what}"
         if case.latest is None and proposal.deadline_us and core.now_us > proposal.deadline_us:
             return False, "the deadline has passed"
         return event.accepts, event.why

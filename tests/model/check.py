@@ -63,6 +63,10 @@ CONFIGURATIONS = [
     *_mutations("Sharing", "sharing-not-written-down", "sharing-passed-on", "sharing-admits-at-once"),
     *_mutations("Sharing", "sharing-not-withdrawn", "sharing-reads-credited"),
     *_large("Sharing", "sharing-large"),
+    *_small("Groups", "groups"),
+    *_mutations("Groups", "groups-not-everybody", "groups-not-kept", "groups-heard-early", "groups-no-after-ready"),
+    *_mutations("Groups", "groups-logs-lost", "groups-go", "groups-stop"),
+    *_large("Groups", "groups-large"),
 ]
 
 

@@ -69,7 +69,7 @@ def test_rq2_what_is_irreversible_waits_for_its_step_to_be_settled_over_crashes(
     assert called(bench) == []
     settle(bench)
     assert called(bench) == ["call"]
-    assert bench.machines["a"].core.holds(step) == "post"
+    assert bench.machines["a"].core.holds(step) == "has let post go, which can't be undone"
     assert bench.machines["a"].requesting.floor == 1
     bench.crash("a")
     assert bench.machines["a"].requesting.floor == 1
