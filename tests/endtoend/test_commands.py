@@ -105,6 +105,9 @@ TABLE = [
     Try("reject buyer {letter} --as {place}/eve.key", lambda rows: True, "is answered by eve already", code=2),
     Try("state buyer", lambda rows: {"key": "closes", "value": "early, says eve"} in rows, "early, says eve"),
     Try("inbox", lambda rows: rows == [], "nobody is asked"),
+    Try("sagas", lambda rows: rows == [], "no sagas"),
+    Try("sagas buyer --fail trip --why late", lambda rows: rows[0]["state"] == "fails", "saga trip of buyer fails"),
+    Try("sagas --fail trip", lambda rows: True, "name the agent", code=2),
     Try("cancel buyer ext:key:k#1 --why late", lambda rows: True, "called off"),
     Try("cancel buyer ext:key:opening#1 --why late", lambda rows: True, "roll that step back", code=1),
     Try("preview buyer/1/99", lambda rows: True, "no step", code=2),
@@ -205,7 +208,9 @@ def test_down_ends_it_and_what_was_printed_is_still_there(live: Live, run: Run) 
 
 def test_every_command_on_a_running_cluster_is_in_the_table() -> None:
     named = (
-        {tried.command.split()[0] for tried in TABLE} | {command.split()[0] for command in FOLLOWED} | {"up", "down"}
+        {tried.command.split()[0] for tried in TABLE}
+        | {command.split()[0] for command in FOLLOWED}
+        | {"up", "down", "drill"}
     )
     ours = {command.name for command in entry_points(group=GROUP) if command.value.startswith("peer.running.")}
     assert named == ours

@@ -10,7 +10,9 @@ import pytest
 from peer import Agent, CallerError, Cluster, Context, handles
 from peer.cluster.asker import Asker
 from peer.cluster.attached import Attached
+from peer.cluster.branching import Branching
 from peer.cluster.member import Member
+from peer.cluster.people import People
 
 pytestmark = pytest.mark.timeout(20)  # a question without an answer waits longer
 
@@ -50,6 +52,14 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "notices": (("a",), {}),
     "requests": (("a",), {}),
     "release": (("a", "x", "note"), {}),
+    "inbox": ((), {}),
+    "approve": (("a", "x"), {}),
+    "reject": (("a", "x"), {}),
+    "answer": (("a", "x", 1), {}),
+    "pause": (("a",), {}),
+    "resume": (("a",), {}),
+    "sagas": (("a",), {}),
+    "fail_saga": (("a", "x", "why"), {}),
     "cancel": (("a", "x"), {}),
     "ballots": (("a",), {}),
     "costs": (("a",), {}),
@@ -65,7 +75,7 @@ INNER = {"propose"}
 def test_every_question_is_among_these() -> None:
     found = {
         name
-        for kind in (Cluster, Attached, Member, Asker)
+        for kind in (Cluster, Attached, Branching, Member, People, Asker)
         for name, value in vars(kind).items()
         if not name.startswith("_") and inspect.iscoroutinefunction(value)
     }
