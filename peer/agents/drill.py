@@ -1,6 +1,5 @@
 """Drills: tools' undos are tried on what their authors declare for it, since one that nobody has tried is a hope."""
 
-import inspect
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,10 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 from peer.agents.failures import is_ours, told
-from peer.agents.functions import is_async
+from peer.agents.functions import called
 from peer.agents.resources import Resources
 from peer.agents.tool import COMPENSABLE, IDEMPOTENT, IRREVERSIBLE, Call, Canary, Happened, NotHappened, Tool
-from peer.threads import Threads, in_thread
+from peer.threads import Threads
 from peer.values import payload
 
 HOLDS, FAILS, NOT_TRIED, NO_UNDO = "holds", "fails", "not tried", "cannot be undone"
@@ -127,18 +126,14 @@ class _Trial:
     async def _look(self) -> Any:
         if self._canary.look is None:
             return None
-        found = self._canary.look() if is_async(self._canary.look) else await in_thread(_POOL, self._canary.look)
-        return await found if inspect.isawaitable(found) else found
+        return await called(_POOL, self._canary.look)
 
     def _as_call(self) -> Call:
         return Call(self._intent, self._canary.args, dict(self._canary.kwargs), self._result)
 
     async def _invoke(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         lent = await self._resources.lent(self._tool.resources, function)
-        if is_async(function):
-            return await function(*args, **kwargs, **lent)
-        found = await in_thread(_POOL, function, *args, **kwargs, **lent)
-        return await found if inspect.isawaitable(found) else found
+        return await called(_POOL, function, *args, **kwargs, **lent)
 
 
 def _same(one: Any, other: Any) -> bool:

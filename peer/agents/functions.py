@@ -1,10 +1,12 @@
-"""What a function of the user's may look like: refused where it is declared, not when it is first called."""
+"""What a function of the user's may look like: refused where it is declared; and how it is called, plain or async."""
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from peer import errors
+from peer.threads import Threads, in_thread
 
 
 def is_async(function: Any) -> bool:
@@ -43,3 +45,14 @@ def check_callable(what: str, function: Any, takes: int | None = None) -> None:
     except TypeError as error:
         given = "one argument" if takes == 1 else f"{takes} arguments"
         raise errors.DeclarationRefused(f"{what} is to take {given}, and is {signature}: {error}") from None
+
+
+async def called(pool: Threads, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function of users': a plain one in a thread of the pool; what it returns is awaited, if it can be.
+
+    Raises: whatever it raises.
+    """
+    if is_async(function):
+        return await function(*args, **kwargs)
+    found = await in_thread(pool, function, *args, **kwargs)
+    return await found if inspect.isawaitable(found) else found

@@ -1,13 +1,12 @@
 """What answers in the place of tools where nothing may leave: stand-ins, and what the log says that they answered."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peer.agents.functions import is_async
+from peer.agents.functions import called
 from peer.agents.tool import PURE, Call, Happened, NotHappened, Tool, encode_args
-from peer.threads import in_thread, pool_of
+from peer.threads import pool_of
 from peer.values import payload
 
 StandIn = Callable[..., Any]
@@ -51,7 +50,7 @@ class Rehearsal:
         given = {name: value for name, value in kwargs.items() if name != "intent" or not tool.takes_intent}
         stand_in, by = self._stand_ins.get(tool.name), "stand-in"
         if stand_in is not None:
-            value = await self._asked(stand_in, args, given)
+            value = await called(pool_of(Rehearsal, "tools"), stand_in, *args, **given)
         else:
             kept, by = self._answers.get((tool.name, encode_args(args, given))), "log"
             if kept is None:
@@ -64,12 +63,6 @@ class Rehearsal:
         self.calls.append(done)
         self._by_intent[intent] = done
         return value
-
-    async def _asked(self, stand_in: StandIn, args: Any, kwargs: dict[str, Any]) -> Any:
-        if is_async(stand_in):
-            return await stand_in(*args, **kwargs)
-        found = await in_thread(pool_of(Rehearsal, "tools"), stand_in, *args, **kwargs)
-        return await found if inspect.isawaitable(found) else found
 
     def undo(self, call: Call) -> None:
         """Note that a call is undone."""

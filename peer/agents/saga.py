@@ -17,7 +17,6 @@ from peer import errors
 from peer.agents.envelope import MARK, SAGA_FAIL, SAGA_FAILED, SAGA_LATE, SAGA_STUCK, content, sealed
 from peer.agents.every import checked_seconds
 from peer.agents.failures import is_ours, told
-from peer.agents.functions import is_async
 from peer.agents.question import checked_then
 from peer.agents.tracked import Tracked
 from peer.values import payload
@@ -232,7 +231,7 @@ class SagaScope:
         if method is None:
             return Check(name, False, f"{type(self._agent).__name__} has no such method any more")
         try:
-            answer = await method(self._doing) if is_async(method) else method(self._doing)
+            answer = method(self._doing)
             answer = await answer if inspect.isawaitable(answer) else answer
         except Exception as error:
             if is_ours(error) or isinstance(error, errors.Unready):
@@ -248,10 +247,9 @@ class SagaScope:
 
     def _open_within(self) -> list[str]:
         run, found = self._doing.run, list[str]()
-        for key in dict.fromkeys((*(key for key, _, _ in run.versions.read_all()), *run.writes)):
+        for key, data in ({key: data for key, data, _ in run.versions.read_all()} | run.writes).items():
             # Looked at without hanging on it; what is within this one is read for good.
-            data = run.writes.get(key, run.versions.read(key)[0]) if is_kept(key) else None
-            if data is None or kept_of(data).parent != self.name:
+            if data is None or not is_kept(key) or kept_of(data).parent != self.name:
                 continue
             inner = run.read(key)
             if inner is not None and kept_of(inner).status == OPEN:
