@@ -30,6 +30,8 @@ class Colours:
         """By epoch, when its commit was heard of in this life; for people to look at."""
         self.is_outside = True
         """The host is in no committed view yet: no epoch settles anything here (CP-3)."""
+        self.is_told = False
+        """Its host has said in this life what is committed, and before that, whether a restore is being voted on."""
         self.is_paused = False
         """A restore is being voted on: no step begins."""
 
@@ -45,10 +47,17 @@ class Colours:
 
     def settled(self, epoch: int, horizon: int, now_us: int) -> None:
         """An epoch is committed, and this host is in its view; what is before the horizon is final."""
-        self.is_outside = False
+        self.is_outside, self.is_told = False, True
         self.committed = max(self.committed, epoch)
         self.horizon = max(self.horizon, horizon)
         self.committed_us.setdefault(epoch, now_us)
+
+    def settles(self, epoch: int) -> bool:
+        """Tell whether an epoch is settled, as its host has said in this life.
+
+        What a base tells was so in an earlier life, which may have ended between a vote and its restore (RQ-2).
+        """
+        return self.is_told and epoch < self.committed
 
     def restored(self, restore: Restore, time_us: int) -> None:
         """A restore is carried out."""

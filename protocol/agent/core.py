@@ -1,7 +1,6 @@
 """What one peer's parts share: its log, its retractions, and the actions of the event at hand.
 
-The parts do not know each other; the modules that join them (`stepping`, `rollback`, `effects`, `loss`) do, through
-this.
+The parts do not know each other; the modules that join them (`stepping`, `rollback`, `effects`, `loss`) do, by this.
 """
 
 from collections.abc import Callable, Sequence
@@ -149,11 +148,13 @@ class Core:
         self.own_entries[entry.writer] = (*self.own_entries.get(entry.writer, ()), entry)
 
     def note_undone(self, step: StepId, why: str) -> None:
-        """An own step has been retracted: its versions are hidden."""
+        """An own step has been retracted: its versions are hidden, what it has requested waits for a re-run (EF-4)."""
         self.retracted_by[step] = why
         self.undone += 1
         self.timers.undone(step)
-        self.versions.touch(self.cone.record(step).writes)
+        for at, _ in (record := self.cone.record(step)).requests:
+            self.intents.orphan(record.outputs[at].lineage, self.now_us)
+        self.versions.touch(record.writes)
 
     def forget_step(self, record: StepRecord) -> None:
         """An own step is final, and nobody will ask for it any more (CP-6); its surviving entries stay."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from protocol.action import Resume, UseTool
 from protocol.agent.core import Core
-from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, UNDOING, UNDONE, Awaited, Effect
+from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, UNDOING, UNDONE, Awaited, Effect, Released
 from protocol.event import ToolWanted
 from protocol.ids import AgentId, Lineage
 from protocol.message import Void
@@ -30,7 +30,7 @@ class Effects:
         self._claimed: dict[int, set[str]] = {}
         self._calls: dict[str, Awaited] = {}
         """By intent, the call that awaits it."""
-        self._redo: dict[str, tuple[bytes, str | None]] = {}
+        self._redo: dict[str, tuple[bytes, str | None, Released]] = {}
         self._after: dict[tuple[AgentId, int, int], Lineage] = {}
         self._blocked: dict[Lineage, tuple[int, int]] = {}
         """Lineages whose undo waits for others' undo first: how many, and until when at most; the longest first."""
@@ -41,7 +41,7 @@ class Effects:
 
     # -- calls of the running step ---------------------------------------------------------------------------------
 
-    def wanted(self, event: ToolWanted, item: Input, released: tuple[str, str, bytes] = ("", "", b"")) -> None:
+    def wanted(self, event: ToolWanted, item: Input, released: Released = ("", "", b"")) -> None:
         """A tool is wanted, or was `released` (why, by whom): replay, check, undo first, or call (EF-2, EF-3, EF-7)."""
         run, tool, kind, args, key = event.run, event.tool, event.kind, event.args, event.key
         call = Awaited(run, event.call, event.checks, kind)
@@ -70,7 +70,7 @@ class Effects:
         elif effect.busy and effect.state == OPEN:
             # EF-7: an earlier attempt's call goes on by itself. Its answer is this one's, or is undone first.
             if effect.args != args:
-                self._redo[effect.intent] = (args, key)
+                self._redo[effect.intent] = (args, key, released)
         elif effect.state in (OPEN, DOUBT) and effect.args == args:
             # A crash came between intent and result: ask the world, never repeat blindly.
             if event.checks:
@@ -80,7 +80,7 @@ class Effects:
             else:
                 self._doubt(effect)
         else:
-            self._redo[effect.intent] = (args, key)
+            self._redo[effect.intent] = (args, key, released)
             if not effect.busy:
                 self._begin_undo(effect)
 
@@ -383,14 +383,15 @@ class Effects:
     def _finish_undo(self, effect: Effect, state: str) -> None:
         self._core.intents.set_state(effect.intent, state)
         record = EffectRecord(effect.intent, state)
-        redo, call = self._redo.pop(effect.intent, None), self._calls.pop(effect.intent, None)
+        redo, call = self._redo.pop(effect.intent, None), self._calls.get(effect.intent)
         if redo is None or call is None:
-            self._core.append((record,), lambda: self._pay(effect.lineage))
+            # Whoever awaits it still, as a request that was called off while it was called, is told.
+            self._core.append((record,), lambda: self._answered(effect, call))
             return
-        args, key = redo
+        (args, key, released), _ = redo, self._calls.pop(effect.intent)
         number = self._core.intents.next_number(effect.lineage)
         intent = f"{self._core.agent}/{effect.lineage}/{number}"
-        again = IntentRecord(intent, effect.lineage, effect.tool, args, key, number, call.kind)
+        again = IntentRecord(intent, effect.lineage, effect.tool, args, key, number, call.kind, *released)
         self._core.intents.take(again).busy = True
         self._calls[intent] = call
         self._claimed.setdefault(call.run, set()).add(intent)

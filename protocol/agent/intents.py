@@ -64,6 +64,10 @@ class Awaited(NamedTuple):
     kind: str
 
 
+Released = tuple[str, str, bytes]
+"""Why somebody has released a request, who that was, and what was signed."""
+
+
 class Intents:
     """The effects of one agent, by lineage."""
 

@@ -12,7 +12,7 @@ from protocol.action import Reply, Resume
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
 from protocol.agent.grouping import FREE, GO, NONE, Grouping
-from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, PERSON, UNDONE
+from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, PERSON, UNDONE, Effect
 from protocol.event import ReleaseAsked, ToolWanted
 from protocol.ids import Lineage, MessageId, StepId
 from protocol.limits import NEVER_US
@@ -84,7 +84,8 @@ class Requesting:
         self._forget()
         if not core.timers.has_requests() or core.is_at_rest():
             return
-        seen = (core.timers.pushes(), core.colours.committed, core.undone, self._grouping.changes)
+        settled = (core.colours.committed, core.colours.is_told)
+        seen = (core.timers.pushes(), settled, core.undone, self._grouping.changes)
         if seen == self._seen and not self._released:
             return
         self._seen = seen
@@ -118,8 +119,9 @@ class Requesting:
         for lineage in [lineage for lineage, at_us in self._again_us.items() if at_us <= core.now_us]:
             del self._again_us[lineage]
             self._seen = None
-        for lineage in [lineage for lineage in self._told if not core.timers.requests(lineage)]:
-            del self._told[lineage]
+        for kept in (self._told, self._again_us):
+            for lineage in [lineage for lineage in kept if not core.timers.requests(lineage)]:
+                del kept[lineage]
         for lineage in [lineage for lineage in self._released if not core.timers.requests(lineage)]:
             del self._released[lineage]
             for number in self._replies.pop(lineage, ()):
@@ -134,18 +136,18 @@ class Requesting:
     def _may_go(self, item: Input, request: Request) -> bool:
         if request.group is not None:
             # RQ-4: others go by what is said of it, so no loss may undo it, whatever undoing the call means.
-            return item.epoch < self._core.colours.committed
-        if request.kind != IRREVERSIBLE or self._is_let_go(item.lineage) or item.lineage in self._released:
+            return self._core.colours.settles(item.epoch)
+        if request.kind != IRREVERSIBLE or self._stands(item.lineage, request) or item.lineage in self._released:
             return True
         # RQ-2: every consequence of it is on every disk then, and no loss can undo it any more.
-        return item.epoch < self._core.colours.committed
+        return self._core.colours.settles(item.epoch)
 
     def _waits_for_people(self, item: Input, request: Request) -> bool:
         """Tell whether nobody has said yet what is asked; say whose turn it is, take the default in time (RQ-3)."""
         core, hold, lineage = self._core, request.hold, item.lineage
         if hold is None or lineage in self._released or core.timers.approved(lineage) is not None:
             return False
-        if self._is_answered(item, request) if request.kind == PERSON else self._is_let_go(lineage):
+        if self._stands(lineage, request):
             return False
         due = [(who, after_us) for who, after_us in hold.stages or (("", 0),) if item.time_us + after_us <= core.now_us]
         for who, _ in due[self._told.get(lineage, 0) :]:
@@ -162,14 +164,14 @@ class Requesting:
             self._again_us[lineage] = min(times)
         return True
 
-    def _is_answered(self, item: Input, request: Request) -> bool:
-        """Tell whether a person has answered this very question, in an earlier run of the step that asks (EF-2)."""
-        effects = self._core.intents.of(item.lineage)
-        return any(effect.state == DONE and effect.args == request.args for effect in effects)
+    def _stands(self, lineage: Lineage, request: Request) -> bool:
+        """Tell whether this very call, or answer, stands or may, perhaps since an earlier run of its step (EF-2)."""
+        return any(effect.state in (OPEN, DONE, DOUBT) for effect in self._effects_of(lineage, request))
 
-    def _is_let_go(self, lineage: Lineage) -> bool:
-        """Tell whether a call stands, or may: one that is undone, or did not happen, does not."""
-        return any(effect.state != UNDONE for effect in self._core.intents.of(lineage))
+    def _effects_of(self, lineage: Lineage, request: Request) -> list[Effect]:
+        """Return what has come of a request: not what an answer's handler has called, nor what had other arguments."""
+        effects = self._core.intents.of(lineage)
+        return [effect for effect in effects if effect.tool == request.tool and effect.args == request.args]
 
     def _let_go(self, item: Input, request: Request) -> None:
         core, message = self._core, item.message
@@ -198,26 +200,39 @@ class Requesting:
 
     def told_of(self, event: ToolWanted, item: Input) -> None:
         """The handler of an answer asks what has become of the call, which it stands behind from now on."""
-        effects = [effect for effect in self._core.intents.of(item.lineage) if effect.tool == event.tool]
+        core, request = self._core, self._request_of(item)
+        effects = [effect for effect in core.intents.of(item.lineage) if effect.tool == event.tool]
+        if request is not None and request.kind != IRREVERSIBLE:
+            effects = self._effects_of(item.lineage, request)
         answer, result = "absent", b""
         if effects:
             effect = effects[-1]
             self._effects.stand_behind(event.run, effect)
             answer, result = {DONE: "done", KEPT: "done", UNDONE: "failed"}.get(effect.state, "doubt"), effect.result
-        self._core.actions.append(Resume(event.run, answer, result, event.call))
+        core.actions.append(Resume(event.run, answer, result, event.call))
+
+    def _request_of(self, item: Input) -> Request | None:
+        """Return what a step has requested whose answer an input is; None if that is forgotten."""
+        request = self._core.timers.request(item.message)
+        if request is None and item.producer is not None and item.producer in self._core.cone:
+            request = dict(self._core.cone.record(item.producer).requests).get(item.index)
+        return request
 
     # -- what people say ---------------------------------------------------------------------------------------------
 
     def asked(self, event: ReleaseAsked) -> None:
         """Somebody lets a request go before it is settled (RQ-2), or says what it waits for (RQ-3)."""
         core, lineage = self._core, event.request_of
-        earlier, word = self._word_on(lineage), f"{_DONE[event.verb]} by {event.by or 'somebody'}"
         found = [(item, request) for item, request in core.timers.requested() if item.lineage == lineage]
+        waits = bool(found) and lineage not in self._under_way and not self._stands(lineage, found[0][1])
+        earlier, word = self._word_on(lineage, waits), f"{_DONE[event.verb]} by {event.by or 'somebody'}"
         why = f"{lineage} of {core.agent} is {earlier} already"
         if not earlier:
-            why = self._refused(*found[0], event.verb) if found and lineage not in self._under_way else _WAITS_NOT
+            why = self._refused(*found[0], event.verb) if waits else _WAITS_NOT
             why = why and f"{core.agent} has {'a' if found else 'no'} request {lineage!r} that {why}"
-        if earlier == word and event.verb != "release":
+        if earlier == word and lineage in self._released:
+            self._replies.setdefault(lineage, []).append(event.request)
+        elif earlier == word:
             core.when_durable(lambda: core.actions.append(Reply(event.request, _DONE[event.verb])))
         elif why:
             core.actions.append(Reply(event.request, "", f"{why}. Nothing changed."))
@@ -231,11 +246,16 @@ class Requesting:
             else:
                 self._take_word(*found[0], event)
 
-    def _word_on(self, lineage: Lineage) -> str:
+    def _word_on(self, lineage: Lineage, waits: bool) -> str:
         """Return what was said of a request and by whom, as far as that is known here; empty if nobody has."""
         core = self._core
+        if lineage in self._released:
+            return f"released by {self._released[lineage][1] or 'somebody'}"
         if core.timers.requests(lineage) and (by := core.timers.approved(lineage)) is not None:
             return f"approved by {by}"
+        if waits:
+            # What was said of its earlier run was said of that: a re-run asks anew.
+            return ""
         effects = core.intents.of(lineage)
         return effects[-1].word if effects and effects[-1].state != OPEN else ""
 
@@ -300,7 +320,13 @@ class Requesting:
         core.intents.set_state(record.intent, record.state, record.result)
         if was_open and effect.state in (DONE, UNDONE, DOUBT):
             effect.word = f"{'answered' if effect.state == DONE else 'rejected'} by {record.by}" if record.by else ""
-            core.timers.answered(effect.lineage)
+            if self._is_of_request(effect):
+                core.timers.answered(effect.lineage)
+
+    def _is_of_request(self, effect: Effect) -> bool:
+        """Tell whether an effect is what the request that waits asks for, and no earlier run's or another's."""
+        request = self._core.timers.request_under(effect.lineage)
+        return request is None or request.kind == IRREVERSIBLE or effect in self._effects_of(effect.lineage, request)
 
     def recovered(self) -> None:
         """Go on with what an earlier life has let go: what it binds, it binds still."""
@@ -319,8 +345,9 @@ class Requesting:
         """Return what a step has done, or may any time, so that it must stay (RQ-2, RQ-4); empty if nothing."""
         for at, request in record.requests:
             lineage = record.outputs[at].lineage
-            if request.kind == IRREVERSIBLE and self._is_let_go(lineage):
-                return f"has let {self._core.intents.of(lineage)[-1].tool} go, which can't be undone"
+            gone = (effect.state != UNDONE for effect in self._effects_of(lineage, request))
+            if request.kind == IRREVERSIBLE and any(gone):
+                return f"has let {request.tool} go, which can't be undone"
             if request.group is not None and self._grouping.binds(request.group, lineage):
                 return f"has said that {request.tool} may go with group {request.group.id}, which stands"
         return ""
@@ -333,7 +360,7 @@ class Requesting:
         """Return the requests that are not let go yet."""
         core, found = self._core, list[RequestSeen]()
         for item, request in core.timers.requested():
-            if item.producer is not None and not self._is_let_go(item.lineage):
+            if item.producer is not None and not self._stands(item.lineage, request):
                 due_us = core.timers.due_of(item)
                 until_us = 0 if due_us == NEVER_US else due_us
                 found.append(

@@ -152,6 +152,15 @@ class Timers:
         """Tell whether a lineage is that of a request that no step has handled."""
         return lineage in self._requests
 
+    def request(self, message: MessageId | None) -> Request | None:
+        """Return what a message waits for, if it is a request that no step has handled."""
+        timer = self._timers.get(message) if message is not None else None
+        return None if timer is None else timer.request
+
+    def request_under(self, lineage: Lineage) -> Request | None:
+        """Return the request of a lineage that no step has handled, if there is one."""
+        return self.request(self._requests.get(lineage))
+
     def has_requests(self) -> bool:
         """Tell whether there is any request that no step has handled."""
         return bool(self._requests)

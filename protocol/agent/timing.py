@@ -4,8 +4,8 @@ from msgspec.structs import replace
 
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
-from protocol.ids import MessageId
-from protocol.step import Input, StepDraft, StepRecord, VoidOut, message_of, timers_of
+from protocol.ids import Lineage, MessageId
+from protocol.step import Input, Request, StepDraft, StepRecord, VoidOut, message_of, timers_of
 
 
 class Timing:
@@ -43,6 +43,22 @@ class Timing:
         for index, due_us in timers_of(record):
             request = requests.get(index)
             core.timers.add(message_of(record, index), due_us, record.outputs[index].key, (), request)
+            if request is not None:
+                self._end_others(record, record.outputs[index].lineage, request)
+
+    def _end_others(self, record: StepRecord, lineage: Lineage, request: Request) -> None:
+        """A re-run requests something else: what was called for its earlier runs nobody will claim (EF-4).
+
+        It is undone now. The request may wait long until it goes, for people or for a checkpoint, or never go.
+        """
+        core = self._core
+        if not core.intents.of(lineage):
+            return
+        earlier = [core.cone.record(step) for step in core.runs_of.get(record.input.lineage, ())]
+        others = {(r.tool, r.args) for old in earlier for at, r in old.requests if old.outputs[at].lineage == lineage}
+        others.discard((request.tool, request.args))
+        effects = core.intents.of(lineage)
+        core.intents.doom(lineage, tuple(each.intent for each in effects if (each.tool, each.args) not in others))
 
     def work(self) -> None:
         """Put in line what is due; there it waits for its turn, and for decisions, as any input does (RB-6)."""

@@ -115,9 +115,9 @@ class HostCore:
         told: list[ForAgent] = [CarryOut(restore).event for restore in self.restores.agreed]
         if self.epochs.colour > colour:
             told.append(MakeCut(self.epochs.colour).event)
-        if self.settled is not None:
-            told.append(self.settled.event)
-        return [*told, Pause(self.restores.is_paused()).event]
+        # RQ-2: before anything settles, and what is irreversible goes.
+        told.append(Pause(self.restores.is_paused()).event)
+        return told if self.settled is None else [*told, self.settled.event]
 
     def lacks(self, base: int = -1) -> Lacks:
         """Return what this host knows, to be told what is newer."""

@@ -89,12 +89,13 @@ class CheckpointMachine:
             self.epochs.colour, self.epochs.own = newest.colour, None
         # Some agents may have carried a restore out and others not: they do, before anything that it undoes is final.
         core.actions.extend(CarryOut(restore) for restore in self.restores.agreed)
+        if self.restores.is_paused():
+            # RQ-2: before anything settles, and what is irreversible goes.
+            core.actions.append(Pause(True))
         if founder and self.epochs.commit is None:
             core.append(CommitRecord(Commit(0, (core.host,))))
         elif self.epochs.commit is not None:
             self.checkpointing.settle(self.epochs.commit)
-        if self.restores.is_paused():
-            core.actions.append(Pause(True))
         if self.epochs.colour > 0 and self.epochs.own is None:
             # Cut by some agents, not by all, or not yet said: the others cut before they do anything else.
             core.actions.append(MakeCut(self.epochs.colour))

@@ -1,7 +1,7 @@
 """Rules CP-7 and RB-10: restores, and what is behind the horizon."""
 
 from protocol.checkpoints.epoch import Commit
-from protocol.checkpoints.messages import CarryOut, CommitRecord, EndRecord, Pause, RestoreVoteRecord
+from protocol.checkpoints.messages import CarryOut, CommitRecord, EndRecord, Pause, RestoreVoteRecord, Settle
 from protocol.checkpoints.tally import Statement, Tally
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.ids import StepId
@@ -90,6 +90,18 @@ def agreed_crowd() -> Crowd:
     crowd.checkpoint("h0")
     crowd.checkpoint("h0")
     return crowd
+
+
+def test_rq2_a_host_that_comes_back_says_to_pause_before_it_says_what_is_settled() -> None:
+    crowd = agreed_crowd()
+    crowd.do("h1", crowd.machines["h1"].restore(9, "mine", 1, "discard", "", 0, crowd.now_us))
+    crowd.sync("h1")
+    told = len(crowd.of("h1", object))
+    crowd.start("h1")
+    orders = [order for order in crowd.of("h1", object)[told:] if isinstance(order, Pause | Settle)]
+    assert [type(order) for order in orders] == [Pause, Settle]
+    newcomer = [type(event) for event in crowd.machines["h1"].joined("new", 0)]
+    assert newcomer.index(RestorePending) < newcomer.index(Settled)
 
 
 def test_cp7_all_must_agree_and_all_carry_it_out() -> None:
