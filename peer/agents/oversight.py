@@ -10,6 +10,7 @@ from peer.agents.approval import APPROVE, LATE, REJECT, hold_of
 from peer.agents.every import checked_seconds
 from peer.agents.tool import encode_args
 from peer.ports import Cancel, Clock
+from peer.values import payload
 from peer.values.fields import TEXT_CHARS_MAX, text
 from protocol.action import Tell
 from protocol.agent.requesting import DEFAULT, RequestSeen
@@ -80,8 +81,9 @@ class Overseer:
 class _Open:
     """A rollback that waits for a person."""
 
-    def __init__(self, seen: RequestSeen, answer: "asyncio.Future[tuple[bool, str, str, bytes]]") -> None:
+    def __init__(self, seen: RequestSeen, count: int, answer: "asyncio.Future[tuple[bool, str, str, bytes]]") -> None:
         self.seen = seen
+        self.count = count
         self.answer = answer
         self.wakes: list[Cancel] = []
 
@@ -133,7 +135,7 @@ class Oversight:
             name, min(part), ROLLBACK, ROLLBACK, encode_args((proposal.id,), about), now_us, until_us, hold, None
         )
         self._said.pop(name, None)
-        waits = self._waiting[name] = _Open(seen, asyncio.get_running_loop().create_future())
+        waits = self._waiting[name] = _Open(seen, len(part), asyncio.get_running_loop().create_future())
         self._arm(name, waits, hold)
         try:
             agrees, by, note, proof = await waits.answer
@@ -171,10 +173,18 @@ class Oversight:
                 del self._waiting[name]
         return [waits.seen for waits in self._waiting.values()]
 
-    def say(self, name: str, verb: str, by: str, note: str, proof: bytes) -> str:
+    def say(self, name: str, verb: str, by: str, note: str, proof: bytes, of: bytes = b"") -> str:
         """Take what a person says; return what has become of it.
 
-        Raises: CallerError, if nobody is asked that, or somebody has said otherwise.
+        Args:
+            name: the rollback's.
+            verb: what is said of it.
+            by: who says so.
+            note: what they say besides.
+            proof: what they have signed.
+            of: how many steps they were told it undoes, encoded; empty: however many.
+
+        Raises: CallerError, if nobody is asked that, of fewer steps than there are, or somebody has said otherwise.
         """
         word = f"{'approved' if verb == APPROVE else 'rejected'} by {by}"
         waits = self._waiting.get(name)
@@ -188,6 +198,10 @@ class Oversight:
             raise errors.CallerError(f"{name} at {self._agent} {text_}. Nothing changed.")
         if verb not in (APPROVE, REJECT):
             raise errors.CallerError(f"{name} at {self._agent} is to be approved or rejected. Nothing changed.")
+        if of and of != payload.encode(waits.count):
+            # RB-13: the part has grown since they looked, and it is the grown one that is asked about.
+            steps = f"{waits.count} step{'s' if waits.count > 1 else ''}"
+            raise errors.CallerError(f"{name} undoes {steps} of {self._agent} by now. Nothing changed. Look again.")
         self._said[name] = word
         waits.answer.set_result((verb == APPROVE, by, note, proof))
         self._tell(Tell(word.partition(" ")[0], name, f"by {by}: {note}"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from peer import errors
 from peer.agents.approval import PERSON_TOOL
+from peer.agents.oversight import looks_like_rollback
 from peer.agents.tool import decode_args
 from peer.cluster.effects import somebody
 from peer.host import questions
@@ -61,17 +62,21 @@ class PendingRequest:
 
     async def approve(self, note: str = "", *, by: str | None = None, as_: Person | None = None) -> None:
         """Agree that it is let go; see `Cluster.approve`."""
-        await say(self._ask, "approve", self.agent, self.name, note, by, as_, step=str(self.step))
+        await say(self._ask, "approve", self.agent, self.name, note, by, as_, step=str(self.step), value=self._part())
 
     async def reject(self, note: str = "", *, by: str | None = None, as_: Person | None = None) -> None:
         """Have it not called; see `Cluster.reject`."""
-        await say(self._ask, "reject", self.agent, self.name, note, by, as_, step=str(self.step))
+        await say(self._ask, "reject", self.agent, self.name, note, by, as_, step=str(self.step), value=self._part())
 
     async def answer(
         self, value: Any, note: str = "", *, by: str | None = None, as_: Person | None = None
     ) -> None:  # fmt: skip
         """Answer a question; see `Cluster.answer`."""
         await say(self._ask, "answer", self.agent, self.name, note, by, as_, step=str(self.step), value=value)
+
+    def _part(self) -> Any:
+        """Return how many steps a rollback undoes, as whoever says a word of it was told (RB-13); else None."""
+        return self.kwargs.get("steps") if looks_like_rollback(self.name) else None
 
 
 def pending(agent: AgentId, found: RequestAnswer, ask: Ask) -> PendingRequest:
@@ -106,7 +111,7 @@ async def say(
     """
     wanted = check_text("request", name, NAME_CHARS_MAX, _NOTHING)
     check_text("note", note, REASON_CHARS_MAX, _NOTHING, least=1 if verb == "release" else 0)
-    given = payload.encode(value) if verb == "answer" else b""
+    given = b"" if value is None and verb != "answer" else payload.encode(value)
     who, proof = _signed(Act(verb, agent, wanted, step, note, given, time_ns() // 1000), by, as_)
     await ask(agent, "say", questions.encode(Say(verb, wanted, step, note, who, given, proof)))
 

@@ -204,7 +204,8 @@ class Answers:
         seen = next((each for each in _waiting(driver) if each.name == said.name), None)
         by, value = self._people.heard(driver.agent.name, said, seen)
         if looks_like_rollback(said.name):
-            answered(driver.oversight.say(said.name, said.verb, by, said.note, said.proof).encode(), "")
+            told = driver.oversight.say(said.name, said.verb, by, said.note, said.proof, said.value)
+            answered(told.encode(), "")
             return
         driver.feed(ReleaseAsked(desk.later(answered), said.name, said.note, by, said.verb, value, said.proof))
 
