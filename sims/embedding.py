@@ -155,5 +155,6 @@ def view_of(engine: Engine, *, has_copies: bool, is_replicated: bool) -> View:
         heard={name: tuple(agents) for name, agents in trace.heard.items()},
         standing={intent: seen.stands for intent, seen in outside.posted.items()},
         doubled=tuple(outside.doubled),
+        said=engine.said,
         spaces={name: driver.agent.spaces for name, driver in drivers.items()},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar, Protocol
 
@@ -179,14 +179,21 @@ class Workplace(Protocol):
         ...
 
 
-def populate(world: Workplace, workload: Workload, graph: Graph) -> list[AgentId]:
-    """Spawn an agent for each place of a graph, and schedule the workload's inputs; return the agents' names."""
+def populate(
+    world: Workplace, workload: Workload, graph: Graph, kinds: Mapping[int, type[Agent]] | None = None
+) -> list[AgentId]:  # fmt: skip
+    """Spawn an agent for each place of a graph, and schedule the workload's inputs; return the agents' names.
+
+    Args:
+        kinds: of which class each agent is, by its place; None: all do a bit of everything.
+    """
     rng = stream(world.seed, "workload")
     names = {number: f"a{number}" for number in graph}
     for number, targets in graph.items():
         sharing = workload.shared > 0 and rng.random() < workload.sharing
+        kind = SharingAgent if sharing else WorkAgent
         world.spawn(
-            names[number], SharingAgent if sharing else WorkAgent,
+            names[number], kinds[number] if kinds else kind,
             workload=msgspec.to_builtins(workload), targets=tuple(names[target] for target in targets), seed=world.seed,
         )  # fmt: skip
     agents = list(names.values())

@@ -15,18 +15,21 @@ from sims.checkers import (
     losses,
     messages,
     orphans,
+    overseers,
     quarantine,
     replicas,
+    requests,
     state,
 )
-from sims.checkers.view import Broken, View
+from sims.checkers.view import Broken, Said, View
 
-__all__ = ["CHECKS", "Broken", "View", "Watches", "check_all"]
+__all__ = ["CHECKS", "Broken", "Said", "View", "Watches", "check_all"]
 
 CHECKS: dict[str, Callable[[View], None]] = {
     module.INVARIANT: module.check
     for module in (
         decisions, cones, orphans, messages, inputs, state, replicas, quarantine, effects, clocks, losses, ending,
+        requests, overseers,
     )
 }  # fmt: skip
 """By invariant, what judges a world at rest."""
@@ -45,7 +48,7 @@ class Watches:
     """What judges machines after each event."""
 
     def __init__(self) -> None:
-        self._watches = (decisions.Watch(), quarantine.Watch())
+        self._watches = (decisions.Watch(), quarantine.Watch(), requests.Watch())
 
     def saw(self, agent: AgentId, machine: PeerMachine, log: Sequence[Record], begins: bool = False) -> None:
         """Judge a machine after an event, or when a life of it begins.

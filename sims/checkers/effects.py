@@ -15,7 +15,7 @@ def check(view: View) -> None:
         if view.survives(record):
             for intent in record.calls:
                 claims.setdefault(intent, []).append(str(record.step))
-    told = {notice.subject for _, notice in view.notices if notice.notice in ("undo-failed", "in-doubt")}
+    told = {notice.subject for _, notice in view.notices if notice.notice in ("undo-failed", "in-doubt", "not-undone")}
     for intent, stands in view.standing.items():
         by = claims.get(intent, [])
         need(len(by) < 2, INVARIANT, f"{intent} is claimed by {by}")

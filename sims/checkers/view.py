@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from protocol.action import Tell
 from protocol.agent.machine import PeerMachine
-from protocol.ids import AgentId, ProposalId
+from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.proposal import Proposal
 from protocol.records import DecisionRecord, OutcomeRecord, Record, VoteRecord
 from protocol.step import StepRecord
@@ -20,6 +21,34 @@ class Broken(AssertionError):
         super().__init__(f"{invariant}: {what}")
         self.invariant = invariant
         self.what = what
+
+
+class Word(NamedTuple):
+    """What somebody has said of a request."""
+
+    agent: AgentId
+    step: StepId
+    """The step that had requested it when they looked."""
+    request: Lineage
+    verb: str
+    by: str
+
+
+@dataclass
+class Said:
+    """What people outside have said, and were told to count."""
+
+    words: list[Word] = field(default_factory=list[Word])
+    overseen: dict[AgentId, int] = field(default_factory=dict[AgentId, int])
+    """Which agents have an overseer, and from how many steps on that one is asked."""
+    lax: set[AgentId] = field(default_factory=set[AgentId])
+    """Those whose overseer's silence is a yes: nobody outside says how many steps that is about."""
+    agreed: dict[tuple[AgentId, ProposalId], int] = field(default_factory=dict[tuple[AgentId, ProposalId], int])
+    """By agent and rollback, the largest part that its overseer has agreed to, in steps. Parts only grow."""
+
+    def agree(self, agent: AgentId, proposal: ProposalId, steps: int) -> None:
+        """An overseer says yes to a part of so many steps."""
+        self.agreed[agent, proposal] = max(self.agreed.get((agent, proposal), 0), steps)
 
 
 @dataclass(frozen=True)
@@ -48,6 +77,8 @@ class View:
     """All that agents write is with other hosts before anything follows from it."""
     spaces: Mapping[AgentId, Sequence[str]] = field(default_factory=dict)
     """Which shared spaces each agent takes part in."""
+    said: Said = field(default_factory=Said)
+    """What people have said."""
 
     def of(self, kind: type) -> Iterator[tuple[AgentId, Record]]:
         """Yield the durable records of a kind, with their agents."""

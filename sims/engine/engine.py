@@ -16,7 +16,7 @@ from protocol.agent.machine import PeerMachine
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.wire import decode_record
-from sims.checkers import Broken, Watches
+from sims.checkers import Broken, Said, Watches
 from sims.engine.box import Box
 from sims.engine.operator import Operator
 from sims.engine.promises import Promises
@@ -42,6 +42,7 @@ class Engine:
         self.seed = seed
         self.trace = Trace()
         self.promises = Promises()
+        self.said = Said()
         self.loop = VirtualLoop(stream(seed, "threads"), thread)
         self.outside = self.loop.outside = Outside()
         self.network = Network(seed, delay, self.trace)

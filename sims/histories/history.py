@@ -6,7 +6,7 @@ doubled, when a peer crashes, who proposes which rollback and who rejects it. `r
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import heappop, heappush
 from random import Random
 from typing import Any
@@ -18,7 +18,6 @@ from protocol.action import (
     Finish,
     Reply,
     Tell,
-    UseTool,
 )
 from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.messages import ReplyHost, TellHost
@@ -31,7 +30,6 @@ from protocol.event import (
     Received,
     Submitted,
     SubscriberSeen,
-    ToolUsed,
 )
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
@@ -39,22 +37,15 @@ from protocol.message import ROLLBACK, Message
 from protocol.proposal import Restore
 from protocol.records import BirthRecord
 from protocol.step import Entry, StepRecord
+from sims.checkers import requests
+from sims.histories.conversations import turn
 from sims.histories.ground import Arrival
 from sims.histories.mishaps import Mishaps
-from sims.histories.node import SPACE, Delivery, Durable, Met, Node, Pull, Script, ToolDue, turn
+from sims.histories.node import SPACE, Delivery, Durable, Met, Node, Pull, Script, ToolDue
+from sims.histories.outside import Outside, WorldEffect
+from sims.histories.people import People, Saying
 from sims.histories.plan import MS, Plan
 from sims.histories.sim_host import HostDurable, HostMail, SimHost
-
-
-@dataclass
-class WorldEffect:
-    """One call as the outside world saw it."""
-
-    intent: str
-    active: bool = False
-    calls: int = 0
-    undos: int = 0
-
 
 _Due = tuple[int, int, Any, int, Any]
 """When, a number by which no two are equal, to which node or host, in which life of it (-1: in any), what."""
@@ -106,6 +97,9 @@ class History:
             host.nodes.append(node)
         degree = self.rng.randint(1, max(1, plan.agents - 1))
         self.neighbours = {name: self.rng.sample(names, min(degree, len(names))) for name in names}
+        self.people = People(self)
+        self._requests = requests.Watch()
+        self.outside = Outside(self)
         self.mishaps = Mishaps(self)
 
     # -- time ------------------------------------------------------------------------------------------------------
@@ -177,16 +171,23 @@ class History:
         known = self.restored.setdefault(restore.number, restore)
         assert known == restore, f"seed {self.plan.seed}: restore {restore.number} is {known} and {restore}"
 
-    def opinion(self, agent: AgentId, order: Consult) -> Consulted:
-        """Let an elector agree, or not."""
-        name = (agent, order.proposal.id)
+    def opinion(self, node: Node, order: Consult) -> tuple[int, Consulted]:
+        """Let an elector agree, or not, and its overseer after it; return how much later, and what they say."""
+        name = (node.agent, order.proposal.id)
         if name not in self.opinions:
             self.opinions[name] = self.rng.random() >= self.plan.rejects
-        return Consulted(order.proposal.id, self.opinions[name], "" if self.opinions[name] else "no")
+        own = Consulted(order.proposal.id, self.opinions[name], "" if self.opinions[name] else "no")
+        return self.people.oversee(node, order, own)
+
+    def judge(self, node: Node) -> None:
+        """Look at what a node's machine has come to: what people have said is heeded."""
+        if self.plan.requests:
+            self._requests.saw(node.agent, node.machine, node.disk, False)
 
     def replied(self, action: Reply) -> None:
         """A request was answered: what was promised is judged at the end."""
         self.mishaps.replied(action)
+        self.people.replied(action)
 
     # -- the script ------------------------------------------------------------------------------------------------
 
@@ -209,7 +210,7 @@ class History:
             self.at(self.now_us + rng.randint(0, horizon // 3), self.nodes[rng.choice(names)], -1, "conversation")
         for _ in range(plan.proposals):
             self.at(self.now_us + rng.randint(horizon // 6, horizon * 4 // 3), None, -1, "propose")
-        for what in ("redrive",) * plan.redrives + ("call off",) * plan.calloffs:
+        for what in ("redrive",) * plan.redrives + ("call off",) * plan.calloffs + ("look",) * plan.words:
             self.at(self.now_us + rng.randint(horizon // 3, horizon * 4 // 3), None, -1, what)
         for _ in range(plan.crashes):
             self.at(self.now_us + rng.randint(0, horizon * 4 // 3), self.nodes[rng.choice(names)].host, -1, "crash")
@@ -261,7 +262,7 @@ class History:
             self._happen_to(node, what)
             return
         if not node.up:
-            if what in ("input", "conversation", "pull"):
+            if what in ("input", "conversation", "pull") or isinstance(what, Saying):
                 self.at(self.now_us + 20 * MS, node, -1, what)
             return
         match what:
@@ -286,7 +287,12 @@ class History:
             case Met():
                 node.meet(what.agent)
             case ToolDue():
-                self._tool(node, what.order)
+                self.outside.use(node, what.order)
+            case Saying():
+                self.people.say(node, what)
+            case Consulted():
+                self.people.heard(node.agent, what)
+                node.feed(what)
             case Pull():
                 if what.subscriber in node.serves:
                     lacks = [entry for entry in node.released if (entry.writer, entry.index) not in what.has]
@@ -334,25 +340,6 @@ class History:
             if author is not node and author.up:
                 self.later(author, self.rng.randint(50, self.plan.delay_us), Pull(node.agent, has))
         self.at(self.now_us + 60 * MS, node, -1, "pull")
-
-    # -- tools -----------------------------------------------------------------------------------------------------
-
-    def _tool(self, node: Node, order: UseTool) -> None:
-        effect = self.effects.setdefault(order.intent, WorldEffect(order.intent))
-        fails = self.faulty() and self.rng.random() < 0.05
-        if order.verb == "check":
-            node.feed(ToolUsed(order.intent, "check", "yes" if effect.active else "no", b"r"))
-        elif order.verb == "call":
-            assert not effect.active, f"{order.intent} called twice"
-            effect.active, effect.calls = True, effect.calls + 1
-            node.feed(ToolUsed(order.intent, "call", "done", b"r"))
-        elif fails:
-            node.feed(ToolUsed(order.intent, "undo", "failed"))
-        else:
-            if effect.active:
-                effect.undos += 1
-            effect.active = False
-            node.feed(ToolUsed(order.intent, "undo", "done"))
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

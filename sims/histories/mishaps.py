@@ -13,6 +13,7 @@ from protocol.proposal import Amendment
 from protocol.step import StepRecord
 from sims.histories.ground import Ground
 from sims.histories.node import Node
+from sims.histories.people import People
 from sims.histories.plan import MS
 from sims.histories.sim_host import SimHost
 
@@ -31,6 +32,7 @@ class Stage(Ground, Protocol):
     hosts: dict[str, SimHost]
     commits: dict[int, Commit]
     lost: list[tuple[AgentId, StepRecord]]
+    people: People
 
     def hosts_changed(self) -> None:
         """Let every host know which others there are."""
@@ -54,7 +56,7 @@ class Mishaps:
             return
         happenings = {
             "propose": self.propose, "checkpoint": self.checkpoint, "restore": self.restore, "die": self.die,
-            "redrive": self.redrive, "call off": self.call_off,
+            "redrive": self.redrive, "call off": self.call_off, "look": self._world.people.look,
         }  # fmt: skip
         happenings[str(what)]()
 

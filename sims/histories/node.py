@@ -40,11 +40,11 @@ from protocol.event import (
     ToolWanted,
 )
 from protocol.ids import AgentId, StepId
-from protocol.limits import Limits
+from protocol.limits import NEVER_US, Limits
 from protocol.message import Message
 from protocol.records import ForcedRecord, Record
 from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Tolerated, Write, space_key
-from sims.histories import timers
+from sims.histories import conversations, requests, timers
 from sims.histories.ground import Ground, Stamp
 from sims.histories.plan import MS
 
@@ -94,8 +94,12 @@ class Society(Ground, Protocol):
         """Carry entries to a subscriber."""
         ...
 
-    def opinion(self, agent: AgentId, order: Consult) -> Consulted:
-        """Let an elector agree, or not."""
+    def opinion(self, node: Node, order: Consult) -> tuple[int, Consulted]:
+        """Let an elector agree, or not; return how much later it says so, too."""
+        ...
+
+    def judge(self, node: Node) -> None:
+        """Look at what a node's machine has come to."""
         ...
 
     def replied(self, action: Reply) -> None:
@@ -169,7 +173,14 @@ class Node:
 
     def is_done(self) -> bool:
         """Tell whether nothing is under way, and nothing will be when time passes."""
-        return self.up and self.machine.is_idle() and not self.machine.core.timers.count()
+        return self.up and self.machine.is_idle() and not self._is_something_due()
+
+    def _is_something_due(self) -> bool:
+        """Tell whether a timer will come; a request may wait for people, or for a checkpoint, for ever."""
+        timers, requested = self.machine.core.timers, self.machine.core.timers.requested()
+        if timers.count() > len(requested) or self.machine.requesting.deadline_us() is not None:
+            return True
+        return any(timers.due_of(item) < NEVER_US for item, _ in requested)
 
     def crash(self) -> None:
         """Lose everything but the disk."""
@@ -190,6 +201,7 @@ class Node:
             self._do(action)
         if world.checking:
             self.machine.check()
+            world.judge(self)
         deadline = self.machine.deadline_us
         if deadline is not None and (self.timer_us is None or deadline < self.timer_us):
             self.timer_us = deadline
@@ -239,7 +251,8 @@ class Node:
             case UseTool():
                 world.later(self, world.rng.randint(10, 2 * MS), ToolDue(action))
             case Consult():
-                world.later(self, world.rng.randint(10, MS), world.opinion(self.agent, action))
+                after_us, (later_us, said) = world.rng.randint(10, MS), world.opinion(self, action)
+                world.later(self, after_us + later_us, said)
             case Share():
                 self.released.extend(action.entries)
                 for subscriber in self.serves:
@@ -295,19 +308,6 @@ class Pull:
     has: frozenset[tuple[StepId, int]]
 
 
-def turn(left: int, ring: int) -> bytes:
-    """Return a turn of a conversation round a ring of so many agents, after which so many are left."""
-    return b"%d" % -(10 * left + ring)
-
-
-def _answer(payload: int, agent: AgentId, names: list[AgentId]) -> OutputDraft:
-    """Return the turn that follows one, to the next in the ring."""
-    left, ring = divmod(-payload, 10)
-    at = names.index(agent)
-    first = at - at % ring
-    return OutputDraft(names[(first + (at - first + 1) % ring) % len(names)], turn(left - 1, ring))
-
-
 class Script:
     """A handler as the seed wants it; it reads first, and returns some time later."""
 
@@ -345,7 +345,7 @@ class Script:
             for _ in range(rng.randint(0, plan.fan_out)):
                 outputs.append(OutputDraft(rng.choice(peers), b"%d" % (depth - 1)))
         if depth <= -10:
-            outputs.append(_answer(depth, node.agent, list(node.world.nodes)))
+            outputs.append(conversations.answer(depth, node.agent, list(node.world.nodes)))
             if rng.random() < 0.1:
                 outputs.append(OutputDraft(rng.choice(node.world.neighbours[node.agent]), b"0"))
         if plan.strange and depth > 0:
@@ -357,6 +357,10 @@ class Script:
         if plan.timed:
             timed, cancels = timers.drawn(plan, node.agent, item, mood, depth)
             outputs.extend(timed)
+        if plan.requests and depth > 0:
+            outputs.extend(requests.drawn(plan, node.agent, item, mood, outputs))
+        self.wants = requests.answered(depth)
+        """Of which requested tool the answer is wanted first."""
         self.calls = [b"%d" % rng.randrange(3) for _ in range(rng.randint(1, 2))] if rng.random() < plan.calls else []
         error = "boom" if node.world.rng.random() < 0.02 else None
         self.draft = StepDraft(
@@ -372,6 +376,10 @@ class Script:
 
     def go(self) -> None:
         if self.node.script is not self:
+            return
+        if self.wants:
+            tool, self.wants = self.wants, ""
+            self.node.feed(ToolWanted(self.run, tool, "", b"", None, False, was_requested=True))
             return
         if self.calls:
             args = self.calls.pop(0)

@@ -22,6 +22,10 @@ CROWDED = 5_000_000
 """Seeds from here on have agents that begin nothing from outside while little of what they sent is not taken yet."""
 
 
+PEOPLED = 6_000_000
+"""Seeds from here on have requests that wait for people, and overseers of rollbacks."""
+
+
 @dataclass
 class Plan:
     """What a seed decides before anything runs; a test may give its own."""
@@ -72,6 +76,13 @@ class Plan:
     backlog: int = 0
     """How many messages that are not taken keep an agent from what comes from outside; 0: as many as it is usual."""
 
+    requests: float = 0.0
+    """Share of steps that request something, most of it of people."""
+    words: int = 0
+    """How often somebody looks at what waits, and says something of it."""
+    overseen: float = 0.0
+    """Share of agents whose rollbacks a person oversees."""
+
     @classmethod
     def random(cls, seed: int) -> "Plan":
         """Draw a plan: small worlds of every kind, more often than large ones."""
@@ -107,6 +118,16 @@ class Plan:
         )
         if seed < CONVERSING:
             return plan
+        if seed >= PEOPLED:
+            rng = Random(f"{seed}/people")
+            return replace(
+                plan,
+                requests=rng.choice((0.2, 0.5)),
+                words=rng.choice((4, 12, 40)),
+                overseen=rng.choice((0.0, 0.5, 1.0)),
+                checkpoints=rng.choice((2, 5, 8)),
+                timed=rng.choice((0.0, 0.0, 0.2)),
+            )
         if seed >= CROWDED:
             rng = Random(f"{seed}/crowds")
             return replace(plan, backlog=rng.choice((1, 2, 4)), inputs=rng.randint(6, 30))

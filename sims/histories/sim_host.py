@@ -101,7 +101,9 @@ class SimHost:
 
     def _fresh(self) -> CheckpointMachine:
         limits = CheckpointLimits(gossip_us=15 * MS, epochs_kept=self.world.plan.kept, replicas=2, successor_us=60 * MS)
-        return CheckpointMachine(self.name, Random(f"{self.world.plan.seed}/{self.name}/{self.life}"), limits)
+        machine = CheckpointMachine(self.name, Random(f"{self.world.plan.seed}/{self.name}/{self.life}"), limits)
+        machine.core.let_go = lambda: max((node.machine.requesting.floor for node in self.nodes), default=0)
+        return machine
 
     def start(self) -> None:
         """Begin a life from what is on the disks."""

@@ -33,7 +33,13 @@ def cancelled(records: Iterable[StepRecord], survives: Callable[[StepId], bool])
 
 def early(records: Iterable[StepRecord]) -> list[str]:
     """Return the steps, undone or not, that have handled a timer before it was due."""
-    due = {MessageId(r.step, index): due_us for r in records for index, due_us in timers_of(r)}
+    # A request is due as soon as it is answered.
+    due = {
+        MessageId(r.step, index): due_us
+        for r in records
+        for index, due_us in timers_of(r)
+        if index not in dict(r.requests)
+    }
     return [
         f"{record.step} at {record.time_us}"
         for record in records

@@ -1,13 +1,19 @@
 """The judge of a history: compares what the machines did with what graph search says they should have done."""
 
+from itertools import islice
+
+from protocol.agent.intents import UNDONE
 from protocol.clock import covers
 from protocol.ids import StepId
 from protocol.proposal import Proposal
-from protocol.records import CutRecord, DeadRecord, DecisionRecord, RestoredRecord
+from protocol.records import CutRecord, DeadRecord, DecisionRecord, EffectRecord, IntentRecord, RestoredRecord
 from protocol.step import StepRecord
+from sims.checkers import overseers, requests
 from sims.histories import timers
 from sims.histories.history import History
 from sims.histories.node import Node
+from sims.histories.outside import WorldEffect
+from sims.histories.requests import TOOLS
 from sims.oracle import LoggedStep, cone, dependents, orphans
 
 
@@ -49,6 +55,7 @@ class _Judge:
         self.every_external_input_once()
         self.called_off_is_dead()
         self.timers_keep_time()
+        self.people_are_heeded()
         self.outsiders_hear_nothing()
         self.effects_match()
         self.no_effect_waits_in_vain()
@@ -174,11 +181,13 @@ class _Judge:
         """Every message of a surviving step is handled by exactly one surviving step, or is dead or cancelled."""
         handled: dict[object, int] = {}
         dead: set[object] = set()
+        waiting: set[object] = set()
         for node in self.history.nodes.values():
             for record in _steps_of(node):
                 if str(record.step) not in self.retracted and record.input.message is not None:
                     handled[record.input.message] = handled.get(record.input.message, 0) + 1
             dead.update(item.message for item, _, _ in node.machine.core.dead)
+            waiting.update(item.message for item, _ in node.machine.core.timers.requested())
         dead |= timers.cancelled(self.records, self.survives)
         for record in self.records:
             if not self.survives(record.step):
@@ -186,6 +195,7 @@ class _Judge:
             for at, output in enumerate(record.outputs):
                 count = handled.get((record.step, at), 0)
                 wanted = 0 if (record.step, at) in dead or output.receiver not in self.history.nodes else 1
+                wanted = 0 if (record.step, at) in waiting else wanted
                 self.need(count == wanted, f"{record.step}#{at} was handled by {count} surviving steps, not {wanted}")
 
     def survives(self, step: StepId) -> bool:
@@ -223,6 +233,14 @@ class _Judge:
             kept = any(record.input.lineage == lineage for record in dead)
             self.need(kept, f"{agent}: {lineage} was said to be called off, and no record of that is kept")
 
+    def people_are_heeded(self) -> None:
+        """What somebody was told to count stands in the log; what was let go stands; overseers were asked."""
+        nodes, plan = self.history.nodes, self.history.plan
+        logs = {name: node.disk for name, node in nodes.items()}
+        machines = {name: node.machine for name, node in nodes.items()}
+        requests.check_logs(logs, machines, self.history.people.said, bool(plan.losses or plan.deaths))
+        overseers.check_logs(logs, machines, self.history.people.said)
+
     def outsiders_hear_nothing(self) -> None:
         """No message of a rollback reaches anyone but its electors and its proposer (RB-8)."""
         for name, heard in self.history.rollback_messages.items():
@@ -236,21 +254,35 @@ class _Judge:
     def effects_match(self) -> None:
         """The world holds exactly the effects that surviving steps stand behind, each once."""
         claimed: dict[str, int] = {}
+        # What people answer is no effect in the world; names of what is forgotten are used again.
+        intents = (each for node in self.history.nodes.values() for each in node.disk if isinstance(each, IntentRecord))
+        tools = {record.intent: record.tool for record in intents}
         for record in self.records:
             if str(record.step) not in self.retracted:
                 for call in record.calls:
-                    claimed[call] = claimed.get(call, 0) + 1
-        failed = {notice.subject for _, notice in self.history.notices if notice.notice in ("undo-failed", "in-doubt")}
+                    claimed[call] = claimed.get(call, 0) + (tools.get(call) != "person")
+        failed = {notice.subject for _, notice in self.history.notices if notice.notice in _LEFT}
         for effect in self.history.effects.values():
             wanted = claimed.get(effect.intent, 0)
-            if effect.intent not in failed:
+            if effect.intent not in failed and not self._is_told(effect):
                 self.need(int(effect.active) == wanted, f"effect {effect.intent}: {effect}, claimed by {wanted} steps")
+
+    def _is_told(self, effect: WorldEffect) -> bool:
+        """Tell whether a requested call did not happen, or was called off: whoever handles the answer is told that."""
+        if effect.tool not in TOOLS or effect.active:
+            return False
+        records = reversed(self.history.nodes[effect.intent.split("/")[0]].disk)
+        ended = (each for each in records if isinstance(each, EffectRecord) and each.intent == effect.intent)
+        return any(each.state == UNDONE for each in islice(ended, 1))
 
     def no_effect_waits_in_vain(self) -> None:
         """An effect waits for a run that may come, unless a disk was lost that knew whether it does (EF-5)."""
         plan = self.history.plan
         if not plan.losses and not plan.deaths:
-            late = [tell.subject for _, tell in self.history.notices if tell.notice == "effect-unclaimed"]
+            # Of a request the answer comes when somebody has said a word, if ever.
+            requested = {record.outputs[at].lineage for record in self.records for at, _ in record.requests}
+            told = (tell.subject for _, tell in self.history.notices if tell.notice == "effect-unclaimed")
+            late = [name for name in told if name.partition("/")[2].rpartition("/")[0] not in requested]
             self.need(not late, f"{late} waited until they gave up")
 
     def clocks_are_sound(self) -> None:
@@ -276,6 +308,10 @@ class _Judge:
             for node in self.history.nodes.values()
         }
         self.need(len(seen) == 1, "replicas read differently")
+
+
+_LEFT = ("undo-failed", "in-doubt", "not-undone")
+"""What people are told of effects that nobody stands behind, and that stay."""
 
 
 def _steps_of(node: Node) -> list[StepRecord]:

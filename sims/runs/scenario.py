@@ -15,6 +15,7 @@ from protocol.ids import StepId
 from protocol.limits import HostLimits, Limits
 from sims import faults
 from sims.faults import Fault
+from sims.runs import people
 from sims.topology import TOPOLOGIES
 from sims.virtual.chance import AnySpread, Constant, Exponential, LogNormal, Pareto, Uniform, stream
 from sims.workload import Burst, ClosedLoop, Periodic, Poisson, Work, Workload
@@ -56,6 +57,8 @@ class Scenario(Struct, frozen=True):
     """Seconds that one must have failed before it is succeeded: longer than restarts take."""
     replicated: bool = False
     """Every record is with the backups before anything follows from it."""
+    people: bool = False
+    """Agents ask people before they have something done, and have overseers."""
     last: float = 0.0
     """When each agent gets one more input, after all that goes wrong; 0: none does."""
 
@@ -95,7 +98,10 @@ def world_of(scenario: Scenario, checking: str = "each") -> World:
         successor=scenario.successor, host_limits=HOST_LIMITS if scenario.buddies else None,
         replicated=scenario.replicated,
     )  # fmt: skip
-    world.populate(scenario.workload)
+    if scenario.people:
+        people.populate(world, scenario.workload, scenario.topology)
+    else:
+        world.populate(scenario.workload)
     for number in range(scenario.rollbacks):
         _propose(world, number)
     for number in range(scenario.restores):
@@ -301,3 +307,20 @@ def _successors(seed: int) -> Scenario:
 PRESETS["successors"] = ("hosts die for good, and their successors crash while they take over", _successors)
 PRESETS["thousand"] = ("a thousand agents on 25 hosts, with checkpoints, rollbacks and a restore", _thousand)
 _add("losses", "disks lose the end of their logs, without rollbacks or tools", ("lost-disk", *faults.NETWORK), 3, True)
+
+
+def _people(seed: int) -> Scenario:
+    rng = stream(seed, "preset/people")
+    kinds = (*faults.NETWORK, "crash", "kill-at-step", "torn-write", "kill-during-rollback", *faults.AT_WRITES)
+    drawn = _any(seed, "people", rng, kinds, 4)
+    # Dense: cones that come back to an agent while its overseer is asked.
+    work = msgspec.structs.replace(
+        drawn.workload, inputs=rng.randint(4, 16), depth=4, fan_out=3, keys=1, rejects=rng.choice((0.0, 0.0, 0.1)),
+    )  # fmt: skip
+    return msgspec.structs.replace(
+        drawn, people=True, workload=work, rollbacks=rng.choice((4, 8)), checkpoint_every=rng.choice((0.05, 0.2)),
+        restores=rng.choice((0, 0, 1)),
+    )  # fmt: skip
+
+
+PRESETS["people"] = ("agents ask people before they have something done, and before they undo it; hosts crash", _people)

@@ -47,12 +47,12 @@ def shrunk_scenario(scenario: Scenario, fails: Callable[[Scenario], bool], tries
 
 
 def _simpler(plan: Plan) -> Iterator[Plan]:
-    for name in ("loss", "double", "shared", "calls", "rejects", "strange"):
+    for name in ("loss", "double", "shared", "calls", "rejects", "strange", "timed", "requests", "overseen"):
         if getattr(plan, name):
             yield replace(plan, **{name: 0.0})
     for name, least in (
         ("crashes", 0), ("losses", 0), ("proposals", 0), ("agents", 2), ("inputs", 1), ("depth", 0),
-        ("fan_out", 1), ("keys", 1),
+        ("fan_out", 1), ("keys", 1), ("words", 0), ("checkpoints", 0), ("restores", 0), ("deaths", 0),
     ):  # fmt: skip
         value = getattr(plan, name)
         for smaller in sorted({least, (value + least) // 2, value - 1}):

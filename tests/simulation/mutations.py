@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from protocol.agent.ahead import Ahead
 from protocol.agent.books import Books
-from protocol.agent.colours import Colours
 from protocol.agent.cone import Cone
 from protocol.agent.core import Core
 from protocol.agent.cutting import Cutting
@@ -27,23 +26,36 @@ from protocol.agent.stepping import Stepping
 from protocol.agent.versions import Versions
 from protocol.checkpoints.core import HostCore
 from protocol.checkpoints.machine import CheckpointMachine
-from protocol.checkpoints.restores import Restores
-from protocol.checkpoints.succession import Succession
 from protocol.checkpoints.tally import Count
 from protocol.message import Ballot
 from protocol.proposal import ConeStep
 from protocol.records import IntentRecord
 from protocol.retraction import Retraction
 from protocol.step import Input
+from tests.simulation.people_switched_off import (
+    a_no_of_an_overseer_is_no_reject,
+    a_yes_to_a_smaller_part_counts,
+    the_last_word_counts,
+    what_has_joined_is_not_asked_about,
+    what_is_held_goes_without_a_word,
+    what_is_not_settled_is_let_go,
+    what_was_let_go_is_undone,
+    words_are_confirmed_before_they_are_durable,
+    words_are_of_the_lineage,
+)
 from tests.simulation.switched_off import (
     bases_hold_no_timers,
     called_off_runs_become_steps,
     called_off_runs_keep_their_calls,
     entries_in_order_of_arrival,
+    facts_are_not_placed,
     leaves_while_a_rollback_is_open,
     newcomers_while_frozen,
+    no_eras,
+    nobody_succeeds,
     nothing_cancels,
     observed_keys_are_dependencies,
+    one_vote_is_enough,
     redriven_letters_stay,
     timers_do_not_wait,
     tolerance_has_no_end,
@@ -308,27 +320,6 @@ def forgets_too_early(patch: Patch) -> None:
     accepts_behind_the_horizon(patch)
 
 
-def no_eras(patch: Patch) -> None:
-    patch.setattr(Colours, "is_passed", lambda self, epoch, era: False)
-
-
-def one_vote_is_enough(patch: Patch) -> None:
-    patch.setattr(Restores, "verdict", lambda self, motion: True if motion.own is not None else None)
-
-
-def facts_are_not_placed(patch: Patch) -> None:
-    real = Core.append
-
-    def append(self: Core, records: Any, then: Any = None, *, anchor: bool = False, is_fact: bool = False) -> None:
-        real(self, records, then, anchor=anchor)
-
-    patch.setattr(Core, "append", append)
-
-
-def nobody_succeeds(patch: Patch) -> None:
-    patch.setattr(Succession, "failed", lambda self, host: None)
-
-
 MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "ST-1": (recovery_forgets_values,),
     "ST-2": (leaves_before_durable,),
@@ -358,6 +349,9 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "RB-9": (inputs_are_not_given_back,),
     "RB-10": (accepts_behind_the_horizon,),
     "RB-11": (tolerance_has_no_end,),
+    "RB-13": (
+        a_yes_to_a_smaller_part_counts, a_no_of_an_overseer_is_no_reject, what_has_joined_is_not_asked_about,
+    ),
     "FR-1": (beginnings_are_not_published,),
     "FR-2": (no_orphans_by_clock,),
     "FR-3": (acknowledgments_survive_a_loss,),
@@ -365,6 +359,11 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "EF-3": (checks_always_say_yes,),
     "EF-4": (nothing_unclaimed_is_undone,),
     "EF-5": (no_voids,),
+    "RQ-2": (what_is_not_settled_is_let_go, what_was_let_go_is_undone),
+    "RQ-3": (
+        what_is_held_goes_without_a_word, words_are_confirmed_before_they_are_durable, the_last_word_counts,
+        words_are_of_the_lineage,
+    ),
     "SH-2": (entries_in_order_of_arrival,),
     "SH-3": (newcomers_while_frozen,),
     "SH-4": (observed_keys_are_dependencies,),
@@ -376,7 +375,7 @@ MUTATIONS: dict[str, tuple[Callable[[Patch], None], ...]] = {
     "CP-6": (forgets_too_early,),
     "CP-7": (no_eras, one_vote_is_enough),
     "CP-8": (facts_are_not_placed, nobody_succeeds),
-}
+}  # fmt: skip
 
 ELSEWHERE = {
     "CL-6": "bytes: tests/unit and tests/contract",
@@ -390,8 +389,9 @@ ELSEWHERE = {
     "EF-2": "undone and done again it ends the same: tests/rules/test_effects.py switches it off",
     "EF-7": "scripts call one tool at a time: tests/rules/test_effects_together.py",
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
-    "RQ": "scripts request nothing: tests/rules/test_requests.py, test_world_requests.py, tests/rules/test_groups*",
-    **dict.fromkeys(("ST-14", "RB-13"), "people: tests/rules/test_pausing.py, test_consent.py, test_people.py"),
+    "RQ-1": "what it is in the swarm the checks of effects and timers see: tests/rules/test_requests.py",
+    "RQ-4": "scripts make no groups: tests/rules/test_groups*, tests/simulation/test_world_groups.py",
+    "ST-14": "nobody pauses agents of histories: tests/rules/test_pausing.py, tests/integration/test_people.py",
     "NA-1": "a message like any other, and hosts bring agents up: tests/simulation/test_world_new_agents.py",
     "SH-1": "documents: tests/integration and worlds",
     "RB-12": "opinions of histories look at nothing: tests/rules/test_consent.py switches it off",

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocol.agent.calling_off import CallingOff
+from protocol.agent.colours import Colours
 from protocol.agent.core import Core
 from protocol.agent.dead_letters import DeadLetters
 from protocol.agent.effects import Effects
@@ -14,6 +15,8 @@ from protocol.agent.quarantine import Quarantine
 from protocol.agent.timers import Timers
 from protocol.agent.timing import Timing
 from protocol.agent.unplaced import Unplaced
+from protocol.checkpoints.restores import Restores
+from protocol.checkpoints.succession import Succession
 from protocol.step import STEP_INDEX_ENTRIES, Read, Tolerated
 
 Patch = pytest.MonkeyPatch
@@ -121,3 +124,24 @@ def called_off_runs_keep_their_calls(patch: Patch) -> None:
             real(self, item, why)
 
     patch.setattr(CallingOff, "_give_up", give_up)
+
+
+def no_eras(patch: Patch) -> None:
+    patch.setattr(Colours, "is_passed", lambda self, epoch, era: False)
+
+
+def one_vote_is_enough(patch: Patch) -> None:
+    patch.setattr(Restores, "verdict", lambda self, motion: True if motion.own is not None else None)
+
+
+def facts_are_not_placed(patch: Patch) -> None:
+    real = Core.append
+
+    def append(self: Core, records: Any, then: Any = None, *, anchor: bool = False, is_fact: bool = False) -> None:
+        real(self, records, then, anchor=anchor)
+
+    patch.setattr(Core, "append", append)
+
+
+def nobody_succeeds(patch: Patch) -> None:
+    patch.setattr(Succession, "failed", lambda self, host: None)

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from sims.histories.history import History
-from sims.histories.plan import CALLED_OFF, CONVERSING, CROWDED, STRANGE, TIMED, Plan
+from sims.histories.plan import CALLED_OFF, CONVERSING, CROWDED, PEOPLED, STRANGE, TIMED, Plan
 from sims.histories.swarm import play, swarm
 from sims.histories.verdict import judge
 from sims.runs.shrink import shrunk
@@ -55,6 +56,22 @@ def test_a_swarm_in_which_inputs_are_called_off_passes() -> None:
     assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
 
 
+def test_a_swarm_with_people_passes() -> None:
+    failures = [result for result in swarm(PEOPLED, PEOPLED + 500) if result.failure]
+    assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
+
+
+def test_people_say_yes_and_no_of_requests_and_of_rollbacks_and_what_is_irreversible_goes() -> None:
+    verbs: Counter[str] = Counter()
+    for seed in range(PEOPLED, PEOPLED + 60):
+        history = History(Plan.random(seed)).run()
+        said = history.people.said
+        verbs.update(word.verb for word in said.words)
+        verbs["oversee"] += len(said.agreed)
+        verbs["letter"] += sum(effect.active for effect in history.effects.values() if effect.tool == "letter")
+    assert all(verbs[verb] > 20 for verb in ("approve", "reject", "answer", "release", "oversee", "letter")), verbs
+
+
 def test_inputs_are_called_off_that_wait_that_run_and_that_are_over() -> None:
     called_off = waited = 0
     for seed in range(CALLED_OFF, CALLED_OFF + 60):
@@ -83,6 +100,8 @@ def test_seeds_below_have_no_conversations_and_those_above_do() -> None:
     assert all(Plan.random(seed).backlog for seed in range(CROWDED, CROWDED + 100))
     assert not any(Plan.random(seed).calloffs for seed in (*range(100), *range(TIMED, TIMED + 100)))
     assert all(Plan.random(seed).calloffs for seed in range(CALLED_OFF, CALLED_OFF + 100))
+    assert not any(Plan.random(seed).requests for seed in (*range(100), *range(CROWDED, CROWDED + 100)))
+    assert all(Plan.random(seed).requests for seed in range(PEOPLED, PEOPLED + 100))
 
 
 def test_every_kind_of_trouble_is_in_the_swarm() -> None:

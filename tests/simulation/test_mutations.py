@@ -24,6 +24,9 @@ LIMIT_US = 4_000_000
 STRANGE = {"strange": 0.3, "late": 0.6, "proposals": 3, "rejects": 0.0, "losses": 0, "delay_us": 5000}
 TIMED = {"timed": 0.8, "checkpoints": 8, "kept": 1, "losses": 0}
 CALLED_OFF = {"calloffs": 30, "calls": 0.6, "losses": 0}
+ASKING = {"requests": 0.5, "words": 40, "checkpoints": 8, "overseen": 0.0, "losses": 0, "restores": 0}
+OVERSEEN = {"overseen": 1.0, "losses": 0, "rejects": 0.0, "proposals": 4}
+GROWING = {**OVERSEEN, "overseen": 0.5, "agents": 4, "inputs": 8, "fan_out": 3, "depth": 5, "delay_us": 5000}
 
 TROUBLE: dict[str, dict[str, Any]] = {
     "no_beginnings": {
@@ -46,6 +49,10 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "what_is_cancelled_is_gone": TIMED,
     "called_off_runs_become_steps": CALLED_OFF,
     "called_off_runs_keep_their_calls": CALLED_OFF,
+    **dict.fromkeys((mutate.__name__ for rule in ("RQ-2", "RQ-3") for mutate in MUTATIONS[rule]), ASKING),
+    "words_are_confirmed_before_they_are_durable": {**ASKING, "words": 100, "crashes": 10, "inputs": 14},
+    **dict.fromkeys((mutate.__name__ for mutate in MUTATIONS["RB-13"]), OVERSEEN),
+    "a_yes_to_a_smaller_part_counts": GROWING,
 }  # fmt: skip
 """Rules that seldom matter: the trouble in which they do."""
 

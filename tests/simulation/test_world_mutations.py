@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from peer.agents.oversight import Oversight
 from peer.host.host import Host
 from protocol.agent.books import Books
 from protocol.agent.core import Core
@@ -11,6 +12,7 @@ from protocol.agent.inbox import Inbox
 from protocol.agent.lives import Lives
 from protocol.agent.outbox import Outbox
 from protocol.agent.quarantine import Quarantine
+from protocol.agent.requesting import Requesting
 from protocol.agent.rollback import Rollback
 from protocol.agent.versions import Versions
 from sims.runs.fleet import play_quietly
@@ -103,11 +105,37 @@ def _tells_everyone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Host, "route", route)
 
 
+def _overseers_are_not_asked(patch: pytest.MonkeyPatch) -> None:
+    async def found(self: Oversight, proposal: object, part: object) -> None:
+        return None
+
+    patch.setattr(Oversight, "found", found)
+
+
+def _no_of_an_overseer_is_a_yes(patch: pytest.MonkeyPatch) -> None:
+    real = Oversight.say
+    patch.setattr(Oversight, "say", lambda self, name, verb, *more: real(self, name, "approve", *more))
+
+
+def _yes_of_a_smaller_part(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Rollback, "_is_of_another_part", lambda self, case, event: False)
+
+
+def _people_are_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Requesting, "_waits_for_people", lambda self, item, request: False)
+
+
+def _unsettled_letters_go(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Requesting, "_may_go", lambda self, item, request: True)
+
+
 MUTATIONS = {
     _no_quarantine: "partitions", _no_deferral: "partitions", _no_balance: "lossy", _no_final_reject: "calm",
     _no_votes_kept: "crashes", _no_deduplication: "lossy", _leaves_before_durable: "crashes",
     _says_durable_before_it_is: "crashes", _no_voids: "calm", _no_beginnings: "losses",
     _no_resending: "lossy", _no_hiding: "calm", _tells_everyone: "calm",
+    **dict.fromkeys((_overseers_are_not_asked, _no_of_an_overseer_is_a_yes, _yes_of_a_smaller_part), "people"),
+    **dict.fromkeys((_people_are_not_waited_for, _unsettled_letters_go), "people"),
 }  # fmt: skip
 """By rule, the worlds in which it matters soonest."""
 
