@@ -67,6 +67,12 @@ CONFIGURATIONS = [
     *_mutations("Groups", "groups-not-everybody", "groups-not-kept", "groups-heard-early", "groups-no-after-ready"),
     *_mutations("Groups", "groups-logs-lost", "groups-go", "groups-stop"),
     *_large("Groups", "groups-large"),
+    *_small("Overseers", "overseers", "overseers-two"),
+    *_mutations("Overseers", "overseers-unsettled", "overseers-not-held", "overseers-last-word"),
+    *_mutations("Overseers", "overseers-heard-early", "overseers-of-the-lineage", "overseers-gone-is-undone"),
+    *_mutations("Overseers", "overseers-not-frozen", "overseers-not-asked", "overseers-not-asked-again"),
+    *_mutations("Overseers", "overseers-no-final-reject", "overseers-go", "overseers-undo"),
+    *_large("Overseers", "overseers-large"),
 ]
 
 
