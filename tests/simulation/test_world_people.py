@@ -10,7 +10,7 @@ KEPT = (8,)
 
 
 def test_a_swarm_of_worlds_with_people_passes() -> None:
-    failures = [result for result in fleet("people", 0, 40) if result.failure]
+    failures = [result for result in fleet("people", 0, 20) if result.failure]
     assert failures == [], f"replay: ebbtide sim --world people --seed {failures[0].seed}"
 
 
@@ -23,7 +23,7 @@ def test_a_seed_that_found_a_bug_passes(seed: int) -> None:
 def test_people_are_asked_and_say_every_word(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(100, "ebbtide")
     verbs: dict[str, int] = {}
-    for seed in range(8):
+    for seed in range(4):
         scenario = preset("people", seed)
         world = world_of(scenario)
         assert play(scenario, world).failure == ""
