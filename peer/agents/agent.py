@@ -151,6 +151,9 @@ class Agent:
         """
         return True
 
+    async def _compensated(self, result: Any, ctx: Any) -> None:
+        """What the agent was to have countered has come to its end, and stands in the log: see `Cluster.compensate`."""
+
     def on_start(self) -> Any:
         """Told once, before the first handler ever runs: open what lives in a process. It may be a coroutine function.
 

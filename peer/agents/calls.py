@@ -208,6 +208,11 @@ class Calls:
         tool = self._find(name)
         return "unknown" if tool is None else tool.kind
 
+    def undoing_of(self, name: str) -> str:
+        """Return what undoing a tool means, for people."""
+        tool = self._find(name)
+        return "not known to this agent's code" if tool is None else tool.undoing
+
     # -- for the machine -------------------------------------------------------------------------------------------
 
     async def use(self, order: UseTool) -> None:

@@ -138,6 +138,10 @@ class Runner:
         """Somebody wants an undo tried, whatever it has done to the process."""
         self._calls.pardon(intent)
 
+    def undoing_of(self, name: str) -> str:
+        """Return what undoing a tool means, for people."""
+        return self._calls.undoing_of(name)
+
     def kind_of(self, name: str) -> str:
         """Return what undoing a tool means, or `unknown` if this agent's code does not have it any more."""
         return self._calls.kind_of(name)

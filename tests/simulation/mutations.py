@@ -387,7 +387,7 @@ ELSEWHERE = {
     "CP-11": "files: tests/rules/test_durability.py, tests/unit/peer/store/",
     "CP-12": "files: tests/rules/test_durability.py, tests/unit/peer/audit/",
     "ST-10": "histories hand in each input once: tests/rules/test_steps.py, tests/integration/test_submits.py",
-    "EF-2": "undone and done again it ends the same: tests/rules/test_effects.py switches it off",
+    **dict.fromkeys(("EF-2", "EF-8"), "it ends the same, or nobody does so: test_effects.py, test_compensation.py"),
     "EF-7": "scripts call one tool at a time: tests/rules/test_effects_together.py",
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
     "RQ": "scripts request nothing: tests/rules/test_requests.py, test_world_requests.py, tests/rules/test_groups*",
