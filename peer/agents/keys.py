@@ -36,7 +36,10 @@ def checked_keys(what: str, given: Any) -> dict[str, Callable[..., Any] | None]:
     if isinstance(given, Mapping):
         found.update(given)
     for scope, function in found.items():
-        text(f"a scope in {what}", scope, NAME_CHARS_MAX, is_empty_ok=False)
+        try:
+            text(f"a scope in {what}", scope, NAME_CHARS_MAX, is_empty_ok=False)
+        except errors.CallerError as error:
+            raise errors.DeclarationRefused(str(error)) from error
         if "/" in scope:
             raise errors.DeclarationRefused(f"{what}: scope {scope!r} holds a slash. Name it otherwise.")
         if function is not None and (not callable(function) or inspect.iscoroutinefunction(function)):

@@ -72,7 +72,9 @@ class Barrier:
 
     async def caught_up(self, space: str) -> None:
         """Wait until all others have told what they have written in a space; no longer than `WAIT_S`."""
-        others = {name for name in self._host.subscribers(space) if name != self._agent}
+        # After a restart the log knows of others whom the host has not heard of yet.
+        known = {*self._host.subscribers(space), *self._core.subscribers.get(space, ())}
+        others = known - {self._agent}
         if not others:
             return
         self._asked += 1

@@ -393,7 +393,7 @@ ELSEWHERE = {
     "RQ": "scripts request nothing: tests/rules/test_requests.py, test_world_requests.py, tests/rules/test_groups*",
     **dict.fromkeys(("ST-14", "RB-13"), "people: tests/rules/test_pausing.py, test_consent.py, test_people.py"),
     "NA-1": "a message like any other, and hosts bring agents up: tests/simulation/test_world_new_agents.py",
-    "SH-1": "documents: tests/integration and worlds",
+    **dict.fromkeys(("SH-1", "SH-5"), "documents, tools: tests/integration, test_world_outside.py switches SH-5 off"),
     "RB-12": "opinions of histories look at nothing: tests/rules/test_consent.py switches it off",
     "CP-9": "a policy, any choice of which is sound: tests/rules/test_checkpoints.py",
     "MB": "lives of hosts: tests/simulation/test_hosts.py switches four of them off, tests/rules/ has the others",
