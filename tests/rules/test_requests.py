@@ -4,7 +4,7 @@ import pytest
 
 from protocol.action import Tell
 from protocol.agent.intents import PERSON
-from protocol.agent.requesting import RequestSeen, Requesting
+from protocol.agent.requesting import Requesting, RequestSeen
 from protocol.event import CutWanted, ReleaseAsked, Settled, StepRan, ToolWanted
 from protocol.ids import StepId
 from protocol.limits import NEVER_US
