@@ -20,6 +20,7 @@ from peer.agents.resources import Resources
 from peer.agents.runner import Runner
 from peer.agents.state import State
 from peer.host.attendance import Attendance, Nursery
+from peer.host.barrier import Barrier
 from peer.host.replicas import Replicas
 from peer.host.strangers import Strangers
 from peer.host.ticks import Ticks
@@ -166,6 +167,7 @@ class Driver:
             Earlier(agent, self.machine, self._lock),
         )  # fmt: skip
         self.replicas = Replicas(agent.name, host.randomness.seed)
+        self.barrier = Barrier(agent.name, host, self.replicas, self.machine.core, self.runner, tell)
         self._ticks = Ticks(agent.everies, self.machine, host.clock, self.feed, self.attendance.is_there)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
@@ -273,14 +275,15 @@ class Driver:
                 self._host.route(self.agent.name, sender, self.replicas.vector(message.space))
             if entries:
                 self.feed(Merged(tuple(entries)))
-        elif isinstance(message, Sync):
+            self.barrier.came(sender, message)
+        elif not isinstance(message, Sync):
+            self.feed(Received(sender, message))
+        elif not self.barrier.holds(message, lambda: self.received(sender, message)):
             self.replicas.asked(sender, message)
             if sender in self._serves.get(message.space, ()):
                 self._serve(message.space, sender)
             else:
                 self.feed(SubscriberSeen(message.space, sender))
-        else:
-            self.feed(Received(sender, message))
 
     def _arm(self) -> None:
         deadline = self.machine.deadline_us

@@ -39,7 +39,11 @@ def requests(
     if json_:
         lines(rows)
     else:
-        table(rows, ("agent", "request", "step", "tool", "args", "approved"), "nothing waits to be let go")
+        table(
+            rows,
+            ("agent", "request", "step", "tool", "args", "approved", "group", "undo"),
+            "nothing waits to be let go",
+        )
 
 
 def inbox(
@@ -65,7 +69,11 @@ def inbox(
     if json_:
         lines(rows)
     else:
-        table(rows, ("agent", "request", "question", "options", "asks", "since", "until"), "nobody is asked anything")
+        table(
+            rows,
+            ("agent", "request", "question", "options", "asks", "undo", "since", "until"),
+            "nobody is asked anything",
+        )
 
 
 def release(
@@ -194,6 +202,8 @@ def _row(each: PendingRequest) -> dict[str, Any]:
         "options": plain(each.kwargs.get("options")) if each.kind == "person" else None,
         "asks": list(each.asks),
         "approved": each.approved,
+        "group": each.group,
+        "undo": each.undo,
         "since_us": each.since_us,
         "until_us": each.until_us,
         "since": _time(each.since_us),

@@ -12,7 +12,7 @@ from protocol.action import Reply, Resume
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
 from protocol.agent.grouping import FREE, GO, NONE, Grouping
-from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, PERSON, UNDONE, Effect
+from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, PERSON, UNDOING, UNDONE, Effect
 from protocol.event import ReleaseAsked, ToolWanted
 from protocol.ids import Lineage, MessageId, StepId
 from protocol.limits import NEVER_US
@@ -84,13 +84,18 @@ class Requesting:
         self._forget()
         if not core.timers.has_requests() or core.is_at_rest():
             return
-        settled = (core.colours.committed, core.colours.is_told)
-        seen = (core.timers.pushes(), settled, core.undone, self._grouping.changes)
-        if seen == self._seen and not self._released:
-            return
+        seen = (core.colours.committed, core.colours.is_told, core.undone, self._grouping.changes)
+        found = core.timers.take_fresh()
+        if seen != self._seen or self._released or any(request.group is not None for _, request in found):
+            found = core.timers.requested()  # what others wait for may have come
         self._seen = seen
+        self._look_at(found)
+
+    def _look_at(self, requests: list[tuple[Input, Request]]) -> None:
+        """Let go what may go; of a group whose requests are looked at, all are there."""
+        core = self._core
         groups: dict[Grouped, list[tuple[Input, bool]]] = {}
-        for item, request in core.timers.requested():
+        for item, request in requests:
             if item.lineage in self._under_way:
                 continue
             is_frozen = item.producer is None or core.quarantine.freezes(item.producer)
@@ -322,6 +327,8 @@ class Requesting:
             effect.word = f"{'answered' if effect.state == DONE else 'rejected'} by {record.by}" if record.by else ""
             if self._is_of_request(effect):
                 core.timers.answered(effect.lineage)
+        if effect.state == UNDOING and effect.claimed_by is not None:
+            core.intents.doom_one(effect)  # its step stands, and somebody has had it countered (EF-8)
 
     def _is_of_request(self, effect: Effect) -> bool:
         """Tell whether an effect is what the request that waits asks for, and no earlier run's or another's."""
@@ -363,20 +370,10 @@ class Requesting:
             if item.producer is not None and not self._stands(item.lineage, request):
                 due_us = core.timers.due_of(item)
                 until_us = 0 if due_us == NEVER_US else due_us
-                found.append(
-                    RequestSeen(
-                        item.lineage,
-                        item.producer,
-                        request.tool,
-                        request.kind,
-                        request.args,
-                        item.time_us,
-                        until_us,
-                        request.hold,
-                        core.timers.approved(item.lineage),
-                        request.group,
-                    )
-                )
+                found.append(RequestSeen(
+                    item.lineage, item.producer, request.tool, request.kind, request.args, item.time_us, until_us,
+                    request.hold, core.timers.approved(item.lineage), request.group,
+                ))  # fmt: skip
         return found
 
     def under_way(self) -> int:
