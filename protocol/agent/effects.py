@@ -209,8 +209,7 @@ class Effects:
 
     def load(self, base: BaseRecord) -> None:
         """Take in this part's slice of a base."""
-        self._ended = dict(base.ended)
-        self.voided = set(base.voided)
+        self._ended, self.voided = dict(base.ended), set(base.voided)
         self._after = {(receiver, life, number): lineage for receiver, life, number, lineage in base.after}
 
     def has_ended(self, lineage: Lineage) -> bool:
@@ -219,7 +218,8 @@ class Effects:
 
     def forget(self, final: list[Lineage], horizon: int) -> None:
         """Drop the journal of lineages whose last run is final, or that ended before the horizon (CP-6)."""
-        ended = [lineage for lineage, epoch in self._ended.items() if epoch < horizon]
+        requests = self._core.timers.requests  # one that was called off may come again (TI-2)
+        ended = [name for name, epoch in self._ended.items() if epoch < horizon and not requests(name)]
         for lineage in (*final, *ended):
             if lineage not in self._core.runs_of and self._core.intents.forget(lineage):
                 self._ended.pop(lineage, None)

@@ -144,6 +144,23 @@ def test_rq1_what_is_called_off_while_it_is_called_comes_to_its_end() -> None:
     assert bench.machines["a"].under_way() == []
 
 
+def test_rq1_what_has_become_of_a_call_is_not_forgotten_as_long_as_its_request_may_come_again() -> None:
+    bench = Bench("a", "z")
+    bench.submit("a", b"x")
+    asking(bench, "irreversible", b"args", None, "key")
+    settle(bench)
+    bench.submit("a", b"y")
+    canceller = bench.runs["a"].step
+    bench.feed("a", StepRan(bench.runs.pop("a").run, StepDraft(cancels=("key",))))
+    bench.used("a", bench.tools[-1][1])
+    bench.propose("z", canceller, inputs="discard")
+    bench.deliver()
+    assert bench.undone(canceller)
+    bench.feed("a", CutWanted(2))
+    bench.feed("a", Settled(2, (), 2))
+    assert answer(bench) == "done"
+
+
 def test_rq2_what_has_come_back_lets_nothing_go_before_its_host_has_said_what_is_settled() -> None:
     bench = Bench("a")
     asked(bench, "irreversible")
