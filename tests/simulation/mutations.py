@@ -391,7 +391,7 @@ ELSEWHERE = {
     "EF-7": "scripts call one tool at a time: tests/rules/test_effects_together.py",
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
     "RQ": "scripts request nothing: tests/rules/test_requests.py, test_world_requests.py, tests/rules/test_groups*",
-    **dict.fromkeys(("ST-14", "RB-13"), "people: tests/rules/test_pausing.py, test_consent.py, test_people.py"),
+    **dict.fromkeys(("ST-14", "ST-15", "RB-13"), "people: tests/rules/test_pausing.py, test_tiers.py, test_consent.py"),
     "NA-1": "a message like any other, and hosts bring agents up: tests/simulation/test_world_new_agents.py",
     "SH-1": "documents: tests/integration and worlds",
     "RB-12": "opinions of histories look at nothing: tests/rules/test_consent.py switches it off",
