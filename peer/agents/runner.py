@@ -18,6 +18,7 @@ from peer.agents.earlier import Earlier
 from peer.agents.failures import is_ours, leaves, one_line, told, traced, where
 from peer.agents.functions import is_async
 from peer.agents.hooks import Hooks
+from peer.agents.licence import Licence
 from peer.agents.making import Origin
 from peer.agents.request import result_of
 from peer.agents.resources import Resources
@@ -72,7 +73,7 @@ class Runner:
 
     def __init__(
         self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault, tell: Callable[[Tell], None], lock: Lock,
-        attempts: Attempts, hooks: Hooks, origin: Origin, resources: Resources, earlier: Earlier,
+        attempts: Attempts, hooks: Hooks, origin: Origin, resources: Resources, earlier: Earlier, licence: Licence,
     ) -> None:  # fmt: skip
         """Begin.
 
@@ -88,6 +89,7 @@ class Runner:
             origin: how the agent has come to be.
             resources: what tools need open.
             earlier: tells what its inputs' earlier runs did.
+            licence: says what it may do by itself.
         """
         self._agent = agent
         self._vault = vault
@@ -98,7 +100,8 @@ class Runner:
         self._hooks = hooks
         self._origin = origin
         self._earlier = earlier
-        self._calls = Calls(agent, feed, tell, attempts, resources)
+        self._licence = licence
+        self._calls = Calls(agent, feed, tell, attempts, resources, licence)
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._left: dict[asyncio.Task[None], None] = {}
         """Handlers that were cut off and go on: nobody waits for them."""
@@ -227,7 +230,7 @@ class Runner:
     async def handled(self, this: Run) -> StepDraft:
         """Run the handler. Raises: whatever user code raises."""
         agent, order, run = self._agent, this.order, this.tracked
-        loop = asyncio.get_running_loop()
+        loop = self._licence.loop = asyncio.get_running_loop()
 
         async def call_tool(
             tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None
@@ -241,8 +244,8 @@ class Runner:
         spaces = Spaces(run, agent.spaces)
         origin = self._origin
         ctx = Context(
-            agent.name, order.step, order.input, run, spaces, call_tool, owner=type(agent), origin=origin,
-            know=self._calls.know, spoken_for=agent,
+            agent.name, order.step, order.input, run, spaces, call_tool, self._licence, owner=type(agent),
+            origin=origin, know=self._calls.know, spoken_for=agent,
         )  # fmt: skip
         ctx.look_back = partial(self._earlier.runs, order.input.lineage)
         agent.state.bind(run)
