@@ -203,6 +203,31 @@ def _poke_until_it_tells(run: Run, program: "subprocess.Popen[str]") -> None:
             run.do("submit", "cashier", "--", "-3")
 
 
+def test_people_act_over_http_until_who_serves_is_interrupted(live: Live, run: Run) -> None:
+    key = live.told["place"] / "zoe.key"
+    run.do("people", "add", "zoe", "--role", "boss", "--key", key)
+    program = subprocess.Popen(
+        [EBBTIDE, "people", "serve", "--listen", "127.0.0.1:0", "--json"], text=True, stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    try:
+        assert program.stdout is not None
+        there = ("--url", json.loads(program.stdout.readline())["url"], "--as", key)
+        assert "runs on" in run.do("people", "serve", "--listen", "127.0.0.1:0", code=2)
+        assert json.loads(run.do("pause", "buyer", "--note", "lunch", "--json", *there))["state"] == "paused"
+        assert "is resumed" in run.do("resume", "buyer", *there)
+        assert json.loads(run.do("tier", "cashier", "barred", "--note", "so", "--json", *there))["by"] == "zoe"
+        assert "cashier is alone" in run.do("tier", "cashier", "alone", "--note", "so", *there)
+        assert "nobody is asked" in run.do("inbox", *there)
+        assert "has no request 'nothing'" in run.do("approve", "buyer", "nothing", *there, code=2)
+        assert "add --as KEY" in run.do("inbox", "--url", there[1], code=2)
+        program.send_signal(signal.SIGINT)
+        assert program.wait(30) == 130
+    finally:
+        program.kill()
+        program.wait()
+
+
 def test_down_ends_it_and_what_was_printed_is_still_there(live: Live, run: Run) -> None:
     done = subprocess.run([EBBTIDE, "down"], capture_output=True, text=True, check=False)
     assert (done.returncode, "has ended; its folder stays" in done.stdout) == (0, True), done.stderr
