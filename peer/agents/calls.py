@@ -223,7 +223,7 @@ class Calls:
             why = f"tool {order.tool} is not known to this class" if order.verb == "undo" else ""
             self._feed(ToolUsed(order.intent, order.verb, answer, why.encode()))
             return
-        if order.verb == "call" and (why := self._licence.why_not(tool)):
+        if order.verb == "call" and (why := self._licence.why_not(tool, order.intent)):
             self._feed(ToolUsed(order.intent, order.verb, "failed", payload.encode(f"{why} It was not called.")))
             return
         args, kwargs = decode_args(order.args)

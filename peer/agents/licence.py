@@ -28,13 +28,18 @@ class Licence:
         kind: its class, with `approvals`, `tiers` and `tiers_by`.
         held: returns the name of the tier that people have set last; empty if nobody ever has.
         tell: takes what people should know, in the loop's thread.
+        is_bound: tells whether an intent is of a request on which other agents count.
     """
 
-    def __init__(self, agent: str, kind: Any, held: Callable[[], str], tell: Callable[[Tell], None]) -> None:
+    def __init__(
+        self, agent: str, kind: Any, held: Callable[[], str], tell: Callable[[Tell], None],
+        is_bound: Callable[[str], bool],
+    ) -> None:  # fmt: skip
         self._agent = agent
         self._kind = kind
         self._held = held
         self._tell = tell
+        self._is_bound = is_bound
         self.loop: asyncio.AbstractEventLoop | None = None
         """In which handlers run; plain ones announce from threads."""
 
@@ -87,15 +92,16 @@ class Licence:
         self._announce(rules, step, wanted)
         return hold
 
-    def why_not(self, tool: Tool[..., Any]) -> str:
+    def why_not(self, tool: Tool[..., Any], intent: str) -> str:
         """Return why a tool that was requested before is not called now; empty if it may be.
 
         An idempotent one without a check may be called again after a crash, and nobody knows whether this is the first
-        time: that it did not happen can't be said of it.
+        time: that it did not happen can't be said of it. And of a group's requests all go, or none.
         """
         if tool.kind == IDEMPOTENT and tool.check is None:
             return ""
-        return self._refusal(self.rules, tool.name)
+        why = self._refusal(self.rules, tool.name)
+        return "" if why and self._is_bound(intent) else why
 
     def _let(self, wanted: Wanted) -> Tier:
         rules = self.rules

@@ -163,8 +163,8 @@ class Driver:
             self.feed, tell, self.oversight,
         )  # fmt: skip
         self.attendance = Attendance(self.machine, origin, host.clock, self.feed, tell, nursery)
-        tiering = self.machine.tiering
-        self.licence = Licence(agent.name, kind_of(agent), lambda: tiering.tier, tell)
+        tiering, bound = self.machine.tiering, self.machine.requesting.goes_with_others
+        self.licence = Licence(agent.name, kind_of(agent), lambda: tiering.tier, tell, bound)
         self.runner = Runner(
             agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks, origin, host.resources,
             Earlier(agent, self.machine, self._lock), self.licence,

@@ -196,6 +196,12 @@ class Requesting:
         else:
             self._core.timers.put_off(message, 0)
 
+    def goes_with_others(self, intent: str) -> bool:
+        """Tell whether a call is of a request that goes with its group: others have gone by it (RQ-4)."""
+        effect, timers = self._core.intents.get(intent), self._core.timers
+        grouped = timers.grouped(self._core.now_us) if timers.has_grouped() else []
+        return effect is not None and any(item.lineage == effect.lineage for item, _, _ in grouped)
+
     def told_of(self, event: ToolWanted, item: Input) -> None:
         """The handler of an answer asks what has become of the call, which it stands behind from now on."""
         effects = [effect for effect in self._core.intents.of(item.lineage) if effect.tool == event.tool]

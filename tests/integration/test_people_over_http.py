@@ -181,7 +181,9 @@ async def test_a_word_counts_once_and_for_five_minutes_over_restarts_of_the_serv
         assert (await place.send("resume", body, resume, at_us=now_us + 1)).status_code == 200
         again = await place.send("pause", body, pause, at_us=now_us)
         assert (again.status_code, again.json()["text"][:25]) == (409, "This was said before, wor")
-        for off_us in (-301_000_000, 301_000_000):
+        at_once = await asyncio.gather(*(place.send("resume", body, resume, at_us=now_us + 2) for _ in range(5)))
+        assert sorted(answer.status_code for answer in at_once) == [200, 409, 409, 409, 409]
+        for off_us in (-301_000_000, 400_000_000):
             late = await place.send("pause", body, pause, at_us=now_us + off_us)
             assert (late.status_code, "Sign it anew" in late.json()["text"]) == (401, True)
         async with served(place.folder) as url:

@@ -32,6 +32,8 @@ class Receiver:
 
     def __init__(self) -> None:
         self.posts: list[tuple[str, dict[str, Any]]] = []
+        self.keys: set[str] = set()
+        """Of all tries."""
         self.says: Callable[[int], int] = lambda count: 204
         self.count = 0
 
@@ -46,6 +48,7 @@ def receiving(receiver: Receiver) -> Iterator[str]:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             receiver.count += 1
             status = receiver.says(receiver.count)
+            receiver.keys.add(self.headers["idempotency-key"])
             if status < 300:
                 receiver.posts.append((self.headers["idempotency-key"], body))
             self.send_response(status)
@@ -90,11 +93,13 @@ async def test_what_waits_is_posted_once_over_restarts_and_a_dead_receiver_holds
 
             async with served(folder, (url,)):
                 wanted = asyncio.create_task(cluster.rollback("desk/1/1", inputs="discard"))
-                await until(lambda: len(receiver.posts) == 3)
-                assert (receiver.posts[2][1]["kind"], receiver.posts[2][1]["asked"]) == ("rollback", ["boss"])
+                await until(lambda: receiver.posts[-1][1]["kind"] == "rollback")
+            asked = receiver.posts[-1][1]
+            assert (asked["asked"], asked["agent"]) == (["boss"], "desk")
+            # A post that was taken just when the server ended may come again, by the same id.
             assert len(set(receiver.ids())) == 3
             boss = Person.enrol(folder, "zoe", "boss", key=tmp_path / "zoe.key")
-            await cluster.approve("desk", receiver.posts[2][1]["request"], as_=boss)
+            await cluster.approve("desk", asked["request"], as_=boss)
             assert (await wanted).committed
 
 
@@ -109,11 +114,16 @@ async def test_what_was_asked_while_nobody_served_is_posted_and_what_is_answered
             await cluster.submit("desk", "one?", "two?")
             await cluster.quiet()
             async with served(folder, (url,)):
-                await until(lambda: receiver.count >= 2)
-                one = next(each for each in await cluster.inbox() if each.question == "one?")
-                await one.reject("no", as_=Person.enrol(folder, "ann", key=tmp_path / "ann.key"))
-                receiver.says = lambda count: 200
-                await until(lambda: len(receiver.posts) >= 2)
+                await until(lambda: len(receiver.keys) == 4)
+            async with served(folder, (url,)):
+                before = receiver.count
+                await until(lambda: receiver.count >= before + 4)
+                assert len(receiver.keys) == 4, "two questions, and a reminder of each"
+            one = next(each for each in await cluster.inbox() if each.question == "one?")
+            await one.reject("no", as_=Person.enrol(folder, "ann", key=tmp_path / "ann.key"))
+            receiver.says = lambda count: 200
+            async with served(folder, (url,)):
+                await until(lambda: len(receiver.posts) == 2)
             assert [post["question"] for _, post in receiver.posts] == ["two?", "two?"]
 
 
