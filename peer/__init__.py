@@ -28,8 +28,8 @@ from peer.cluster.effects import Effect
 from peer.cluster.happenings import Happenings
 from peer.cluster.inlet import Receipt
 from peer.cluster.letters import DeadLetter
-from peer.cluster.outcome import Attempt, Outcome, Plan, Restored
-from peer.cluster.replanning import Refused, RollbackRequest, amend_with, ask_person, narrower
+from peer.cluster.outcome import Attempt, Compensation, Outcome, Plan, PlannedUndo, Restored
+from peer.cluster.replanning import Refused, RollbackRequest, amend_with, ask_person, forward, narrower
 from peer.cluster.requests import PendingRequest
 from peer.cluster.sagas import SagaSeen
 from peer.cluster.steps import Step, StepCall, StepRead, Steps, StepSent
@@ -143,6 +143,7 @@ __all__ = [
     "Certificate",
     "CheckpointMade",
     "Cluster",
+    "Compensation",
     "ConfigInvalid",
     "Context",
     "Costs",
@@ -204,6 +205,7 @@ __all__ = [
     "Person",
     "Personal",
     "Plan",
+    "PlannedUndo",
     "ProcessEnded",
     "Profile",
     "Proposal",
@@ -266,6 +268,7 @@ __all__ = [
     "derived",
     "drill",
     "every",
+    "forward",
     "handles",
     "hashed",
     "migrates",

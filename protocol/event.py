@@ -78,7 +78,7 @@ class EffectAsked(_Event, frozen=True):
     request: int
     intent: str
     verb: str
-    """`retry` or `settle`."""
+    """`retry`, `settle` or `counter`."""
     happened: bool = False
     """To settle: whether the effect stands in the world."""
     note: str = ""

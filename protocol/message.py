@@ -89,6 +89,8 @@ class Shared(_Message, frozen=True):
     """How many it has then."""
     life: int
     """Which document of the sender's this is of: it makes a new one in each of its lives."""
+    ask: int = 0
+    """The number of the question that this answers; 0: none."""
 
 
 class Sync(_Message, frozen=True):
@@ -96,6 +98,8 @@ class Sync(_Message, frozen=True):
 
     space: str
     vector: bytes
+    ask: int = 0
+    """Numbers the question, where the sender waits for the answer; 0: it does not (SH-5)."""
 
 
 Message = Data | Void | Ack | Propose | Ballot | Done | GroupVotes | Shared | Sync

@@ -333,6 +333,10 @@ def entries_of(record: StepRecord) -> tuple[Entry, ...]:
     )
 
 
+OUTSIDE = "!outside:"
+"""Begins the names of spaces whose entries say what tools have written outside (SH-5)."""
+
+
 def space_key(space: str, key: str) -> str:
     """Return the key under which steps read and write `key` of `space`."""
     return f"space:{space}/{key}"

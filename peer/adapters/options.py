@@ -4,6 +4,7 @@ from typing import TypedDict
 
 from tenacity import BaseRetrying
 
+from peer.agents.keys import Keys
 from peer.errors import EbbtideError
 
 
@@ -16,6 +17,12 @@ class Options(TypedDict, total=False):
     """When a call is tried again that is known not to have happened."""
     concurrency: int
     """Calls at once in one process."""
+    undo_cost: str
+    """What an undo costs, for people."""
+    reads: Keys
+    """Which keys of the world outside a call reads."""
+    writes: Keys
+    """Which it writes."""
 
 
 class NoAnswer(EbbtideError):

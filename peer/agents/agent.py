@@ -1,6 +1,6 @@
 """What users write: agents, with handlers for messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from types import FunctionType, UnionType
 from typing import Any, ClassVar, TypeVar
@@ -12,6 +12,7 @@ from peer.agents.approval import Approval
 from peer.agents.conditions import Condition, Marked, conditions_of, marks_of
 from peer.agents.declaring import check_settings, declared_by, is_other, visible_tools
 from peer.agents.every import everies_of
+from peer.agents.keys import outside_space
 from peer.agents.oversight import Overseer
 from peer.agents.retry import Retry
 from peer.agents.state import State
@@ -141,7 +142,7 @@ class Agent:
             check_messages(kind)
         check_settings(cls)
         cls.state_schema = schema_of(cls)
-        cls.tools()
+        cls.spaces = (*dict.fromkeys((*cls.spaces, *_outside(cls.tools().values()))),)
 
     def still_valid(self, proposal: Proposal, *past: Any, **more: Any) -> Any:
         """Say whether this agent agrees to undo its part of a rollback: True, or the reason why not.
@@ -155,6 +156,9 @@ class Agent:
         than `consent_s`, rejects.
         """
         return True
+
+    async def _compensated(self, result: Any, ctx: Any) -> None:
+        """What the agent was to have countered has come to its end, and stands in the log: see `Cluster.compensate`."""
 
     def on_start(self) -> Any:
         """Told once, before the first handler ever runs: open what lives in a process. It may be a coroutine function.
@@ -230,3 +234,8 @@ class Agent:
                     " @tool(name=...)."
                 )
         return found
+
+
+def _outside(tools: Iterable[Tool[..., Any]]) -> list[str]:
+    """Return the spaces that tools touch outside."""
+    return [outside_space(scope) for tool in tools for scope in (*tool.reads, *tool.writes)]

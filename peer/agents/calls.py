@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -17,6 +17,7 @@ from peer.agents.approval import PERSON_TOOL
 from peer.agents.attempts import Attempts
 from peer.agents.failures import clean, told
 from peer.agents.invoking import Invoker, Late
+from peer.agents.keys import outside_space
 from peer.agents.licence import Licence
 from peer.agents.resources import Resources
 from peer.agents.tool import (
@@ -210,6 +211,20 @@ class Calls:
         """Return what undoing a tool means, or `unknown` if this agent's code does not have it any more."""
         tool = self._find(name)
         return "unknown" if tool is None else tool.kind
+
+    def spaces_of(self, names: Iterable[str]) -> set[str]:
+        """Return the spaces in which tools of these names write (SH-5)."""
+        tools = [tool for name in names if (tool := self._find(name)) is not None]
+        return {outside_space(scope) for tool in tools for scope in tool.writes}
+
+    def find(self, name: str) -> Tool[..., Any] | None:
+        """Return a tool by its name."""
+        return self._find(name)
+
+    def undoing_of(self, name: str) -> str:
+        """Return what undoing a tool means, for people."""
+        tool = self._find(name)
+        return "not known to this agent's code" if tool is None else tool.undoing
 
     # -- for the machine -------------------------------------------------------------------------------------------
 

@@ -54,8 +54,8 @@ class Context:
     """The agent's class."""
     asked: int = 0
     """How many questions this step has asked."""
-    know: Callable[[Tool[..., Any]], None] = lambda tool: None
-    """Told of a tool that is to be called when the step is long over."""
+    wants: Callable[[Tool[..., Any], tuple[Any, ...], dict[str, Any]], None] = lambda tool, args, kwargs: None
+    """Told of a call that is to be made when the step is long over."""
     origin: Origin = field(default_factory=Origin)
     """How the agent has come to be."""
     spoken_for: Any = None
@@ -267,9 +267,9 @@ class Context:
             raise errors.CallerError(f"{tool!r} is no tool with an effect. Nothing was requested. Call it: ctx.call.")
         self.run.check_may(f"request {tool.name}")
         tool.check_call(kwargs)
-        self.know(tool)
         wait_us = NEVER_US if timeout is None else round(checked_seconds("timeout", timeout) * 1_000_000)
         hold = self.licence.requested(str(self.step), self._wanted(tool, args, kwargs), tool, approval)
+        self.wants(tool, args, kwargs)
         grouped = None if group is None else grouped_of(group, self.agent)
         self._requested(then, key, wait_us, tool, encode_args(args, kwargs), hold, grouped)
 

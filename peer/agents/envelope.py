@@ -31,6 +31,9 @@ SAGA_LATE = "!saga-late"
 SAGA_STUCK = "!saga-stuck"
 """A saga that has failed a while ago, and may still stand: its name, why it has failed, and who has said so."""
 
+COMPENSATE = "!compensate"
+"""Effects are to be countered though their steps stand: their intents in order, why, and who says so."""
+
 MAKE = "!make"
 """What a new agent is to be, which this comes to: its class, its options, and the host where it is to live."""
 RETIRE = "!retire"

@@ -13,6 +13,7 @@ from peer.agents.approval import Approval, Wanted, hold_for
 from peer.agents.tier import Tier, strictest
 from peer.agents.tool import IDEMPOTENT, IRREVERSIBLE, Tool
 from protocol.action import Tell
+from protocol.agent.machine import PeerMachine
 from protocol.step import Hold
 
 _BRIEF = Repr()
@@ -26,27 +27,22 @@ class Licence:
     Args:
         agent: its name.
         kind: its class, with `approvals`, `tiers` and `tiers_by`.
-        held: returns the name of the tier that people have set last; empty if nobody ever has.
+        machine: knows which tier people have set last, and on which requests other agents count.
         tell: takes what people should know, in the loop's thread.
-        is_bound: tells whether an intent is of a request on which other agents count.
     """
 
-    def __init__(
-        self, agent: str, kind: Any, held: Callable[[], str], tell: Callable[[Tell], None],
-        is_bound: Callable[[str], bool],
-    ) -> None:  # fmt: skip
+    def __init__(self, agent: str, kind: Any, machine: PeerMachine, tell: Callable[[Tell], None]) -> None:
         self._agent = agent
         self._kind = kind
-        self._held = held
+        self._machine = machine
         self._tell = tell
-        self._is_bound = is_bound
         self.loop: asyncio.AbstractEventLoop | None = None
         """In which handlers run; plain ones announce from threads."""
 
     @property
     def tier(self) -> str:
         """The tier that holds, by name; empty, if there is none."""
-        return self._held() or next(iter(self._kind.tiers), "")
+        return self._machine.tiering.tier or next(iter(self._kind.tiers), "")
 
     @property
     def rules(self) -> Tier:
@@ -101,7 +97,7 @@ class Licence:
         if tool.kind == IDEMPOTENT and tool.check is None:
             return ""
         why = self._refusal(self.rules, tool.name)
-        return "" if why and self._is_bound(intent) else why
+        return "" if why and self._machine.requesting.goes_with_others(intent) else why
 
     def _let(self, wanted: Wanted) -> Tier:
         rules = self.rules

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from peer.agents.countering import COUNTER_TOOL
 from peer.agents.functions import called
 from peer.agents.tool import PURE, Call, Happened, NotHappened, Tool, encode_args
 from peer.threads import pool_of
@@ -76,6 +77,8 @@ class Rehearsal:
 
     def stands_for(self, tool: Tool[..., Any]) -> bool:
         """Tell whether something answers in the place of a tool: a pure one changes nothing, and is called."""
+        if tool.name == COUNTER_TOOL.name:
+            return False  # it has the branch's own effects countered
         return tool.kind != PURE or tool.name in self._stand_ins
 
     async def instead(

@@ -8,7 +8,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
@@ -70,6 +70,10 @@ class Resources:
         self._stand_ins: Mapping[Any, Opens] = {} if stand_ins is None else stand_ins
         self._held: dict[Any, _Held] = {}
         self._is_over = False
+
+    def lend(self, opens: Opens, value: Any) -> None:
+        """Lend a value of the host's own in place of what `opens` would open."""
+        self._stand_ins = {**self._stand_ins, key_of(opens): lambda: nullcontext(value)}
 
     async def lent(self, resources: Mapping[str, Opens], function: Callable[..., Any]) -> dict[str, Any]:
         """Return what a function is given, by parameter; raises as `get`."""

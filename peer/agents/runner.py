@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from peer.agents.functions import is_async
 from peer.agents.hooks import Hooks
 from peer.agents.licence import Licence
 from peer.agents.making import Origin
+from peer.agents.outside import CatchUp, Outside, alone
 from peer.agents.request import result_of
 from peer.agents.resources import Resources
 from peer.agents.retry import POISON
@@ -66,6 +67,8 @@ class Run:
     """Why it was cut off, if it was: whatever it comes to since is that."""
     is_told: bool = False
     """The machine knows what came of it."""
+    outside: Outside | None = None
+    """What its tools have touched."""
 
 
 class Runner:
@@ -110,6 +113,8 @@ class Runner:
         self._idle: list[Callable[[], None]] = []
         """Called when no user code runs."""
         self._tell = tell
+        self.catch_up: CatchUp = alone
+        """Hears what others have written outside."""
         self._returned: set[str] = set()
 
     def start(self, order: RunStep) -> None:
@@ -140,6 +145,19 @@ class Runner:
     def pardon(self, intent: str) -> None:
         """Somebody wants an undo tried, whatever it has done to the process."""
         self._calls.pardon(intent)
+
+    def is_writing(self, space: str) -> bool:
+        """Tell whether the step at hand has written there by its tools (SH-5)."""
+        run = self._current
+        return run is not None and run.outside is not None and not run.is_told and space in run.outside.writes
+
+    def spaces_of(self, tools: Iterable[str]) -> set[str]:
+        """Return the spaces in which tools of these names write."""
+        return self._calls.spaces_of(tools)
+
+    def undoing_of(self, name: str) -> str:
+        """Return what undoing a tool means, for people."""
+        return self._calls.undoing_of(name)
 
     def kind_of(self, name: str) -> str:
         """Return what undoing a tool means, or `unknown` if this agent's code does not have it any more."""
@@ -235,17 +253,25 @@ class Runner:
         async def call_tool(
             tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None
         ) -> Any:
-            called = self._calls.call(order.run, run, tool, args, kwargs, key)
+            called = outside.around(
+                tool, args, kwargs, lambda: self._calls.call(order.run, run, tool, args, kwargs, key)
+            )
             if asyncio.get_running_loop() is loop:
                 return await called
             # A plain handler has begun a loop of its own in its thread.
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(called, loop))
 
         spaces = Spaces(run, agent.spaces)
+        outside = this.outside = Outside(spaces, agent.spaces, self.catch_up)
+
+        def wants(tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._calls.know(tool)
+            outside.requested(tool, args, kwargs)
+
         origin = self._origin
         ctx = Context(
             agent.name, order.step, order.input, run, spaces, call_tool, self._licence, owner=type(agent),
-            origin=origin, know=self._calls.know, spoken_for=agent,
+            origin=origin, wants=wants, spoken_for=agent,
         )  # fmt: skip
         ctx.look_back = partial(self._earlier.runs, order.input.lineage)
         agent.state.bind(run)
@@ -256,7 +282,9 @@ class Runner:
             this.method = turn.name
             if turn.requested is not None:
                 told = self._calls.told_of(order.run, turn.requested[0])
-                turn = turn._replace(arguments=(await result_of(*turn.requested, told), ctx))
+                result = await result_of(*turn.requested, told)
+                await outside.answered(self._calls.find(result.tool), result.args, result.kwargs)
+                turn = turn._replace(arguments=(result, ctx))
             await self._take(turn, this)
         agent.state.settle(run)
         await agent.state.place(run)

@@ -18,6 +18,7 @@ from tenacity import BaseRetrying
 from peer import errors
 from peer.agents.functions import check_callable
 from peer.agents.identity import identity_of
+from peer.agents.keys import Keys, checked_keys
 from peer.agents.naming import declared, name_of
 from peer.agents.resources import Opens, check_places, check_resources, taken_by
 from peer.values import payload
@@ -83,9 +84,14 @@ class Tool(Generic[P, R]):
     def __init__(
         self, function: Callable[P, Any], kind: str, undo: Undo | None, check: Check | None, name: str | None = None,
         *, timeout_s: float | None = None, retry: BaseRetrying | None = None, concurrency: int | None = None,
-        resources: Mapping[str, Opens] | None = None, canary: Canary | None = None,
+        resources: Mapping[str, Opens] | None = None, canary: Canary | None = None, undo_cost: str = "",
+        reads: Mapping[str, Callable[..., Any] | None] | None = None,
+        writes: Mapping[str, Callable[..., Any] | None] | None = None,
     ) -> None:  # fmt: skip
+        self.reads, self.writes = dict(reads or {}), dict(writes or {})
+        """By scope, what tells the keys of it that a call touches; None: the scope as a whole."""
         self.canary = canary
+        self.undo_cost = undo_cost
         self.function = function
         self.kind = kind
         self.undo = undo
@@ -111,6 +117,14 @@ class Tool(Generic[P, R]):
         Tools that one factory or loop makes are told apart by a mark of the values that they were made with.
         """
         return name_of(self)
+
+    @property
+    def undoing(self) -> str:
+        """What undoing a call means, for people: by what, and at what cost; or that nobody can."""
+        if self.kind != COMPENSABLE:
+            return "can't be undone" if self.kind == IRREVERSIBLE else "nothing to undo"
+        by = getattr(inspect.unwrap(self.undo), "__name__", type(self.undo).__name__) if self.undo else ""
+        return f"undone by {by}{f', at a cost of {self.undo_cost}' if self.undo_cost else ''}"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Refuse: a direct call could not be undone."""
@@ -160,6 +174,9 @@ def tool(
     concurrency: int | None = None,
     resources: Mapping[str, Opens] | None = None,
     canary: Canary | None = None,
+    undo_cost: str = "",
+    reads: Keys = (),
+    writes: Keys = (),
 ) -> Callable[[Callable[P, Any]], Tool[P, Any]]:
     """Declare a tool.
 
@@ -181,6 +198,11 @@ def tool(
             function of no arguments that returns a context manager, async or plain. It is opened once in a host, when
             it is first needed, shared by all tools that name it, and closed when the host ends.
         canary: a call that does no harm, on which `ebbtide drill` tries whether the undo does what it says.
+        reads: which keys of the world outside a call reads: by scope, such as a table, a function of the tool's
+            arguments that returns a key, or a list of keys; or only the scope's name. Who reads what another agent's
+            step has written hangs on that step.
+        writes: which keys a call writes; a write hangs on what was written before, too.
+        undo_cost: what an undo costs, for people: it is shown before they agree to a call, and in previews.
 
     A function with a parameter `intent` is given the call's unique name. It raises `NotHappened(why)` where it knows
     that nothing has happened: then there is nothing to undo, and no doubt.
@@ -210,9 +232,11 @@ def tool(
         _check_options(shown, name, timeout, retry, concurrency)
         if canary is not None and not isinstance(canary, Canary):
             raise errors.DeclarationRefused(f"tool {shown}: canary={canary!r}: a Canary(args, look=...).")
+        text(f"undo_cost of tool {shown}", undo_cost)
+        read, written = checked_keys(f"tool {shown}: reads", reads), checked_keys(f"tool {shown}: writes", writes)
         return Tool(
             function, chosen, undo, check, name, timeout_s=timeout, retry=retry, concurrency=concurrency,
-            resources=resources, canary=canary,
+            resources=resources, canary=canary, undo_cost=undo_cost, reads=read, writes=written,
         )  # fmt: skip
 
     return declare

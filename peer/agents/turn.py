@@ -6,6 +6,7 @@ from peer import errors
 from peer.agents import envelope, saga
 from peer.agents.agent import Agent
 from peer.agents.context import Context
+from peer.agents.countering import requested
 from peer.agents.every import timer_key
 from peer.agents.making import Making
 from peer.agents.presence import absence, check_there, make, retire
@@ -60,6 +61,9 @@ def turn_of(agent: Agent, ctx: Context) -> Turn | None:
             return _saga(agent, ctx, saga.had_failed(ctx, agent.message_types, body))
         case envelope.SAGA_STUCK:
             return _saga(agent, ctx, saga.is_stuck(ctx, agent.message_types, *body))
+        case envelope.COMPENSATE:
+            ctx.outputs.append(requested(agent.name, *body))
+            return None
         case envelope.RETIRE:
             return retire(ctx)
         case _:

@@ -1,6 +1,7 @@
 """Asks the agents of a cluster, through any host of it: it decides nothing, and any peer can ask the same."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,9 +13,9 @@ from peer.agents.agent import Agent
 from peer.agents.past import as_step
 from peer.agents.proposing import rollback_draft
 from peer.cluster import letters
-from peer.cluster.effects import Effect, agent_of, shown, somebody
+from peer.cluster.effects import Effect, shown
 from peer.cluster.letters import DeadLetter
-from peer.cluster.outcome import Outcome, Plan
+from peer.cluster.outcome import Compensation, Outcome, Plan
 from peer.cluster.preview import preview
 from peer.cluster.replanning import RollbackRequest, Strategy, checked_strategies, replanned
 from peer.cluster.steps import Steps, asked_for
@@ -25,7 +26,6 @@ from peer.host.questions import (
     Costs,
     CutsAnswer,
     EffectAnswer,
-    EffectAsk,
     HeldAnswer,
     LetterAnswer,
     LetterAsk,
@@ -44,7 +44,6 @@ from peer.values.codec import look
 from peer.values.key_text import decode_key
 from peer.values.personal import using
 from peer.values.shared_view import SharedView
-from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
 from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.proposal import Amendment
 from protocol.records import OutcomeRecord
@@ -130,8 +129,8 @@ class Asker:
             deadline_s: participants that have not voted by then reject.
             timeout_s: how long to wait here for each proposal; the rollback itself goes on.
             if_rejected: what to try, one after the other, where agents do not agree: `narrower`, `amend_with(...)`,
-                `ask_person(...)`, or a function from a `Refused` to the next `RollbackRequest`, or to None. Each makes
-                a proposal of its own, named in its reason. `attempts` of the outcome tells of all.
+                `ask_person(...)`, `forward`, or a function from a `Refused` to the next `RollbackRequest`, or to None.
+                Each makes a proposal of its own, named in its reason. `attempts` of the outcome tells of all.
 
         A correction follows its input to the step that holds it now, if the root was undone before.
 
@@ -263,32 +262,11 @@ class Asker:
         with using(self._keeping.vault):
             return [shown(each, self.host.clock.now_us()) for each in found]
 
-    async def retry(self, intent: str) -> str:
-        """Have an undo tried now, or ask once more about an effect in doubt; return its state meanwhile.
-
-        Raises: CallerError, if nothing of it is pending; AgentUnknown, AskTimeout.
-        """
-        ask = EffectAsk(intent, "retry")
-        return (await self.host.ask(agent_of(intent), "effect", questions.encode(ask))).decode()
-
-    async def settle(self, intent: str, *, happened: bool, note: str, by: str | None = None) -> str:
-        """Say what has become of an effect that is to be undone, or in doubt: it is not tried any more.
-
-        Args:
-            intent: which.
-            happened: whether it stands in the world. What is to be undone then stays as it is; what was in doubt has
-                happened, and is undone if no step stands behind it.
-            note: why; it stands in the log.
-            by: who says so; the user of this process if left out. It stands in the log.
-
-        Returns: its state now: `undone`, `kept`, or `done`.
-
-        Raises: CallerError, if nothing of it is pending; AgentUnknown, AskTimeout.
-        """
-        check_text("note", note, REASON_CHARS_MAX, "Nothing was settled.")
-        who = check_text("by", somebody() if by is None else by, NAME_CHARS_MAX, "Nothing was settled.", least=0)
-        ask = EffectAsk(intent, "settle", bool(happened), note, who)
-        return (await self.host.ask(agent_of(intent), "effect", questions.encode(ask))).decode()
+    @abstractmethod
+    async def compensate(
+        self, *steps: StepId | str, reason: str, by: str | None = None, timeout_s: float = 60.0
+    ) -> Compensation:
+        """Counter what steps have done to the world; see `peer.cluster.member.Member`."""
 
     async def _pending(self, outcome: Outcome) -> Outcome:
         """Return an outcome with the effects of its undone steps that are not undone yet."""

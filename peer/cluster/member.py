@@ -5,19 +5,22 @@ What it needs no backend for: whoever launches a cluster does the same as whoeve
 
 import asyncio
 import secrets
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from peer import errors
+from peer.agents.countering import PAUSE_S, PAUSE_S_MAX, compensating
 from peer.cluster.asker import ASK_S
 from peer.cluster.calling_off import call_off
-from peer.cluster.effects import Effect
+from peer.cluster.compensating import Compensation, came, countable, is_under_way, owner_of
+from peer.cluster.effects import Effect, agent_of, somebody
 from peer.cluster.happenings import Happenings, checked_kinds
 from peer.cluster.inlet import Inlet, Receipt
 from peer.cluster.letters import DeadLetter
-from peer.cluster.outcome import Restored
+from peer.cluster.outcome import Plan, Restored
 from peer.cluster.people import People
 from peer.cluster.quiet import until_quiet
 from peer.cluster.sagas import SagaSeen, call_off_saga
@@ -29,6 +32,7 @@ from peer.host.questions import EpochsAnswer, RestoreTo, SagaAnswer
 from peer.store.outside.keeping import Keeping
 from peer.threads import HOUSE, in_thread
 from peer.values.personal import key_name
+from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
 from protocol.ids import AgentId, Lineage, StepId
 
 
@@ -228,6 +232,51 @@ class Member(People, ABC):
         self.check_running()
         agents = self._all() if agent is None else [agent]
         found = await asyncio.gather(*(self.effects_of(each, settled=settled) for each in agents))
+        return [effect for effects in found for effect in effects]
+
+    async def compensate(
+        self, *steps: StepId | str, reason: str, by: str | None = None, timeout_s: float = 60.0
+    ) -> Compensation:
+        """Counter what steps, and all that followed from them, have done to the world; the steps and states stay.
+
+        Forward in time: nothing is hidden, run again or agreed on, so it can be done where agents would refuse to go
+        back. Each effect that has an undo is undone, the newest first; what can't be undone stays, and is told. It is
+        handed to an agent, so it goes on over restarts, and if this program ends. Effects that come after that are not
+        meant. A run again of one of the steps does anew what it did.
+
+        Args:
+            steps: the first ones.
+            reason: why; it stands in the logs, at each effect.
+            by: who says so; the user of this process if left out. It stands in the logs.
+            timeout_s: for how long to wait for its end.
+
+        Raises: StepUnknown, CallerError; AskTimeout, if it is not over in time: it goes on.
+        """
+        check_text("reason", reason, REASON_CHARS_MAX, "Nothing was countered.")
+        who = check_text(
+            "by", (somebody() or "somebody") if by is None else by, NAME_CHARS_MAX, "Nothing was countered."
+        )
+        plan = await self.preview(*steps)
+        wanted = countable(plan)
+        if not wanted:
+            return came(None, plan, wanted, await self._called_in(plan))
+        receipt = await self._inlet.submit(self.host, owner_of(wanted), (compensating(wanted, reason, who),))
+        until, pause_s = time.monotonic() + timeout_s, PAUSE_S
+        (step,) = await receipt.done(timeout_s)
+        while is_under_way(wanted, effects := await self._called_in(plan)):
+            if time.monotonic() > until:
+                raise errors.AskTimeout(
+                    f"{step} is countering {len(wanted)} effects still, after {timeout_s:g} s. It goes on: look at"
+                    " `effects`."
+                )
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_S_MAX)
+        return came(step, plan, wanted, effects)
+
+    async def _called_in(self, plan: Plan) -> list[Effect]:
+        """Return the effects of the agents that a plan is about, as they stand now."""
+        agents = dict.fromkeys(agent_of(call.intent) for call in plan.calls)
+        found = await asyncio.gather(*(self.effects_of(agent, settled=True) for agent in agents))
         return [effect for effects in found for effect in effects]
 
     async def dead_letters(self, agent: AgentId | None = None) -> list[DeadLetter]:

@@ -5,11 +5,13 @@ from abc import abstractmethod
 from typing import Any
 
 from peer.cluster.asker import Asker
+from peer.cluster.effects import agent_of, somebody
 from peer.cluster.requests import PendingRequest, pause, pending, set_tier, unseen
-from peer.host.questions import RequestAnswer, TiersAnswer
+from peer.host import questions
+from peer.host.questions import EffectAsk, RequestAnswer, TiersAnswer
 from peer.people.person import Certificate, Person
 from peer.values.personal import using
-from peer.values.texts import natural
+from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text, natural
 from protocol.ids import AgentId, Lineage
 
 
@@ -96,6 +98,33 @@ class People(Asker):
     ) -> None:  # fmt: skip
         """Answer a question of `ctx.ask_person`; the first answer counts. Args and errors as of `release`."""
         await (await self._request(agent, request)).answer(value, note, by=by, as_=as_)
+
+    async def retry(self, intent: str) -> str:
+        """Have an undo tried now, or ask once more about an effect in doubt; return its state meanwhile.
+
+        Raises: CallerError, if nothing of it is pending; AgentUnknown, AskTimeout.
+        """
+        ask = EffectAsk(intent, "retry")
+        return (await self.host.ask(agent_of(intent), "effect", questions.encode(ask))).decode()
+
+    async def settle(self, intent: str, *, happened: bool, note: str, by: str | None = None) -> str:
+        """Say what has become of an effect that is to be undone, or in doubt: it is not tried any more.
+
+        Args:
+            intent: which.
+            happened: whether it stands in the world. What is to be undone then stays as it is; what was in doubt has
+                happened, and is undone if no step stands behind it.
+            note: why; it stands in the log.
+            by: who says so; the user of this process if left out. It stands in the log.
+
+        Returns: its state now: `undone`, `kept`, or `done`.
+
+        Raises: CallerError, if nothing of it is pending; AgentUnknown, AskTimeout.
+        """
+        check_text("note", note, REASON_CHARS_MAX, "Nothing was settled.")
+        who = check_text("by", somebody() if by is None else by, NAME_CHARS_MAX, "Nothing was settled.", least=0)
+        ask = EffectAsk(intent, "settle", bool(happened), note, who)
+        return (await self.host.ask(agent_of(intent), "effect", questions.encode(ask))).decode()
 
     async def pause(
         self, agent: AgentId, note: str = "", by: str | None = None, *, as_: Person | None = None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from peer import errors
-from peer.cluster.outcome import Plan
+from peer.cluster.outcome import Plan, PlannedUndo
 from peer.host.questions import Part, PartAnswer
 from protocol.ids import AgentId, MessageId, StepId
 
@@ -43,4 +43,9 @@ async def preview(roots: tuple[StepId, ...], ask: AskPart) -> Plan:
         steps=tuple(sorted(s.step for part in known.values() for s in part.cone if s.step not in retracted)),
         agents=tuple(sorted(known)),
         effects=tuple(sorted(effect for part in known.values() for effect in part.effects)),
+        calls=tuple(
+            PlannedUndo(call.intent, call.step, call.tool, call.state, call.undo, call.time_us)
+            for _, part in sorted(known.items())
+            for call in part.calls
+        ),
     )

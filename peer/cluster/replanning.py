@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from peer import errors
 from peer.agents.failures import clean
 from peer.agents.past import as_step
-from peer.cluster.outcome import Attempt, Outcome, Plan
+from peer.cluster.outcome import Attempt, Compensation, Outcome, Plan
 from protocol.ids import AgentId, StepId
 
 STRATEGIES_MAX = 16
@@ -37,6 +37,10 @@ class Previews(Protocol):
         """Return what a rollback of these steps would undo, and at which agents."""
         ...
 
+    async def compensate(self, *steps: StepId | str, reason: str) -> Compensation:
+        """Counter what these steps, and all that followed from them, have done to the world; they stand."""
+        ...
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -55,9 +59,9 @@ class Refused:
         return dict(self.outcome.rejects)
 
 
-Next = RollbackRequest | None
+Next = RollbackRequest | Compensation | None
 Strategy = Callable[[Refused], Next | Awaitable[Next]]
-"""Returns what to propose next, or None if it has nothing to propose; plain or async."""
+"""Returns what to propose next, None if it has nothing to propose, or what it has countered; plain or async."""
 Propose = Callable[[RollbackRequest], Awaitable[Outcome]]
 
 
@@ -96,6 +100,17 @@ async def narrower(refused: Refused) -> Next:
     kept = {as_step(step) for step in left}
     amend = {root: message for root, message in (request.amend or {}).items() if as_step(root) in kept}
     return replace(request, steps=tuple(left), amend=amend or None)
+
+
+async def forward(refused: Refused) -> Next:
+    """Counter what the steps have done to the world, where nobody goes back: see `Cluster.compensate`. The steps stand.
+
+    Raises: as `Cluster.compensate`.
+    """
+    request = refused.request
+    whys = clean(_whys(refused.outcome.rejects), WHY_CHARS_MAX)
+    reason = f"{request.reason} [instead of {refused.outcome.proposal}, rejected by {whys}]".strip()
+    return await refused.cluster.compensate(*request.steps, reason=reason)
 
 
 def ask_person(callback: Callable[[Refused], Any]) -> Strategy:
@@ -155,6 +170,9 @@ async def replanned(
             if wanted is None:
                 attempts.append(Attempt(name_of(strategy)))
                 continue
+            if isinstance(wanted, Compensation):
+                attempts.append(Attempt(name_of(strategy), steps=_steps(request)))
+                return replace(outcome, attempts=tuple(attempts), compensation=wanted)
             if not isinstance(wanted, RollbackRequest):
                 raise errors.CallerError(
                     f"{name_of(strategy)} returned {wanted!r}: it is a RollbackRequest, or None. Nothing was proposed."
@@ -181,8 +199,11 @@ def _named(strategy: Any, name: str, function: Any) -> Strategy:
 
 
 def _attempt(by: str, request: RollbackRequest, outcome: Outcome) -> Attempt:
-    steps = tuple(sorted({as_step(step) for step in request.steps}))
-    return Attempt(by, outcome.proposal, steps, request.inputs, outcome.committed, outcome.rejects)
+    return Attempt(by, outcome.proposal, _steps(request), request.inputs, outcome.committed, outcome.rejects)
+
+
+def _steps(request: RollbackRequest) -> tuple[StepId, ...]:
+    return tuple(sorted({as_step(step) for step in request.steps}))
 
 
 def _reason(reason: str, number: int, by: str, outcome: Outcome) -> str:

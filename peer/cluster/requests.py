@@ -49,6 +49,8 @@ class PendingRequest:
     """Who is asked, each with how many microseconds after the step from which on."""
     group: str = ""
     """The group that it is let go with, or not at all; empty: none."""
+    undo: str = ""
+    """Of a tool: what undoing it would mean (`undone by refund, at a cost of 2 %`; `can't be undone`)."""
 
     @property
     def waits_for_people(self) -> bool:
@@ -86,7 +88,7 @@ def pending(agent: AgentId, found: RequestAnswer, ask: Ask) -> PendingRequest:
     return PendingRequest(
         found.name, agent, found.step, found.tool, found.kind, args, kwargs, found.since_us, until_us or None, question,
         asks, found.approved, ask, () if hold is None else hold.stages,
-        "" if found.group is None else found.group.id,
+        "" if found.group is None else found.group.id, found.undo,
     )  # fmt: skip
 
 

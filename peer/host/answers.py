@@ -9,6 +9,7 @@ from peer.agents.making import Making
 from peer.agents.oversight import looks_like_rollback
 from peer.agents.past import check_past
 from peer.agents.saga import is_kept, kept_of, name_of
+from peer.agents.tool import COMPENSABLE, IDEMPOTENT, IRREVERSIBLE
 from peer.agents.unstarted import kind_of
 from peer.host.births import QUESTION as MAKE
 from peer.host.births import Births
@@ -17,6 +18,7 @@ from peer.host.driver import Driver
 from peer.host.people import People
 from peer.host.questions import (
     Ballots,
+    CallAnswer,
     CallOff,
     Costs,
     CutsAnswer,
@@ -64,6 +66,9 @@ from protocol.event import (
 )
 from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
 from protocol.step import Entry
+
+TOOLS = (IDEMPOTENT, COMPENSABLE, IRREVERSIBLE)
+"""Kinds of requests that a tool is called for."""
 
 Answered = Callable[[bytes, str], None]
 """Takes the body of an answer, and the name of the error that it is; empty for none."""
@@ -231,7 +236,9 @@ class Answers:
 
     def _part(self, driver: Driver, body: bytes) -> PartAnswer:
         asked: Part = decode(body, Part)
-        return PartAnswer(*driver.machine.looking.part(asked.roots, asked.credits))
+        part = driver.machine.looking.part(asked.roots, asked.credits)
+        calls = driver.machine.looking.calls_of(part.effects)
+        return PartAnswer(*part, tuple(CallAnswer(*each, driver.runner.undoing_of(each.tool)) for each in calls))
 
     def _status(self, driver: Driver, body: bytes) -> Status:
         seen = driver.machine.looking.status()
@@ -317,7 +324,8 @@ class Answers:
         return [EffectAnswer(*seen) for seen in driver.machine.looking.effects(decode(body, bool))]
 
     def _requests(self, driver: Driver, body: bytes) -> list[RequestAnswer]:
-        return [RequestAnswer(*seen) for seen in _waiting(driver)]
+        known = [(seen, driver.runner.undoing_of(seen.tool)) for seen in _waiting(driver)]
+        return [RequestAnswer(*seen, undo if seen.kind in TOOLS else "") for seen, undo in known]
 
     def _sagas(self, driver: Driver, body: bytes) -> list[SagaAnswer]:
         state = driver.machine.looking.state(None)

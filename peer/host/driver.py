@@ -22,6 +22,7 @@ from peer.agents.runner import Runner
 from peer.agents.state import State
 from peer.agents.unstarted import kind_of
 from peer.host.attendance import Attendance, Nursery
+from peer.host.barrier import Barrier
 from peer.host.replicas import Replicas
 from peer.host.strangers import Strangers
 from peer.host.ticks import Ticks
@@ -163,13 +164,13 @@ class Driver:
             self.feed, tell, self.oversight,
         )  # fmt: skip
         self.attendance = Attendance(self.machine, origin, host.clock, self.feed, tell, nursery)
-        tiering, bound = self.machine.tiering, self.machine.requesting.goes_with_others
-        self.licence = Licence(agent.name, kind_of(agent), lambda: tiering.tier, tell, bound)
+        self.licence = Licence(agent.name, kind_of(agent), self.machine, tell)
         self.runner = Runner(
             agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks, origin, host.resources,
             Earlier(agent, self.machine, self._lock), self.licence,
         )  # fmt: skip
         self.replicas = Replicas(agent.name, host.randomness.seed)
+        self.barrier = Barrier(agent.name, host, self.replicas, self.machine.core, self.runner, tell)
         self._ticks = Ticks(agent.everies, self.machine, host.clock, self.feed, self.attendance.is_there)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
@@ -278,14 +279,15 @@ class Driver:
                 self._host.route(self.agent.name, sender, self.replicas.vector(message.space))
             if entries:
                 self.feed(Merged(tuple(entries)))
-        elif isinstance(message, Sync):
+            self.barrier.came(sender, message)
+        elif not isinstance(message, Sync):
+            self.feed(Received(sender, message))
+        elif not self.barrier.holds(message, lambda: self.received(sender, message)):
             self.replicas.asked(sender, message)
             if sender in self._serves.get(message.space, ()):
                 self._serve(message.space, sender)
             else:
                 self.feed(SubscriberSeen(message.space, sender))
-        else:
-            self.feed(Received(sender, message))
 
     def _arm(self) -> None:
         deadline = self.machine.deadline_us

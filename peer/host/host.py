@@ -18,6 +18,7 @@ from peer.host.asking import Asking
 from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
 from peer.host.coming import startable, without_log
+from peer.host.countering import lending
 from peer.host.driver import Driver
 from peer.host.neighbours import Neighbours
 from peer.host.people import People
@@ -60,7 +61,7 @@ class Host:
         host_limits: HostLimits | None = None, keeping: Keeping | None = None, observer: Observer | None = None,
         attempts: Attempts | None = None, resources: Resources | None = None,
     ) -> None:  # fmt: skip
-        self.attempts, self.resources = attempts or Attempts(), resources or Resources()
+        self.attempts, self.resources = attempts or Attempts(), lending(resources or Resources(), self.ask)
         self.keeping = keeping or Keeping.in_memory(secret)
         self.host_id: HostId = keys.host_id
         self.residents = Residents()

@@ -42,6 +42,19 @@ class Part(Struct, frozen=True, array_like=True):
     credits: tuple[MessageId, ...]
 
 
+class CallAnswer(Struct, frozen=True, array_like=True):
+    """An effect that stands, and what undoing it means."""
+
+    intent: str
+    step: StepId
+    time_us: int
+    """When its step ran; in the order of causes."""
+    tool: str
+    state: str
+    undo: str
+    """As `peer.agents.tool.Tool.undoing` says it."""
+
+
 class PartAnswer(Struct, frozen=True, array_like=True):
     """The agent's part of a cone, with what it sent, and the effects that stand."""
 
@@ -49,6 +62,8 @@ class PartAnswer(Struct, frozen=True, array_like=True):
     cone: tuple[ConeStep, ...]
     effects: tuple[str, ...]
     retracted: tuple[StepId, ...]
+    calls: tuple[CallAnswer, ...] = ()
+    """Of the effects, in the order in which they came to their end."""
 
 
 class EffectAnswer(Struct, frozen=True, array_like=True):
@@ -105,6 +120,8 @@ class RequestAnswer(Struct, frozen=True, array_like=True):
     hold: Hold | None = None
     approved: str | None = None
     group: Grouped | None = None
+    undo: str = ""
+    """What undoing it would mean, as `peer.agents.tool.Tool.undoing` says it."""
 
 
 class Say(Struct, frozen=True, array_like=True):

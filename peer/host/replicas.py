@@ -38,6 +38,7 @@ class Replicas:
         self._had: dict[tuple[str, AgentId, int], int] = {}
         self._latest: dict[str, dict[AgentId, tuple[int, int]]] = {}
         self._vectors: dict[tuple[str, AgentId], bytes] = {}
+        self._asks: dict[tuple[str, AgentId], int] = {}
         self.refused = 0
         """Entries dropped because they were not their sender's, or not entries at all."""
 
@@ -68,6 +69,7 @@ class Replicas:
     def asked(self, subscriber: AgentId, message: Sync) -> None:
         """Note what a subscriber has."""
         self._vectors[message.space, subscriber] = message.vector
+        self._asks[message.space, subscriber] = message.ask
 
     def answer(self, subscriber: AgentId, space: str) -> Shared | None:
         """Return what a subscriber lacks of the own slots, or None if its vector is unreadable."""
@@ -78,7 +80,8 @@ class Replicas:
         except (ValueError, RuntimeError):
             self.refused += 1
             return None
-        return Shared(space, update, 0, self._served.get(space, 0), doc.client_id)
+        ask = self._asks.get((space, subscriber), 0)
+        return Shared(space, update, 0, self._served.get(space, 0), doc.client_id, ask)
 
     def serves(self, space: str) -> tuple[int, int]:
         """Return the own document's life, and how many slots it has ever had: what a subscriber must come to."""

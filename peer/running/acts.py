@@ -74,7 +74,7 @@ def preview(steps: Steps, folder: Folder = HERE, json_: Json = False) -> None:
     if json_:
         print_json(plan_row(plan))
     else:
-        _print_plan(plan)
+        print_plan(plan)
 
 
 def rollback(
@@ -114,7 +114,7 @@ def rollback(
 
     plan, corrected = asked(folder, look)
     if not yes:
-        _print_plan(plan)
+        print_plan(plan)
         sure(f"Undo {_count(len(plan.steps), 'step')} at {_count(len(plan.agents), 'agent')}?", yes)
     outcome = asked(folder, undo)
     if json_:
@@ -205,13 +205,21 @@ async def _undone_by(cluster: Attached, epoch: int) -> dict[AgentId, int]:
     return found
 
 
-def _print_plan(plan: Plan) -> None:
+def print_plan(plan: Plan) -> None:
+    """Show what would be undone: the steps by agent, and what undoing each kind of effect means."""
     effects = Counter(intent.split("/", 1)[0] for intent in plan.effects)
     rows = [
         {"agent": agent, "steps": _texts(steps), "effects": effects.get(agent, 0) or ""}
         for agent, steps in plan.by_agent().items()
     ]
     table(rows, ("agent", "steps", "effects"), "nothing")
+    kinds = Counter((call.step.agent, call.tool, call.undo, call.state) for call in plan.calls)
+    calls = [
+        {"agent": agent, "tool": tool, "calls": count, "state": state, "undo": undo}
+        for (agent, tool, undo, state), count in sorted(kinds.items())
+    ]
+    if calls:
+        table(calls, ("agent", "tool", "calls", "state", "undo"), "")
     said(
         f"would undo {_count(len(plan.steps), 'step')} at {_count(len(plan.agents), 'agent')},"
         f" and {_count(len(plan.effects), 'effect')} of tools"

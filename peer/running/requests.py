@@ -41,7 +41,7 @@ def requests(
     if json_:
         lines(rows)
     else:
-        table(rows, ("agent", "request", "step", "tool", "args", "approved"), "nothing waits to be let go")
+        table(rows, ("agent", "request", "step", "tool", "args", "approved", "undo"), "nothing waits to be let go")
 
 
 def inbox(
@@ -68,7 +68,11 @@ def inbox(
     if json_:
         lines(rows)
     else:
-        table(rows, ("agent", "request", "question", "options", "asks", "since", "until"), "nobody is asked anything")
+        table(
+            rows,
+            ("agent", "request", "question", "options", "asks", "undo", "since", "until"),
+            "nobody is asked anything",
+        )
 
 
 def release(

@@ -56,6 +56,7 @@ def request_row(each: PendingRequest) -> Row:
         "options": plain(each.kwargs.get("options")) if each.kind == "person" else None,
         "asks": list(each.asks),
         "approved": each.approved,
+        "undo": each.undo,
         "since_us": each.since_us,
         "until_us": each.until_us,
         "since": shown_time(each.since_us),
@@ -82,6 +83,7 @@ def plan_row(plan: Plan) -> Row:
         "steps": _texts(plan.steps),
         "agents": list(plan.agents),
         "effects": list(plan.effects),
+        "calls": [{**each._asdict(), "step": str(each.step)} for each in plan.calls],
     }
 
 

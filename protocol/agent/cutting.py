@@ -12,6 +12,7 @@ from protocol.agent.loss import Loss
 from protocol.agent.rollback import Rollback
 from protocol.event import CutWanted, Settled
 from protocol.records import CutRecord
+from protocol.step import OUTSIDE
 
 
 class Cutting:
@@ -74,6 +75,10 @@ class Cutting:
             if stands:
                 final.append(lineage)
             core.forget_step(record)
+            if stands and all(entry.space.startswith(OUTSIDE) for entry in core.own_entries.get(record.step, ())):
+                # SH-5: nobody need hang on what can't be undone any more.
+                core.withdraw((record.step,))
+                core.own_entries.pop(record.step, None)
         core.colours.forget(horizon)
         core.versions.fold(horizon)
         self._effects.forget(final, horizon)

@@ -14,6 +14,8 @@ from protocol.records import BaseRecord, EffectState, IntentRecord
 
 OPEN, DONE, UNDOING, UNDONE, DOUBT, KEPT = "open", "done", "undoing", "undone", "doubt", "kept"
 """Kept: nobody stands behind it, and a person has said that it stays, or it can't be undone."""
+COMPENSABLE = "compensable"
+"""The kind of a call that has an undo."""
 IRREVERSIBLE = "irreversible"
 """The kind of a call that nobody can undo: it is let go only when its step is settled, or somebody says so (RQ-2)."""
 PERSON = "person"

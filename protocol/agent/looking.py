@@ -95,6 +95,17 @@ class EffectSeen(NamedTuple):
     """When it is tried again."""
 
 
+class CallSeen(NamedTuple):
+    """An effect that a step stands behind."""
+
+    intent: str
+    step: StepId
+    time_us: int
+    """When that ran; in the order of causes."""
+    tool: str
+    state: str
+
+
 class DecisionSeen(NamedTuple):
     """A rollback that is decided, as one elector carried it out."""
 
@@ -212,6 +223,16 @@ class Looking:
             effects=tuple(intent for step in stands for intent in core.cone.record(step).calls),
             retracted=tuple(step for step in part if step in core.retraction),
         )
+
+    def calls_of(self, intents: Sequence[str]) -> list[CallSeen]:
+        """Return effects that steps stand behind, in the order in which their calls came to their end (EF-7)."""
+        core = self._core
+        found = [effect for intent in intents if (effect := core.intents.get(intent)) is not None]
+        return [
+            CallSeen(each.intent, each.claimed_by, core.cone.record(each.claimed_by).time_us, each.tool, each.state)
+            for each in sorted(found, key=lambda effect: effect.ended)
+            if each.claimed_by is not None and each.claimed_by in core.cone
+        ]
 
     def suffix(self, after: StepId) -> tuple[StepId, ...] | None:
         """Return the surviving steps after one; None if that is not in the log, or folded: see `horizon`."""

@@ -12,7 +12,7 @@ from protocol.action import Reply, Resume
 from protocol.agent.core import Core
 from protocol.agent.effects import Effects
 from protocol.agent.grouping import FREE, GO, NONE, Grouping
-from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, PERSON, UNDONE
+from protocol.agent.intents import DONE, DOUBT, IRREVERSIBLE, KEPT, OPEN, PERSON, UNDOING, UNDONE
 from protocol.event import ReleaseAsked, ToolWanted
 from protocol.ids import Lineage, MessageId, StepId
 from protocol.limits import NEVER_US
@@ -307,6 +307,8 @@ class Requesting:
         if was_open and effect.state in (DONE, UNDONE, DOUBT):
             effect.word = f"{'answered' if effect.state == DONE else 'rejected'} by {record.by}" if record.by else ""
             core.timers.answered(effect.lineage)
+        if effect.state == UNDOING and effect.claimed_by is not None:
+            core.intents.doom_one(effect)  # its step stands, and somebody has had it countered (EF-8)
 
     def recovered(self) -> None:
         """Go on with what an earlier life has let go: what it binds, it binds still."""

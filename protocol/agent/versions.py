@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from protocol.ids import StepId
 from protocol.retraction import Retraction
-from protocol.step import Entry, Read, Write
+from protocol.step import OUTSIDE, Entry, Read, Write
 
 
 class Version(NamedTuple):
@@ -29,6 +29,8 @@ class Versions:
         """Keys whose value may have changed since `take_touched`."""
         self._shared: dict[str, list[Entry]] = {}
         self._seen: set[tuple[StepId, int]] = set()
+        self._outside: dict[int, list[Entry]] = {}
+        """By epoch, the entries that say what tools have written outside: behind the horizon nobody hangs on them."""
 
     def write(self, step: StepId, writes: Iterable[Write], epoch: int) -> None:
         """Add a step's versions; steps come in their order."""
@@ -63,6 +65,16 @@ class Versions:
                 del self._own[key]
             if is_final or not kept:
                 del self._unfolded[key]
+        for epoch in [epoch for epoch in self._outside if epoch < horizon]:
+            for entry in self._outside.pop(epoch):
+                self._forget(entry)
+
+    def _forget(self, entry: Entry) -> None:
+        self._seen.discard((entry.writer, entry.index))
+        entries = self._shared[entry.key]
+        entries.remove(entry)
+        if not entries:
+            del self._shared[entry.key]
 
     def take_touched(self) -> tuple[str, ...]:
         """Return the keys whose versions have changed since this was last called."""
@@ -111,6 +123,8 @@ class Versions:
         if name in self._seen:
             return False
         self._seen.add(name)
+        if entry.space.startswith(OUTSIDE):
+            self._outside.setdefault(entry.epoch, []).append(entry)
         insort(self._shared.setdefault(entry.key, []), entry, key=_order)
         return True
 

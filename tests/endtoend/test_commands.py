@@ -117,6 +117,8 @@ TABLE = [
     Try("sagas --fail trip", lambda rows: True, "name the agent", code=2),
     Try("cancel buyer ext:key:k#1 --why late", lambda rows: True, "called off"),
     Try("cancel buyer ext:key:opening#1 --why late", lambda rows: True, "roll that step back", code=1),
+    Try("compensate buyer/1/1 --reason sour --yes", lambda rows: len(rows[0]["countered"]) == 1, "nothing was to be"),
+    Try("compensate buyer/1/99 --reason sour --yes", lambda rows: True, "no step", code=2),
     Try("preview buyer/1/99", lambda rows: True, "no step", code=2),
     Try("submit byer 1", lambda rows: True, "Did you mean 'buyer'?", code=2),
 ]  # fmt: skip

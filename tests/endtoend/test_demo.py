@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from peer import Call
+from peer.cluster.branching import Difference
 from peer.store.reading import verify
+from sims.scenarios.payments import accounts
 from sims.scenarios.payments import run as job
 from sims.scenarios.payments.checks import Log
-from sims.scenarios.payments.run import Options
+from sims.scenarios.payments.data import Payment
+from sims.scenarios.payments.plan import Options
+from sims.scenarios.payments.what_if import Tried, judge_branch
 
 EBBTIDE = Path(sys.executable).with_name("ebbtide")
 
@@ -30,9 +35,11 @@ def test_the_proof_holds_in_one_process(seed: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("packed", [5, 12])
 def test_the_proof_holds_for_packed_agents(packed: int, tmp_path: Path) -> None:
-    report = play(Options(payments=400, seed=4, backend="local", agents_per_actor=packed), tmp_path)
+    report = play(Options(payments=400, seed=4, backend="local", agents_per_actor=packed, branch=True), tmp_path)
     assert [check for check in report.checks if not check.passed] == []
     assert report.summary["cone (steps undone)"] != 0
+    assert report.summary["rollbacks"] == "5 committed, 4 of them of transfers that were called off; 0 not"
+    assert str(report.summary["in a branch"]).startswith("payment 210 of $7.48, not $14.96")
 
 
 def test_the_proof_holds_though_hosts_are_killed(tmp_path: Path) -> None:
@@ -106,10 +113,39 @@ def test_a_fault_that_nobody_undoes_is_seen_by_the_checks(tmp_path: Path, monkey
         await self.cluster.quiet(60)  # type: ignore[attr-defined]
 
     # The job without its audits: the wrong steps stand, so the proof must fail.
-    monkeypatch.setattr(job._Job, "work", blind)
+    monkeypatch.setattr(job.Job, "work", blind)
     report = play(Options(payments=400, seed=4, backend="local"), tmp_path)
     failed = {check.name for check in report.checks if not check.passed}
     assert {"accounts equal the oracle's", "holds equal the oracle's"} <= failed
+
+
+def test_a_transfer_that_stands_in_one_account_alone_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = accounts.reverse_entry
+
+    def forgets(call: Call) -> None:
+        if not str(call.args[1]).startswith("savings-"):
+            real(call)
+
+    monkeypatch.setattr(accounts.post_entry, "undo", forgets)
+    monkeypatch.setattr(accounts.post_entry, "check", None)
+    report = play(Options(payments=100, backend="local"), tmp_path)
+    failed = {check.name for check in report.checks if not check.passed}
+    assert "transfers between savings stand in both accounts, or in none" in failed
+
+
+def test_a_branch_that_differs_elsewhere_or_not_at_all_is_seen() -> None:
+    payment = Payment(7, 3, "1997-01-01", 1, 200)
+    own = Difference("ledger-1", ("balance", "customer-3"), 500, 400)
+    assert judge_branch(Tried(payment, [own], 1, is_quiet=True), [payment]).passed
+    other = Difference("ledger-1", ("balance", "customer-4"), 1, 2)
+    wrong = [
+        Tried(payment, [], 1, is_quiet=True),
+        Tried(payment, [own, other], 1, is_quiet=True),
+        Tried(payment, [own], 0, is_quiet=True),
+        Tried(payment, [own], 1, is_quiet=False),
+        Tried(payment, [Difference("ledger-1", ("balance", "customer-3"), 500, 499)], 1, is_quiet=True),
+    ]
+    assert not any(judge_branch(tried, [payment]).passed for tried in wrong)
 
 
 def test_without_a_terminal_the_command_says_what_it_is_doing(tmp_path: Path) -> None:

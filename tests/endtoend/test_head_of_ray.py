@@ -83,11 +83,14 @@ def test_agents_go_on_and_roll_back_when_the_head_has_ended_and_the_next_one_tak
     assert run.one("rollback", "buyer/1/2", "--inputs", "discard", "--yes")["committed"]
     run.rest()
     assert paid(run) == 5
-    before = {row["host"]: row["process"] for row in run.told("ps")}
+    before = {row["host"]: row["process"] for row in run.told("ps", code=None)}
     ray.start()
     said = ebbtide("up", HERE / "corner_shop.py", "--address", ray.address)
     assert "host-1, host-2 went on without their Ray; they have ended, and are taken back" in said
-    assert all(row["state"] == "up" and row["process"] != before[row["host"]] for row in run.told("ps"))
+    after = {row["host"]: row["process"] for row in run.told("ps", code=None)}
+    assert set(after) == set(before)
+    assert not set(after.values()) & set(before.values())
+    until(lambda: all(row["state"] == "up" for row in run.told("ps", code=None)))
     assert paid(run) == 5
     run.do("submit", "buyer", "--as", "Order", '{"item": "ink", "price": 2}')
     run.rest()

@@ -35,6 +35,16 @@ undone: books/1/2 clerk/1/2
 books: {'mill': 12500, 'dairy': 3450}
 paid: [('dairy', 3450), ('mill', 500), ('mill', 12000)]
 """,
+    "compensate": """\
+would be: shop/1/2 undone by refund, at a cost of a fee of 1
+would be: shop/1/3 undone by refund, at a cost of a fee of 1
+refunded: cid 30
+refunded: bob 30
+went back: False {'bookkeeper': 'the month is closed'}
+countered: 2 pending: 0
+paid: {'ann': 30}
+shop: {('sold', 'jazz'): 1, ('sold', 'folk'): 2}
+""",
     "restore": """\
 good: {'planned': 3} {'shipped': 3} [1, 2]
 bad: {'planned': 3003} {'shipped': 3003} [1, 2, 1000, 2000]

@@ -88,11 +88,11 @@ def test_it_outlives_kills_and_a_night_in_one_process(run: Run, monkeypatch: pyt
 @pytest.mark.ray
 def test_it_outlives_kills_of_every_process_and_a_night_on_ray(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ebbtide("up", EXAMPLE, "--agents-per-actor", 2)
-    for host in (row["host"] for row in run.told("ps")):
-        (before,) = (row["process"] for row in run.told("ps") if row["host"] == host)
+    processes = {row["host"]: row["process"] for row in run.told("ps")}
+    for host, before in processes.items():
         os.kill(before, signal.SIGKILL)
         until(
-            lambda host=host, before=before: any(
+            lambda host=host, before=before: any(  # a busy machine has hosts in doubt meanwhile
                 row["host"] == host and row["state"] == "up" and row["process"] != before
                 for row in run.told("ps", code=None)
             )

@@ -36,6 +36,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "effects": ((), {}),
     "quiet": ((), {}),
     "preview": (("a/1/1",), {}),
+    "compensate": (("a/1/1",), {"reason": "why"}),
     "rollback": (("a/1/1",), {}),
     "propose": ((), {}),
     "outcome": (("a/1",), {}),

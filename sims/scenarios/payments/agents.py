@@ -7,7 +7,7 @@ notices, is undone before any of it has left.
 
 from dataclasses import dataclass
 
-from peer import Agent, Approval, Context, Result, handles
+from peer import Agent, Approval, Context, Result, Saga, SagaFailed, handles
 from sims.scenarios.payments.accounts import post_entry, send_out
 from sims.scenarios.payments.data import Payment
 from sims.scenarios.payments.fault import Fault
@@ -23,6 +23,8 @@ SECURED = 90
 MUCH_CENTS = 6_000
 """What is more is sent out only if the treasurer agrees."""
 TREASURER = "treasurer"
+OVERDRAFT_CENTS = 10_000
+"""What a savings account may owe."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,35 @@ class NothingToSettle:
 
 
 @dataclass(frozen=True)
+class Move:
+    """Money that one customer saves for another: out of one account, into the other, or neither."""
+
+    number: int
+    payer: int
+    payee: int
+    cents: int
+    to: str
+    """The payee's ledger."""
+    is_closed: bool
+    """The payee's account is closed, as their ledger will find."""
+
+
+@dataclass(frozen=True)
+class Deposit:
+    """The second half of a transfer."""
+
+    saga: Saga
+    move: Move
+
+
+@dataclass(frozen=True)
+class Deposited:
+    """Both halves are posted."""
+
+    move: Move
+
+
+@dataclass(frozen=True)
 class AuditDue:
     """The auditor's round is due."""
 
@@ -121,6 +152,17 @@ class Team:
     def ledger_of(self, customer: int) -> str:
         """Return who keeps a customer's account."""
         return f"ledger-{customer // 3 % self.ledgers + 1}"
+
+
+def saga_name(number: int) -> str:
+    """Return the name of a transfer's saga."""
+    return f"transfer {number}"
+
+
+def legs_of(move: Move) -> tuple[tuple[int, str, int], tuple[int, str, int]]:
+    """Return what a transfer posts: under which number, which no payment has, to which account, and cents."""
+    payer, payee = f"savings-{move.payer}", f"savings-{move.payee}"
+    return (-2 * move.number, payer, -move.cents), (-2 * move.number - 1, payee, move.cents)
 
 
 def policy(mean_cents: int) -> int:
@@ -203,10 +245,7 @@ class Ledger(Agent):
     @handles(Settle)
     async def settle(self, message: Settle, ctx: Context) -> None:
         payment = message.payment
-        account = f"customer-{payment.customer}"
-        balance = self.state.get(("balance", account), 0)
-        await ctx.call(post_entry, self.books, account, payment.cents, payment.number)
-        self.state["balance", account] = balance + payment.cents
+        await self._post(ctx, payment.number, f"customer-{payment.customer}", payment.cents)
         ctx.space("exposure").counter(payment.customer).add(-payment.cents * SECURED // 100)
         ctx.send("auditor", Settled(payment, message.scored))
 
@@ -218,6 +257,41 @@ class Ledger(Agent):
     async def sent(self, result: Result, ctx: Context) -> None:
         """Note what has left, or why not: the treasurer has not agreed."""
         self.state["sent", result.args[3]] = result.value or result.error
+
+    @handles(Move)
+    async def move(self, message: Move, ctx: Context) -> None:
+        """Begin a saga: it is committed when both halves are posted, and the payer does not owe too much."""
+        async with ctx.saga(saga_name(message.number), failed=self.not_moved, checks=(self.owes_little,)) as saga:
+            await self._post(ctx, *legs_of(message)[0])
+            ctx.send(message.to, Deposit(saga.ref, message))
+
+    @handles(Deposit)
+    async def deposit(self, message: Deposit, ctx: Context) -> None:
+        async with ctx.saga(message.saga):
+            if message.move.is_closed:
+                raise ValueError(f"the account of customer {message.move.payee} is closed")
+            await self._post(ctx, *legs_of(message.move)[1])
+            ctx.send(message.saga.agent, Deposited(message.move))
+
+    @handles(Deposited)
+    async def deposited(self, message: Deposited, ctx: Context) -> None:
+        _, account, _ = legs_of(message.move)[0]
+        self.state["checked"] = self.state["balance", account]
+        await ctx.saga(saga_name(message.move.number)).commit()
+
+    def owes_little(self, ctx: Context) -> bool | str:
+        """Check a transfer before it is committed."""
+        cents = self.state["checked"]
+        return cents >= -OVERDRAFT_CENTS or f"the payer would owe {-cents} cents"
+
+    async def not_moved(self, failed: SagaFailed, ctx: Context) -> None:
+        """Note that a transfer was called off; all that it had posted is reversed."""
+        self.state["not moved", failed.message.number] = failed.why
+
+    async def _post(self, ctx: Context, number: int, account: str, cents: int) -> None:
+        balance = self.state.get(("balance", account), 0)
+        await ctx.call(post_entry, self.books, account, cents, number)
+        self.state["balance", account] = balance + cents
 
 
 class Auditor(Agent):

@@ -13,6 +13,9 @@ from sims.oracle import LoggedStep, cone, dependents, orphans
 from sims.scenarios.payments.data import Payment
 from sims.scenarios.payments.serial import World
 
+Entry = tuple[str, int, str, int, str | None]
+"""Of the books: the call's name, the payment, the account, cents, and what it reverses."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -40,12 +43,22 @@ class Log:
             for line in self.lines
         ]
         self.undone = {line["step"] for line in self.lines if line["retracted_by"] is not None}
-        roots = [root for p in self.proposals if p["decision"] == "commit" for root in p["roots"]]
+        committed = [proposal for proposal in self.proposals if proposal["decision"] == "commit"]
+        roots = [root for proposal in committed for root in proposal["roots"]]
+        self.audited = [each for each in committed if not each["roots"][0].startswith("ledger-")]
+        """The rollbacks that audits have asked for."""
+        self.called_off = [each for each in committed if each["roots"][0].startswith("ledger-")]
+        """Those of transfers that were called off: ledgers begin them, and nobody else goes back to that."""
         self.cone = cone(roots, dependents(self.logged))
 
     def surviving(self) -> list[dict[str, Any]]:
         """Return the steps that stand, in the order of their times."""
         return [line for line in self.lines if line["step"] not in self.undone]
+
+    def undone_by_audits(self) -> list[str]:
+        """Return the steps that rollbacks of audits have undone."""
+        ids = {proposal["id"] for proposal in self.audited}
+        return [line["step"] for line in self.lines if line["retracted_by"] in ids]
 
     def source(self, line: dict[str, Any]) -> str:
         """Return the id of the input from outside that a step goes back to."""
@@ -66,7 +79,7 @@ def serial_order(log: Log, payments: Sequence[Payment]) -> list[Payment]:
 
 def judge(
     log: Log, payments: Sequence[Payment], run: World, truth: World, replicas: dict[str, dict[int, int]],
-    books: Sequence[tuple[str, int, str, int, str | None]], dead: int,
+    books: Sequence[Entry], dead: int,
 ) -> list[Check]:  # fmt: skip
     """Return every check of a run."""
     return [
@@ -108,7 +121,17 @@ def _cone(log: Log) -> Check:
     return Check("undone is exactly the true cone", True, f"{len(log.cone)} steps")
 
 
-def _effects(log: Log, books: Sequence[tuple[str, int, str, int, str | None]]) -> Check:
+def standing(books: Sequence[Entry]) -> dict[str, tuple[int, str, int]]:
+    """Return the entries that are not reversed, by intent: number, account and cents of each."""
+    gone = {entry[4] for entry in books}
+    return {
+        intent: (number, account, cents)
+        for intent, number, account, cents, of in books
+        if of is None and intent not in gone
+    }
+
+
+def _effects(log: Log, books: Sequence[Entry]) -> Check:
     claimed: dict[str, int] = {}
     for line in log.surviving():
         for call in line["calls"]:
@@ -116,18 +139,17 @@ def _effects(log: Log, books: Sequence[tuple[str, int, str, int, str | None]]) -
                 continue  # what was sent out is judged by itself
             claimed[call["intent"]] = claimed.get(call["intent"], 0) + 1
     reversed_once = {reverses for _, _, _, _, reverses in books if reverses is not None}
-    standing = {intent for intent, _, _, _, reverses in books if reverses is None} - reversed_once
+    stand = standing(books)
     per_payment: dict[int, int] = {}
-    for intent, payment, _, _, reverses in books:
-        if reverses is None and intent in standing:
-            per_payment[payment] = per_payment.get(payment, 0) + 1
+    for payment, _, _ in stand.values():
+        per_payment[payment] = per_payment.get(payment, 0) + 1
     doubles = [payment for payment, count in per_payment.items() if count > 1]
     doubles += [intent for intent, count in claimed.items() if count > 1]
-    astray = sorted(standing ^ claimed.keys())
+    astray = sorted(stand.keys() ^ claimed.keys())
     name = "duplicate effects: 0, stray effects: 0"
     if doubles or astray:
         return Check(name, False, f"twice: {doubles[:3]}; without a step, or missing: {astray[:3]}")
-    return Check(name, True, f"{len(standing)} entries stand, {len(reversed_once)} reversed once each")
+    return Check(name, True, f"{len(stand)} entries stand, {len(reversed_once)} reversed once each")
 
 
 def _orphans(log: Log) -> Check:

@@ -21,7 +21,8 @@ from peer.report import write_report, write_svg
 from sims.options import writable
 from sims.scenarios.payments.detached import end, note, noted_in
 from sims.scenarios.payments.fault import KINDS
-from sims.scenarios.payments.run import Options, Progress, Report, hosts_of, resume, run
+from sims.scenarios.payments.plan import Options, Progress, hosts_of
+from sims.scenarios.payments.run import Report, resume, run
 
 
 def demo(
@@ -53,6 +54,9 @@ def demo(
         bool,
         typer.Option("--detached", help="On Ray, with --folder: hosts outlive this command, and --resume goes on."),
     ] = False,
+    branch: Annotated[
+        bool, typer.Option(help="In the middle, try another decision in a branch, and compare; not with --restore.")
+    ] = True,
     resume_: Annotated[
         Path | None,
         typer.Option("--resume", metavar="FOLDER", help="Go on with a detached run whose command was killed."),
@@ -67,8 +71,10 @@ def demo(
     A bank of agents settles purchases of CDNOW's customers (1997-98). In the middle one risk scorer goes wrong. The
     auditor notices, and proposes to undo the wrong steps. The agents agree on it among themselves. They undo all that
     followed from those steps and nothing else, and handle the inputs again. In the end accounts, exposures and holds
-    must equal those of a run with no fault. Meanwhile all agents make checkpoints, and go on working. It takes one or
-    two minutes on Ray, and some twenty seconds with `--backend local`. Exits with 1 if any check fails.
+    must equal those of a run with no fault. Meanwhile all agents make checkpoints, and go on working. What is right is
+    sent out for good once it is settled, what is much if the treasurer signs for it. Money moves between savings by
+    sagas, some of which are called off. In the middle another decision is tried in a branch. It takes one or two
+    minutes on Ray, and some twenty seconds with `--backend local`. Exits with 1 if any check fails.
     """
     for name, value, known in (("fault", fault, list(KINDS)), ("backend", backend, list(BACKENDS))):
         if value not in known:
@@ -78,7 +84,7 @@ def demo(
     _check_durability(durability, checkpoint_every, hosts_of(agents, agents_per_actor), lose_disks)
     options = Options(
         payments, agents, seed, fault, backend, agents_per_actor, kills, checkpoint_every, restore, durability,
-        lose_disks, logs, detached,
+        lose_disks, logs, detached, branch,
     )  # fmt: skip
     _check_detached(options)
     if resume_ is not None:

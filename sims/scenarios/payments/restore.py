@@ -12,10 +12,7 @@ from typing import Any
 
 from peer import Attached, Cluster
 from sims.scenarios.payments import accounts
-from sims.scenarios.payments.checks import Check, Log
-
-Entry = tuple[str, int, str, int, str | None]
-"""Of the books: intent, payment, account, cents, and what it reverses."""
+from sims.scenarios.payments.checks import Check, Entry, Log, standing
 
 
 @dataclass(frozen=True)
@@ -124,18 +121,8 @@ def _same(name: str, then: dict[str, dict[Any, Any]], now: dict[str, dict[Any, A
     return _check(name, wrong, seen)
 
 
-def _standing(books: Sequence[Entry]) -> dict[str, tuple[int, str, int]]:
-    """Return the entries that are not reversed, by intent."""
-    gone = {entry[4] for entry in books}
-    return {
-        intent: (payment, account, cents)
-        for intent, payment, account, cents, of in books
-        if of is None and intent not in gone
-    }
-
-
 def _books(then: Sequence[Entry], now: Sequence[Entry]) -> Check:
-    was, is_ = _standing(then), _standing(now)
+    was, is_ = standing(then), standing(now)
     wrong = sorted(intent for intent in {*was, *is_} if was.get(intent) != is_.get(intent))
     return _check("the books stand as they did", wrong, f"{len(was)} entries stand, {len(now) - len(then)} came since")
 
