@@ -90,8 +90,8 @@ def serve(
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
 
     async def work(cluster: Attached) -> None:
-        async def corrected(agent: str, text: bytes, kind: str | None) -> Any:
-            return (await messages_for(cluster, agent, [text.decode()], kind))[0]
+        async def corrected(agent: str, text: str, kind: str | None) -> Any:
+            return (await messages_for(cluster, agent, [text], kind))[0]
 
         def told(url: str) -> None:
             if json_:

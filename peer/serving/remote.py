@@ -1,5 +1,6 @@
 """A cluster's people, over HTTP: the same methods as a peer's, for whoever has a key and not the cluster's folder."""
 
+import json
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -162,7 +163,7 @@ class Remote:
         return await self._send("GET", where, self._person.proof(act), None)
 
     async def _post(self, name: str, body: Any, proof: bytes) -> Any:
-        return await self._send("POST", f"{self._url}/{name}", proof, msgspec.json.encode(body))
+        return await self._send("POST", f"{self._url}/{name}", proof, json.dumps(body).encode())
 
     async def _send(self, method: str, where: str, proof: bytes, body: bytes | None) -> Any:
         headers = {"authorization": header_of(proof), "content-type": "application/json"}

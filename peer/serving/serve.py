@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from peer import errors
 from peer.backends.admission import secret_of
 from peer.cluster.attached import Attached
+from peer.cluster.requests import now_us
 from peer.extras import needed
 from peer.serving.door import Door
 from peer.serving.kept import Kept
@@ -82,7 +83,7 @@ async def serve(
     Raises: ConfigInvalid, AddressBusy.
     """
     uvicorn: Any = needed("uvicorn", "People over HTTP", "serve")
-    folder, now_us = cluster.folder, cluster.host.clock.now_us
+    folder = cluster.folder
     heard, posted = Kept(folder / HEARD, now_us()), Kept(folder / TOLD, now_us())
     with _bound(listen) as bound:
         app = Service(cluster, Door(secret_of(folder), now_us, heard), corrected).app()

@@ -1,6 +1,7 @@
 """What people look at and say over HTTP, carried out by a peer of the cluster: the same calls as the API's."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -31,7 +32,7 @@ DONE = {"release": "released", "approve": "approved", "reject": "rejected", "ans
         "pause": "paused", "resume": "resumed"}  # fmt: skip
 """By what people say, what becomes of it."""
 
-Corrected = Callable[[AgentId, bytes, str | None], Awaitable[Any]]
+Corrected = Callable[[AgentId, str, str | None], Awaitable[Any]]
 """Makes the message of an agent out of JSON, and the name of its class."""
 
 
@@ -150,7 +151,7 @@ class Service:
         signer, _ = await self._door.once(_signed(request), act)
         amend: dict[Any, Any] = {}
         if body.inputs == "amend":
-            message = await self._corrected(act.agent, msgspec.json.encode(body.amend), body.kind)
+            message = await self._corrected(act.agent, json.dumps(body.amend), body.kind)
             amend = {body.steps[0]: message}
         reason = f"{body.reason}, says {signer.name}" if body.reason else f"{signer.name} says so"
         found = await self._cluster.rollback(

@@ -4,14 +4,17 @@ import asyncio
 import json
 import logging
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
+import msgpack
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from peer import (
     Agent,
@@ -93,7 +96,7 @@ async def served(folder: Path, urls: tuple[str, ...] = ()) -> AsyncIterator[str]
     """Serve the cluster of a folder, as `ebbtide people serve` does; yield where."""
     where: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    async def corrected(agent: str, text: bytes, kind: str | None) -> Any:
+    async def corrected(agent: str, text: str, kind: str | None) -> Any:
         return json.loads(text)
 
     async with Cluster.attach(folder) as attached:
@@ -124,14 +127,14 @@ async def test_people_look_and_act_without_the_folder(tmp_path: Path) -> None:
         await first.approve("fine", as_=place.ann)
         await remote.reject("clerk", second.name, "no")
         await remote.release("clerk", third.name, "now")
-        await remote.answer("clerk", question.name, {"n": [7, 1.5, None]})
-        await remote.answer("clerk", question.name, {"n": [7, 1.5, None]})
+        await remote.answer("clerk", question.name, {"n": [7 << 80, 1.5, None]})
+        await remote.answer("clerk", question.name, {"n": [7 << 80, 1.5, None]})
         with pytest.raises(CallerError, match="is rejected by ann already"):
             await remote.approve("clerk", second.name)
         await settled(place.cluster, "clerk")
         state = await place.cluster.state("clerk")
         assert (sorted(POST), state["b"]) == (["a", "c"], "ann has rejected it: no")
-        assert state["told"] == [{"n": [7, 1.5, None]}, "ann"]
+        assert state["told"] == [{"n": [7 << 80, 1.5, None]}, "ann"]
         await remote.pause("clerk", "look")
         assert (await place.cluster.status("clerk")).paused == "paused by ann: look"
         await remote.resume("clerk")
@@ -183,6 +186,15 @@ async def test_a_word_counts_once_and_for_five_minutes_over_restarts_of_the_serv
         assert (again.status_code, again.json()["text"][:25]) == (409, "This was said before, wor")
         at_once = await asyncio.gather(*(place.send("resume", body, resume, at_us=now_us + 2) for _ in range(5)))
         assert sorted(answer.status_code for answer in at_once) == [200, 409, 409, 409, 409]
+        async with Cluster("local", folder=tmp_path / "other"):
+            pass
+        there = Person.enrol(tmp_path / "other", "ann", "boss", key=tmp_path / "ann.key")
+        heard_there = _moved(there.proof(msgspec.structs.replace(pause, at_us=now_us + 3)), place.ann)
+        async with httpx.AsyncClient() as client:
+            moved = await client.post(
+                f"{place.url}/pause", json=body, headers={"authorization": header_of(heard_there)}
+            )
+        assert (moved.status_code, "has not signed this" in moved.json()["text"]) == (401, True)
         for off_us in (-301_000_000, 400_000_000):
             late = await place.send("pause", body, pause, at_us=now_us + off_us)
             assert (late.status_code, "Sign it anew" in late.json()["text"]) == (401, True)
@@ -190,6 +202,12 @@ async def test_a_word_counts_once_and_for_five_minutes_over_restarts_of_the_serv
             place.url = url
             assert (await place.send("pause", body, pause, at_us=now_us)).status_code == 409
         assert (await place.cluster.status("clerk")).paused == ""
+
+
+def _moved(proof: bytes, who: Person) -> bytes:
+    """Return a proof as somebody would make it who has heard it in another cluster that the same key is known to."""
+    _, at_us, signature = msgspec.msgpack.decode(proof)
+    return msgspec.msgpack.encode([who.certificate, at_us, signature])
 
 
 async def test_what_is_wrong_is_told_with_its_status_and_harms_nothing(
@@ -255,6 +273,31 @@ async def test_looking_is_signed_and_only_what_was_signed_is_shown(tmp_path: Pat
         assert (await client.get(f"{place.url}/inbox", headers=headers)).status_code == 200
         assert (await client.get(f"{place.url}/inbox?for=ann", headers=headers)).status_code == 401
         assert (await client.get(f"{place.url}/agents", headers=headers)).status_code == 401
+
+
+async def test_what_the_guide_says_of_a_signature_is_enough_to_make_one(tmp_path: Path) -> None:
+    def authorization(key: Path, *act: Any) -> dict[str, str]:
+        certificate, now_us = key.with_suffix(".cert").read_bytes(), time.time_ns() // 1000
+        private = Ed25519PrivateKey.from_private_bytes(key.read_bytes())
+        signature = private.sign(b"ebbtide act\0" + certificate + msgpack.packb([*act, now_us]))
+        proof = msgpack.packb([msgpack.unpackb(certificate), now_us, signature])
+        return {"authorization": f"Ebbtide {urlsafe_b64encode(proof).decode()}"}
+
+    async with running(tmp_path) as place, httpx.AsyncClient() as client:
+        key = tmp_path / "ann.key"
+        await place.cluster.submit("clerk", 1)
+        await boxed(place.cluster)
+        signed = authorization(key, "look", "", "inbox?for=boss", "", "", b"")
+        (asked,) = (await client.get(f"{place.url}/inbox?for=boss", headers=signed)).json()
+        body = {"agent": "clerk", "request": asked["request"], "step": asked["step"], "note": "", "value": ["a", 1]}
+        signed = authorization(key, "answer", "clerk", asked["request"], asked["step"], "", msgpack.packb(["a", 1]))
+        answer = await client.post(f"{place.url}/answer", json=body, headers=signed)
+        assert answer.json()["state"] == "answered"
+        await place.cluster.submit("clerk", 2)
+        await boxed(place.cluster)
+        data = b'{"steps": ["clerk/1/3"], "inputs": "discard"}'
+        signed = authorization(key, "rollback", "clerk", "clerk/1/3", "", "", data)
+        assert (await client.post(f"{place.url}/rollback", content=data, headers=signed)).json()["committed"]
 
 
 async def test_who_asks_what_is_no_server_is_told(tmp_path: Path) -> None:
