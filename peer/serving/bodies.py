@@ -1,6 +1,8 @@
 """What people send over HTTP, checked while it is decoded; what of it is signed, and what the cluster is told."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -70,18 +72,29 @@ def read(data: bytes, kind: type[B]) -> B:
         raise Refused(400, f"That is no body for this: {error}. {NOTHING}", "CallerError") from error
 
 
-def named(what: str, value: str, least: int = 1) -> str:
-    """Return a name. Raises: CallerError."""
-    return check_text(what, value, NAME_CHARS_MAX, NOTHING, least)
+@contextmanager
+def given() -> Iterator[None]:
+    """Tell of what is given, and can't be meant, as of a body that is none. Raises: Refused."""
+    try:
+        yield
+    except errors.CallerError as error:
+        raise Refused(400, str(error), type(error).__name__) from error
+
+
+def named(what: str, value: str) -> str:
+    """Return a name. Raises: Refused."""
+    with given():
+        return check_text(what, value, NAME_CHARS_MAX, NOTHING)
 
 
 def noted(value: str, least: int = 0) -> str:
-    """Return why. Raises: CallerError."""
-    return check_text("note", value, REASON_CHARS_MAX, NOTHING, least)
+    """Return why. Raises: Refused."""
+    with given():
+        return check_text("note", value, REASON_CHARS_MAX, NOTHING, least)
 
 
 def say_act(verb: str, body: SayBody) -> Act:
-    """Return what is signed of a word on a request. Raises: CallerError; Refused, for what is left out."""
+    """Return what is signed of a word on a request. Raises: Refused, for what is left out; PayloadUnsupported."""
     if (verb == "answer") != (body.value is not UNSET):
         raise Refused(400, f"'value' is the answer: it goes with 'answer', and with nothing else. {NOTHING}")
     value = payload.encode(body.value) if verb == "answer" else b""
@@ -91,15 +104,16 @@ def say_act(verb: str, body: SayBody) -> Act:
 
 
 def rollback_act(verb: str, body: RollbackBody, data: bytes) -> Act:
-    """Return what is signed of a rollback: the body as it was sent. Raises: CallerError; Refused."""
+    """Return what is signed of a rollback: the body as it was sent. Raises: Refused."""
     if not 1 <= len(body.steps) <= ROOTS_MAX:
         raise Refused(400, f"'steps' names {len(body.steps):,} steps, not 1 to {ROOTS_MAX:,}. {NOTHING}")
     if (body.inputs == "amend") != (body.amend is not UNSET) or (body.amend is not UNSET and len(body.steps) != 1):
         raise Refused(400, f"'inputs': 'amend' takes one step, and 'amend', its corrected message. {NOTHING}")
     if not 0 < body.timeout <= WAIT_S_MAX:
         raise Refused(400, f"'timeout' is {body.timeout:g}, not more than 0 and up to {WAIT_S_MAX:g} s. {NOTHING}")
-    roots = [as_step(step) for step in body.steps]
-    check_text("reason", body.reason, REASON_CHARS_MAX, NOTHING, 0)
+    with given():
+        roots = [as_step(step) for step in body.steps]
+        check_text("reason", body.reason, REASON_CHARS_MAX, NOTHING, 0)
     return Act(verb, roots[0].agent, " ".join(map(str, roots)), "", body.reason, data, 0)
 
 

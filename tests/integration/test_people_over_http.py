@@ -161,7 +161,7 @@ async def test_rollbacks_are_shown_and_proposed_and_amended(tmp_path: Path) -> N
         (vote,) = (await place.cluster.ballots("clerk")).votes
         assert vote[0].reason == "big, says ann"
         for body, status in (
-            ({"steps": []}, 400), ({"steps": ["clerk"]}, 409),
+            ({"steps": []}, 400), ({"steps": ["clerk"]}, 400),
             ({"steps": ["clerk/1/1"], "inputs": "amend"}, 400), ({"steps": ["clerk/1/1"], "timeout": 1e9}, 400),
             ({"steps": ["clerk/1/1"], "inputs": "burn"}, 409),
         ):  # fmt: skip
@@ -235,14 +235,14 @@ async def test_what_is_wrong_is_told_with_its_status_and_harms_nothing(
             ("pause", {"agent": "clark"}, Act("pause", "clark", "", "", "", b"", 0), None, 404, "clerk"),
             ("approve", {"agent": "clerk"}, act, None, 400, "missing required field"),
             ("approve", body | {"value": 1}, act, None, 400, "'value' is the answer"),
-            ("approve", body | {"step": ""}, act, None, 409, "step=''"),
+            ("approve", body | {"step": ""}, act, None, 400, "step=''"),
             ("approve", body | {"extra": 1}, act, None, 400, "extra"),
             ("approve", b"{", act, None, 400, "no body"),
             ("approve", b"[1, 2]", act, None, 400, "no body"),
             ("approve", b"\xff\xfe", act, None, 400, "no body"),
             ("pause", deep, act, None, 400, "no body"),
             ("pause", b" " * (2 << 20), act, None, 413, "more than"),
-            ("release", body, act, None, 409, "note"),
+            ("release", body, act, None, 400, "note"),
             ("tier", {"agent": "clerk", "tier": "x", "note": "y"}, tier, None, 409, "has no tier"),
             ("nothing", {}, act, None, 404, "There are: GET /inbox"),
         ]  # fmt: skip
