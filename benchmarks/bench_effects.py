@@ -113,7 +113,8 @@ def main(
     many = trials or (QUICK_TRIALS if quick else TRIALS)
     rates = QUICK_RATES if quick else RATES
     out.mkdir(parents=True, exist_ok=True)
-    log = out / "effects-cells.jsonl"
+    name = "effects-quick" if quick else "effects"  # a look does not take the place of the whole
+    log = out / f"{name}-cells.jsonl"
     log.unlink(missing_ok=True)
     began = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -133,12 +134,12 @@ def main(
         "minutes": round((time.monotonic() - began) / 60, 1),
         "experiments": experiments,
     }
-    (out / "effects.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for table in tables(found):
         console.print(table)
         console.print()
     console.print(summary(found))
-    console.print(f"written: {out / 'effects.json'}")
+    console.print(f"written: {out / f'{name}.json'}")
     is_whole = not quick and peers is not None and len(kinds) == len(EXPERIMENTS)
     if not no_page and (is_whole or page is not None):
         write_into(page or PAGE, as_page(found))

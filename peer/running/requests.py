@@ -41,7 +41,11 @@ def requests(
     if json_:
         lines(rows)
     else:
-        table(rows, ("agent", "request", "step", "tool", "args", "approved", "undo"), "nothing waits to be let go")
+        table(
+            rows,
+            ("agent", "request", "step", "tool", "args", "approved", "group", "undo"),
+            "nothing waits to be let go",
+        )
 
 
 def inbox(

@@ -56,6 +56,7 @@ def request_row(each: PendingRequest) -> Row:
         "options": plain(each.kwargs.get("options")) if each.kind == "person" else None,
         "asks": list(each.asks),
         "approved": each.approved,
+        "group": each.group,
         "undo": each.undo,
         "since_us": each.since_us,
         "until_us": each.until_us,
@@ -73,6 +74,7 @@ def request_of(row: Row, ask: Ask) -> PendingRequest:
         name=row["request"], agent=row["agent"], step=StepId.parse(row["step"]), tool=row["tool"], kind=row["kind"],
         args=tuple(row["args"]), kwargs=dict(row["kwargs"]), since_us=row["since_us"], until_us=row["until_us"],
         question=row["question"], asks=tuple(row["asks"]), approved=row["approved"], _ask=ask,
+        group=row["group"], undo=row["undo"],
     )  # fmt: skip
 
 

@@ -84,12 +84,18 @@ class Requesting:
         self._forget()
         if not core.timers.has_requests() or core.is_at_rest():
             return
-        seen = (core.timers.pushes(), core.colours.committed, core.undone, self._grouping.changes)
-        if seen == self._seen and not self._released:
-            return
+        seen = (core.colours.committed, core.undone, self._grouping.changes)
+        found = core.timers.take_fresh()
+        if seen != self._seen or self._released or any(request.group is not None for _, request in found):
+            found = core.timers.requested()  # what others wait for may have come
         self._seen = seen
+        self._look_at(found)
+
+    def _look_at(self, requests: list[tuple[Input, Request]]) -> None:
+        """Let go what may go; of a group whose requests are looked at, all are there."""
+        core = self._core
         groups: dict[Grouped, list[tuple[Input, bool]]] = {}
-        for item, request in core.timers.requested():
+        for item, request in requests:
             if item.lineage in self._under_way:
                 continue
             is_frozen = item.producer is None or core.quarantine.freezes(item.producer)

@@ -5,6 +5,7 @@ A timer is *set* from its step on, *in line* once it was due, and *gone* once a 
 letter. One that a step has cancelled is kept: it is set again if that step is undone, and gone once that step is final.
 """
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Any
 
@@ -50,6 +51,8 @@ class Timers:
         self._pushes = 0
         self._requests: dict[Lineage, MessageId] = {}
         """Those that wait for a tool's answer, or have it, and that no step has handled."""
+        self._fresh: dict[MessageId, None] = {}
+        """Requests to which something has happened since they were last looked at."""
         self._grouped: dict[MessageId, None] = {}
         """Those of the requests that belong to groups."""
 
@@ -65,6 +68,7 @@ class Timers:
         if request is not None:
             self._requests[item.lineage] = message
             self._pushes += 1
+            self._fresh[message] = None
             if request.group is not None:
                 self._grouped[message] = None
         self._set_by.setdefault(message.producer, []).append(message)
@@ -75,6 +79,8 @@ class Timers:
         self._arm(message, timer)
 
     def _arm(self, message: MessageId, timer: _Timer) -> None:
+        if timer.request is not None:
+            self._fresh[message] = None
         if timer.is_set and timer.due_us != NEVER_US:
             self._pushes += 1
             heappush(self._due, (timer.due_us, self._pushes, message))
@@ -103,6 +109,7 @@ class Timers:
         timer = self._timers.pop(message, None) if message is not None else None
         if timer is None or message is None:
             return
+        self._fresh.pop(message, None)
         self._grouped.pop(message, None)
         if self._requests.get(timer.item.lineage) == message:
             del self._requests[timer.item.lineage]
@@ -162,7 +169,15 @@ class Timers:
 
     def requested(self) -> list[tuple[Input, Request]]:
         """Return the requests that nobody has called off, and whose answers are not there."""
-        timers = (self._timers[message] for message in self._requests.values())
+        return self._waiting(self._requests.values())
+
+    def take_fresh(self) -> list[tuple[Input, Request]]:
+        """Return those of them to which something has happened since this was last called."""
+        fresh, self._fresh = self._fresh, {}
+        return self._waiting(fresh)
+
+    def _waiting(self, messages: Iterable[MessageId]) -> list[tuple[Input, Request]]:
+        timers = (self._timers[message] for message in messages)
         return [(each.item, each.request) for each in timers if each.request and each.is_set and each.due_us]
 
     def has_grouped(self) -> bool:
@@ -193,6 +208,7 @@ class Timers:
         if message is not None:
             self._timers[message].approved = by
             self._pushes += 1
+            self._fresh[message] = None
 
     def approved(self, lineage: Lineage) -> str | None:
         """Return who agrees that a request is let go; None: nobody yet."""

@@ -38,9 +38,6 @@ def hidden() -> Any:
     return peek
 
 
-HIDDEN = {"peek": hidden()}
-
-
 class Adder(Agent):
     @handles(str)
     async def add(self, message: str, ctx: Context) -> None:
@@ -66,7 +63,7 @@ class Looker(Agent):
     @handles(float)
     async def peek(self, message: float, ctx: Context) -> None:
         try:
-            await ctx.call(HIDDEN["peek"])
+            await ctx.call(hidden())
         except CallerError as error:
             self.state["error"] = str(error)
 

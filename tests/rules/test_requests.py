@@ -4,11 +4,11 @@ import pytest
 
 from protocol.action import Tell
 from protocol.agent.intents import PERSON
-from protocol.agent.requesting import RequestSeen
+from protocol.agent.requesting import Requesting, RequestSeen
 from protocol.event import CutWanted, ReleaseAsked, Settled, StepRan, ToolWanted
 from protocol.ids import StepId
 from protocol.limits import NEVER_US
-from protocol.step import Hold, OutputDraft, Request, StepDraft
+from protocol.step import Hold, Input, OutputDraft, Request, StepDraft
 from tests.rules.bench import Bench
 
 
@@ -60,6 +60,23 @@ def test_rq1_what_can_be_undone_is_called_when_its_step_is_durable_and_its_answe
     bench.slow.clear()
     bench.used("a", bench.tools[-1][1])
     assert bench.runs["a"].input.payload == b"answer"
+
+
+def test_rq1_a_new_request_has_those_that_wait_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    real = Requesting._look_at
+
+    def look_at(self: Requesting, requests: list[tuple[Input, Request]]) -> None:
+        looked.append(len(requests))
+        real(self, requests)
+
+    monkeypatch.setattr(Requesting, "_look_at", look_at)
+    bench = Bench("a")
+    for _ in range(20):
+        requested(bench, "irreversible")
+    assert sum(looked) <= 25, "each once, and a few when they begin"
+    settle(bench)
+    assert len(called(bench)) == 20
 
 
 def test_rq2_what_is_irreversible_waits_for_its_step_to_be_settled_over_crashes() -> None:
