@@ -6,7 +6,7 @@ from peer import errors
 from peer.agents import envelope, saga
 from peer.agents.agent import Agent
 from peer.agents.context import Context
-from peer.agents.countering import requested
+from peer.agents.countering import HANDLER, requested
 from peer.agents.every import timer_key
 from peer.agents.making import Making
 from peer.agents.presence import absence, check_there, make, retire
@@ -33,7 +33,11 @@ def turn_of(agent: Agent, ctx: Context) -> Turn | None:
         return make(agent, ctx, Making(*body))
     if tag == envelope.EVERY and absence(ctx.run.versions, ctx.origin.is_made):
         return None  # it is set again when the agent is there
-    check_there(agent, ctx)
+    if tag == envelope.COMPENSATE:
+        ctx.outputs.append(requested(agent.name, *body))
+        return None  # also of an agent that is retired: what it did may be countered
+    if tag != envelope.REQUEST or body[0] != HANDLER:
+        check_there(agent, ctx)
     match tag:
         case "":
             name, message = agent.handler_of(ctx.input.payload)
@@ -61,9 +65,6 @@ def turn_of(agent: Agent, ctx: Context) -> Turn | None:
             return _saga(agent, ctx, saga.had_failed(ctx, agent.message_types, body))
         case envelope.SAGA_STUCK:
             return _saga(agent, ctx, saga.is_stuck(ctx, agent.message_types, *body))
-        case envelope.COMPENSATE:
-            ctx.outputs.append(requested(agent.name, *body))
-            return None
         case envelope.RETIRE:
             return retire(ctx)
         case _:

@@ -58,6 +58,10 @@ class Worker(Agent):
         await ctx.call(do, message)
         ctx.request(tell, message, then=self.told)
 
+    @handles(int)
+    async def leave(self, message: int, ctx: Context) -> None:
+        ctx.retire()
+
     async def told(self, result: Result, ctx: Context) -> None:
         self.state["told"] = result.value
 
@@ -158,6 +162,18 @@ async def test_what_nobody_can_undo_stands_and_is_no_hindrance() -> None:
 
 async def _committed(cluster: Cluster, epoch: int) -> bool:
     return (await cluster.status("a")).committed >= epoch and not await cluster.requests()
+
+
+async def test_what_a_retired_agent_has_done_is_countered_too() -> None:
+    async with Cluster("local") as cluster:
+        await up(cluster)
+        await cluster.submit("b", Work("x", 0), -1)
+        await cluster.quiet()
+        assert "retired" in (await cluster.status("b")).absence
+        came = await cluster.compensate("b/1/1", reason="called off")
+        assert len(came.countered) == 2
+        await cluster.quiet()
+        assert await cluster.dead_letters() == []
 
 
 async def test_a_reason_is_wanted() -> None:
