@@ -18,6 +18,7 @@ from peer.agents.spaces import Counter, SharedMap, SharedSet, Space
 from peer.agents.spec import AgentSpec
 from peer.agents.state import State, View
 from peer.agents.terms import answers
+from peer.agents.tier import Tier
 from peer.agents.tool import Call, Canary, Happened, NotHappened, Tool, Unknown, tool
 from peer.agents.whose import mark_records
 from peer.cluster.attached import Attached
@@ -58,6 +59,7 @@ from peer.errors import (
     MailboxFull,
     MigrationFailed,
     NotEntitled,
+    NotInTier,
     NotMade,
     NotUp,
     PayloadInvalid,
@@ -92,7 +94,17 @@ from peer.host.happenings import (
     RollbackProposed,
     StepMade,
 )
-from peer.host.questions import Ballots, Costs, CutsAnswer, EpochsAnswer, Notice, Profile, Status, StepsAnswer
+from peer.host.questions import (
+    Ballots,
+    Costs,
+    CutsAnswer,
+    EpochsAnswer,
+    Notice,
+    Profile,
+    Status,
+    StepsAnswer,
+    TiersAnswer,
+)
 from peer.people.person import Certificate, Person
 from peer.store.storage import Storage
 from peer.values.declared import Hidden, KeyKind, bulky, derived, secret
@@ -177,6 +189,7 @@ __all__ = [
     "Missed",
     "NotEntitled",
     "NotHappened",
+    "NotInTier",
     "NotMade",
     "NotUp",
     "Notice",
@@ -236,6 +249,8 @@ __all__ = [
     "Steps",
     "StepsAnswer",
     "Storage",
+    "Tier",
+    "TiersAnswer",
     "Tool",
     "ToolFailed",
     "UndoPending",

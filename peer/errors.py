@@ -59,6 +59,10 @@ class NotEntitled(CallerError):
     """Somebody says what is another's to say, or has not signed it."""
 
 
+class NotInTier(CallerError):
+    """The tier that an agent has does not let it use a tool at all."""
+
+
 class AgentUnknown(CallerError):
     """No agent of that name is known here."""
 

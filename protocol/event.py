@@ -134,6 +134,18 @@ class PauseAsked(_Event, frozen=True):
     """What that person has signed."""
 
 
+class TierAsked(_Event, frozen=True):
+    """Somebody sets the agent's tier (ST-15)."""
+
+    request: int
+    tier: str
+    note: str = ""
+    by: str = ""
+    """Who says so."""
+    proof: bytes = b""
+    """What that person has signed."""
+
+
 class StepRan(_Event, frozen=True):
     """A handler has returned, or raised."""
 
@@ -244,6 +256,7 @@ Event = (
     | LetterAsked
     | CallOffAsked
     | PauseAsked
+    | TierAsked
     | Merged
     | Elapsed
     | Consulted

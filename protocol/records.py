@@ -98,6 +98,18 @@ class PausedRecord(LogRecord, frozen=True):
     """What the person has signed; empty where nobody need sign."""
 
 
+class TierRecord(LogRecord, frozen=True):
+    """A person sets the agent's tier, by its name: what it may do alone is its class's to say (ST-15)."""
+
+    tier: str
+    note: str
+    by: str
+    time_us: int
+    """When, by the host's clock; it decides nothing."""
+    proof: bytes = b""
+    """What the person has signed; empty where nobody need sign."""
+
+
 class EffectRecord(LogRecord, frozen=True):
     """What became of a call or of its undo: `done`, `undoing`, `undone`, `doubt`, `kept`; once, `failed`."""
 
@@ -347,6 +359,8 @@ class BaseRecord(LogRecord, frozen=True):
     """By whom the agent is paused, and why; empty: it is not (ST-14)."""
     groups: tuple[GroupState, ...] = ()
     """Those in which it has said anything, or knows the end (RQ-4)."""
+    tier: TierRecord | None = None
+    """Who has set its tier last, and why; None: nobody ever has (ST-15)."""
 
 
 Record = (
@@ -361,6 +375,7 @@ Record = (
     | GroupVotedRecord
     | GroupDecidedRecord
     | PausedRecord
+    | TierRecord
     | AckedRecord
     | SubscribedRecord
     | VoteRecord

@@ -12,11 +12,11 @@ from string import Formatter
 from typing import Any, Unpack
 from urllib.parse import quote
 
-from peer.adapters.extras import needed
 from peer.adapters.options import NoAnswer, Options, keyed, told
 from peer.adapters.retry_after import seconds_to_wait
 from peer.agents.tool import PURE, Call, Happened, NotHappened, Tool, Unknown, tool
 from peer.errors import DeclarationRefused
+from peer.extras import needed
 
 WAIT_S = 1.0
 """Waited after 429 and 503 where the server does not say for how long."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from peer.adapters.extras import needed
+from peer.extras import needed
 
 _TABLE = """CREATE TABLE IF NOT EXISTS ebbtide_intents (
     intent TEXT PRIMARY KEY, asked TEXT NOT NULL, result BYTEA,

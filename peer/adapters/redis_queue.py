@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from peer.adapters.extras import needed
 from peer.adapters.queues import LATE
 from peer.agents.tool import NotHappened
 from peer.errors import DeclarationRefused
+from peer.extras import needed
 
 CANCELLED = "-"
 """Stands for the name of an entry, where that was cancelled."""

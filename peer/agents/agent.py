@@ -17,6 +17,7 @@ from peer.agents.oversight import Overseer
 from peer.agents.retry import Retry
 from peer.agents.state import State
 from peer.agents.terms import Terms, checked_terms, mark_terms, terms_of
+from peer.agents.tier import Tier
 from peer.agents.tool import Tool
 from peer.values import payload
 from peer.values.declared import KeyKind, Migrate, Schema, schema_of
@@ -98,6 +99,10 @@ class Agent:
     """Before which tools a person is to be asked: the first rule that concerns a call counts."""
     overseers: ClassVar[tuple[Overseer, ...]] = ()
     """Who is to agree to a rollback before this agent does: the first rule that concerns its part counts."""
+    tiers: ClassVar[dict[str, Tier]] = {}
+    """How far people can trust it: the first is the one that it begins with; `cluster.set_tier` sets another."""
+    tiers_by: ClassVar[str | tuple[str, ...]] = ()
+    """Who may set its tier: persons' names or roles. Empty: anybody who may use the cluster."""
     keys: ClassVar[dict[str, KeyKind]] = {}
     """Keys that are not simply kept in the log: `derived`, `secret` or `bulky`. Tuples go by their first element."""
     state_version: ClassVar[int] = 1

@@ -62,14 +62,7 @@ class Approval:
             raise errors.DeclarationRefused(
                 f"Approval(tool={self.tool!r}): that is no tool. Name one, or leave it out."
             )
-        if self.when is not None and not callable(self.when):
-            raise errors.DeclarationRefused(f"Approval(when={self.when!r}): a function of what is wanted.")
-        if self.default not in (APPROVE, REJECT):
-            raise errors.DeclarationRefused(f"Approval(default={self.default!r}): it is 'approve' or 'reject'.")
-        try:
-            self.hold()
-        except errors.CallerError as error:
-            raise errors.DeclarationRefused(f"Approval: {error}") from error
+        check_rule(self, "what is wanted")
 
     def concerns(self, wanted: Wanted, tool: Tool[..., Any]) -> bool:
         """Tell whether the rule has people asked. Raises: whatever `when` raises."""
@@ -79,9 +72,7 @@ class Approval:
 
     def hold(self) -> Hold:
         """Return what a request waits for. Raises: CallerError, naming the value."""
-        shown = text("question", self.question, TEXT_CHARS_MAX)
-        default = "" if self.deadline is None else self.default
-        return hold_of(shown, self.to, self.escalate, self.deadline, default, payload.encode(LATE))
+        return hold_by(self, self.question, payload.encode(LATE))
 
 
 def hold_for(
@@ -95,6 +86,35 @@ def hold_for(
         raise errors.CallerError(f"approval={given!r}: it is an Approval(...). Nothing was requested.")
     rule = given or next((each for each in rules if each.concerns(wanted, tool)), None)
     return None if rule is None else rule.hold()
+
+
+def check_rule(rule: Any, of: str) -> None:
+    """Check what the rules have in common by which people are asked: an `Approval`, or an `Overseer`.
+
+    Args:
+        rule: either.
+        of: what its `when` is a function of.
+
+    Raises: DeclarationRefused, naming what it can't be.
+    """
+    name = type(rule).__name__
+    if rule.when is not None and not callable(rule.when):
+        raise errors.DeclarationRefused(f"{name}(when={rule.when!r}): a function of {of}.")
+    if rule.default not in (APPROVE, REJECT):
+        raise errors.DeclarationRefused(f"{name}(default={rule.default!r}): it is 'approve' or 'reject'.")
+    try:
+        hold_by(rule, text("question", rule.question, TEXT_CHARS_MAX), b"")
+    except errors.CallerError as error:
+        raise errors.DeclarationRefused(f"{name}: {error}") from error
+
+
+def hold_by(rule: Any, question: str, value: bytes) -> Hold:
+    """Return whom something waits for by a rule, without a deadline for as long as it takes. Args as of `hold_of`.
+
+    Raises: CallerError, naming the value.
+    """
+    default = "" if rule.deadline is None else rule.default
+    return hold_of(question, rule.to, rule.escalate, rule.deadline, default, value)
 
 
 def hold_of(

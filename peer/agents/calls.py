@@ -18,6 +18,7 @@ from peer.agents.attempts import Attempts
 from peer.agents.failures import clean, told
 from peer.agents.invoking import Invoker, Late
 from peer.agents.keys import outside_space
+from peer.agents.licence import Licence
 from peer.agents.resources import Resources
 from peer.agents.tool import (
     COMPENSABLE,
@@ -64,7 +65,7 @@ class Calls:
 
     def __init__(
         self, agent: Agent, feed: Callable[[Event], None], tell: Callable[[Tell], None], attempts: Attempts,
-        resources: Resources,
+        resources: Resources, licence: Licence,
     ) -> None:  # fmt: skip
         """Begin.
 
@@ -74,8 +75,10 @@ class Calls:
             tell: takes what people should know.
             attempts: notes what runs, for the next life of the process.
             resources: what tools need open.
+            licence: says what it may still do of what it has requested.
         """
         self._agent = agent
+        self._licence = licence
         self._invoker = Invoker(agent, tell, resources)
         self._feed = feed
         self._tell = tell
@@ -234,6 +237,9 @@ class Calls:
             answer = "unknown" if order.verb != "undo" else "failed"
             why = f"tool {order.tool} is not known to this class" if order.verb == "undo" else ""
             self._feed(ToolUsed(order.intent, order.verb, answer, why.encode()))
+            return
+        if order.verb == "call" and (why := self._licence.why_not(tool, order.intent)):
+            self._feed(ToolUsed(order.intent, order.verb, "failed", payload.encode(f"{why} It was not called.")))
             return
         args, kwargs = decode_args(order.args)
         result = payload.decode(order.result) if order.result else None

@@ -6,19 +6,20 @@ from typing import Any
 
 from peer import errors
 from peer.agents import question as questions
-from peer.agents.approval import PERSON_TOOL, Approval, Wanted, asked_of, hold_for
+from peer.agents.approval import PERSON_TOOL, Approval, Wanted, asked_of
 from peer.agents.earlier import EarlierRun
 from peer.agents.envelope import REQUEST, RETIRE, sealed
 from peer.agents.every import checked_seconds, checked_timer_key
 from peer.agents.group import Group, group_of, grouped_of
 from peer.agents.kinds import path_of_agent
+from peer.agents.licence import Licence
 from peer.agents.making import Making, Origin, check_name, made_options
 from peer.agents.proposing import rollback_draft
 from peer.agents.question import Open, Question, checked_then, state_key, timer_key
 from peer.agents.saga import Saga, SagaScope, saga_of
 from peer.agents.spaces import Space, Spaces
 from peer.agents.state import Tracked
-from peer.agents.tool import IRREVERSIBLE, PURE, Tool, encode_args
+from peer.agents.tool import PURE, Tool, encode_args
 from peer.values import payload
 from peer.values.fields import NUMBERS_MAX, number, text
 from protocol.ids import AgentId, StepId
@@ -39,6 +40,7 @@ class Context:
     run: Tracked
     spaces: Spaces
     call_tool: CallTool
+    licence: Licence
     outputs: list[OutputDraft] = field(default_factory=list)
     cancels: dict[str, None] = field(default_factory=dict)
     """Keys of timers that are not to come."""
@@ -230,16 +232,12 @@ class Context:
         same, and its effect belongs to this step, or to the input's next attempt.
 
         Raises: EffectInDoubt, if nobody can tell whether it happened; ToolFailed, if it did not, with what the tool
-            raised; ResultLost, if what it returned can't be stored.
+            raised; ResultLost, if what it returned can't be stored; NotInTier, if the agent may not use it.
         """
         self.run.check_may("call a tool")
         if not isinstance(tool, Tool):
             raise errors.CallerError(f"{tool!r} is not a tool, so nobody could undo it. Declare it with @tool(...).")
-        if self._held(tool, args, kwargs) is not None and tool.kind != IRREVERSIBLE:
-            raise errors.CallerError(
-                f"a person is asked before {tool.name} is called, as the class's approvals say, and no step waits"
-                " for that. Nothing happened. Request it: ctx.request(tool, ..., then=method)."
-            )
+        self.licence.called(str(self.step), self._wanted(tool, args, kwargs), tool)
         named = None if key is None or tool.kind == PURE else text(f"key of a call of {tool.name}", key)
         return await self.call_tool(tool, args, kwargs, named)
 
@@ -259,19 +257,19 @@ class Context:
             key: names the request, so that a later step can call it off by `ctx.cancel(key)` before it is let go.
             timeout: seconds within which it must have been let go; else `result.error` says that it was not called.
                 None: however long that takes.
-            approval: who is to be asked before; None: as the class's `approvals` say.
+            approval: who is to be asked before; None: as the class's `approvals` and its tier say.
             group: of which this agent is a member: it is let go together with what the others request in it, or not at
                 all. Any kind of tool; by the group alone, so nobody releases it before.
 
-        Raises: CallerError, for what is no tool, method, key or time, or can't be an argument.
+        Raises: CallerError, for what is no tool, method, key or time, or can't be an argument; NotInTier.
         """
         if not isinstance(tool, Tool) or tool.kind == PURE:
             raise errors.CallerError(f"{tool!r} is no tool with an effect. Nothing was requested. Call it: ctx.call.")
         self.run.check_may(f"request {tool.name}")
         tool.check_call(kwargs)
-        self.wants(tool, args, kwargs)
         wait_us = NEVER_US if timeout is None else round(checked_seconds("timeout", timeout) * 1_000_000)
-        hold = self._held(tool, args, kwargs, approval)
+        hold = self.licence.requested(str(self.step), self._wanted(tool, args, kwargs), tool, approval)
+        self.wants(tool, args, kwargs)
         grouped = None if group is None else grouped_of(group, self.agent)
         self._requested(then, key, wait_us, tool, encode_args(args, kwargs), hold, grouped)
 
@@ -329,11 +327,8 @@ class Context:
         wanted = Request(tool.name, tool.kind, given, tool.check is not None, None, hold, group)
         self.outputs.append(OutputDraft(self.agent, said, named, wait_us, wanted))
 
-    def _held(
-        self, tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], given: Approval | None = None
-    ) -> Hold | None:
-        wanted = Wanted(tool.name, tool.kind, args, kwargs, self.agent, self.confidence)
-        return hold_for(getattr(self.owner, "approvals", ()), wanted, tool, given)
+    def _wanted(self, tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Wanted:
+        return Wanted(tool.name, tool.kind, args, kwargs, self.agent, self.confidence)
 
     def saga(
         self, saga: str | Saga, *, failed: str | Callable[..., Any] | None = None, deadline: float | None = None,

@@ -10,6 +10,7 @@ from peer.agents.approval import Approval
 from peer.agents.functions import check_callable
 from peer.agents.oversight import Overseer
 from peer.agents.retry import checked_retry
+from peer.agents.tier import check_tiers
 from peer.agents.tool import Tool
 from peer.values.fields import number, text
 
@@ -119,6 +120,7 @@ def check_settings(cls: Any) -> None:
             raise errors.DeclarationRefused(
                 f"class {cls.__qualname__}: {setting} = {rules!r}: a tuple of {kind.__name__}(...)."
             )
+    check_tiers(f"class {cls.__qualname__}", cls.tiers, cls.tiers_by)
     checked_retry(f"class {cls.__qualname__}", cls.retry)
 
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peer import errors
-from peer.agents.approval import APPROVE, LATE, REJECT, hold_of
-from peer.agents.every import checked_seconds
+from peer.agents.approval import APPROVE, LATE, REJECT, check_rule, hold_by
 from peer.agents.tool import encode_args
 from peer.ports import Cancel, Clock
 from peer.values import payload
-from peer.values.fields import TEXT_CHARS_MAX, text
 from protocol.action import Tell
 from protocol.agent.requesting import DEFAULT, RequestSeen
 from protocol.ids import ProposalId, StepId
@@ -56,17 +54,7 @@ class Overseer:
         """Check what was given."""
         if type(self.steps) is not int or self.steps < 1:
             raise errors.DeclarationRefused(f"Overseer(steps={self.steps!r}): an int from 1 on.")
-        if self.when is not None and not callable(self.when):
-            raise errors.DeclarationRefused(f"Overseer(when={self.when!r}): a function of the proposal and a count.")
-        if self.default not in (APPROVE, REJECT):
-            raise errors.DeclarationRefused(f"Overseer(default={self.default!r}): it is 'approve' or 'reject'.")
-        try:
-            text("question", self.question, TEXT_CHARS_MAX)
-            self.hold("")
-            if self.deadline is not None:
-                checked_seconds("deadline", self.deadline)
-        except errors.CallerError as error:
-            raise errors.DeclarationRefused(f"Overseer: {error}") from error
+        check_rule(self, "the proposal and a count")
 
     def concerns(self, proposal: Proposal, count: int) -> bool:
         """Tell whether somebody is to be asked. Raises: whatever `when` raises."""
@@ -74,8 +62,7 @@ class Overseer:
 
     def hold(self, question: str) -> Hold:
         """Return who is asked what. Raises: CallerError, naming the value."""
-        default = "" if self.deadline is None else self.default
-        return hold_of(self.question or question, self.to, self.escalate, self.deadline, default, b"")
+        return hold_by(self, self.question or question, b"")
 
 
 class _Open:
@@ -186,6 +173,8 @@ class Oversight:
 
         Raises: CallerError, if nobody is asked that, of fewer steps than there are, or somebody has said otherwise.
         """
+        if verb not in (APPROVE, REJECT):
+            raise errors.CallerError(f"{name} at {self._agent} is to be approved or rejected. Nothing changed.")
         word = f"{'approved' if verb == APPROVE else 'rejected'} by {by}"
         waits = self._waiting.get(name)
         if waits is None or waits.answer.done():
@@ -196,8 +185,6 @@ class Oversight:
                 f"is {earlier} already" if earlier else "does not wait for people: it is decided, or was never asked"
             )
             raise errors.CallerError(f"{name} at {self._agent} {text_}. Nothing changed.")
-        if verb not in (APPROVE, REJECT):
-            raise errors.CallerError(f"{name} at {self._agent} is to be approved or rejected. Nothing changed.")
         if of and of != payload.encode(waits.count):
             # RB-13: the part has grown since they looked, and it is the grown one that is asked about.
             steps = f"{waits.count} step{'s' if waits.count > 1 else ''}"

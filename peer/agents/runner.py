@@ -18,6 +18,7 @@ from peer.agents.earlier import Earlier
 from peer.agents.failures import is_ours, leaves, one_line, told, traced, where
 from peer.agents.functions import is_async
 from peer.agents.hooks import Hooks
+from peer.agents.licence import Licence
 from peer.agents.making import Origin
 from peer.agents.outside import CatchUp, Outside, alone
 from peer.agents.request import result_of
@@ -75,7 +76,7 @@ class Runner:
 
     def __init__(
         self, agent: Agent, versions: Versions, feed: Feed, vault: KeyVault, tell: Callable[[Tell], None], lock: Lock,
-        attempts: Attempts, hooks: Hooks, origin: Origin, resources: Resources, earlier: Earlier,
+        attempts: Attempts, hooks: Hooks, origin: Origin, resources: Resources, earlier: Earlier, licence: Licence,
     ) -> None:  # fmt: skip
         """Begin.
 
@@ -91,6 +92,7 @@ class Runner:
             origin: how the agent has come to be.
             resources: what tools need open.
             earlier: tells what its inputs' earlier runs did.
+            licence: says what it may do by itself.
         """
         self._agent = agent
         self._vault = vault
@@ -101,7 +103,8 @@ class Runner:
         self._hooks = hooks
         self._origin = origin
         self._earlier = earlier
-        self._calls = Calls(agent, feed, tell, attempts, resources)
+        self._licence = licence
+        self._calls = Calls(agent, feed, tell, attempts, resources, licence)
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._left: dict[asyncio.Task[None], None] = {}
         """Handlers that were cut off and go on: nobody waits for them."""
@@ -245,7 +248,7 @@ class Runner:
     async def handled(self, this: Run) -> StepDraft:
         """Run the handler. Raises: whatever user code raises."""
         agent, order, run = self._agent, this.order, this.tracked
-        loop = asyncio.get_running_loop()
+        loop = self._licence.loop = asyncio.get_running_loop()
 
         async def call_tool(
             tool: Tool[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None
@@ -267,8 +270,8 @@ class Runner:
 
         origin = self._origin
         ctx = Context(
-            agent.name, order.step, order.input, run, spaces, call_tool, owner=type(agent), origin=origin,
-            wants=wants, spoken_for=agent,
+            agent.name, order.step, order.input, run, spaces, call_tool, self._licence, owner=type(agent),
+            origin=origin, wants=wants, spoken_for=agent,
         )  # fmt: skip
         ctx.look_back = partial(self._earlier.runs, order.input.lineage)
         agent.state.bind(run)

@@ -133,7 +133,7 @@ def show(
     last: Last = None,
     json_: Json = False,
 ) -> None:
-    """Show the steps of all agents, or of one, in the order of time; undone ones too.
+    """Show the steps of all agents, or of one, in the order of time; undone ones too, and who has paused whom.
 
     With --json, a line is one of steps.jsonl (docs/export.md) with sizes and hashes of values, and with who undid it.
 
@@ -153,6 +153,7 @@ def show(
     views.shown(trail, chosen, out, title if len(chosen) == len(found) else f"{title}, the last {len(chosen)}")
     if len(chosen) < len(found):
         out.print("--last 0 shows all, --last N the last N")
+    views.words([word for word in trail.words if agent in (None, word.agent)], out)
     _end(trail.gaps)
 
 

@@ -32,6 +32,7 @@ from protocol.records import (
     Record,
     RedrivenRecord,
     RestoredRecord,
+    TierRecord,
     VoteRecord,
 )  # fmt: skip
 from protocol.step import StepRecord
@@ -92,6 +93,8 @@ class Telling:
                 data = said(record.by, record.note, record.proof)
                 kind = "agent.paused" if record.is_on else "agent.resumed"
                 return [self._told(kind, f"paused/{number}", self._agent, data)]
+            case TierRecord():
+                return [self._tier(record)]
             case ProposedRecord():
                 return [self._proposed(record)]
             case VoteRecord():
@@ -117,12 +120,18 @@ class Telling:
                 ]
             case BaseRecord() if begins:
                 # What was before it is dropped: these steps are told by it alone.
-                return [self._step(step) for step in record.steps]
+                tier = [] if record.tier is None else [self._tier(record.tier)]
+                return [*tier, *(self._step(step) for step in record.steps)]
             case _:
                 return []
 
     def _told(self, kind: str, id_: str, subject: str, data: dict[str, Any]) -> Happening:
         return Happening(self._agent, kind, id_, subject, self._now_us, data)
+
+    def _tier(self, record: TierRecord) -> Happening:
+        self._now_us = max(self._now_us, record.time_us)
+        data = {"tier": record.tier} | said(record.by, record.note, record.proof)
+        return self._told("agent.tier", f"tier/{record.time_us}", self._agent, data)
 
     def _step(self, record: StepRecord) -> Happening:
         self._now_us = max(self._now_us, record.time_us)

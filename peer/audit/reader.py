@@ -6,7 +6,7 @@ from pathlib import Path
 from peer.audit.gaps import Gap, gaps_beside, opened, records_of
 from peer.audit.logs import OwnLog, own_logs
 from peer.audit.premises import Premises
-from peer.audit.trail import Effect, Log, Restored, Rollback, Step, Trail, Undone, lost_text
+from peer.audit.trail import Effect, Log, Restored, Rollback, Step, Trail, Undone, Word, lost_text
 from peer.host.checkpoints import LOG as HOST_LOG
 from peer.store.reading import Logs
 from protocol.checkpoints.messages import CommitRecord
@@ -24,9 +24,11 @@ from protocol.records import (
     ForcedRecord,
     IntentRecord,
     OutcomeRecord,
+    PausedRecord,
     ProposedRecord,
     Record,
     RestoredRecord,
+    TierRecord,
     VoteRecord,
 )  # fmt: skip
 from protocol.step import StepRecord
@@ -141,6 +143,11 @@ class _Teller:
             case OutcomeRecord():
                 if record.proposal in trail.rollbacks:
                     trail.rollbacks[record.proposal].outcome = record
+            case PausedRecord():
+                what = "paused" if record.is_on else "resumed"
+                self._said(Word(agent, what, record.by, record.note, record.time_us, record.proof))
+            case TierRecord():
+                self._said(Word(agent, f"tier {record.tier}", record.by, record.note, record.time_us, record.proof))
             case CutRecord():
                 self._now_us = max(self._now_us, record.time_us)
                 self._cut(Cut(record.epoch, self._era, self._life, self._seq, record.time_us))
@@ -152,6 +159,11 @@ class _Teller:
                 self._base(record)
             case _:
                 pass
+
+    def _said(self, word: Word) -> None:
+        self._now_us = max(self._now_us, word.time_us)
+        if word not in self._trail.words:
+            self._trail.words.append(word)
 
     def _step(self, record: StepRecord, number: int) -> None:
         self._now_us = max(self._now_us, record.time_us)
@@ -215,6 +227,8 @@ class _Teller:
             trail.losses.setdefault(f"loss/{began.agent}/{began.incarnation}", began)
         for step in record.steps:
             trail.add(Step(step, 0))
+        if record.tier is not None:
+            self.take(0, record.tier)
         for state in record.effects:
             if state.intent not in trail.effects:
                 self._known_effect(state)

@@ -99,6 +99,19 @@ class Rollback:
         return max((record.decided_us for record in self.decisions.values()), default=None)
 
 
+class Word(NamedTuple):
+    """What a person has said of an agent as a whole: to pause it, to let it go on, or how far it is trusted."""
+
+    agent: AgentId
+    what: str
+    """`paused`, `resumed`, or `tier NAME`."""
+    by: str
+    note: str
+    time_us: int
+    proof: bytes
+    """What was signed; empty if it was not."""
+
+
 class Log(NamedTuple):
     """An agent's log, as it was read."""
 
@@ -130,6 +143,8 @@ class Trail:
     claims: dict[str, list[StepId]] = field(default_factory=dict)
     """By intent, the steps that stand or stood behind the effect."""
     cuts: dict[AgentId, list[Cut]] = field(default_factory=dict)
+    words: list[Word] = field(default_factory=list)
+    """What people have said of agents as a whole."""
     committed: int = 0
     """The newest committed epoch that any host knows."""
     logs: list[Log] = field(default_factory=list)

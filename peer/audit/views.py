@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.tree import Tree
 
 from peer.audit.gaps import Gap
-from peer.audit.telling import moment
-from peer.audit.trail import Step, Trail, type_of
+from peer.audit.telling import moment, signed
+from peer.audit.trail import Step, Trail, Word, type_of
 from peer.export.lines import written_keys
 from protocol.ids import StepId
 
@@ -73,6 +73,15 @@ def _input(step: Step) -> str:
     item = step.record.input
     again = f" (run {item.attempt})" if item.attempt > 1 else ""
     return f"{type_of(item.payload)} {item}{again}".strip()
+
+
+def words(said: list[Word], console: Console) -> None:
+    """Print what people have said of agents as a whole: paused, resumed, or of which tier."""
+    for word in sorted(said, key=lambda each: each.time_us):
+        roles = signed(word.proof)["roles"] if word.proof else None
+        by = word.by + ("" if roles is None else f" ({', '.join(roles) or 'no role'}, signed)")
+        what = f"{clock(word.time_us)[:-3]} {word.agent}: {word.what}, by {by}{word.note and f': {word.note}'}"
+        console.print(escape(what), highlight=False, soft_wrap=True)
 
 
 def noted(notes: Iterable[str], gaps: Iterable[Gap], console: Console) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 from peer.cluster.asker import Asker
 from peer.cluster.effects import agent_of, somebody
-from peer.cluster.requests import PendingRequest, pause, pending, unseen
+from peer.cluster.requests import PendingRequest, pause, pending, set_tier, unseen
 from peer.host import questions
-from peer.host.questions import EffectAsk, RequestAnswer
-from peer.people.person import Person
+from peer.host.questions import EffectAsk, RequestAnswer, TiersAnswer
+from peer.people.person import Certificate, Person
 from peer.values.personal import using
 from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text, natural
 from protocol.ids import AgentId, Lineage
@@ -36,7 +36,7 @@ class People(Asker):
             seen = [pending(each, one, self.host.ask) for each, some in zip(agents, found, strict=True) for one in some]
         return sorted(seen, key=lambda each: (each.since_us, each.name))
 
-    async def inbox(self, who: Person | str | None = None) -> list[PendingRequest]:
+    async def inbox(self, who: Person | Certificate | str | None = None) -> list[PendingRequest]:
         """Return what waits for people, oldest first.
 
         Args:
@@ -151,6 +151,31 @@ class People(Asker):
         """Let a paused agent go on; one that is not paused does anyhow. Args and errors as of `pause`."""
         self.check_running()
         await pause(self.host.ask, agent, False, note, by, as_)
+
+    async def tiers(self, agent: AgentId) -> TiersAnswer:
+        """Return the tiers that an agent's class declares, and which of them holds, by whom and why."""
+        self.check_running()
+        return await self._ask(agent, "tiers", TiersAnswer)
+
+    async def set_tier(
+        self, agent: AgentId, tier: str, note: str, by: str | None = None, *, as_: Person | None = None
+    ) -> None:  # fmt: skip
+        """Set how far an agent is trusted, from now on and over restarts; no rollback takes it back.
+
+        What it has requested before keeps waiting for whom it waits; but what the tier refuses is not called any more.
+        Durable when this returns; the tier that it has already changes nothing.
+
+        Args:
+            agent: which.
+            tier: one that its class declares.
+            note: why; it stands in the log.
+            by: who says so; the user of this process if left out.
+            as_: who signs it; needed where the class says by `tiers_by` who may.
+
+        Raises: CallerError, if there is no such tier; NotEntitled, AgentUnknown, AskTimeout.
+        """
+        self.check_running()
+        await set_tier(self.host.ask, agent, tier, note, by, as_)
 
     async def _request(self, agent: AgentId, name: Lineage) -> PendingRequest:
         """Return a request that waits, or one of that name alone, of which its agent says what has become."""

@@ -11,8 +11,8 @@ from peer.agents.oversight import looks_like_rollback
 from peer.agents.tool import decode_args
 from peer.cluster.effects import somebody
 from peer.host import questions
-from peer.host.people import pause_act
-from peer.host.questions import Pause, RequestAnswer, Say
+from peer.host.people import pause_act, tier_act
+from peer.host.questions import Pause, RequestAnswer, Say, SetTier
 from peer.people.person import Act, Person
 from peer.values import payload
 from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
@@ -114,7 +114,7 @@ async def say(
     wanted = check_text("request", name, NAME_CHARS_MAX, _NOTHING)
     check_text("note", note, REASON_CHARS_MAX, _NOTHING, least=1 if verb == "release" else 0)
     given = b"" if value is None and verb != "answer" else payload.encode(value)
-    who, proof = _signed(Act(verb, agent, wanted, step, note, given, time_ns() // 1000), by, as_)
+    who, proof = _signed(Act(verb, agent, wanted, step, note, given, now_us()), by, as_)
     await ask(agent, "say", questions.encode(Say(verb, wanted, step, note, who, given, proof)))
 
 
@@ -124,8 +124,25 @@ async def pause(ask: Ask, agent: AgentId, is_on: bool, note: Any, by: Any, as_: 
     Raises: CallerError, for what is no text or person; NotEntitled, AgentUnknown, AskTimeout.
     """
     check_text("note", note, REASON_CHARS_MAX, _NOTHING, least=0)
-    who, proof = _signed(pause_act(agent, is_on, note, time_ns() // 1000), by, as_)
+    who, proof = _signed(pause_act(agent, is_on, note, now_us()), by, as_)
     return (await ask(agent, "pause", questions.encode(Pause(is_on, note, who, proof)))).decode()
+
+
+async def set_tier(ask: Ask, agent: AgentId, tier: Any, note: Any, by: Any, as_: Any) -> None:
+    """Set an agent's tier.
+
+    Raises: CallerError, if its class has no such tier, or for what is no text or person; NotEntitled, AgentUnknown,
+        AskTimeout.
+    """
+    wanted = check_text("tier", tier, NAME_CHARS_MAX, _NOTHING)
+    check_text("note", note, REASON_CHARS_MAX, _NOTHING)
+    who, proof = _signed(tier_act(agent, wanted, note, now_us()), by, as_)
+    await ask(agent, "tier", questions.encode(SetTier(wanted, note, who, proof)))
+
+
+def now_us() -> int:
+    """Return the time that is signed with what people say."""
+    return time_ns() // 1000
 
 
 def _signed(act: Act, by: Any, as_: Any) -> tuple[str, bytes]:

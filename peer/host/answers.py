@@ -10,6 +10,7 @@ from peer.agents.oversight import looks_like_rollback
 from peer.agents.past import check_past
 from peer.agents.saga import is_kept, kept_of, name_of
 from peer.agents.tool import COMPENSABLE, IDEMPOTENT, IRREVERSIBLE
+from peer.agents.unstarted import kind_of
 from peer.host.births import QUESTION as MAKE
 from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
@@ -37,10 +38,12 @@ from peer.host.questions import (
     RestoreTo,
     SagaAnswer,
     Say,
+    SetTier,
     Status,
     StepsAnswer,
     StepsAsk,
     Submit,
+    TiersAnswer,
     decode,
     encode,
 )
@@ -51,7 +54,16 @@ from peer.values import payload
 from peer.values.key_text import decode_key, is_own
 from protocol.agent.requesting import RequestSeen
 from protocol.checkpoints.looking import epochs, voted_on
-from protocol.event import CallOffAsked, EffectAsked, LetterAsked, PauseAsked, ProposeWanted, ReleaseAsked, Submitted
+from protocol.event import (
+    CallOffAsked,
+    EffectAsked,
+    LetterAsked,
+    PauseAsked,
+    ProposeWanted,
+    ReleaseAsked,
+    Submitted,
+    TierAsked,
+)
 from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
 from protocol.step import Entry
 
@@ -120,6 +132,7 @@ class Answers:
             "effects": self._effects,
             "requests": self._requests,
             "sagas": self._sagas,
+            "tiers": self._tiers,
             "undone since": self._undone_since,
         }
         """By question, what is answered at once."""
@@ -134,6 +147,7 @@ class Answers:
             "letter": self._letter,
             "say": self._say,
             "pause": self._pause,
+            "tier": self._tier,
             "call off": self._call_off,
         }
         """By question, what is answered when something has happened."""
@@ -204,6 +218,11 @@ class Answers:
         by = self._people.paused(driver.agent.name, said)
         driver.feed(PauseAsked(desk.later(answered), said.is_on, said.note, by, said.proof))
 
+    def _tier(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        said: SetTier = decode(body, SetTier)
+        by = self._people.tiered(driver.agent.name, kind_of(driver.agent), said)
+        driver.feed(TierAsked(desk.later(answered), said.tier, said.note, by, said.proof))
+
     def _say(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
         said: Say = decode(body, Say)
         seen = next((each for each in _waiting(driver) if each.name == said.name), None)
@@ -233,6 +252,7 @@ class Answers:
             has=driver.replicas.has(),
             is_made=driver.origin.is_made,
             absence=driver.attendance.absence,
+            tier=driver.licence.tier,
             **{**seen._asdict(), "under_way": (*seen.under_way, *also)},
         )
 
@@ -318,6 +338,11 @@ class Answers:
             )
             for name, each in kept.items()
         ]  # fmt: skip
+
+    def _tiers(self, driver: Driver, body: bytes) -> TiersAnswer:
+        declared, last = tuple(kind_of(driver.agent).tiers), driver.machine.tiering.last
+        by, note, at_us = ("", "", 0) if last is None else (last.by, last.note, last.time_us)
+        return TiersAnswer(declared, driver.licence.tier, by, note, at_us)
 
     def _undone_since(self, driver: Driver, body: bytes) -> tuple[StepId, ...]:
         return driver.machine.looking.undone_since(decode(body, int))

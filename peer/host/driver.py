@@ -13,12 +13,14 @@ from peer.agents.consent import Consent
 from peer.agents.earlier import Earlier
 from peer.agents.failures import told, traced
 from peer.agents.hooks import Hooks
+from peer.agents.licence import Licence
 from peer.agents.making import Origin
 from peer.agents.oversight import Oversight
 from peer.agents.past import check_past
 from peer.agents.resources import Resources
 from peer.agents.runner import Runner
 from peer.agents.state import State
+from peer.agents.unstarted import kind_of
 from peer.host.attendance import Attendance, Nursery
 from peer.host.barrier import Barrier
 from peer.host.replicas import Replicas
@@ -162,9 +164,10 @@ class Driver:
             self.feed, tell, self.oversight,
         )  # fmt: skip
         self.attendance = Attendance(self.machine, origin, host.clock, self.feed, tell, nursery)
+        self.licence = Licence(agent.name, kind_of(agent), self.machine, tell)
         self.runner = Runner(
             agent, versions, self.feed, vault, tell, self._lock, host.attempts, self.hooks, origin, host.resources,
-            Earlier(agent, self.machine, self._lock),
+            Earlier(agent, self.machine, self._lock), self.licence,
         )  # fmt: skip
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self.barrier = Barrier(agent.name, host, self.replicas, self.machine.core, self.runner, tell)
@@ -192,6 +195,7 @@ class Driver:
         self.hooks.began(is_first=not records)
         self.feed(Recovered(records, lost, incarnation, unheard))
         self._undone = self.machine.core.undone
+        self.licence.look()
         core = self.machine.core
         self.replicas.write(core.shared_entries())
         self._serves = {space: dict.fromkeys(names) for space, names in core.subscribers.items()}

@@ -1,20 +1,28 @@
 """Checks what people say of requests: whether it is theirs to say, and whether they have said it (RQ-3)."""
 
+from typing import Any
+
 from peer import errors
-from peer.agents.approval import PERSON_TOOL
+from peer.agents.approval import PERSON_TOOL, names
 from peer.agents.tool import decode_args
-from peer.host.questions import Pause, Say
+from peer.host.questions import Pause, Say, SetTier
 from peer.people.person import Act, Certificate, signer_of
 from peer.ports import Clock
 from peer.values import payload
 from protocol.agent.requesting import RequestSeen
 
 VERBS = ("release", "approve", "reject", "answer")
+_SIGN = "Sign with the key of one of these: `--as FILE`, or as_=Person.load(file)."
 
 
 def pause_act(agent: str, is_on: bool, note: str, at_us: int = 0) -> Act:
     """Return what is signed by whoever pauses an agent, or lets it go on."""
     return Act("pause" if is_on else "resume", agent, "", "", note, b"", at_us)
+
+
+def tier_act(agent: str, tier: str, note: str, at_us: int = 0) -> Act:
+    """Return what is signed by whoever sets an agent's tier."""
+    return Act("tier", agent, tier, "", note, b"", at_us)
 
 
 class People:
@@ -59,6 +67,22 @@ class People:
         signer = self._signer(said.proof, pause_act(agent, said.is_on, said.note))
         return said.by if signer is None else signer.name
 
+    def tiered(self, agent: str, kind: Any, said: SetTier) -> str:
+        """Return who sets the tier of an agent of this class.
+
+        Raises: CallerError, if there is no such tier; NotEntitled, if it is another's to set, or not signed as it says.
+        """
+        signer = self._signer(said.proof, tier_act(agent, said.tier, said.note))
+        if said.tier not in kind.tiers:
+            known = f"these: {', '.join(kind.tiers)}" if kind.tiers else "none"
+            raise errors.CallerError(f"the class of {agent} has no tier {said.tier!r}, but {known}. Nothing changed.")
+        may = names(kind.tiers_by)
+        if may and (signer is None or not signer.is_one_of(may)):
+            raise errors.NotEntitled(
+                f"the tier of {agent} is set by {' or '.join(may)}, and not by {_who(signer)}. Nothing changed. {_SIGN}"
+            )
+        return said.by if signer is None else signer.name
+
     def _signer(self, proof: bytes, act: Act) -> Certificate | None:
         return signer_of(self._secret, proof, act, self._clock.now_us()) if proof else None
 
@@ -68,10 +92,9 @@ class People:
         due = tuple(name for name, after_us in stages if seen.since_us + after_us <= now_us)
         if not stages or (signer is not None and signer.is_one_of(due)):
             return
-        who = f"{signer.name} ({', '.join(signer.roles) or 'no role'})" if signer else "whoever has not signed"
         raise errors.NotEntitled(
-            f"{seen.name} of {seen.step.agent} asks {' or '.join(due)}, and not {who}. Nothing changed."
-            " Sign with the key of one of these: `--as FILE`, or as_=Person.load(file)."
+            f"{seen.name} of {seen.step.agent} asks {' or '.join(due)}, and not {_who(signer)}. Nothing changed."
+            f" {_SIGN}"
         )
 
     def _value(self, said: Say, seen: RequestSeen, by: str) -> bytes:
@@ -87,3 +110,7 @@ class People:
                 f"{answer!r} is none of the answers that {seen.step} knows: {options}. Nothing changed."
             )
         return payload.encode([answer, by, said.note])
+
+
+def _who(signer: Certificate | None) -> str:
+    return f"{signer.name} ({', '.join(signer.roles) or 'no role'})" if signer else "whoever has not signed"

@@ -161,6 +161,28 @@ class Pause(Struct, frozen=True, array_like=True):
     proof: bytes = b""
 
 
+class SetTier(Struct, frozen=True, array_like=True):
+    """Somebody sets an agent's tier: see `protocol.event.TierAsked`."""
+
+    tier: str
+    note: str
+    by: str
+    proof: bytes = b""
+
+
+class TiersAnswer(Struct, frozen=True, array_like=True):
+    """The tiers that an agent's class declares, and which of them holds."""
+
+    tiers: tuple[str, ...]
+    tier: str
+    """Empty, if there is none. One that is not among `tiers` is no longer declared: the strictest of all holds."""
+    by: str
+    """Who has set it; empty, if it is the one that agents of this class begin with."""
+    note: str
+    at_us: int
+    """When, in microseconds since 1970; 0, if nobody has."""
+
+
 class EffectAsk(Struct, frozen=True, array_like=True):
     """What somebody wants of an effect: see `protocol.event.EffectAsked`."""
 
@@ -220,6 +242,8 @@ class Status(Struct, frozen=True):
     """A handler has made it."""
     absence: str = ""
     """Why it handles nothing: `retired`; `not made`, if its making is undone; empty if it does."""
+    tier: str = ""
+    """How far it is trusted, by the name of the tier; empty, if its class declares none."""
 
 
 class Profile(Struct, frozen=True, array_like=True):

@@ -137,7 +137,9 @@ class Person:
 
     def proof(self, act: Act) -> bytes:
         """Return what shows that this person has said so."""
-        return msgspec.msgpack.encode(_Proof(self.certificate, act.at_us, self._keys.sign(_signed(act))))
+        return msgspec.msgpack.encode(
+            _Proof(self.certificate, act.at_us, self._keys.sign(_signed(self.certificate, act)))
+        )
 
 
 def signer_of(secret: bytes, proof: bytes, act: Act, now_us: int) -> Certificate:
@@ -159,7 +161,7 @@ def signer_of(secret: bytes, proof: bytes, act: Act, now_us: int) -> Certificate
         raise errors.NotEntitled(
             f"the certificate of {certificate.name} has ended. Nothing changed. Renew it: `ebbtide people add`."
         )
-    signed = _signed(msgspec.structs.replace(act, at_us=found.at_us))
+    signed = _signed(certificate, msgspec.structs.replace(act, at_us=found.at_us))
     if not verify(certificate.public_key, found.signature, signed):
         raise errors.NotEntitled(f"{certificate.name} has not signed this. Nothing changed.")
     return certificate
@@ -171,5 +173,6 @@ def signature_of(proof: bytes) -> tuple[str, tuple[str, ...], int]:
     return found.certificate.name, found.certificate.roles, found.at_us
 
 
-def _signed(act: Act) -> bytes:
-    return _ACT + msgspec.msgpack.encode(act)
+def _signed(certificate: Certificate, act: Act) -> bytes:
+    """Return what is signed: the certificate as well, so that what is said in one cluster is not said in another."""
+    return _ACT + msgspec.msgpack.encode(certificate) + msgspec.msgpack.encode(act)

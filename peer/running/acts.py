@@ -16,6 +16,7 @@ from peer.running.app import find_classes
 from peer.running.console import HERE, Agent, Folder, Json, Timeout, Yes, asked, said, sure, table
 from peer.running.messages import messages_for
 from peer.running.noted import app_of
+from peer.serving.rows import outcome_row, plan_row
 from protocol.ids import AgentId
 
 As = Annotated[str | None, typer.Option("--as", metavar="CLASS", help="The messages' class; the agent handles it.")]
@@ -71,11 +72,7 @@ def preview(steps: Steps, folder: Folder = HERE, json_: Json = False) -> None:
 
     plan = asked(folder, look)
     if json_:
-        print_json(
-            {"roots": _texts(plan.roots), "steps": _texts(plan.steps), "agents": list(plan.agents)}
-            | {"effects": list(plan.effects)}
-            | {"calls": [{**each._asdict(), "step": str(each.step)} for each in plan.calls]}
-        )
+        print_json(plan_row(plan))
     else:
         print_plan(plan)
 
@@ -121,11 +118,7 @@ def rollback(
         sure(f"Undo {_count(len(plan.steps), 'step')} at {_count(len(plan.agents), 'agent')}?", yes)
     outcome = asked(folder, undo)
     if json_:
-        print_json(
-            {"proposal": outcome.proposal, "committed": outcome.committed, "undone": _texts(outcome.undone)}
-            | {"agents": list(outcome.agents), "rejects": dict(outcome.rejects), "notes": list(outcome.notes)}
-            | {"effects_pending": list(outcome.effects_pending), "seconds": outcome.seconds}
-        )
+        print_json(outcome_row(outcome))
     elif outcome.committed:
         said(f"undone: {', '.join(_texts(outcome.undone)) or 'nothing that was not undone before'}")
         for intent in outcome.effects_pending:

@@ -16,7 +16,8 @@ from peer.cluster.letters import DeadLetter
 from peer.export.lines import step_line
 from peer.host.happenings import Missed, Noticed
 from peer.host.questions import Notice
-from peer.running.console import HERE, Agent, Folder, Json, asked, lines, plain, table
+from peer.running.console import HERE, Agent, Folder, Json, asked, lines, table
+from peer.serving.rows import plain
 from protocol.ids import AgentId
 
 

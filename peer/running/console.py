@@ -1,14 +1,10 @@
 """What the commands on a running cluster have in common: which cluster, how they ask it, and how they print."""
 
 import asyncio
-import math
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import msgspec
-import numpy as np
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -18,12 +14,17 @@ from peer.cli.main import tell
 from peer.cluster.attached import Attached
 from peer.cluster.cluster import Cluster
 from peer.errors import AskTimeout, CallerError, RestoreRefused, RollbackTimeout
+from peer.people.person import Person
+from peer.serving.remote import Remote
 
 T = TypeVar("T")
 
 FOLDER = "EBBTIDE_FOLDER"
 Folder = Annotated[
     Path, typer.Option("--folder", envvar=FOLDER, help="The cluster's folder.", metavar="DIR", show_default="here")
+]
+Url = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="Over HTTP, at `ebbtide people serve`; needs --as.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs: an object a line.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -47,6 +48,25 @@ def asked(folder: Path, work: Callable[[Attached], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except (AskTimeout, RollbackTimeout, RestoreRefused) as error:
+        tell(error)
+        raise typer.Exit(WRONG) from error
+
+
+def asked_there(
+    url: str | None, signer: Person | None, folder: Path, work: Callable[[Attached | Remote], Awaitable[T]]
+) -> T:
+    """Have something asked of a cluster by its folder; or over HTTP, if there is an address. Raises: as `asked`."""
+    if url is None:
+        return asked(folder, work)
+    remote = Remote(url, signer)
+
+    async def run() -> T:
+        async with remote:
+            return await work(remote)
+
+    try:
+        return asyncio.run(run())
+    except AskTimeout as error:
         tell(error)
         raise typer.Exit(WRONG) from error
 
@@ -99,28 +119,3 @@ def _cell(value: object) -> str:
         return ", ".join(map(str, value))
     text = str(value)
     return text if len(text) <= CHARS_MAX else f"{text[:CHARS_MAX]}... ({len(text):,} characters)"
-
-
-def plain(value: Any) -> Any:
-    """Return a user's value as JSON has it; what JSON lacks becomes what is nearest, or a text."""
-    match value:
-        case None | bool() | str():
-            return value
-        case np.generic() | np.ndarray():
-            return plain(value.tolist())
-        case int():
-            return int(value)
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case bytes():
-            return b64encode(value).decode()
-        case Mapping():
-            return {key if isinstance(key, str) else str(plain(key)): plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case set() | frozenset():
-            return sorted((plain(item) for item in value), key=str)
-    try:
-        return msgspec.to_builtins(value)
-    except (TypeError, msgspec.MsgspecError):
-        return str(value)

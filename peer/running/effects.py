@@ -9,7 +9,8 @@ from peer.audit.console import print_json
 from peer.cluster.attached import Attached
 from peer.cluster.effects import Effect
 from peer.errors import CallerError
-from peer.running.console import HERE, Folder, Json, asked, lines, plain, said, table
+from peer.running.console import HERE, Folder, Json, asked, lines, said, table
+from peer.serving.rows import plain
 
 LIST = "list"
 

@@ -110,6 +110,7 @@ def agents(folder: Folder = HERE, json_: Json = False, timeout: Timeout = LOOK_S
             "agent",
             "host",
             "absence",
+            *(("tier",) if any(row["tier"] for row in rows) else ()),
             "steps",
             "undone",
             "dead_letters",
@@ -126,7 +127,9 @@ def _row(look: Look, names: dict[HostId, str], home: HostId) -> dict[str, Any]:
     status = look.status
     row = {"agent": look.agent, "host": names.get(home, home)}
     if status is None:
-        nothing = dict.fromkeys(("steps", "absence", "undone", "dead_letters", "effects_pending", "checkpoint", "era"))
+        nothing = dict.fromkeys(
+            ("steps", "absence", "tier", "undone", "dead_letters", "effects_pending", "checkpoint", "era")
+        )
         return row | nothing | {"under_way": [look.why], "error": look.why}
     return row | glance(status) | {"checkpoint": status.committed, "era": status.era, "error": None}
 
@@ -136,6 +139,7 @@ def glance(status: Status) -> dict[str, Any]:
     return {
         "steps": status.steps,
         "absence": status.absence or status.paused,
+        "tier": status.tier,
         "undone": status.undone,
         "dead_letters": status.dead_letters,
         "effects_pending": len(status.effects_pending),

@@ -1,14 +1,23 @@
-"""`ebbtide people add`: who may sign what people say."""
+"""`ebbtide people`: who may sign what people say, and how they say it from elsewhere."""
 
+import logging
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from peer.audit.console import print_json
+from peer.audit.console import errors, print_json
+from peer.cluster.attached import Attached
 from peer.people.person import Person
-from peer.running.console import HERE, Folder, Json, said
+from peer.running.app import find_classes
+from peer.running.console import HERE, Folder, Json, asked, said
+from peer.running.messages import messages_for
+from peer.running.noted import app_of
+from peer.serving.serve import address_of, is_loopback, serving_alone
+from peer.serving.serve import serve as serve_people
+from peer.serving.webhooks import checked_urls
 
 group = typer.Typer(
     name="people", rich_markup_mode="markdown",
@@ -50,3 +59,48 @@ def add(
         roles = f", as {', '.join(person.roles)}" if person.roles else ""
         until = f", until {datetime.fromtimestamp(until_us / 1e6, UTC):%Y-%m-%d}" if until_us else ""
         said(f"{person.name} signs with {path}{roles}{until}")
+
+
+@group.command()
+def serve(
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where; port 0 takes one.")] = "127.0.0.1:7474",
+    webhook: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Where what comes to wait for people is posted to; may be given again."),
+    ] = None,
+    folder: Folder = HERE,
+    json_: Json = False,
+) -> None:
+    """Let people look and act over HTTP, who have a key and not the cluster's folder, until interrupted.
+
+    All that they say is signed, on their side: `ebbtide inbox --url URL --as ann.key`, and so on. Needs
+    `pip install 'ebbtide[serve]'`.
+
+    Example: `ebbtide people serve --webhook https://chat.example/hooks/ebbtide`
+    """
+    urls, (host, _) = checked_urls(webhook or []), address_of(listen)
+    if (file := app_of(folder)) is not None:
+        find_classes(file)
+    if not is_loopback(host):
+        errors().print(
+            f"note: {host} is reached by others, and this speaks no TLS: have a reverse proxy in front of it that does."
+            " Nobody can act in another's name, but who listens on the way can read along.",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
+
+    async def work(cluster: Attached) -> None:
+        async def corrected(agent: str, text: str, kind: str | None) -> Any:
+            return (await messages_for(cluster, agent, [text], kind))[0]
+
+        def told(url: str) -> None:
+            if json_:
+                print_json({"url": url})
+            else:
+                said(f"people are served at {url}, until Ctrl-C")
+            sys.stdout.flush()
+
+        await serve_people(cluster, listen, urls, corrected, told)
+
+    with serving_alone(folder):
+        asked(folder, work)

@@ -1,7 +1,6 @@
 """What waits to be let go, or for people, and who says what: `ebbtide requests`, `inbox`, `approve` and the like."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,10 @@ from peer.cluster.attached import Attached
 from peer.cluster.requests import PendingRequest
 from peer.errors import CallerError
 from peer.people.person import Person
-from peer.running.console import HERE, Agent, Folder, Json, asked, lines, plain, said, table
+from peer.running.console import HERE, Agent, Folder, Json, Url, asked, asked_there, lines, said, table
+from peer.serving.remote import Remote
+from peer.serving.rows import request_row
+from peer.serving.service import DONE
 
 Name = Annotated[
     str, typer.Argument(metavar="REQUEST", help="Its name, as `ebbtide inbox` and `ebbtide requests` show it.")
@@ -35,7 +37,7 @@ def requests(
     async def look(cluster: Attached) -> list[PendingRequest]:
         return await cluster.requests(agent)
 
-    rows = [_row(each) for each in asked(folder, look)]
+    rows = [request_row(each) for each in asked(folder, look)]
     if json_:
         lines(rows)
     else:
@@ -51,6 +53,7 @@ def inbox(
         str | None, typer.Option("--for", metavar="NAME", help="What this person or role is asked alone.")
     ] = None,
     key: As = None,
+    url: Url = None,
     folder: Folder = HERE,
     json_: Json = False,
 ) -> None:
@@ -60,12 +63,12 @@ def inbox(
 
     Example: `ebbtide inbox --for treasurer`
     """
-    asker = Person.load(key) if key is not None else who
+    signer = None if key is None else Person.load(key)
 
-    async def look(cluster: Attached) -> list[PendingRequest]:
-        return await cluster.inbox(asker)
+    async def look(cluster: Attached | Remote) -> list[PendingRequest]:
+        return await cluster.inbox(who or signer)
 
-    rows = [_row(each) for each in asked(folder, look)]
+    rows = [request_row(each) for each in asked_there(url, signer, folder, look)]
     if json_:
         lines(rows)
     else:
@@ -77,8 +80,8 @@ def inbox(
 
 
 def release(
-    agent: Agent, request: Name, note: Note = "", by: By = None, key: As = None, folder: Folder = HERE,
-    json_: Json = False,
+    agent: Agent, request: Name, note: Note = "", by: By = None, key: As = None, url: Url = None,
+    folder: Folder = HERE, json_: Json = False,
 ) -> None:  # fmt: skip
     """Have a tool called now that nobody can undo, though the step that has requested it is not settled.
 
@@ -88,29 +91,29 @@ def release(
     """
     if not note:
         raise CallerError("say why: --note. Nothing was released.")
-    _say("release", agent, request, note, by, key, folder, json_)
+    _say("release", agent, request, note, by, key, url, folder, json_)
 
 
 def approve(
-    agent: Agent, request: Name, note: Note = "", by: By = None, key: As = None, folder: Folder = HERE,
-    json_: Json = False,
+    agent: Agent, request: Name, note: Note = "", by: By = None, key: As = None, url: Url = None,
+    folder: Folder = HERE, json_: Json = False,
 ) -> None:  # fmt: skip
     """Agree that a tool is called. One that nobody can undo is called once its step is settled.
 
     Example: `ebbtide approve clerk 'ext:cluster-1#4/0' --as ann.key`
     """
-    _say("approve", agent, request, note, by, key, folder, json_)
+    _say("approve", agent, request, note, by, key, url, folder, json_)
 
 
 def reject(
-    agent: Agent, request: Name, note: Note = "", by: By = None, key: As = None, folder: Folder = HERE,
-    json_: Json = False,
+    agent: Agent, request: Name, note: Note = "", by: By = None, key: As = None, url: Url = None,
+    folder: Folder = HERE, json_: Json = False,
 ) -> None:  # fmt: skip
     """Have a tool not called, or a question not answered: the agent is told who says so, and why.
 
     Example: `ebbtide reject clerk 'ext:cluster-1#4/0' --note 'too much' --as ann.key`
     """
-    _say("reject", agent, request, note, by, key, folder, json_)
+    _say("reject", agent, request, note, by, key, url, folder, json_)
 
 
 def answer(
@@ -120,6 +123,7 @@ def answer(
     note: Note = "",
     by: By = None,
     key: As = None,
+    url: Url = None,
     folder: Folder = HERE,
     json_: Json = False,
 ) -> None:
@@ -131,38 +135,40 @@ def answer(
         found = json.loads(value)
     except json.JSONDecodeError:
         found = value
-    _say("answer", agent, request, note, by, key, folder, json_, (found,))
+    _say("answer", agent, request, note, by, key, url, folder, json_, (found,))
 
 
 def pause(
-    agent: Agent, note: Note = "", by: By = None, key: As = None, folder: Folder = HERE, json_: Json = False
-) -> None:
+    agent: Agent, note: Note = "", by: By = None, key: As = None, url: Url = None, folder: Folder = HERE,
+    json_: Json = False,
+) -> None:  # fmt: skip
     """Have an agent begin no step, and let nothing go, until it is resumed; also over restarts.
 
     Example: `ebbtide pause clerk --note 'it pays twice'`
     """
-    _pause(True, agent, note, by, key, folder, json_)
+    _pause(True, agent, note, by, key, url, folder, json_)
 
 
 def resume(
-    agent: Agent, note: Note = "", by: By = None, key: As = None, folder: Folder = HERE, json_: Json = False
-) -> None:
+    agent: Agent, note: Note = "", by: By = None, key: As = None, url: Url = None, folder: Folder = HERE,
+    json_: Json = False,
+) -> None:  # fmt: skip
     """Let a paused agent go on.
 
     Example: `ebbtide resume clerk`
     """
-    _pause(False, agent, note, by, key, folder, json_)
+    _pause(False, agent, note, by, key, url, folder, json_)
 
 
 def _pause(
-    is_on: bool, agent: str, note: str, by: str | None, key: Path | None, folder: Path, json_: bool
+    is_on: bool, agent: str, note: str, by: str | None, key: Path | None, url: str | None, folder: Path, json_: bool
 ) -> None:  # fmt: skip
     signer = None if key is None else Person.load(key)
 
-    async def say(cluster: Attached) -> None:
+    async def say(cluster: Attached | Remote) -> None:
         await (cluster.pause if is_on else cluster.resume)(agent, note, by, as_=signer)
 
-    asked(folder, say)
+    asked_there(url, signer, folder, say)
     state = "paused" if is_on else "resumed"
     if json_:
         print_json({"agent": agent, "state": state})
@@ -170,46 +176,17 @@ def _pause(
         said(f"{agent} is {state}")
 
 
-_DONE = {"release": "released", "approve": "approved", "reject": "rejected", "answer": "answered"}
-
-
 def _say(
-    verb: str, agent: str, request: str, note: str, by: str | None, key: Path | None, folder: Path, json_: bool,
-    value: tuple[Any, ...] = (),
+    verb: str, agent: str, request: str, note: str, by: str | None, key: Path | None, url: str | None, folder: Path,
+    json_: bool, value: tuple[Any, ...] = (),
 ) -> None:  # fmt: skip
     signer = None if key is None else Person.load(key)
 
-    async def say(cluster: Attached) -> None:
+    async def say(cluster: Attached | Remote) -> None:
         await getattr(cluster, verb)(agent, request, *value, note, by, as_=signer)
 
-    asked(folder, say)
+    asked_there(url, signer, folder, say)
     if json_:
-        print_json({"agent": agent, "request": request, "state": _DONE[verb]})
+        print_json({"agent": agent, "request": request, "state": DONE[verb]})
     else:
-        said(f"{request} of {agent} is {_DONE[verb]}")
-
-
-def _row(each: PendingRequest) -> dict[str, Any]:
-    return {
-        "agent": each.agent,
-        "request": each.name,
-        "step": str(each.step),
-        "tool": each.tool,
-        "kind": each.kind,
-        "args": plain(each.args),
-        "kwargs": plain(each.kwargs),
-        "question": each.question,
-        "options": plain(each.kwargs.get("options")) if each.kind == "person" else None,
-        "asks": list(each.asks),
-        "approved": each.approved,
-        "group": each.group,
-        "undo": each.undo,
-        "since_us": each.since_us,
-        "until_us": each.until_us,
-        "since": _time(each.since_us),
-        "until": _time(each.until_us),
-    }
-
-
-def _time(at_us: int | None) -> str:
-    return "" if at_us is None else datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        said(f"{request} of {agent} is {DONE[verb]}")

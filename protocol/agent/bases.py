@@ -15,6 +15,7 @@ from protocol.agent.grouping import Grouping
 from protocol.agent.proposer import Proposer
 from protocol.agent.rollback import Rollback
 from protocol.agent.stepping import Stepping
+from protocol.agent.tiering import Tiering
 from protocol.agent.versions import Version
 from protocol.ids import StepId
 from protocol.records import BaseRecord
@@ -29,7 +30,7 @@ class Bases:
 
     def __init__(
         self, core: Core, effects: Effects, proposer: Proposer, stepping: Stepping, rollback: Rollback,
-        grouping: Grouping,
+        grouping: Grouping, tiering: Tiering,
     ) -> None:  # fmt: skip
         self._core = core
         self._effects = effects
@@ -37,6 +38,7 @@ class Bases:
         self._stepping = stepping
         self._rollback = rollback
         self._grouping = grouping
+        self._tiering = tiering
         self._count = 0
         self._forgotten = 0
         """Steps that were forgotten when the last base was made."""
@@ -78,6 +80,7 @@ class Bases:
             self._rollback.told(),
             self._proposer.told(),
             self._grouping.told(),
+            self._tiering.told(),
         ]
 
     def _told_values(self, is_full: bool) -> dict[str, Any]:
@@ -134,6 +137,7 @@ class Bases:
         self._rollback.load(last)
         self._proposer.load(last)
         self._grouping.load(last)
+        self._tiering.load(last)
         self._count = len(bases)
 
     def _load_values(self, bases: list[BaseRecord]) -> None:

@@ -24,6 +24,7 @@ from protocol.agent.rollback import Rollback
 from protocol.agent.settling import Settling
 from protocol.agent.sharing import Sharing
 from protocol.agent.stepping import Stepping
+from protocol.agent.tiering import Tiering
 from protocol.agent.timing import Timing
 from protocol.event import (
     Appended,
@@ -49,6 +50,7 @@ from protocol.event import (
     StepRan,
     Submitted,
     SubscriberSeen,
+    TierAsked,
     ToolUsed,
     ToolWanted,
 )
@@ -77,6 +79,7 @@ from protocol.records import (
     RedrivenRecord,
     RestoredRecord,
     SubscribedRecord,
+    TierRecord,
     VoidRecord,
     VoteRecord,
 )
@@ -102,12 +105,15 @@ class PeerMachine:
         self.redriving = Redriving(self.core)
         self.calling_off = CallingOff(self.core, self.effects, self.stepping)
         self.pausing = Pausing(self.core)
+        self.tiering = Tiering(self.core)
         self.disposal = Disposal(self.core, self.effects, self.stepping)
         self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
         self.placing = Placing(self.core)
         self.loss = Loss(self.core, self.effects, self.stepping)
         self.sharing = Sharing(self.core)
-        self.bases = Bases(self.core, self.effects, self.proposer, self.stepping, self.rollback, self.grouping)
+        self.bases = Bases(
+            self.core, self.effects, self.proposer, self.stepping, self.rollback, self.grouping, self.tiering
+        )
         self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases)
         self.restoring = Restoring(self.core, self.effects, self.rollback, self.disposal)
         self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer, self.requesting)
@@ -160,6 +166,8 @@ class PeerMachine:
                 self.calling_off.asked(event)
             case PauseAsked():
                 self.pausing.asked(event)
+            case TierAsked():
+                self.tiering.asked(event)
             case ToolUsed():
                 self.effects.used(event.intent, event.verb, event.answer, event.result)
             case Merged():
@@ -290,6 +298,8 @@ class PeerMachine:
                 self.grouping.apply_decided(record)
             case PausedRecord():
                 self.pausing.apply(record)
+            case TierRecord():
+                self.tiering.apply(record)
             case AcceptedRecord():
                 self.intake.apply_accepted(record)
             case VoteRecord():

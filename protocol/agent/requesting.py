@@ -203,13 +203,18 @@ class Requesting:
         else:
             self._core.timers.put_off(message, 0)
 
+    def goes_with_others(self, intent: str) -> bool:
+        """Tell whether a call is of a request that goes with its group: others have gone by it (RQ-4)."""
+        effect, timers = self._core.intents.get(intent), self._core.timers
+        grouped = timers.grouped(self._core.now_us) if timers.has_grouped() else []
+        return effect is not None and any(item.lineage == effect.lineage for item, _, _ in grouped)
+
     def told_of(self, event: ToolWanted, item: Input) -> None:
         """The handler of an answer asks what has become of the call, which it stands behind from now on."""
-        core, request = self._core, self._request_of(item)
+        core, request, answer, result = self._core, self._request_of(item), "absent", b""
         effects = [effect for effect in core.intents.of(item.lineage) if effect.tool == event.tool]
         if request is not None and request.kind != IRREVERSIBLE:
             effects = self._effects_of(item.lineage, request)
-        answer, result = "absent", b""
         if effects:
             effect = effects[-1]
             self._effects.stand_behind(event.run, effect)
@@ -352,8 +357,8 @@ class Requesting:
         """Return what a step has done, or may any time, so that it must stay (RQ-2, RQ-4); empty if nothing."""
         for at, request in record.requests:
             lineage = record.outputs[at].lineage
-            gone = (effect.state != UNDONE for effect in self._effects_of(lineage, request))
-            if request.kind == IRREVERSIBLE and any(gone):
+            irreversible = request.kind == IRREVERSIBLE
+            if irreversible and any(effect.state != UNDONE for effect in self._effects_of(lineage, request)):
                 return f"has let {request.tool} go, which can't be undone"
             if request.group is not None and self._grouping.binds(request.group, lineage):
                 return f"has said that {request.tool} may go with group {request.group.id}, which stands"
@@ -368,8 +373,7 @@ class Requesting:
         core, found = self._core, list[RequestSeen]()
         for item, request in core.timers.requested():
             if item.producer is not None and not self._stands(item.lineage, request):
-                due_us = core.timers.due_of(item)
-                until_us = 0 if due_us == NEVER_US else due_us
+                until_us = 0 if (due_us := core.timers.due_of(item)) == NEVER_US else due_us
                 found.append(RequestSeen(
                     item.lineage, item.producer, request.tool, request.kind, request.args, item.time_us, until_us,
                     request.hold, core.timers.approved(item.lineage), request.group,

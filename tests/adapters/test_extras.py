@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 
 from peer.adapters import http, options
-from peer.adapters.extras import needed
 from peer.adapters.postgres import Postgres
 from peer.adapters.redis_queue import RedisQueue
 from peer.errors import ConfigInvalid
+from peer.extras import needed
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,13 @@ TABLE = [
     Try("reject buyer {letter} --as {place}/eve.key", lambda rows: True, "is answered by eve already", code=2),
     Try("state buyer", lambda rows: {"key": "closes", "value": "early, says eve"} in rows, "early, says eve"),
     Try("inbox", lambda rows: rows == [], "nobody is asked"),
+    Try("tier cashier", lambda rows: (rows[0]["tier"], rows[0]["tiers"]) == ("alone", ["alone", "barred"]), "barred"),
+    Try("tier cashier barred", lambda rows: True, "say why: --note", code=2),
+    Try("tier cashier free --note so", lambda rows: True, "but these: alone, barred", code=2),
+    Try("tier cashier barred --note lunch --as {place}/eve.key",
+        lambda rows: (rows[0]["tier"], rows[0]["by"], rows[0]["note"]) == ("barred", "eve", "lunch"), "is barred"),
+    Try("agents", lambda rows: [row["tier"] for row in rows] == ["", "barred"], "barred"),
+    Try("tier cashier alone --note back", lambda rows: rows[0]["tier"] == "alone", "cashier is alone"),
     Try("sagas", lambda rows: rows == [], "no sagas"),
     Try("sagas buyer --fail trip --why late", lambda rows: rows[0]["state"] == "fails", "saga trip of buyer fails"),
     Try("sagas --fail trip", lambda rows: True, "name the agent", code=2),
@@ -196,6 +203,31 @@ def _poke_until_it_tells(run: Run, program: "subprocess.Popen[str]") -> None:
         run.do("submit", "cashier", "--", "-3")
         while not ready.select(0.5):
             run.do("submit", "cashier", "--", "-3")
+
+
+def test_people_act_over_http_until_who_serves_is_interrupted(live: Live, run: Run) -> None:
+    key = live.told["place"] / "zoe.key"
+    run.do("people", "add", "zoe", "--role", "boss", "--key", key)
+    program = subprocess.Popen(
+        [EBBTIDE, "people", "serve", "--listen", "127.0.0.1:0", "--json"], text=True, stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    try:
+        assert program.stdout is not None
+        there = ("--url", json.loads(program.stdout.readline())["url"], "--as", key)
+        assert "runs on" in run.do("people", "serve", "--listen", "127.0.0.1:0", code=2)
+        assert json.loads(run.do("pause", "buyer", "--note", "lunch", "--json", *there))["state"] == "paused"
+        assert "is resumed" in run.do("resume", "buyer", *there)
+        assert json.loads(run.do("tier", "cashier", "barred", "--note", "so", "--json", *there))["by"] == "zoe"
+        assert "cashier is alone" in run.do("tier", "cashier", "alone", "--note", "so", *there)
+        assert "nobody is asked" in run.do("inbox", *there)
+        assert "has no request 'nothing'" in run.do("approve", "buyer", "nothing", *there, code=2)
+        assert "add --as KEY" in run.do("inbox", "--url", there[1], code=2)
+        program.send_signal(signal.SIGINT)
+        assert program.wait(30) == 130
+    finally:
+        program.kill()
+        program.wait()
 
 
 def test_down_ends_it_and_what_was_printed_is_still_there(live: Live, run: Run) -> None:

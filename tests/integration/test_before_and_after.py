@@ -59,6 +59,8 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "answer": (("a", "x", 1), {}),
     "pause": (("a",), {}),
     "resume": (("a",), {}),
+    "tiers": (("a",), {}),
+    "set_tier": (("a", "x", "note"), {}),
     "sagas": (("a",), {}),
     "fail_saga": (("a", "x", "why"), {}),
     "cancel": (("a", "x"), {}),

@@ -241,6 +241,21 @@ async def test_an_overseer_is_asked_about_the_part_and_what_is_decided_without_i
     ]
 
 
+async def test_a_rollback_that_was_rejected_is_not_answered_by_the_same_person_either(tmp_path: Path) -> None:
+    async with Cluster("local", folder=tmp_path / "run") as cluster:
+        boss = Person.enrol(tmp_path / "run", "eve", "boss", key=tmp_path / "eve.key")
+        await cluster.spawn("book", Book)
+        await cluster.submit("book", 1, 2)
+        await cluster.quiet()
+        wanted = asyncio.create_task(cluster.rollback("book/1/1", inputs="discard"))
+        (box,) = await boxed(cluster, boss)
+        await box.reject("no", as_=boss)
+        assert not (await wanted).committed
+        await box.reject("no", as_=boss)
+        with pytest.raises(CallerError, match="approved or rejected"):
+            await box.answer(1, as_=boss)
+
+
 async def test_an_overseer_is_asked_again_after_a_restart_and_a_default_counts_in_time(tmp_path: Path) -> None:
     async with Cluster("local", folder=tmp_path / "run") as cluster:
         await cluster.spawn("book", Book)

@@ -391,7 +391,7 @@ ELSEWHERE = {
     "EF-6": "an order that no state at the end shows: tests/rules/test_effects.py",
     "RQ-1": "what it is in the swarm the checks of effects and timers see: tests/rules/test_requests.py",
     "RQ-4": "scripts make no groups: tests/rules/test_groups*, tests/simulation/test_world_groups.py",
-    "ST-14": "nobody pauses agents of histories: tests/rules/test_pausing.py, tests/integration/test_people.py",
+    **dict.fromkeys(("ST-14", "ST-15"), "nobody pauses histories: tests/rules/test_pausing.py, test_tiers.py"),
     "NA-1": "a message like any other, and hosts bring agents up: tests/simulation/test_world_new_agents.py",
     **dict.fromkeys(("SH-1", "SH-5"), "documents, tools: tests/integration, test_world_outside.py switches SH-5 off"),
     "RB-12": "opinions of histories look at nothing: tests/rules/test_consent.py switches it off",

@@ -5,8 +5,9 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from ebbtide import Agent, Call, Cluster, Context, Result, handles, tool
+from ebbtide import Agent, Call, Cluster, Context, Result, Tier, handles, tool
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class Buyer(Agent):
 
 
 class Cashier(Agent):
+    tiers: ClassVar = {"alone": Tier(), "barred": Tier(refuses=(charge,))}
+
     def __init__(self, fee: int = 0) -> None:
         self.fee = fee
 

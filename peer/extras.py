@@ -1,4 +1,4 @@
-"""Client libraries of single adapters: each is an extra of the package, imported only when it is used."""
+"""Client libraries and servers of single uses: each is an extra of the package, imported only when it is used."""
 
 from importlib import import_module
 from typing import Any
