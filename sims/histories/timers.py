@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 from protocol.ids import AgentId, MessageId, StepId
-from protocol.records import DeadRecord, Record
+from protocol.records import DeadRecord, DecisionRecord, Record
 from protocol.step import Input, OutputDraft, StepRecord, timers_of
 from sims.histories.plan import MS, Plan
 
@@ -49,12 +49,16 @@ def early(records: Iterable[StepRecord]) -> list[str]:
 
 def not_replaced(log: Iterable[Record], survives: Callable[[StepId], bool]) -> list[str]:
     """Return, of one agent's log, timers that stand beside a later one of their key."""
-    records = [record for record in log if isinstance(record, StepRecord | DeadRecord)]
+    records = [record for record in log if isinstance(record, StepRecord | DeadRecord | DecisionRecord)]
     off = cancelled([record for record in records if isinstance(record, StepRecord)], survives)
     under: dict[str, list[MessageId]] = {}
     found: list[str] = []
     handled: set[MessageId] = set()
     for record in records:
+        if isinstance(record, DecisionRecord):
+            # What waited to run again is discarded, or comes again, as it says.
+            handled.update(item.message for item in record.taken if item.message is not None)
+            continue
         if record.input.message is not None:
             handled.add(record.input.message)
         if isinstance(record, DeadRecord) or not survives(record.step):
