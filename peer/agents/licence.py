@@ -113,6 +113,8 @@ class Licence:
         return f"{self._agent} may not use {name} in tier {self.tier!r}."
 
     def _hold(self, rules: Tier, wanted: Wanted, tool: Tool[..., Any], given: Approval | None) -> Hold | None:
+        if given is not None and (held := hold_for(rules.asks, wanted, tool, None)) is not None:
+            return held  # people have set the tier: what a handler brings along does not count in its place
         return hold_for((*self._kind.approvals, *rules.asks), wanted, tool, given)
 
     def _announce(self, rules: Tier, step: str, wanted: Wanted) -> None:

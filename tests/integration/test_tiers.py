@@ -70,6 +70,10 @@ class Clerk(Agent):
     async def together(self, message: list[int], ctx: Context) -> None:
         ctx.request(wire, message[0], then=self.paid, group=ctx.group("both", ["clerk"]))
 
+    @handles(float)
+    async def lenient(self, message: float, ctx: Context) -> None:
+        ctx.request(wire, round(message), then=self.paid, approval=Approval("anybody", question="May I?"))
+
     @handles(str)
     def threaded(self, message: str, ctx: Context) -> None:
         ctx.request(wire, len(message), then=self.paid)
@@ -119,6 +123,18 @@ async def test_each_tier_means_what_its_class_says_from_the_moment_it_is_set(tmp
 async def _three(cluster: Cluster) -> list[str] | None:
     found = await announced(cluster)
     return found if len(found) == 3 else None
+
+
+async def test_what_a_handler_brings_along_does_not_take_the_place_of_what_the_tier_asks_for(tmp_path: Path) -> None:
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn("clerk", Clerk)
+        await cluster.submit("clerk", 3.0)
+        await cluster.quiet()
+        assert [each.asks for each in await cluster.inbox()] == [("treasurer",)]
+        await cluster.set_tier("clerk", "trusted", "two good weeks")
+        await cluster.submit("clerk", 4.0)
+        await cluster.quiet()
+        assert [each.asks for each in await cluster.inbox()] == [("treasurer",), ("anybody",)]
 
 
 async def test_what_a_tier_refuses_is_told_in_the_handler_and_what_was_requested_before_is_not_called(
