@@ -10,6 +10,7 @@ from protocol.agent.core import Core
 from protocol.agent.effects import Effects
 from protocol.agent.loss import Loss
 from protocol.agent.rollback import Rollback
+from protocol.agent.stepping import Stepping
 from protocol.event import CutWanted, Settled
 from protocol.records import CutRecord
 from protocol.step import OUTSIDE
@@ -18,12 +19,15 @@ from protocol.step import OUTSIDE
 class Cutting:
     """The cuts of one agent, and its horizon."""
 
-    def __init__(self, core: Core, effects: Effects, rollback: Rollback, loss: Loss, bases: Bases) -> None:
+    def __init__(
+        self, core: Core, effects: Effects, rollback: Rollback, loss: Loss, bases: Bases, stepping: Stepping
+    ) -> None:  # fmt: skip
         self._core = core
         self._effects = effects
         self._rollback = rollback
         self._loss = loss
         self._bases = bases
+        self._stepping = stepping
 
     def wanted(self, event: CutWanted) -> None:
         """Make a cut: state is versioned, so that is one record (CP-1)."""
@@ -81,5 +85,6 @@ class Cutting:
                 core.own_entries.pop(record.step, None)
         core.colours.forget(horizon)
         core.versions.fold(horizon)
-        self._effects.forget(final, horizon)
+        running = self._stepping.running
+        self._effects.forget(final, horizon, "" if running is None else running[2].lineage)
         self._rollback.forget(horizon)

@@ -216,12 +216,12 @@ class Effects:
         """Tell whether a lineage will not run here again."""
         return lineage in self._ended
 
-    def forget(self, final: list[Lineage], horizon: int) -> None:
+    def forget(self, final: list[Lineage], horizon: int, runs: Lineage) -> None:
         """Drop the journal of lineages whose last run is final, or that ended before the horizon (CP-6)."""
-        requests = self._core.timers.requests  # one that was called off may come again (TI-2)
+        requests = self._core.timers.requests  # one that was called off may come again (TI-2), or `runs` still
         ended = [name for name, epoch in self._ended.items() if epoch < horizon and not requests(name)]
         for lineage in (*final, *ended):
-            if lineage not in self._core.runs_of and self._core.intents.forget(lineage):
+            if lineage != runs and lineage not in self._core.runs_of and self._core.intents.forget(lineage):
                 self._ended.pop(lineage, None)
 
     # -- settling a lineage ----------------------------------------------------------------------------------------

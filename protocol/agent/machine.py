@@ -114,7 +114,7 @@ class PeerMachine:
         self.bases = Bases(
             self.core, self.effects, self.proposer, self.stepping, self.rollback, self.grouping, self.tiering
         )
-        self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases)
+        self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases, self.stepping)
         self.restoring = Restoring(self.core, self.effects, self.rollback, self.disposal)
         self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer, self.requesting)
         self._timed = (
