@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,9 +51,13 @@ def keep(backend: str, folder: Path, *how: str) -> tuple[object, ...]:
     return (sys.executable, "keep.py", backend, folder, *how)
 
 
+OF_RAY = re.compile(r"\[\d{4}-\d\d-\d\d .*\] \w+\.cc:\d+: ")
+"""A line that Ray's core writes."""
+
+
 def said(text: str) -> list[str]:
-    """Return what a program has said on stderr, less what Ray says of its own settings."""
-    return [line for line in text.splitlines() if "Token authentication" not in line]
+    """Return what a program has said on stderr, less what Ray says of its own settings, and of its own processes' end."""
+    return [line for line in text.splitlines() if "Token authentication" not in line and not OF_RAY.match(line)]
 
 
 @pytest.mark.parametrize("to_all", [False, True])

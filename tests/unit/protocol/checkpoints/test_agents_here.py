@@ -54,11 +54,11 @@ def test_a_host_without_agents_says_nothing_of_a_cut():
     assert host.gone("a", NOW_US) == []
 
 
-def test_a_newcomer_is_told_of_restores_its_cut_what_is_settled_and_whether_steps_wait():
+def test_a_newcomer_is_told_of_restores_its_cut_whether_steps_wait_and_then_what_is_settled():
     past = Restore(1, 0, "r1", 0, "discard", "", 0)
     host = machine("a", colour=1, restores=(past,))
     assert host.joined("b", 0) == [
-        RestoreDecided(past), CutWanted(1), Settled(0, (), host.core.horizon), RestorePending(False),
+        RestoreDecided(past), CutWanted(1), RestorePending(False), Settled(0, (), host.core.horizon),
     ]  # fmt: skip
     told = host.joined("c", 1)
     assert CutWanted(1) not in told
