@@ -56,7 +56,7 @@ OF_RAY = re.compile(r"\[\d{4}-\d\d-\d\d .*\] \w+\.cc:\d+: ")
 
 
 def said(text: str) -> list[str]:
-    """Return what a program has said on stderr, less what Ray says of its own settings, and of its own processes' end."""
+    """Return what a program has said on stderr, less what Ray says of its own settings and processes."""
     return [line for line in text.splitlines() if "Token authentication" not in line and not OF_RAY.match(line)]
 
 
