@@ -2,12 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from peer import errors
 from peer.host import questions
 from peer.host.answers import Answered, Answers
+from peer.host.mail import Mail
 from peer.host.residents import Residents
 from peer.host.strangers import nearest
 from peer.host.watchers import Watchers
@@ -21,6 +22,10 @@ ANSWERS_MAX = 4096
 NAMED = 12
 """Agents that an error names at most."""
 ASK_AGAIN_S = 0.5
+AGAIN_S_MAX = 2.0
+"""How soon who has not answered is asked again, at first and at most: it may be busy with many questions."""
+UNMET_S = 0.05
+"""How soon it is looked again, at first, whether somebody hosts an agent of whom nobody was heard."""
 HOST_AGAIN_S = 1.0
 """How soon a host is asked again what may take long to happen."""
 LARGE_BYTES = 1 << 20
@@ -56,12 +61,23 @@ class Asking:
         """This host has ended, and asks nobody any more."""
         self._number = (seed >> 24) << 20
         self._expected: dict[AgentId, None] = {}
+        self.mail = Mail(post.send_frame)
+        """What is asked and answered, on its way to other hosts."""
+        self._unmet: dict[AgentId, asyncio.Future[None]] = {}
+        """By agent of whom nobody has heard, what whoever asks it waits for."""
         self._large: dict[tuple[HostId, int], int] = {}
         """When large answers were given again."""
 
     def expect(self, agents: Iterable[AgentId]) -> None:
         """Agents are being launched, however long that takes: they are waited for, though nobody has heard of them."""
         self._expected.update(dict.fromkeys(agents))
+
+    def met(self, agents: Container[AgentId]) -> None:
+        """It is heard where these agents live: whoever waits for that asks now."""
+        for agent in [agent for agent in self._unmet if agent in agents]:
+            unmet = self._unmet.pop(agent)
+            if not unmet.done():
+                unmet.set_result(None)
 
     def reply(self, action: Reply) -> None:
         """Answer a request that came from outside."""
@@ -103,6 +119,7 @@ class Asking:
         until = clock() + timeout_s
         unheard_s = timeout_s if agent in self._expected else min(timeout_s, UNHEARD_S)
         unheard = clock() + unheard_s
+        again_s, unmet_s = _doubling(ASK_AGAIN_S), _doubling(UNMET_S)
         try:
             while clock() < until:
                 home = post.homes.get(agent)
@@ -111,11 +128,12 @@ class Asking:
                 if agent in here:
                     self.asked(post.host_id, question)
                 elif home is not None:
-                    post.send_frame(home, Frame(asks=(question,)))
-                again_s = ASK_AGAIN_S if home is not None or agent in here else 0.05
-                wait_s = min(max(0.0, until - clock()), again_s)
-                done, _ = await asyncio.wait((future,), timeout=wait_s)
-                if done:
+                    self.mail.ask(home, question)
+                is_met = home is not None or agent in here
+                wait_s = min(max(0.0, until - clock()), next(again_s if is_met else unmet_s))
+                waits = (future,) if is_met else (future, self._meeting(agent))
+                await asyncio.wait(waits, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                if future.done():
                     return questions.unwrap(future.result())
         finally:
             del self._asking[question.number]
@@ -143,7 +161,7 @@ class Asking:
                 if host == self._post.host_id:
                     self.asked(host, question)
                 else:
-                    self._post.send_frame(host, Frame(asks=(question,)))
+                    self.mail.ask(host, question)
                 await asyncio.wait((future,), timeout=min(again_s, until - clock()))
             if not future.done():
                 raise errors.AskTimeout(f"host {host} did not answer {what!r} within {timeout_s:g} s; it may be down")
@@ -160,7 +178,13 @@ class Asking:
         if host == self._post.host_id:
             self.asked(host, question)
         elif not self.is_closed:
-            self._post.send_frame(host, Frame(asks=(question,)))
+            self.mail.ask(host, question)
+
+    def _meeting(self, agent: AgentId) -> asyncio.Future[None]:
+        unmet = self._unmet.get(agent)
+        if unmet is None:
+            unmet = self._unmet[agent] = asyncio.get_running_loop().create_future()
+        return unmet
 
     def _new(self, agent: AgentId, what: str, body: bytes) -> tuple[Ask, asyncio.Future[Answer]]:
         self._number += 1
@@ -179,6 +203,13 @@ class Asking:
                         " What was asked may have been done. Await what you ask inside the block."
                     )
                 )
+
+    def received(self, sender: HostId, frame: Frame) -> None:
+        """Take what another host asks and answers."""
+        for question in frame.asks:
+            self.asked(sender, question)
+        for given in frame.answers:
+            self.give(self._post.host_id, given)
 
     def asked(self, sender: HostId, question: Ask) -> None:
         """Answer a question, unless that was done."""
@@ -226,8 +257,15 @@ class Asking:
     def give(self, to: HostId, given: Answer) -> None:
         """Take an answer to its asker."""
         if to != self._post.host_id:
-            self._post.send_frame(to, Frame(answers=(given,)))
+            self.mail.answer(to, given)
             return
         future = self._asking.get(given.number)
         if future is not None and not future.done():
             future.set_result(given)
+
+
+def _doubling(seconds: float) -> Iterator[float]:
+    """Give waits that double, up to a bound."""
+    while True:
+        yield seconds
+        seconds = min(2 * seconds, AGAIN_S_MAX)

@@ -70,8 +70,12 @@ class Cradle(Protocol):
     host_id: HostId
     homes: Mapping[AgentId, HostId]
     store: LogStore
-    asking: "Asks"
     neighbours: Neighbours
+
+    @property
+    def asking(self) -> "Asks":
+        """What asks other hosts."""
+        ...
 
     @property
     def checkpoints(self) -> "Keeps":

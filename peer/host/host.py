@@ -212,6 +212,7 @@ class Host:
         self._open = False
         self.resources.end(is_orderly=is_orderly)
         self._router.close()
+        self.asking.mail.close(is_orderly)
         for driver in self.drivers.values():
             driver.stop()
         self.neighbours.close()
@@ -338,10 +339,7 @@ class Host:
         self.deliver(sender, self.checkpoints.received(sender, frame))
         if frame.heads and self.checkpoints.takes_part:
             self._witness.received(sender, frame.heads)
-        for question in frame.asks:
-            self.asking.asked(sender, question)
-        for given in frame.answers:
-            self.asking.give(self.host_id, given)
+        self.asking.received(sender, frame)
 
     def deliver(self, sender: HostId, envelopes: tuple[Envelope, ...]) -> None:
         """Hand agents what those of another host say."""
@@ -356,7 +354,7 @@ class Host:
     def connected(self, agents: tuple[AgentId, ...]) -> None:
         """A host has come, or come back, with these agents."""
         self.checkpoints.met()
-        names = frozenset(agents)
+        self.asking.met(names := frozenset(agents))
         for driver in self.drivers.values():
             driver.reached(names)
         self.strangers.look()

@@ -1,0 +1,70 @@
+"""Questions and answers on their way to other hosts: those of one turn of the loop go in one frame, signed once."""
+
+import asyncio
+from collections.abc import Callable
+
+from peer.host.portions import PORTION_BYTES
+from protocol.ids import HostId
+from protocol.limits import ENVELOPES_MAX
+from protocol.wire import Answer, Ask, Frame
+
+
+class Mail:
+    """What one host asks and answers.
+
+    Args:
+        send: sends a frame, best effort.
+    """
+
+    def __init__(self, send: Callable[[HostId, Frame], None]) -> None:
+        self._send = send
+        self._asks: dict[HostId, list[Ask]] = {}
+        self._answers: dict[HostId, list[Answer]] = {}
+        self._flushing = False
+        self._closed = False
+
+    def ask(self, host: HostId, question: Ask) -> None:
+        """Ask a host something."""
+        self._asks.setdefault(host, []).append(question)
+        self._hurry()
+
+    def answer(self, host: HostId, given: Answer) -> None:
+        """Answer a host."""
+        self._answers.setdefault(host, []).append(given)
+        self._hurry()
+
+    def close(self, is_orderly: bool) -> None:
+        """Send nothing any more after this; in an orderly end what waits goes first."""
+        if is_orderly:
+            self.flush()
+        self._closed = True
+
+    def _hurry(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what waits."""
+        self._flushing = False
+        asks, answers, self._asks, self._answers = self._asks, self._answers, {}, {}
+        if self._closed:
+            return
+        for host, questions in asks.items():
+            for some in _portions([len(each.body) for each in questions]):
+                self._send(host, Frame(asks=tuple(questions[at] for at in some)))
+        for host, given in answers.items():
+            for some in _portions([len(each.body) + len(each.error) for each in given]):
+                self._send(host, Frame(answers=tuple(given[at] for at in some)))
+
+
+def _portions(sizes: list[int]) -> list[range]:
+    """Return which go together: frames that are small enough to be read."""
+    found: list[range] = []
+    begin = size = 0
+    for at, more in enumerate(sizes):
+        if at > begin and (at - begin == ENVELOPES_MAX or size + more > PORTION_BYTES):
+            found.append(range(begin, at))
+            begin, size = at, 0
+        size += more
+    return [*found, range(begin, len(sizes))]
