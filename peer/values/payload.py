@@ -6,9 +6,10 @@ way: an aware datetime keeps its offset, not its zone's name. Names of classes t
 code does not. What is allowed is `payload_limits`'s to say; the texts of state keys are made in `state_key`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
 from functools import lru_cache
@@ -63,6 +64,7 @@ _TAG_BYTES_MAX = 16 + 4 * TYPE_NAME_CHARS_MAX
 _BROKEN = (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError, msgpack.UnpackException)
 
 _NO_MESSAGE = "A payload is no message (wanted a type's name and its fields). It was refused."
+_SMALL_OFFSET = re.compile(r"([+-])00:00:00\.(\d{6})$")
 
 
 class _Ext(IntEnum):
@@ -187,7 +189,7 @@ def _restored(code: int, raw: bytes, level: int) -> object:
         case _Ext.DECIMAL:
             return Decimal(raw.decode())
         case _Ext.DATETIME:
-            return datetime.fromisoformat(raw.decode())
+            return _datetime(raw.decode())
         case _Ext.DATE:
             return date.fromisoformat(raw.decode())
         case _Ext.UUID:
@@ -378,3 +380,12 @@ def hashed(value: object, salt: bytes | str) -> str:
             f"a salt of {len(salt)} bytes: at least {SALT_BYTES_MIN}, or values can be tried. Nothing changed."
         )
     return blake2b(encode(value), key=blake2b(salt, digest_size=32).digest(), digest_size=32).hexdigest()
+
+
+def _datetime(text: str) -> datetime:
+    """Return a time from its ISO form; Python 3.11 takes an offset of less than a second for none."""
+    found, offset = datetime.fromisoformat(text), _SMALL_OFFSET.search(text)
+    if offset is None:
+        return found
+    micros = int(offset[2]) * (-1 if offset[1] == "-" else 1)
+    return found.replace(tzinfo=timezone(timedelta(microseconds=micros)))

@@ -8,7 +8,7 @@ from enum import Enum, IntEnum
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -57,6 +57,7 @@ def same(one, other):
 
 
 @given(VALUES)
+@example(datetime(2000, 1, 1, tzinfo=timezone(timedelta(microseconds=-1))))
 def test_a_value_comes_back_as_it_was(value):
     data = encode(value)
     assert same(decode(data), value)
