@@ -30,9 +30,8 @@ $(STAMP): uv.lock pyproject.toml
 demo: setup ## the main job on real payments (ARGS="--backend local --kills 5 ...")
 	@$(BIN)/ebbtide demo $(ARGS)
 
-# Files with few tests are those that wait for Ray: in the order of their names they come early, and none is left over.
 test: setup ## all tests, those on a real Ray included, three files at a time (ARGS="-n 0 tests/rules": one, and these)
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 
 check: setup ## format, lint, types, layers
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/pyright && \

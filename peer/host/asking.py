@@ -63,6 +63,8 @@ class Asking:
         self._expected: dict[AgentId, None] = {}
         self.mail = Mail(post.send_frame)
         """What is asked and answered, on its way to other hosts."""
+        self._gathers = False
+        """Answers to what came in one frame go in one."""
         self._unmet: dict[AgentId, asyncio.Future[None]] = {}
         """By agent of whom nobody has heard, what whoever asks it waits for."""
         self._large: dict[tuple[HostId, int], int] = {}
@@ -206,8 +208,13 @@ class Asking:
 
     def received(self, sender: HostId, frame: Frame) -> None:
         """Take what another host asks and answers."""
-        for question in frame.asks:
-            self.asked(sender, question)
+        self._gathers = True
+        try:
+            for question in frame.asks:
+                self.asked(sender, question)
+        finally:
+            self._gathers = False
+            self.mail.flush_answers()
         for given in frame.answers:
             self.give(self._post.host_id, given)
 
@@ -258,6 +265,9 @@ class Asking:
         """Take an answer to its asker."""
         if to != self._post.host_id:
             self.mail.answer(to, given)
+            if not self._gathers:
+                # What is durable is told at once: what comes next here may end the process.
+                self.mail.flush_answers()
             return
         future = self._asking.get(given.number)
         if future is not None and not future.done():

@@ -29,9 +29,8 @@ class Mail:
         self._hurry()
 
     def answer(self, host: HostId, given: Answer) -> None:
-        """Answer a host."""
+        """Answer a host, with the next `flush_answers`."""
         self._answers.setdefault(host, []).append(given)
-        self._hurry()
 
     def close(self, is_orderly: bool) -> None:
         """Send nothing any more after this; in an orderly end what waits goes first."""
@@ -47,12 +46,17 @@ class Mail:
     def flush(self) -> None:
         """Send what waits."""
         self._flushing = False
-        asks, answers, self._asks, self._answers = self._asks, self._answers, {}, {}
-        if self._closed:
-            return
-        for host, questions in asks.items():
+        asks, self._asks = self._asks, {}
+        for host, questions in asks.items() if not self._closed else ():
             for some in _portions([len(each.body) for each in questions]):
                 self._send(host, Frame(asks=tuple(questions[at] for at in some)))
+        self.flush_answers()
+
+    def flush_answers(self) -> None:
+        """Send the answers that wait."""
+        answers, self._answers = self._answers, {}
+        if self._closed:
+            return
         for host, given in answers.items():
             for some in _portions([len(each.body) + len(each.error) for each in given]):
                 self._send(host, Frame(answers=tuple(given[at] for at in some)))
