@@ -6,13 +6,14 @@ from typing import Any
 from peer.errors import ConfigInvalid
 
 
-def needed(module: str, what: str, extra: str) -> Any:
+def needed(module: str, what: str, extra: str, remark: str = "Nothing was done.") -> Any:
     """Import a module of an extra.
 
     Args:
         module: its name, dotted.
         what: what it is for, as the subject of a sentence.
         extra: the extra of this package that brings it.
+        remark: what did not happen, for the error.
 
     Raises: ConfigInvalid, naming the module, what it is for, and the remedy.
     """
@@ -21,5 +22,5 @@ def needed(module: str, what: str, extra: str) -> Any:
     except ImportError as error:
         raise ConfigInvalid(
             f"{what} needs the Python package {module.split('.')[0]!r}, which is not installed ({error})."
-            f" Nothing was done. pip install 'ebbtide[{extra}]'"
+            f" {remark} pip install 'ebbtide[{extra}]'"
         ) from error

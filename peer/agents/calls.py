@@ -202,28 +202,25 @@ class Calls:
                 )
         self._known[name] = _Known(copy.copy(tool), ref(tool))
 
-    def _find(self, name: str) -> Tool[..., Any] | None:
+    def find(self, name: str) -> Tool[..., Any] | None:
+        """Return a tool by its name; None if this agent's code does not have it any more."""
         known = self._known.get(name)
         found = naming.found(name) if known is None else known.tool
         return found if isinstance(found, Tool) else None
 
     def kind_of(self, name: str) -> str:
         """Return what undoing a tool means, or `unknown` if this agent's code does not have it any more."""
-        tool = self._find(name)
+        tool = self.find(name)
         return "unknown" if tool is None else tool.kind
 
     def spaces_of(self, names: Iterable[str]) -> set[str]:
         """Return the spaces in which tools of these names write (SH-5)."""
-        tools = [tool for name in names if (tool := self._find(name)) is not None]
+        tools = [tool for name in names if (tool := self.find(name)) is not None]
         return {outside_space(scope) for tool in tools for scope in tool.writes}
-
-    def find(self, name: str) -> Tool[..., Any] | None:
-        """Return a tool by its name."""
-        return self._find(name)
 
     def undoing_of(self, name: str) -> str:
         """Return what undoing a tool means, for people."""
-        tool = self._find(name)
+        tool = self.find(name)
         return "not known to this agent's code" if tool is None else tool.undoing
 
     # -- for the machine -------------------------------------------------------------------------------------------
@@ -231,7 +228,7 @@ class Calls:
     async def use(self, order: UseTool) -> None:
         """Call, undo or check a tool, and tell the machine what came of it."""
         WHOSE.set(Whose.of_intent(order.intent, self._caller))
-        tool = self._find(order.tool)
+        tool = self.find(order.tool)
         if tool is None:
             logger.error("%s: tool %s is not known to %s", self._agent.name, order.tool, type(self._agent).__name__)
             answer = "unknown" if order.verb != "undo" else "failed"

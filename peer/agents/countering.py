@@ -13,7 +13,6 @@ from typing import Any
 from peer import errors
 from peer.agents.envelope import COMPENSATE, REQUEST, sealed
 from peer.agents.tool import IDEMPOTENT, Tool, encode_args
-from peer.values import payload
 from protocol.limits import NEVER_US
 from protocol.step import OutputDraft, Request
 
@@ -77,9 +76,3 @@ def requested(agent: str, intents: list[str], why: str, by: str) -> OutputDraft:
     wanted = Request(COUNTER_TOOL.name, COUNTER_TOOL.kind, given, checks=False)
     said = sealed(REQUEST, [HANDLER, COUNTER_TOOL.name, given])
     return OutputDraft(agent, said, None, NEVER_US, wanted)
-
-
-def intents_of(args: bytes) -> tuple[str, ...]:
-    """Return what a request of the tool was about."""
-    found: Any = payload.decode(args)
-    return tuple(found[0][0])

@@ -1,9 +1,8 @@
 """What single formats need besides: an extra of the package, imported only when it is used."""
 
-from importlib import import_module
 from typing import Any
 
-from peer.errors import ConfigInvalid
+from peer import extras
 
 
 def needed(module: str, what: str) -> Any:
@@ -11,10 +10,4 @@ def needed(module: str, what: str) -> Any:
 
     Raises: ConfigInvalid, naming the module, what it is for, and the remedy.
     """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise ConfigInvalid(
-            f"{what} needs the Python package {module.split('.')[0]!r}, which is not installed ({error})."
-            " Nothing was written. pip install 'ebbtide[audit]'"
-        ) from error
+    return extras.needed(module, what, "audit", "Nothing was written.")

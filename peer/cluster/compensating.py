@@ -1,7 +1,8 @@
 """Compensation forward in time: what steps have done to the world is countered, and the steps stand."""
 
 from peer.agents.countering import UNDER_WAY
-from peer.cluster.effects import Effect
+from peer.agents.tool import COMPENSABLE
+from peer.cluster.effects import Effect, agent_of
 from peer.cluster.outcome import Compensation, Plan
 from protocol.ids import AgentId, StepId
 
@@ -9,7 +10,7 @@ from protocol.ids import AgentId, StepId
 def countable(plan: Plan) -> list[str]:
     """Return the effects of a plan that can be countered, those first that hang on others: the newest."""
     newest = sorted(enumerate(plan.calls), key=lambda each: (each[1].time_us, each[0]), reverse=True)
-    return [call.intent for _, call in newest if call.undo.startswith("undone by")]
+    return [call.intent for _, call in newest if call.kind == COMPENSABLE]
 
 
 def is_under_way(wanted: list[str], effects: list[Effect]) -> bool:
@@ -24,7 +25,7 @@ def is_under_way(wanted: list[str], effects: list[Effect]) -> bool:
 
 def owner_of(intents: list[str]) -> AgentId:
     """Return who is to see to it that effects are countered: whoever has made the first of them."""
-    return intents[-1].split("/", 1)[0]
+    return agent_of(intents[-1])
 
 
 def came(step: StepId | None, plan: Plan, wanted: list[str], effects: list[Effect]) -> Compensation:

@@ -15,6 +15,8 @@ class PlannedUndo(NamedTuple):
     tool: str
     state: str
     """As `Effect.state`."""
+    kind: str
+    """Of the tool: only what is `compensable` has an undo."""
     undo: str
     """`undone by refund, at a cost of 2 %`; `can't be undone`; `nothing to undo`."""
     time_us: int

@@ -44,7 +44,7 @@ async def preview(roots: tuple[StepId, ...], ask: AskPart) -> Plan:
         agents=tuple(sorted(known)),
         effects=tuple(sorted(effect for part in known.values() for effect in part.effects)),
         calls=tuple(
-            PlannedUndo(call.intent, call.step, call.tool, call.state, call.undo, call.time_us)
+            PlannedUndo(call.intent, call.step, call.tool, call.state, call.kind, call.undo, call.time_us)
             for _, part in sorted(known.items())
             for call in part.calls
         ),

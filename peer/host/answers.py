@@ -239,7 +239,10 @@ class Answers:
         asked: Part = decode(body, Part)
         part = driver.machine.looking.part(asked.roots, asked.credits)
         calls = driver.machine.looking.calls_of(part.effects)
-        return PartAnswer(*part, tuple(CallAnswer(*each, driver.runner.undoing_of(each.tool)) for each in calls))
+        kind_of_tool, undoing_of = driver.runner.kind_of, driver.runner.undoing_of
+        return PartAnswer(
+            *part, tuple(CallAnswer(*each, kind_of_tool(each.tool), undoing_of(each.tool)) for each in calls)
+        )  # fmt: skip
 
     def _status(self, driver: Driver, body: bytes) -> Status:
         seen = driver.machine.looking.status()
@@ -325,8 +328,8 @@ class Answers:
         return [EffectAnswer(*seen) for seen in driver.machine.looking.effects(decode(body, bool))]
 
     def _requests(self, driver: Driver, body: bytes) -> list[RequestAnswer]:
-        known = [(seen, driver.runner.undoing_of(seen.tool)) for seen in _waiting(driver)]
-        return [RequestAnswer(*seen, undo if seen.kind in TOOLS else "") for seen, undo in known]
+        undoing_of = driver.runner.undoing_of
+        return [RequestAnswer(*seen, undoing_of(seen.tool) if seen.kind in TOOLS else "") for seen in _waiting(driver)]
 
     def _sagas(self, driver: Driver, body: bytes) -> list[SagaAnswer]:
         state = driver.machine.looking.state(None)

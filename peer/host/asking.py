@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from peer import errors
 from peer.host import questions
@@ -65,8 +66,8 @@ class Asking:
         """What is asked and answered, on its way to other hosts."""
         self._gathers = False
         """Answers to what came in one frame go in one."""
-        self._unmet: dict[AgentId, asyncio.Future[None]] = {}
-        """By agent of whom nobody has heard, what whoever asks it waits for."""
+        self._unmet: WeakValueDictionary[AgentId, asyncio.Future[None]] = WeakValueDictionary()
+        """By agent of whom nobody has heard, what whoever asks it waits for: gone when nobody does any more."""
         self._large: dict[tuple[HostId, int], int] = {}
         """When large answers were given again."""
 
@@ -76,9 +77,9 @@ class Asking:
 
     def met(self, agents: Container[AgentId]) -> None:
         """It is heard where these agents live: whoever waits for that asks now."""
-        for agent in [agent for agent in self._unmet if agent in agents]:
-            unmet = self._unmet.pop(agent)
-            if not unmet.done():
+        for agent, unmet in list(self._unmet.items()):
+            if agent in agents:
+                del self._unmet[agent]
                 unmet.set_result(None)
 
     def reply(self, action: Reply) -> None:

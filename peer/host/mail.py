@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from peer.host.portions import PORTION_BYTES
+from peer.host.portions import portions
 from protocol.ids import HostId
-from protocol.limits import ENVELOPES_MAX
 from protocol.wire import Answer, Ask, Frame
 
 
@@ -48,8 +47,8 @@ class Mail:
         self._flushing = False
         asks, self._asks = self._asks, {}
         for host, questions in asks.items() if not self._closed else ():
-            for some in _portions([len(each.body) for each in questions]):
-                self._send(host, Frame(asks=tuple(questions[at] for at in some)))
+            for some in portions(questions, lambda each: len(each.body)):
+                self._send(host, Frame(asks=some))
         self.flush_answers()
 
     def flush_answers(self) -> None:
@@ -58,17 +57,5 @@ class Mail:
         if self._closed:
             return
         for host, given in answers.items():
-            for some in _portions([len(each.body) + len(each.error) for each in given]):
-                self._send(host, Frame(answers=tuple(given[at] for at in some)))
-
-
-def _portions(sizes: list[int]) -> list[range]:
-    """Return which go together: frames that are small enough to be read."""
-    found: list[range] = []
-    begin = size = 0
-    for at, more in enumerate(sizes):
-        if at > begin and (at - begin == ENVELOPES_MAX or size + more > PORTION_BYTES):
-            found.append(range(begin, at))
-            begin, size = at, 0
-        size += more
-    return [*found, range(begin, len(sizes))]
+            for some in portions(given, lambda each: len(each.body) + len(each.error)):
+                self._send(host, Frame(answers=some))

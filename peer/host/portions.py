@@ -1,32 +1,41 @@
 """Shares messages out over frames: each is signed, sent and checked as a whole, so none should be large."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from protocol.limits import ENVELOPES_MAX
-from protocol.message import Ballot, Data, Message, Shared
+from protocol.message import Ballot, Data, Shared
 from protocol.wire import Envelope
+
+T = TypeVar("T")
 
 PORTION_BYTES = 1 << 20
 """About how large a frame gets."""
 
 
-def portions(envelopes: list[Envelope]) -> Iterator[tuple[Envelope, ...]]:
-    """Share messages out over frames that are small enough to be read."""
-    some: list[Envelope] = []
+def portions(things: Iterable[T], size_of: Callable[[T], int]) -> Iterator[tuple[T, ...]]:
+    """Share things out over frames that are small enough to be read.
+
+    Args:
+        things: in their order.
+        size_of: returns about how many bytes one has on the wire.
+    """
+    some: list[T] = []
     size = 0
-    for envelope in envelopes:
-        more = _size(envelope.message)
+    for thing in things:
+        more = size_of(thing)
         if some and (len(some) == ENVELOPES_MAX or size + more > PORTION_BYTES):
             yield tuple(some)
             some, size = [], 0
-        some.append(envelope)
+        some.append(thing)
         size += more
     if some:
         yield tuple(some)
 
 
-def _size(message: Message) -> int:
+def size_of_envelope(envelope: Envelope) -> int:
     """Return about how many bytes a message has on the wire: payloads count, the rest is small."""
+    message = envelope.message
     if isinstance(message, Data):
         return 500 + len(message.input.payload) + 40 * len(message.input.clock)
     if isinstance(message, Ballot):

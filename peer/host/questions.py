@@ -51,6 +51,8 @@ class CallAnswer(Struct, frozen=True, array_like=True):
     """When its step ran; in the order of causes."""
     tool: str
     state: str
+    kind: str
+    """Of the tool, as its agent's code has it now; `unknown` if it has not."""
     undo: str
     """As `peer.agents.tool.Tool.undoing` says it."""
 

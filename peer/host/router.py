@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
 
-from peer.host.portions import portions
+from peer.host.portions import portions, size_of_envelope
 from peer.host.residents import Residents
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.message import ROLLBACK, Message
@@ -77,7 +77,7 @@ class Router:
             return
         for host in list({**self._out_first, **self._out}):
             envelopes = [*self._out_first.pop(host, ()), *self._out.pop(host, ())]
-            for some in portions(envelopes):
+            for some in portions(envelopes, size_of_envelope):
                 self._wire.send_frame(host, Frame(envelopes=some))
         for _ in range(len(self._inner)):
             sender, receiver, message = self._inner.popleft()

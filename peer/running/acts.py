@@ -9,6 +9,7 @@ import typer
 from peer.agents.past import as_step
 from peer.audit.console import WRONG, print_json
 from peer.cluster.attached import Attached
+from peer.cluster.effects import agent_of
 from peer.cluster.inlet import Receipt
 from peer.cluster.outcome import Outcome, Plan, Restored
 from peer.errors import CallerError
@@ -207,7 +208,7 @@ async def _undone_by(cluster: Attached, epoch: int) -> dict[AgentId, int]:
 
 def print_plan(plan: Plan) -> None:
     """Show what would be undone: the steps by agent, and what undoing each kind of effect means."""
-    effects = Counter(intent.split("/", 1)[0] for intent in plan.effects)
+    effects = Counter(map(agent_of, plan.effects))
     rows = [
         {"agent": agent, "steps": _texts(steps), "effects": effects.get(agent, 0) or ""}
         for agent, steps in plan.by_agent().items()

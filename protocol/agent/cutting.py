@@ -79,7 +79,8 @@ class Cutting:
             if stands:
                 final.append(lineage)
             core.forget_step(record)
-            if stands and all(entry.space.startswith(OUTSIDE) for entry in core.own_entries.get(record.step, ())):
+            entries = core.own_entries.get(record.step)
+            if stands and entries and all(entry.space.startswith(OUTSIDE) for entry in entries):
                 # SH-5: nobody need hang on what can't be undone any more.
                 core.withdraw((record.step,))
                 core.own_entries.pop(record.step, None)

@@ -1,13 +1,12 @@
 """Compensation forward in time: effects are countered in reverse causal order, and steps and states stay."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from ebbtide import Agent, AskTimeout, Call, CallerError, Cluster, Context, Result, handles, tool
+from tests.integration.test_people import until
 
 DONE: list[str] = []
 UNDONE: list[str] = []
@@ -77,9 +76,8 @@ async def up(cluster: Cluster) -> None:
     await cluster.spawn("b", Worker)
 
 
-async def until(what: Callable[[], Awaitable[bool]]) -> None:
-    while not await what():
-        await asyncio.sleep(0.01)
+async def holds(value: bool) -> bool:
+    return value
 
 
 async def test_effects_are_countered_newest_first_over_agents_and_the_rest_stays() -> None:
@@ -114,20 +112,16 @@ async def test_it_goes_on_when_whoever_has_asked_is_gone_and_all_hosts_are_kille
         SHUT.update({"x0a"})
         with pytest.raises(AskTimeout, match="It goes on"):
             await cluster.compensate("a/1/1", reason="called off", timeout_s=0.0)
-        await until(lambda: _is(UNDONE == ["x0b"]))
+        await until(lambda: holds(UNDONE == ["x0b"]))
         await cluster.kill("a")
         await cluster.kill("b")
     SHUT.clear()
     async with Cluster("local", folder=tmp_path) as cluster:
         await up(cluster)
-        await until(lambda: _is(len(UNDONE) == 6))
+        await until(lambda: holds(len(UNDONE) == 6))
         await cluster.quiet()
         assert UNDONE == ["x0b", "x0a", "x1b", "x1a", "x2b", "x2a"]
         assert (await cluster.state("a"))["x", 2] == "done"
-
-
-async def _is(value: bool) -> bool:
-    return value
 
 
 async def test_an_undo_that_fails_is_pending_and_does_not_hold_up_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
