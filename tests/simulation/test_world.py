@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from peer import Agent, Context, handles
 from peer.cli.main import app
 from peer.errors import CallerError
 from sims.checkers import Broken
+from sims.engine.trace import SHIVIZ_PATTERN
 from sims.faults import (
     ClockSkew,
     Crash,
@@ -199,9 +201,40 @@ def test_traces_are_written_for_other_tools(tmp_path):
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert sum(event["ph"] == "X" for event in events) == steps == table[table.kind == "agent"].steps.sum()
     assert any(event["name"] == "crash" for event in events)
+    assert check_chrome(events) > steps / 2
     assert table[table.kind == "host"].lives.sum() == 3
     assert len(table[table.kind == "proposal"]) == 1
     assert table[table.kind == "proposal"].latency_ms.iloc[0] > 0
+
+
+def test_the_page_has_what_shiviz_is_to_be_told():
+    page = (Path(__file__).parents[2] / "docs/simulator.md").read_text(encoding="utf-8")
+    assert f"```text\n{SHIVIZ_PATTERN}\n```" in page
+
+
+def check_chrome(events):
+    """Check what the importers of Perfetto and of Catapult ask for; return how many flows are bound."""
+    declared = {(e["name"], e["pid"], e["tid"] if e["name"] == "thread_name" else 0) for e in events if e["ph"] == "M"}
+    slices = {}
+    for event in events:
+        assert ("process_name", event["pid"], 0) in declared
+        if event["ph"] == "X":
+            assert ("thread_name", event["pid"], event["tid"]) in declared
+            slices.setdefault((event["pid"], event["tid"]), []).append((event["ts"], event["ts"] + event["dur"]))
+    for track in slices.values():
+        track.sort()
+        assert all(begin < end for begin, end in track)
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(track)), "slices overlap"
+    flows = {}
+    for event in events:
+        if event["ph"] in "sf":
+            assert isinstance(event["id"], int)
+            assert event["ph"] not in flows.setdefault(event["id"], {}), "a flow begins or ends twice"
+            flows[event["id"]][event["ph"]] = event["ts"]
+            at = [1 for begin, end in slices[event["pid"], event["tid"]] if begin < event["ts"] < end]
+            assert len(at) == 1, "a flow is bound to no slice"
+    assert all(ends.keys() == {"s", "f"} and ends["s"] <= ends["f"] for ends in flows.values())
+    return len(flows)
 
 
 # -- faults bite
@@ -221,7 +254,7 @@ def test_a_fault_happens_and_the_world_comes_to_rest(fault):
     lost = isinstance(fault, Crash) and fault.disk == "lost"
     scenario = Scenario(
         seed=5, hosts=3, topology="all-to-all", rollbacks=0 if lost else 3, faults=(fault,),
-        workload=Workload(inputs=60, arrivals=Periodic(0.01), calls=0.0 if lost else 0.4, depth=3),
+        workload=Workload(inputs=60, arrivals=Periodic(0.01), calls=0.4, depth=3),
     )  # fmt: skip
     world = world_of(scenario)
     result = play(scenario, world)
