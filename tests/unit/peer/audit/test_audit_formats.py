@@ -128,14 +128,17 @@ def test_cloudevents_keep_to_their_standard(scene: Scene, trail: Trail, tmp_path
     assert file.read_bytes() == before, "ids and times are the same at every reading"
 
 
-def test_what_is_not_dated_has_the_time_of_what_was_before_it_or_none(tmp_path: Path) -> None:
+def test_what_is_not_dated_has_the_time_of_what_was_before_it_or_of_what_comes_first(tmp_path: Path) -> None:
     intent = IntentRecord("a/L1/0", "L1", "t", b"", None, 0)
     found = happenings([Kept("one", a=[BirthRecord(1), step_of(1), intent])]).happenings
     assert [(one.kind, one.id, one.time_us) for one in found] == [
-        ("agent.began", "began/1", 0),
+        ("agent.began", "began/1", 10),
         ("step", "a/1/1", 10),
         ("effect", "a/L1/0/3", 10),
     ]
+    found = happenings([Kept("one", a=[BirthRecord(1)], b=[BirthRecord(1), step_of(1)])]).happenings
+    assert [(one.agent, one.time_us) for one in found] == [("a", 10), ("b", 10), ("b", 10)]
+    assert [one.time_us for one in happenings([Kept("one", a=[BirthRecord(1)])]).happenings] == [0]
 
 
 def test_prov_is_read_back_as_it_was(scene: Scene, trail: Trail, tmp_path: Path) -> None:
