@@ -121,6 +121,10 @@ class AuditDue:
     round: int
 
 
+IN_SPACE_MAX = 100
+"""Compliance agents, and ledgers, at most: each of these has what all of those have put into the space they share."""
+
+
 @dataclass(frozen=True)
 class Team:
     """How many of each kind there are."""
@@ -131,15 +135,17 @@ class Team:
 
     @classmethod
     def of(cls, agents: int) -> "Team":
-        """Share out a number of agents, intake and auditor among them.
+        """Share out a number of agents, intake and auditor among them: a third of each kind, and of a large number
+        all others are scorers.
 
         Raises: ValueError, if they are fewer than 5.
         """
         if agents < 5:
             raise ValueError(f"{agents} agents: the bank needs at least 5")
         risk = (agents - 2 + 2) // 3
-        compliance = (agents - 2 - risk + 1) // 2
-        return cls(risk, compliance, agents - 2 - risk - compliance)
+        compliance = min((agents - 2 - risk + 1) // 2, IN_SPACE_MAX)
+        ledgers = min(agents - 2 - risk - compliance, IN_SPACE_MAX)
+        return cls(agents - 2 - compliance - ledgers, compliance, ledgers)
 
     def risk_of(self, customer: int) -> str:
         """Return the scorer of a customer."""
