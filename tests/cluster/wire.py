@@ -1,0 +1,127 @@
+"""The wire between machines, and what can be done to it: a bridge at the desk, which the desk's own frames do not cross.
+
+Frames are dropped by the bridge, as a wire would: who sends them is told nothing.
+"""
+
+import subprocess
+from collections.abc import Sequence
+from typing import Protocol
+
+BRIDGE = "lan"
+PART = 1000
+"""Loss is given as a share, and drawn in so many parts."""
+
+
+class Plugged(Protocol):
+    """A machine, as the wire sees it."""
+
+    name: str
+    address: str
+    first: int
+    """Its first process, by which its network is found."""
+
+
+class Unavailable(Exception):
+    """This kernel can't do that to a wire."""
+
+
+class Wire:
+    """Joins machines, and is cut, slow or lossy by direction.
+
+    Args:
+        desk: who holds the bridge.
+        machines: who can be plugged in.
+    """
+
+    def __init__(self, desk: Plugged, machines: Sequence[Plugged]) -> None:
+        self._desk = desk
+        self._machines = machines
+        self._lost: dict[tuple[str, str], float] = {}
+        """By who sends and who receives, the share of frames that are lost."""
+        self._slow: dict[str, None] = {}
+
+    def lay(self) -> None:
+        """Lay the wire: the desk is at it."""
+        self._do(f"ip link add {BRIDGE} type bridge", f"ip addr add {self._desk.address}/24 dev {BRIDGE}",
+                 f"ip link set {BRIDGE} up")  # fmt: skip
+
+    def plug(self, machine: Plugged) -> None:
+        """Plug a machine in."""
+        port = _port(machine)
+        self._do(
+            f"ip link del {port} 2>/dev/null || true",
+            # Its own address, as a card's: whoever has met it before its power was cut meets it again.
+            f"ip link add {port} type veth peer name eth0 address {_card(machine)} netns {machine.first}",
+            f"ip link set {port} master {BRIDGE} up",
+        )
+        _within(machine, f"ip addr add {machine.address}/24 dev eth0", "ip link set eth0 up")
+
+    # -- what is done to it ----------------------------------------------------------------------------------------
+
+    def lose(self, share: float, source: Plugged | None = None, target: Plugged | None = None) -> None:
+        """Lose a share of the frames from one machine to another; None: from or to any of them."""
+        for one in self._machines if source is None else [source]:
+            for other in self._machines if target is None else [target]:
+                if one is not other:
+                    self._lost[one.name, other.name] = share
+        self._write()
+
+    def cut(self, source: Plugged | None = None, target: Plugged | None = None) -> None:
+        """Lose all frames from one machine to another: one direction. None: from or to any of them."""
+        self.lose(1.0, source, target)
+
+    def isolate(self, machine: Plugged) -> None:
+        """Cut a machine off from the others, in both directions."""
+        self.cut(machine, None)
+        self.cut(None, machine)
+
+    def delay(self, machine: Plugged, milliseconds: float, jitter: float = 0.0) -> None:
+        """Have all frames to a machine take longer. Raises: Unavailable, if the kernel has no netem."""
+        port = _port(machine)
+        try:
+            self._do(f"tc qdisc replace dev {port} root netem delay {milliseconds}ms {jitter}ms")
+        except subprocess.CalledProcessError as error:
+            raise Unavailable(f"frames can't be delayed: {error.stderr.strip()}") from error
+        self._slow[port] = None
+
+    def heal(self) -> None:
+        """Undo all of that."""
+        self._lost.clear()
+        self._write()
+        self._do(*(f"tc qdisc del dev {port} root" for port in self._slow))
+        self._slow.clear()
+
+    def _write(self) -> None:
+        """Replace all rules at once."""
+        rules = [
+            f'iifname "m-{one}" oifname "m-{other}" '
+            + (f"numgen random mod {PART} < {round(share * PART)} drop" if share < 1 else "drop")
+            for (one, other), share in self._lost.items()
+            if share > 0
+        ]
+        body = "\n".join(["type filter hook forward priority 0", *rules])
+        table = f"table bridge faults\ndelete table bridge faults\ntable bridge faults {{\nchain wire {{\n{body}\n}}\n}}"
+        self._do(f"nft -f - <<'END'\n{table}\nEND")
+
+    def _do(self, *lines: str) -> None:
+        _within(self._desk, *lines)
+
+
+def _port(machine: Plugged) -> str:
+    return f"m-{machine.name}"
+
+
+def _card(machine: Plugged) -> str:
+    return f"02:00:00:00:00:{int(machine.address.rpartition('.')[2]):02x}"
+
+
+def _within(machine: Plugged, *lines: str) -> None:
+    """Run lines of shell in a machine's network. Raises: CalledProcessError, with what was said."""
+    try:
+        subprocess.run(
+            ["nsenter", "--target", str(machine.first), "--net", "sh", "-ec", "\n".join(lines)],
+            check=True, capture_output=True, text=True, timeout=20,
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        error.add_note(error.stderr)
+        raise
