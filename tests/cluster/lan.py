@@ -1,8 +1,8 @@
 """A few machines on one wire, of this machine's kernel alone: what runs on them can't tell them from real ones.
 
 Each machine is a process tree with namespaces of its own: network, processes, mounts and name. It has its own home, /tmp,
-/srv and /dev/shm, shares nothing with the others but what is only read, and is reached by ssh with a key made for it. The
-desk is one more, without sshd: from there people work, and nothing that a test does to the wire cuts it off.
+/srv and /dev/shm, shares nothing with the others but /mnt and what is only read, and is reached by ssh with a key made
+for it. The desk is one more, without sshd: from there people work, and nothing that a test does to the wire cuts it off.
 
 All of it goes when the process that has built it does, however that ends: the kernel kills the first process of each
 machine then, with it all others there, and with the last of them go mounts and wires. Nothing outside is changed.
@@ -26,8 +26,10 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 NETWORK = "192.0.2"
 """Kept for examples: no machine has such an address outside."""
+SHARED = Path("/mnt")
+"""One disk that all of them see, as a file server would have it: for what stands for the world outside."""
 NEEDED = {
-    "sshd": "openssh-server", "ssh": "openssh-client", "ip": "iproute2", "nft": "nftables", "rsync": "rsync",
+    "openssl": "openssl", "sshd": "openssh-server", "ssh": "openssh-client", "ip": "iproute2", "nft": "nftables", "rsync": "rsync",
     "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux",
 }  # fmt: skip
 """By program, the Debian package that has it."""
@@ -114,8 +116,9 @@ class Machine:
     def _script(self) -> str:
         """Return what makes the machine's own places, and ends as its first process, which buries the others."""
         own = {Path("/tmp"): "tmp", Path.home(): "home", Path("/srv"): "srv", Path("/etc/ssh"): "ssh"}
-        read = [place for place in (ROOT, Path(sys.base_prefix)) if any(map(place.is_relative_to, own))]
-        places = {**{place: self._disk / name for place, name in own.items()}, **{place: place for place in read}}
+        read = [place for place in (ROOT, Path(sys.base_prefix)) if any(map(place.is_relative_to, (*own, SHARED)))]
+        places = {place: self._disk / name for place, name in own.items()} | {SHARED: self._disk.parent / "shared"}
+        places |= {place: place for place in read}
         lines = ["mount -t tmpfs tmpfs /run", "mkdir -p /run/sshd", "mount -t tmpfs tmpfs /dev/shm"]
         # All are held first: the later ones may lie where the earlier ones go.
         for number, source in enumerate(places.values()):
@@ -166,7 +169,7 @@ class Machine:
 
     def pause(self) -> None:
         """Stop all that runs there, as if the machine hung: its wires stay up, and nobody answers."""
-        while still := [each for each in self.processes() if not _is_stopped(each)]:
+        while still := [each for each in self.processes() if _state(each) not in "TZX"]:
             _signal(still, signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -178,7 +181,7 @@ class Machine:
         if self._program is not None:
             self._program.kill()  # and its first process, as unshare was told
             self._program.wait()
-            _until(lambda: not Path(f"/proc/{self.first}").exists(), self._said)
+            _until(lambda: _state(self.first) in "ZX", self._said)
             self._program, self.first = None, 0
         if with_disk:
             shutil.rmtree(self._disk)
@@ -194,6 +197,7 @@ class Lan:
 
     def __init__(self, work: Path, count: int = 3) -> None:
         check_buildable()
+        (work / "shared").mkdir()
         self.key = work / "key"
         make_key(self.key)
         self.desk = Machine("desk", f"{NETWORK}.1", work / "desk", None)
@@ -245,11 +249,12 @@ def _space(process: int) -> str:
         return ""  # it has ended meanwhile
 
 
-def _is_stopped(process: int) -> bool:
+def _state(process: int) -> str:
+    """Return how a process stands: T is stopped, Z has ended and is not buried yet, X is gone."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "TZX"
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return True
+        return "X"
 
 
 def _signal(processes: Iterable[int], number: int) -> None:
