@@ -100,7 +100,9 @@ class Wire:
             if share > 0
         ]
         body = "\n".join(["type filter hook forward priority 0", *rules])
-        table = f"table bridge faults\ndelete table bridge faults\ntable bridge faults {{\nchain wire {{\n{body}\n}}\n}}"
+        table = (
+            f"table bridge faults\ndelete table bridge faults\ntable bridge faults {{\nchain wire {{\n{body}\n}}\n}}"
+        )
         self._do(f"nft -f - <<'END'\n{table}\nEND")
 
     def _do(self, *lines: str) -> None:
