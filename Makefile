@@ -30,8 +30,8 @@ $(STAMP): uv.lock pyproject.toml
 demo: setup ## the main job on real payments (ARGS="--backend local --kills 5 ...")
 	@$(BIN)/ebbtide demo $(ARGS)
 
-test: setup ## all tests, those on a real Ray included, three files at a time (ARGS="-n 0 tests/rules": one, and these)
-	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+test: setup ## all tests but test-cluster, those on a real Ray included, three files at a time (ARGS="-n 0 tests/rules": one, and these)
+	@$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/cluster $(ARGS)
 
 wheel: setup ## what the nodes of a cluster install (cluster/): the wheel, and the versions of uv.lock, in dist/
 	@rm -rf dist && $(BIN)/uv build --quiet --wheel --out-dir dist

@@ -177,7 +177,7 @@ class Machine:
         _signal(self.processes(), signal.SIGCONT)
 
     def kill(self, *, with_disk: bool = False) -> None:
-        """Cut its power: nothing there ends in order. `boot` starts it again; without its disk it begins from nothing."""
+        """Cut its power: nothing ends in order. `boot` starts it again; without its disk it begins from nothing."""
         if self._program is not None:
             self._program.kill()  # and its first process, as unshare was told
             self._program.wait()

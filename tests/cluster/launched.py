@@ -1,7 +1,7 @@
 """A Ray that `ray up` has started on three machines, as cluster/local.yaml says, and Ebbtide's commands on its head.
 
-Two things differ from what the file says: who comes by ssh, and that Ebbtide's dependencies are those that are here. The
-wheel itself is built, shipped and installed; TLS is on.
+What differs from the file: who comes by ssh, how many processors Ray counts, that Ebbtide's dependencies are those that
+are here, and that TLS is on. The wheel itself is built, shipped and installed.
 """
 
 import json
@@ -52,7 +52,7 @@ class Launched:
         until(lambda: len(self.joined()) == len(self.lan.machines), JOIN_S)
 
     def down(self) -> None:
-        """Have `ray down` end it, and what that leaves on the workers' machines: with those of one's own it ends the head."""
+        """Have `ray down` end the head, and `ray stop` the workers, whom it leaves where machines are one's own."""
         self.desk("ray down -y cluster.yaml")
         for machine in self.lan.machines[1:]:
             self.on(machine, "ray stop")

@@ -1,4 +1,4 @@
-"""The wire between machines, and what can be done to it: a bridge at the desk, which the desk's own frames do not cross.
+"""The wire between machines, and what can be done to it: a bridge at the desk, whose own frames no rule is for.
 
 Frames are dropped by the bridge, as a wire would: who sends them is told nothing.
 """
