@@ -1,6 +1,6 @@
 """Four agents that may each be on a machine of its own; `.venv/bin/python examples/many_machines.py` runs them in one.
 
-On a cluster, as docs/guide/many-machines.md has it: `ebbtide up ebbtide/app/many_machines.py --address auto --folder run`.
+On a cluster: `ebbtide up ebbtide/app/many_machines.py --address auto --folder run` (docs/guide/many-machines.md).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The machines of a Ray, and on which of them each host runs: always where its log is.
 
-Unless all machines see the cluster's folder, a host's log is on one of them alone. So a host is bound to its machine, and
-Ray starts it again there, or waits until the machine is back. New hosts go where there are fewest.
+Unless all machines see the cluster's folder, a host's log is on one of them alone. So a host is bound to its machine,
+and Ray starts it again there, or waits until the machine is back. New hosts go where there are fewest.
 """
 
 import secrets

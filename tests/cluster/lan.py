@@ -1,8 +1,8 @@
 """A few machines on one wire, of this machine's kernel alone: what runs on them can't tell them from real ones.
 
-Each machine is a process tree with namespaces of its own: network, processes, mounts and name. It has its own home, /tmp,
-/srv and /dev/shm, shares nothing with the others but /mnt and what is only read, and is reached by ssh with a key made
-for it. The desk is one more, without sshd: from there people work, and nothing that a test does to the wire cuts it off.
+Each machine is a process tree with namespaces of its own: network, processes, mounts and name. It has its own home,
+/tmp, /srv and /dev/shm, shares nothing with the others but /mnt and what is only read, and is reached by ssh with a key
+made for it. The desk is one more, without sshd: from there people work, and no test cuts it off.
 
 All of it goes when the process that has built it does, however that ends: the kernel kills the first process of each
 machine then, with it all others there, and with the last of them go mounts and wires. Nothing outside is changed.
@@ -29,8 +29,8 @@ NETWORK = "192.0.2"
 SHARED = Path("/mnt")
 """One disk that all of them see, as a file server would have it: for what stands for the world outside."""
 NEEDED = {
-    "openssl": "openssl", "sshd": "openssh-server", "ssh": "openssh-client", "ip": "iproute2", "nft": "nftables", "rsync": "rsync",
-    "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux",
+    "openssl": "openssl", "sshd": "openssh-server", "ssh": "openssh-client", "ip": "iproute2", "nft": "nftables",
+    "rsync": "rsync", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux",
 }  # fmt: skip
 """By program, the Debian package that has it."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -136,7 +136,7 @@ class Machine:
     # -- what is done on it ----------------------------------------------------------------------------------------
 
     def start(self, *command: object, **more: str) -> "subprocess.Popen[str]":
-        """Start a program there, in the machine's home, with its outputs as pipes; `more` is added to its environment."""
+        """Start a program in the machine's home, with its outputs as pipes; `more` is added to its environment."""
         home = str(Path.home())
         return subprocess.Popen(
             ["nsenter", "--target", str(self.first), "--net", "--uts", "--ipc", "--mount", "--pid", f"--wdns={home}",
