@@ -123,8 +123,9 @@ class Places:
     def _bound(self, address: str) -> dict[str, Any]:
         if not self.is_shared:
             return _there(address)
-        # There for a start, and where its machine is gone, anywhere.
-        return {"scheduling_strategy": NodeAffinitySchedulingStrategy(self._ids[address], soft=True)}
+        # There for a start, and where its machine is gone, anywhere. Ray heeds that only of who asks for something: one
+        # byte. Who asks for nothing is put anywhere.
+        return {"scheduling_strategy": NodeAffinitySchedulingStrategy(self._ids[address], soft=True), "memory": 1}
 
     def _home(self, host: str, called: str) -> str:
         """Return the machine where a host has to run; empty, if it may run on any."""

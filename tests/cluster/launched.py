@@ -21,12 +21,12 @@ from tests.cluster.lan import PATH, ROOT, Lan, Machine
 BIN = Path(sys.executable).parent
 WHERE = Path("/srv")
 """On the desk: where `ray up` is run."""
-JOIN_S = 90.0
+JOIN_S = 200.0
 VENV = "~/ebbtide/venv"
 RAY = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
 
 
-def until(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def until(is_so: Callable[[], bool], timeout_s: float = 120.0) -> None:
     """Wait for a condition; each look takes its time."""
     end = time.monotonic() + timeout_s
     while not is_so():

@@ -1,4 +1,4 @@
-"""`ray up` for real, on three machines: what spans all of them works, comes back, and ends."""
+"""`ray up` for real, on three machines: what spans all of them works, comes back, and ends. In order, on one cluster."""
 
 import re
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ import pytest
 from tests.cluster.lan import Lan, Machine, Unbuildable, check_buildable
 from tests.cluster.launched import Launched, until
 
-pytestmark = [pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.timeout(600)]
 
 ADDRESSES = {"192.0.2.10", "192.0.2.11", "192.0.2.12"}
+UP = "up ebbtide/app/many_machines.py --address auto --folder run"
 
 
 @pytest.fixture(scope="module")
@@ -26,28 +27,41 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
         yield found
 
 
-@pytest.fixture
-def shop(cluster: Launched) -> Iterator[Launched]:
-    cluster.ebbtide("up ebbtide/app/many_machines.py --address auto --folder run")
+@pytest.fixture(scope="module")
+def shop(cluster: Launched) -> Launched:
+    """Have the agents of examples/many_machines.py up, four hosts on three machines."""
+    cluster.ebbtide(UP)
     rest(cluster)
-    yield cluster
-    cluster.ebbtide("down run")
+    return cluster
 
 
-def rest(cluster: Launched) -> None:
-    until(lambda: not any(row["under_way"] for row in cluster.told("agents --folder run", code=None)))
+def rest(shop: Launched) -> None:
+    until(lambda: not any(row["under_way"] for row in shop.told("agents --folder run", code=None)))
 
 
-def booked(cluster: Launched) -> Any:
-    return cluster.told("state books --folder run")[0]["value"]
+def booked(shop: Launched) -> Any:
+    return shop.told("state books --folder run")[0]["value"]
 
 
-def hosts(cluster: Launched) -> dict[str, Any]:
-    return {row["host"]: row for row in cluster.told("ps --folder run", code=None)}
+def hosts(shop: Launched) -> dict[str, Any]:
+    return {row["host"]: row for row in shop.told("ps --folder run", code=None)}
 
 
-def machine_of(row: Any) -> str:
+def address(row: Any) -> str:
     return re.fullmatch(r"tcp://([0-9.]+):\d+", row["address"])[1]  # type: ignore[index]
+
+
+def machine(shop: Launched, row: Any) -> Machine:
+    return next(each for each in shop.lan.machines if each.address == address(row))
+
+
+def lives(shop: Launched, rows: dict[str, Any]) -> dict[str, str]:
+    """Return by host which process holds its folder, as its machine knows it."""
+    return {name: shop.on(machine(shop, row), f"cat run/{name}/lock").strip() for name, row in rows.items()}
+
+
+def host_of(rows: dict[str, Any], agent: str) -> str:
+    return next(name for name, row in rows.items() if row["agents"] == [agent])
 
 
 def test_all_machines_join(cluster: Launched) -> None:
@@ -55,81 +69,72 @@ def test_all_machines_join(cluster: Launched) -> None:
 
 
 def test_payments_are_settled_and_a_wrong_scorers_consequences_undone(cluster: Launched) -> None:
-    said = cluster.on(
-        cluster.head,
-        "TMPDIR=/mnt RAY_ADDRESS=auto ebbtide demo --payments 200 --agents 9 --no-branch --folder payments",
-        timeout_s=200,
-    )
+    # The bank's books, the world outside, are where all machines see them.
+    command = "TMPDIR=/mnt RAY_ADDRESS=auto ebbtide demo --payments 200 --agents 9 --no-branch --folder payments"
+    said = cluster.on(cluster.head, command, timeout_s=300)
     assert "all checks hold" in said
-    for machine in cluster.lan.machines:
-        assert cluster.on(machine, "ls -d payments/host-*/log").split()
+    assert "a picture of its largest rollback" in said
+    logs = [cluster.on(each, "ls -d payments/host-*/log").split() for each in cluster.lan.machines]
+    assert [len(each) for each in logs] == [3, 3, 3]
 
 
 def test_agents_are_spread_and_a_rollback_spans_all_machines(shop: Launched) -> None:
     rows = hosts(shop)
     assert {row["state"] for row in rows.values()} == {"up"}
-    assert {machine_of(row) for row in rows.values()} == ADDRESSES
+    assert {address(row) for row in rows.values()} == ADDRESSES
     assert "hosts        4 of 4 up" in shop.ebbtide("status --folder run")
     assert booked(shop) == 304
     plan = shop.told("preview shop/1/2 --folder run")[0]
     cone = {step.partition("/")[0] for step in plan["steps"]}
-    assert {machine_of(row) for row in rows.values() if cone & set(row["agents"])} == ADDRESSES
+    assert {address(row) for row in rows.values() if cone & set(row["agents"])} == ADDRESSES
     assert shop.told("rollback shop/1/2 --inputs discard --yes --folder run")[0]["committed"]
     rest(shop)
     assert booked(shop) == 4
 
 
-def lives(shop: Launched) -> dict[str, str]:
-    """Return by host which process holds its folder on its machine."""
-    rows = hosts(shop)
-    return {name: shop.on(machine(shop, row), f"cat run/{name}/lock").strip() for name, row in rows.items()}
-
-
-def machine(shop: Launched, row: Any) -> Machine:
-    return next(each for each in shop.lan.machines if each.address == machine_of(row))
-
-
 def test_a_host_that_is_killed_comes_back_on_its_machine_where_its_log_is(shop: Launched) -> None:
     rows, before = hosts(shop), booked(shop)
-    (name,) = (name for name, row in rows.items() if row["agents"] == ["books"])
-    first = lives(shop)[name]
-    shop.on(machine(shop, rows[name]), f"kill -9 {first}")
-    until(lambda: (now := hosts(shop)[name])["state"] == "up" and lives(shop)[name] != first and now == rows[name])
+    name = host_of(rows, "books")
+    only = {name: rows[name]}
+    first = lives(shop, only)
+    shop.on(machine(shop, rows[name]), f"kill -9 {first[name]}")
+    until(lambda: lives(shop, only) != first)
+    until(lambda: hosts(shop)[name] == rows[name])
     assert booked(shop) == before
     shop.ebbtide("""submit shop --as Order '{"item": "ink", "price": 2}' --folder run""")
     rest(shop)
     assert booked(shop) == before + 2
 
 
+def test_hosts_that_are_all_killed_at_once_find_each_other_without_their_launcher(shop: Launched) -> None:
+    rows = hosts(shop)
+    name = host_of(rows, "books")
+    there = machine(shop, rows[name])
+
+    def steps() -> int:
+        return len(shop.on(there, f"ebbtide log show run/{name} books --json").splitlines())
+
+    last, first = steps(), lives(shop, rows)
+    shop.lan.wire.cut()
+    shop.ebbtide("""submit shop --as Order '{"item": "salt", "price": 1}' --folder run""")
+    for each, row in rows.items():
+        shop.on(machine(shop, row), f"kill -9 {first[each]}")
+    shop.lan.wire.heal()
+    # Who attached would introduce them to each other, so it is a log that is looked at.
+    until(lambda: steps() == last + 1)
+
+
 def test_after_down_all_agents_go_on_where_their_logs_are(shop: Launched) -> None:
-    where, before = {name: machine_of(row) for name, row in hosts(shop).items()}, booked(shop)
+    where, before = {name: address(row) for name, row in hosts(shop).items()}, booked(shop)
     shop.ebbtide("down run")
     assert "no cluster runs in" in shop.on(shop.head, "ebbtide ps --folder run 2>&1", code=2)
-    shop.ebbtide("up ebbtide/app/many_machines.py --address auto --folder run")
-    assert {name: machine_of(row) for name, row in hosts(shop).items()} == where
+    shop.ebbtide(UP)
+    assert {name: address(row) for name, row in hosts(shop).items()} == where
     assert booked(shop) == before
 
 
-def test_hosts_that_are_all_killed_at_once_find_each_other_without_their_launcher(shop: Launched) -> None:
-    rows = hosts(shop)
-    (books,) = (row for row in rows.values() if row["agents"] == ["books"])
-    last = len(steps_of_books(shop, books))
-    first = lives(shop)
-    shop.lan.wire.cut()
-    shop.ebbtide("""submit shop --as Order '{"item": "salt", "price": 1}' --folder run""")
-    for name, row in rows.items():
-        shop.on(machine(shop, row), f"kill -9 {first[name]}")
-    shop.lan.wire.heal()
-    # Who attached would introduce them to each other, so it is their logs that are looked at.
-    until(lambda: len(steps_of_books(shop, books)) == last + 1)
-
-
-def steps_of_books(shop: Launched, row: Any) -> list[str]:
-    return shop.on(machine(shop, row), f"ebbtide log show run/{row['host']} books --json").splitlines()
-
-
-def test_ray_down_ends_it(cluster: Launched) -> None:
-    cluster.down()
-    assert cluster.joined() == set()
-    for each in cluster.lan.machines:
+def test_ray_down_ends_it(shop: Launched) -> None:
+    shop.ebbtide("down run")
+    shop.down()
+    for each in shop.lan.machines:
         until(lambda each=each: len(each.processes()) == 1)

@@ -4,10 +4,13 @@ Frames are dropped by the bridge, as a wire would: who sends them is told nothin
 """
 
 import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 BRIDGE = "lan"
+SLOW = Path(__file__).with_name("slow.py")
 PART = 1000
 """Loss is given as a share, and drawn in so many parts."""
 
@@ -19,10 +22,6 @@ class Plugged(Protocol):
     address: str
     first: int
     """Its first process, by which its network is found."""
-
-
-class Unavailable(Exception):
-    """This kernel can't do that to a wire."""
 
 
 class Wire:
@@ -38,7 +37,8 @@ class Wire:
         self._machines = machines
         self._lost: dict[tuple[str, str], float] = {}
         """By who sends and who receives, the share of frames that are lost."""
-        self._slow: dict[str, None] = {}
+        self._slow: dict[str, subprocess.Popen[bytes]] = {}
+        """By machine, who carries its frames."""
 
     def lay(self) -> None:
         """Lay the wire: the desk is at it."""
@@ -76,25 +76,45 @@ class Wire:
         self.cut(None, machine)
 
     def delay(self, machine: Plugged, milliseconds: float, jitter: float = 0.0) -> None:
-        """Have all frames to a machine take longer. Raises: Unavailable, if the kernel has no netem."""
-        port = _port(machine)
-        try:
-            self._do(f"tc qdisc replace dev {port} root netem delay {milliseconds}ms {jitter}ms")
-        except subprocess.CalledProcessError as error:
-            raise Unavailable(f"frames can't be delayed: {error.stderr.strip()}") from error
-        self._slow[port] = None
+        """Have all frames from and to a machine take longer, those of the desk too; the order is kept."""
+        self._hasten(machine)
+        for each in self._machines:
+            _within(each, f"{sys.executable} {SLOW} plain eth0")
+        port, near, far = _port(machine), _slow(machine), f"t-{machine.name}"
+        self._do(
+            f"{sys.executable} {SLOW} plain {BRIDGE}",
+            f"ip link add {near} type veth peer name {far}",
+            f"ip link set {far} up",
+            f"ip link set {port} nomaster",
+            f"ip link set {near} master {BRIDGE} up",
+        )
+        command = f"exec {sys.executable} {SLOW} carry {port} {far} {milliseconds} {jitter}"
+        carrier = subprocess.Popen(
+            ["nsenter", "--target", str(self._desk.first), "--net", "setpriv", "--pdeathsig", "KILL", "sh", "-c", command],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self._slow[machine.name] = carrier
+        assert carrier.stdout is not None
+        assert carrier.stdout.readline(), "nobody carries frames"
+
+    def _hasten(self, machine: Plugged) -> None:
+        carrier = self._slow.pop(machine.name, None)
+        if carrier is not None:
+            carrier.kill()
+            carrier.communicate()
+            self._do(f"ip link del {_slow(machine)}", f"ip link set {_port(machine)} master {BRIDGE}")
 
     def heal(self) -> None:
         """Undo all of that."""
         self._lost.clear()
         self._write()
-        self._do(*(f"tc qdisc del dev {port} root" for port in self._slow))
-        self._slow.clear()
+        for machine in self._machines:
+            self._hasten(machine)
 
     def _write(self) -> None:
         """Replace all rules at once."""
         rules = [
-            f'iifname "m-{one}" oifname "m-{other}" '
+            f'iifname {{ "m-{one}", "s-{one}" }} oifname {{ "m-{other}", "s-{other}" }} '
             + (f"numgen random mod {PART} < {round(share * PART)} drop" if share < 1 else "drop")
             for (one, other), share in self._lost.items()
             if share > 0
@@ -111,6 +131,10 @@ class Wire:
 
 def _port(machine: Plugged) -> str:
     return f"m-{machine.name}"
+
+
+def _slow(machine: Plugged) -> str:
+    return f"s-{machine.name}"
 
 
 def _card(machine: Plugged) -> str:

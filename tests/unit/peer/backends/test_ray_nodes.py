@@ -72,5 +72,6 @@ def test_it_is_started_elsewhere_if_others_have_copies() -> None:
 def test_where_all_machines_see_the_folder_a_host_is_bound_to_none() -> None:
     has = {A: {"host-1"}, B: {"host-1"}}
     found = put(places([A, B], has, {"host-1": C}, shared=True), "host-1")
-    (strategy,) = found["host-1"].values()
+    strategy = found["host-1"]["scheduling_strategy"]
+    assert found["host-1"]["memory"] > 0
     assert (strategy.node_id, strategy.soft) == (A.id, True)
