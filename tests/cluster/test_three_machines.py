@@ -1,4 +1,4 @@
-"""`ray up` for real, on three machines: what spans all of them works, comes back, and ends. In order, on one cluster."""
+"""`ray up` for real, on three machines: what spans all of them works, comes back, and ends. In order, on one Ray."""
 
 import re
 from collections.abc import Iterator

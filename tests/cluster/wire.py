@@ -90,7 +90,8 @@ class Wire:
         )
         command = f"exec {sys.executable} {SLOW} carry {port} {far} {milliseconds} {jitter}"
         carrier = subprocess.Popen(
-            ["nsenter", "--target", str(self._desk.first), "--net", "setpriv", "--pdeathsig", "KILL", "sh", "-c", command],
+            ["nsenter", "--target", str(self._desk.first), "--net", "setpriv", "--pdeathsig", "KILL", "sh", "-c",
+             command],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._slow[machine.name] = carrier
