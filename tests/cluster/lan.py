@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 NETWORK = "192.0.2"
-"""Kept for examples: no machine has such an address outside."""
+"""Kept for examples. It may be used outside all the same: the wire is a network of its own."""
 SHARED = Path("/mnt")
 """One disk that all of them see, as a file server would have it: for what stands for the world outside."""
 NEEDED = {

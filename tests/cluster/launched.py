@@ -22,6 +22,8 @@ BIN = Path(sys.executable).parent
 WHERE = Path("/srv")
 """On the desk: where `ray up` is run."""
 JOIN_S = 200.0
+PATIENT = "RAY_raylet_start_wait_time_s=200 RAY_agent_register_timeout_ms=200000"
+"""Three machines share these processors, with whatever else runs here: who starts slowly has not failed."""
 VENV = "~/ebbtide/venv"
 RAY = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
 
@@ -101,8 +103,7 @@ def adapted(file: Path) -> dict[str, Any]:
     found["file_mounts"]["~/ebbtide/tls"] = "tls"
     found["setup_commands"] = [_borrowed(line) for line in found["setup_commands"]]
     for start in ("head_start_ray_commands", "worker_start_ray_commands"):
-        # Three machines share these processors.
-        found[start] = [line.replace("ray start", "ray start --num-cpus=1") for line in found[start]]
+        found[start] = [line.replace("ray start", f"{PATIENT} ray start --num-cpus=1") for line in found[start]]
     return found
 
 

@@ -99,7 +99,8 @@ def test_a_host_that_is_killed_comes_back_on_its_machine_where_its_log_is(shop: 
     first = lives(shop, only)
     shop.on(machine(shop, rows[name]), f"kill -9 {first[name]}")
     until(lambda: lives(shop, only) != first)
-    until(lambda: hosts(shop)[name] == rows[name])
+    until(lambda: hosts(shop)[name]["state"] == "up")
+    assert hosts(shop)[name]["address"] == rows[name]["address"]
     assert booked(shop) == before
     shop.ebbtide("""submit shop --as Order '{"item": "ink", "price": 2}' --folder run""")
     rest(shop)
