@@ -24,6 +24,7 @@ WHERE = Path("/srv")
 JOIN_S = 200.0
 PATIENT = "RAY_raylet_start_wait_time_s=200 RAY_agent_register_timeout_ms=200000"
 """Three machines share these processors, with whatever else runs here: who starts slowly has not failed."""
+SSH = ("ssh", "-q", "-i", "key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
 VENV = "~/ebbtide/venv"
 RAY = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
 
@@ -56,8 +57,9 @@ class Launched:
     def down(self) -> None:
         """Have `ray down` end the head, and `ray stop` the workers, whom it leaves where machines are one's own."""
         self.desk("ray down -y cluster.yaml")
-        for machine in self.lan.machines[1:]:
-            self.on(machine, "ray stop")
+        workers = " ".join(machine.address for machine in self.lan.machines[1:])
+        stop = f"{' '.join(SSH)} $each ebbtide/venv/bin/ray stop"
+        self.desk(f"cd && for each in {workers}; do {stop} & done; wait")
 
     def desk(self, line: str, timeout_s: float = 60.0) -> str:
         """Run a line of shell at the desk; return what it has printed."""
@@ -78,9 +80,8 @@ class Launched:
 
     def on(self, machine: Machine, line: str, *, code: int | None = 0, timeout_s: float = 100.0) -> str:
         """Run a line of shell on a machine, as who comes by ssh would; return what it has printed."""
-        ssh = ("ssh", "-q", "-i", "key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
         line = f". ~/ebbtide/node/environment.sh && {line}"
-        return self.lan.desk.exec(*ssh, machine.address, line, code=code, timeout_s=timeout_s).stdout
+        return self.lan.desk.exec(*SSH, machine.address, line, code=code, timeout_s=timeout_s).stdout
 
     def ebbtide(self, line: str, *, code: int | None = 0, timeout_s: float = 100.0) -> str:
         """Run a command on the head."""
