@@ -68,6 +68,16 @@ def test_all_machines_join(cluster: Launched) -> None:
     assert cluster.joined() == ADDRESSES
 
 
+def test_nobody_is_let_in_with_another_token(cluster: Launched) -> None:
+    asked = f"timeout 60 env RAY_AUTH_TOKEN={'0' * 64} ray status 2>&1"
+    assert "InvalidAuthToken" in cluster.on(cluster.head, asked, code=None)
+
+
+def test_ray_proves_who_it_is(cluster: Launched) -> None:
+    asked = "openssl s_client -connect 192.0.2.10:6379 -CAfile ebbtide/tls/ca.crt -alpn h2 < /dev/null 2>&1"
+    assert "Verify return code: 0 (ok)" in cluster.on(cluster.lan.machines[1], asked, code=None)
+
+
 def test_payments_are_settled_and_a_wrong_scorers_consequences_undone(cluster: Launched) -> None:
     # The bank's books, the world outside, are where all machines see them.
     command = "TMPDIR=/mnt RAY_ADDRESS=auto ebbtide demo --payments 200 --agents 9 --no-branch --folder payments"
