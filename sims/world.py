@@ -33,6 +33,7 @@ from protocol.step import StepRecord
 from sims.checkers import Broken, Watches, check_all
 from sims.checkers.view import View
 from sims.embedding import Delivery, Proposed, deliver, run_until, steps_of, view_of
+from sims.engine.chrome import write_chrome
 from sims.engine.engine import Engine
 from sims.faults import Fault, Partition
 from sims.given import check_fault, check_kind, check_roots, check_workload, check_world
@@ -390,7 +391,7 @@ class World:
 
     def export_chrome(self, path: str | Path) -> None:
         """Write Chrome's trace events, for chrome://tracing and Perfetto."""
-        self.engine.trace.write_chrome(Path(path), self.engine.homes, self.retracted_by())
+        write_chrome(self.engine.trace, Path(path), self.engine.homes, self.retracted_by())
 
     def close(self) -> None:
         """End the world: nothing happens in it any more."""

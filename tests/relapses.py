@@ -242,7 +242,7 @@ def mortal() -> Iterator[None]:
         patch.setattr("peer.store.segments.Files", Mortal)
         patch.setattr("peer.replication.inquiry.WAIT_S", 1.5)
         patch.setattr("peer.replication.inquiry.AGAIN_S", 0.05)
-        patch.setattr("peer.host.host.CATCH_UP_S", 1.0)
+        patch.setattr("peer.host.coming.CATCH_UP_S", 1.0)
         patch.setattr("peer.store.writing.SEGMENT_BYTES", 4000)
         patch.setattr("peer.host.journal.CONDENSE_COMMITS", 3)
         yield

@@ -52,7 +52,7 @@ class Happening(NamedTuple):
     """Unique among all of the agent's, and stable."""
     subject: str
     time_us: int
-    """By the agent's clock; of what is not dated, that of the last that is; 0: nothing was dated before."""
+    """By the agent's clock; of what is not dated, that of the last that is, or of the first; 0: nothing is dated."""
     data: dict[str, Any]
 
 
@@ -65,9 +65,26 @@ class Telling:
         self._effects: dict[str, tuple[str, str]] = {}
         """By intent, its tool and kind: records that come later name the intent alone."""
         self._has_begun = False
+        self._undated: list[Happening] = []
 
     def take(self, number: int, record: Record) -> list[Happening]:
-        """Return what a record tells; nothing for those that only move messages."""
+        """Return what a record tells; nothing for those that only move messages.
+
+        What comes before anything that is dated is told with the first that is, and has its time.
+        """
+        found = self._undated + self._take(number, record)
+        if not self._now_us:
+            self._undated = found
+            return []
+        self._undated = []
+        return [each if each.time_us else each._replace(time_us=self._now_us) for each in found]
+
+    def rest(self) -> list[Happening]:
+        """Return what was not told since nothing is dated: its time is 0."""
+        found, self._undated = self._undated, []
+        return found
+
+    def _take(self, number: int, record: Record) -> list[Happening]:
         begins, self._has_begun = not self._has_begun, True
         match record:
             case StepRecord():
@@ -231,6 +248,7 @@ class Told(NamedTuple):
 def happenings(hosts: Sequence[Logs], progress: Callable[[int, int], None] | None = None) -> Told:
     """Return all that happened; of damaged logs what can be read."""
     found: list[Happening] = []
+    undated: list[Happening] = []
     gaps: list[Gap] = []
     chosen = own_logs(hosts)
     total, count = sum(own.logs.length(own.agent) for own in chosen), 0
@@ -244,6 +262,10 @@ def happenings(hosts: Sequence[Logs], progress: Callable[[int, int], None] | Non
             count += 1
             if progress is not None and count % 500 == 0:
                 progress(count, total)
+        undated += telling.rest()
+    # Of an agent that has done nothing yet: it began no later than anything else is known of.
+    first_us = min((each.time_us for each in found), default=0)
+    found = [*(each._replace(time_us=first_us) for each in undated), *found]
     # Stable: what has the same time stays in the order of its log.
     return Told(sorted(found, key=lambda happening: happening.time_us), gaps)
 

@@ -57,6 +57,7 @@ class _Ocel:
         self._objects: dict[str, dict[str, Any]] = {}
         self._events: list[dict[str, Any]] = []
         self._types: dict[str, dict[str, str]] = {}
+        self._relations: dict[str, _Links] = {}
 
     def whole(self) -> dict[str, Any]:
         """Tell every agent, effect, step and proposal, in that order: each object is there before it is named."""
@@ -76,6 +77,10 @@ class _Ocel:
             for cut in cuts:
                 values, links = {"epoch": cut.epoch}, [(self._agent(agent), "by")]
                 self._event(f"cut:{agent}/{cut.epoch}", "cut", cut.time_us, values, _CUT, links)
+        for name, links in self._relations.items():
+            self._objects[name]["relationships"] = [
+                {"objectId": other, "qualifier": verb} for other, verb in _one_each(links).items()
+            ]
         return {
             "eventTypes": [_declared(name, attributes) for name, attributes in self._types.items()],
             "objectTypes": [_declared(name, attributes) for name, attributes in OBJECT_TYPES.items()],
@@ -161,9 +166,7 @@ class _Ocel:
         self._objects[id_]["attributes"].append({"name": attribute, "value": value, "time": time})
 
     def _relate(self, id_: str, other: str, qualifier: str) -> None:
-        relation = {"objectId": other, "qualifier": qualifier}
-        if relation not in self._objects[id_]["relationships"]:
-            self._objects[id_]["relationships"].append(relation)
+        self._relations.setdefault(id_, []).append((other, qualifier))
 
     def _event(
         self, id_: str, kind: str, time_us: int, values: dict[str, Any], types: dict[str, str], links: _Links
@@ -176,9 +179,17 @@ class _Ocel:
                 "time": iso(time_us),
                 # What is not known is left out: the standard has no null.
                 "attributes": [{"name": name, "value": value} for name, value in values.items() if value is not None],
-                "relationships": [{"objectId": name, "qualifier": verb} for name, verb in dict.fromkeys(links)],
+                "relationships": [{"objectId": name, "qualifier": verb} for name, verb in _one_each(links).items()],
             }
         )
+
+
+def _one_each(links: _Links) -> dict[str, str]:
+    """Return one relation for each object: `reads and writes`, say. Tools keep no more than one of two."""
+    verbs: dict[str, dict[str, None]] = {}
+    for name, verb in links:
+        verbs.setdefault(name, {})[verb] = None
+    return {name: " and ".join(each) for name, each in verbs.items()}
 
 
 def _declared(name: str, attributes: dict[str, str]) -> dict[str, Any]:

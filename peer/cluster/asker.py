@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +14,13 @@ from peer.agents.past import as_step
 from peer.agents.proposing import rollback_draft
 from peer.cluster import letters
 from peer.cluster.effects import Effect, shown
+from peer.cluster.inquirer import Inquirer
 from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Compensation, Outcome, Plan
 from peer.cluster.preview import preview
 from peer.cluster.replanning import RollbackRequest, Strategy, checked_strategies, replanned
 from peer.cluster.steps import Steps, asked_for
 from peer.host import questions
-from peer.host.host import Host
 from peer.host.questions import (
     Ballots,
     Costs,
@@ -33,11 +33,9 @@ from peer.host.questions import (
     PartAnswer,
     Profile,
     Propose,
-    Status,
     StepsAnswer,
     StepsAsk,
 )
-from peer.store.outside.keeping import Keeping
 from peer.threads import HOUSE, in_thread
 from peer.values import payload
 from peer.values.codec import look
@@ -49,45 +47,13 @@ from protocol.proposal import Amendment
 from protocol.records import OutcomeRecord
 from protocol.step import Entry, RollbackDraft
 
-ASK_S = 30.0
-"""How long a question waits for an answer, unless the caller says else."""
 
-
-class Asker:
+class Asker(Inquirer):
     """What anybody can ask of a cluster's agents.
 
     Args:
         keeping: where bulky values and keys are kept.
     """
-
-    def __init__(self, keeping: Keeping) -> None:
-        self._keeping = keeping
-        self._host: Host | None = None
-        self._over = ""
-        """How it has ended, if it has."""
-
-    @property
-    def host(self) -> Host:
-        """The host that asks. Raises: as `check_running`."""
-        self.check_running()
-        assert self._host is not None
-        return self._host
-
-    def check_running(self) -> None:
-        """Check that there is somebody to ask.
-
-        Raises: CallerError, before the cluster has begun, and once it has ended.
-        """
-        if self._over:
-            raise errors.CallerError(
-                f"the cluster has ended, {self._over}. Nothing was done. Ask inside the block, or start another Cluster"
-                " on the same folder."
-            )
-        if self._host is None:
-            raise errors.CallerError(
-                "the cluster is not started. Nothing was done. Write 'async with Cluster(...) as cluster:', and ask"
-                " inside that block."
-            )
 
     def encoded(self, messages: Sequence[Any]) -> tuple[bytes, ...]:
         """Return what messages are on the wire and in logs, personal data in them encrypted.
@@ -258,9 +224,12 @@ class Asker:
 
     async def effects_of(self, agent: AgentId, *, settled: bool = False) -> list[Effect]:
         """Return an agent's effects that are to be undone or in doubt; with `settled`, all that it remembers."""
-        found = await self._ask(agent, "effects", list[EffectAnswer], questions.encode(settled))
+        return await self._effects((agent,), settled)
+
+    async def _effects(self, agents: Iterable[AgentId], settled: bool) -> list[Effect]:
+        found = await self._all_of(agents, "effects", list[EffectAnswer], questions.encode(settled))
         with using(self._keeping.vault):
-            return [shown(each, self.host.clock.now_us()) for each in found]
+            return [shown(each, self.host.clock.now_us()) for effects in found.values() for each in effects]
 
     @abstractmethod
     async def compensate(
@@ -272,11 +241,9 @@ class Asker:
         """Return an outcome with the effects of its undone steps that are not undone yet."""
         undone = frozenset(outcome.undone)
         agents = dict.fromkeys(step.agent for step in outcome.undone)
-        found = await asyncio.gather(*(self.effects_of(agent) for agent in agents))
-        pending = (
-            each.intent for effects in found for each in effects if each.pending and undone.intersection(each.steps)
-        )
-        return replace(outcome, effects_pending=tuple(pending))
+        found = await self._effects(agents, settled=False)
+        pending = tuple(each.intent for each in found if each.pending and undone.intersection(each.steps))
+        return replace(outcome, effects_pending=pending)
 
     async def _inputs(self, agent: AgentId, names: Sequence[Lineage]) -> list[HeldAnswer]:
         """Return what has become of an agent's inputs, by their names; a receipt asks this.
@@ -286,10 +253,6 @@ class Asker:
         return await self._ask(agent, "inputs", list[HeldAnswer], questions.encode(list(names)))
 
     # -- looking --------------------------------------------------------------------------------------------------
-
-    async def status(self, agent: AgentId, timeout_s: float = ASK_S) -> Status:
-        """Return an agent at a glance."""
-        return questions.decode(await self.host.ask(agent, "status", timeout_s=timeout_s), Status)
 
     async def profile(self, agent: AgentId) -> Profile:
         """Return an agent's class, and which messages it handles, by name."""
@@ -316,9 +279,16 @@ class Asker:
 
     async def dead_letters_of(self, agent: AgentId) -> list[DeadLetter]:
         """Return the inputs that an agent will not handle, and its messages to names that nobody has."""
-        found = await self._ask(agent, "dead", list[LetterAnswer])
+        return await self._letters((agent,))
+
+    async def _letters(self, agents: Iterable[AgentId]) -> list[DeadLetter]:
+        found = await self._all_of(agents, "dead", list[LetterAnswer])
         with using(self._keeping.vault):
-            return [letters.shown(each, agent, self._kind_of(agent), self._letter) for each in found]
+            return [
+                letters.shown(each, agent, self._kind_of(agent), self._letter)
+                for agent, some in found.items()
+                for each in some
+            ]
 
     async def _letter(self, letter: DeadLetter, verb: str) -> str:
         ask = LetterAsk(letter.name, verb)
@@ -371,6 +341,3 @@ class Asker:
     async def cuts(self, agent: AgentId) -> CutsAnswer:
         """Return the places in an agent's log that checkpoints have marked, and the restores it has carried out."""
         return await self._ask(agent, "cuts", CutsAnswer)
-
-    async def _ask(self, agent: AgentId, what: str, kind: Any, body: bytes = b"") -> Any:
-        return questions.decode(await self.host.ask(agent, what, body, timeout_s=ASK_S), kind)

@@ -26,6 +26,7 @@ from peer.cluster.member import Member
 from peer.cluster.outcome import Outcome
 from peer.config import checkpoint_limits
 from peer.host.host import Host
+from peer.host.questions import Status
 from peer.store.opening import open_folder
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.reading import Logs, open_logs
@@ -36,6 +37,7 @@ from protocol.records import BaseRecord, CutRecord, EffectRecord, IntentRecord
 from protocol.wire import decode_record
 
 UP_S = 120.0
+"""How long launched agents may take to answer, once their hosts are started."""
 _MISSING = object()
 
 
@@ -112,7 +114,7 @@ class Branch(Member):
         assert self._backend is not None
         self.host.asking.expect(self.agents)
         await self._backend.launch(self._specs, max(1, len(self._specs)))
-        await asyncio.gather(*(self.status(name, timeout_s=UP_S) for name in self.agents))
+        await self._all_of(self.agents, "status", Status, timeout_s=UP_S)
         if self._wish is not None:
             wish = self._wish
             self.began = await self.rollback(*wish.steps, inputs=wish.inputs, amend=wish.amend, reason=wish.reason)

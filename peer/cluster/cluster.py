@@ -3,7 +3,6 @@
 All that it asks (`submit`, `preview`, `rollback`, `status`, ...) any peer can ask, by the same messages.
 """
 
-import asyncio
 import logging
 import secrets
 import shutil
@@ -16,9 +15,9 @@ from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, check_kinds, check_movable
 from peer.backends import Backend, load_backend
-from peer.cluster.asker import ASK_S
 from peer.cluster.attached import Attached
-from peer.cluster.branching import Branching
+from peer.cluster.branching import UP_S, Branching
+from peer.cluster.inquirer import ASK_S
 from peer.config import check_limits, check_names, checkpoint_limits, count, folder_named, replicas_of
 from peer.host.host import Host
 from peer.host.questions import Status
@@ -165,12 +164,8 @@ class Cluster(Branching):
 
     async def _check_unmade(self, names: Sequence[AgentId]) -> None:
         """Check that no handler has made an agent of one of these names. Raises: CallerError, naming it."""
-        for name in [name for name in names if name in self.host.homes]:
-            try:
-                is_made = (await self.status(name)).is_made
-            except (errors.AgentUnknown, errors.AgentBroken, errors.LogCorrupt, errors.AskTimeout):
-                continue  # it did not come up, and is launched once more
-            if is_made:
+        for name, look in (await self.statuses(name for name in names if name in self.host.homes)).items():
+            if isinstance(look, Status) and look.is_made:  # who did not come up is launched once more
                 raise errors.CallerError(
                     f"there is an agent {name!r} already: a handler has made it. Nothing was started. Use another name."
                 )
@@ -178,12 +173,11 @@ class Cluster(Branching):
     async def _launch(self, specs: Sequence[AgentSpec]) -> None:
         self.host.asking.expect(spec.name for spec in specs)
         await self._backend.launch(list(specs), self._agents_per_actor)
-        looks = await asyncio.gather(
-            *(self.status(spec.name, timeout_s=120.0) for spec in specs), return_exceptions=True
-        )
+        looks = await self.statuses((spec.name for spec in specs), timeout_s=UP_S)
         up: list[Status] = []
         broken: list[errors.AgentBroken] = []
-        for spec, look in zip(specs, looks, strict=True):
+        for spec in specs:
+            look = looks[spec.name]
             if isinstance(look, errors.AgentBroken):
                 await self._backend.release(spec.name)
                 self._lost[spec.name] = None
@@ -192,7 +186,7 @@ class Cluster(Branching):
                 self._agents.append(spec.name)
                 self._lost.pop(spec.name, None)
                 self._kinds[spec.name] = spec.kind
-                if isinstance(look, BaseException):
+                if isinstance(look, errors.EbbtideError):
                     raise look
                 up.append(look)
         if broken:
@@ -222,6 +216,9 @@ class Cluster(Branching):
 
     def _all(self) -> list[AgentId]:
         return [agent for agent in super()._all() if agent not in self._lost]
+
+    def _is_meant(self, agent: AgentId) -> bool:
+        return super()._is_meant(agent) and agent not in self._lost
 
     def _kind_of(self, agent: AgentId) -> type[Agent] | None:
         return self._kinds.get(agent)

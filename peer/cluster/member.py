@@ -13,22 +13,22 @@ from typing import Any, ClassVar, Self
 
 from peer import errors
 from peer.agents.countering import PAUSE_S, PAUSE_S_MAX, compensating
-from peer.cluster.asker import ASK_S
 from peer.cluster.calling_off import call_off
 from peer.cluster.compensating import Compensation, came, countable, is_under_way, owner_of
 from peer.cluster.effects import Effect, agent_of, somebody
 from peer.cluster.happenings import Happenings, checked_kinds
 from peer.cluster.inlet import Inlet, Receipt
+from peer.cluster.inquirer import ASK_S
 from peer.cluster.letters import DeadLetter
 from peer.cluster.outcome import Plan, Restored
 from peer.cluster.people import People
-from peer.cluster.quiet import until_quiet
+from peer.cluster.quiet import look_at, until_quiet
 from peer.cluster.sagas import SagaSeen, call_off_saga
 from peer.cluster.sagas import shown as saga_seen
 from peer.cluster.signals import Watch
 from peer.host import questions
 from peer.host.host import Host
-from peer.host.questions import EpochsAnswer, RestoreTo, SagaAnswer
+from peer.host.questions import EpochsAnswer, RestoreTo, SagaAnswer, Status
 from peer.store.outside.keeping import Keeping
 from peer.threads import HOUSE, in_thread
 from peer.values.personal import key_name
@@ -206,16 +206,16 @@ class Member(People, ABC):
         ask = RestoreTo(f"{self._source}/{secrets.token_hex(8)}", epoch, inputs, reason, deadline_us)
         number = int(await self.host.ask(self._any(), "restore", questions.encode(ask), timeout_s=timeout_s))
         while True:
-            looks = await asyncio.gather(*(self.status(agent, timeout_s=timeout_s) for agent in self._all()))
-            if all(look.era >= number for look in looks):
+            looks = await self._all_of(self._all(), "status", Status, timeout_s=timeout_s)
+            if all(look.era >= number for look in looks.values()):
                 seconds = (self.host.clock.now_us() - began_us) / 1e6
                 return Restored(number, epoch, seconds, await self._still_undone(epoch))
             await asyncio.sleep(0.02)
 
     async def _still_undone(self, epoch: int) -> tuple[StepId, ...]:
         body = questions.encode(epoch)
-        asked = (self._ask(agent, "undone since", tuple[StepId, ...], body) for agent in self._all())
-        return tuple(step for steps in await asyncio.gather(*asked) for step in steps)
+        found = await self._all_of(self._all(), "undone since", tuple[StepId, ...], body)
+        return tuple(step for steps in found.values() for step in steps)
 
     async def epochs(self) -> EpochsAnswer:
         """Return what is known of checkpoints and restores where the first agent lives."""
@@ -231,8 +231,7 @@ class Member(People, ABC):
         """Return the effects that are to be undone or in doubt, of one agent or of all."""
         self.check_running()
         agents = self._all() if agent is None else [agent]
-        found = await asyncio.gather(*(self.effects_of(each, settled=settled) for each in agents))
-        return [effect for effects in found for effect in effects]
+        return await self._effects(agents, settled)
 
     async def compensate(
         self, *steps: StepId | str, reason: str, by: str | None = None, timeout_s: float = 60.0
@@ -276,8 +275,7 @@ class Member(People, ABC):
     async def _called_in(self, plan: Plan) -> list[Effect]:
         """Return the effects of the agents that a plan is about, as they stand now."""
         agents = dict.fromkeys(agent_of(call.intent) for call in plan.calls)
-        found = await asyncio.gather(*(self.effects_of(agent, settled=True) for agent in agents))
-        return [effect for effects in found for effect in effects]
+        return await self._effects(agents, settled=True)
 
     async def dead_letters(self, agent: AgentId | None = None) -> list[DeadLetter]:
         """Return the inputs that an agent will not handle, and its messages to names that nobody has.
@@ -287,15 +285,14 @@ class Member(People, ABC):
         """
         self.check_running()
         agents = self._all() if agent is None else [agent]
-        found = await asyncio.gather(*(self.dead_letters_of(each) for each in agents))
-        return [letter for letters in found for letter in letters]
+        return await self._letters(agents)
 
     async def sagas(self, agent: AgentId | None = None, status: str | None = None) -> list[SagaSeen]:
         """Return the sagas that an agent has begun, of all agents if None; with `status`, those that stand so."""
         self.check_running()
         agents = self._all() if agent is None else [agent]
-        found = await asyncio.gather(*(self._ask(each, "sagas", list[SagaAnswer]) for each in agents))
-        seen = [saga_seen(each, one) for each, some in zip(agents, found, strict=True) for one in some]
+        found = await self._all_of(agents, "sagas", list[SagaAnswer])
+        seen = [saga_seen(each, one) for each, some in found.items() for one in some]
         return [each for each in seen if status is None or each.status == status]
 
     async def fail_saga(self, agent: AgentId, name: str, why: str, by: str | None = None) -> Receipt:
@@ -311,6 +308,10 @@ class Member(People, ABC):
         """
         self.check_running()
         return await self._inlet.submit(self.host, agent, (call_off_saga(name, why, by),))
+
+    def _is_meant(self, agent: AgentId) -> bool:
+        """Tell whether an agent is one of those that this peer looks at where all are meant."""
+        return agent in self.agents or agent in self.host.homes
 
     def _is_known(self, agent: AgentId) -> bool:
         return agent in self.agents or agent in self.host.homes
@@ -343,4 +344,6 @@ class Member(People, ABC):
         Raises: AskTimeout, telling who is busy, with what, and for whom it waits.
         """
         self.check_running()
-        await until_quiet(self._all, self.status, self._is_known, timeout_s, pause_s)
+        await until_quiet(
+            lambda left_s: look_at(self.host, self.agents, self._is_meant, left_s), self._is_known, timeout_s, pause_s
+        )  # fmt: skip

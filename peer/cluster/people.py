@@ -1,6 +1,5 @@
 """What people do in a cluster besides rollbacks: they are asked, agree, refuse, answer, pause and resume."""
 
-import asyncio
 from abc import abstractmethod
 from typing import Any
 
@@ -31,9 +30,9 @@ class People(Asker):
         """Return the tools that an agent has requested and that are not called yet, oldest first; of all if None."""
         self.check_running()
         agents = self._all() if agent is None else [agent]
-        found = await asyncio.gather(*(self._ask(each, "requests", list[RequestAnswer]) for each in agents))
+        found = await self._all_of(agents, "requests", list[RequestAnswer])
         with using(self._keeping.vault):
-            seen = [pending(each, one, self.host.ask) for each, some in zip(agents, found, strict=True) for one in some]
+            seen = [pending(each, one, self.host.ask) for each, some in found.items() for one in some]
         return sorted(seen, key=lambda each: (each.since_us, each.name))
 
     async def inbox(self, who: Person | Certificate | str | None = None) -> list[PendingRequest]:

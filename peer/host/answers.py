@@ -160,17 +160,28 @@ class Answers:
         if what == MAKE:
             self._births.begin(agent, Making(*decode(body, tuple[str, bytes, str])), answered)
             return
+        if what in self._now:
+            answered(self.at_once(agent, what, body), "")
+        elif what in self._later:
+            self._later[what](desk, self._driver(agent), body, answered)
+        else:
+            raise errors.CallerError(f"nobody can answer {what!r}. Nothing changed.")
+
+    def is_at_once(self, what: str) -> bool:
+        """Tell whether a question is answered at once."""
+        return what in self._now
+
+    def at_once(self, agent: AgentId, what: str, body: bytes) -> bytes:
+        """Return the answer to a question that is answered at once. Raises: EbbtideError, for whoever asked."""
+        return encode(self._now[what](self._driver(agent), body))
+
+    def _driver(self, agent: AgentId) -> Driver:
         if agent in self._residents.broken:
             raise self._residents.why_broken(agent)
         driver = self._residents.drivers.get(agent)
         if driver is None:
             raise errors.AgentUnknown(f"no agent {agent!r} on this host. Nothing changed.")
-        if what in self._now:
-            answered(encode(self._now[what](driver, body)), "")
-        elif what in self._later:
-            self._later[what](desk, driver, body, answered)
-        else:
-            raise errors.CallerError(f"nobody can answer {what!r}. Nothing changed.")
+        return driver
 
     # -- later -----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
+from itertools import repeat
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -10,9 +11,12 @@ from peer import errors
 from peer.host import questions
 from peer.host.answers import Answered, Answers
 from peer.host.mail import Mail
+from peer.host.patience import Patience, doubling
+from peer.host.reception import Reception
 from peer.host.residents import Residents
+from peer.host.rounds import ask_each
 from peer.host.strangers import nearest
-from peer.host.watchers import Watchers
+from peer.host.together import AT_ONCE
 from peer.site import Site
 from protocol.action import Finish, Reply
 from protocol.ids import HOST, AgentId, HostId, ProposalId
@@ -22,11 +26,9 @@ ANSWERS_MAX = 4096
 """Answers remembered for whoever asks again because the first answer was lost."""
 NAMED = 12
 """Agents that an error names at most."""
-ASK_AGAIN_S = 0.5
-AGAIN_S_MAX = 2.0
-"""How soon who has not answered is asked again, at first and at most: it may be busy with many questions."""
 UNMET_S = 0.05
-"""How soon it is looked again, at first, whether somebody hosts an agent of whom nobody was heard."""
+UNMET_S_MAX = 2.0
+"""How soon it is looked again, at first and at most, whether somebody hosts an agent of whom nobody was heard."""
 HOST_AGAIN_S = 1.0
 """How soon a host is asked again what may take long to happen."""
 LARGE_BYTES = 1 << 20
@@ -48,11 +50,12 @@ class Post(Site, Protocol):
 class Asking:
     """What one host asks, and is asked."""
 
-    def __init__(self, post: Post, residents: Residents, answers: Answers, watchers: Watchers, seed: int) -> None:
+    def __init__(self, post: Post, residents: Residents, answers: Answers, reception: Reception, seed: int) -> None:
         self._post = post
         self._residents = residents
         self._answers = answers
-        self._watchers = watchers
+        self._reception = reception
+        self._patience = Patience()
         self._requests = 0
         self._waiting: dict[int, Answered] = {}
         self._asking: dict[int, asyncio.Future[Answer]] = {}
@@ -120,9 +123,9 @@ class Asking:
         question, future = self._new(agent, what, body)
         clock = asyncio.get_running_loop().time
         until = clock() + timeout_s
-        unheard_s = timeout_s if agent in self._expected else min(timeout_s, UNHEARD_S)
+        unheard_s = self.unheard_s(agent, timeout_s)
         unheard = clock() + unheard_s
-        again_s, unmet_s = _doubling(ASK_AGAIN_S), _doubling(UNMET_S)
+        again_s, unmet_s = self._patience.waits(post.homes.get(agent)), doubling(UNMET_S, UNMET_S_MAX)
         try:
             while clock() < until:
                 home = post.homes.get(agent)
@@ -134,19 +137,14 @@ class Asking:
                     self.mail.ask(home, question)
                 is_met = home is not None or agent in here
                 wait_s = min(max(0.0, until - clock()), next(again_s if is_met else unmet_s))
-                waits = (future,) if is_met else (future, self._meeting(agent))
+                waits = (future,) if is_met else (future, self.meeting(agent))
                 await asyncio.wait(waits, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
                 if future.done():
                     return questions.unwrap(future.result())
         finally:
             del self._asking[question.number]
         if post.homes.get(agent) is None:
-            known = sorted(post.homes)
-            names = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
-            raise errors.AgentUnknown(
-                f"no host of an agent {agent!r} has been heard of within {unheard_s:g} s. Known are {names or 'none'}."
-                f" Nothing was asked. {nearest(agent, known)}"
-            )
+            raise self.unknown(agent, unheard_s)
         raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
 
     async def ask_host(
@@ -158,16 +156,22 @@ class Asking:
         """
         question, future = self._new(agent, what, body)
         clock = asyncio.get_running_loop().time
-        until, again_s = clock() + timeout_s, HOST_AGAIN_S if agent == HOST else ASK_AGAIN_S
+        began = clock()
+        until, times = began + timeout_s, 0
+        is_soon = agent != HOST or what in AT_ONCE
+        waits = self._patience.waits(host) if is_soon else repeat(HOST_AGAIN_S)
         try:
             while not future.done() and clock() < until:
                 if host == self._post.host_id:
                     self.asked(host, question)
                 else:
                     self.mail.ask(host, question)
-                await asyncio.wait((future,), timeout=min(again_s, until - clock()))
+                times += 1
+                await asyncio.wait((future,), timeout=min(next(waits), until - clock()))
             if not future.done():
                 raise errors.AskTimeout(f"host {host} did not answer {what!r} within {timeout_s:g} s; it may be down")
+            if what in AT_ONCE and times == 1:
+                self._patience.took(host, clock() - began)
             return questions.unwrap(future.result())
         finally:
             del self._asking[question.number]
@@ -183,7 +187,41 @@ class Asking:
         elif not self.is_closed:
             self.mail.ask(host, question)
 
-    def _meeting(self, agent: AgentId) -> asyncio.Future[None]:
+    async def each(
+        self, agents: Iterable[AgentId], what: str, body: bytes = b"", timeout_s: float = 30.0
+    ) -> dict[AgentId, bytes | errors.EbbtideError]:
+        """Ask the same of many agents, as `ask_each` does: each host once, for all of its own."""
+        return await ask_each(self, agents, what, body, timeout_s)
+
+    @property
+    def here(self) -> HostId:
+        """The host that asks."""
+        return self._post.host_id
+
+    @property
+    def lives(self) -> Mapping[AgentId, HostId]:
+        """By agent, the host where it lives, as far as is known."""
+        return self._post.homes
+
+    def is_here(self, agent: AgentId) -> bool:
+        """Tell whether an agent is up here."""
+        return agent in self._residents.drivers
+
+    def unheard_s(self, agent: AgentId, timeout_s: float) -> float:
+        """Return for how long nobody may have heard of an agent before that is an error."""
+        return timeout_s if agent in self._expected else min(timeout_s, UNHEARD_S)
+
+    def unknown(self, agent: AgentId, waited_s: float) -> errors.AgentUnknown:
+        """Return what is to be said of an agent of whom nobody has heard."""
+        known = sorted(self._post.homes)
+        names = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
+        return errors.AgentUnknown(
+            f"no host of an agent {agent!r} has been heard of within {waited_s:g} s. Known are {names or 'none'}."
+            f" Nothing was asked. {nearest(agent, known)}"
+        )
+
+    def meeting(self, agent: AgentId) -> asyncio.Future[None]:
+        """Return what is done once it is heard where an agent lives."""
         unmet = self._unmet.get(agent)
         if unmet is None:
             unmet = self._unmet[agent] = asyncio.get_running_loop().create_future()
@@ -222,7 +260,7 @@ class Asking:
     def asked(self, sender: HostId, question: Ask) -> None:
         """Answer a question, unless that was done."""
         if question.agent == HOST:
-            self._watchers.asked(
+            self._reception.asked(
                 question.what, question.body,
                 lambda body, error: self.give(sender, Answer(question.number, body, error)),
             )  # fmt: skip
@@ -273,10 +311,3 @@ class Asking:
         future = self._asking.get(given.number)
         if future is not None and not future.done():
             future.set_result(given)
-
-
-def _doubling(seconds: float) -> Iterator[float]:
-    """Give waits that double, up to a bound."""
-    while True:
-        yield seconds
-        seconds = min(2 * seconds, AGAIN_S_MAX)

@@ -1,5 +1,6 @@
 """Who can come up when a host begins a life: damaged logs are mended before, and who can't is told (CP-11)."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -10,7 +11,19 @@ from peer.host.checkpoints import Checkpoints
 from peer.host.residents import Residents
 from peer.ports import LogStore
 from protocol.action import Tell
+from protocol.hosts.machine import HostMachine
 from protocol.ids import HOST, AgentId
+
+CATCH_UP_S = 5.0
+"""How long a host with a lost agent waits for others, whom it asks for what they know of it."""
+
+
+async def heard(machine: HostMachine) -> None:
+    """Go on once other hosts have been heard, or that takes too long."""
+    until = asyncio.get_running_loop().time() + CATCH_UP_S
+    while not machine.others() and asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(CATCH_UP_S / 100)
+    await asyncio.sleep(CATCH_UP_S / 10)
 
 
 class Beginning(Protocol):

@@ -1,6 +1,5 @@
 """One process's peers behind one endpoint: routes their messages, spreads facts, answers questions (MB-1, MB-2)."""
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -17,14 +16,16 @@ from peer.host.answers import Answers
 from peer.host.asking import Asking
 from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
-from peer.host.coming import startable, without_log
+from peer.host.coming import heard, startable, without_log
 from peer.host.countering import lending
 from peer.host.driver import Driver
 from peer.host.neighbours import Neighbours
 from peer.host.people import People
 from peer.host.pieces import Pieces
 from peer.host.questions import Costs, Notice
+from peer.host.reception import Reception
 from peer.host.residents import Residents
+from peer.host.rest import Rest
 from peer.host.router import Router
 from peer.host.strangers import Strangers
 from peer.host.watchers import Watchers
@@ -47,8 +48,6 @@ logger = logging.getLogger("ebbtide")
 
 NOTICES_MAX = 10_000
 """Audit lines kept in memory; all of them also go to the log of the process."""
-CATCH_UP_S = 5.0
-"""How long a host with a lost agent waits for others, whom it asks for what they know of it."""
 
 
 class Host:
@@ -86,7 +85,9 @@ class Host:
             self.host_id, self.residents, self.checkpoints, self.notices, self.homes, self.costs, self.births,
             People(secret, clock),
         )  # fmt: skip
-        self.asking = Asking(self, self.residents, answers, watchers, self.randomness.seed())
+        rest = Rest(self.residents, self.births, self.checkpoints.machine, clock.now_us())
+        reception = Reception(self.residents, answers, watchers, rest, lambda: self._version)
+        self.asking = Asking(self, self.residents, answers, reception, self.randomness.seed())
 
     @property
     def drivers(self) -> dict[AgentId, Driver]:
@@ -134,10 +135,7 @@ class Host:
 
     async def catch_up(self) -> None:
         """Hear what others know: before a lost agent begins an incarnation, say, that is to be newer than its own."""
-        until = asyncio.get_running_loop().time() + CATCH_UP_S
-        while not self._machine.others() and asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(CATCH_UP_S / 100)
-        await asyncio.sleep(CATCH_UP_S / 10)
+        await heard(self._machine)
 
     def release(self, agent: AgentId) -> None:
         """Forget an agent that never came up here."""

@@ -29,6 +29,8 @@ class Residents:
         """What kind of error each of these is."""
         self.unlisted: dict[AgentId, None] = {}
         """Those that are up, and that no other host is to hear of yet."""
+        self.stirred: dict[AgentId, None] = {}
+        """Those that have handled anything since this was emptied."""
 
     def expect(self, specs: Iterable[AgentSpec]) -> None:
         """These will be up soon."""

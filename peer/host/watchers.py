@@ -94,6 +94,7 @@ class Watchers:
 
     def handled(self, agent: AgentId, event: Event, actions: Sequence[Action]) -> None:
         """An agent's machine has handled an event."""
+        self._residents.stirred[agent] = None
         self._inner.handled(agent, event, actions)
         if self._watches:
             for told in self._telling.take(agent, event, actions):

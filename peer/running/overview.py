@@ -1,6 +1,5 @@
 """`ebbtide ps`, `status` and `agents`: a cluster as it stands, as gossip and its agents tell."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -79,14 +78,11 @@ def hosts(cluster: Attached) -> list[dict[str, Any]]:
 
 async def looks_at(cluster: Attached, agents: Iterable[AgentId], timeout_s: float) -> list[Look]:
     """Ask agents how they are; one that does not answer is one row, and not the end."""
-    names = list(agents)
-    found = await asyncio.gather(*(cluster.status(name, timeout_s) for name in names), return_exceptions=True)
-    rows: list[Look] = []
-    for name, each in zip(names, found, strict=True):
-        if isinstance(each, BaseException) and not isinstance(each, EbbtideError):
-            raise each
-        rows.append(Look(name, None, str(each)) if isinstance(each, EbbtideError) else Look(name, each, ""))
-    return rows
+    found = await cluster.statuses(agents, timeout_s)
+    return [
+        Look(name, None, str(each)) if isinstance(each, EbbtideError) else Look(name, each, "")
+        for name, each in found.items()
+    ]
 
 
 def agents(folder: Folder = HERE, json_: Json = False, timeout: Timeout = LOOK_S) -> None:

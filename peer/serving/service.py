@@ -103,8 +103,8 @@ class Service:
     async def _agents(self, name: str, request: Any) -> list[Row]:
         self._looks(name, request)
         agents = self._cluster.agents
-        found = await asyncio.gather(*(self._cluster.status(each, LOOK_S) for each in agents), return_exceptions=True)
-        return [_agent_row(agent, each) for agent, each in zip(agents, found, strict=True)]
+        found = await self._cluster.statuses(agents, LOOK_S)
+        return [_agent_row(agent, each) for agent, each in found.items()]
 
     async def _tiers(self, name: str, request: Any) -> Row:
         self._looks(name, request)

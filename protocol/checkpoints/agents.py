@@ -62,6 +62,8 @@ class Agents:
 
         Who is asked again answers again, so this may be told more than once.
         """
+        if len(self._ready) < len(self._here):
+            return None  # asked after each agent's cut, of thousands
         done = [cut for agent, cut in self._ready.items() if cut.epoch == colour and agent in self._here]
         if not done or len(done) < len(self._here):
             return None

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from protocol.action import Action, RunStep, Tell
 from protocol.event import Event, Received
-from protocol.ids import AgentId, HostId, MessageId, StepId
+from protocol.ids import AgentId, HostId, StepId
 from protocol.message import ROLLBACK
 from protocol.records import DecisionRecord, ForcedRecord, Record, RestoredRecord
 from protocol.step import StepRecord
@@ -222,45 +221,3 @@ class Trace:
             lines.append(f"{agent} {json.dumps(clock)}\n{text}\n")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(lines), encoding="utf-8")
-
-    def write_chrome(self, path: Path, homes: Mapping[AgentId, str], retracted_by: Mapping[StepId, str]) -> None:
-        """Write Chrome's trace events (chrome://tracing, Perfetto): hosts as processes, agents as threads."""
-        hosts = {name: number for number, name in enumerate(sorted(set(homes.values())), 1)}
-        threads = {agent: number for number, agent in enumerate(sorted(homes), 1)}
-        events: list[dict[str, Any]] = [
-            {"ph": "M", "name": "process_name", "pid": number, "tid": 0, "args": {"name": name}}
-            for name, number in hosts.items()
-        ]
-        for agent, number in threads.items():
-            pid = hosts[homes[agent]]
-            events.append({"ph": "M", "name": "thread_name", "pid": pid, "tid": number, "args": {"name": agent}})
-        for record in (*self.steps(), *self.lost):
-            step, agent = record.step, record.step.agent
-            end_us = self.durable_us[step]
-            begin_us = self.began_us.get(step, end_us)
-            place = {"pid": hosts.get(homes.get(agent, ""), 0), "tid": threads.get(agent, 0)}
-            undone = retracted_by.get(step, "")
-            args = {"input": str(record.input), "undone by": undone}
-            events.append(
-                {"ph": "X", "name": str(step), "cat": "undone" if undone else "step", "ts": begin_us,
-                 "dur": max(1, end_us - begin_us), **place, "args": args}
-            )  # fmt: skip
-            for at, output in enumerate(record.outputs):
-                name = str(MessageId(step, at))
-                events.append({"ph": "s", "id": name, "name": "message", "cat": "message", "ts": end_us, **place})
-                _ = output
-            if record.input.message is not None:
-                name = str(record.input.message)
-                events.append(
-                    {"ph": "f", "bp": "e", "id": name, "name": "message", "cat": "message", "ts": begin_us, **place}
-                )
-        for at_us, agent, record in self.decided_us:
-            place = {"pid": hosts.get(homes.get(agent, ""), 0), "tid": threads.get(agent, 0)}
-            name = f"{record.decision} {record.proposal.id}"
-            events.append({"ph": "i", "s": "t", "name": name, "cat": "decision", "ts": at_us, **place})
-        for item in self.happenings:
-            pid = hosts.get(item.host, 0)
-            event = {"ph": "i", "s": "p" if pid else "g", "name": item.what, "cat": "fault", "ts": item.at_us}
-            events.append({**event, "pid": pid, "tid": 0, "args": {"detail": item.detail}})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}), encoding="utf-8")

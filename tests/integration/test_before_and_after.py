@@ -11,6 +11,7 @@ from peer import Agent, CallerError, Cluster, Context, handles
 from peer.cluster.asker import Asker
 from peer.cluster.attached import Attached
 from peer.cluster.branching import Branching
+from peer.cluster.inquirer import Inquirer
 from peer.cluster.member import Member
 from peer.cluster.people import People
 
@@ -45,6 +46,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "retry": (("a/1/1#1",), {}),
     "settle": (("a/1/1#1",), {"happened": True, "note": "seen"}),
     "status": (("a",), {}),
+    "statuses": ((["a"],), {}),
     "profile": (("a",), {}),
     "state": (("a",), {}),
     "shared": (("a",), {}),
@@ -78,7 +80,7 @@ INNER = {"propose"}
 def test_every_question_is_among_these() -> None:
     found = {
         name
-        for kind in (Cluster, Attached, Branching, Member, People, Asker)
+        for kind in (Cluster, Attached, Branching, Member, People, Asker, Inquirer)
         for name, value in vars(kind).items()
         if not name.startswith("_") and inspect.iscoroutinefunction(value)
     }

@@ -85,7 +85,15 @@ def test_ocel_keeps_to_its_standard(scene: Scene, trail: Trail, tmp_path: Path) 
     for thing in (*log["events"], *log["objects"]):
         assert {link["objectId"] for link in thing["relationships"]} <= set(objects)
     assert [event["time"] for event in log["events"]] == sorted(event["time"] for event in log["events"])
+    for thing in (*log["events"], *log["objects"]):
+        named = [link["objectId"] for link in thing["relationships"]]
+        assert len(named) == len(set(named)), "tools keep one relation of two between the same things"
     events = {event["id"]: event for event in log["events"]}
+    told = [step.record for step in trail.steps.values()]
+    reads = sum(len({*(read.key for read in step.reads), *(sums.key for sums in step.tolerated)}) for step in told)
+    found = [link["qualifier"] for event in log["events"] for link in event["relationships"]]
+    assert reads == sum("reads" in verb.split(" and ") for verb in found) > 0
+    assert "reads and writes" in found
     assert len([name for name in events if name.startswith("step:")]) == len(trail.steps)
     undone = events["undone:cashier/1/2"]
     assert undone["type"] == "undo Pay"
@@ -98,6 +106,7 @@ def test_cloudevents_keep_to_their_standard(scene: Scene, trail: Trail, tmp_path
     found: list[Any] = [JSONFormat().read(CloudEvent, line) for line in file.read_bytes().splitlines()]
     names = [(event.get_source(), event.get_id()) for event in found]
     assert len(names) == len(set(names))
+    assert all(event.get_time() is not None for event in found)
     kinds = {event.get_type().removeprefix("dev.ebbtide.") for event in found}
     assert kinds == {
         "agent.began", "checkpoint.cut", "effect", "restored", "rollback.decided", "rollback.proposed",
@@ -119,14 +128,17 @@ def test_cloudevents_keep_to_their_standard(scene: Scene, trail: Trail, tmp_path
     assert file.read_bytes() == before, "ids and times are the same at every reading"
 
 
-def test_what_is_not_dated_has_the_time_of_what_was_before_it_or_none(tmp_path: Path) -> None:
+def test_what_is_not_dated_has_the_time_of_what_was_before_it_or_of_what_comes_first(tmp_path: Path) -> None:
     intent = IntentRecord("a/L1/0", "L1", "t", b"", None, 0)
     found = happenings([Kept("one", a=[BirthRecord(1), step_of(1), intent])]).happenings
     assert [(one.kind, one.id, one.time_us) for one in found] == [
-        ("agent.began", "began/1", 0),
+        ("agent.began", "began/1", 10),
         ("step", "a/1/1", 10),
         ("effect", "a/L1/0/3", 10),
     ]
+    found = happenings([Kept("one", a=[BirthRecord(1)], b=[BirthRecord(1), step_of(1)])]).happenings
+    assert [(one.agent, one.time_us) for one in found] == [("a", 10), ("b", 10), ("b", 10)]
+    assert [one.time_us for one in happenings([Kept("one", a=[BirthRecord(1)])]).happenings] == [0]
 
 
 def test_prov_is_read_back_as_it_was(scene: Scene, trail: Trail, tmp_path: Path) -> None:
