@@ -11,7 +11,7 @@ PEERS_STAMP := $(PEERS)/.synced
 SEEDS ?= 0:5000
 ARGS ?=
 
-.PHONY: help setup demo test check format bench bench-durability bench-effects swarm model model-large model-behaviours clean
+.PHONY: help setup demo test test-cluster wheel check format bench bench-durability bench-effects swarm model model-large model-behaviours clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -30,8 +30,15 @@ $(STAMP): uv.lock pyproject.toml
 demo: setup ## the main job on real payments (ARGS="--backend local --kills 5 ...")
 	@$(BIN)/ebbtide demo $(ARGS)
 
-test: setup ## all tests, those on a real Ray included, three files at a time (ARGS="-n 0 tests/rules": one, and these)
-	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+test: setup ## all tests but test-cluster, those on a real Ray included, three files at a time (ARGS="-n 0 tests/rules": one, and these)
+	@$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/cluster $(ARGS)
+
+wheel: setup ## what the nodes of a cluster install (cluster/): the wheel, and the versions of uv.lock, in dist/
+	@rm -rf dist && $(BIN)/uv build --quiet --wheel --out-dir dist
+	@$(BIN)/uv export --quiet --frozen --no-dev --no-emit-project --no-hashes --output-file dist/requirements.txt > /dev/null
+
+test-cluster: setup ## `ray up` on three machines made of namespaces: as root, on Linux; else it is skipped, and says why
+	@$(BIN)/pytest -rs tests/cluster $(ARGS)
 
 check: setup ## format, lint, types, layers
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/pyright && \

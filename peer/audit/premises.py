@@ -85,7 +85,7 @@ class Premises:
         """A list that decodes may have fields of other names, which are passed over: then it says something else."""
         decoded: Any = msgspec.json.decode(self._file.read_bytes()) if self._file.exists() else []
         for name, seat in decoded.items() if isinstance(decoded, dict) else ():
-            for field in sorted(set(seat) - {"agents", "ran"}):
+            for field in sorted(set(seat) - set(Seat.__struct_fields__)):
                 self._listed(f"it says {field!r} of {name}, which no release writes")
 
     def _listed(self, what: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from peer import errors
 from peer.keys import SECRET, load_or_create_secret, load_secret
@@ -24,6 +24,8 @@ ABOUT = "cluster.json"
 """In a cluster's folder: what whoever comes later has to know, and was told to the one who started it."""
 ADDRESS = "address.json"
 """In a host's folder."""
+ELSEWHERE = "elsewhere.json"
+"""In the folder of who has launched a cluster: where those hosts were started whose folders are on other machines."""
 
 
 class Address(Struct):
@@ -32,7 +34,7 @@ class Address(Struct):
     host: HostId
     address: str
     pid: int
-    """Its process, on the machine where it runs."""
+    """Its process, on the machine where it runs; 0, where it is another machine's to know."""
 
 
 class About(Struct):
@@ -91,9 +93,34 @@ def went(folder: Path) -> None:
     (folder / ADDRESS).unlink(missing_ok=True)
 
 
+def noted_elsewhere(folder: Path, hosts: Mapping[str, Address]) -> None:
+    """Note where hosts were started whose folders are on other machines, for who attaches here."""
+    if hosts:
+        known = _elsewhere(folder) | {name: structs.replace(each, pid=0) for name, each in hosts.items()}
+        Files().put(folder / ELSEWHERE, msgspec.json.encode(known))
+
+
+def all_went(folder: Path) -> None:
+    """The hosts of a cluster have ended, those too whose folders are on other machines."""
+    (folder / ELSEWHERE).unlink(missing_ok=True)
+
+
+def _elsewhere(folder: Path) -> dict[str, Address]:
+    file = folder / ELSEWHERE
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Address])
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise errors.ConfigInvalid(
+            f"{file} does not say where hosts are ({error}). Nothing was started. Remove it; it is written anew when"
+            " the cluster is started."
+        ) from error
+
+
 def addresses_in(folder: Path) -> Mapping[str, Address]:
     """Return where the hosts of a cluster's folder are, or were when they were killed, by name."""
-    found: dict[str, Address] = {}
+    found = _elsewhere(folder)
     for file in sorted(folder.glob(f"*/{ADDRESS}")):
         try:
             found[file.parent.name] = msgspec.json.decode(file.read_bytes(), type=Address)

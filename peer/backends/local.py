@@ -117,7 +117,7 @@ class LocalBackend:
             raise
         up = [place for place, end in zip(fresh, ends, strict=True) if end is None]
         self._places.extend(up)
-        self._roll.ran(place.folder.name for place in up)
+        self._roll.ran({place.folder.name: "" for place in up})
         for end in ends:
             if end is not None:
                 raise end

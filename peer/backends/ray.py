@@ -6,12 +6,11 @@ A host's actor keeps its log in a folder of its own, by which it finds itself ag
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import CellType
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 from peer import errors
 from peer.agents.failures import one_line, told
 from peer.agents.spec import AgentSpec
-from peer.backends import admission, ray_address, ray_detached, ray_lines
+from peer.backends import admission, ray_address, ray_detached, ray_lines, ray_nodes
 from peer.backends.output import Shown
 from peer.backends.ray_ending import Place, end_all
 from peer.backends.ray_host import HostActor
@@ -95,7 +94,7 @@ def _await_end(actor: Any, pid: int) -> None:
 def _ending(place: Place, lines: Lines) -> errors.EbbtideError | None:
     """Wait until a host is up; return why it is not."""
     try:
-        kind, text, pid = ray.get(place.actor.start.remote())
+        kind, text, place.address = ray.get(place.actor.start.remote())
     except RayActorError as error:
         # All of the traceback is in its text, and the reason is the last line.
         said = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -106,7 +105,7 @@ def _ending(place: Place, lines: Lines) -> errors.EbbtideError | None:
         )
         end.__cause__ = error
         return end
-    lines.learn(pid, place.folder)
+    lines.learn(place.address.pid, place.folder)
     return errors.named(kind)(text) if kind else None
 
 
@@ -141,6 +140,7 @@ class RayBackend:
         self._keeping_at = places
         self._options = options
         self._places: list[Place] = []
+        self._nodes: ray_nodes.Places | None = None
         self._client: Host | None = None
         self._started_ray = False
         self._lines = Lines(self._called)
@@ -198,14 +198,16 @@ class RayBackend:
         root = logging.getLogger()
         shown = Shown(self._started_ray, root.level if root.handlers else None)
         fresh: list[Place] = []
-        for name, group in self._roll.seated(specs, agents_per_host, list(places)):
+        groups = self._roll.seated(specs, agents_per_host, list(places))
+        where = await self._where([(name, group) for name, group in groups if name not in places])
+        for name, group in groups:
             names = [spec.name for spec in group]
             if name in places:
                 await asyncio.to_thread(ray.get, places[name].actor.add.remote(group))
                 places[name].names.extend(names)
                 continue
             named = ray_detached.named(self._folder, name) if self._detached else {}
-            actor = kind.options(**named).remote(
+            actor = kind.options(**named, **where.get(name, {})).remote(
                 str(self._folder / name), self._secret, (self._client.transport.address,), self._bind, group,
                 self._limits, self._checkpoints, self._roll.is_founder(name), self._keeping_at, self._storage,
                 not self._roll.has_run(name), shown,
@@ -217,9 +219,29 @@ class RayBackend:
         for place, _ in broken:
             ray.kill(place.actor, no_restart=True)
             self._places.remove(place)
-        self._roll.ran(place.folder.name for place in fresh if place in self._places)
+        self._came([place for place in fresh if place in self._places])
         if broken:
             raise broken[0][1]
+
+    async def _where(self, groups: Sequence[tuple[str, list[AgentSpec]]]) -> dict[str, dict[str, Any]]:
+        """Return what binds hosts that are started to the machines where they belong. Raises: BackendFailed."""
+        if self._address is None or not groups:
+            return {}  # a Ray of this machine alone
+        if self._nodes is None:
+            nodes = ray_nodes.alive()
+            seen = await asyncio.to_thread(ray_nodes.seen_by, nodes, self._folder)
+            copies = self._checkpoints.replicas > 0
+            self._nodes = ray_nodes.Places(nodes, seen, self._roll.nodes(), copies)
+        named = [(name, f"{name} (of {', '.join(spec.name for spec in group)})") for name, group in groups]
+        return self._nodes.put(named)
+
+    def _came(self, places: Sequence[Place]) -> None:
+        """Note that hosts are up, and where: those too that run on other machines, whose folders are there."""
+        at = {place.folder.name: place.address for place in places}
+        nodes = {name: "" if self._nodes is None else ray_address.machine(each.address) for name, each in at.items()}
+        self._roll.ran(nodes)
+        elsewhere = {name: each for name, each in at.items() if not (self._folder / name / admission.ADDRESS).exists()}
+        admission.noted_elsewhere(self._folder, elsewhere)
 
     async def release(self, agent: AgentId) -> None:
         """Forget an agent that never came up."""
@@ -240,7 +262,7 @@ class RayBackend:
         _, pid = await asyncio.to_thread(ray.get, place.actor.about.remote())
         await asyncio.to_thread(ray.get, place.actor.excuse.remote())
         if with_disk:
-            await asyncio.to_thread(shutil.rmtree, place.folder)
+            await asyncio.to_thread(ray.get, place.actor.lose.remote())
         if self._bind is None or for_good:
             ray.kill(place.actor, no_restart=for_good)
             await asyncio.to_thread(_await_end, place.actor, pid)
@@ -265,6 +287,8 @@ class RayBackend:
         if self._client is not None:
             await self._client.close()
         closed = await asyncio.to_thread(end_all, self._places)
+        if self._places:
+            admission.all_went(self._folder)
         if self._started_ray:
             # The last lines come after what they are of: Ray gathers them from files.
             await asyncio.to_thread(self._lines.await_all, closed, LINES_S)

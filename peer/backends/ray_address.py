@@ -46,6 +46,11 @@ def place(address: object) -> tuple[str, int]:
     return host, port
 
 
+def machine(endpoint: str) -> str:
+    """Return the address of the machine where a host receives."""
+    return urlsplit(endpoint).hostname or ""
+
+
 def probe(address: str, timeout_s: float = PROBE_S) -> None:
     """Return if what answers at an address may be a Ray.
 

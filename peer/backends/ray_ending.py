@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from peer.agents.failures import clean, one_line
+from peer.backends.admission import Address
 from peer.backends.ray_import import RayActorError, RayTaskError, ray
 from protocol.ids import AgentId
 
@@ -23,6 +24,8 @@ class Place:
         self.folder = folder
         self.actor = actor
         self.names = names
+        self.address = Address("", "", 0)
+        """Where it is, once it has said so."""
 
 
 def end_all(places: list[Place]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import threading
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ from peer.agents.attempts import Attempts
 from peer.agents.kinds import is_importable, kind_at, path_of
 from peer.agents.spec import AgentSpec
 from peer.agents.watchdog import watch
-from peer.backends import admission
+from peer.backends import admission, others
 from peer.backends.admission import Address
 from peer.backends.output import Output, Shown
 from peer.backends.ray_import import ray
@@ -73,6 +74,7 @@ class HostActor:
         # What is known to be lost is lost once: a restart of Ray's goes on from the log.
         mine = [AgentSpec(spec.name, spec.kind, spec.options, spec.lost and first_life) for spec in specs]
         self._failure: tuple[str, str] = ("", "")
+        self._address = Address("", "", os.getpid())
         try:
             self._host: Host = self._await(self._open(secret, seeds, bind, [*mine, *later], limits))
         except errors.EbbtideError as error:
@@ -90,25 +92,28 @@ class HostActor:
             storage=self._storage, node="" if bind else ray.get_runtime_context().get_node_id(),
         )  # fmt: skip
         self._attempts = Attempts(self._folder / "attempts")
-        transport = ZmqTransport(opened.keys, bind or f"tcp://{ray.util.get_node_ip_address()}:*")
+        transport = ZmqTransport(opened.keys, bind or others.endpoint(self._folder, ray.util.get_node_ip_address()))
         host = Host(
             opened.keys, secret, transport, opened.store, SystemClock(self._loop),
             seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder and not opened.is_lost,
             keeping=Keeping.at(self._keeping_at), attempts=self._attempts,
         )  # fmt: skip
         await host.open(specs, is_lost=opened.is_lost)
-        admission.came(self._folder, Address(host.host_id, transport.address, os.getpid()))
+        self._address = Address(host.host_id, transport.address, os.getpid())
+        before = others.remembered(self._folder)
+        admission.came(self._folder, self._address)
         # Who has launched this host may be gone, and with it where to knock. Each looks after it has written its own
         # address: of two that start at once, one at least finds the other.
-        others = admission.addresses_in(self._folder.parent)
-        host.neighbours.seek(each.address for each in others.values() if each.host != host.host_id)
+        beside = admission.addresses_in(self._folder.parent)
+        host.neighbours.seek([each.address for each in beside.values() if each.host != host.host_id] + before)
+        if not bind:
+            self._others = others.Others(host, self._folder, self._loop)
         watch(self._loop)
         return host
 
-    def start(self) -> tuple[str, str, int]:
-        """Return what kind of error kept the host from starting, and its text, empty for none; and the process id."""
-        kind, text = self._failure
-        return kind, text, os.getpid()
+    def start(self) -> tuple[str, str, Address]:
+        """Return what kind of error kept the host from starting, and its text, empty for none; and where it is."""
+        return *self._failure, self._address
 
     def add(self, specs: list[AgentSpec]) -> None:
         """Bring up more agents, and remember them for the next life."""
@@ -129,6 +134,10 @@ class HostActor:
         admission.went(self._folder)
         self._attempts.close()
         self._output.end()
+
+    def lose(self) -> None:
+        """Delete the host's folder, as a disk that is gone would."""
+        shutil.rmtree(self._folder)
 
     def excuse(self) -> None:
         """The process is about to be ended from outside: what runs has no part in it."""

@@ -8,6 +8,6 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 import ray._private.worker as printer
 from ray import cloudpickle
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-__all__ = ["RayActorError", "RayTaskError", "cloudpickle", "printer", "ray"]
+__all__ = ["GetTimeoutError", "RayActorError", "RayTaskError", "cloudpickle", "printer", "ray"]

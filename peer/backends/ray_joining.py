@@ -15,7 +15,8 @@ def joined(address: str) -> Iterator[None]:
 
     Raises: BackendFailed, in one line.
     """
-    ray_address.probe(address)
+    if address != "auto":
+        ray_address.probe(address)
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, configure_logging=False)
     except Exception as error:

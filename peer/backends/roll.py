@@ -4,7 +4,7 @@ A host that has run, and whose own folder is gone, is lost and not new.
 """
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,6 +28,8 @@ class Seat(Struct):
     """Who lives there."""
     ran: bool = False
     """It has been up: what it had said, somebody may remember."""
+    node: str = ""
+    """The address of the machine where it was last started, if Ray has others."""
 
 
 def seats_in(folder: Path) -> dict[str, Seat]:
@@ -140,13 +142,19 @@ class Roll:
             number += 1
         return f"host-{number}"
 
-    def ran(self, hosts: Iterable[str]) -> None:
-        """Note that hosts are up; durable when this returns."""
-        fresh = [name for name in hosts if not self._seats[name].ran]
-        for name in fresh:
-            self._seats[name].ran = True
+    def ran(self, hosts: Mapping[str, str]) -> None:
+        """Note that hosts are up, each on which machine; durable when this returns."""
+        fresh = {name: node for name, node in hosts.items() if self._seats[name] != self._up(name, node)}
+        self._seats.update((name, self._up(name, node)) for name, node in fresh.items())
         if fresh:
             self._write()
+
+    def _up(self, host: str, node: str) -> Seat:
+        return msgspec.structs.replace(self._seats[host], ran=True, node=node)
+
+    def nodes(self) -> dict[str, str]:
+        """Return on which machine each host was last started; empty, where nobody has noted any."""
+        return {name: seat.node for name, seat in self._seats.items()}
 
     def leaves(self, agent: AgentId) -> None:
         """An agent did not come up: it has no home here, unless it may have lived here before, and left its log."""

@@ -7,7 +7,7 @@ import typer
 
 from peer.audit.console import WRONG
 from peer.backends import ray_head
-from peer.backends.admission import SECRET
+from peer.backends.admission import SECRET, all_went
 from peer.backends.left import end_left, left_in
 from peer.cli.main import tell
 from peer.errors import AskTimeout, BackendFailed, ConfigInvalid
@@ -80,5 +80,6 @@ def end_on_ray(folder: Path, address: str, timeout_s: float) -> bool:
             raise
         ended = end_left(folder)
         said(f"its Ray is gone; {', '.join(ended)} went on without it, and have ended")
+    all_went(folder)
     ray_head.end(folder, timeout_s)
     return bool(ended) or head is not None

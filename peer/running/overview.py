@@ -63,7 +63,7 @@ def hosts(cluster: Attached) -> list[dict[str, Any]]:
             continue  # a peer like this one
         standing = machine.standing(fact.host)
         row = {"host": names.get(fact.host, ""), "state": DOWN if standing is None else _WORDS[standing]}
-        pid = noted[names[fact.host]].pid if fact.host in names else None
+        pid = (noted[names[fact.host]].pid or None) if fact.host in names else None
         rows.append(row | {"agents": agents, "address": fact.address, "process": pid, "id": fact.host})
     there = {row["host"] for row in rows}
     for name, seat in seats_in(cluster.folder).items():
