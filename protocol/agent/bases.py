@@ -26,8 +26,8 @@ FULL_EVERY = 8
 """So many bases apart are those that hold all: recovery reads at most that many."""
 
 PUT_OFF = 4
-"""While messages lie on the shelf, so many times as many are sent before the next base, which holds them all. Until then
-the log has them, and recovery reads at most that many times what waits."""
+"""While messages lie on the shelf, so many times as many are sent before the next base, which holds them all. The log
+has them until then, and recovery reads at most that many times what waits."""
 
 
 class Bases:
