@@ -104,7 +104,7 @@ def _most_bytes() -> int:
 
 def main(
     messages: Annotated[int, typer.Option(help="How many wait.")] = 1_000_000,
-    fan_outs: Annotated[str, typer.Option(help="Messages of one step, with commas.")] = "1000,10",
+    fan_outs: Annotated[str, typer.Option(help="Messages of one step, with commas.")] = "1000,100",
 ) -> None:
     """Measure what waiting messages take."""
     table = Table(title=f"{messages:,} messages of {BYTES} bytes wait", title_justify="left", box=None)
