@@ -57,6 +57,7 @@ class Pair:
         for box in self.both:
             for receiver, message in box.send_due(self.now_us):
                 name = _name(receiver, message)
+                assert not (isinstance(message, Data) and message.input.producer in self.held), "it is frozen"
                 if box is self.few and name not in self.waiting:
                     self.waiting.append(name)
 
