@@ -129,21 +129,7 @@ class Plan:
         if seed < CONVERSING:
             return plan
         if seed >= SHELVING:
-            rng = Random(f"{seed}/shelves")
-            return replace(
-                plan,
-                window=rng.choice((1, 2, 8)),
-                at_hand=rng.choice((1, 2, 5)),
-                unread=rng.choice((0.0, 0.0, 0.2)),
-                fan_out=rng.choice((2, 4, 6)),
-                depth=rng.choice((1, 1, 2)),
-                inputs=rng.randint(4, 12),
-                delay_us=rng.choice((1, 1, 5)) * MS,
-                strange=rng.choice((0.0, 0.0, 0.1)),
-                timed=rng.choice((0.0, 0.0, 0.2)),
-                checkpoints=rng.choice((0, 5, 12)),
-                losses=rng.choice((0, 1, 2)) if plan.losses else 0,
-            )
+            return _shelving(plan)
         if seed >= PEOPLED:
             rng = Random(f"{seed}/people")
             return replace(
@@ -176,3 +162,21 @@ class Plan:
             delay_us=rng.choice((1, 1, 5)) * MS,
             inputs=rng.randint(0, 6),
         )
+
+
+def _shelving(plan: Plan) -> Plan:
+    rng = Random(f"{plan.seed}/shelves")
+    return replace(
+        plan,
+        window=rng.choice((1, 2, 8)),
+        at_hand=rng.choice((1, 2, 5)),
+        unread=rng.choice((0.0, 0.0, 0.2)),
+        fan_out=rng.choice((2, 4, 6)),
+        depth=rng.choice((1, 1, 2)),
+        inputs=rng.randint(4, 12),
+        delay_us=rng.choice((1, 1, 5)) * MS,
+        strange=rng.choice((0.0, 0.0, 0.1)),
+        timed=rng.choice((0.0, 0.0, 0.2)),
+        checkpoints=rng.choice((0, 5, 12)),
+        losses=rng.choice((0, 1, 2)) if plan.losses else 0,
+    )
