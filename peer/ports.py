@@ -11,6 +11,7 @@ from typing import Protocol
 
 from peer.damage import Damage, Finding
 from protocol.action import Action, Tell
+from protocol.agent.shelf import Shelf
 from protocol.event import Event
 from protocol.ids import AgentId, HostId
 
@@ -168,6 +169,18 @@ class Mendable(LogStore, Protocol):
 
     def failure(self) -> Exception | None:
         """Return what has ended the writing, if anything has: then no `done` comes any more."""
+        ...
+
+
+class Shelves(Protocol):
+    """Where the messages of a host's agents lie that wait far behind others, until they are sent or the host ends."""
+
+    def of(self, agent: AgentId) -> Shelf:
+        """Begin an agent's shelf anew: what an earlier life of it had there is asked for by nobody."""
+        ...
+
+    def end(self, agent: AgentId) -> None:
+        """An agent is gone from here: nobody asks for what it had."""
         ...
 
 

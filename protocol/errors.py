@@ -1,5 +1,9 @@
-"""Errors of the protocol: only bytes from outside raise, and only while they are read."""
+"""Errors of the protocol: bytes that can't be read."""
 
 
 class WireInvalid(ValueError):
     """Bytes from another host that are not a frame of this protocol: too large, wrong version, wrong form."""
+
+
+class ShelfUnreadable(Exception):
+    """A message that lies on the shelf can't be read for now; the log has it (CL-5)."""

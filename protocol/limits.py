@@ -62,6 +62,8 @@ class Limits(Struct, frozen=True):
     """Messages resent to one receiver at a time, so that a dead one costs little."""
     window: int = 1024
     """Unacknowledged messages under way to one receiver; the rest wait in the log."""
+    at_hand: int = 2048
+    """Messages to one receiver that memory holds: two windows. Those that wait behind them lie on disk (CL-5)."""
     ask_us: int = 100_000
     """First wait for a missing vote or Done before it is asked for; doubles."""
     ask_us_max: int = 3_000_000

@@ -24,11 +24,12 @@ from peer.store.lock import lock
 from peer.store.memory import MemoryStore
 from peer.store.opening import open_folder
 from peer.store.outside.keeping import Keeping, Places
+from peer.store.shelf import DiskShelves
 from peer.store.storage import Storage
 from peer.system import SystemClock
 from peer.transport.memory import MemoryNetwork, MemoryTransport
 from peer.transport.zmq import ZmqTransport
-from protocol.ids import AgentId
+from protocol.ids import HOST, AgentId
 from protocol.limits import CheckpointLimits, Limits
 
 
@@ -145,6 +146,7 @@ class LocalBackend:
             opened.keys, self._secret, transport, opened.store, SystemClock(loop),
             seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=founder,
             keeping=self._keeping, attempts=self._attempts, resources=Resources(rehearsal=self._rehearsal),
+            shelves=DiskShelves(place.folder, lambda notice: place.host.noticed(HOST, notice) if place.host else None),
         )  # fmt: skip
         await place.host.open(place.specs, is_lost=opened.is_lost)
         if self._listens:

@@ -27,11 +27,12 @@ from peer.host.host import Host
 from peer.store.files import Files
 from peer.store.opening import open_folder
 from peer.store.outside.keeping import Keeping, Places
+from peer.store.shelf import DiskShelves
 from peer.store.storage import Storage
 from peer.system import SystemClock
 from peer.transport.zmq import ZmqTransport
 from peer.values import payload
-from protocol.ids import AgentId
+from protocol.ids import HOST, AgentId
 from protocol.limits import CheckpointLimits, Limits
 
 START_S = 60.0
@@ -97,6 +98,7 @@ class HostActor:
             opened.keys, secret, transport, opened.store, SystemClock(self._loop),
             seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder and not opened.is_lost,
             keeping=Keeping.at(self._keeping_at), attempts=self._attempts,
+            shelves=DiskShelves(self._folder, lambda notice: host.noticed(HOST, notice)),
         )  # fmt: skip
         await host.open(specs, is_lost=opened.is_lost)
         self._address = Address(host.host_id, transport.address, os.getpid())

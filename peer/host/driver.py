@@ -26,7 +26,7 @@ from peer.host.barrier import Barrier
 from peer.host.replicas import Replicas
 from peer.host.strangers import Strangers
 from peer.host.ticks import Ticks
-from peer.ports import Cancel, Clock, LogStore, Observer, Randomness
+from peer.ports import Cancel, Clock, LogStore, Observer, Randomness, Shelves
 from peer.store.outside.keeping import Keeping
 from peer.values.codec import Values
 from protocol.action import (
@@ -107,6 +107,7 @@ class Surroundings(Protocol):
     clock: Clock
     store: LogStore
     randomness: Randomness
+    shelves: Shelves
     keeping: Keeping
     observer: Observer
     strangers: Strangers
@@ -149,13 +150,13 @@ class Driver:
     def __init__(self, host: Surroundings, agent: Agent, limits: Limits, origin: Origin, nursery: Nursery) -> None:
         self._host, self._nursery, self.origin = host, nursery, origin
         self.agent = agent
-        self.machine = PeerMachine(agent.name, limits, partial(host.strangers.knows, agent.name))
+        knows, tell = partial(host.strangers.knows, agent.name), partial(host.noticed, agent.name)
+        self.machine = PeerMachine(agent.name, limits, knows, host.shelves.of(agent.name))
         self.values = Values(type(agent).state_schema, host.keeping, host.randomness.seed)
         self._lock = RLock()
         """Plain handlers read in threads what the machine changes here."""
         agent.state = State(self.values, self._check_past)
         versions, vault = self.machine.core.versions, host.keeping.vault
-        tell = partial(host.noticed, agent.name)
         self.hooks = Hooks(agent, host.attempts, tell)
         rules = () if host.resources.rehearsal else agent.overseers
         self.oversight = Oversight(agent.name, rules, host.clock, tell, self._is_undecided)
@@ -215,10 +216,9 @@ class Driver:
     def stop(self) -> None:
         """Drop everything that is not in the log."""
         self._alive = False
-        self.runner.stop()
-        self.hooks.stop()
-        self.consent.stop()
-        self._ticks.stop()
+        for part in (self.runner, self.hooks, self.consent, self._ticks):
+            part.stop()
+        self._host.shelves.end(self.agent.name)
         for cancel in (self._cancel, self._cancel_sync):
             if cancel is not None:
                 cancel()

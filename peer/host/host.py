@@ -3,7 +3,6 @@
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -31,7 +30,8 @@ from peer.host.strangers import Strangers
 from peer.host.watchers import Watchers
 from peer.host.witness import Witness
 from peer.keys import HostKeys
-from peer.ports import Clock, LogStore, Observer, Randomness, Transport, Unobserved
+from peer.ports import Clock, LogStore, Observer, Randomness, Shelves, Transport, Unobserved
+from peer.store.memory import MemoryShelves
 from peer.store.outside.keeping import Keeping
 from peer.system import SystemRandomness
 from protocol.action import Finish, Reply, Tell
@@ -55,7 +55,7 @@ class Host:
 
     def __init__(
         self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
-        seeds: Sequence[str] = (), limits: Limits | None = None, folder: Path | None = None,
+        seeds: Sequence[str] = (), limits: Limits | None = None, shelves: Shelves | None = None,
         randomness: Randomness | None = None, checkpoints: CheckpointLimits | None = None, founder: bool = False,
         host_limits: HostLimits | None = None, keeping: Keeping | None = None, observer: Observer | None = None,
         attempts: Attempts | None = None, resources: Resources | None = None,
@@ -68,6 +68,7 @@ class Host:
         """Why nothing can be written for now."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.clock, self.store = clock, store
+        self.shelves: Shelves = shelves or MemoryShelves()
         self.observer: Observer = (watchers := Watchers(observer or Unobserved(), self.residents, clock))
         self.randomness = randomness or SystemRandomness()
         self.transport, self._limits = transport, limits or Limits()

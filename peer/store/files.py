@@ -22,6 +22,10 @@ class Files:
             count = os.pwrite(handle, view, at)
             view, at = view[count:], at + count
 
+    def read(self, handle: int, count: int, at: int) -> bytes:
+        """Return so many bytes from an offset on, or as many as there are."""
+        return os.pread(handle, count, at)
+
     def sync(self, handle: int) -> None:
         """Return once everything written to the file is on the disk."""
         os.fdatasync(handle)

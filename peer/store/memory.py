@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from peer.errors import LogFailed
 from peer.ports import Done
+from protocol.agent.shelf import MemoryShelf
 from protocol.ids import AgentId
 
 
@@ -114,3 +115,14 @@ class MemoryStore:
             if records:
                 self._disk.setdefault(agent, []).extend(records)
             self._finished.append(done)
+
+
+class MemoryShelves:
+    """What waits far behind others stays in memory as well; implements `ports.Shelves`."""
+
+    def of(self, agent: AgentId) -> MemoryShelf:
+        """Begin an agent's shelf anew."""
+        return MemoryShelf()
+
+    def end(self, agent: AgentId) -> None:
+        """An agent is gone from here."""

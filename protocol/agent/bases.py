@@ -17,12 +17,17 @@ from protocol.agent.rollback import Rollback
 from protocol.agent.stepping import Stepping
 from protocol.agent.tiering import Tiering
 from protocol.agent.versions import Version
+from protocol.errors import ShelfUnreadable
 from protocol.ids import StepId
 from protocol.records import BaseRecord
 from protocol.step import Entry
 
 FULL_EVERY = 8
 """So many bases apart are those that hold all: recovery reads at most that many."""
+
+PUT_OFF = 4
+"""While messages lie on the shelf, so many times as many are sent before the next base, which holds them all. The log
+has them until then, and recovery reads at most that many times what waits."""
 
 
 class Bases:
@@ -42,33 +47,41 @@ class Bases:
         self._count = 0
         self._forgotten = 0
         """Steps that were forgotten when the last base was made."""
+        self._sent = 0
+        """Messages that were ever sent, then."""
         self._entries: dict[tuple[StepId, int], None] = {}
         """Entries that a base holds since the last full one."""
 
     def work(self) -> None:
-        """Write a base, if anything was forgotten since the last one."""
-        if self._core.cone.forgotten > self._forgotten:
+        """Write a base, if anything was forgotten since the last one, and not too much would be written once more."""
+        core = self._core
+        if core.cone.forgotten == self._forgotten or core.outbox.added - self._sent < PUT_OFF * core.outbox.shelved():
+            return
+        try:
             record = self.make()
-            self._core.append((record,), anchor=record.is_full)
+        except ShelfUnreadable as error:
+            core.tell("base-put-off", core.agent, str(error))
+            return
+        core.append((record,), anchor=record.is_full)
 
     def make(self) -> BaseRecord:
-        """Return the base of the peer as it stands."""
+        """Return the base of the peer as it stands. Raises: ShelfUnreadable; nothing changed."""
         is_full = self._count % FULL_EVERY == 0
-        self._count += 1
-        self._forgotten = self._core.cone.forgotten
         slices: dict[str, Any] = {}
         for told in self.slices(is_full):
             assert not slices.keys() & told, "two parts tell one field"
             slices |= told
+        self._count += 1
+        self._forgotten, self._sent = self._core.cone.forgotten, self._core.outbox.added
         return BaseRecord(is_full=is_full, **slices)
 
     def slices(self, is_full: bool) -> list[dict[str, Any]]:
-        """Return what each part tells."""
+        """Return what each part tells; first who may be unable to, for some remember what they have told."""
         core = self._core
         return [
+            core.outbox.told(),
             core.told(),
             core.inbox.told(),
-            core.outbox.told(),
             core.unplaced.told(),
             core.timers.told(),
             core.intents.told(),
@@ -132,6 +145,7 @@ class Bases:
         core.inbox.load(last)
         self._stepping.load(last)
         core.outbox.load(last)
+        self._sent = core.outbox.added
         core.unplaced.load(last, core.now_us)
         core.timers.load(last)
         self._rollback.load(last)

@@ -36,7 +36,7 @@ Then = Callable[[], None]
 class Core:
     """The parts of one peer."""
 
-    def __init__(self, agent: AgentId, limits: Limits, knows: Callable[[AgentId], bool]) -> None:
+    def __init__(self, agent: AgentId, limits: Limits, knows: Callable[[AgentId], bool], outbox: Outbox) -> None:
         self.agent = agent
         self.limits = limits
         self.knows = knows
@@ -47,7 +47,7 @@ class Core:
         self.dead_letters = DeadLetters()
         self.retraction = Retraction()
         self.inbox = Inbox()
-        self.outbox = Outbox(limits)
+        self.outbox = outbox
         self.unplaced = Unplaced()
         self.holds: Callable[[StepId], str] = lambda step: ""
         """Says what a step has let go that can't be undone, or may any time; empty if nothing (RQ-2, RQ-4)."""

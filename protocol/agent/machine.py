@@ -14,6 +14,7 @@ from protocol.agent.grouping import Grouping
 from protocol.agent.intake import Intake
 from protocol.agent.looking import Looking
 from protocol.agent.loss import Loss
+from protocol.agent.outbox import Outbox
 from protocol.agent.pausing import Pausing
 from protocol.agent.placing import Placing
 from protocol.agent.proposer import Proposer
@@ -23,6 +24,7 @@ from protocol.agent.restoring import Restoring
 from protocol.agent.rollback import Rollback
 from protocol.agent.settling import Settling
 from protocol.agent.sharing import Sharing
+from protocol.agent.shelf import MemoryShelf, Shelf
 from protocol.agent.stepping import Stepping
 from protocol.agent.tiering import Tiering
 from protocol.agent.timing import Timing
@@ -90,9 +92,11 @@ class PeerMachine:
     """The protocol around one agent. See `protocol.machine.Machine`."""
 
     def __init__(
-        self, agent: AgentId, limits: Limits | None = None, knows: Callable[[AgentId], bool] = lambda agent: True
-    ) -> None:
-        self.core = Core(agent, limits or Limits(), knows)
+        self, agent: AgentId, limits: Limits | None = None, knows: Callable[[AgentId], bool] = lambda agent: True,
+        shelf: Shelf | None = None,
+    ) -> None:  # fmt: skip
+        limits = limits or Limits()
+        self.core = Core(agent, limits, knows, Outbox(limits, shelf or MemoryShelf()))
         self.effects = Effects(self.core)
         self.proposer = Proposer(self.core)
         self.timing = Timing(self.core, self.effects)

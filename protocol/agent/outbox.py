@@ -1,105 +1,49 @@
-"""What is to be sent: held until durable, resent until acknowledged (CL-5).
+"""What is to be sent: held until durable, resent until acknowledged (CL-5). What waits, and when, is `unacked`'s.
 
 Numbers run per receiver and incarnation, without gaps. A message of an undecided cone is held; one of an undone cone
 is dropped, for its receiver, an elector, keeps its place as void. An acknowledged one is kept with its consumer until
 that step's epoch is committed: until then the step may be lost, which makes the acknowledgment void (FR-3, CP-4).
 
-How long an acknowledgment is waited for follows how long those before it took: a receiver that is busy is not given
-more to do. Where nobody can tell which sending was acknowledged nothing is measured (Karn), and the wait stays as it
-has grown. After a wait in vain all that is under way counts as missing: a batch of it is sent again, so that a dead
-receiver costs little, and from then on each acknowledgment makes room for two, so what has piled up drains as fast as
-its receiver takes it. One for what was not sent again shows that nothing else is missing. Sources: RFC 6298 (waits),
-RFC 5681 (slow start), RFC 4015 (the end of a wait that was too short).
-
-Voids are outside the window: one may be acknowledged only after those that follow from it (EF-6), so a window that they
-could fill would never open again.
+Messages that wait behind some windows' worth lie on the shelf: of those memory has the number, the step and the place.
+They come from there one by one, when there is room for them.
 """
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
+from msgspec import msgpack
+
+from protocol.agent.shelf import Shelf
+from protocol.agent.shelved import Far
+from protocol.agent.unacked import NOWHERE, Consumed, Item, Unacked
+from protocol.errors import ShelfUnreadable
 from protocol.ids import AgentId, StepId
 from protocol.limits import Limits
 from protocol.message import Data, Void
 from protocol.records import BaseRecord, HeldOut
-from protocol.step import Consumer
+from protocol.step import Consumer, Input
 
-
-class _Item:
-    __slots__ = ("again", "held", "incarnation", "message", "missing", "number", "released", "sent", "sent_us", "step")
-
-    def __init__(self, step: StepId | None, incarnation: int, number: int, message: Data | Void) -> None:
-        self.step = step
-        self.incarnation = incarnation
-        self.number = number
-        self.message = message
-        self.released = False
-        self.held = 0
-        self.sent = False
-        """It is under way."""
-        self.sent_us = 0
-        self.missing = False
-        """It was under way, and a wait for it was in vain."""
-        self.again = False
-        """It was sent more than once."""
-
-    @property
-    def is_void(self) -> bool:
-        """Tell whether it is an empty place, or word that a lineage will not come."""
-        return isinstance(self.message, Void)
-
-
-class _Line:
-    """What one receiver has not acknowledged, in order."""
-
-    __slots__ = (
-        "consumed", "due_us", "items", "missing", "next_number", "room", "strays_us", "takes_us", "under_way",
-        "void_room", "voids", "voids_under_way", "wait_us",
-    )  # fmt: skip
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        """How many may be under way."""
-        self.voids: dict[tuple[int, int], _Item] = {}
-        """Those of the items that are voids, and not under way."""
-        self.void_room = 0
-        """How many of them that are missing may be sent again now."""
-        self.voids_under_way = 0
-        self.missing = 0
-        self.items: dict[tuple[int, int], _Item] = {}
-        self.consumed: dict[tuple[int, int], tuple[StepId | None, Data | Void, Consumer]] = {}
-        self.next_number = 1
-        self.due_us: int | None = None
-        self.wait_us = 0
-        self.under_way = 0
-        self.takes_us = 0
-        """How long an acknowledgment takes, smoothed; 0: none has come."""
-        self.strays_us = 0
-        """How far it strays from that."""
-
-    def measured(self, took_us: int, limits: Limits) -> None:
-        """An acknowledgment has come: wait for the next as long as it may take."""
-        if not self.takes_us:
-            self.takes_us, self.strays_us = took_us, took_us // 2
-        else:
-            self.strays_us += (abs(self.takes_us - took_us) - self.strays_us) // 4
-            self.takes_us += (took_us - self.takes_us) // 8
-        self.wait_us = min(max(self.takes_us + 4 * self.strays_us, limits.resend_us), limits.resend_us_max)
+_encoder = msgpack.Encoder()
+_decoder = msgpack.Decoder(Input)
 
 
 class Outbox:
     """The unacknowledged outputs of one agent, by receiver."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, shelf: Shelf) -> None:
         self._limits = limits
-        self._lines: dict[AgentId, _Line] = {}
-        self._timed: dict[AgentId, _Line] = {}
+        self._shelf = shelf
+        self._lines: dict[AgentId, Unacked] = {}
+        self._timed: dict[AgentId, Unacked] = {}
         """The lines with something under way: only these have a time at which to send again."""
-        self._by_step: dict[StepId, list[tuple[AgentId, _Item]]] = {}
+        self._by_step: dict[StepId, dict[Item, AgentId]] = {}
+        """What is at hand, by the step that sent it, each with its receiver."""
         self._holds: dict[StepId, int] = {}
         """By frozen step, how many rollbacks hold its outputs: one that is to be sent again is held as well."""
         self.count = 0
         """How many messages are not acknowledged, all receivers together."""
+        self.added = 0
+        """How many were ever added."""
 
     def number(self, receiver: AgentId) -> int:
         """Give the next number to `receiver` in this incarnation."""
@@ -119,96 +63,92 @@ class Outbox:
 
     def add(self, receiver: AgentId, step: StepId | None, incarnation: int, number: int, message: Data | Void) -> None:
         """Keep a message; it is not sent before `release`."""
-        item = _Item(step, incarnation, number, message)
         line = self._line(receiver)
-        self.count += (incarnation, number) not in line.items
-        line.items[incarnation, number] = item
-        if item.is_void:
-            line.voids[incarnation, number] = item
-        if step is not None:
-            item.held = self._holds.get(step, 0)
-            self._by_step.setdefault(step, []).append((receiver, item))
+        self.added += 1
+        if isinstance(message, Data) and step is not None and self._is_far(line, step, incarnation, number):
+            self.count += 1
+            line.far.put(step, number, self._shelf.put(_encoder.encode(message.input)))
+            return
+        old = line.far.pop(incarnation, number) if line.far else None
+        if old is not None:
+            self._shelf.drop(old.place)
+        self.count += old is None and (incarnation, number) not in line.items
+        self._at_hand(receiver, line, Item(step, incarnation, number, message))
+
+    def _is_far(self, line: Unacked, step: StepId, incarnation: int, number: int) -> bool:
+        """Tell whether a message waits behind so many that it need not be at hand."""
+        if not line.far and len(line.items) < self._limits.at_hand:
+            return False
+        is_next = step.incarnation == incarnation and line.far.follows(step, number)
+        return is_next and (incarnation, number) not in line.items
+
+    def _at_hand(self, receiver: AgentId, line: Unacked, item: Item) -> None:
+        line.keep(item)
+        if item.step is not None:
+            item.held = self._holds.get(item.step, 0)
+            self._by_step.setdefault(item.step, {})[item] = receiver
 
     def release(self, receiver: AgentId, incarnation: int, number: int) -> None:
         """The message's record is durable: it may leave."""
-        item = self._line(receiver).items.get((incarnation, number))
+        line = self._line(receiver)
+        item = line.items.get((incarnation, number))
         if item is not None:
             item.released = True
+        elif line.far:
+            line.far.release(incarnation, number)
 
     def release_all(self) -> None:
         """Everything here was read from the log: it is durable, and may leave."""
         for line in self._lines.values():
             for item in line.items.values():
                 item.released = True
+            line.far.release_all()
+
+    # -- sending ---------------------------------------------------------------------------------------------------
 
     def send_due(self, now_us: int, receivers: Iterable[AgentId] | None = None) -> list[tuple[AgentId, Data | Void]]:
         """Return what is to be sent now: new messages within the window, and those not acknowledged for too long."""
         due: list[tuple[AgentId, Data | Void]] = []
         for receiver in list(self._lines) if receivers is None else receivers:
             line = self._lines.get(receiver)
-            if line is None or not line.items:
+            if line is None or not len(line):
                 continue
             if line.due_us is not None and line.due_us <= now_us:
-                self._missed(line)
-            for item in self._sendable(line):
-                line.missing -= item.missing
-                line.under_way += 1
-                if item.is_void:
-                    line.voids_under_way += 1
-                    del line.voids[item.incarnation, item.number]
-                item.again = item.missing
-                item.sent, item.sent_us, item.missing = True, now_us, False
-                due.append((receiver, item.message))
-            if line.under_way == 0:
+                line.missed()
+            line.is_stuck = False
+            for item in line.sendable():
+                self._leaves(receiver, line, item, now_us, due)
+            if line.far:
+                self._bring(receiver, line, now_us, due)
+            if line.under_way == 0 and not line.is_stuck:
                 line.due_us = None
                 self._timed.pop(receiver, None)
-            elif line.due_us is None:
+            elif line.wait(now_us):
                 self._timed[receiver] = line
-                line.wait_us = line.wait_us or self._limits.resend_us
-                line.due_us = now_us + line.wait_us
         return due
 
-    def _sendable(self, line: _Line) -> list[_Item]:
-        """Return what may be sent now: voids, and messages as far as there is room."""
-        voids = [item for item in line.voids.values() if item.released and not item.held]
-        fresh = [item for item in voids if not item.missing]
-        # By turns, those that were sent longest ago first: those that have come wait there for the others.
-        again = sorted((item for item in voids if item.missing), key=lambda item: item.sent_us)[: line.void_room]
-        line.void_room -= len(again)
-        found = [*again, *fresh]
-        room = line.room - (line.under_way - line.voids_under_way)
-        for item in line.items.values():
-            if room <= 0:
-                break
-            if item.released and not item.held and not item.sent and not item.is_void:
-                room -= 1
-                found.append(item)
-        return found
+    def _leaves(
+        self, receiver: AgentId, line: Unacked, item: Item, now_us: int, due: list[tuple[AgentId, Data | Void]]
+    ) -> None:
+        message = item.message or self._read(item.place)
+        if message is None:
+            line.is_stuck = True
+        else:
+            line.leaves(item, now_us)
+            due.append((receiver, message))
 
-    def _missed(self, line: _Line) -> None:
-        """A wait was in vain: what is under way is to be sent again, a batch at first."""
-        line.wait_us = min(2 * line.wait_us, self._limits.resend_us_max)
-        line.room = line.void_room = self._limits.resend_batch
-        line.due_us = None
-        for name, item in line.items.items():
-            if item.sent:
-                item.sent, item.missing = False, True
-                if item.is_void:
-                    line.voids[name] = item
-        line.missing += line.under_way
-        line.under_way = line.voids_under_way = 0
+    def _bring(self, receiver: AgentId, line: Unacked, now_us: int, due: list[tuple[AgentId, Data | Void]]) -> None:
+        """Send from the shelf what there is room for, once nothing at hand may leave."""
+        room = 0 if line.is_stuck else line.spare()
+        for far in line.far.ripe(room, self._holds.__contains__) if room > 0 else ():
+            item = Item(far.step, *far.name, None, far.place)
+            item.released = True
+            self._at_hand(receiver, line, item)
+            self._leaves(receiver, line, item, now_us, due)
 
-    def _found(self, line: _Line) -> None:
-        """One that counted as missing, and was not sent again, is acknowledged: the others are under way still."""
-        for name, item in line.items.items():
-            if item.missing:
-                item.sent, item.missing = True, False
-                if item.is_void:
-                    line.voids_under_way += 1
-                    del line.voids[name]
-        line.under_way += line.missing
-        line.missing = 0
-        line.room = self._limits.window
+    def _read(self, place: int) -> Data | None:
+        data = self._shelf.get(place)
+        return None if data is None else Data(_decoder.decode(data))
 
     def deadline_us(self) -> int | None:
         """Return when the next message is to be resent."""
@@ -228,35 +168,32 @@ class Outbox:
                 # All are to come again, in order.
                 item.sent_us = 0
 
-    def owed(self, agents: Container[AgentId]) -> list[AgentId]:
-        """Return those of `agents` for whom something waits here."""
-        return [receiver for receiver, line in self._lines.items() if line.items and receiver in agents]
+    # -- acknowledgments -------------------------------------------------------------------------------------------
 
     def acked(self, receiver: AgentId, incarnation: int, number: int, consumer: Consumer, now_us: int = 0) -> bool:
         """Note that a message's consumption is durable, by whom; True if that is news."""
         line = self._line(receiver)
         item = line.items.pop((incarnation, number), None)
-        if item is None:
+        if item is not None:
+            self._removed(receiver, line, item)
+            line.consumed[incarnation, number] = Consumed(item.step, item.message, item.place, consumer)
+            line.acked(item, now_us)
+            return True
+        far = line.far.pop(incarnation, number) if line.far else None
+        if far is None:
             return False
-        self._removed(receiver, line, item)
-        line.consumed[incarnation, number] = (item.step, item.message, consumer)
-        if item.sent and not item.again:
-            line.measured(now_us - item.sent_us, self._limits)
-        if item.missing and line.missing:
-            self._found(line)
-        line.room = min(line.room + 1, self._limits.window)
-        line.void_room = min(line.void_room + 2, self._limits.window)
-        if line.due_us is not None:
-            # Those behind it were sent later.
-            line.due_us = now_us + line.wait_us
+        # It was sent in an earlier life.
+        self.count -= 1
+        line.consumed[incarnation, number] = Consumed(far.step, None, far.place, consumer)
+        line.makes_room(now_us)
         return True
 
     def settle(self, epoch: int) -> None:
         """An epoch is committed: what steps inside its cut have consumed can't be lost any more (CP-4)."""
         for line in self._lines.values():
-            settled = [name for name, kept in line.consumed.items() if kept[2].epoch < epoch]
+            settled = [name for name, kept in line.consumed.items() if kept.consumer.epoch < epoch]
             for name in settled:
-                del line.consumed[name]
+                self._drop(line.consumed.pop(name).place)
 
     def unack(self, receiver: AgentId, incarnation: int, first: int, is_void: Callable[[StepId], bool]) -> None:
         """The receiver has lost its steps of `incarnation` from `first` on: what they consumed is to be sent again.
@@ -268,19 +205,30 @@ class Outbox:
             is_void: tells of a step whose message is to be an empty place now.
         """
         line = self._line(receiver)
-        for name, (step, message, consumer) in list(line.consumed.items()):
+        for name, (step, message, place, consumer) in list(line.consumed.items()):
             if consumer.incarnation == incarnation and consumer.seq >= first:
                 del line.consumed[name]
                 if step is not None and is_void(step):
-                    step, message = None, Void(*name, "", False)
-                self.add(receiver, step, *name, message)
-                self.release(receiver, *name)
+                    self._drop(place)
+                    step, message, place = None, Void(*name, "", False), NOWHERE
+                self._again(receiver, line, Item(step, *name, message, place))
+
+    def _again(self, receiver: AgentId, line: Unacked, item: Item) -> None:
+        if item.message is not None:
+            self.add(receiver, item.step, item.incarnation, item.number, item.message)
+            self.release(receiver, item.incarnation, item.number)
+        else:
+            self.count += 1
+            item.released = True
+            self._at_hand(receiver, line, item)
+
+    # -- rollbacks -------------------------------------------------------------------------------------------------
 
     def hold(self, steps: Iterable[StepId]) -> None:
         """Stop sending the outputs of frozen steps."""
         for step in steps:
             self._holds[step] = self._holds.get(step, 0) + 1
-            for _, item in self._by_step.get(step, ()):
+            for item in self._by_step.get(step, ()):
                 item.held += 1
 
     def unhold(self, steps: Iterable[StepId]) -> list[AgentId]:
@@ -290,47 +238,70 @@ class Outbox:
             self._holds[step] -= 1
             if not self._holds[step]:
                 del self._holds[step]
-            for receiver, item in self._by_step.get(step, ()):
+            for item, receiver in self._by_step.get(step, {}).items():
                 item.held -= 1
                 receivers[receiver] = None
+            receivers.update(dict.fromkeys(name for name, line in self._lines.items() if line.far.has_of(step)))
         return list(receivers)
 
     def drop(self, steps: Iterable[StepId]) -> None:
         """Forget the outputs of undone steps: their receivers keep the places as void."""
         for step in steps:
-            for receiver, item in list(self._by_step.get(step, ())):
+            for item, receiver in list(self._by_step.get(step, {}).items()):
                 line = self._lines[receiver]
                 if line.items.pop((item.incarnation, item.number), None) is not None:
                     self._removed(receiver, line, item)
+                    self._drop(item.place)
+            for _, far in self._far_of(step):
+                self.count -= 1
+                self._drop(far.place)
 
     def empty(self, steps: Iterable[StepId]) -> list[AgentId]:
         """Leave only the places of outputs of steps lost by force, whose receivers may not know; return those."""
         receivers: dict[AgentId, None] = {}
         for step in steps:
-            for receiver, item in self._by_step.pop(step, []):
-                line = self._line(receiver)
-                if not item.is_void:
-                    line.voids_under_way += item.sent
-                    if not item.sent:
-                        line.voids[item.incarnation, item.number] = item
-                item.message = Void(item.incarnation, item.number, "", False)
-                item.step = None
-                item.held = 0
-                item.released = True
+            for item, receiver in self._by_step.pop(step, {}).items():
+                self._line(receiver).empties(item)
+                self._drop(item.place)
+                item.place = NOWHERE
+                receivers[receiver] = None
+            for receiver, far in self._far_of(step):
+                self._drop(far.place)
+                place = Item(None, *far.name, Void(*far.name, "", False))
+                place.released = True
+                self._at_hand(receiver, self._line(receiver), place)
                 receivers[receiver] = None
         return list(receivers)
 
-    def _held_out(self) -> tuple[HeldOut, ...]:
-        found: list[HeldOut] = []
+    def _far_of(self, step: StepId) -> list[tuple[AgentId, Far]]:
+        """Take out what a step has sent of what is far."""
+        return [(name, far) for name, line in self._lines.items() if line.far for far in line.far.pop_step(step)]
+
+    # -- bases -----------------------------------------------------------------------------------------------------
+
+    def _held_out(self) -> Iterator[HeldOut]:
         for receiver, line in self._lines.items():
-            found.extend(HeldOut.of(receiver, item.step, *name, item.message) for name, item in line.items.items())
-            found.extend(HeldOut.of(receiver, kept[0], *name, *kept[1:]) for name, kept in line.consumed.items())
-        return tuple(found)
+            for name, item in line.items.items():
+                yield HeldOut.of(receiver, item.step, *name, self._message(item.message, item.place))
+            for far in line.far.all():
+                yield HeldOut.of(receiver, far.step, *far.name, self._message(None, far.place))
+            for name, kept in line.consumed.items():
+                message = self._message(kept.message, kept.place)
+                yield HeldOut.of(receiver, kept.step, *name, message, kept.consumer)
+
+    def _message(self, message: Data | Void | None, place: int) -> Data | Void:
+        found = message or self._read(place)
+        if found is None:
+            raise ShelfUnreadable("A message can't be read from the shelf for now. Nothing changed: the log has it.")
+        return found
 
     def told(self) -> dict[str, Any]:
-        """Return this part's slice of a base: the next numbers, and all that is kept, acknowledged or not."""
+        """Return this part's slice of a base: the next numbers, and all that is kept, acknowledged or not.
+
+        Raises: ShelfUnreadable.
+        """
         numbers = tuple((receiver, line.next_number) for receiver, line in self._lines.items())
-        return {"numbers": numbers, "outbox": self._held_out()}
+        return {"numbers": numbers, "outbox": tuple(self._held_out())}
 
     def load(self, base: BaseRecord) -> None:
         """Take in this part's slice of a base."""
@@ -340,50 +311,54 @@ class Outbox:
             if out.consumer is None:
                 self.add(out.receiver, out.step, out.incarnation, out.number, out.message)
             else:
-                self._line(out.receiver).consumed[out.incarnation, out.number] = (out.step, out.message, out.consumer)
+                name = out.incarnation, out.number
+                self._line(out.receiver).consumed[name] = Consumed(out.step, out.message, NOWHERE, out.consumer)
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def owed(self, agents: Container[AgentId]) -> list[AgentId]:
+        """Return those of `agents` for whom something waits here."""
+        return [receiver for receiver, line in self._lines.items() if len(line) and receiver in agents]
 
     def unsent(self) -> int:
         """Return how many messages are not acknowledged."""
         return self.count
 
+    def shelved(self) -> int:
+        """Return how many of them lie on the shelf, and were not brought from there."""
+        return sum(len(line.far) for line in self._lines.values())
+
     def owing(self) -> dict[AgentId, int]:
         """Return how many messages each receiver has not acknowledged."""
-        return {receiver: len(line.items) for receiver, line in self._lines.items() if line.items}
+        return {receiver: len(line) for receiver, line in self._lines.items() if len(line)}
 
-    def _line(self, receiver: AgentId) -> _Line:
+    def _line(self, receiver: AgentId) -> Unacked:
         line = self._lines.get(receiver)
         if line is None:
-            line = self._lines[receiver] = _Line(self._limits.window)
+            line = self._lines[receiver] = Unacked(self._limits)
         return line
 
-    def _removed(self, receiver: AgentId, line: _Line, item: _Item) -> None:
+    def _removed(self, receiver: AgentId, line: Unacked, item: Item) -> None:
         self.count -= 1
-        line.voids.pop((item.incarnation, item.number), None)
-        if item.sent:
-            line.under_way -= 1
-            line.voids_under_way -= item.is_void
-        line.missing -= item.missing
-        if line.under_way == 0:
-            line.due_us = None
+        line.removed(item)
+        if line.due_us is None:
             self._timed.pop(receiver, None)
         if item.step is not None:
-            left = [pair for pair in self._by_step.get(item.step, ()) if pair[1] is not item]
-            if left:
-                self._by_step[item.step] = left
-            else:
+            left = self._by_step.get(item.step, {})
+            left.pop(item, None)
+            if not left:
                 self._by_step.pop(item.step, None)
 
+    def _drop(self, place: int) -> None:
+        if place != NOWHERE:
+            self._shelf.drop(place)
+
     def check(self) -> None:
-        """Assert that what is under way is counted, and that nothing left before it was durable."""
-        assert self.count == sum(len(line.items) for line in self._lines.values())
+        """Assert that all is counted, and that what is held is what a rollback freezes."""
+        assert self.count == sum(len(line) for line in self._lines.values())
         for line in self._lines.values():
-            assert line.under_way == sum(1 for item in line.items.values() if item.sent)
-            voids = {name: item for name, item in line.items.items() if item.is_void}
-            assert line.voids_under_way == sum(1 for item in voids.values() if item.sent)
-            assert line.voids == {name: item for name, item in voids.items() if not item.sent}
-            assert line.missing == sum(1 for item in line.items.values() if item.missing)
-            assert all(item.released for item in line.items.values() if item.sent or item.missing)
-        for step, pairs in self._by_step.items():
-            assert all(item.held == self._holds.get(step, 0) for _, item in pairs)
+            line.check()
+        for step, items in self._by_step.items():
+            assert all(item.held == self._holds.get(step, 0) for item in items)
         due = [receiver for receiver, line in self._lines.items() if line.due_us is not None]
         assert sorted(self._timed) == sorted(due)

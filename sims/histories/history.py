@@ -58,10 +58,12 @@ class History:
         self.plan = plan
         self.checking = checking
         self.rng = Random(plan.seed)
+        usual = Limits()
         self.limits = Limits(
             resend_us=20 * MS, resend_us_max=200 * MS, ask_us=20 * MS, ask_us_max=200 * MS,
             failure_wait_us=5 * MS, failures_max=4, undo_wait_us=5 * MS, order_wait_us=2000 * MS,
-            effect_wait_us=20_000 * MS, backlog_max=plan.backlog or Limits().backlog_max,
+            effect_wait_us=20_000 * MS, backlog_max=plan.backlog or usual.backlog_max,
+            window=plan.window or usual.window, at_hand=plan.at_hand or usual.at_hand,
         )  # fmt: skip
         self.watch: Callable[[AgentId, Event], None] | None = None
         """Told every event before a machine handles it."""

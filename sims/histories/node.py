@@ -47,6 +47,7 @@ from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft
 from sims.histories import conversations, requests, timers
 from sims.histories.ground import Ground, Stamp
 from sims.histories.plan import MS
+from sims.histories.shelves import shelf_of
 
 SPACE = "s"
 """The one shared space of a history."""
@@ -118,7 +119,7 @@ class Node:
         self.up = False
         self.heard: dict[AgentId, None] = {}
         """Of whom it has heard in this life, where it does not know all from the beginning."""
-        self.machine = PeerMachine(agent, world.limits, self.knows)
+        self.machine = PeerMachine(agent, world.limits, self.knows, shelf_of(world.plan, agent, 0))
         self.script: Script | None = None
         self.timer_us: int | None = None
         self.written_us = 0
@@ -139,7 +140,9 @@ class Node:
         self.life += 1
         self.up = True
         self.heard = {}
-        self.machine = PeerMachine(self.agent, self.world.limits, self.knows)
+        self.machine = PeerMachine(
+            self.agent, self.world.limits, self.knows, shelf_of(self.world.plan, self.agent, self.life)
+        )
         self.script = None
         self.timer_us = None
         self.serves = {}

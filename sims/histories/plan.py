@@ -25,6 +25,9 @@ CROWDED = 5_000_000
 PEOPLED = 6_000_000
 """Seeds from here on have requests that wait for people, and overseers of rollbacks."""
 
+SHELVING = 7_000_000
+"""Seeds from here on have agents that keep few messages at hand, and little under way."""
+
 
 @dataclass
 class Plan:
@@ -76,6 +79,13 @@ class Plan:
     backlog: int = 0
     """How many messages that are not taken keep an agent from what comes from outside; 0: as many as it is usual."""
 
+    window: int = 0
+    """How many messages may be under way to one receiver; 0: as many as it is usual."""
+    at_hand: int = 0
+    """How many memory holds; 0: as many as it is usual."""
+    unread: float = 0.0
+    """How often what lies on the shelf can't be read when it is asked for."""
+
     requests: float = 0.0
     """Share of steps that request something, most of it of people."""
     words: int = 0
@@ -118,6 +128,8 @@ class Plan:
         )
         if seed < CONVERSING:
             return plan
+        if seed >= SHELVING:
+            return _shelving(plan)
         if seed >= PEOPLED:
             rng = Random(f"{seed}/people")
             return replace(
@@ -150,3 +162,21 @@ class Plan:
             delay_us=rng.choice((1, 1, 5)) * MS,
             inputs=rng.randint(0, 6),
         )
+
+
+def _shelving(plan: Plan) -> Plan:
+    rng = Random(f"{plan.seed}/shelves")
+    return replace(
+        plan,
+        window=rng.choice((1, 2, 8)),
+        at_hand=rng.choice((1, 2, 5)),
+        unread=rng.choice((0.0, 0.0, 0.2)),
+        fan_out=rng.choice((2, 4, 6)),
+        depth=rng.choice((1, 1, 2)),
+        inputs=rng.randint(4, 12),
+        delay_us=rng.choice((1, 1, 5)) * MS,
+        strange=rng.choice((0.0, 0.0, 0.1)),
+        timed=rng.choice((0.0, 0.0, 0.2)),
+        checkpoints=rng.choice((0, 5, 12)),
+        losses=rng.choice((0, 1, 2)) if plan.losses else 0,
+    )

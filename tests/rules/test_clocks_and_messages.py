@@ -3,6 +3,7 @@
 import pytest
 
 from protocol.agent.outbox import Outbox
+from protocol.agent.shelf import MemoryShelf
 from protocol.checkpoints.tally import Tally
 from protocol.clock import covers
 from protocol.errors import WireInvalid
@@ -106,7 +107,7 @@ def test_cl5_a_sender_that_crashes_sends_again_what_was_not_acknowledged() -> No
 def sent_and_acknowledged(takes_us: list[int], every_us: int) -> list[int]:
     """Send a message every so often, each acknowledged after its time; return how often each was sent."""
     limits = Limits()
-    outbox = Outbox(limits)
+    outbox = Outbox(limits, MemoryShelf())
     begins = [number * every_us for number in range(len(takes_us))]
     ends = {begin + takes: number for number, (begin, takes) in enumerate(zip(begins, takes_us, strict=True), 1)}
     sent, now_us = [0] * (len(takes_us) + 1), 0
@@ -137,7 +138,7 @@ def test_cl5_who_takes_long_is_not_sent_everything_again_and_again() -> None:
 
 
 def test_cl5_what_is_lost_is_sent_again_as_soon_as_before_where_answers_are_quick() -> None:
-    outbox = Outbox(Limits())
+    outbox = Outbox(Limits(), MemoryShelf())
     for number in range(1, 31):
         assert outbox.number("b") == number
         outbox.add("b", None, 1, number, Void(1, number, "", False))
@@ -153,7 +154,7 @@ def test_cl5_what_is_lost_is_sent_again_as_soon_as_before_where_answers_are_quic
 def drained(count: int, handled_us: int, down_us: int, void: bool = False) -> tuple[int, int]:
     """Send many messages to one that is down for a while; return when the last is acknowledged, and all sendings."""
     limits = Limits()
-    outbox = Outbox(limits)
+    outbox = Outbox(limits, MemoryShelf())
     for number in range(1, count + 1):
         assert outbox.number("b") == number
         message = Void(1, number, "L", True) if void else Data(Input("a", 1, number, b"", "L"))
@@ -187,7 +188,7 @@ def test_cl5_what_has_piled_up_drains_as_fast_as_its_receiver_takes_it() -> None
 
 
 def test_cl5_voids_do_not_close_the_window() -> None:
-    outbox = Outbox(Limits())
+    outbox = Outbox(Limits(), MemoryShelf())
     for number in range(1, 3001):
         outbox.add("b", None, 1, outbox.number("b"), Void(1, number, "L", True))
         outbox.release("b", 1, number)

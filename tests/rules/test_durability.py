@@ -10,7 +10,7 @@ from peer.agents.resources import Resources
 from peer.host.driver import Driver
 from peer.host.strangers import Strangers
 from peer.ports import Unobserved
-from peer.store.memory import MemoryStore
+from peer.store.memory import MemoryShelves, MemoryStore
 from peer.store.outside.keeping import Keeping, Places
 from peer.system import SystemClock, SystemRandomness
 from protocol.action import Reply
@@ -119,7 +119,7 @@ class Surroundings:
     def __init__(self, is_replicated: bool) -> None:
         loop = asyncio.get_running_loop()
         self.clock, self.store, self.randomness = SystemClock(loop), MemoryStore(loop), SystemRandomness()
-        self.checkpoints = Checkpoints(is_replicated)
+        self.checkpoints, self.shelves = Checkpoints(is_replicated), MemoryShelves()
         self.keeping = Keeping.at(Places.beside(Path(), "memory://blobs", "memory://vault"))
         self.observer = Unobserved()
         self.strangers = Strangers({"other": "host"}, {})

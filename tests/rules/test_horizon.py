@@ -1,8 +1,11 @@
 """Rule CP-6: what is behind the horizon is folded and forgotten, and nothing that is still needed."""
 
+from protocol.event import Received
 from protocol.ids import StepId
-from protocol.message import Data
+from protocol.limits import Limits
+from protocol.message import Ack, Data
 from protocol.records import BaseRecord
+from protocol.step import Consumer
 from tests.rules.bench import Bench, of
 from tests.rules.test_checkpoints import cut, settle
 
@@ -57,6 +60,25 @@ def test_cp6_recovery_begins_at_the_last_base_and_gives_the_same_back() -> None:
     assert core.seq == last.seq
     assert core.inbox.next_number("ext:test") > 1
     assert "a" in bench.runs, "the input that waited is handled"
+
+
+def test_cp6_a_base_that_would_hold_what_lies_on_the_shelf_is_put_off_until_more_was_sent() -> None:
+    bench = Bench("a", "b", limits=Limits(window=1, at_hand=1))
+    bench.step("a", sends=[("b", b"%d" % number) for number in range(11)])
+    for epoch in range(1, 6):
+        bench.step("a", writes={"k": b"%d" % epoch}, sends=[("c", b"x")] * 10)
+        for number in range(10 * epoch - 9, 10 * epoch + 1):
+            bench.feed("a", Received("c", Ack(1, ((number, Consumer(1, 1, 0)),))))
+        cut(bench, epoch, "a")
+        settle(bench, epoch, "a", horizon=epoch)
+    core = bench.machines["a"].core
+    assert (core.outbox.shelved(), core.cone.forgotten) == (10, 6)
+    bases = [record for record in bench.disks["a"] if isinstance(record, BaseRecord)]
+    assert [base.epoch for base in bases] == [3], "when four times as many were sent"
+    assert [out.number for out in bases[0].outbox if out.receiver == "b"] == [*range(1, 12)]
+    bench.crash("a")
+    assert bench.machines["a"].core.outbox.shelved() == 10
+    assert bench.value("a", "k") == b"5"
 
 
 def test_cp6_what_an_undecided_proposal_needs_is_not_forgotten() -> None:

@@ -2,6 +2,7 @@
 
 from protocol.event import Submitted
 from protocol.limits import Limits
+from protocol.message import Data
 from tests.rules.bench import Bench
 
 FEW = Limits(mailbox_max=3, backlog_max=4)
@@ -48,3 +49,57 @@ def test_st13_an_agent_begins_nothing_from_outside_while_others_have_not_taken_w
         counts.append(bench.machines["a"].core.outbox.count)
     assert counts == [4, 3, 2], "until half of what may be there is"
     assert bench.runs["a"].input.payload == b"x"
+
+
+NEAR = Limits(window=2, at_hand=3, resend_batch=2)
+"""Three messages to a receiver are in memory, and what waits behind them is not."""
+
+
+def handled(bench: Bench, name: str) -> list[bytes]:
+    """Let an agent handle all that comes; return that, in order."""
+    payloads: list[bytes] = []
+    bench.deliver()
+    while name in bench.runs:
+        payloads.append(bench.runs[name].input.payload)
+        bench.ran(name)
+        bench.deliver()
+    return payloads
+
+
+def test_st13_what_waits_for_a_receiver_behind_the_window_lies_on_the_shelf_and_comes_in_order() -> None:
+    bench = Bench("a", "b", limits=NEAR)
+    bench.step("a", sends=[("b", b"%d" % number) for number in range(20)])
+    outbox = bench.machines["a"].core.outbox
+    assert (outbox.unsent(), outbox.shelved()) == (20, 17)
+    assert len([message for _, _, message in bench.sent if isinstance(message, Data)]) == 2
+    assert handled(bench, "b") == [b"%d" % number for number in range(20)]
+    assert (outbox.unsent(), outbox.shelved()) == (0, 0)
+
+
+def test_st13_what_waits_on_the_shelf_is_in_the_log_and_there_again_after_a_crash() -> None:
+    bench = Bench("a", "b", limits=NEAR)
+    for first in (0, 4, 8):
+        bench.step("a", sends=[("b", b"%d" % number) for number in range(first, first + 4)])
+    bench.crash("a")
+    assert bench.machines["a"].core.outbox.shelved() == 9
+    assert handled(bench, "b") == [b"%d" % number for number in range(12)]
+
+
+def test_st13_of_what_waits_on_the_shelf_a_rollback_takes_what_it_undoes_and_nothing_else() -> None:
+    bench = Bench("a", "b", limits=NEAR)
+    steps = [bench.step("a", sends=[("b", b"%d%d" % (step, at)) for at in range(4)]) for step in range(4)]
+    bench.propose("a", steps[2], inputs="discard")
+    outbox = bench.machines["a"].core.outbox
+    assert outbox.shelved() == 13, "nothing is gone before it is decided"
+    assert handled(bench, "b") == [b"%d%d" % (step, at) for step in (0, 1, 3) for at in range(4)]
+    assert outbox.unsent() == 0
+
+
+def test_st13_nothing_leaves_the_shelf_before_its_record_is_durable() -> None:
+    bench = Bench("a", "b", limits=NEAR)
+    bench.step("a", sends=[("b", b"%d" % number) for number in range(4)])
+    bench.slow.add("a")
+    bench.step("a", sends=[("b", b"%d" % number) for number in range(4, 8)])
+    assert handled(bench, "b") == [b"0", b"1", b"2", b"3"]
+    bench.sync("a")
+    assert handled(bench, "b") == [b"4", b"5", b"6", b"7"]

@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from protocol.agent.shelved import Shelved
 from sims.histories.history import History
-from sims.histories.plan import CALLED_OFF, CONVERSING, CROWDED, PEOPLED, STRANGE, TIMED, Plan
+from sims.histories.plan import CALLED_OFF, CONVERSING, CROWDED, PEOPLED, SHELVING, STRANGE, TIMED, Plan
 from sims.histories.swarm import play, swarm
 from sims.histories.verdict import judge
 from sims.runs.shrink import shrunk
@@ -61,6 +64,36 @@ def test_a_swarm_with_people_passes() -> None:
     assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
 
 
+def test_a_swarm_in_which_most_of_what_waits_is_not_in_memory_passes() -> None:
+    failures = [result for result in swarm(SHELVING, SHELVING + 300) if result.failure]
+    assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
+
+
+def test_what_waits_is_sent_acknowledged_undone_and_lost_while_it_lies_on_a_shelf(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: Counter[str] = Counter()
+    for name in ("ripe", "pop_step"):
+        _count(monkeypatch, name, seen, len)
+    _count(monkeypatch, "pop", seen, lambda found: found is not None)
+    for seed in range(SHELVING, SHELVING + 60):
+        play(Plan.random(seed))
+    assert all(seen[name] > 10 for name in ("ripe", "pop", "pop_step")), seen
+
+
+def _count(
+    monkeypatch: pytest.MonkeyPatch, name: str, seen: Counter[str], size: Callable[[Any], int]
+) -> None:  # fmt: skip
+    real = getattr(Shelved, name)
+
+    def counted(self: Shelved, *args: Any) -> Any:
+        found = real(self, *args)
+        seen[name] += size(found)
+        return found
+
+    monkeypatch.setattr(Shelved, name, counted)
+
+
 def test_people_say_yes_and_no_of_requests_and_of_rollbacks_and_what_is_irreversible_goes() -> None:
     verbs: Counter[str] = Counter()
     for seed in range(PEOPLED, PEOPLED + 30):
@@ -102,6 +135,8 @@ def test_seeds_below_have_no_conversations_and_those_above_do() -> None:
     assert all(Plan.random(seed).calloffs for seed in range(CALLED_OFF, CALLED_OFF + 100))
     assert not any(Plan.random(seed).requests for seed in (*range(100), *range(CROWDED, CROWDED + 100)))
     assert all(Plan.random(seed).requests for seed in range(PEOPLED, PEOPLED + 100))
+    assert not any(Plan.random(seed).at_hand for seed in (*range(100), *range(PEOPLED, PEOPLED + 100)))
+    assert all(Plan.random(seed).at_hand for seed in range(SHELVING, SHELVING + 100))
 
 
 def test_every_kind_of_trouble_is_in_the_swarm() -> None:
