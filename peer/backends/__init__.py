@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from peer import errors
 from peer.agents.spec import AgentSpec
@@ -16,6 +16,21 @@ from protocol.limits import CheckpointLimits, Limits
 BACKENDS = {"ray": "peer.backends.ray:RayBackend", "local": "peer.backends.local:LocalBackend"}
 
 
+Came = Callable[[int], None]
+"""Is told how many more agents are up."""
+
+
+class Room(NamedTuple):
+    """What there is to launch hosts on."""
+
+    cores: int
+    """Processors of all machines."""
+    hosts: int
+    """Hosts that are up already."""
+    free_bytes: int | None
+    """Memory that is left where all hosts run on this machine; None: nobody can tell."""
+
+
 class Backend(Protocol):
     """Launches hosts; carries no message between agents."""
 
@@ -23,8 +38,18 @@ class Backend(Protocol):
         """Bring up the cluster's own host, which has no agents, and return it."""
         ...
 
-    async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
-        """Bring up agents, each on the host where its log is; new ones fill up a host that has room first."""
+    async def launch(self, specs: list[AgentSpec], agents_per_host: int, came: Came) -> None:
+        """Bring up agents, each on the host where its log is; new ones fill up a host that has room first.
+
+        Args:
+            specs: who.
+            agents_per_host: how many share a host that is new.
+            came: is told how many have come up with each host.
+        """
+        ...
+
+    def room(self) -> Room:
+        """Return what there is to launch hosts on."""
         ...
 
     async def release(self, agent: AgentId) -> None:

@@ -14,8 +14,9 @@ from peer.agents.attempts import Attempts
 from peer.agents.rehearsal import Rehearsal
 from peer.agents.resources import Resources
 from peer.agents.watchdog import watch
-from peer.backends import admission
+from peer.backends import Came, Room, admission
 from peer.backends.admission import Address
+from peer.backends.packing import available_bytes
 from peer.backends.roll import Roll, check_usable
 from peer.host.host import AgentSpec, Host
 from peer.keys import HostKeys
@@ -94,7 +95,11 @@ class LocalBackend:
     def _transport(self, keys: HostKeys) -> Transport:
         return ZmqTransport(keys) if self._listens else MemoryTransport(self._network, keys)
 
-    async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
+    def room(self) -> Room:
+        """Return what there is to launch hosts on: this process."""
+        return Room(1, len(self._places), available_bytes())
+
+    async def launch(self, specs: list[AgentSpec], agents_per_host: int, came: Came) -> None:
         """Bring up agents, each on the host where its log is, if it has one."""
         places = {place.folder.name: place for place in self._places}
         fresh: list[_Place] = []
@@ -117,6 +122,7 @@ class LocalBackend:
             await self._end(fresh)
             raise
         up = [place for place, end in zip(fresh, ends, strict=True) if end is None]
+        came(len(specs) - sum(len(place.specs) for place in fresh if place not in up))
         self._places.extend(up)
         self._roll.ran({place.folder.name: "" for place in up})
         for end in ends:

@@ -18,8 +18,10 @@ from typing import Any
 from peer import errors
 from peer.agents.failures import one_line, told
 from peer.agents.spec import AgentSpec
-from peer.backends import admission, ray_address, ray_detached, ray_lines, ray_nodes
+from peer.backends import Came, Room, admission, ray_address, ray_detached, ray_lines, ray_nodes
 from peer.backends.output import Shown
+from peer.backends.packing import available_bytes, few
+from peer.backends.parcel import packed
 from peer.backends.ray_ending import Place, end_all
 from peer.backends.ray_host import HostActor
 from peer.backends.ray_import import RayActorError, cloudpickle, ray
@@ -43,9 +45,6 @@ GOODBYE_MS = 200
 """How long the goodbye to hosts that go on may take to leave."""
 LINES_S = 2.0
 """How long hosts' last lines are waited for."""
-NAMED = 3
-"""Agents that are named where a host is."""
-
 
 _CACHE = "__msgspec_cache__"
 """What msgspec leaves on a class that it has encoded: Ray can't send it, and it is made again when it is missed."""
@@ -99,7 +98,7 @@ def _ending(place: Place, lines: Lines) -> errors.EbbtideError | None:
         # All of the traceback is in its text, and the reason is the last line.
         said = [line.strip() for line in str(error).splitlines() if line.strip()]
         end = errors.BackendFailed(
-            f"{place.folder.name} (of {', '.join(place.names)}) did not start: {said[-1] if said else error!r}."
+            f"{place.folder.name} (of {few(place.names)}) did not start: {said[-1] if said else error!r}."
             " Its log was not changed. Ray's processes need what this one has: the same packages, and a folder that"
             " they can write."
         )
@@ -188,7 +187,14 @@ class RayBackend:
         self._started_ray = True
         self._lines.is_only = address is None
 
-    async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
+    def room(self) -> Room:
+        """Return what there is to launch hosts on: the machines of the Ray."""
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        if len(ray_nodes.alive()) == 1:
+            return Room(min(cores, os.cpu_count() or 1), len(self._places), available_bytes())
+        return Room(cores, len(self._places), None)
+
+    async def launch(self, specs: list[AgentSpec], agents_per_host: int, came: Came) -> None:
         """Bring up one actor for every `agents_per_host` agents; all at once, since Ray starts few a second."""
         assert self._client is not None
         _make_sendable(specs)
@@ -208,13 +214,17 @@ class RayBackend:
                 continue
             named = ray_detached.named(self._folder, name) if self._detached else {}
             actor = kind.options(**named, **where.get(name, {})).remote(
-                str(self._folder / name), self._secret, (self._client.transport.address,), self._bind, group,
+                str(self._folder / name), self._secret, (self._client.transport.address,), self._bind,
                 self._limits, self._checkpoints, self._roll.is_founder(name), self._keeping_at, self._storage,
-                not self._roll.has_run(name), shown,
+                not self._roll.has_run(name), shown, len(group), *packed(group),
             )  # fmt: skip
             fresh.append(Place(self._folder / name, actor, names))
         self._places.extend(fresh)  # whoever stops meanwhile ends these, too
-        ends = [await asyncio.to_thread(_ending, place, self._lines) for place in fresh]
+        came(len(specs) - sum(len(place.names) for place in fresh))
+        ends: list[errors.EbbtideError | None] = []
+        for place in fresh:
+            ends.append(await asyncio.to_thread(_ending, place, self._lines))
+            came(len(place.names) if ends[-1] is None else 0)
         broken = [(place, end) for place, end in zip(fresh, ends, strict=True) if end is not None]
         for place, _ in broken:
             ray.kill(place.actor, no_restart=True)
@@ -232,7 +242,7 @@ class RayBackend:
             seen = await asyncio.to_thread(ray_nodes.seen_by, nodes, self._folder)
             copies = self._checkpoints.replicas > 0
             self._nodes = ray_nodes.Places(nodes, seen, self._roll.nodes(), copies)
-        named = [(name, f"{name} (of {', '.join(spec.name for spec in group)})") for name, group in groups]
+        named = [(name, f"{name} (of {few([spec.name for spec in group])})") for name, group in groups]
         return self._nodes.put(named)
 
     def _came(self, places: Sequence[Place]) -> None:
@@ -297,4 +307,4 @@ class RayBackend:
 
     def _called(self, folder: Path) -> str:
         names = next((place.names for place in self._places if place.folder == folder), [])
-        return f"{folder.name} ({', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''})"
+        return f"{folder.name} ({few(names)})"

@@ -19,6 +19,8 @@ from peer.agents.watchdog import watch
 from peer.backends import admission, others
 from peer.backends.admission import Address
 from peer.backends.output import Output, Shown
+from peer.backends.packing import few
+from peer.backends.parcel import unpacked
 from peer.backends.ray_import import ray
 from peer.backends.roll import ADDED
 from peer.backends.roll import FILE as ROLL
@@ -36,7 +38,8 @@ from protocol.ids import HOST, AgentId
 from protocol.limits import CheckpointLimits, Limits
 
 START_S = 60.0
-"""How long a host may take to come up; reading a long log is most of it."""
+AGENT_S = 0.05
+"""How long a host may take to come up, and how much longer for each of its agents; reading long logs is most of it."""
 
 _Known = tuple[str, str, bytes]
 """An agent added later, as the folder's list has it: name, class as `module:qualname`, options."""
@@ -47,10 +50,12 @@ class HostActor:
 
     def __init__(
         self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
-        specs: list[AgentSpec], limits: Limits | None, checkpoints: CheckpointLimits, founder: bool, places: Places,
-        storage: Storage | None, is_new: bool, shown: Shown,
+        limits: Limits | None, checkpoints: CheckpointLimits, founder: bool, places: Places,
+        storage: Storage | None, is_new: bool, shown: Shown, agents: int, *parts: bytes,
     ) -> None:  # fmt: skip
+        """Begin, or begin again: `parts` are so many agents, as `packed` gives them; what else is as in `Host`."""
         collect_seldom()
+        specs, self._start_s = unpacked(parts), START_S + AGENT_S * agents
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Ray warns of what it calls itself there
             is_again = ray.get_runtime_context().was_current_actor_reconstructed
@@ -78,9 +83,15 @@ class HostActor:
         self._address = Address("", "", os.getpid())
         try:
             self._host: Host = self._await(self._open(secret, seeds, bind, [*mine, *later], limits))
-        except errors.EbbtideError as error:
+        except (errors.EbbtideError, TimeoutError) as error:
             if is_again:
                 raise
+            if isinstance(error, TimeoutError):
+                names = few([spec.name for spec in specs])
+                error = errors.BackendFailed(
+                    f"{self._folder.name} (of {names}) was not up within {self._start_s:g} s. Its log was not"
+                    " changed. Have fewer agents share a host, or launch on more machines."
+                )
             # Raised here it would come to whoever launches as Ray's error, with all its lines.
             self._failure = (type(error).__name__, str(error))
 
@@ -150,7 +161,7 @@ class HostActor:
         return self._host.transport.address, os.getpid()
 
     def _await(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(self._start_s)
 
     def _list(self) -> list[_Known]:
         file = self._folder / ADDED

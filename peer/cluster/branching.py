@@ -113,7 +113,7 @@ class Branch(Member):
         await super().start()
         assert self._backend is not None
         self.host.asking.expect(self.agents)
-        await self._backend.launch(self._specs, max(1, len(self._specs)))
+        await self._backend.launch(self._specs, max(1, len(self._specs)), lambda _: None)
         await self._all_of(self.agents, "status", Status, timeout_s=UP_S)
         if self._wish is not None:
             wish = self._wish

@@ -14,7 +14,8 @@ from typing import Any
 from peer import errors
 from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, check_kinds, check_movable
-from peer.backends import Backend, load_backend
+from peer.backends import Backend, Came, load_backend
+from peer.backends.packing import AUTO, check_fits, together
 from peer.cluster.attached import Attached
 from peer.cluster.branching import UP_S, Branching
 from peer.cluster.inquirer import ASK_S
@@ -35,7 +36,7 @@ class Cluster(Branching):
 
     Args:
         backend: `ray` (each host a Ray actor) or `local` (all hosts in this process, same code).
-        agents_per_actor: how many agents share one host.
+        agents_per_actor: how many agents share one host; `auto`: so many that there is a host for each processor.
         folder: where logs are kept. None: in a temporary folder, which is removed at the end.
         limits: bounds and waiting times.
         checkpoint_every_s: seconds from one checkpoint of all agents to the next; 0: only when asked.
@@ -54,13 +55,13 @@ class Cluster(Branching):
     _again = "To go on, make another Cluster on its folder."
 
     def __init__(
-        self, backend: str = "ray", agents_per_actor: int = 1, folder: str | Path | None = None,
+        self, backend: str = "ray", agents_per_actor: int | str = 1, folder: str | Path | None = None,
         limits: Limits | None = None, checkpoint_every_s: float = 0.0, checkpoints_kept: int = 4, replicas: int = 0,
         successor_s: float = 30.0, checkpoint_policy: PolicyMaker | None = None, durability: str = "local",
         storage: Storage | None = None, blobs: str | Path | None = None, vault: str | Path | None = None,
         buddies: int | None = None, **options: Any,
     ) -> None:  # fmt: skip
-        self._agents_per_actor = count("agents_per_actor", agents_per_actor, 1)
+        self._agents_per_actor = None if agents_per_actor == AUTO else count("agents_per_actor", agents_per_actor, 1)
         if limits is not None:
             check_limits(limits)
         if options.get("detached") and folder is None:
@@ -79,6 +80,7 @@ class Cluster(Branching):
         (storage or Storage()).check()
         places = Places.beside(self.folder, blobs, vault)
         super().__init__(Keeping.at(places))
+        self._backend_name = backend
         self._backend: Backend = load_backend(backend)(self.folder, limits, self._checkpoints, places, options, storage)
         self._agents: list[AgentId] = []
         self._launching: dict[AgentId, None] = {}
@@ -140,12 +142,17 @@ class Cluster(Branching):
         await self.spawn_all([AgentSpec(name, kind, options, lost)])
         return name
 
-    async def spawn_all(self, specs: Sequence[AgentSpec]) -> None:
+    async def spawn_all(self, specs: Sequence[AgentSpec], came: Came = lambda _: None) -> None:
         """Launch many agents, packed as the cluster says, and wait until all answer.
+
+        Args:
+            specs: who.
+            came: is told how many more have come up: for a progress bar.
 
         An agent that has lived in the cluster's folder goes on from its log, whatever the order and the packing.
 
-        Raises: CallerError, for names that are taken or can't be used, before anything starts; AgentBroken, naming an
+        Raises: CallerError, for names that are taken or can't be used, and for more agents than this machine has memory
+            for, before anything starts; AgentBroken, naming an
             agent whose class raised: it was not launched, and its name can be used again; the others were.
         """
         self.check_running()
@@ -157,7 +164,7 @@ class Cluster(Branching):
         self._launching.update(dict.fromkeys(names))
         try:
             await self._check_unmade(names)
-            await self._launch(specs)
+            await self._launch(specs, came)
         finally:
             for name in names:
                 del self._launching[name]
@@ -170,9 +177,17 @@ class Cluster(Branching):
                     f"there is an agent {name!r} already: a handler has made it. Nothing was started. Use another name."
                 )
 
-    async def _launch(self, specs: Sequence[AgentSpec]) -> None:
+    def _packing(self, agents: int) -> int:
+        """Return how many agents share a host. Raises: CallerError, if they don't fit into memory."""
+        room = self._backend.room()
+        found = self._agents_per_actor or together(agents, room.hosts, room.cores, self._checkpoints.replicas)
+        check_fits(agents, -(-agents // found), self._backend_name, room.free_bytes)
+        return found
+
+    async def _launch(self, specs: Sequence[AgentSpec], came: Came) -> None:
+        packing = self._packing(len(specs))
         self.host.asking.expect(spec.name for spec in specs)
-        await self._backend.launch(list(specs), self._agents_per_actor)
+        await self._backend.launch(list(specs), packing, came)
         looks = await self.statuses((spec.name for spec in specs), timeout_s=UP_S)
         up: list[Status] = []
         broken: list[errors.AgentBroken] = []

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from peer.audit.console import WRONG, errors
+from peer.audit.console import WRONG, errors, progress
 from peer.backends import BACKENDS, ray_address, ray_head
 from peer.backends.admission import SECRET
 from peer.backends.left import end_left
 from peer.backends.output import kept
+from peer.backends.packing import counting, few
 from peer.backends.roll import check_usable, seats_in
 from peer.cluster.cluster import Cluster
 from peer.errors import ConfigInvalid
@@ -26,6 +27,8 @@ from peer.store.lock import lock
 CPUS = 2
 """Of a Ray that is started here, as for `Cluster("ray")`: hosts take none of them."""
 END_S = 60.0
+NAMED = 20
+"""Agents that are named, of those that are up."""
 _OURS = {"folder": "--folder", "listen": "the local backend listens"}
 
 
@@ -39,7 +42,12 @@ def up(
     address: Annotated[
         str | None, typer.Option(help="A Ray that runs already, as host:port or auto. [default: one is started]")
     ] = None,
-    agents_per_actor: Annotated[int | None, typer.Option(help="How many agents share a host. [default: 1]")] = None,
+    agents_per_actor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER|auto", help="How many agents share a host; auto: a host for each processor. [default: 1]"
+        ),
+    ] = None,
     durability: Annotated[
         str | None,
         typer.Option(help="When a step counts. local: fsynced here. replicated(k): with k other hosts, too."),
@@ -63,8 +71,9 @@ def up(
     for name, instead in _OURS.items():
         if name in read.options:
             raise ConfigInvalid(f"{app}: options names {name!r}. Nothing was started. Leave it out: {instead}.")
+    together = int(agents_per_actor) if agents_per_actor and agents_per_actor.isdecimal() else agents_per_actor
     given = {
-        "backend": backend, "address": address, "agents_per_actor": agents_per_actor, "durability": durability,
+        "backend": backend, "address": address, "agents_per_actor": together, "durability": durability,
         "checkpoint_every_s": checkpoint_every,
     }  # fmt: skip
     settings = read.options | {name: value for name, value in given.items() if value is not None}
@@ -134,8 +143,9 @@ async def _bring_up(app: App, cluster: Cluster, backend: str, address: str = "")
     left = {
         agent: name for name, seat in seats_in(cluster.folder).items() for agent in seat.agents if agent not in named
     }
-    await cluster.spawn_all(app.agents)
-    said(f"{len(named)} agents are up in {cluster.folder} ({backend}): {', '.join(named)}")
+    with progress("starting agents") as bar:
+        await cluster.spawn_all(app.agents, counting(bar, len(named)))
+    said(f"{len(named)} agents are up in {cluster.folder} ({backend}): {few(named, NAMED)}")
     for agent, host in left.items():
         errors().print(
             f"note: {agent} has lived in {host}, and {app.file.name} does not name it: it is not up, and its log stays."

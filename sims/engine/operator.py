@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from peer.agents.spec import AgentSpec
+from peer.backends import Came, Room
 from peer.cluster.cluster import Cluster
 from peer.host import questions
 from peer.host.host import Host
@@ -103,7 +104,10 @@ class _Launched:
         await self.host.open()
         return self.host
 
-    async def launch(self, specs: list[AgentSpec], agents_per_host: int) -> None:
+    def room(self) -> Room:
+        raise NotImplementedError("agents of a simulated world are launched by World.spawn")
+
+    async def launch(self, specs: list[AgentSpec], agents_per_host: int, came: Came) -> None:
         raise NotImplementedError("agents of a simulated world are launched by World.spawn")
 
     async def release(self, agent: AgentId) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from peer import Attached, CallerError, Cluster
+from peer.backends.packing import counting
 from peer.export import export
 from sims.scenarios.payments import accounts, detached
 from sims.scenarios.payments.checks import Check, Log, judge, serial_order
@@ -55,7 +56,7 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
     with tempfile.TemporaryDirectory(prefix="ebbtide-bank-") as temporary:
         is_kept = options.detached and options.logs is not None
         place = detached.place_in(options.logs) if is_kept and options.logs is not None else Path(temporary)
-        progress("starting agents", 0, 1)
+        progress("starting agents", 0, options.agents)
         ours = detached.launch_options(options.logs) if is_kept and options.logs is not None else {}
         plan = Plan(options, place, folder, progress)
         accounts.open_books(str(plan.books)).close()
@@ -69,7 +70,8 @@ async def run(options: Options, folder: Path, progress: Progress) -> Report:
             successor_s=SUCCESSOR_S,
             **ours,
         ) as cluster:
-            await cluster.spawn_all(plan.specs())
+            specs, what = plan.specs(), "starting agents"
+            await cluster.spawn_all(specs, counting(lambda up, of: progress(what, up, of), len(specs)))
             return await _worked(cluster, plan)
 
 
