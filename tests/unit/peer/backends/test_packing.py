@@ -37,7 +37,7 @@ def test_agents_are_shared_out_among_processors(
 def test_what_can_not_fit_is_refused_before_it_starts() -> None:
     check_fits(1_000, 2, "ray", 10**9)
     check_fits(10**9, 2, "ray", None)
-    with pytest.raises(CallerError, match="1,000,000 agents on 4 hosts take at least 20.2 GB"):
+    with pytest.raises(CallerError, match=r"1,000,000 agents on 4 hosts take at least 20\.2 GB"):
         check_fits(1_000_000, 4, "ray", 8 * 10**9)
 
 
