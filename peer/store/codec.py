@@ -71,6 +71,10 @@ class Codec:
             stored = self._cipher.decrypt(stored)
         if flags & ZSTD:
             try:
+                # Damaged bytes may say any size, and so much memory is asked for before anything is read.
+                said = zstandard.frame_content_size(stored)
+                if said not in (-1, plain):
+                    raise ValueError(f"it says that it has {said} bytes of {plain}")
                 stored = _machines.decompressor.decompress(stored, max_output_size=plain)
             except zstandard.ZstdError as error:
                 raise ValueError(f"it does not decompress ({error})") from error
