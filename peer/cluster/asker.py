@@ -258,6 +258,10 @@ class Asker(Inquirer):
         """Return an agent's class, and which messages it handles, by name."""
         return await self._ask(agent, "profile", Profile)
 
+    async def profiles(self, agents: Iterable[AgentId]) -> dict[AgentId, Profile]:
+        """Return many agents' classes, and which messages they handle; each host is asked once for all of its own."""
+        return await self._all_of(agents, "profile", Profile)
+
     async def state(self, agent: AgentId, at: StepId | str | None = None) -> dict[Any, Any]:
         """Return an agent's state, without what was undone.
 
@@ -269,9 +273,26 @@ class Asker(Inquirer):
         """
         body = b"" if at is None else questions.encode(as_step(at))
         found = await self._ask(agent, "state", dict[str, bytes], body)
+        return (await self._shown({agent: found}))[agent]
+
+    async def states(self, agents: Iterable[AgentId]) -> dict[AgentId, dict[Any, Any]]:
+        """Return many agents' states as they stand; each host is asked once for all of its own.
+
+        Raises: AgentUnknown, AskTimeout, of the first of whom there is none.
+        """
+        return await self._shown(await self._all_of(agents, "state", dict[str, bytes]))
+
+    async def _shown(self, states: Mapping[AgentId, Mapping[str, bytes]]) -> dict[AgentId, dict[Any, Any]]:
         blobs = self._keeping.blobs
+
+        def shown() -> dict[AgentId, dict[Any, Any]]:
+            return {
+                agent: {decode_key(key): look(data, blobs) for key, data in found.items()}
+                for agent, found in states.items()
+            }
+
         with using(self._keeping.vault):
-            return await in_thread(HOUSE, lambda: {decode_key(key): look(data, blobs) for key, data in found.items()})
+            return await in_thread(HOUSE, shown)
 
     async def shared(self, agent: AgentId) -> SharedView:
         """Return what an agent sees of the shared spaces it takes part in."""

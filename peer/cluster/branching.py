@@ -26,7 +26,7 @@ from peer.cluster.member import Member
 from peer.cluster.outcome import Outcome
 from peer.config import checkpoint_limits
 from peer.host.host import Host
-from peer.host.questions import Status
+from peer.host.questions import Profile, Status
 from peer.store.opening import open_folder
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.reading import Logs, open_logs
@@ -38,6 +38,8 @@ from protocol.wire import decode_record
 
 UP_S = 120.0
 """How long launched agents may take to answer, once their hosts are started."""
+COMPARED = 500
+"""Agents whose states are compared at once: no more of them are in memory."""
 _MISSING = object()
 
 
@@ -136,14 +138,11 @@ class Branch(Member):
     async def compare(self, agents: tuple[AgentId, ...] | None = None) -> list[Difference]:
         """Return where agents' states differ from those in the cluster, as both stand now; of all agents if None."""
         found: list[Difference] = []
-        for name in self.agents if agents is None else agents:
-            there, here = await asyncio.gather(self.source.state(name), self.state(name))
-            keys = dict.fromkeys((*there, *here))
-            found += [
-                Difference(name, key, there.get(key), here.get(key))
-                for key in keys
-                if not _equal(there.get(key, _MISSING), here.get(key, _MISSING))
-            ]
+        names = self.agents if agents is None else list(agents)
+        for some in (names[at : at + COMPARED] for at in range(0, len(names), COMPARED)):
+            theirs, ours = await asyncio.gather(self.source.states(some), self.states(some))
+            for name in some:
+                found += _differences(name, theirs[name], ours[name])
         return found
 
     # -- its beginning ---------------------------------------------------------------------------------------------
@@ -152,7 +151,8 @@ class Branch(Member):
         source = self.source
         epoch = await source.checkpoint() if self._epoch is None else self._epoch
         names = self._wanted or tuple(source.known_agents())
-        self._specs = [await self._spec(name) for name in names]
+        profiles = await source.profiles(names)
+        self._specs = [self._spec(name, profiles[name]) for name in names]
         limits = checkpoint_limits(0.0, 4, 0, 30.0)
         self.folder.mkdir(mode=0o700)
         try:
@@ -168,8 +168,7 @@ class Branch(Member):
         self._backend = LocalBackend(self.folder, None, limits, self._places, options)
         return await self._backend.start()
 
-    async def _spec(self, name: AgentId) -> AgentSpec:
-        profile = await self.source.profile(name)
+    def _spec(self, name: AgentId, profile: Profile) -> AgentSpec:
         kind = kind_at(profile.kind)
         if kind is None:
             raise errors.CallerError(
@@ -242,6 +241,14 @@ def _up_to(logs: Logs, agent: AgentId, epoch: int, answers: dict[tuple[str, byte
     except errors.LogCorrupt:
         return upto  # what stands before the damage is as it was written
     return upto
+
+
+def _differences(name: AgentId, there: Mapping[Any, Any], here: Mapping[Any, Any]) -> list[Difference]:
+    return [
+        Difference(name, key, there.get(key), here.get(key))
+        for key in dict.fromkeys((*there, *here))
+        if not _equal(there.get(key, _MISSING), here.get(key, _MISSING))
+    ]
 
 
 async def _write(place: Path, loop: asyncio.AbstractEventLoop, bodies: Mapping[AgentId, list[bytes]]) -> None:

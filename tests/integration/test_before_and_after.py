@@ -48,6 +48,8 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "status": (("a",), {}),
     "statuses": ((["a"],), {}),
     "profile": (("a",), {}),
+    "profiles": ((["a"],), {}),
+    "states": ((["a"],), {}),
     "state": (("a",), {}),
     "shared": (("a",), {}),
     "dead_letters": (("a",), {}),

@@ -121,7 +121,7 @@ class AuditDue:
     round: int
 
 
-IN_SPACE_MAX = 100
+IN_SPACE_MAX = 24
 """Compliance agents, and ledgers, at most: each of these has what all of those have put into the space they share."""
 
 
