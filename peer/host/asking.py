@@ -170,8 +170,9 @@ class Asking:
                 await asyncio.wait((future,), timeout=min(next(waits), until - clock()))
             if not future.done():
                 raise errors.AskTimeout(f"host {host} did not answer {what!r} within {timeout_s:g} s; it may be down")
-            if what in AT_ONCE and times == 1:
-                self._patience.took(host, clock() - began)
+            if what in AT_ONCE:
+                note = self._patience.took if times == 1 else self._patience.was_late
+                note(host, clock() - began)
             return questions.unwrap(future.result())
         finally:
             del self._asking[question.number]

@@ -13,7 +13,8 @@ MOST_S = 2.0
 class Patience:
     """What one host has seen of how long others take to answer (RFC 6298).
 
-    Where a question was asked more than once nobody can tell which was answered, and nothing is measured (Karn).
+    Where a question was asked more than once nobody can tell which was answered, and nothing is measured (Karn): the
+    wait stays as it has grown, until an answer comes in time again.
     """
 
     def __init__(self) -> None:
@@ -24,6 +25,11 @@ class Patience:
         takes_s, strays_s = self._takes_s.get(host, (seconds, seconds / 2))
         strays_s += (abs(takes_s - seconds) - strays_s) / 4
         self._takes_s[host] = (takes_s + (seconds - takes_s) / 8, strays_s)
+
+    def was_late(self, host: HostId, seconds: float) -> None:
+        """Note that an answer has come so long after it was asked for first, and that it was asked for again."""
+        takes_s, strays_s = self._takes_s.get(host, (0.0, 0.0))
+        self._takes_s[host] = (max(takes_s, seconds), strays_s)
 
     def waits(self, host: HostId | None) -> Iterator[float]:
         """Give how long to wait before it is asked again, and again."""

@@ -105,6 +105,8 @@ def test_a_host_is_given_as_long_as_its_answers_take() -> None:
     first = next(patience.waits("h"))
     assert 3.0 < first < 3.5
     assert next(patience.waits("other")) == FIRST_S
+    patience.was_late("h", 8.0)
+    assert next(patience.waits("h")) >= 8.0, "it would be asked again before it can answer"
     for _ in range(60):
         patience.took("h", 0.001)
     assert next(patience.waits("h")) == FIRST_S
