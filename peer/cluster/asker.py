@@ -227,7 +227,7 @@ class Asker(Inquirer):
         return await self._effects((agent,), settled)
 
     async def _effects(self, agents: Iterable[AgentId], settled: bool) -> list[Effect]:
-        found = await self._all_of(agents, "effects", list[EffectAnswer], questions.encode(settled))
+        found = await self.all_of(agents, "effects", list[EffectAnswer], questions.encode(settled))
         with using(self._keeping.vault):
             return [shown(each, self.host.clock.now_us()) for effects in found.values() for each in effects]
 
@@ -260,7 +260,7 @@ class Asker(Inquirer):
 
     async def profiles(self, agents: Iterable[AgentId]) -> dict[AgentId, Profile]:
         """Return many agents' classes, and which messages they handle; each host is asked once for all of its own."""
-        return await self._all_of(agents, "profile", Profile)
+        return await self.all_of(agents, "profile", Profile)
 
     async def state(self, agent: AgentId, at: StepId | str | None = None) -> dict[Any, Any]:
         """Return an agent's state, without what was undone.
@@ -280,7 +280,7 @@ class Asker(Inquirer):
 
         Raises: AgentUnknown, AskTimeout, of the first of whom there is none.
         """
-        return await self._shown(await self._all_of(agents, "state", dict[str, bytes]))
+        return await self._shown(await self.all_of(agents, "state", dict[str, bytes]))
 
     async def _shown(self, states: Mapping[AgentId, Mapping[str, bytes]]) -> dict[AgentId, dict[Any, Any]]:
         blobs = self._keeping.blobs
@@ -303,7 +303,7 @@ class Asker(Inquirer):
         return await self._letters((agent,))
 
     async def _letters(self, agents: Iterable[AgentId]) -> list[DeadLetter]:
-        found = await self._all_of(agents, "dead", list[LetterAnswer])
+        found = await self.all_of(agents, "dead", list[LetterAnswer])
         with using(self._keeping.vault):
             return [
                 letters.shown(each, agent, self._kind_of(agent), self._letter)

@@ -116,7 +116,7 @@ class Branch(Member):
         assert self._backend is not None
         self.host.asking.expect(self.agents)
         await self._backend.launch(self._specs, max(1, len(self._specs)), lambda _: None)
-        await self._all_of(self.agents, "status", Status, timeout_s=UP_S)
+        await self.all_of(self.agents, "status", Status, timeout_s=UP_S)
         if self._wish is not None:
             wish = self._wish
             self.began = await self.rollback(*wish.steps, inputs=wish.inputs, amend=wish.amend, reason=wish.reason)

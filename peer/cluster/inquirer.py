@@ -70,10 +70,20 @@ class Inquirer:
             for agent, each in found.items()
         }
 
-    async def _all_of(
+    async def all_of(
         self, agents: Iterable[AgentId], what: str, kind: Any, body: bytes = b"", timeout_s: float = ASK_S
     ) -> dict[AgentId, Any]:
-        """Ask the same of many agents. Raises: the first error that there is instead of an answer."""
+        """Ask the same of many agents: a question of `peer.host.questions` that is answered at once.
+
+        Args:
+            agents: who is asked; each host once, for all of its own.
+            what: the question.
+            kind: of each answer.
+            body: what belongs to the question, encoded.
+            timeout_s: for how long.
+
+        Raises: the first error that there is instead of an answer; CallerError, for what can't be asked so.
+        """
         found = await self._each(agents, what, kind, body, timeout_s)
         for each in found.values():
             if isinstance(each, errors.EbbtideError):

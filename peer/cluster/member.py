@@ -206,7 +206,7 @@ class Member(People, ABC):
         ask = RestoreTo(f"{self._source}/{secrets.token_hex(8)}", epoch, inputs, reason, deadline_us)
         number = int(await self.host.ask(self._any(), "restore", questions.encode(ask), timeout_s=timeout_s))
         while True:
-            looks = await self._all_of(self._all(), "status", Status, timeout_s=timeout_s)
+            looks = await self.all_of(self._all(), "status", Status, timeout_s=timeout_s)
             if all(look.era >= number for look in looks.values()):
                 seconds = (self.host.clock.now_us() - began_us) / 1e6
                 return Restored(number, epoch, seconds, await self._still_undone(epoch))
@@ -214,7 +214,7 @@ class Member(People, ABC):
 
     async def _still_undone(self, epoch: int) -> tuple[StepId, ...]:
         body = questions.encode(epoch)
-        found = await self._all_of(self._all(), "undone since", tuple[StepId, ...], body)
+        found = await self.all_of(self._all(), "undone since", tuple[StepId, ...], body)
         return tuple(step for steps in found.values() for step in steps)
 
     async def epochs(self) -> EpochsAnswer:
@@ -291,7 +291,7 @@ class Member(People, ABC):
         """Return the sagas that an agent has begun, of all agents if None; with `status`, those that stand so."""
         self.check_running()
         agents = self._all() if agent is None else [agent]
-        found = await self._all_of(agents, "sagas", list[SagaAnswer])
+        found = await self.all_of(agents, "sagas", list[SagaAnswer])
         seen = [saga_seen(each, one) for each, some in found.items() for one in some]
         return [each for each in seen if status is None or each.status == status]
 

@@ -30,7 +30,7 @@ class People(Asker):
         """Return the tools that an agent has requested and that are not called yet, oldest first; of all if None."""
         self.check_running()
         agents = self._all() if agent is None else [agent]
-        found = await self._all_of(agents, "requests", list[RequestAnswer])
+        found = await self.all_of(agents, "requests", list[RequestAnswer])
         with using(self._keeping.vault):
             seen = [pending(each, one, self.host.ask) for each, some in found.items() for one in some]
         return sorted(seen, key=lambda each: (each.since_us, each.name))

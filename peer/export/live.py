@@ -5,11 +5,14 @@ This asks a running cluster; `peer.audit` makes the same files from hosts' folde
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from peer.cluster.member import Member
-from peer.export.lines import ProposalLines, checkpoint_lines, step_line, write_export
+from peer.export.lines import Line, ProposalLines, checkpoint_lines, step_line, write_export
+from peer.host.questions import Ballots, Costs, CutsAnswer, StepsAnswer, StepsAsk, encode
 from protocol.ids import AgentId
+
+TOGETHER = 500
+"""Agents that are asked at once."""
 
 
 async def export(cluster: Member, folder: Path, agents: Iterable[AgentId] | None = None) -> None:
@@ -21,29 +24,36 @@ async def export(cluster: Member, folder: Path, agents: Iterable[AgentId] | None
         agents: whose steps; all that this peer looks at if left out.
     """
     names = list(cluster.agents if agents is None else agents)
-    lines: list[dict[str, Any]] = []
-    for name in names:
-        async for page in cluster.steps(name).pages():
-            pairs = zip(page.records, page.retracted_by, strict=True)
-            lines.extend(step_line(record, by, page.effects) for record, by in pairs)
-    proposals = await _proposals(cluster, names)
-    checkpoints = checkpoint_lines({name: await cluster.cuts(name) for name in names})
-    write_export(folder, lines, proposals, checkpoints)
-
-
-async def _proposals(cluster: Member, agents: Iterable[AgentId]) -> list[dict[str, Any]]:
-    """Return every proposal that any of the agents knows, put together from what each of them knows."""
+    lines: list[Line] = []
     known = ProposalLines()
-    hosts: set[str] = set()
-    for agent in agents:
-        ballots = await cluster.ballots(agent)
+    cuts: dict[AgentId, CutsAnswer] = {}
+    for some in (names[at : at + TOGETHER] for at in range(0, len(names), TOGETHER)):
+        lines += await _steps(cluster, some)
+        await _proposals(cluster, some, known)
+        cuts |= await cluster.all_of(some, "cuts", CutsAnswer)
+    one_of = {cluster.host.homes[name]: name for name in names}
+    for costs in (await cluster.all_of(one_of.values(), "costs", Costs)).values():
+        for pid, (count, size) in costs.rollbacks.items():
+            known.cost(pid, count, size)
+    write_export(folder, lines, known.lines(), checkpoint_lines(cuts))
+
+
+async def _steps(cluster: Member, agents: list[AgentId]) -> list[Line]:
+    """Return the lines of agents' steps: of all the first page at once, and whatever follows one after the other."""
+    found: list[Line] = []
+    first = await cluster.all_of(agents, "steps", StepsAnswer, encode(StepsAsk()))
+    for name, page in first.items():
+        pages = [page] if page.next is None else await cluster.steps(name)
+        for each in pages:
+            pairs = zip(each.records, each.retracted_by, strict=True)
+            found += [step_line(record, by, each.effects) for record, by in pairs]
+    return found
+
+
+async def _proposals(cluster: Member, agents: list[AgentId], known: ProposalLines) -> None:
+    """Take in what agents know of proposals."""
+    for agent, ballots in (await cluster.all_of(agents, "ballots", Ballots)).items():
         for proposal, vote in ballots.votes:
             known.voted(agent, proposal, vote.accepts, vote.why)
         for pid, decision, at_us, names, _ in ballots.decided:
             known.decided(pid, decision, at_us, names)
-        host = (await cluster.status(agent)).host
-        if host not in hosts:
-            hosts.add(host)
-            for pid, (count, size) in (await cluster.costs(agent)).rollbacks.items():
-                known.cost(pid, count, size)
-    return known.lines()

@@ -75,16 +75,16 @@ def _check_of(info: Any) -> _Check | None:
         checks = [check for item in info.types if (check := _check_of(item)) is not None]
         return (lambda value: any(check(value) for check in checks)) if len(checks) == len(info.types) else None
     if type(info) is inspect.ListType:
-        holds = _all_of(info.item_type)
+        holds = all_of(info.item_type)
         return None if holds is None else lambda value: type(value) is list and holds(value)
     if type(info) is inspect.DictType:
-        keys, items = _all_of(info.key_type), _all_of(info.value_type)
+        keys, items = all_of(info.key_type), all_of(info.value_type)
         if keys is not None and items is not None:
             return lambda value: type(value) is dict and keys(value) and items(value.values())
     return None
 
 
-def _all_of(info: Any) -> Callable[[Iterable[Any]], bool] | None:
+def all_of(info: Any) -> Callable[[Iterable[Any]], bool] | None:
     """Return what tells the same of many values."""
     kinds, check = _kinds_of(info), _check_of(info)
     if kinds is not None:

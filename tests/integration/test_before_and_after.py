@@ -50,6 +50,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "profile": (("a",), {}),
     "profiles": ((["a"],), {}),
     "states": ((["a"],), {}),
+    "all_of": ((["a"], "status", object), {}),
     "state": (("a",), {}),
     "shared": (("a",), {}),
     "dead_letters": (("a",), {}),

@@ -164,14 +164,13 @@ async def _go_back(
 
 async def _look(cluster: Cluster | Attached) -> tuple[World, dict[str, dict[int, int]], int]:
     """Return the agents' states, what each replica says of exposure, and the number of dead letters."""
-    states = {agent: await cluster.state(agent) for agent in cluster.agents}
+    states = await cluster.states(cluster.agents)
     replicas: dict[str, dict[int, int]] = {}
     for agent in cluster.agents:
         if agent.startswith(("compliance-", "ledger-", "auditor")):
             seen = (await cluster.shared(agent)).counters("exposure")
             replicas[agent] = {customer: cents for customer, cents in seen.items() if cents}
-    dead = sum([len(await cluster.dead_letters(agent)) for agent in cluster.agents])
-    return collect(states, replicas["auditor"]), replicas, dead
+    return collect(states, replicas["auditor"]), replicas, len(await cluster.dead_letters())
 
 
 def _noticed(log: Log, fault: tuple[int, Fault] | None) -> Check:
