@@ -11,10 +11,10 @@ from tests.cluster.reliability.rows import ROWS
 from tests.cluster.reliability.table import BEGIN, END, Played, keep, kept, table, write
 from tests.cluster.reliability.teller_app import UNDONE, post, unpost
 
-PAID = Handed("r.1", "teller-4", 5, 1.0, 2.0)
-SIDES = [("ledger-4", "debit"), ("ledger-0", "credit")]
+PAID = Handed("r.1", "teller-2", 5, 1.0, 2.0)
+SIDES = [("ledger-2", "debit"), ("ledger-0", "credit")]
 POSTED = [Posting(ledger, "r.1", side, 5, 2.5, False) for ledger, side in SIDES]
-STATES = {"teller-4": [["sent", "r.1", 5]], "ledger-4": [["debit", "r.1", 5]], "ledger-0": [["credit", "r.1", 5]]}
+STATES = {"teller-2": [["sent", "r.1", 5]], "ledger-2": [["debit", "r.1", 5]], "ledger-0": [["credit", "r.1", 5]]}
 
 
 def amiss(**other: object) -> str:
@@ -45,8 +45,8 @@ def test_what_was_never_acknowledged_is_told_and_may_stand_or_not() -> None:
 
 
 def test_a_cone_is_a_step_at_the_teller_and_one_at_each_of_its_ledgers() -> None:
-    assert cone_of("teller-4", ["teller-4/1/1", "ledger-0/1/8", "ledger-4/2/3"]) == ""
-    assert "ledger-1" in cone_of("teller-4", ["teller-4/1/1", "ledger-0/1/8", "ledger-1/2/3"])
+    assert cone_of("teller-2", ["teller-2/1/1", "ledger-0/1/8", "ledger-2/2/3"]) == ""
+    assert "ledger-1" in cone_of("teller-2", ["teller-2/1/1", "ledger-0/1/8", "ledger-1/2/3"])
 
 
 def test_the_world_takes_an_intent_once_and_remembers_what_was_undone(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_recovery_is_that_of_the_last_who_was_hit_and_others_are_compared_with_b
 
 def test_the_table_names_what_did_not_hold_and_what_was_not_played(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    page.write_text(f"before\n{BEGIN}\nstale\n{END}\nafter\n")
     played = {
         "a": Played((), Measured(1.25, 0.9, None, 2.0, 1234), "a note"),
         "b": Played(("teller-1 | did\nnot serve",), None),
@@ -85,7 +85,7 @@ def test_the_table_names_what_did_not_hold_and_what_was_not_played(tmp_path: Pat
     assert "| one | yes. a note | 1.2 s | 0.90 |  | 2.0 s | 1,234 |" in text
     assert "| two | **did not hold**: teller-1 / did not serve |" in text
     assert "| three | not played |" in text
-    assert "old" not in text
+    assert "stale" not in text
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     (tmp_path / "bare.md").write_text("no marks")

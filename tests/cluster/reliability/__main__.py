@@ -41,12 +41,16 @@ def play(run: Run, row: Row) -> Played:
         _play(run, row)
     except BROKEN as error:
         run.amiss.append(f"{'' if isinstance(error, Failed) else f'{type(error).__name__}: '}{error}"[:400])
-    found = run.played()
+    run.tidy()
+    return run.played()
+
+
+def end(run: Run) -> None:
+    """End a row's cluster."""
     try:
         run.close()
     except BROKEN as error:
-        print(f"  {run.name}: the cluster did not end in order: {error}", flush=True)
-    return found
+        print(f"{run.name}: its cluster did not end in order: {error}", flush=True)
 
 
 def _play(run: Run, row: Row) -> None:
@@ -56,8 +60,8 @@ def _play(run: Run, row: Row) -> None:
         assert launcher.stdout is not None
         if not launcher.stdout.readline():
             raise Failed("the cluster did not come up on two machines")
-    else:
-        run.field.await_machines(len(run.lan.machines))
+    elif not run.is_up:
+        run.field.mend()
         run.up()
     run.begin_load()
     row.play(run)
@@ -100,11 +104,16 @@ def _all(work: Path, only: Sequence[str], done: dict[str, Played]) -> bool:
         field = Field(lan)
         print("three machines, and Ray on them ...", flush=True)
         field.up()
+        last: Run | None = None
         for name in only:
             print(f"{time.monotonic() - began:6.0f} s  {name} ...", flush=True)
-            done[name] = play(Run(field, name, work / "shared"), ROWS[name])
+            if last is not None and (ROWS[name].is_fresh or last.is_ending or last.amiss):
+                end(last)
+                last = None
+            last = Run(field, name, work / "shared", last.folder if last is not None else "")
+            done[name] = play(last, ROWS[name])
             failed = failed or bool(done[name].amiss)
-            print(f"{time.monotonic() - began:6.0f} s  {line_of(name, done[name])}", flush=True)
+            print(f"{time.monotonic() - began:6.0f} s  {line_of(ROWS[name].title, done[name])}", flush=True)
             keep(OUT / "played.json", done)
             write(PAGE, table(TITLES, done))
     return failed

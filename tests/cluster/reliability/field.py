@@ -1,22 +1,30 @@
 """Three machines with one Ray, and on it one cluster a row: brought up, put under load, struck, and judged."""
 
 import json
-import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tests.cluster.lan import Machine
-from tests.cluster.launched import WHERE, Launched
+from tests.cluster.lan import PATH, Lan, Machine
 from tests.cluster.reliability.measure import Strike, back_at, measured, served
 from tests.cluster.reliability.oracle import Handed, cone_of, handed_in, judge, posted
 from tests.cluster.reliability.table import Played
 from tests.cluster.reliability.teller_app import agents, late
 
-SHIPPED = ("teller_app.py", "driver.py")
+HERE = Path(__file__).parent
+BIN = Path(sys.executable).parent
+ENVIRONMENT = {
+    "PATH": f"{BIN}:{PATH}", "RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "60",
+    "RAY_agent_register_timeout_ms": "200000",
+}  # fmt: skip
+"""Three machines share these processors, with whatever else runs here: who starts slowly has not failed."""
+LOOK = "import ray; ray.init('auto', logging_level='ERROR'); print(*[n['NodeManagerAddress'] for n in ray.nodes() if n['Alive']])"
+RAY_S = 70
+TRIES = 3
 UP_S = 150.0
 WARM_S = 60.0
 BEFORE_S, AFTER_S = 8.0, 8.0
@@ -38,14 +46,49 @@ class Failed(Exception):
     """What was to happen did not; the text says what."""
 
 
-class Field(Launched):
-    """The machines, and the Ray on them."""
+class Field:
+    """The machines, and the Ray on them, which is started by hand: what starts slowly is started again."""
 
-    def _lay_out(self) -> None:
-        super()._lay_out()
-        there = Path(f"/proc/{self.lan.desk.first}/root{WHERE}")
-        for name in SHIPPED:
-            shutil.copy(Path(__file__).with_name(name), there / "examples" / name)
+    def __init__(self, lan: Lan) -> None:
+        self.lan = lan
+        self.head = lan.machines[0]
+
+    def up(self) -> None:
+        """Start Ray on all machines, the head's first. Raises: Failed."""
+        for machine in self.lan.machines:
+            self.start_ray(machine)
+        self.await_machines(len(self.lan.machines))
+
+    def start_ray(self, machine: Machine, **more: str) -> None:
+        """Start Ray on a machine; `more` is added to the environment. Raises: Failed."""
+        where = ["--head", "--port=6379", "--include-dashboard=false"] if machine is self.head else [self._address()]
+        command = [BIN / "ray", "start", "--num-cpus=1", f"--node-ip-address={machine.address}", *where]
+        for _ in range(TRIES):
+            done = machine.exec("timeout", RAY_S, *command, code=None, **(ENVIRONMENT | more))
+            if done.returncode == 0:
+                return
+            self.stop_ray(machine)
+        raise Failed(f"Ray does not start on {machine.name}: {done.stderr.strip()[-200:]}")
+
+    def stop_ray(self, machine: Machine) -> None:
+        """End Ray on a machine, with all that it has started."""
+        machine.exec("timeout", 40, BIN / "ray", "stop", "--force", code=None, **ENVIRONMENT)
+
+    def _address(self) -> str:
+        return f"--address={self.head.address}:6379"
+
+    def joined(self) -> set[str]:
+        """Return the addresses of the machines that Ray has."""
+        return set(self.head.exec("timeout", 60, BIN / "python", "-c", LOOK, code=None, **ENVIRONMENT).stdout.split())
+
+    def mend(self) -> None:
+        """Start Ray again where it has ended. Raises: Failed."""
+        there = self.joined()
+        for machine in self.lan.machines:
+            if machine.address not in there:
+                self.stop_ray(machine)
+                self.start_ray(machine)
+        self.await_machines(len(self.lan.machines))
 
     def await_machines(self, count: int, timeout_s: float = 200.0) -> None:
         """Wait until Ray has so many machines. Raises: Failed."""
@@ -55,6 +98,10 @@ class Field(Launched):
                 raise Failed(f"Ray has {found} machines, and not {count}, after {timeout_s:.0f} s")
             time.sleep(1.0)
 
+    def ebbtide(self, *words: object, code: int | None = 0, timeout_s: float = 100.0) -> str:
+        """Run a command on the head; return what it prints."""
+        return self.head.exec(BIN / "ebbtide", *words, code=code, timeout_s=timeout_s, **ENVIRONMENT).stdout
+
 
 class Run:
     """One row: a cluster with a folder of its own.
@@ -63,13 +110,17 @@ class Run:
         field: where.
         name: of the row.
         shared: the disk that all machines see, as it is known outside; they know it as /mnt.
+        folder: of the cluster, if one is up.
     """
 
-    def __init__(self, field: Field, name: str, shared: Path) -> None:
+    def __init__(self, field: Field, name: str, shared: Path, folder: str = "") -> None:
         self.field = field
         self.lan = field.lan
         self.name = name
-        self.folder = f"run-{name}"
+        self.folder = folder or f"run-{name}"
+        self.is_up = bool(folder)
+        self.is_ending = False
+        """The cluster is of no use to other rows."""
         self.place = shared / name
         self.world = f"/mnt/{name}/world"
         (self.place / "world").mkdir(parents=True)
@@ -85,7 +136,7 @@ class Run:
 
     def up(self) -> None:
         """Bring the agents up, and have backups chosen."""
-        self.field.ebbtide(f"up ebbtide/app/teller_app.py --address auto --folder {self.folder}", timeout_s=UP_S)
+        self.field.ebbtide("up", HERE / "teller_app.py", "--address", "auto", "--folder", self.folder, timeout_s=UP_S)
 
     def drive(self, what: str, *more: object, timeout_s: float = ASK_S) -> Any:
         """Have the driver ask something; return what it tells. Raises: Failed."""
@@ -101,9 +152,9 @@ class Run:
 
     def start(self, what: str, *more: object) -> "subprocess.Popen[str]":
         """Start the driver on the head."""
-        words = " ".join(map(str, (what, self.folder, *more)))
-        line = f". ~/ebbtide/node/environment.sh && exec python ebbtide/app/driver.py {words} 2>> /mnt/{self.name}/said"
-        return self.field.head.start("bash", "-c", line)
+        line = 'exec "$0" "$@" 2>> ' + f"/mnt/{self.name}/said"
+        words = (BIN / "python", HERE / "driver.py", what, self.folder, *more)
+        return self.field.head.start("bash", "-c", line, *words, **ENVIRONMENT)
 
     def _last_said(self) -> str:
         said = (self.place / "said").read_text(errors="replace").strip().splitlines()
@@ -111,7 +162,8 @@ class Run:
 
     def hosts(self) -> list[Seen]:
         """Return the hosts with agents, and where they are."""
-        told = self.field.told(f"ps --folder {self.folder}", code=None)
+        lines = self.field.ebbtide("ps", "--json", "--folder", self.folder, code=None).splitlines()
+        told = [json.loads(line) for line in lines]
         machines = {machine.address: machine for machine in self.lan.machines}
         return [
             Seen(row["host"], machines[str(urlsplit(row["address"]).hostname)], frozenset(row["agents"]))
@@ -122,6 +174,10 @@ class Run:
     def host_of(self, agent: str) -> Seen:
         """Return where an agent lives."""
         return next(host for host in self.hosts() if agent in host.agents)
+
+    def crowded(self) -> Machine:
+        """Return the machine with the most agents, of those that nobody works from."""
+        return max(self.lan.machines[1:], key=lambda machine: len(self.on(machine)))
 
     def on(self, machine: Machine) -> frozenset[str]:
         """Return who lives on a machine."""
@@ -204,7 +260,8 @@ class Run:
     def judged(self) -> None:
         """Note what does not hold."""
         told = self.drive("states")
-        self.amiss += judge(handed_in(self.place), posted(self.place / "world"), told, frozenset(self.undone))
+        mine = {name: [row for row in rows if row[1].startswith(f"{self.name}.")] for name, rows in told.items()}
+        self.amiss += judge(handed_in(self.place), posted(self.place / "world"), mine, frozenset(self.undone))
 
     def played(self) -> Played:
         """Return what came of the row."""
@@ -214,11 +271,14 @@ class Run:
         shown = (*self.amiss[:SHOWN], *([f"and {more} more"] if more > 0 else []))
         return Played(shown, seen if self.strikes else None, self.note)
 
-    def close(self) -> None:
-        """End the cluster, whatever stands."""
+    def tidy(self) -> None:
+        """Undo what was done to the machines, and end the load, whatever stands."""
         if self._load is not None and self._load.poll() is None:
             self._load.kill()
         self.lan.wire.heal()
         for machine in self.lan.machines:
             machine.resume()
-        self.field.ebbtide(f"down {self.folder}", code=None, timeout_s=90.0)
+
+    def close(self) -> None:
+        """End the cluster."""
+        self.field.ebbtide("down", self.folder, code=None, timeout_s=90.0)

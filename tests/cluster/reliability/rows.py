@@ -36,7 +36,7 @@ def hung(seconds: float) -> Callable[[Run], None]:
 
 
 def _cut(run: Run, how: Callable[[Machine], None]) -> None:
-    machine = run.lan.machines[2]
+    machine = run.crowded()
     hit = run.on(machine)
     run.strike(hit)
     how(machine)
@@ -63,6 +63,7 @@ def lost(run: Run) -> None:
     """Lose a machine with its disk."""
     machine = run.lan.machines[2]
     run.strike(run.on(machine))
+    run.is_ending = True
     machine.kill(with_disk=True)
 
 
@@ -92,8 +93,8 @@ def rolling(run: Run) -> None:
 
 
 def third(run: Run) -> None:
-    """Kill three of the ten hosts at once, one on each machine where that can be."""
-    hosts = [run.host_of(agent) for agent in ("teller-0", "ledger-2", "teller-4")]
+    """Kill two of the six hosts at once, on two machines where that can be."""
+    hosts = [run.host_of(agent) for agent in ("teller-0", "ledger-1")]
     run.strike(frozenset(agent for host in hosts for agent in host.agents))
     for host in hosts:
         run.signal(host, "KILL")
@@ -110,26 +111,28 @@ def headless(run: Run) -> None:
 
 
 def up_again(run: Run) -> None:
-    """Start Ray again by the recipe, and the cluster on it, from its logs."""
+    """Start Ray again on all machines, and the cluster on it, from its logs."""
     began = time.monotonic()
-    run.field.desk("ray up -y cluster.yaml", timeout_s=200)
-    run.field.await_machines(len(run.lan.machines))
+    for machine in run.lan.machines:
+        run.field.stop_ray(machine)
+    run.field.up()
     ray_s = time.monotonic() - began
     run.up()
-    run.note += f"; `ray up` took {ray_s:.0f} s, `ebbtide up` {time.monotonic() - began - ray_s:.0f} s"
+    run.note += f"; starting Ray again took {ray_s:.0f} s, `ebbtide up` {time.monotonic() - began - ray_s:.0f} s"
 
 
 def newcomer(run: Run) -> None:
     """Give a machine power that was lost; Ray starts there, and a teller more is launched."""
     machine = run.lan.machines[2]
-    run.strike(frozenset({"teller-5"}))
+    run.strike(frozenset({"teller-3"}))
     began = time.monotonic()
     run.lan.boot(machine)
+    run.field.start_ray(machine)
     run.field.await_machines(len(run.lan.machines), JOIN_S)
     run.note = f"Ray had the machine after {time.monotonic() - began:.0f} s"
     (run.place / "join").touch()
     run.await_served(run.strikes[-1], RECOVER_S)
-    at = run.host_of("teller-5").machine
+    at = run.host_of("teller-3").machine
     if at is not machine:
         run.amiss.append(f"the new agent was put on {at.name}, and not on the machine that has joined")
 
@@ -139,6 +142,8 @@ class Row(NamedTuple):
 
     title: str
     play: Callable[[Run], None]
+    is_fresh: bool = False
+    """It begins with a cluster of its own."""
     is_joining: bool = False
     """The cluster is launched on the machines that are there, by who launches one more agent later."""
     afterwards: Callable[[Run], None] | None = None
@@ -152,13 +157,13 @@ ROWS: dict[str, Row] = {
     "unheard": Row("a machine cut off for 20 s: what it says is lost", unheard),
     "deaf": Row("the same: what is said to it is lost", deaf),
     "isolated": Row("the same: both", isolated),
-    "third": Row("three of ten hosts killed at once", third),
+    "third": Row("two of six hosts killed at once", third),
     "lossy": Row("5 % of all frames lost, for 20 s", lossy),
     "far": Row("100 ms from each machine to each other, for 20 s", far),
     "rolling": Row("all hosts started again, one after the other", rolling),
-    "lost": Row("a machine lost with its disk", lost),
-    "join": Row("a machine joins under load, and an agent on it", newcomer, is_joining=True),
-    "head": Row("Ray's head lost, and started again", headless, afterwards=up_again),
+    "lost": Row("a machine lost with its disk", lost, is_fresh=True),
+    "join": Row("a machine joins under load, and an agent on it", newcomer, is_fresh=True, is_joining=True),
+    "head": Row("Ray's head lost, and started again", headless, is_fresh=True, afterwards=up_again),
     "hung-60": Row("a teller's process hung for 60 s (SIGSTOP)", hung(60)),
 }
 TITLES = {name: row.title for name, row in ROWS.items()} | {"skew": "the clock of one host a minute ahead"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ebbtide import Agent, Call, Context, Happened, NotHappened, handles, tool
 
-LANES = 5
+LANES = 3
 UNDONE = ".undone"
 
 
