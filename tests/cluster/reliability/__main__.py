@@ -54,6 +54,8 @@ def end(run: Run) -> None:
 
 
 def _play(run: Run, row: Row) -> None:
+    if row.before is not None:
+        row.before(run)
     if row.is_joining:
         run.field.await_machines(len(run.lan.machines) - 1)
         launcher = run.start("join", run.world)

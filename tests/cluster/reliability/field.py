@@ -22,7 +22,10 @@ ENVIRONMENT = {
     "RAY_agent_register_timeout_ms": "200000",
 }  # fmt: skip
 """Three machines share these processors, with whatever else runs here: who starts slowly has not failed."""
-LOOK = "import ray; ray.init('auto', logging_level='ERROR'); print(*[n['NodeManagerAddress'] for n in ray.nodes() if n['Alive']])"
+LOOK = (
+    "import ray; ray.init('auto', logging_level='ERROR');"
+    " print(*[node['NodeManagerAddress'] for node in ray.nodes() if node['Alive']])"
+)
 RAY_S = 70
 TRIES = 3
 UP_S = 150.0
@@ -119,6 +122,7 @@ class Run:
         self.name = name
         self.folder = folder or f"run-{name}"
         self.is_up = bool(folder)
+        self.app = "teller_app.py"
         self.is_ending = False
         """The cluster is of no use to other rows."""
         self.place = shared / name
@@ -136,7 +140,7 @@ class Run:
 
     def up(self) -> None:
         """Bring the agents up, and have backups chosen."""
-        self.field.ebbtide("up", HERE / "teller_app.py", "--address", "auto", "--folder", self.folder, timeout_s=UP_S)
+        self.field.ebbtide("up", HERE / self.app, "--address", "auto", "--folder", self.folder, timeout_s=UP_S)
 
     def drive(self, what: str, *more: object, timeout_s: float = ASK_S) -> Any:
         """Have the driver ask something; return what it tells. Raises: Failed."""

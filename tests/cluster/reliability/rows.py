@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.cluster.lan import Machine
-from tests.cluster.reliability.field import RECOVER_S, Run
+from tests.cluster.reliability.field import RECOVER_S, Failed, Run
 
 CUT_S = 20.0
 BAD_WIRE_S = 20.0
@@ -13,6 +14,7 @@ LOSS = 0.05
 FAR_MS = 50.0
 """At each machine: twice as long from one to another."""
 JOIN_S = 300.0
+SKEW_S = 60
 
 
 def killed(run: Run) -> None:
@@ -137,6 +139,34 @@ def newcomer(run: Run) -> None:
         run.amiss.append(f"the new agent was put on {at.name}, and not on the machine that has joined")
 
 
+def clocked(run: Run) -> None:
+    """Have all hosts get their time by a library that can be told another. Raises: Failed."""
+    if not list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")):
+        raise Failed("needs libfaketime: apt-get install faketime")
+    for machine in run.lan.machines:
+        _set_ahead(machine, 0)
+    run.app = "skewed_app.py"
+
+
+def skewed(run: Run) -> None:
+    """Set one machine's hosts' clocks ahead, and back."""
+    machine = run.crowded()
+    hit = run.on(machine)
+    run.strike(hit)
+    _set_ahead(machine, SKEW_S)
+    time.sleep(BAD_WIRE_S)
+    host = run.host_of(min(hit)).name
+    look = f"tr '\\0' '\\n' < /proc/$(cat {run.folder}/{host}/lock)/environ | grep -c FAKETIME_TIMESTAMP_FILE"
+    if machine.exec("sh", "-c", look, code=None).stdout.strip() != "1":
+        raise Failed("the host's process has not taken the library")
+    _set_ahead(machine, 0)
+    run.is_ending = True
+
+
+def _set_ahead(machine: Machine, seconds: float) -> None:
+    machine.exec("sh", "-c", f"echo +{seconds}s > /srv/ahead.new && mv /srv/ahead.new /srv/ahead")
+
+
 class Row(NamedTuple):
     """One fault."""
 
@@ -146,6 +176,8 @@ class Row(NamedTuple):
     """It begins with a cluster of its own."""
     is_joining: bool = False
     """The cluster is launched on the machines that are there, by who launches one more agent later."""
+    before: Callable[[Run], None] | None = None
+    """Done before the cluster is brought up."""
     afterwards: Callable[[Run], None] | None = None
     """Done once the load has ended, before it is judged."""
 
@@ -165,6 +197,6 @@ ROWS: dict[str, Row] = {
     "join": Row("a machine joins under load, and an agent on it", newcomer, is_fresh=True, is_joining=True),
     "head": Row("Ray's head lost, and started again", headless, is_fresh=True, afterwards=up_again),
     "hung-60": Row("a teller's process hung for 60 s (SIGSTOP)", hung(60)),
+    "skew": Row("clocks of a machine's hosts a minute ahead for 20 s, and back", skewed, is_fresh=True, before=clocked),
 }
-TITLES = {name: row.title for name, row in ROWS.items()} | {"skew": "the clock of one host a minute ahead"}
-"""All rows of the table, those too that nobody can play yet."""
+TITLES = {name: row.title for name, row in ROWS.items()}
