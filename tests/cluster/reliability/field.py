@@ -30,7 +30,7 @@ RAY_S = 70
 TRIES = 3
 UP_S = 150.0
 WARM_S = 60.0
-BEFORE_S, AFTER_S = 8.0, 8.0
+BEFORE_S, AFTER_S = 8.0, 6.0
 RECOVER_S = 120.0
 ASK_S = 280.0
 SHOWN = 3
@@ -196,7 +196,8 @@ class Run:
 
     def begin_load(self) -> None:
         """Begin to hand in transfers, and wait until all agents serve."""
-        self.drive("settle")
+        if not self.is_up:
+            self.drive("settle")
         self._load = self.start("load", self.world, self.name, *(n for n in (*agents, *late) if "teller" in n))
         self._until(lambda: self.names <= set(self._served()), WARM_S, lambda: "not all agents serve before any fault")
         time.sleep(2.0)

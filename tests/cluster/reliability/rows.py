@@ -188,15 +188,15 @@ ROWS: dict[str, Row] = {
     "hung-20": Row("the same for 20 s", hung(20)),
     "unheard": Row("a machine cut off for 20 s: what it says is lost", unheard),
     "deaf": Row("the same: what is said to it is lost", deaf),
-    "isolated": Row("the same: both", isolated),
-    "third": Row("two of six hosts killed at once", third),
     "lossy": Row("5 % of all frames lost, for 20 s", lossy),
     "far": Row("100 ms from each machine to each other, for 20 s", far),
     "rolling": Row("all hosts started again, one after the other", rolling),
+    "third": Row("two of six hosts killed at once", third),
     "lost": Row("a machine lost with its disk", lost, is_fresh=True),
-    "join": Row("a machine joins under load, and an agent on it", newcomer, is_fresh=True, is_joining=True),
     "head": Row("Ray's head lost, and started again", headless, is_fresh=True, afterwards=up_again),
+    "join": Row("a machine joins under load, and an agent on it", newcomer, is_fresh=True, is_joining=True),
     "hung-60": Row("a teller's process hung for 60 s (SIGSTOP)", hung(60)),
+    "isolated": Row("a machine cut off for 20 s, in both directions", isolated),
     "skew": Row("clocks of a machine's hosts a minute ahead for 20 s, and back", skewed, is_fresh=True, before=clocked),
 }
 TITLES = {name: row.title for name, row in ROWS.items()}

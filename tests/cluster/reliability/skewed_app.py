@@ -1,4 +1,4 @@
-"""The tellers and ledgers, with a wall clock that can be set: by libfaketime (Debian: faketime), in hosts' processes."""
+"""The tellers and ledgers, with a wall clock that can be set: by libfaketime (Debian: faketime), in each host."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from teller_app import agents, options
 
 AHEAD = "/srv/ahead"
 """On each machine its own: how far its hosts' clocks are ahead, as `+60s`."""
-LIBRARY = "libfaketime.so.1"
+LIBRARY = "libfaketimeMT.so.1"
 found = sorted(Path("/usr/lib").glob(f"*/faketime/{LIBRARY}"))
 options = options | {
     "runtime_env": {

@@ -45,7 +45,8 @@ def unpost(call: Call) -> None:
 
 
 def was_posted(call: Call) -> Happened | NotHappened:
-    return Happened() if _file(call.args[0], call.intent).exists() else NotHappened()
+    stands = _file(call.args[0], call.intent).exists() and not _file(call.args[0], f"{call.intent}{UNDONE}").exists()
+    return Happened() if stands else NotHappened()
 
 
 @tool(undo=unpost, check=was_posted)
