@@ -89,7 +89,10 @@ class Field:
         there = self.joined()
         for machine in self.lan.machines:
             if machine.address not in there:
-                self.stop_ray(machine)
+                if machine.first:
+                    self.stop_ray(machine)
+                else:
+                    self.lan.boot(machine)
                 self.start_ray(machine)
         self.await_machines(len(self.lan.machines))
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.cluster.lan import Machine
 from tests.cluster.reliability.field import RECOVER_S, Failed, Run
 
-CUT_S = 20.0
+CUT_S, LONG_CUT_S = 20.0, 60.0
 BAD_WIRE_S = 20.0
 LOSS = 0.05
 FAR_MS = 50.0
@@ -37,12 +37,12 @@ def hung(seconds: float) -> Callable[[Run], None]:
     return play
 
 
-def _cut(run: Run, how: Callable[[Machine], None]) -> None:
+def _cut(run: Run, how: Callable[[Machine], None], seconds: float = CUT_S) -> None:
     machine = run.crowded()
     hit = run.on(machine)
     run.strike(hit)
     how(machine)
-    time.sleep(CUT_S)
+    time.sleep(seconds)
     run.lan.wire.heal()
 
 
@@ -57,8 +57,9 @@ def deaf(run: Run) -> None:
 
 
 def isolated(run: Run) -> None:
-    """Cut a machine off."""
-    _cut(run, run.lan.wire.isolate)
+    """Cut a machine off, for so long that Ray takes it for dead, too."""
+    _cut(run, run.lan.wire.isolate, LONG_CUT_S)
+    run.is_ending = True
 
 
 def lost(run: Run) -> None:
@@ -196,7 +197,7 @@ ROWS: dict[str, Row] = {
     "head": Row("Ray's head lost, and started again", headless, is_fresh=True, afterwards=up_again),
     "join": Row("a machine joins under load, and an agent on it", newcomer, is_fresh=True, is_joining=True),
     "hung-60": Row("a teller's process hung for 60 s (SIGSTOP)", hung(60)),
-    "isolated": Row("a machine cut off for 20 s, in both directions", isolated),
+    "isolated": Row("a machine cut off for 60 s, in both directions", isolated),
     "skew": Row("clocks of a machine's hosts a minute ahead for 20 s, and back", skewed, is_fresh=True, before=clocked),
 }
 TITLES = {name: row.title for name, row in ROWS.items()}

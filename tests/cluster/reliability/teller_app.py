@@ -81,4 +81,4 @@ class Ledger(Agent):
 agents = {f"teller-{n}": Teller for n in range(LANES)} | {f"ledger-{n}": Ledger for n in range(LANES)}
 late = {f"teller-{LANES}": Teller}
 """Who joins under load: it posts to the ledgers of the first lane."""
-options = {"durability": "replicated(1)", "successor_s": 12.0, "checkpoint_every_s": 10.0}
+options = {"durability": "replicated(1)", "successor_s": 12.0, "checkpoint_every_s": 10.0, "checkpoints_kept": 20}
