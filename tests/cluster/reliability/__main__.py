@@ -58,10 +58,7 @@ def _play(run: Run, row: Row) -> None:
         row.before(run)
     if row.is_joining:
         run.field.await_machines(len(run.lan.machines) - 1)
-        launcher = run.start("join", run.world)
-        assert launcher.stdout is not None
-        if not launcher.stdout.readline():
-            raise Failed("the cluster did not come up on two machines")
+        run.launch()
     elif not run.is_up:
         run.field.mend()
         run.up()

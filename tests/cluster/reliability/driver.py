@@ -5,7 +5,7 @@ load FOLDER WORLD ROW AGENT...     hand in transfers until the file `stop` is th
 settle FOLDER                      two checkpoints: from then on all have backups
 undo FOLDER WORLD TELLER KEY AMOUNT    roll back the step that handled a transfer; tell its cone before and after
 states FOLDER                      wait until nothing is under way; tell the agents' states
-join FOLDER WORLD                  launch the cluster, and one more agent once the file `join` is there
+join FOLDER WORLD                  launch the cluster, touch `up`; launch one more agent once `join` is there
 """
 
 import asyncio
@@ -101,7 +101,7 @@ async def join(folder: str, world: str) -> None:
     found_at: Any = {"env_vars": {"PYTHONPATH": str(Path(__file__).resolve().parent)}}
     async with Cluster("ray", address="auto", folder=folder, detached=True, runtime_env=found_at, **options) as cluster:
         await cluster.spawn_all([AgentSpec(name, kind) for name, kind in agents.items()])
-        say({"up": list(agents)})
+        (place / "up").touch()
         while not (place / "join").exists():
             await asyncio.sleep(PAUSE_S)
         await cluster.spawn_all([AgentSpec(name, kind) for name, kind in late.items()])

@@ -145,6 +145,15 @@ class Run:
         """Bring the agents up, and have backups chosen."""
         self.field.ebbtide("up", HERE / self.app, "--address", "auto", "--folder", self.folder, timeout_s=UP_S)
 
+    def launch(self) -> None:
+        """Have the agents brought up by somebody who stays, to launch one more later. Raises: Failed."""
+        launcher = self.start("join", self.world)
+        end = time.monotonic() + UP_S
+        while not (self.place / "up").exists():
+            if launcher.poll() is not None or time.monotonic() > end:
+                raise Failed(f"the cluster did not come up: {self._last_said()}")
+            time.sleep(0.5)
+
     def drive(self, what: str, *more: object, timeout_s: float = ASK_S) -> Any:
         """Have the driver ask something; return what it tells. Raises: Failed."""
         program = self.start(what, *more)

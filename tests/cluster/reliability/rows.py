@@ -124,6 +124,14 @@ def up_again(run: Run) -> None:
     run.note += f"; starting Ray again took {ray_s:.0f} s, `ebbtide up` {time.monotonic() - began - ray_s:.0f} s"
 
 
+def without_one(run: Run) -> None:
+    """Have a machine be away, and its Ray with it."""
+    machine = run.lan.machines[2]
+    if machine.first:
+        run.field.stop_ray(machine)
+        machine.kill(with_disk=True)
+
+
 def newcomer(run: Run) -> None:
     """Give a machine power that was lost; Ray starts there, and a teller more is launched."""
     machine = run.lan.machines[2]
@@ -195,7 +203,9 @@ ROWS: dict[str, Row] = {
     "third": Row("two of six hosts killed at once", third),
     "lost": Row("a machine lost with its disk", lost, is_fresh=True),
     "head": Row("Ray's head lost, and started again", headless, is_fresh=True, afterwards=up_again),
-    "join": Row("a machine joins under load, and an agent on it", newcomer, is_fresh=True, is_joining=True),
+    "join": Row(
+        "a machine joins under load, and an agent on it", newcomer, is_fresh=True, is_joining=True, before=without_one
+    ),
     "hung-60": Row("a teller's process hung for 60 s (SIGSTOP)", hung(60)),
     "isolated": Row("a machine cut off for 60 s, in both directions", isolated),
     "skew": Row("clocks of a machine's hosts a minute ahead for 20 s, and back", skewed, is_fresh=True, before=clocked),
