@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.cluster.lan import Machine
 from tests.cluster.reliability.field import RECOVER_S, Failed, Run
 
-CUT_S, LONG_CUT_S = 20.0, 60.0
+CUT_S, DEAF_S, LONG_CUT_S = 20.0, 40.0, 60.0
 BAD_WIRE_S = 20.0
 LOSS = 0.05
 FAR_MS = 50.0
@@ -53,7 +53,7 @@ def unheard(run: Run) -> None:
 
 def deaf(run: Run) -> None:
     """Lose what is said to a machine."""
-    _cut(run, lambda machine: run.lan.wire.cut(None, machine))
+    _cut(run, lambda machine: run.lan.wire.cut(None, machine), DEAF_S)
 
 
 def isolated(run: Run) -> None:
@@ -196,7 +196,7 @@ ROWS: dict[str, Row] = {
     "hung-1": Row("a teller's process hung for 1 s (SIGSTOP)", hung(1)),
     "hung-20": Row("the same for 20 s", hung(20)),
     "unheard": Row("a machine cut off for 20 s: what it says is lost", unheard),
-    "deaf": Row("the same: what is said to it is lost", deaf),
+    "deaf": Row("a machine cut off for 40 s: what is said to it is lost", deaf),
     "lossy": Row("5 % of all frames lost, for 20 s", lossy),
     "far": Row("100 ms from each machine to each other, for 20 s", far),
     "rolling": Row("all hosts started again, one after the other", rolling),
