@@ -11,7 +11,7 @@ PEERS_STAMP := $(PEERS)/.synced
 SEEDS ?= 0:5000
 ARGS ?=
 
-.PHONY: help setup demo test test-cluster wheel check format bench bench-durability bench-effects swarm model model-large model-behaviours clean
+.PHONY: help setup demo test test-cluster reliability wheel check format bench bench-durability bench-effects swarm model model-large model-behaviours clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ wheel: setup ## what the nodes of a cluster install (cluster/): the wheel, and t
 
 test-cluster: setup ## `ray up` on three machines made of namespaces: as root, on Linux; else it is skipped, and says why
 	@$(BIN)/pytest -rs tests/cluster $(ARGS)
+
+reliability: setup ## what breaks, and what must hold: faults on three machines under load, as root on Linux (ARGS="--only killed,lost")
+	@$(BIN)/python -m tests.cluster.reliability $(ARGS)
 
 check: setup ## format, lint, types, layers
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/pyright && \

@@ -237,11 +237,12 @@ class RayBackend:
         """Return what binds hosts that are started to the machines where they belong. Raises: BackendFailed."""
         if self._address is None or not groups:
             return {}  # a Ray of this machine alone
-        if self._nodes is None:
-            nodes = ray_nodes.alive()
+        nodes = ray_nodes.alive()
+        if self._nodes is None or not self._nodes.are(nodes):
             seen = await asyncio.to_thread(ray_nodes.seen_by, nodes, self._folder)
             copies = self._checkpoints.replicas > 0
-            self._nodes = ray_nodes.Places(nodes, seen, self._roll.nodes(), copies)
+            running = [ray_address.machine(place.address.address) for place in self._places]
+            self._nodes = ray_nodes.Places(nodes, seen, self._roll.nodes(), copies, running)
         named = [(name, f"{name} (of {few([spec.name for spec in group])})") for name, group in groups]
         return self._nodes.put(named)
 

@@ -90,11 +90,13 @@ class Places:
         seen: what each has of the cluster's folder, by address.
         noted: by host, the address of the machine where it ran last; empty, if nobody knows.
         has_copies: other hosts keep copies of its log, so it can come up without its own.
+        running: the address of each host that runs already.
     """
 
     def __init__(
-        self, nodes: Sequence[Node], seen: Mapping[str, Seen], noted: Mapping[str, str], has_copies: bool
-    ) -> None:
+        self, nodes: Sequence[Node], seen: Mapping[str, Seen], noted: Mapping[str, str], has_copies: bool,
+        running: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         self._ids = dict(nodes)
         self._addresses = list(self._ids)
         self._seen = seen
@@ -103,6 +105,13 @@ class Places:
         self.is_shared = len(nodes) > 1 and all(each.is_same for each in seen.values())
         """All machines see the same folder, so any host can run on any of them; of one machine nobody can tell."""
         self._count = dict.fromkeys(self._addresses, 0)
+        for address in running:
+            if address in self._count:
+                self._count[address] += 1
+
+    def are(self, nodes: Sequence[Node]) -> bool:
+        """Say whether these are the machines: others may have joined, and some may have gone or come back."""
+        return dict(nodes) == self._ids
 
     def put(self, hosts: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]]:
         """Return how each host is started.

@@ -41,6 +41,15 @@ def test_hosts_that_come_later_go_where_there_are_fewest() -> None:
     assert put(there, "host-2") == {"host-2": bound(B)}
 
 
+def test_a_machine_that_has_joined_gets_the_next_hosts() -> None:
+    before = places([A, B])
+    assert before.are([A, B])
+    assert not before.are([A, B, C])
+    seen = {node.address: Seen(node is A, frozenset()) for node in (A, B, C)}
+    later = Places([A, B, C], seen, {}, False, [A.address, B.address, "192.0.2.99"])
+    assert put(later, "host-3", "host-4") == {"host-3": bound(C), "host-4": bound(A)}
+
+
 def test_a_host_runs_where_its_log_is_and_new_ones_elsewhere() -> None:
     found = put(places([A, B], {B: {"host-1"}}, {"host-1": B}), "host-1", "host-2")
     assert found == {"host-1": bound(B), "host-2": bound(A)}
