@@ -112,7 +112,9 @@ def _setting(quick: bool, backend: str, address: str) -> Setting:
     if backend and backend not in BACKENDS:
         raise typer.BadParameter(f"{backend!r} is none of {', '.join(BACKENDS)}", param_hint="--backend")
     if address and backend == "local":
-        raise typer.BadParameter("an address is that of a Ray cluster, and not of --backend local", param_hint="--address")
+        raise typer.BadParameter(
+            "an address is that of a Ray cluster, and not of --backend local", param_hint="--address"
+        )
     chosen = "ray" if address else backend or ("local" if quick else "ray")
     return Setting("quick" if quick else "full", chosen, address)
 
@@ -154,7 +156,7 @@ def _show(console: Console, benchmark: Benchmark, found: dict[str, Any], files: 
         shown = Shown(title=table.title, title_justify="left", box=None)
         for key, heading in table.columns.items():
             is_text = any(isinstance(row.get(key), str) for row in rows)
-            shown.add_column(heading.strip(), justify="left" if is_text else "right")
+            shown.add_column(heading, justify="left" if is_text else "right")
         for line in cells(table, rows):
             shown.add_row(*line)
         console.print(shown, "")
@@ -167,4 +169,3 @@ def _console() -> Console:
     console = Console(soft_wrap=True)
     console.width = max(console.width, WIDTH_MIN)
     return console
-

@@ -74,7 +74,9 @@ def _row(what: str, value: float, usual: int) -> Row:
 def full_clock_bytes(agents: int) -> int:
     """Return what a clock adds to a message in which every agent has its entry."""
     clock = {f"a{number}": (1, 1) for number in range(agents)}
-    with_clock, without = (Input("a0", 1, 1, b"", "lineage", clock=each) for each in (clock, dict[str, tuple[int, int]]()))
+    with_clock, without = (
+        Input("a0", 1, 1, b"", "lineage", clock=each) for each in (clock, dict[str, tuple[int, int]]())
+    )
     return len(encode_message(Data(with_clock))) - len(encode_message(Data(without)))
 
 

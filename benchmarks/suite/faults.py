@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from benchmarks.suite.form import Benchmark, Job, Plot, Row, Setting, Table, ratio
 from peer import Agent, Context, handles
+from peer.errors import RestoreRefused
 from protocol.ids import AgentId, StepId
 from protocol.step import StepRecord
 from sims.oracle import LoggedStep, cone, dependents
@@ -99,8 +100,15 @@ def _cone(world: World, wrong: list[StepId], first: int) -> None:
 
 
 def _last_checkpoint(world: World, wrong: list[StepId], first: int) -> None:
-    records = {record.step: record for record in world.steps()}
-    world.restore(min(records[step].epoch for step in wrong), inputs="retry")
+    epochs = {record.step: record.epoch for record in world.steps()}
+    for epoch in range(min(epochs[step] for step in wrong), first - 1, -1):
+        try:
+            world.restore(epoch, inputs="retry")
+            return
+        except RestoreRefused:
+            # An earlier restore has passed over this checkpoint, or it is not committed yet: the one before, then.
+            continue
+    raise RuntimeError(f"no checkpoint from before {wrong} can be restored")
 
 
 def _beginning(world: World, wrong: list[StepId], first: int) -> None:
@@ -115,8 +123,13 @@ TABLES = {
     "kept": Table(
         "Useful work kept, by fault rate",
         {
-            "rate": "fault rate, %", "way": "what is done", "useful": "useful steps", "kept": "kept (of no faults)",
-            "ratio": "cone / this", "wrong": "wrong steps that stand", "undone": "steps undone",
+            "rate": "fault rate, %",
+            "way": "what is done",
+            "useful": "useful steps",
+            "kept": "kept (of no faults)",
+            "ratio": "cone / this",
+            "wrong": "wrong steps that stand",
+            "undone": "steps undone",
             "mistakes": "mistakes made",
         },
         "Eight agents at work more than half of their time, for the same virtual time in every row; a mistake is found"
@@ -199,7 +212,7 @@ def _submit(world: World, seed: int, virtual_s: float) -> float:
 
 def _go(world: World, undoes: Undoes, first: int, mistakes: Mistakes, end: float) -> None:
     handled: set[str] = set()
-    while world.now < end:
+    while world.now < end - 1e-6:
         world.run(until=min(end, world.now + LOOK_S))
         found = [name for name, (_, at) in mistakes.made.items() if name not in handled and at + FOUND_S <= world.now]
         handled.update(found)

@@ -1,6 +1,6 @@
 """Real clusters for benchmarks: traffic that goes on, chains of steps that are undone, and what all hosts have sent.
 
-Tokens run round among neighbours, the same number at every size: the traffic is the same, however many agents there are.
+Tokens run round among neighbours, the same number at every size: so the traffic is the same, however many agents.
 """
 
 import asyncio
@@ -54,7 +54,9 @@ class Relay(Agent):
 
 
 @asynccontextmanager
-async def cluster_of(setting: Setting, kinds: dict[str, type[Agent]], hosts: int, **more: Any) -> AsyncIterator[Cluster]:
+async def cluster_of(
+    setting: Setting, kinds: dict[str, type[Agent]], hosts: int, **more: Any
+) -> AsyncIterator[Cluster]:
     """Give a cluster with these agents, packed onto so many hosts."""
     if setting.address:
         more["address"] = setting.address

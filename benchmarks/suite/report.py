@@ -73,7 +73,7 @@ def as_markdown(table: Table, rows: list[dict[str, Any]]) -> str:
     """Return one table."""
     left = [any(isinstance(row.get(key), str) for row in rows) for key in table.columns]
     lines = [
-        [heading.strip() for heading in table.columns.values()],
+        list(table.columns.values()),
         ["---" if is_left else "---:" for is_left in left],
         *cells(table, rows),
     ]

@@ -16,7 +16,9 @@ VERSIONS = ("ebbtide", "ray", "msgspec", "pyzmq", "cryptography")
 Told = Callable[[str], None]
 
 
-def measure(benchmark: Benchmark, setting: Setting, jobs: list[Job], told: Told, done: Callable[[], None]) -> dict[str, Any]:
+def measure(
+    benchmark: Benchmark, setting: Setting, jobs: list[Job], told: Told, done: Callable[[], None]
+) -> dict[str, Any]:
     """Run the jobs one after the other. One that fails says so in what is returned, and the others go on.
 
     Args:

@@ -1,0 +1,81 @@
+"""Ray alone, to compare with: calls from one actor to another, and what an actor takes. Needs a Ray that is up."""
+
+import time
+from typing import Any
+
+from benchmarks.suite.form import Setting
+from peer.backends.ray_import import ray
+from sims.scale.memory import rss_bytes
+
+
+class Catcher:
+    """An actor that counts what it is called with."""
+
+    def __init__(self) -> None:
+        self.caught = 0
+
+    def catch(self, ballast: bytes) -> int:
+        """Count one."""
+        self.caught += 1
+        return len(ballast)
+
+    def rss_bytes(self) -> int:
+        """Return what this actor's process takes."""
+        return rss_bytes()
+
+
+class Thrower:
+    """An actor that calls another one."""
+
+    def throw(self, catcher: Any, at_once: int, size: int, seconds: float) -> float:
+        """Keep so many calls under way; return how many were answered a second."""
+        ballast = bytes(size)
+        waiting = [catcher.catch.remote(ballast) for _ in range(at_once)]
+        answered, began = 0, time.monotonic()
+        while time.monotonic() < began + seconds:
+            done, waiting = ray.wait(waiting, num_returns=1)
+            answered += len(done)
+            waiting += [catcher.catch.remote(ballast) for _ in done]
+        return answered / (time.monotonic() - began)
+
+
+def connected(setting: Setting) -> bool:
+    """Join the cluster's Ray, or start one; return whether it was started here."""
+    if ray.is_initialized():
+        return False
+    options: dict[str, Any] = {"address": setting.address} if setting.address else {"address": "local", "num_cpus": 2}
+    ray.init(**options, include_dashboard=None if setting.address else False, log_to_driver=False)
+    return True
+
+
+def calls_per_s(setting: Setting, at_once: int, size: int, seconds: float) -> float:
+    """Return the calls a second from one Ray actor to another, answers included."""
+    is_ours = connected(setting)
+    try:
+        actor = ray.remote(num_cpus=0)
+        catcher, thrower = actor(Catcher).remote(), actor(Thrower).remote()
+        ray.get(catcher.catch.remote(b""))
+        per_s = ray.get(thrower.throw.remote(catcher, at_once, size, seconds))
+        for each in (catcher, thrower):
+            ray.kill(each)
+        return per_s
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+def actors(setting: Setting, count: int) -> tuple[float, float]:
+    """Start so many actors; return how many came up a second, and the resident bytes of one."""
+    is_ours = connected(setting)
+    try:
+        ray.get(ray.remote(num_cpus=0)(Catcher).remote().catch.remote(b""))
+        began = time.monotonic()
+        made = [ray.remote(num_cpus=0)(Catcher).remote() for _ in range(count)]
+        sizes = ray.get([each.rss_bytes.remote() for each in made])
+        seconds = time.monotonic() - began
+        for each in made:
+            ray.kill(each)
+        return count / seconds, sum(sizes) / count
+    finally:
+        if is_ours:
+            ray.shutdown()
