@@ -71,8 +71,9 @@ async def thrown_per_s(
         thinks_s: how long a handler takes by itself.
     """
     more = {"listen": True} if setting.backend == "local" and hosts > 1 else {}
-    kinds: dict[str, type[Agent]] = dict.fromkeys(NAMES, Player)
-    async with live.cluster_of(setting, kinds, hosts, checkpoint_every_s=checkpoint_every_s, **more) as cluster:
+    async with live.cluster_of(
+        setting, dict.fromkeys(NAMES, Player), hosts, checkpoint_every_s=checkpoint_every_s, **more
+    ) as cluster:
         return await _watched(cluster, balls, size, seconds, thinks_s)
 
 

@@ -48,14 +48,18 @@ def connected(setting: Setting) -> bool:
     return True
 
 
+def _actor(kind: type) -> Any:
+    remote: Any = ray.remote(num_cpus=0)
+    return remote(kind).remote()
+
+
 def calls_per_s(setting: Setting, at_once: int, size: int, seconds: float) -> float:
     """Return the calls a second from one Ray actor to another, answers included."""
     is_ours = connected(setting)
     try:
-        actor = ray.remote(num_cpus=0)
-        catcher, thrower = actor(Catcher).remote(), actor(Thrower).remote()
+        catcher, thrower = _actor(Catcher), _actor(Thrower)
         ray.get(catcher.catch.remote(b""))
-        per_s = ray.get(thrower.throw.remote(catcher, at_once, size, seconds))
+        per_s: Any = ray.get(thrower.throw.remote(catcher, at_once, size, seconds))
         for each in (catcher, thrower):
             ray.kill(each)
         return per_s
@@ -68,9 +72,9 @@ def actors(setting: Setting, count: int) -> tuple[float, float]:
     """Start so many actors; return how many came up a second, and the resident bytes of one."""
     is_ours = connected(setting)
     try:
-        ray.get(ray.remote(num_cpus=0)(Catcher).remote().catch.remote(b""))
+        ray.get(_actor(Catcher).catch.remote(b""))
         began = time.monotonic()
-        made = [ray.remote(num_cpus=0)(Catcher).remote() for _ in range(count)]
+        made = [_actor(Catcher) for _ in range(count)]
         sizes = ray.get([each.rss_bytes.remote() for each in made])
         seconds = time.monotonic() - began
         for each in made:

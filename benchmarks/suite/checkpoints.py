@@ -12,11 +12,11 @@ from sims.baselines.application import Load
 from sims.baselines.compare import Case, run_case
 from sims.spread.checkpoint_costs import measure_checkpoints
 
-AGENTS: dict[str, tuple[int, ...]] = {"tiny": (12,), "quick": (10, 100, 300), "full": (10, 100, 1000)}
-ROUNDS = {"tiny": 1, "quick": 5, "full": 10}
+AGENTS: dict[str, tuple[int, ...]] = {"tiny": (12,), "quick": (10, 100), "full": (10, 100, 1000)}
+ROUNDS = {"tiny": 1, "quick": 3, "full": 10}
 WATCHED_S = {"tiny": 0.2, "quick": 1.0, "full": 3.0}
 HOSTS: dict[str, tuple[int, ...]] = {"tiny": (5,), "quick": (10, 100), "full": (10, 100, 1000)}
-BESIDE: dict[str, tuple[int, ...]] = {"tiny": (6,), "quick": (10, 30, 100), "full": (10, 30, 100, 300)}
+BESIDE: dict[str, tuple[int, ...]] = {"tiny": (6,), "quick": (10, 50), "full": (10, 30, 100, 300)}
 SEEDS = {"tiny": 1, "quick": 2, "full": 5}
 STOPPERS = ("chandy-lamport", "koo-toueg")
 
@@ -30,8 +30,9 @@ TABLES = {
         },
         "The same cluster and traffic as of a rollback (eight tokens, two hosts). Ours: `cluster.checkpoint()`, and"
         " everybody works on. With a stop: pause every agent, make the same checkpoint, let every agent go on. In"
-        " turns, medians. `steps lost` is what the traffic does in that time when nothing is going on, less what it did."
-        " Frames and bytes are those of a checkpoint before the traffic began, less what idle hosts send in as long.",
+        " turns, medians. `steps lost` is what the traffic does in that time when nothing is going on, less what it"
+        " did. Frames and bytes are those of a checkpoint before the traffic began, less what idle hosts send in as"
+        " long.",
         Plot("agents", ("ms", "stop_ms", "lost", "stop_lost"), logs="x"),
     ),
     "hosts": Table(

@@ -68,7 +68,7 @@ def in_a_cluster(agents: int, idle_s: float) -> tuple[float, float, float]:
 async def _in_a_cluster(agents: int, idle_s: float) -> tuple[float, float, float]:
     before, began = rss_bytes(), time.monotonic()
     kinds = {f"agent-{number}": Player for number in range(agents)}
-    async with live.cluster_of(Setting(), dict(kinds), 1):
+    async with live.cluster_of(Setting(), kinds, 1):
         seconds, size = time.monotonic() - began, rss_bytes() - before
         return seconds, size, await _idle(idle_s)
 

@@ -6,7 +6,7 @@ Tokens run round among neighbours, the same number at every size: so the traffic
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +55,7 @@ class Relay(Agent):
 
 @asynccontextmanager
 async def cluster_of(
-    setting: Setting, kinds: dict[str, type[Agent]], hosts: int, **more: Any
+    setting: Setting, kinds: Mapping[str, type[Agent]], hosts: int, **more: Any
 ) -> AsyncIterator[Cluster]:
     """Give a cluster with these agents, packed onto so many hosts."""
     if setting.address:
