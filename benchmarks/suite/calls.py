@@ -1,10 +1,16 @@
 """Ray alone, to compare with: calls from one actor to another, and what an actor takes. Needs a Ray that is up."""
 
+import logging
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.suite.form import Setting
+from peer.backends import ray_address
 from peer.backends.ray_import import ray
+from peer.errors import BackendFailed
 from sims.scale.memory import rss_bytes
 
 
@@ -39,13 +45,29 @@ class Thrower:
         return answered / (time.monotonic() - began)
 
 
-def connected(setting: Setting) -> bool:
-    """Join the cluster's Ray, or start one; return whether it was started here."""
-    if ray.is_initialized():
-        return False
-    options: dict[str, Any] = {"address": setting.address} if setting.address else {"address": "local", "num_cpus": 2}
-    ray.init(**options, include_dashboard=None if setting.address else False, log_to_driver=False)
-    return True
+@contextmanager
+def joined(setting: Setting) -> Iterator[None]:
+    """Join the cluster's Ray, or start one, for all that is measured meanwhile: it takes seconds to start.
+
+    Raises: BackendFailed, if there is none at that address.
+    """
+    options: dict[str, Any] = {"address": setting.address}
+    if not setting.address:
+        # Not what Ray would find by itself: a Ray that runs here for others.
+        options = {"address": "local", "num_cpus": 2, "include_dashboard": False}
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **options)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        ray.shutdown()
+        raise BackendFailed(ray_address.told(setting.address or None, error)) from error
+    finally:
+        # Ray's own ends the process with a crash dump, or a code that says nothing.
+        signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _actor(kind: type) -> Any:
@@ -53,33 +75,23 @@ def _actor(kind: type) -> Any:
     return remote(kind).remote()
 
 
-def calls_per_s(setting: Setting, at_once: int, size: int, seconds: float) -> float:
+def calls_per_s(at_once: int, size: int, seconds: float) -> float:
     """Return the calls a second from one Ray actor to another, answers included."""
-    is_ours = connected(setting)
-    try:
-        catcher, thrower = _actor(Catcher), _actor(Thrower)
-        ray.get(catcher.catch.remote(b""))
-        per_s: Any = ray.get(thrower.throw.remote(catcher, at_once, size, seconds))
-        for each in (catcher, thrower):
-            ray.kill(each)
-        return per_s
-    finally:
-        if is_ours:
-            ray.shutdown()
+    catcher, thrower = _actor(Catcher), _actor(Thrower)
+    ray.get(catcher.catch.remote(b""))
+    per_s: Any = ray.get(thrower.throw.remote(catcher, at_once, size, seconds))
+    for each in (catcher, thrower):
+        ray.kill(each)
+    return per_s
 
 
-def actors(setting: Setting, count: int) -> tuple[float, float]:
+def actors(count: int) -> tuple[float, float]:
     """Start so many actors; return how many came up a second, and the resident bytes of one."""
-    is_ours = connected(setting)
-    try:
-        ray.get(_actor(Catcher).catch.remote(b""))
-        began = time.monotonic()
-        made = [_actor(Catcher) for _ in range(count)]
-        sizes = ray.get([each.rss_bytes.remote() for each in made])
-        seconds = time.monotonic() - began
-        for each in made:
-            ray.kill(each)
-        return count / seconds, sum(sizes) / count
-    finally:
-        if is_ours:
-            ray.shutdown()
+    ray.get(_actor(Catcher).catch.remote(b""))
+    began = time.monotonic()
+    made = [_actor(Catcher) for _ in range(count)]
+    sizes = ray.get([each.rss_bytes.remote() for each in made])
+    seconds = time.monotonic() - began
+    for each in made:
+        ray.kill(each)
+    return count / seconds, sum(sizes) / count

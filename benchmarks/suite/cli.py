@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,18 +126,28 @@ def _run(wanted: list[Benchmark], setting: Setting, out: Path, draws: bool, as_j
         pyplot()
     writable(out)
     console, failed = _console(), list[str]()
-    for benchmark in wanted:
-        found = _measured(benchmark, setting)
-        files = [running.keep(found, out)]
-        if draws and drawing.draw(benchmark, found["rows"], out / f"{benchmark.name}.svg"):
-            files.append(out / f"{benchmark.name}.svg")
-        if as_json:
-            typer.echo(json.dumps(found))
-        else:
-            _show(console, benchmark, found, files)
-        failed += found["failed"]
+    with _ray(setting):
+        for benchmark in wanted:
+            found = _measured(benchmark, setting)
+            files = [running.keep(found, out)]
+            if draws and drawing.draw(benchmark, found["rows"], out / f"{benchmark.name}.svg"):
+                files.append(out / f"{benchmark.name}.svg")
+            if as_json:
+                typer.echo(json.dumps(found))
+            else:
+                _show(console, benchmark, found, files)
+            failed += found["failed"]
     if failed:
         raise typer.Exit(1)
+
+
+def _ray(setting: Setting) -> AbstractContextManager[None]:
+    if setting.backend != "ray":
+        return nullcontext()
+    # Here, so that whoever never asks for Ray does not wait for its import.
+    from benchmarks.suite.calls import joined
+
+    return joined(setting)
 
 
 def _measured(benchmark: Benchmark, setting: Setting) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from sims.scale.clocks import AGENTS, DEGREE, EPOCH_S, clocks
 
 VARIED: dict[str, dict[str, tuple[float, ...]]] = {
     "tiny": {"agents": (10,)},
-    "quick": {"agents": (25, 50, 100, 200), "degree": (2, 4, 8), "epoch_s": (0.25, 0.5, 1.0)},
+    "quick": {"agents": (25, 50, 100), "degree": (2, 4, 8), "epoch_s": (0.25, 0.5, 1.0)},
     "full": {
         "agents": (25, 50, 100, 200, 400, 800), "degree": (2, 4, 8, 16), "epoch_s": (0.125, 0.25, 0.5, 1.0, 2.0),
     },
 }  # fmt: skip
-USUAL_AGENTS = {"tiny": 10, "quick": 100, "full": AGENTS}
+USUAL_AGENTS = {"tiny": 10, "quick": 50, "full": AGENTS}
 
 _COLUMNS = {
     "entries": "entries, mean", "most": "entries, most", "bytes": "bytes of a clock, mean",

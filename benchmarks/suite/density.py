@@ -41,7 +41,7 @@ def plan(setting: Setting) -> list[Job]:
         Job(f"{count:,} agents", "agents", lambda count=count: _rows(count, idle_s)) for count in setting.of(AGENTS)
     ]
     if setting.backend == "ray":
-        jobs.append(Job("Ray actors", "agents", lambda: [_actors(setting, setting.of(ACTORS))]))
+        jobs.append(Job("Ray actors", "agents", lambda: [_actors(setting.of(ACTORS))]))
     return jobs
 
 
@@ -96,11 +96,11 @@ async def _idle(seconds: float) -> float:
     return (time.process_time() - before) / (time.monotonic() - began) * 60
 
 
-def _actors(setting: Setting, count: int) -> Row:
+def _actors(count: int) -> Row:
     # Here, so that whoever never asks for Ray does not wait for its import.
     from benchmarks.suite.calls import actors
 
-    per_s, size = actors(setting, count)
+    per_s, size = actors(count)
     return {"agents": count, "what": "Ray actors", "per_s": per_s, "bytes": size}
 
 

@@ -5,7 +5,7 @@ import asyncio
 from benchmarks.suite.balls import bare_per_s, thrown_per_s
 from benchmarks.suite.form import Benchmark, Job, Plot, Row, Setting, Table, ratio
 
-BALLS: dict[str, tuple[int, ...]] = {"tiny": (4,), "quick": (1, 16, 64), "full": (1, 16, 64, 256)}
+BALLS: dict[str, tuple[int, ...]] = {"tiny": (4,), "quick": (1, 64), "full": (1, 16, 64, 256)}
 BYTES: dict[str, tuple[int, ...]] = {"tiny": (10,), "quick": (10, 10_000), "full": (10, 1000, 10_000, 100_000)}
 SECONDS = {"tiny": 0.2, "quick": 1.0, "full": 4.0}
 USUAL_BALLS, USUAL_BYTES = 16, 10
@@ -52,7 +52,7 @@ def _row(setting: Setting, balls: int, size: int) -> Row:
         # Here, so that whoever never asks for Ray does not wait for its import.
         from benchmarks.suite.calls import calls_per_s
 
-        floor, beside = calls_per_s(setting, balls, size, seconds), "Ray actor calls"
+        floor, beside = calls_per_s(balls, size, seconds), "Ray actor calls"
     else:
         floor, beside = asyncio.run(bare_per_s(balls, size, seconds)), "coroutines"
     return {
