@@ -106,7 +106,7 @@ async def undo(setting: Setting, agents: int, rollbacks: int, seconds: float) ->
 
     Args:
         rollbacks: how many are timed.
-        seconds: how long the traffic is watched alone.
+        seconds: how long the traffic is watched alone, in all.
     """
     async with cluster_of(setting, {name_of(number): Relay for number in range(agents)}, HOSTS) as cluster:
         await begin_traffic(cluster, agents)
@@ -114,12 +114,14 @@ async def undo(setting: Setting, agents: int, rollbacks: int, seconds: float) ->
         asked = await one_of_each_host(cluster)
         # The first rollback opens connections that later ones find open.
         await cluster.rollback(await _make_chain(cluster, path, 0), inputs="discard", reason="warm-up")
-        alone = await steps_per_s(cluster, asked, seconds)
+        alone_per_s: list[float] = []
         latencies: list[float] = []
         counts: list[int] = []
         sizes: list[int] = []
         others, spent, participants = 0, 0.0, 0
         for number in range(1, rollbacks + 1):
+            # In turns with the rollbacks: what else the machine does hurts both alike.
+            alone_per_s.append(await steps_per_s(cluster, asked, seconds / rollbacks))
             root = await _make_chain(cluster, path, number)
             before, began = await steps_sent(cluster, asked), time.monotonic()
             outcome = await cluster.rollback(root, inputs="discard", reason="benchmark")
@@ -132,7 +134,7 @@ async def undo(setting: Setting, agents: int, rollbacks: int, seconds: float) ->
             counts.append(sum(count for count, _ in paid))
             sizes.append(sum(size for _, size in paid))
             participants = len(outcome.agents)
-    meanwhile = others / spent
+    alone, meanwhile = statistics.fmean(alone_per_s), others / spent
     return {
         "agents": agents, "backend": setting.backend, "hosts": HOSTS, "rollbacks": rollbacks,
         "latency_ms": statistics.median(latencies), "latency_ms_max": max(latencies),

@@ -16,7 +16,7 @@ AGENTS: dict[str, tuple[int, ...]] = {"tiny": (12,), "quick": (10, 100, 1000), "
 AGENTS_LOCAL_MAX = 1000
 """In one process: more of them are what Ray is for."""
 ROLLBACKS = {"tiny": 1, "quick": 5, "full": 20}
-SECONDS = {"tiny": 0.2, "quick": 1.0, "full": 3.0}
+SECONDS = {"tiny": 0.2, "quick": 2.0, "full": 6.0}
 WORLD_AGENTS: dict[str, tuple[int, ...]] = {"tiny": (40,), "quick": (100, 1000), "full": (100, 1000, 10_000)}
 WORLD_DEPTH = 3
 CONES: dict[str, tuple[int, ...]] = {"tiny": (10,), "quick": (1, 10, 100, 1000), "full": (1, 10, 100, 1000, 10_000)}
@@ -38,8 +38,8 @@ TABLES = {
         },
         "A real cluster of two hosts, with real disks (with --backend local both are in one process, and frames stay in"
         " memory). Eight tokens run round among ten agents each, however many agents there are; chains of ten steps at"
-        " ten agents are undone one after the other. `kept` compares what the others do meanwhile with what they do"
-        " when nothing is undone, in the same run.",
+        " ten agents are undone one after the other. `kept` compares what the others do meanwhile with what they do,"
+        " in turns with it, when nothing is undone.",
         Plot("agents", ("latency_ms", "messages", "kept"), by="backend", logs="x"),
     ),
     "world": Table(
