@@ -73,7 +73,7 @@ TABLES = {
         "The orchestrator of docs/baselines.md is told every step, and commands exactly the cone to be undone. `ratio`"
         " is our rollback messages over its; above 1 it is the better one. `others a step` are messages for"
         " checkpoints, reports and acknowledgments, by step that stands. Medians over seeds.",
-        Plot("agents", ("messages", "messages_theirs", "undone_ms_theirs"), by="shape", logs="xy"),
+        Plot("agents", ("ratio", "undone_ms", "undone_ms_theirs"), by="shape", logs="x"),
     ),
 }  # fmt: skip
 
