@@ -55,6 +55,9 @@ def joined(setting: Setting) -> Iterator[None]:
     if not setting.address:
         # Not what Ray would find by itself: a Ray that runs here for others.
         options = {"address": "local", "num_cpus": 2, "include_dashboard": False}
+    elif setting.address != "auto":
+        # Ray itself waits a minute for one that does not answer.
+        ray_address.probe(setting.address)
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **options)

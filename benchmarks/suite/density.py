@@ -29,7 +29,7 @@ TABLES = {
         " process's resident memory with the agents less that before, so at ten agents it is mostly the host's. Beside:"
         " coroutines with a queue each, which keep nothing; with --backend ray, Ray actors too, of which each is a"
         " process.",
-        Plot("agents", ("per_s", "bytes", "cpu_s"), by="what", logs="x"),
+        Plot("agents", ("per_s", "bytes", "cpu_s"), by="what", logs="xy"),
     )
 }
 
