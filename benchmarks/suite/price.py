@@ -55,6 +55,8 @@ def plan(setting: Setting) -> list[Job]:
 
 def _rows(setting: Setting, thinks_s: float) -> list[Row]:
     seconds = setting.of(SECONDS)
+    # In this process whatever the others run on: else the log in memory would be compared across processes.
+    setting = Setting(setting.size)
     found = {
         ALL: asyncio.run(thrown_per_s(setting, 1, BALLS, SIZE, seconds, thinks_s, CHECKPOINT_S)),
         NO_CHECKPOINTS: asyncio.run(thrown_per_s(setting, 1, BALLS, SIZE, seconds, thinks_s)),
