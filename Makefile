@@ -50,8 +50,8 @@ check: setup ## format, lint, types, layers
 format: setup ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: setup ## what a rollback costs among 10, 100 and 1,000 agents
-	@$(BIN)/python -m benchmarks.cli $(ARGS)
+bench: setup ## what things cost at scale, small (ARGS="run rollback" for one of them, whole: ebbtide bench --help)
+	@$(BIN)/ebbtide bench $(or $(ARGS),all --quick)
 
 bench-durability: setup $(PEERS_STAMP) ## durable steps, bytes and restores beside LangGraph, DBOS and Burr (ARGS=--quick: a look)
 	@$(BIN)/python -m benchmarks.bench_durability --peers $(PEERS)/bin/python $(ARGS)

@@ -12,5 +12,5 @@ def about() -> dict[str, object]:
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "ebbtide": version("ebbtide"),
-        "durability": "SQLite WAL, synchronous=FULL, group commit",
+        "durability": "every record fsynced, many at once",
     }

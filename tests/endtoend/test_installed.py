@@ -85,10 +85,10 @@ def test_alone_it_works(python, tmp_path):
     done = run([python, "-c", "import ebbtide, peer; print(ebbtide.Agent is peer.Agent, ebbtide.__file__)"], tmp_path)
     assert done.stdout.split() == ["True", str(site(python) / "ebbtide.py")]
     done = run([python.with_name("ebbtide"), "--help"], tmp_path)
-    assert all(command in done.stdout for command in ("demo", "gossip", "log", "sim")), done.stderr
+    assert all(command in done.stdout for command in ("bench", "demo", "gossip", "log", "sim")), done.stderr
     assert "cannot be used" not in done.stdout
     assert {path.name for path in site(python).iterdir() if path.suffix != ".pth" and path.name[0] != "_"} == {
-        "ebbtide.py", "ebbtide-0.1.0.dist-info", "peer", "protocol", "sims",
+        "benchmarks", "ebbtide.py", "ebbtide-0.1.0.dist-info", "peer", "protocol", "sims",
     }  # fmt: skip
     assert all((site(python) / package / "py.typed").is_file() for package in ("peer", "protocol", "sims"))
 
