@@ -30,12 +30,12 @@ def test_a_seed_that_found_a_bug_passes(seed: int) -> None:
 
 
 def test_a_swarm_passes() -> None:
-    failures = [result for result in swarm(0, 1500) if result.failure]
+    failures = [result for result in swarm(0, 1000) if result.failure]
     assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
 
 
 def test_a_swarm_with_conversations_passes() -> None:
-    failures = [result for result in swarm(CONVERSING, CONVERSING + 500) if result.failure]
+    failures = [result for result in swarm(CONVERSING, CONVERSING + 350) if result.failure]
     assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
 
 

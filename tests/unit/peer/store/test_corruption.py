@@ -19,7 +19,7 @@ from peer.store.segment import HEADER_BYTES
 from peer.store.segments import SegmentStore
 
 KEYS = HostKeys.from_seed(b"a host that has bad luck")
-CORRUPTIONS = 10_000
+CORRUPTIONS = 6_000
 PARTS = 4
 
 
