@@ -78,9 +78,7 @@ class _Ocel:
                 values, links = {"epoch": cut.epoch}, [(self._agent(agent), "by")]
                 self._event(f"cut:{agent}/{cut.epoch}", "cut", cut.time_us, values, _CUT, links)
         for name, links in self._relations.items():
-            self._objects[name]["relationships"] = [
-                {"objectId": other, "qualifier": verb} for other, verb in _one_each(links).items()
-            ]
+            self._objects[name]["relationships"] = _relations(links)
         return {
             "eventTypes": [_declared(name, attributes) for name, attributes in self._types.items()],
             "objectTypes": [_declared(name, attributes) for name, attributes in OBJECT_TYPES.items()],
@@ -179,17 +177,17 @@ class _Ocel:
                 "time": iso(time_us),
                 # What is not known is left out: the standard has no null.
                 "attributes": [{"name": name, "value": value} for name, value in values.items() if value is not None],
-                "relationships": [{"objectId": name, "qualifier": verb} for name, verb in _one_each(links).items()],
+                "relationships": _relations(links),
             }
         )
 
 
-def _one_each(links: _Links) -> dict[str, str]:
+def _relations(links: _Links) -> list[dict[str, str]]:
     """Return one relation for each object: `reads and writes`, say. Tools keep no more than one of two."""
     verbs: dict[str, dict[str, None]] = {}
     for name, verb in links:
         verbs.setdefault(name, {})[verb] = None
-    return {name: " and ".join(each) for name, each in verbs.items()}
+    return [{"objectId": name, "qualifier": " and ".join(each)} for name, each in verbs.items()]
 
 
 def _declared(name: str, attributes: dict[str, str]) -> dict[str, Any]:

@@ -311,7 +311,7 @@ class Member(People, ABC):
 
     def _is_meant(self, agent: AgentId) -> bool:
         """Tell whether an agent is one of those that this peer looks at where all are meant."""
-        return agent in self.agents or agent in self.host.homes
+        return self._is_known(agent)
 
     def _is_known(self, agent: AgentId) -> bool:
         return agent in self.agents or agent in self.host.homes

@@ -67,7 +67,7 @@ async def look_at(host: Host, agents: Iterable[AgentId], is_meant: Callable[[Age
     homes = host.homes
     asked = list(dict.fromkeys((*homes.values(), *((host.host_id,) if host.drivers else ()))))
     strays = [agent for agent in agents if agent not in homes and agent not in host.drivers]
-    wait_s = min(HOST_S, max(LOOK_S_MIN, left_s))
+    wait_s = min(HOST_S, left_s)
     looked = Looked()
 
     async def ask(each: HostId) -> None:
@@ -79,7 +79,7 @@ async def look_at(host: Host, agents: Iterable[AgentId], is_meant: Callable[[Age
         rest = looked.rests[each] = questions.decode(answer, AtRest)
         for said in rest.broken:
             if is_meant(said.agent):
-                raise errors.named(said.error)(said.body.decode(errors="replace"))
+                raise questions.failure(said.error, said.body)
 
     met = asyncio.create_task(host.asking.each(strays, "status", timeout_s=left_s))
     try:

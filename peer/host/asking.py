@@ -145,7 +145,7 @@ class Asking:
             del self._asking[question.number]
         if post.homes.get(agent) is None:
             raise self.unknown(agent, unheard_s)
-        raise errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {timeout_s:g} s; it may be down")
+        raise questions.silent(agent, what, timeout_s)
 
     async def ask_host(
         self, host: HostId, what: str, body: bytes, agent: AgentId = HOST, timeout_s: float = math.inf

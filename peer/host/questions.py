@@ -376,4 +376,14 @@ def unwrap(answer: Answer) -> bytes:
     """
     if not answer.error:
         return answer.body
-    raise errors.named(answer.error)(answer.body.decode())
+    raise failure(answer.error, answer.body)
+
+
+def failure(kind: str, text: bytes) -> errors.EbbtideError:
+    """Return the error that a host has told, by its kind and its text."""
+    return errors.named(kind)(text.decode(errors="replace"))
+
+
+def silent(agent: AgentId, what: str, waited_s: float) -> errors.AskTimeout:
+    """Return what is to be said of an agent whose host has not answered."""
+    return errors.AskTimeout(f"the host of {agent} did not answer {what!r} within {waited_s:g} s; it may be down")

@@ -75,9 +75,7 @@ class _Round:
             if left:
                 await self._wait(unmet, min(next(pauses), max(0.0, self.left_s())))
         for agent in left:
-            self.found[agent] = errors.AskTimeout(
-                f"the host of {agent} did not answer {self._what!r} within {self._timeout_s:g} s; it may be down"
-            )
+            self.found[agent] = questions.silent(agent, self._what, self._timeout_s)
 
     def _grouped(self, agents: Iterable[AgentId]) -> tuple[dict[HostId, list[AgentId]], list[AgentId]]:
         by_host: dict[HostId, list[AgentId]] = {}
@@ -108,9 +106,7 @@ class _Round:
         wanted = frozenset(agents)
         for said in questions.decode(answer, list[Said]):
             if said.agent in wanted:
-                self.found[said.agent] = (
-                    errors.named(said.error)(said.body.decode(errors="replace")) if said.error else said.body
-                )
+                self.found[said.agent] = questions.failure(said.error, said.body) if said.error else said.body
 
 
 async def ask_each(
