@@ -17,6 +17,7 @@ from peer.host.residents import Residents
 from peer.host.rounds import ask_each
 from peer.host.strangers import nearest
 from peer.host.together import AT_ONCE
+from peer.host.transit import OF_THE_HOST
 from peer.site import Site
 from protocol.action import Finish, Reply
 from protocol.ids import HOST, AgentId, HostId, ProposalId
@@ -272,7 +273,7 @@ class Asking:
             if given is not None and not self._is_on_its_way(name, given):
                 self.give(sender, given)
             return
-        if self._residents.is_awaited(question.agent):
+        if self._residents.is_awaited(question.agent) and question.what not in OF_THE_HOST:
             return  # it is asked again, and the agent will be here soon
         self._answered[name] = None
         while len(self._answered) > ANSWERS_MAX:

@@ -308,7 +308,8 @@ class Succession:
         begun = tuple(self._begun[name] for name in sorted(self._begun))
         for dead, horizon in self.cares.items():
             if count is not None and own is not None and core.epochs.colour == count.base + 1:
-                said = Statement(dead, own.joined, (dead,), (*own.begun, *begun), own.undecided, own.top)
+                undecided, all_begun = core.moves.said_for(core.epochs.colour, own.undecided, (*own.begun, *begun))
+                said = Statement(dead, own.joined, (dead,), all_begun, undecided, own.top)
                 self._say_for(dead, count, StatedRecord(count.base + 1, said))
             for motion in core.restores.open.values():
                 if motion.own is not None:
