@@ -56,7 +56,7 @@ class Mover(People):
         Args:
             by: what is evened out: `agents`, or the `steps` that they have made.
             timeout_s: seconds for each move.
-            came: is told first how many are to move, as a negative number, and then how many more have: for a progress bar.
+            came: is told how many are to move, as a negative number, and then how many more have: for a progress bar.
 
         Returns: who has moved.
 

@@ -44,8 +44,8 @@ class Arrivals:
         self._platform = platform
         self._residents = residents
         self._custody = custody
-        self._parts: dict[str, list[bytes]] = {}
-        """By move, the records that have come, in order."""
+        self._parts: dict[AgentId, tuple[str, list[bytes]]] = {}
+        """By agent, the move, and the records that have come, in order."""
         self._taking: dict[str, Answered] = {}
         """By move that is being written down, who waits for that: the last that has asked."""
 
@@ -73,8 +73,8 @@ class Arrivals:
 
         Raises: NotUp, while this host can't take it: whoever hands it over asks again.
         """
-        register, core = self._custody.register, self._custody.machine.core
-        if not register.takes_part or register.now_at(part.to) != self._platform.host_id:
+        core = self._custody.machine.core
+        if not self._is_ours(part):
             raise errors.NotUp("it is not this host's to take")
         if part.id in self._custody.moves.known:
             answered(self._over(agent), "")
@@ -82,7 +82,9 @@ class Arrivals:
         if part.id in self._taking:
             self._taking[part.id] = answered
             return
-        parts = self._parts.setdefault(part.id, [])
+        if self._parts.get(agent, ("", []))[0] != part.id:
+            self._parts[agent] = (part.id, [])
+        _, parts = self._parts[agent]
         if part.at <= len(parts):
             parts[part.at :] = part.records
         if not part.is_last or part.at + len(part.records) != len(parts):
@@ -91,13 +93,36 @@ class Arrivals:
         if core.restores.open or core.restores.era < part.era or not core.estates.are_settled():
             # RQ-2: who has voted on a restore has not voted for this agent.
             raise errors.NotUp("a restore is voted on, or a dead host's agents are coming")
-        del self._parts[part.id]
+        del self._parts[agent]
         self._taking[part.id] = answered
         self._write(agent, part, parts)
+
+    def _is_ours(self, part: Take) -> bool:
+        """Tell whether an agent is to live here: on this host, or on one that it has succeeded.
+
+        Whose last one may have taken it: so not before this host has read what that had written.
+        """
+        register, here = self._custody.register, self._platform.host_id
+        if not register.takes_part or register.now_at(part.to) != here:
+            return False
+        last = self._custody.machine.succession.last_of(part.to)
+        return last == here or self._custody.moves.has_inherited(last)
 
     def is_taking(self, agent: AgentId) -> bool:
         """Tell whether an agent's log is being written down that does not count here yet."""
         return agent in self._residents.passing and agent not in self._residents.drivers
+
+    def _bring_up(self, agent: AgentId, part: Take) -> None:
+        options = payload.decode(part.options)
+        assert isinstance(options, dict)
+        try:
+            kind = self._kind(agent, part.kind)
+        except errors.CallerError as error:
+            self._residents.breaks(agent, str(error))
+            return
+        self._platform.receive(AgentSpec(agent, kind, options, part.is_lost))
+        if self._residents.is_up(agent):
+            self._custody.register.cut_newcomer(agent)
 
     def _over(self, agent: AgentId) -> bytes:
         return questions.encode(Taken(0, max(1, self._platform.term(agent)), self._custody.machine.epochs.colour))
@@ -115,10 +140,7 @@ class Arrivals:
             self._custody.moves.apply(record)
             self._residents.passing.pop(agent, None)
             register.catches_up(part.colour)
-            options = payload.decode(part.options)
-            assert isinstance(options, dict)
-            platform.receive(AgentSpec(agent, self._kind(agent, part.kind), options, part.is_lost))
-            register.cut_newcomer(agent)
+            self._bring_up(agent, part)
             self._taking.pop(part.id)(self._over(agent), "")
 
         self._residents.passing[agent] = Passing(part.life, part.kind, part.options)

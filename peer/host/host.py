@@ -176,6 +176,7 @@ class Host:
         """Bring up an agent that lived on another host, which this one succeeds: it lives here from now on (MB-8)."""
         is_new = not self.residents.is_up(spec.name)
         if is_new:
+            self.residents.release(spec.name)
             bring_up(self, spec)
         self.neighbours.claim(spec.name, self._machine.term(spec.name) + 1)
         self.announce()

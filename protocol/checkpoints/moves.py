@@ -84,6 +84,10 @@ class Moves:
 
     # -- questions
 
+    def has_inherited(self, dead: HostId) -> bool:
+        """Tell whether this host has succeeded another, durably, and so has read what that had taken."""
+        return dead in self._inherited
+
     def is_away(self, agent: AgentId) -> bool:
         """Tell whether an agent has lived here, and has moved: what its log here says since counts for nothing."""
         return isinstance(self._last.get(agent), MovedRecord)

@@ -343,6 +343,12 @@ class Succession:
             host = self.successors.get(host, host)
         return host
 
+    def last_of(self, host: HostId) -> HostId:
+        """Return the last of those that had what lived on a host before this one has; this one, if nobody had."""
+        while host != self._core.host and self.successors.get(host, self._core.host) != self._core.host:
+            host = self.successors[host]
+        return host
+
     def between(self, dead: HostId) -> int:
         """Return how many successors have come and gone between a dead host and this one."""
         count, host = -1, dead
