@@ -131,10 +131,9 @@ class Births:
                 found.append(AgentSpec(record.agent, kind, _options(record.options)))
         return found, lacking
 
-    def staying(self, launched: Sequence[AgentSpec]) -> list[AgentSpec]:
-        """Return those of them that have not moved to another host, as the host's log tells (MB-9)."""
-        moves = Moves.of(self._cradle.host_id, self._records())
-        return [spec for spec in launched if not moves.is_away(spec.name)]
+    def moves(self) -> Moves:
+        """Return who has come from other hosts, and who has gone, as the host's log tells (MB-9)."""
+        return Moves.of(self._cradle.host_id, self._records())
 
     def _records(self) -> list[CheckpointRecord]:
         return [decode_host_record(data) for data in self._cradle.store.read(HOST)]

@@ -189,6 +189,8 @@ class TakenRecord(MoveRecord, frozen=True):
     """Of the move; empty: it comes from a host that this one has succeeded."""
     kind: str
     options: bytes
+    term: int = 1
+    """By which it lives here (MB-8)."""
 
 
 class HandedRecord(MoveRecord, frozen=True):

@@ -195,6 +195,8 @@ class Engine:
         for name, why in box.host.residents.broken.items():
             self.loop.failures.append(errors.LogCorrupt(f"{name}: {why}"))
         for name in box.host.drivers:
+            if self.homes[name] != box.name:
+                self.came(box, name)  # it had come, and this host ended before it was up
             watching.begin(name)
         for name, spec in box.specs.items():
             is_home = self.homes[name] == box.name
