@@ -1,6 +1,7 @@
 """The agents that come to one host from others, each with its whole log (MB-9)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from peer import errors
@@ -13,7 +14,7 @@ from peer.host.residents import Residents
 from peer.host.transit import Passing, Room, Take, Taken
 from peer.site import Site
 from peer.values import payload
-from protocol.checkpoints.messages import TakenRecord
+from protocol.checkpoints.messages import ComingRecord, TakenRecord
 from protocol.ids import AgentId
 
 Answered = Callable[[bytes, str], None]
@@ -146,4 +147,11 @@ class Arrivals:
             self._taking.pop(part.id)(self._over(agent), "")
 
         self._residents.passing[agent] = Passing(part.life, part.kind, part.options)
-        platform.store.begin_at(agent, part.first, part.prev, records, begun, lost=part.is_lost)
+        if part.source == platform.host_id:
+            begun()  # it comes back before it was anywhere else: its log is here
+            return
+        # CP-8: with the backups before any of it is copied, or who succeeds this host would take that for its own.
+        coming = ComingRecord(agent, part.id)
+        self._custody.moves.apply(coming)
+        begin = partial(platform.store.begin_at, agent, part.first, part.prev, records, begun, lost=part.is_lost)
+        register.keep(coming, begin)

@@ -19,7 +19,7 @@ from peer.host.residents import Residents
 from peer.ports import LogStore
 from peer.values import payload
 from protocol.action import Tell
-from protocol.checkpoints.messages import CheckpointRecord, MadeRecord, MovedRecord, TakenRecord
+from protocol.checkpoints.messages import CheckpointRecord, ComingRecord, MadeRecord, MovedRecord, TakenRecord
 from protocol.checkpoints.moves import Moves
 from protocol.ids import HOST, AgentId, HostId
 from protocol.step import Input
@@ -303,7 +303,7 @@ def made_in(records: Iterable[CheckpointRecord]) -> dict[AgentId, MadeRecord | T
     for record in records:
         if isinstance(record, MadeRecord | TakenRecord):
             found[record.agent] = record
-        elif isinstance(record, MovedRecord):
+        elif isinstance(record, MovedRecord | ComingRecord):
             found.pop(record.agent, None)
     return found
 

@@ -254,8 +254,9 @@ class Departures:
                     return
             part = first_of(found.records[at:])
             ask = Take(
-                record.id, record.to, record.kind, record.options, record.life, record.colour, record.era, found.first,
-                found.prev, station.term(agent) + 1, at, tuple(part), at + len(part) == len(found.records),
+                record.id, record.to, record.source, record.kind, record.options, record.life, record.colour,
+                record.era,
+                found.first, found.prev, station.term(agent) + 1, at, tuple(part), at + len(part) == len(found.records),
                 record.source == station.host_id and station.store.is_lost(agent),
             )  # fmt: skip
             try:
@@ -286,10 +287,10 @@ class Departures:
         station, agent, handed = self._station, record.agent, HandedRecord(record.agent, record.id, taken.epoch)
         self._custody.moves.apply(handed)
         self._custody.keep(handed, lambda: None)
-        self._custody.forget(agent)
         home = self._custody.register.now_at(record.to)
         self._residents.passing.pop(agent, None)
         if home != station.host_id:
+            self._custody.forget(agent)
             if taken.term:
                 station.neighbours.publish(Claim(agent, taken.term, home))
             if self._residents.coming.pop(agent, None) is not None:

@@ -28,6 +28,8 @@ class Take(Struct, frozen=True, array_like=True):
     """Of the move."""
     to: HostId
     """Who was to have it; its successor has it instead."""
+    source: HostId
+    """Who had it."""
     kind: str
     options: bytes
     life: int

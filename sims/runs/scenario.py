@@ -348,6 +348,9 @@ def _moves(seed: int) -> Scenario:
     drawn = PRESETS[rng.choice(MOVING)][1](seed)
     hosts, agents = max(3, drawn.hosts), max(2, drawn.agents_per_host)
     kills = faults.random(seed, ["host-1"], ["a1"], kinds=("kill-during-move",), count=3)
+    if drawn.preset == "copies":
+        # Nobody is succeeded there.
+        kills = [msgspec.structs.replace(kill, restart_after=0.1) for kill in kills]
     return msgspec.structs.replace(
         drawn, preset="moves", hosts=hosts, agents_per_host=agents, moves=rng.randint(2, 12),
         faults=(*drawn.faults, *(kills if rng.random() < 0.7 else ())),
