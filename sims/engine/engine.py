@@ -162,6 +162,9 @@ class Engine:
                 self._moved(box, agent, records)
                 self.weather.succeeds(box, agent, records)
                 return
+            if len(records) == len(box.disk.logs[agent]) and self.trace.has(agent):
+                self.trace.moved(box.name, agent, records, self.loop.now_us)  # begun there before, and not for good
+                return
             self.trace.wrote(box.name, agent, records, self.loop.now_us)
             self.weather.succeeds(box, agent, records)
             if is_agents(agent) and (agent in box.lost or self.weather.sees_writes()):
