@@ -160,7 +160,12 @@ class LocalBackend:
 
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         """Stop an agent's host dead, and start it again from its folder, unless `for_good`."""
-        place = next((place for place in self._places if any(spec.name == agent for spec in place.specs)), None)
+        assert self._client is not None
+        home = self._client.homes.get(agent)
+        launched = [place for place in self._places if any(spec.name == agent for spec in place.specs)]
+        # It may have moved since.
+        there = [place for place in self._places if place.host is not None and place.host.host_id == home]
+        place = next(iter(there if launched else []), None) or next(iter(launched), None)
         if place is None or place.host is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
         if with_disk:

@@ -267,7 +267,12 @@ class RayBackend:
 
         Ray restarts it, unless `for_good`. When this returns, the process does nothing more.
         """
-        place = next((place for place in self._places if agent in place.names), None)
+        assert self._client is not None
+        home = self._client.homes.get(agent)
+        launched = [place for place in self._places if agent in place.names]
+        # It may have moved since.
+        there = [place for place in self._places if place.address.host == home]
+        place = next(iter(there if launched else []), None) or next(iter(launched), None)
         if place is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
         _, pid = await asyncio.to_thread(ray.get, place.actor.about.remote())
