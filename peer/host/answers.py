@@ -11,9 +11,12 @@ from peer.agents.past import check_past
 from peer.agents.saga import is_kept, kept_of, name_of
 from peer.agents.tool import COMPENSABLE, IDEMPOTENT, IRREVERSIBLE
 from peer.agents.unstarted import kind_of
+from peer.host.arrivals import Arrivals
 from peer.host.births import QUESTION as MAKE
 from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
+from peer.host.custody import Custody
+from peer.host.departures import Departures
 from peer.host.driver import Driver
 from peer.host.people import People
 from peer.host.questions import (
@@ -50,6 +53,7 @@ from peer.host.questions import (
 from peer.host.residents import Residents
 from peer.host.step_pages import page_of
 from peer.host.strangers import nearest
+from peer.host.transit import MOVE, ROOM, TAKE, Room, Take
 from peer.values import payload
 from peer.values.key_text import decode_key, is_own
 from protocol.agent.requesting import RequestSeen
@@ -98,12 +102,14 @@ class Answers:
         costs: returns what it has sent.
         births: brings up agents that handlers make.
         people: checks who says what.
+        custody: lets the host leave.
+        departures, arrivals: move agents.
     """
 
     def __init__(
         self, host_id: HostId, residents: Residents, checkpoints: Checkpoints, notices: Iterable[Notice],
         homes: Mapping[AgentId, HostId], costs: Callable[[], Costs], births: Births,
-        people: People,
+        people: People, custody: Custody, departures: Departures, arrivals: Arrivals,
     ) -> None:  # fmt: skip
         self._host_id = host_id
         self._residents = residents
@@ -113,6 +119,7 @@ class Answers:
         self._costs = costs
         self._births = births
         self._people = people
+        self._custody, self._departures, self._arrivals = custody, departures, arrivals
         self._now: dict[str, Callable[[Driver, bytes], Any]] = {
             "part": self._part,
             "status": self._status,
@@ -143,6 +150,7 @@ class Answers:
             "checkpoint": self._checkpoint,
             "restore": self._restore,
             "leave": self._leave,
+            MOVE: self._move,
             "effect": self._effect,
             "letter": self._letter,
             "say": self._say,
@@ -160,7 +168,12 @@ class Answers:
         if what == MAKE:
             self._births.begin(agent, Making(*decode(body, tuple[str, bytes, str])), answered)
             return
-        if what in self._now:
+        if what == TAKE:
+            self._arrivals.take(agent, decode(body, Take), answered)
+        elif what == ROOM:
+            self._arrivals.room(agent, decode(body, Room))
+            answered(b"", "")
+        elif what in self._now:
             answered(self.at_once(agent, what, body), "")
         elif what in self._later:
             self._later[what](desk, self._driver(agent), body, answered)
@@ -179,6 +192,8 @@ class Answers:
         if agent in self._residents.broken:
             raise self._residents.why_broken(agent)
         driver = self._residents.drivers.get(agent)
+        if driver is None and self._custody.moves.is_away(agent):
+            raise errors.NotUp(f"agent {agent!r} has moved")  # whoever asks will hear where to, and asks there
         if driver is None:
             raise errors.AgentUnknown(f"no agent {agent!r} on this host. Nothing changed.")
         return driver
@@ -208,7 +223,10 @@ class Answers:
         self._checkpoints.restore(decode(body, RestoreTo), _told(answered))
 
     def _leave(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
-        self._checkpoints.hand_over(lambda: answered(b"", ""))
+        self._custody.leave(lambda: answered(b"", ""))
+
+    def _move(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        self._departures.wanted(driver, decode(body, str), answered)
 
     def _effect(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
         asked: EffectAsk = decode(body, EffectAsk)

@@ -17,6 +17,7 @@ from peer.host.residents import Residents
 from peer.host.rounds import ask_each
 from peer.host.strangers import nearest
 from peer.host.together import AT_ONCE
+from peer.host.transit import OF_THE_HOST
 from peer.site import Site
 from protocol.action import Finish, Reply
 from protocol.ids import HOST, AgentId, HostId, ProposalId
@@ -34,6 +35,8 @@ HOST_AGAIN_S = 1.0
 LARGE_BYTES = 1 << 20
 LARGE_AGAIN_US = 5_000_000
 """How soon an answer of so many bytes is given again."""
+TICK_S = 1e-6
+"""What a wait takes at least: in less no time passes where a clock counts microseconds."""
 UNHEARD_S = 5.0
 """How long a host waits to hear of an agent that was not launched from it: longer than gossip takes to come."""
 
@@ -136,7 +139,7 @@ class Asking:
                 elif home is not None:
                     self.mail.ask(home, question)
                 is_met = home is not None or agent in here
-                wait_s = min(max(0.0, until - clock()), next(again_s if is_met else unmet_s))
+                wait_s = min(max(TICK_S, until - clock()), next(again_s if is_met else unmet_s))
                 waits = (future,) if is_met else (future, self.meeting(agent))
                 await asyncio.wait(waits, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
                 if future.done():
@@ -167,7 +170,7 @@ class Asking:
                 else:
                     self.mail.ask(host, question)
                 times += 1
-                await asyncio.wait((future,), timeout=min(next(waits), until - clock()))
+                await asyncio.wait((future,), timeout=min(next(waits), max(TICK_S, until - clock())))
             if not future.done():
                 raise errors.AskTimeout(f"host {host} did not answer {what!r} within {timeout_s:g} s; it may be down")
             if what in AT_ONCE:
@@ -272,7 +275,7 @@ class Asking:
             if given is not None and not self._is_on_its_way(name, given):
                 self.give(sender, given)
             return
-        if self._residents.is_awaited(question.agent):
+        if self._residents.is_awaited(question.agent) and question.what not in OF_THE_HOST:
             return  # it is asked again, and the agent will be here soon
         self._answered[name] = None
         while len(self._answered) > ANSWERS_MAX:

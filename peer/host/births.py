@@ -19,7 +19,8 @@ from peer.host.residents import Residents
 from peer.ports import LogStore
 from peer.values import payload
 from protocol.action import Tell
-from protocol.checkpoints.messages import MadeRecord
+from protocol.checkpoints.messages import CheckpointRecord, MadeRecord, MovedRecord, TakenRecord
+from protocol.checkpoints.moves import Moves
 from protocol.ids import HOST, AgentId, HostId
 from protocol.step import Input
 from protocol.wire import decode_host_record
@@ -120,7 +121,7 @@ class Births:
         taken = dict.fromkeys(spec.name for spec in launched)
         found: list[AgentSpec] = []
         lacking: dict[AgentId, str] = {}
-        for record in made_in(self._cradle.store.read(HOST)).values():
+        for record in made_in(self._records()).values():
             if record.agent in taken:
                 continue
             kind = kind_at(record.kind) or kind_near(record.kind, (spec.kind for spec in launched))
@@ -129,6 +130,14 @@ class Births:
             else:
                 found.append(AgentSpec(record.agent, kind, _options(record.options)))
         return found, lacking
+
+    def staying(self, launched: Sequence[AgentSpec]) -> list[AgentSpec]:
+        """Return those of them that have not moved to another host, as the host's log tells (MB-9)."""
+        moves = Moves.of(self._cradle.host_id, self._records())
+        return [spec for spec in launched if not moves.is_away(spec.name)]
+
+    def _records(self) -> list[CheckpointRecord]:
+        return [decode_host_record(data) for data in self._cradle.store.read(HOST)]
 
     def begin(self, name: AgentId, making: Making, answered: Answered) -> None:
         """Bring an agent up, unless there is one; `answered` is told once it is up.
@@ -289,13 +298,14 @@ class Births:
         await done
 
 
-def made_in(records: Iterable[bytes]) -> dict[AgentId, MadeRecord]:
-    """Return the agents that a host's own log names as made there; the last word on each counts."""
-    found: dict[AgentId, MadeRecord] = {}
-    for data in records:
-        record = decode_host_record(data)
-        if isinstance(record, MadeRecord):
+def made_in(records: Iterable[CheckpointRecord]) -> dict[AgentId, MadeRecord | TakenRecord]:
+    """Return the agents that a host's own log names as made there, or come there; the last word on each counts."""
+    found: dict[AgentId, MadeRecord | TakenRecord] = {}
+    for record in records:
+        if isinstance(record, MadeRecord | TakenRecord):
             found[record.agent] = record
+        elif isinstance(record, MovedRecord):
+            found.pop(record.agent, None)
     return found
 
 

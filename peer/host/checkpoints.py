@@ -12,7 +12,6 @@ from peer.host.driver import Driver
 from peer.host.journal import Journal
 from peer.host.questions import RestoreTo
 from peer.host.residents import Residents
-from peer.host.resting import let_rest
 from peer.ports import Cancel, Observer
 from peer.replication.incoming import PREFIX, SPEC
 from peer.replication.inquiry import Inquiry
@@ -37,6 +36,7 @@ from protocol.checkpoints.messages import (
     TakeOver,
     TellHost,
 )
+from protocol.checkpoints.moves import Moves
 from protocol.checkpoints.tally import Tally
 from protocol.event import CutWanted
 from protocol.ids import HOST, AgentId, HostId
@@ -45,6 +45,14 @@ from protocol.wire import Envelope, Frame, decode_host_record
 
 LOG = HOST
 """The name of the host's own log in its store."""
+
+
+class Heir(Protocol):
+    """What goes on with the moves of others."""
+
+    def inherit(self, left: Moves) -> None:
+        """Go on with what a host has begun that this one has succeeded."""
+        ...
 
 
 class House(Household, Protocol):
@@ -62,8 +70,9 @@ class House(Household, Protocol):
         """This host can't go on with its log: its agents stop."""
         ...
 
-    def leave(self) -> None:
-        """Say goodbye to the other hosts."""
+    @property
+    def departures(self) -> Heir:
+        """The agents that move elsewhere."""
         ...
 
 
@@ -205,9 +214,10 @@ class Checkpoints:
         horizon = self._residents.drivers[agent].machine.core.horizon
         self._take_turns(self.machine.agent_cut(agent, action, horizon, self._now_us()))
 
-    def gone(self, agent: AgentId) -> None:
-        """An agent lives elsewhere now: nothing here waits for it."""
-        self.copies.forget(agent)
+    def gone(self, agent: AgentId, is_passing: bool = False) -> None:
+        """An agent lives elsewhere now: nothing here waits for it; its log is copied on as long as it is passing."""
+        if not is_passing:
+            self.copies.forget(agent)
         self._take_turns(self.machine.gone(agent, self._now_us()))
 
     def succeeds(self, host: HostId) -> bool:
@@ -339,6 +349,14 @@ class Checkpoints:
         """An agent has come up here, from a dead host: it makes this host's cut."""
         self._residents.drivers[agent].feed(CutWanted(self.machine.epochs.colour))
 
+    def catches_up(self, colour: int) -> None:
+        """An agent comes that has made the cut of an epoch: no step here may fall before that."""
+        self._do(self.machine.catches_up(colour, self._now_us()))
+
+    def inherits(self, left: Moves) -> None:
+        """Go on with the moves that a dead host has begun (MB-9)."""
+        self._house.departures.inherit(left)
+
     def inherit(self) -> None:
         """Speak for the dead hosts whose agents are all up here."""
         self._take_turns(self.machine.inherit(self._now_us()))
@@ -348,32 +366,6 @@ class Checkpoints:
         turned = {"failed": self.machine.failed, "left": self.machine.left}.get(how, self.machine.recovered)
         self.met()
         self._do(turned(host, self._now_us()))
-
-    def hand_over(self, done: Callable[[], None]) -> None:
-        """Let the agents here end what they do, and leave: a backup with all of their logs goes on with them (CP-8).
-
-        Args:
-            done: called once the backups have everything, and goodbye is said.
-
-        Raises: CallerError, if no other host keeps copies.
-        """
-        if not self.copies.backups():
-            raise errors.CallerError(
-                f"host {self._house.host_id} can't leave: nobody keeps copies of its logs. Nothing changed."
-                " Start the cluster with replicas=1 or more, and at least two hosts."
-            )
-
-        def rested() -> None:
-            for driver in self._residents.drivers.values():
-                driver.stop()
-            self.copies.place(placed)
-
-        def placed() -> None:
-            self._house.leave()
-            done()
-
-        # A call that is cut short would be in doubt where its tool can't tell whether it has happened.
-        let_rest(self._house, self._residents.drivers, rested)
 
     def _release(self) -> None:
         """Hand over what was held until its sender was written down."""

@@ -5,14 +5,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from peer.agents.spec import AgentSpec
+import msgspec
+
+from peer.agents.spec import AgentSpec, made
+from peer.agents.unstarted import Unstarted
+from peer.errors import AgentBroken, LogCorrupt
 from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
+from peer.host.driver import Driver, Surroundings
+from peer.host.neighbours import Neighbours
 from peer.host.residents import Residents
-from peer.ports import LogStore
 from protocol.action import Tell
+from protocol.event import Learned, LogStalled
+from protocol.fact import Began
 from protocol.hosts.machine import HostMachine
 from protocol.ids import HOST, AgentId
+from protocol.limits import Limits
 
 CATCH_UP_S = 5.0
 """How long a host with a lost agent waits for others, whom it asks for what they know of it."""
@@ -26,13 +34,19 @@ async def heard(machine: HostMachine) -> None:
     await asyncio.sleep(CATCH_UP_S / 10)
 
 
-class Beginning(Protocol):
+class Beginning(Surroundings, Protocol):
     """The host that begins a life."""
 
-    store: LogStore
     residents: Residents
-    checkpoints: Checkpoints
     births: Births
+    neighbours: Neighbours
+    limits: Limits
+    stall: str
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Its checkpoints, its own log and its copies."""
+        ...
 
     def announce(self) -> None:
         """Let the other hosts know who is here."""
@@ -57,12 +71,25 @@ def without_log(host: Beginning, agents: Sequence[AgentSpec]) -> Sequence[AgentS
     return ()
 
 
+def present(host: Beginning, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
+    """Return who has not moved to another host (MB-9), and forget the others."""
+    try:
+        staying = host.births.staying(agents)
+    except LogCorrupt:
+        return agents  # it is looked again once that is mended
+    for spec in agents:
+        if spec not in staying:
+            host.residents.release(spec.name)
+    return staying
+
+
 async def startable(host: Beginning, agents: Sequence[AgentSpec]) -> list[AgentSpec]:
     """Mend damaged logs; return who can start, those included that handlers have made, and who has lost its log's end.
 
     Raises: LogCorrupt, if the host's own log is not whole.
     """
     wrong = await host.checkpoints.mend(spec.name for spec in agents)
+    agents = present(host, agents)
     made, lacking = host.births.living(agents)
     host.residents.expect(made)
     if made:
@@ -78,3 +105,33 @@ async def startable(host: Beginning, agents: Sequence[AgentSpec]) -> list[AgentS
             lost = spec.lost or spec.name in wrong or host.store.is_lost(spec.name)
             specs.append(replace(spec, lost=lost))
     return specs
+
+
+def bring_up(host: Beginning, spec: AgentSpec) -> None:
+    """Make an agent, and have it go on from its log.
+
+    Raises: AgentBroken, LogCorrupt, WireInvalid.
+    """
+    try:
+        agent = made(spec, host.attempts)
+    except AgentBroken as error:
+        if not spec.is_made:
+            raise
+        # Whoever has made it may be undone, and nobody launches it again: it must be there to be asked.
+        agent = Unstarted(spec.kind, str(error))
+        host.noticed(spec.name, Tell("agent-broken", spec.name, str(error)))
+    agent.name = spec.name
+    most = spec.kind.attempts or host.limits.attempts_max
+    limits = msgspec.structs.replace(host.limits, failures_max=spec.kind.tries, attempts_max=most)
+    driver = Driver(host, agent, limits, host.births.origin(spec), host.births)
+    driver.options = spec.options
+    begun = [fact for fact in host.neighbours.machine.gossip.facts() if isinstance(fact, Began)]
+    known = (fact.incarnation for fact in begun if fact.agent == spec.name)
+    host.residents.drivers[spec.name] = driver
+    host.checkpoints.copies.begin(spec.name, host.store.length(spec.name), spec.lost)
+    driver.start(spec.lost, max(known, default=1), spec.unheard)
+    for fact in begun:
+        driver.feed(Learned(fact))
+    host.checkpoints.joined(driver)
+    if host.stall:
+        driver.feed(LogStalled(True))

@@ -9,14 +9,16 @@ import msgspec
 from peer import errors
 from peer.agents.attempts import Attempts
 from peer.agents.resources import Resources
-from peer.agents.spec import AgentSpec, made
-from peer.agents.unstarted import Unstarted
+from peer.agents.spec import AgentSpec
 from peer.host.answers import Answers
+from peer.host.arrivals import Arrivals
 from peer.host.asking import Asking
 from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
-from peer.host.coming import heard, startable, without_log
+from peer.host.coming import bring_up, heard, present, startable, without_log
 from peer.host.countering import lending
+from peer.host.custody import Custody
+from peer.host.departures import Departures
 from peer.host.driver import Driver
 from peer.host.neighbours import Neighbours
 from peer.host.people import People
@@ -71,7 +73,7 @@ class Host:
         self.shelves: Shelves = shelves or MemoryShelves()
         self.observer: Observer = (watchers := Watchers(observer or Unobserved(), self.residents, clock))
         self.randomness = randomness or SystemRandomness()
-        self.transport, self._limits = transport, limits or Limits()
+        self.transport, self.limits = transport, limits or Limits()
         self.neighbours = Neighbours(self, secret, seeds, host_limits)
         self._machine = self.neighbours.machine
         self.homes: Mapping[AgentId, HostId] = self._machine.homes
@@ -82,11 +84,14 @@ class Host:
         self._router = Router(self, self.residents)
         self._pieces = Pieces(clock.now_us())
         self.births = Births(self, self.residents)
+        self._custody = Custody(self)
+        self.departures = Departures(self, self.residents, self._custody)
+        self.arrivals = Arrivals(self, self.residents, self._custody)
         answers = Answers(
             self.host_id, self.residents, self.checkpoints, self.notices, self.homes, self.costs, self.births,
-            People(secret, clock),
+            People(secret, clock), self._custody, self.departures, self.arrivals,
         )  # fmt: skip
-        rest = Rest(self.residents, self.births, self.checkpoints.machine, clock.now_us())
+        rest = Rest(self.residents, self.births, self.departures, self.checkpoints.machine, clock.now_us())
         reception = Reception(self.residents, answers, watchers, rest, lambda: self._version)
         self.asking = Asking(self, self.residents, answers, reception, self.randomness.seed())
 
@@ -119,6 +124,7 @@ class Host:
         self._version = self.clock.now_us()
         if is_lost:
             agents = without_log(self, agents)
+        agents = present(self, agents)
         self.residents.expect(agents)
         self.announce()
         self.neighbours.open()
@@ -131,6 +137,9 @@ class Host:
             if self._starts(spec):
                 self.residents.coming.pop(spec.name, None)
         self.checkpoints.open()
+        for record in self._custody.moves.taken():
+            self.births.there(record.agent)
+        self.departures.resume()
         if self.store.head()[0]:
             self._witness.open()
 
@@ -147,6 +156,8 @@ class Host:
         """Bring up one more agent; one that can't start is broken: whoever asks is told why."""
         if self.residents.is_up(spec.name):
             raise errors.CallerError(f"agent {spec.name!r} is on this host already. Nothing changed.")
+        if self._custody.moves.is_away(spec.name):
+            return  # MB-9: it has moved, and comes up where it is
         self.residents.release(spec.name)
         self.come_up(spec)
 
@@ -165,46 +176,32 @@ class Host:
         """Bring up an agent that lived on another host, which this one succeeds: it lives here from now on (MB-8)."""
         is_new = not self.residents.is_up(spec.name)
         if is_new:
-            self._start(spec)
+            self.residents.release(spec.name)
+            bring_up(self, spec)
         self.neighbours.claim(spec.name, self._machine.term(spec.name) + 1)
         self.announce()
         if is_new:
             self.observer.came(spec.name)
 
+    def receive(self, spec: AgentSpec) -> None:
+        """Bring up an agent that has come from another host, with its log: it lives here from now on (MB-9)."""
+        self.residents.release(spec.name)
+        self.neighbours.claim(spec.name, self.term(spec.name) + 1)
+        self.come_up(spec)
+
+    def term(self, agent: AgentId) -> int:
+        """Return the term by which an agent is where it is; 0 if nobody has it."""
+        return self._machine.term(agent)
+
     def _starts(self, spec: AgentSpec) -> bool:
         """Bring up an agent; one that can't start stops nobody else, and whoever asks is told why."""
         try:
-            self._start(spec)
+            bring_up(self, spec)
         except (errors.LogCorrupt, WireInvalid) as error:
             self.breaks(spec.name, str(error))
         except errors.AgentBroken as error:
             self.residents.breaks(spec.name, str(error), errors.AgentBroken)
         return spec.name in self.drivers
-
-    def _start(self, spec: AgentSpec) -> None:
-        try:
-            agent = made(spec, self.attempts)
-        except errors.AgentBroken as error:
-            if not spec.is_made:
-                raise
-            # Whoever has made it may be undone, and nobody launches it again: it must be there to be asked.
-            agent = Unstarted(spec.kind, str(error))
-            self.noticed(spec.name, Tell("agent-broken", spec.name, str(error)))
-        agent.name = spec.name
-        most = spec.kind.attempts or self._limits.attempts_max
-        limits = msgspec.structs.replace(self._limits, failures_max=spec.kind.tries, attempts_max=most)
-        driver = Driver(self, agent, limits, self.births.origin(spec), self.births)
-        driver.options = spec.options
-        begun = [fact for fact in self._machine.gossip.facts() if isinstance(fact, Began)]
-        known = (fact.incarnation for fact in begun if fact.agent == spec.name)
-        self.drivers[spec.name] = driver
-        self.checkpoints.copies.begin(spec.name, self.store.length(spec.name), spec.lost)
-        driver.start(spec.lost, max(known, default=1), spec.unheard)
-        for fact in begun:
-            driver.feed(Learned(fact))
-        self.checkpoints.joined(driver)
-        if self.stall:
-            driver.feed(LogStalled(True))
 
     def crash(self, is_orderly: bool = False) -> None:
         """Stop dead, as a killed process does: nothing is written or sent any more; resources are dropped, or close."""
@@ -218,6 +215,7 @@ class Host:
         self.checkpoints.close()
         self._witness.close()
         self.births.close()
+        self.departures.close()
 
     def failed(self, error: Exception) -> None:
         """The log can't be written: the agents stop, for what they do now could not be undone."""
@@ -372,7 +370,8 @@ class Host:
                 self.neighbours.claim(agent, self._machine.term(agent) + 1)
                 continue
             gone = True
-            self.noticed(agent, Tell("displaced", agent, f"lives on host {by} by a higher term"))
+            if not self._custody.moves.is_away(agent):
+                self.noticed(agent, Tell("displaced", agent, f"lives on host {by} by a higher term"))
             self.residents.coming.pop(agent, None)
             driver = self.drivers.pop(agent, None)
             if driver is not None:

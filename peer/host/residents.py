@@ -9,6 +9,7 @@ from peer.agents.kinds import path_of
 from peer.agents.spec import AgentSpec
 from peer.agents.unstarted import kind_of
 from peer.host.driver import Driver
+from peer.host.transit import Passing
 from peer.values import payload
 from protocol.ids import AgentId
 
@@ -29,6 +30,8 @@ class Residents:
         """What kind of error each of these is."""
         self.unlisted: dict[AgentId, None] = {}
         """Those that are up, and that no other host is to hear of yet."""
+        self.passing: dict[AgentId, Passing] = {}
+        """Those that are on their way from here, or to here."""
         self.stirred: dict[AgentId, None] = {}
         """Those that have handled anything since this was emptied."""
 
@@ -75,11 +78,15 @@ class Residents:
 
     def life_of(self, log: AgentId) -> int:
         """Return how many lives its agent has had before this one; 0 for a log that is nobody's here."""
+        if log in self.passing:
+            return self.passing[log].life
         driver = self.drivers.get(log)
         return 0 if driver is None else driver.machine.core.incarnation - 1
 
     def spec_of(self, log: AgentId) -> tuple[str, bytes]:
         """Return what it takes to bring an agent up: its class, as `module:qualname`, and its encoded options."""
+        if log in self.passing:
+            return self.passing[log].kind, self.passing[log].options
         driver = self.drivers.get(log)
         if driver is None:
             return "", b""

@@ -3,6 +3,7 @@
 from itertools import islice
 
 from peer.host.births import Births
+from peer.host.departures import Departures
 from peer.host.driver import Driver
 from peer.host.residents import Residents
 from peer.host.together import AtRest, InSpaces, Said
@@ -20,13 +21,17 @@ class Rest:
     Args:
         residents: its agents.
         births: those that they want made.
+        departures: those that move elsewhere.
         checkpoints: restores that are voted on.
         life: when this life of the host began.
     """
 
-    def __init__(self, residents: Residents, births: Births, checkpoints: CheckpointMachine, life: int) -> None:
+    def __init__(
+        self, residents: Residents, births: Births, departures: Departures, checkpoints: CheckpointMachine, life: int
+    ) -> None:  # fmt: skip
         self._residents = residents
         self._births = births
+        self._departures = departures
         self._checkpoints = checkpoints
         self._life = life
         self._counts: dict[AgentId, tuple[int, int, int]] = {}
@@ -46,6 +51,7 @@ class Rest:
         for agent in dict.fromkeys((*touched, *self._busy)):
             self._look_at(agent, residents.drivers.get(agent))
         busy = dict(islice(self._busy.items(), NAMED))
+        busy.update(self._departures.under_way())
         votes = voted_on(self._checkpoints)
         if votes and residents.drivers:
             busy.setdefault(next(iter(residents.drivers)), votes)

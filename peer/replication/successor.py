@@ -1,7 +1,7 @@
 """Brings the agents of a dead host up on this one, from the copies of their logs (CP-8)."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -14,7 +14,8 @@ from peer.site import Site
 from protocol.action import Tell
 from protocol.checkpoints.estates import Estate, best_of, is_settled, longest, missing
 from protocol.checkpoints.machine import CheckpointMachine
-from protocol.checkpoints.messages import CheckpointRecord
+from protocol.checkpoints.messages import CheckpointRecord, TakenRecord
+from protocol.checkpoints.moves import Moves
 from protocol.ids import HOST, AgentId, HostId
 from protocol.wire import decode_host_record
 
@@ -57,6 +58,14 @@ class Carrier(Protocol):
         """An agent has come up here: it makes this host's cut."""
         ...
 
+    def keep(self, record: CheckpointRecord, done: Callable[[], None]) -> None:
+        """Keep a record of this host; `done` is called once it is durable and copied."""
+        ...
+
+    def inherits(self, left: Moves) -> None:
+        """Go on with the moves that a dead host has begun."""
+        ...
+
     def inherit(self) -> None:
         """Speak for the dead hosts whose agents are all up here."""
         ...
@@ -91,16 +100,31 @@ class Successor:
     def take_over(self, dead: HostId) -> None:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
         kept = self._kept.of(dead)
-        agents = [name for name in dict.fromkeys((*kept, *self._kept.begun(dead))) if name != HOST]
         said = _decoded(self._kept.read(dead, HOST)[2] if HOST in kept else ())
-        begun = [name for name in agents if self._site.store.length(name)]
-        estate = self._machine.inherits(dead, agents, begun, self._site.agents_of(dead), said)
+        left = self._heard(dead, said)
+        agents = [name for name in dict.fromkeys((*kept, *self._begun(dead))) if name != HOST and left(name)]
+        begun = [name for name in agents if self._has_log(name)]
+        homes = [name for name in self._site.agents_of(dead) if left(name)]
+        estate = self._machine.inherits(dead, agents, begun, homes, said)
         if estate.is_open:
             if dead in self._late:
                 self._late.pop(dead).cancel()
             self._late[dead] = asyncio.ensure_future(self._hand_down(estate))
             self._late[dead].add_done_callback(partial(self._ended, dead))
         self._begin_all(dead, estate.agents)
+
+    def _heard(self, dead: HostId, said: Sequence[CheckpointRecord]) -> Callable[[AgentId], bool]:
+        """Go on with moves that a dead host has begun; return what tells whether an agent was still its own (MB-9)."""
+        here, moves = self._machine.core.moves, Moves.of(dead, said)
+        self._checkpoints.inherits(moves)
+        return lambda agent: not moves.is_away(agent) and not here.has_moved_on(agent, dead)
+
+    def _has_log(self, agent: AgentId) -> bool:
+        """Tell whether the log of an agent goes on here; one that has moved away has left a part of it."""
+        return bool(self._site.store.length(agent)) and not self._machine.core.moves.is_away(agent)
+
+    def _begun(self, owner: HostId) -> list[AgentId]:
+        return [agent for agent in self._kept.begun(owner) if self._has_log(agent)]
 
     def _begin_all(self, dead: HostId, agents: Iterable[AgentId], found: Mapping[AgentId, FoundCopy] = EMPTY) -> None:
         for name in agents:
@@ -121,16 +145,25 @@ class Successor:
         dead = estate.dead
         estates = [estate]
         for owner in estate.before:
-            estates.append(self._machine.estates.reopen(owner, self._kept.begun(owner)))
+            estates.append(self._machine.estates.reopen(owner, self._begun(owner)))
             self._begin_all(owner, estates[-1].agents)
         await self._site.catch_up()
         owners = [each.dead for each in estates]
+        own: dict[HostId, Callable[[AgentId], bool]] = {}
+        for each in estates:
+            said = estate.said
+            if each is not estate:
+                copy = await self.find(each.dead, HOST)
+                said = _decoded(() if copy is None else copy.records)
+                # What its successor has said for it, it has said.
+                each.said = [*said, *estate.said]
+            own[each.dead] = self._heard(each.dead, said)
         here = dict.fromkeys((*self._site.agents_here(), *(agent for each in estates for agent in each.agents)))
         left = (*self._kept.of(dead), *(agent for owner in owners for agent in self._site.agents_of(owner)))
-        agents = missing(left, here, HOST)
+        agents = [agent for agent in missing(left, here, HOST) if own[dead](agent)]
         found: dict[HostId, dict[AgentId, FoundCopy]] = {owner: {} for owner in owners}
         # All at once: one answer, or one wait for a host that is away, serves for all of them.
-        answers = await asyncio.gather(*(self._all(owners, agent) for agent in agents))
+        answers = await asyncio.gather(*(self._all([o for o in owners if own[o](agent)], agent) for agent in agents))
         for agent, copies in zip(agents, answers, strict=True):
             if copies:
                 source = best_of(copies)
@@ -139,15 +172,11 @@ class Successor:
                 why = f"there is no copy of its log of {dead} any more"
                 self._site.noticed(agent, Tell("not-succeeded", agent, why))
         for each in estates:
-            if each is not estate:
-                said = await self._find(each.dead, HOST)
-                # What its successor has said for it, it has said.
-                each.said = [*_decoded(() if said is None else said.records), *estate.said]
             each.found(found[each.dead])
             self._begin_all(each.dead, found[each.dead], found[each.dead])
 
     async def _all(self, owners: Sequence[HostId], log: AgentId) -> dict[HostId, FoundCopy]:
-        return {owner: copy for owner in owners if (copy := await self._find(owner, log)) is not None}
+        return {owner: copy for owner in owners if (copy := await self.find(owner, log)) is not None}
 
     def _ended(self, dead: HostId, task: asyncio.Task[None]) -> None:
         if self._late.get(dead) is task:
@@ -156,7 +185,7 @@ class Successor:
             text = f"a succession on host {self._site.host_id} stopped: {error}"
             asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})
 
-    async def _find(self, owner: HostId, log: AgentId) -> FoundCopy | None:
+    async def find(self, owner: HostId, log: AgentId) -> FoundCopy | None:
         """Return the best copy of a log, once all have answered that must have one if anybody has."""
         holders = self._machine.succession.holders(owner)
         others = [host for host in holders if host != self._site.host_id]
@@ -182,7 +211,7 @@ class Successor:
         why = self._checkpoints.hurt.get(name)
         if why:
             self._breaks(dead, name, why)
-        elif self._site.store.length(name):
+        elif self._has_log(name):
             self._bring_up(dead, name, lost=why is not None or self._site.store.is_lost(name))
         else:
             if found is None:
@@ -191,7 +220,13 @@ class Successor:
                 first, prev, records = found.first, found.prev, found.records
                 self._kept.adopts(dead, name, found.kind, found.options)
             up = partial(self._bring_up, dead, name, lost=True)
-            self._site.store.begin_at(name, first, prev, records, up, lost=True)
+            begun = up
+            if self._machine.core.moves.is_away(name):
+                # What is left here from before it had moved away is not to be taken for this.
+                back = TakenRecord(name, "", *self._kept.kind_of(dead, name))
+                self._machine.core.moves.apply(back)
+                begun = partial(self._checkpoints.keep, back, up)
+            self._site.store.begin_at(name, first, prev, records, begun, lost=True)
 
     def _breaks(self, dead: HostId, agent: AgentId, why: str) -> None:
         """One agent can't come up: the others do."""

@@ -110,6 +110,7 @@ class Checkpointing:
             return
         self._stating[epoch] = None
         needed = core.restores.needs()
+        undecided, begun = core.moves.said_for(epoch, undecided, begun)
         statement = Statement(
             host=core.host,
             joined=core.named(),

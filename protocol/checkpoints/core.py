@@ -24,6 +24,7 @@ from protocol.checkpoints.messages import (
     Settle,
     TellHost,
 )
+from protocol.checkpoints.moves import Moves
 from protocol.checkpoints.restores import Restores
 from protocol.checkpoints.tally import Tally
 from protocol.ids import HostId
@@ -41,6 +42,7 @@ class HostCore:
         self.restores = Restores(host)
         self.agents = Agents()
         self.estates = Estates()
+        self.moves = Moves(host)
         self.settled: Settle | None = None
         """What the agents here were told last of what is settled."""
         self.now_us = 0

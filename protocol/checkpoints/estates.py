@@ -138,6 +138,10 @@ class Estates:
         for estate in self._open.values():
             estate.settled(horizon)
 
+    def are_settled(self) -> bool:
+        """Tell whether all that this host has inherited is here."""
+        return not self._open
+
     def drop(self, dead: HostId, agent: AgentId) -> None:
         """An agent of a dead host can't come up: the others do."""
         if dead in self._open:

@@ -31,6 +31,7 @@ from protocol.checkpoints.messages import (
     MadeRecord,
     MakeCut,
     MetRecord,
+    MoveRecord,
     Pause,
     PaxosRecord,
     Prepare,
@@ -178,7 +179,7 @@ class CheckpointMachine:
                 for restore in message.restores:
                     self.voting.agreed(restore)
             case Lacks():
-                self._answer(sender, message)
+                self.voting.lacks(sender, message)
             case Begin():
                 self.checkpointing.begin(message.epoch)
             case Prepare() | Promise() | Accept() | Accepted() | Refusal() | Succeeded():
@@ -199,6 +200,13 @@ class CheckpointMachine:
         """
         self.core.agents.joined(agent)
         return self.core.for_newcomer(-1 if is_inherited else colour)
+
+    def catches_up(self, colour: int, now_us: int) -> list[CheckpointAction]:
+        """An agent comes from elsewhere that has made the cut of an epoch: this host has, too, before it is up."""
+        self.core.now_us = now_us
+        if colour > self.epochs.colour:
+            self.checkpointing.cut(colour)
+        return self._done()
 
     def agent_cut(self, agent: AgentId, cut: CutReady, horizon: int, now_us: int) -> list[list[CheckpointAction]]:
         """An agent's cut is durable: when all are, the host says so, and likewise for those of each dead host.
@@ -269,7 +277,7 @@ class CheckpointMachine:
                 self.succession.written(record)
             case SucceededRecord():
                 self.succession.decided(record)
-            case EndRecord() | MetRecord() | MadeRecord():
+            case EndRecord() | MetRecord() | MadeRecord() | MoveRecord():
                 pass
             case _:
                 assert_never(record)
@@ -341,17 +349,6 @@ class CheckpointMachine:
             self._due_us = now_us + self.core.limits.gossip_us
         return self._done()
 
-    # -- gossip ----------------------------------------------------------------------------------------------------
-
-    def _answer(self, sender: HostId, message: Lacks) -> None:
-        core = self.core
-        if message.committed < self.epochs.committed:
-            core.send_commit(sender)
-        known = [motion.commit for motion in self.restores.open.values()] + list(self.epochs.commits.values())
-        for commit in [commit for commit in known if commit.epoch == message.base][:1]:
-            core.send(sender, commit)
-        self.voting.send_eras(sender, message.era)
-
     # -- the log ---------------------------------------------------------------------------------------------------
 
     def _apply(self, record: CheckpointRecord) -> None:
@@ -374,6 +371,9 @@ class CheckpointMachine:
                 self.succession.apply(record)
             case SucceededRecord():
                 self.succession.apply_decided(record)
+                self.core.moves.succeeded(record)
+            case MoveRecord():
+                self.core.moves.apply(record)
             case MadeRecord():
                 pass  # whoever brings agents up reads it
             case _:

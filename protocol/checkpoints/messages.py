@@ -153,8 +153,71 @@ class MadeRecord(_HostRecord, frozen=True):
     options: bytes
 
 
+class MoveRecord(_HostRecord, frozen=True):
+    """A word on an agent that goes from one host to another (MB-9)."""
+
+
+class MovedRecord(MoveRecord, frozen=True):
+    """An agent that lived here is another host's from now on: its log is handed over until that one has it."""
+
+    agent: AgentId
+    id: str
+    """Of this move, and of no other."""
+    to: HostId
+    source: HostId
+    """The host that had it: copies of its log are named after that one."""
+    kind: str
+    """Its class, as `module:qualname`."""
+    options: bytes
+    life: int
+    """How many lives it had had before this one."""
+    colour: int
+    """The newest cut in its log."""
+    era: int
+    """How many restores it has carried out."""
+    begun: tuple[Began, ...] = ()
+    """What cuts have to say of its beginnings, as long as nobody else says so."""
+    undecided: int | None = None
+    """The oldest epoch that an undecided proposal of it needs."""
+
+
+class TakenRecord(MoveRecord, frozen=True):
+    """An agent has come from another host, with its whole log, and lives here."""
+
+    agent: AgentId
+    id: str
+    """Of the move; empty: it comes from a host that this one has succeeded."""
+    kind: str
+    options: bytes
+
+
+class HandedRecord(MoveRecord, frozen=True):
+    """Whom an agent went to has it, and speaks for it in cuts after this epoch."""
+
+    agent: AgentId
+    id: str
+    epoch: int
+
+
+class KnownRecord(MoveRecord, frozen=True):
+    """Moves to hosts that this one has succeeded, and which those had taken: they are over."""
+
+    ids: tuple[str, ...]
+
+
 CheckpointRecord = (
-    CommitRecord | StatedRecord | RestoreVoteRecord | EndRecord | MetRecord | PaxosRecord | SucceededRecord | MadeRecord
+    CommitRecord
+    | StatedRecord
+    | RestoreVoteRecord
+    | EndRecord
+    | MetRecord
+    | PaxosRecord
+    | SucceededRecord
+    | MadeRecord
+    | MovedRecord
+    | TakenRecord
+    | HandedRecord
+    | KnownRecord
 )
 
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from protocol.checkpoints.core import HostCore
 from protocol.checkpoints.epoch import Commit
-from protocol.checkpoints.messages import Agreed, CarryOut, EndRecord, Pause, RestoreVoteRecord
+from protocol.checkpoints.messages import Agreed, CarryOut, EndRecord, Lacks, Pause, RestoreVoteRecord
 from protocol.checkpoints.restores import Motion
 from protocol.checkpoints.tally import Statement, Tally
 from protocol.ids import HostId
@@ -64,6 +64,9 @@ class Voting:
                 f"what is irreversible was let go after checkpoint {restore.epoch}, and can't be undone; the oldest"
                 f" that can be restored here is {core.let_go()}"
             )
+        if not why and (moving := core.moves.pending()):
+            # RQ-2: nobody votes for an agent that is on its way.
+            return f"agent {moving[0].agent} moves to host {moving[0].to}; try again when it is there"
         silent = [host for host in commit.next_view() if host in core.failed] if commit is not None else []
         if silent and not why:
             # All must vote, and all pause meanwhile: nobody shall wait for one that may never come back.
@@ -162,6 +165,16 @@ class Voting:
         request = self._asking.pop(name, None)
         if request is not None:
             self._core.reply(request, value, error)
+
+    def lacks(self, sender: HostId, message: Lacks) -> None:
+        """Tell a host what it lacks of commits and restores."""
+        core = self._core
+        if message.committed < core.epochs.committed:
+            core.send_commit(sender)
+        known = [motion.commit for motion in core.restores.open.values()] + list(core.epochs.commits.values())
+        for commit in [commit for commit in known if commit.epoch == message.base][:1]:
+            core.send(sender, commit)
+        self.send_eras(sender, message.era)
 
     def send_eras(self, host: HostId, era: int) -> None:
         """Tell a host of the restores after the first `era`."""

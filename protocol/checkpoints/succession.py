@@ -308,7 +308,8 @@ class Succession:
         begun = tuple(self._begun[name] for name in sorted(self._begun))
         for dead, horizon in self.cares.items():
             if count is not None and own is not None and core.epochs.colour == count.base + 1:
-                said = Statement(dead, own.joined, (dead,), (*own.begun, *begun), own.undecided, own.top)
+                undecided, all_begun = core.moves.said_for(core.epochs.colour, own.undecided, (*own.begun, *begun))
+                said = Statement(dead, own.joined, (dead,), all_begun, undecided, own.top)
                 self._say_for(dead, count, StatedRecord(count.base + 1, said))
             for motion in core.restores.open.values():
                 if motion.own is not None:
@@ -340,6 +341,12 @@ class Succession:
         """Return who has what lived on a host now: the last of those that succeeded each other, as far as is known."""
         for _ in self.successors:
             host = self.successors.get(host, host)
+        return host
+
+    def last_of(self, host: HostId) -> HostId:
+        """Return the last of those that had what lived on a host before this one has; this one, if nobody had."""
+        while host != self._core.host and self.successors.get(host, self._core.host) != self._core.host:
+            host = self.successors[host]
         return host
 
     def between(self, dead: HostId) -> int:

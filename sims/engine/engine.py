@@ -11,6 +11,7 @@ from peer.agents.resources import Opens
 from peer.agents.spec import AgentSpec
 from peer.host.checkpoints import LOG as HOST_LOG
 from peer.host.driver import Driver
+from peer.host.host import Host
 from peer.replication.incoming import PREFIX
 from protocol.agent.machine import PeerMachine
 from protocol.ids import AgentId
@@ -125,7 +126,7 @@ class Engine:
         if self._has_backups and not any(name.startswith(copies) for b in self.boxes.values() for name in b.disk.logs):
             # In no view yet, it has no backups: what its disk loses is lost, and no invariant can help that (CP-8).
             return
-        for log in (*box.specs, HOST_LOG):
+        for log in (*(name for name in box.specs if self.homes[name] == box.name), HOST_LOG):
             length = len(box.disk.logs.get(log, ()))
             copy = f"{PREFIX}{box.keys.host_id}/{log}"
             copied = max(len(other.disk.logs.get(copy, ())) for other in self.boxes.values())
@@ -152,8 +153,12 @@ class Engine:
             self._start(box)
 
     def _start(self, box: Box) -> None:
+        life: list[Host] = []
+
         def wrote(agent: AgentId, records: Sequence[bytes]) -> None:
             if self.homes.get(agent, box.name) != box.name:
+                if life[0].arrivals.is_taking(agent):
+                    return  # the same records, at a place where they do not count yet
                 self._moved(box, agent, records)
                 self.weather.succeeds(box, agent, records)
                 return
@@ -172,6 +177,8 @@ class Engine:
             failed=lambda: self.weather.failed_write(box),
             observer=watching,
         )
+        assert box.host is not None
+        life.append(box.host)
 
     def _moved(self, box: Box, agent: AgentId, records: Sequence[bytes]) -> None:
         """A machine that is not an agent's home has written to its log: its successor begins it, or it is outlived."""
@@ -190,7 +197,8 @@ class Engine:
         for name in box.host.drivers:
             watching.begin(name)
         for name, spec in box.specs.items():
-            if name not in box.host.drivers and name not in box.host.residents.broken:
+            is_home = self.homes[name] == box.name
+            if is_home and name not in box.host.drivers and name not in box.host.residents.broken:
                 self.later(None, f"bring up {name}", lambda spec=spec: self._bring_up(box, spec))
 
     async def _bring_up(self, box: Box, spec: AgentSpec) -> None:
@@ -199,9 +207,15 @@ class Engine:
 
     def came(self, box: Box, agent: AgentId) -> None:
         """An agent has come up on a machine that was up: if nobody has put it there a handler has made it."""
-        if agent not in self.homes:
+        home = self.homes.get(agent)
+        if home is None:
             self.homes[agent] = box.name
             self.operator.know(agent)
+        elif home != box.name:
+            self.note(box.name, "moves", f"{home}: {agent}")
+            self.homes[agent] = box.name
+            if agent in self.boxes[home].specs:
+                box.specs[agent] = self.boxes[home].specs[agent]
 
     def judge(self, name: AgentId, machine: PeerMachine, begins: bool = False) -> None:
         """Judge an agent's machine, after an event or as a life of it begins; the first that is broken stays."""
@@ -270,6 +284,8 @@ class Engine:
                 busy = [name for name in busy if not name.startswith("epoch")]
             if busy:
                 found[box.name] = busy
+            if box.host is not None and (moving := box.host.departures.under_way()):
+                found[box.name] = [f"{name}: {what}" for name, (what,) in moving.items()]
         return found or _unheard(drivers) or _lagging(drivers)
 
     # -- the script ------------------------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ class Watching:
     def handled(self, agent: AgentId, event: Event, actions: Sequence[Action]) -> None:
         """An agent's machine has handled an event."""
         machine = self._machines.get(agent)
-        if machine is not None:
+        # One that has moved away and come back is looked at once it is up again.
+        if machine is not None and self._box.driver(agent).machine is machine:
             self._judge.trace.event(agent, event, actions, self._judge.loop.now_us)
             self._judge.judge(agent, machine)
 

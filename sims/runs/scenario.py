@@ -59,6 +59,8 @@ class Scenario(Struct, frozen=True):
     """Every record is with the backups before anything follows from it."""
     people: bool = False
     """Agents ask people before they have something done, and have overseers."""
+    moves: int = 0
+    """How many agents are moved to other hosts, by hand."""
     last: float = 0.0
     """When each agent gets one more input, after all that goes wrong; 0: none does."""
 
@@ -106,6 +108,8 @@ def world_of(scenario: Scenario, checking: str = "each") -> World:
         _propose(world, number)
     for number in range(scenario.restores):
         _restore(world, number)
+    for number in range(scenario.moves):
+        _move(world, number)
     for agent in world.agents if scenario.last else ():
         world.submit(agent, Work(1), at=scenario.last)
     world.fail(*scenario.faults)
@@ -173,6 +177,19 @@ def _restore(world: World, number: int) -> None:
                 await world.engine.operator.restore_to(epoch, rng.choice(("discard", "retry")), SETTLE_S)
 
     world.engine.later(at, f"restore {number}", restore)
+
+
+def _move(world: World, number: int) -> None:
+    """Move an agent to a host at some time; where it can't, it stays."""
+    rng = stream(world.seed, f"move/{number}")
+    at = rng.uniform(0.05, 0.95) * HORIZON_S
+
+    async def move() -> None:
+        agent, box = rng.choice(world.agents), world.engine.box(rng.choice(world.hosts))
+        with suppress(errors.CallerError, errors.AskTimeout, errors.NotUp):
+            await world.engine.operator.move(agent, box.keys.host_id, timeout_s=SETTLE_S)
+
+    world.engine.later(at, f"move {number}", move)
 
 
 # -- presets ----------------------------------------------------------------------------------------------------------
@@ -324,3 +341,27 @@ def _people(seed: int) -> Scenario:
 
 
 PRESETS["people"] = ("agents ask people before they have something done, and before they undo it; hosts crash", _people)
+
+
+def _moves(seed: int) -> Scenario:
+    rng = stream(seed, "preset/moves")
+    kinds = (
+        "lossy",
+        "partitions",
+        "crashes",
+        "chaos",
+        "deaths",
+        "replicated",
+        "replicated",
+        "successors",
+        "copies",
+        "losses",
+    )
+    drawn = PRESETS[rng.choice(kinds)][1](seed)
+    hosts = max(3, drawn.hosts)
+    return msgspec.structs.replace(
+        drawn, preset="moves", hosts=hosts, agents_per_host=max(2, drawn.agents_per_host), moves=rng.randint(2, 8)
+    )
+
+
+PRESETS["moves"] = ("agents move between hosts, while any of the above goes wrong", _moves)
