@@ -90,7 +90,9 @@ def test_payments_are_settled_and_a_wrong_scorers_consequences_undone(cluster: L
 
 
 def test_a_benchmark_joins_this_ray_by_its_address(cluster: Launched) -> None:
-    command = "ebbtide bench run checkpoints --quick --address auto --no-plots --out bench --json 2>/dev/null"
+    command = (
+        "ebbtide bench run checkpoints --quick --address 192.0.2.10:6379 --no-plots --out bench --json 2>/dev/null"
+    )
     found = json.loads(cluster.on(cluster.head, command, timeout_s=300))
     assert found["ray"] == "a running cluster"
     assert found["failed"] == []
