@@ -9,7 +9,7 @@ from benchmarks.suite.form import Plot, Row, Table, ratio
 from protocol.hosts.homes import Homes
 from sims.baselines.measures import Measured
 from sims.baselines.wide import run_wide
-from sims.scale.memory import rss_bytes
+from sims.scale.memory import peak_bytes
 
 AGENTS_PER_HOST = 100
 MB = 1e6
@@ -40,12 +40,10 @@ def wide_rows(agents: int, seeds: int) -> list[Row]:
 
 
 def _row(agents: int, seeds: int) -> Row:
-    found, memory = dict[str, list[tuple[Measured, int]]](), 0
+    found: dict[str, list[tuple[Measured, int]]] = {}
     for protocol in ("ebbtide", "orchestrator"):
-        found[protocol] = []
-        for seed in range(seeds):
-            found[protocol].append(run_wide(protocol, agents, seed))
-            memory = max(memory, rss_bytes())
+        found[protocol] = [run_wide(protocol, agents, seed) for seed in range(seeds)]
+    memory = peak_bytes()
     ours, theirs = ([run for run, _ in runs] for runs in found.values())
     messages, messages_theirs = (median(run.rollback_messages for run in runs) for runs in (ours, theirs))
     return {
