@@ -148,6 +148,17 @@ class KillDuringSuccession(AnyFault, frozen=True):
     """None: it dies for good, if it can be succeeded itself."""
 
 
+class KillDuringMove(AnyFault, frozen=True):
+    """A host ends while an agent goes or comes, at the n-th such write of the whole world."""
+
+    record: str = "moved"
+    """`moved`: that it is another host's; `arrived`: that it is here; `handed`: that it is known to be there."""
+    nth: int = 1
+    point: str = "durable"
+    restart_after: float | None = 0.1
+    """None: it dies for good, if it can be succeeded."""
+
+
 class ClockSkew(AnyFault, frozen=True):
     """A host's clock is wrong by `skew_ms`, and gains `drift_ppm` microseconds a second, from the start."""
 
@@ -192,6 +203,7 @@ Fault = (
     | KillAtWrite
     | KillDuringRollback
     | KillDuringSuccession
+    | KillDuringMove
     | ClockSkew
     | FailedWrite
     | TornWrite
@@ -204,7 +216,7 @@ KINDS = (*NETWORK, *CRASHES, "clock", "undos")
 """What `random` draws from; what needs replicas is asked for by name."""
 NEED_REPLICAS = ("lost-disk", "death", "kill-during-succession")
 """What needs replicas of hosts' logs."""
-AT_WRITES = ("kill-at-write",)
+AT_WRITES = ("kill-at-write", "kill-during-move")
 """What is asked for by name, too: what seeds have drawn of `KINDS` stays as it was."""
 WRITES = ("intent", "result", "doubt", "undoing", "undone", "word", "step", "vote", "decision", "cut")
 BUDDIES = NEED_REPLICAS
@@ -279,6 +291,9 @@ def random(
                 record, point = rng.choice(("decided", "taken")), rng.choice(("asked", "durable"))
                 nth = rng.randint(1, 2 if record == "decided" else 12)
                 found.append(KillDuringSuccession(record, nth, point, rng.choice((after, after, None))))
+            case "kill-during-move":
+                record, point = rng.choice(("moved", "arrived", "handed")), rng.choice(("asked", "durable"))
+                found.append(KillDuringMove(record, rng.randint(1, 4), point, rng.choice((after, after, None))))
             case "failed-write":
                 found.append(FailedWrite(host, at, after))
             case "torn-write":

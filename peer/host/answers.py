@@ -192,8 +192,8 @@ class Answers:
         if agent in self._residents.broken:
             raise self._residents.why_broken(agent)
         driver = self._residents.drivers.get(agent)
-        if driver is None and self._custody.moves.is_away(agent):
-            raise errors.NotUp(f"agent {agent!r} has moved")  # whoever asks will hear where to, and asks there
+        if driver is None and (not self._checkpoints.is_open or self._custody.moves.is_away(agent)):
+            raise errors.NotUp(f"agent {agent!r} has moved, or comes")  # whoever asks hears of it, and asks again
         if driver is None:
             raise errors.AgentUnknown(f"no agent {agent!r} on this host. Nothing changed.")
         return driver

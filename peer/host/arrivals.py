@@ -1,6 +1,7 @@
 """The agents that come to one host from others, each with its whole log (MB-9)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from peer import errors
@@ -13,7 +14,7 @@ from peer.host.residents import Residents
 from peer.host.transit import Passing, Room, Take, Taken
 from peer.site import Site
 from peer.values import payload
-from protocol.checkpoints.messages import TakenRecord
+from protocol.checkpoints.messages import ComingRecord, TakenRecord
 from protocol.ids import AgentId
 
 Answered = Callable[[bytes, str], None]
@@ -22,8 +23,8 @@ Answered = Callable[[bytes, str], None]
 class Platform(Site, Protocol):
     """The host to which agents come."""
 
-    def receive(self, spec: AgentSpec) -> None:
-        """Bring up an agent that has come from elsewhere: it lives here from now on."""
+    def receive(self, spec: AgentSpec, term: int) -> None:
+        """Bring up an agent that has come from elsewhere: it lives here from now on, by this term at least."""
         ...
 
     def term(self, agent: AgentId) -> int:
@@ -112,7 +113,7 @@ class Arrivals:
         """Tell whether an agent's log is being written down that does not count here yet."""
         return agent in self._residents.passing and agent not in self._residents.drivers
 
-    def _bring_up(self, agent: AgentId, part: Take) -> None:
+    def _bring_up(self, agent: AgentId, part: Take, term: int) -> None:
         options = payload.decode(part.options)
         assert isinstance(options, dict)
         try:
@@ -120,16 +121,18 @@ class Arrivals:
         except errors.CallerError as error:
             self._residents.breaks(agent, str(error))
             return
-        self._platform.receive(AgentSpec(agent, kind, options, part.is_lost))
+        self._platform.receive(AgentSpec(agent, kind, options, part.is_lost), term)
         if self._residents.is_up(agent):
             self._custody.register.cut_newcomer(agent)
 
     def _over(self, agent: AgentId) -> bytes:
-        return questions.encode(Taken(0, max(1, self._platform.term(agent)), self._custody.machine.epochs.colour))
+        term = self._platform.term(agent) if self._residents.is_up(agent) else 0
+        return questions.encode(Taken(0, True, term, self._custody.machine.epochs.colour))
 
     def _write(self, agent: AgentId, part: Take, records: list[bytes]) -> None:
         platform, register = self._platform, self._custody.register
-        record = TakenRecord(agent, part.id, part.kind, part.options)
+        term = max(part.term, platform.term(agent) + 1)
+        record = TakenRecord(agent, part.id, part.kind, part.options, term)
 
         def begun() -> None:
             self._custody.passes(agent)
@@ -140,8 +143,15 @@ class Arrivals:
             self._custody.moves.apply(record)
             self._residents.passing.pop(agent, None)
             register.catches_up(part.colour)
-            self._bring_up(agent, part)
+            self._bring_up(agent, part, term)
             self._taking.pop(part.id)(self._over(agent), "")
 
         self._residents.passing[agent] = Passing(part.life, part.kind, part.options)
-        platform.store.begin_at(agent, part.first, part.prev, records, begun, lost=part.is_lost)
+        if part.source == platform.host_id:
+            begun()  # it comes back before it was anywhere else: its log is here
+            return
+        # CP-8: with the backups before any of it is copied, or who succeeds this host would take that for its own.
+        coming = ComingRecord(agent, part.id)
+        self._custody.moves.apply(coming)
+        begin = partial(platform.store.begin_at, agent, part.first, part.prev, records, begun, lost=part.is_lost)
+        register.keep(coming, begin)

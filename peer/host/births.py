@@ -19,7 +19,7 @@ from peer.host.residents import Residents
 from peer.ports import LogStore
 from peer.values import payload
 from protocol.action import Tell
-from protocol.checkpoints.messages import CheckpointRecord, MadeRecord, MovedRecord, TakenRecord
+from protocol.checkpoints.messages import CheckpointRecord, ComingRecord, MadeRecord, MovedRecord, TakenRecord
 from protocol.checkpoints.moves import Moves
 from protocol.ids import HOST, AgentId, HostId
 from protocol.step import Input
@@ -131,10 +131,9 @@ class Births:
                 found.append(AgentSpec(record.agent, kind, _options(record.options)))
         return found, lacking
 
-    def staying(self, launched: Sequence[AgentSpec]) -> list[AgentSpec]:
-        """Return those of them that have not moved to another host, as the host's log tells (MB-9)."""
-        moves = Moves.of(self._cradle.host_id, self._records())
-        return [spec for spec in launched if not moves.is_away(spec.name)]
+    def moves(self) -> Moves:
+        """Return who has come from other hosts, and who has gone, as the host's log tells (MB-9)."""
+        return Moves.of(self._cradle.host_id, self._records())
 
     def _records(self) -> list[CheckpointRecord]:
         return [decode_host_record(data) for data in self._cradle.store.read(HOST)]
@@ -304,7 +303,7 @@ def made_in(records: Iterable[CheckpointRecord]) -> dict[AgentId, MadeRecord | T
     for record in records:
         if isinstance(record, MadeRecord | TakenRecord):
             found[record.agent] = record
-        elif isinstance(record, MovedRecord):
+        elif isinstance(record, MovedRecord | ComingRecord):
             found.pop(record.agent, None)
     return found
 

@@ -110,6 +110,11 @@ class Checkpoints:
         return self.machine.core.limits.is_replicated
 
     @property
+    def is_open(self) -> bool:
+        """Whether this host has read its logs, and knows who lives here."""
+        return self._open
+
+    @property
     def takes_part(self) -> bool:
         """Whether this host has agents: only those make cuts."""
         return self._open and bool(self._residents.drivers)

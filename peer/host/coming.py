@@ -74,13 +74,16 @@ def without_log(host: Beginning, agents: Sequence[AgentSpec]) -> Sequence[AgentS
 def present(host: Beginning, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
     """Return who has not moved to another host (MB-9), and forget the others."""
     try:
-        staying = host.births.staying(agents)
+        moves = host.births.moves()
     except LogCorrupt:
         return agents  # it is looked again once that is mended
+    for record in moves.taken():
+        # Before it is listed: where it was has claimed it, perhaps, and that is to be outdone.
+        host.neighbours.claim(record.agent, record.term)
     for spec in agents:
-        if spec not in staying:
+        if moves.is_away(spec.name):
             host.residents.release(spec.name)
-    return staying
+    return [spec for spec in agents if not moves.is_away(spec.name)]
 
 
 async def startable(host: Beginning, agents: Sequence[AgentSpec]) -> list[AgentSpec]:

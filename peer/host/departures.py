@@ -51,6 +51,10 @@ class Station(Site, Protocol):
         """Return the other hosts that have agents, and answer."""
         ...
 
+    def term(self, agent: AgentId) -> int:
+        """Return the term by which an agent is where it is."""
+        ...
+
     def announce(self) -> None:
         """Let the other hosts know who is here."""
         ...
@@ -250,8 +254,9 @@ class Departures:
                     return
             part = first_of(found.records[at:])
             ask = Take(
-                record.id, record.to, record.kind, record.options, record.life, record.colour, record.era, found.first,
-                found.prev, at, tuple(part), at + len(part) == len(found.records),
+                record.id, record.to, record.source, record.kind, record.options, record.life, record.colour,
+                record.era,
+                found.first, found.prev, station.term(agent) + 1, at, tuple(part), at + len(part) == len(found.records),
                 record.source == station.host_id and station.store.is_lost(agent),
             )  # fmt: skip
             try:
@@ -264,7 +269,7 @@ class Departures:
                     station.noticed(agent, Tell("move-waits", agent, f"host {record.to} does not answer"))
                 continue
             taken: Taken = questions.decode(body, Taken)
-            if taken.term:
+            if taken.is_taken:
                 self._handed(record, taken, done)
                 return
             at = taken.have
@@ -282,11 +287,12 @@ class Departures:
         station, agent, handed = self._station, record.agent, HandedRecord(record.agent, record.id, taken.epoch)
         self._custody.moves.apply(handed)
         self._custody.keep(handed, lambda: None)
-        self._custody.forget(agent)
         home = self._custody.register.now_at(record.to)
         self._residents.passing.pop(agent, None)
         if home != station.host_id:
-            station.neighbours.publish(Claim(agent, taken.term, home))
+            self._custody.forget(agent)
+            if taken.term:
+                station.neighbours.publish(Claim(agent, taken.term, home))
             if self._residents.coming.pop(agent, None) is not None:
                 station.announce()
         station.noticed(agent, Tell("moved", agent, f"to host {home}"))

@@ -137,8 +137,6 @@ class Host:
             if self._starts(spec):
                 self.residents.coming.pop(spec.name, None)
         self.checkpoints.open()
-        for record in self._custody.moves.taken():
-            self.births.there(record.agent)
         self.departures.resume()
         if self.store.head()[0]:
             self._witness.open()
@@ -183,10 +181,10 @@ class Host:
         if is_new:
             self.observer.came(spec.name)
 
-    def receive(self, spec: AgentSpec) -> None:
+    def receive(self, spec: AgentSpec, term: int) -> None:
         """Bring up an agent that has come from another host, with its log: it lives here from now on (MB-9)."""
         self.residents.release(spec.name)
-        self.neighbours.claim(spec.name, self.term(spec.name) + 1)
+        self.neighbours.claim(spec.name, max(term, self.term(spec.name) + 1))
         self.come_up(spec)
 
     def term(self, agent: AgentId) -> int:

@@ -28,6 +28,8 @@ class Take(Struct, frozen=True, array_like=True):
     """Of the move."""
     to: HostId
     """Who was to have it; its successor has it instead."""
+    source: HostId
+    """Who had it."""
     kind: str
     options: bytes
     life: int
@@ -40,6 +42,8 @@ class Take(Struct, frozen=True, array_like=True):
     """The number of the first record of the whole that is handed over."""
     prev: bytes
     """The hash that this one follows."""
+    term: int
+    """The term by which it is to live there (MB-8)."""
     at: int
     """How many records of it come before this part."""
     records: tuple[bytes, ...]
@@ -53,8 +57,10 @@ class Taken(Struct, frozen=True, array_like=True):
 
     have: int
     """How many records are here, if the agent is not here yet."""
+    is_taken: bool = False
+    """It has come, in all of its lives from now on."""
     term: int = 0
-    """By which the agent lives here; 0: it does not yet."""
+    """By which the agent lives here; 0: it does not, or has gone on since."""
     epoch: int = 0
     """It is spoken for here in cuts after this one."""
 

@@ -220,13 +220,18 @@ class Successor:
                 first, prev, records = found.first, found.prev, found.records
                 self._kept.adopts(dead, name, found.kind, found.options)
             up = partial(self._bring_up, dead, name, lost=True)
-            begun = up
             if self._machine.core.moves.is_away(name):
-                # What is left here from before it had moved away is not to be taken for this.
-                back = TakenRecord(name, "", *self._kept.kind_of(dead, name))
-                self._machine.core.moves.apply(back)
-                begun = partial(self._checkpoints.keep, back, up)
-            self._site.store.begin_at(name, first, prev, records, begun, lost=True)
+                up = partial(self._comes_back, TakenRecord(name, "", *self._kept.kind_of(dead, name)), up)
+            self._site.store.begin_at(name, first, prev, records, up, lost=True)
+
+    def _comes_back(self, record: TakenRecord, up: Callable[[], None]) -> None:
+        """Write down that the log of an agent counts again that had moved away: what was left of it before did not."""
+
+        def kept() -> None:
+            self._machine.core.moves.apply(record)
+            up()
+
+        self._checkpoints.keep(record, kept)
 
     def _breaks(self, dead: HostId, agent: AgentId, why: str) -> None:
         """One agent can't come up: the others do."""

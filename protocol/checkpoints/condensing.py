@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from protocol.checkpoints.epoch import COMMITS_KEPT
 from protocol.checkpoints.messages import (
     CheckpointRecord,
+    ComingRecord,
     CommitRecord,
     HandedRecord,
     KnownRecord,
@@ -63,7 +64,7 @@ def _past_moves(records: Sequence[CheckpointRecord], newest: int) -> list[MoveRe
     moves = [record for record in records if isinstance(record, MoveRecord)]
     last: dict[AgentId, MoveRecord] = {}
     for record in moves:
-        if isinstance(record, MovedRecord | TakenRecord):
+        if isinstance(record, MovedRecord | ComingRecord | TakenRecord):
             last[record.agent] = record
     handed = {record.id: record.epoch for record in moves if isinstance(record, HandedRecord)}
     over = {record.id for record in moves if isinstance(record, MovedRecord) and handed.get(record.id, newest) < newest}
@@ -71,7 +72,7 @@ def _past_moves(records: Sequence[CheckpointRecord], newest: int) -> list[MoveRe
         record
         for record in moves
         if (isinstance(record, MovedRecord) and record is not last[record.agent] and record.id in over)
-        or (isinstance(record, TakenRecord) and record is not last[record.agent])
+        or (isinstance(record, ComingRecord | TakenRecord) and record is not last[record.agent])
         or (isinstance(record, HandedRecord) and record.id in over and _id_of(last.get(record.agent)) != record.id)
     ]
 

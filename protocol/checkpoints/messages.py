@@ -181,6 +181,13 @@ class MovedRecord(MoveRecord, frozen=True):
     """The oldest epoch that an undecided proposal of it needs."""
 
 
+class ComingRecord(MoveRecord, frozen=True):
+    """The log of an agent comes from another host, and copies of it are made: it does not live here yet."""
+
+    agent: AgentId
+    id: str
+
+
 class TakenRecord(MoveRecord, frozen=True):
     """An agent has come from another host, with its whole log, and lives here."""
 
@@ -189,6 +196,8 @@ class TakenRecord(MoveRecord, frozen=True):
     """Of the move; empty: it comes from a host that this one has succeeded."""
     kind: str
     options: bytes
+    term: int = 1
+    """By which it lives here (MB-8)."""
 
 
 class HandedRecord(MoveRecord, frozen=True):
@@ -215,6 +224,7 @@ CheckpointRecord = (
     | SucceededRecord
     | MadeRecord
     | MovedRecord
+    | ComingRecord
     | TakenRecord
     | HandedRecord
     | KnownRecord

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from protocol.checkpoints.messages import (
     CheckpointRecord,
+    ComingRecord,
     HandedRecord,
     KnownRecord,
     MovedRecord,
@@ -28,7 +29,7 @@ class Moves:
 
     def __init__(self, host: HostId) -> None:
         self._host = host
-        self._last: dict[AgentId, MovedRecord | TakenRecord] = {}
+        self._last: dict[AgentId, MovedRecord | ComingRecord | TakenRecord] = {}
         self._after: dict[AgentId, int] = {}
         """By agent that has moved, after how many successions by this host that was."""
         self._inherited: dict[HostId, int] = {}
@@ -59,6 +60,9 @@ class Moves:
                 self._after[record.agent] = len(self._inherited)
                 if record.id not in self.known and record.id not in self._spoken:
                     self._open[record.id] = record
+            case ComingRecord():
+                self._last[record.agent] = record
+                self._after[record.agent] = len(self._inherited)
             case TakenRecord():
                 self._last[record.agent] = record
                 self._know((record.id,))
@@ -89,8 +93,8 @@ class Moves:
         return dead in self._inherited
 
     def is_away(self, agent: AgentId) -> bool:
-        """Tell whether an agent has lived here, and has moved: what its log here says since counts for nothing."""
-        return isinstance(self._last.get(agent), MovedRecord)
+        """Tell whether an agent has lived here and has moved, or is to live here: its log here counts for nothing."""
+        return isinstance(self._last.get(agent), MovedRecord | ComingRecord)
 
     def has_moved_on(self, agent: AgentId, dead: HostId) -> bool:
         """Tell whether an agent has moved away from here since this host has succeeded another."""

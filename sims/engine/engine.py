@@ -162,6 +162,9 @@ class Engine:
                 self._moved(box, agent, records)
                 self.weather.succeeds(box, agent, records)
                 return
+            if len(records) == len(box.disk.logs[agent]) and self.trace.has(agent):
+                self.trace.moved(box.name, agent, records, self.loop.now_us)  # begun there before, and not for good
+                return
             self.trace.wrote(box.name, agent, records, self.loop.now_us)
             self.weather.succeeds(box, agent, records)
             if is_agents(agent) and (agent in box.lost or self.weather.sees_writes()):
@@ -195,6 +198,8 @@ class Engine:
         for name, why in box.host.residents.broken.items():
             self.loop.failures.append(errors.LogCorrupt(f"{name}: {why}"))
         for name in box.host.drivers:
+            if self.homes[name] != box.name:
+                self.came(box, name)  # it had come, and this host ended before it was up
             watching.begin(name)
         for name, spec in box.specs.items():
             is_home = self.homes[name] == box.name

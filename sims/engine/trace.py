@@ -127,6 +127,10 @@ class Trace:
         self.lost_records += len(gone)
         self.lost.extend(record for record in gone if isinstance(record, StepRecord))
 
+    def has(self, agent: AgentId) -> bool:
+        """Tell whether anything of an agent has ever been durable."""
+        return bool(self.logs.get(agent))
+
     def moved(self, host: str, agent: AgentId, records: Sequence[bytes], at_us: int) -> None:
         """A successor goes on from its copy of an agent's log; what is not in it is lost."""
         self._digest.update(f"{at_us} {host} takes over {agent} ".encode())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from peer.host.checkpoints import LOG as HOST_LOG
 from peer.replication.incoming import PREFIX
 from protocol.agent.intents import DONE
-from protocol.checkpoints.messages import SucceededRecord
+from protocol.checkpoints.messages import HandedRecord, MovedRecord, SucceededRecord, TakenRecord
 from protocol.ids import AgentId
 from protocol.records import ApprovedRecord, CutRecord, DecisionRecord, EffectRecord, IntentRecord, VoteRecord
 from protocol.step import StepRecord
@@ -26,6 +26,7 @@ from sims.faults import (
     Fault,
     KillAtStep,
     KillAtWrite,
+    KillDuringMove,
     KillDuringRollback,
     KillDuringSuccession,
     Loss,
@@ -37,6 +38,7 @@ from sims.faults import (
 from sims.virtual.network import Conditions
 
 _RECORDS = {"vote": VoteRecord, "decision": DecisionRecord}
+_MOVES = {MovedRecord: "moved", TakenRecord: "arrived", HandedRecord: "handed"}
 _WRITES = {**_RECORDS, "step": StepRecord, "cut": CutRecord}
 
 
@@ -66,7 +68,7 @@ class Weather:
         self._steps: dict[AgentId, list[tuple[int, KillAtStep]]] = {}
         self._writes: dict[AgentId, list[tuple[int, KillAtWrite]]] = {}
         self._rollbacks: list[tuple[int, KillDuringRollback]] = []
-        self._successions: list[tuple[int, KillDuringSuccession]] = []
+        self._successions: list[tuple[int, KillDuringSuccession | KillDuringMove]] = []
         self._counted: dict[tuple[str, str], int] = {}
         self._torn: dict[str, list[tuple[int, TornWrite]]] = {}
         self._active: dict[int, list[Conditions]] = {}
@@ -98,7 +100,7 @@ class Weather:
                 self._writes.setdefault(fault.agent, []).append((number, fault))
             case KillDuringRollback():
                 self._rollbacks.append((number, fault))
-            case KillDuringSuccession():
+            case KillDuringSuccession() | KillDuringMove():
                 self._successions.append((number, fault))
             case ClockSkew():
                 box = self._ground.boxes.get(fault.host)
@@ -298,14 +300,15 @@ class Weather:
                         self._kill(number, box, kill.restart_after, point)
 
     def succeeds(self, box: Box, agent: AgentId, records: Sequence[bytes], point: str = "durable") -> None:
-        """Something is written, by a successor perhaps."""
+        """Something is written, by a successor perhaps, or of an agent that moves."""
         if not self._successions:
             return
         kind = "taken" if is_agents(agent) and agent not in box.specs else ""
         if agent == HOST_LOG:
             said = [decode_host_record(data) for data in records]
             is_successor = any(isinstance(each, SucceededRecord) and each.by == box.keys.host_id for each in said)
-            kind = "decided" if is_successor else ""
+            moves = [_MOVES[type(each)] for each in said if type(each) in _MOVES]
+            kind = "decided" if is_successor else moves[-1] if moves else ""
         for number, kill in list(self._successions) if kind else ():
             if (kill.record, kill.point) == (kind, point) and self._count(f"#{number}", point) == kill.nth:
                 self._successions.remove((number, kill))

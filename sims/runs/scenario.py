@@ -345,23 +345,28 @@ PRESETS["people"] = ("agents ask people before they have something done, and bef
 
 def _moves(seed: int) -> Scenario:
     rng = stream(seed, "preset/moves")
-    kinds = (
-        "lossy",
-        "partitions",
-        "crashes",
-        "chaos",
-        "deaths",
-        "replicated",
-        "replicated",
-        "successors",
-        "copies",
-        "losses",
-    )
-    drawn = PRESETS[rng.choice(kinds)][1](seed)
-    hosts = max(3, drawn.hosts)
+    drawn = PRESETS[rng.choice(MOVING)][1](seed)
+    hosts, agents = max(3, drawn.hosts), max(2, drawn.agents_per_host)
+    kills = faults.random(seed, ["host-1"], ["a1"], kinds=("kill-during-move",), count=3)
+    if drawn.preset == "copies":
+        # Nobody is succeeded there.
+        kills = [msgspec.structs.replace(kill, restart_after=0.1) for kill in kills]
     return msgspec.structs.replace(
-        drawn, preset="moves", hosts=hosts, agents_per_host=max(2, drawn.agents_per_host), moves=rng.randint(2, 8)
-    )
+        drawn, preset="moves", hosts=hosts, agents_per_host=agents, moves=rng.randint(2, 12),
+        faults=(*drawn.faults, *(kills if rng.random() < 0.7 else ())),
+    )  # fmt: skip
 
 
-PRESETS["moves"] = ("agents move between hosts, while any of the above goes wrong", _moves)
+MOVING = (
+    "lossy",
+    "partitions",
+    "crashes",
+    "chaos",
+    "deaths",
+    "replicated",
+    "replicated",
+    "successors",
+    "copies",
+    "losses",
+)
+PRESETS["moves"] = ("agents move between hosts while any of these goes wrong, and hosts end in the midst of it", _moves)
