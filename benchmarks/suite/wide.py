@@ -29,7 +29,7 @@ TABLE = Table(
     " machine is made when its agent is first spoken to, as it was born. What each real host would hold besides is"
     " who lives where: `a host's list of names`. `spoken to` and what follows it are medians over seeds; `memory"
     " here` is the most that the process had.",
-    Plot("agents", ("messages", "undone_ms", "undone_ms_theirs"), logs="xy"),
+    Plot("agents", ("messages", "undone_ms", "undone_ms_theirs"), logs="x"),
 )  # fmt: skip
 
 
