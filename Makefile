@@ -10,6 +10,8 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.synced
 SEEDS ?= 0:5000
 ARGS ?=
+# Tests and benchmarks start hundreds of processes: none is to compile again what another has.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test test-cluster reliability wheel check format bench bench-durability bench-effects swarm model model-large model-behaviours clean
 
@@ -24,7 +26,7 @@ $(STAMP): uv.lock pyproject.toml
 	if [ -z "$$python" ]; then echo "Ebbtide needs Python 3.11 or newer; none was found on the PATH." >&2; exit 1; fi; \
 	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv sync --frozen --quiet --inexact --python $(BIN)/python
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv sync --frozen --quiet --inexact --compile-bytecode --python $(BIN)/python
 	@touch $@
 
 demo: setup ## the main job on real payments (ARGS="--backend local --kills 5 ...")

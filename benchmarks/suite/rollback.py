@@ -8,6 +8,8 @@ from typing import Any
 from benchmarks.suite import live
 from benchmarks.suite.form import Benchmark, Job, Plot, Row, Setting, Table, ratio
 from benchmarks.suite.shapes import SHAPES, shape_row
+from benchmarks.suite.wide import TABLE as WIDE_TABLE
+from benchmarks.suite.wide import wide_rows
 from sims.baselines.application import Load
 from sims.baselines.compare import Case, run_case
 from sims.scale.cones import cone_rows
@@ -19,6 +21,10 @@ ROLLBACKS = {"tiny": 1, "quick": 5, "full": 20}
 SECONDS = {"tiny": 0.2, "quick": 2.0, "full": 6.0}
 WORLD_AGENTS: dict[str, tuple[int, ...]] = {"tiny": (40,), "quick": (100, 1000), "full": (100, 1000, 10_000)}
 WORLD_DEPTH = 3
+WIDE_AGENTS: dict[str, tuple[int, ...]] = {
+    "tiny": (50,), "quick": (1000, 100_000), "full": (1000, 10_000, 100_000, 1_000_000),
+}  # fmt: skip
+WIDE_SEEDS = {"tiny": 1, "quick": 1, "full": 3}
 CONES: dict[str, tuple[int, ...]] = {"tiny": (10,), "quick": (1, 10, 100, 1000), "full": (1, 10, 100, 1000, 10_000)}
 SHAPE_AGENTS = {"tiny": 20, "quick": 100, "full": 100}
 BESIDE: dict[str, tuple[tuple[str, int], ...]] = {
@@ -50,6 +56,7 @@ TABLES = {
         " there are besides.",
         Plot("agents", ("messages",), logs="x"),
     ),
+    "wide": WIDE_TABLE,
     "shapes": Table(
         "Cones of all sizes and shapes, in virtual time",
         {
@@ -88,6 +95,9 @@ def plan(setting: Setting) -> list[Job]:
             )
     for count in setting.of(WORLD_AGENTS):
         jobs.append(Job(f"a world of {count:,} agents", "world", lambda count=count: _world(count)))
+    for count in setting.of(WIDE_AGENTS):
+        run = lambda count=count: wide_rows(count, setting.of(WIDE_SEEDS))  # noqa: E731
+        jobs.append(Job(f"{count:,} agents in virtual time", "wide", run))
     for shape in SHAPES:
         for cone in setting.of(CONES):
             run = lambda shape=shape, cone=cone: [shape_row(shape, setting.of(SHAPE_AGENTS), cone)]  # noqa: E731

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 from urllib.parse import urlsplit
 
 from peer import errors
@@ -58,16 +59,32 @@ def probe(address: str, timeout_s: float = PROBE_S) -> None:
     """
     host, port = place(address)
     try:
-        with socket.create_connection((host, port), timeout_s) as found:
-            found.settimeout(timeout_s)
-            found.sendall(_HELLO)
-            said = found.recv(64)
+        with socket.create_connection((host, port), timeout_s) as plain:
+            plain.settimeout(timeout_s)
+            with _secured(plain) as found:
+                found.sendall(_HELLO)
+                said = found.recv(64)
     except TimeoutError as error:
         raise errors.BackendFailed(_unanswered(address, f"no answer within {timeout_s:g} s", port)) from error
     except OSError as error:
         raise errors.BackendFailed(_unanswered(address, error.strerror or str(error), port)) from error
     if len(said) < 9 or said[3] != _SETTINGS:
         raise errors.BackendFailed(_unanswered(address, "what listens there is no Ray", port))
+
+
+def _secured(connection: socket.socket) -> socket.socket:
+    """Return the connection as Ray's processes would talk over it: by TLS, where the environment says so."""
+    if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true"):
+        return connection
+    names = ("RAY_TLS_CA_CERT", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY")
+    authority, certificate, key = (os.environ.get(name) for name in names)
+    context = ssl.create_default_context(cafile=authority)
+    # As Ray: it asks whether that authority has signed, and not for which name.
+    context.check_hostname = False
+    context.set_alpn_protocols(["h2"])
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    return context.wrap_socket(connection)
 
 
 def _unanswered(address: str, why: str, port: int) -> str:

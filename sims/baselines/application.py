@@ -4,13 +4,14 @@ So all protocols are given the same work at the same times, whatever they do wit
 wrong step: its first run does something else than its corrected one.
 """
 
+from collections.abc import Mapping
 from random import Random
 from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct, msgpack
 
-from sims.topology import Graph, topology_of
+from sims.topology import topology_of
 from sims.virtual.chance import stream
 
 
@@ -77,7 +78,7 @@ class Arrival(NamedTuple):
 class Application:
     """The work under one load."""
 
-    def __init__(self, load: Load, graph: Graph | None = None) -> None:
+    def __init__(self, load: Load, graph: Mapping[int, tuple[int, ...]] | None = None) -> None:
         self.load = load
         self.graph = topology_of(load.topology, load.agents, load.seed) if graph is None else graph
         self.keys = tuple(f"k{number}" for number in range(load.keys))
@@ -103,7 +104,7 @@ class Application:
     def arrivals(self) -> list[Arrival]:
         """Return every input from outside, in order of time: at least one."""
         rng = stream(self.load.seed, "arrivals")
-        rate = self._rate()
+        rate = self.rate()
         found: list[Arrival] = []
         at_us = 0.0
         while True:
@@ -121,7 +122,7 @@ class Application:
         late = [arrival.item.lineage for arrival in arrivals if arrival.at_us >= border_us]
         return late[0] if late else arrivals[-1].item.lineage
 
-    def _rate(self) -> float:
+    def rate(self) -> float:
         """Return how many inputs come in a microsecond, so that the busiest agent is as busy as the load says."""
         count = self.load.agents
         onward = np.zeros((count, count))

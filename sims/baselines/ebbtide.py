@@ -25,7 +25,7 @@ from protocol.step import OutputDraft, Read, StepDraft, StepRecord, Write
 from protocol.wire import Envelope, encode_frame, encode_record
 from protocol.wire import Frame as WireFrame
 from sims.baselines.application import Item, content_bytes
-from sims.baselines.ebbtide_host import EbbtideHost, Mail
+from sims.baselines.ebbtide_host import EbbtideHost, Mail, StillHost
 from sims.baselines.process import (
     CallOff,
     Durable,
@@ -68,7 +68,8 @@ class Ebbtide:
         self.number = number
         self.name: AgentId = f"a{number}"
         self.machine = PeerMachine(self.name)
-        self.host = EbbtideHost(number, setting, START_US, self._feed)
+        makes = setting.checkpoint_us > 0
+        self.host = EbbtideHost(number, setting, START_US, self._feed) if makes else StillHost(self._feed)
         self.inputs = 0
         self.timer_us: int | None = None
         self.steps: dict[int, StepId] = {}

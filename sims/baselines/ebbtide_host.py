@@ -19,6 +19,7 @@ from protocol.checkpoints.messages import (
     Settle,
 )
 from protocol.event import Event as MachineEvent
+from protocol.event import Settled
 from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits
 from protocol.wire import Frame as WireFrame
@@ -117,6 +118,44 @@ class EbbtideHost:
             self.timer_us = max(deadline_us, self.start_us + now_us + 1)
             effects.append(SetTimer("checkpoint", self.timer_us - self.start_us - now_us, periodic=True))
         return effects
+
+
+class StillHost:
+    """A host that makes no checkpoints, and is in the view from the beginning: it has nothing to say to others.
+
+    Args:
+        feed: as of `EbbtideHost`.
+    """
+
+    epoch = 0
+
+    def __init__(self, feed: Callable[[MachineEvent, int], list[Effect]]) -> None:
+        self._feed = feed
+
+    def started(self, now_us: int) -> list[Effect]:
+        """Tell the agent what every host in the view tells its agents first."""
+        return self._feed(Settled(0, (), 0), now_us)
+
+    def stamped(self, sender: int, epoch: int, now_us: int) -> list[Effect]:
+        """See a frame's colour, which is always the same."""
+        assert epoch == self.epoch, "nobody makes checkpoints here"
+        return []
+
+    def received(self, sender: int, message: CheckpointMessage, now_us: int) -> list[Effect]:
+        """Nobody says anything about checkpoints. Raises: AssertionError."""
+        raise AssertionError(f"nobody makes checkpoints here: {message}")
+
+    def durable(self, ticket: int, now_us: int) -> list[Effect]:
+        """It has written nothing. Raises: AssertionError."""
+        raise AssertionError(f"this host has written nothing: {ticket}")
+
+    def elapsed(self, now_us: int) -> list[Effect]:
+        """It has set no timer. Raises: AssertionError."""
+        raise AssertionError("this host has set no timer")
+
+    def cut_ready(self, ready: CutReady, now_us: int) -> list[Effect]:
+        """No agent is asked for a cut. Raises: AssertionError."""
+        raise AssertionError(f"nobody makes checkpoints here: {ready}")
 
 
 def _host(number: int) -> HostId:

@@ -244,6 +244,11 @@ class Orchestrator:
         return [Send(agent, frame("rollback", Release())) for agent in agents]
 
 
+def process(number: int, setting: Setting) -> Process:
+    """Return one of the protocol's processes: an agent's, or the orchestrator, which is the last."""
+    return Orchestrator() if number == setting.agents else Agent(number, setting)
+
+
 def processes(setting: Setting) -> list[Process]:
     """Return the protocol's processes: the agents', and the orchestrator's last."""
-    return [*(Agent(number, setting) for number in setting.graph), Orchestrator()]
+    return [process(number, setting) for number in (*setting.graph, setting.agents)]

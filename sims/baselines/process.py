@@ -4,6 +4,8 @@ Channels are reliable and first in, first out, as most of the papers ask. What a
 what it has to survive by is written (`Write`), and is durable only when `Durable` says so.
 """
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec import Struct, msgpack
@@ -172,17 +174,20 @@ class Setting:
     Args:
         graph: by agent, whom it writes to: the channels.
         seed: of what a protocol leaves to chance.
-        checkpoint_us: how far apart an agent's checkpoints are.
+        checkpoint_us: how far apart an agent's checkpoints are; 0: a protocol that can do without makes none.
     """
 
-    def __init__(self, graph: Graph, seed: int, checkpoint_us: int) -> None:
+    def __init__(self, graph: Mapping[int, tuple[int, ...]], seed: int, checkpoint_us: int) -> None:
         self.graph = graph
         self.seed = seed
         self.checkpoint_us = checkpoint_us
         self.agents = len(graph)
-        senders: dict[int, list[int]] = {agent: [] for agent in graph}
-        for sender, receivers in graph.items():
+
+    @cached_property
+    def senders(self) -> Graph:
+        """By agent, who writes to it."""
+        senders: dict[int, list[int]] = {agent: [] for agent in self.graph}
+        for sender, receivers in self.graph.items():
             for receiver in receivers:
                 senders[receiver].append(sender)
-        self.senders: Graph = {agent: tuple(found) for agent, found in senders.items()}
-        """By agent, who writes to it."""
+        return {agent: tuple(found) for agent, found in senders.items()}

@@ -55,7 +55,7 @@ class Terms(Struct, frozen=True):
 
 
 @dataclass
-class _Seat:
+class Seat:
     """One process, and what the rig knows of it."""
 
     process: Process
@@ -129,7 +129,7 @@ class Rig:
         self.watch: Callable[[int, int, Frame], None] | None = None
         """Told sender, receiver and frame of all that is sent."""
         setting = Setting(application.graph, self.load.seed, self.terms.checkpoint_us)
-        self.seats = [_Seat(process) for process in processes(setting)]
+        self.seats = [Seat(process) for process in processes(setting)]
         self.arrivals = application.arrivals()
         self._wrong = application.wrong_lineage(self.arrivals)
         self._heap: list[tuple[int, int, int, Any]] = []
@@ -197,7 +197,7 @@ class Rig:
 
     # -- effects ---------------------------------------------------------------------------------------------------
 
-    def _do(self, place: int, seat: _Seat, effect: Effect) -> None:
+    def _do(self, place: int, seat: Seat, effect: Effect) -> None:
         match effect:
             case Send():
                 self._send(place, effect.receiver, effect.frame, seat.round + 1)
@@ -243,7 +243,7 @@ class Rig:
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
-    def _begin(self, place: int, seat: _Seat, order: RunStep) -> None:
+    def _begin(self, place: int, seat: Seat, order: RunStep) -> None:
         assert seat.run is None, f"{place} runs two steps at once"
         if order.replays:
             step = self.truth.steps[order.replays]
@@ -255,7 +255,7 @@ class Rig:
         seat.runs += 1
         self._at(self.now_us + step.run_us, place, _End(seat.runs))
 
-    def _call_off(self, seat: _Seat) -> None:
+    def _call_off(self, seat: Seat) -> None:
         assert seat.step is not None, "there is no run to call off"
         if seat.run is not None and seat.run.replays:
             self.replayed_us += self.now_us - seat.began_us
@@ -265,7 +265,7 @@ class Rig:
             seat.step.called_off_us = self.now_us
         seat.run = seat.step = None
 
-    def _new_step(self, place: int, seat: _Seat, item: Item) -> Step:
+    def _new_step(self, place: int, seat: Seat, item: Item) -> Step:
         wrong = item.lineage == self._wrong and not self.truth.root
         task = self.application.task(place, item, wrong)
         number = len(self.truth.steps) + 1
@@ -274,10 +274,10 @@ class Rig:
         self.truth.steps[number] = step
         return step
 
-    def _reads(self, seat: _Seat, keys: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    def _reads(self, seat: Seat, keys: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
         return tuple((key, seat.process.value(key) or 0) for key in keys)
 
-    def _ended(self, place: int, seat: _Seat, order: RunStep) -> None:
+    def _ended(self, place: int, seat: Seat, order: RunStep) -> None:
         step = seat.step
         assert step is not None
         if order.replays:

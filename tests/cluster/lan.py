@@ -33,6 +33,17 @@ NEEDED = {
     "rsync": "rsync", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux",
 }  # fmt: skip
 """By program, the Debian package that has it."""
+TRIAL = """
+mount -t tmpfs tmpfs /run
+ip link add lan type bridge
+ip link add m-m0 type veth peer name eth0
+echo 'table bridge faults { chain wire { type filter hook forward priority 0; iifname "m-m0" drop; }; }' | nft -f -
+"""
+"""What machines are built with, in a namespace that goes when this ends."""
+ALONE = (
+    "unshare", "--net", "--uts", "--ipc", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec",
+)  # fmt: skip
+"""Begins a script as the first process of a machine."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 READY_S = 20.0
 LOOK_S = 0.02
@@ -62,6 +73,15 @@ def check_buildable() -> None:
     missing = sorted({package for name, package in NEEDED.items() if shutil.which(name, path=PATH) is None})
     if missing:
         raise Unbuildable(f"needs {', '.join(missing)}: apt-get install {' '.join(missing)}")
+    # Root in a container may be told no all the same.
+    tried = subprocess.run(
+        [*ALONE, TRIAL], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=READY_S, check=False,
+        env={"PATH": PATH},
+    )  # fmt: skip
+    if tried.returncode != 0:
+        raise Unbuildable(
+            f"the kernel, or what this runs in, does not let root make namespaces: {tried.stderr.strip()}"
+        )
 
 
 class Machine:
@@ -94,8 +114,7 @@ class Machine:
         said = (self._disk / "said.txt").open("wb")
         with said:
             self._program = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--uts", "--ipc", "--mount", "--pid", "--fork",
-                 "--kill-child", "--mount-proc", "sh", "-ec", self._script()],
+                ["setpriv", "--pdeathsig", "KILL", *ALONE, self._script()],
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
                 env={"PATH": PATH, "HOME": str(Path.home()), "LANG": "C.UTF-8"},
             )  # fmt: skip

@@ -5,6 +5,7 @@ are here, and that TLS is on. The wheel itself is built, shipped and installed.
 """
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,21 @@ BIN = Path(sys.executable).parent
 WHERE = Path("/srv")
 """On the desk: where `ray up` is run."""
 JOIN_S = 200.0
-PATIENT = "RAY_raylet_start_wait_time_s=200 RAY_agent_register_timeout_ms=200000"
-"""Three machines share these processors, with whatever else runs here: who starts slowly has not failed."""
+TUNED = "RAY_raylet_start_wait_time_s=200 RAY_agent_register_timeout_ms=200000 AUTOSCALER_UPDATE_INTERVAL_S=1"
+"""Three machines share these processors, with whatever else runs here: who starts slowly has not failed. The head looks
+every second, and not every five, whether workers are to be started."""
+LOOK = """
+import sys, time, ray
+ray.init("auto", logging_level="ERROR", log_to_driver=False)
+end = time.monotonic() + float(sys.argv[2])
+while True:
+    there = [node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]]
+    if len(there) >= int(sys.argv[1]) or time.monotonic() > end:
+        break
+    time.sleep(0.2)
+print(*there)
+"""
+"""Waits until so many machines have joined, or so many seconds have passed, and tells which: in one process."""
 SSH = ("ssh", "-q", "-i", "key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
 VENV = "~/ebbtide/venv"
 RAY = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
@@ -52,14 +66,14 @@ class Launched:
         self.desk("sh cluster/node/authority.sh tls")
         self.desk("ray get-auth-token --generate > /dev/null")
         self.desk("ray up -y cluster.yaml", timeout_s=120)
-        until(lambda: len(self.joined()) == len(self.lan.machines), JOIN_S)
+        count = len(self.lan.machines)
+        assert len(there := self.joined(count, JOIN_S)) == count, f"only {there} have joined"
 
     def down(self) -> None:
         """Have `ray down` end the head, and `ray stop` the workers, whom it leaves where machines are one's own."""
-        self.desk("ray down -y cluster.yaml")
         workers = " ".join(machine.address for machine in self.lan.machines[1:])
-        stop = f"{' '.join(SSH)} $each ebbtide/venv/bin/ray stop"
-        self.desk(f"cd && for each in {workers}; do {stop} & done; wait")
+        stop = f"(cd && {' '.join(SSH)} $each ebbtide/venv/bin/ray stop)"
+        self.desk(f"for each in {workers}; do {stop} & done; ray down -y cluster.yaml; wait")
 
     def desk(self, line: str, timeout_s: float = 60.0) -> str:
         """Run a line of shell at the desk; return what it has printed."""
@@ -91,10 +105,10 @@ class Launched:
         """Return what a command on the head prints for programs."""
         return [json.loads(each) for each in self.ebbtide(f"{line} --json", code=code).splitlines()]
 
-    def joined(self) -> set[str]:
-        """Return the addresses of the machines that Ray has."""
-        look = "import ray; ray.init('auto'); print(*(n['NodeManagerAddress'] for n in ray.nodes() if n['Alive']))"
-        return set(self.on(self.head, f'python -c "{look}" 2>/dev/null', code=None).split())
+    def joined(self, count: int = 0, within_s: float = 0.0) -> set[str]:
+        """Return the addresses of the machines that Ray has: at once, or when there are so many, or it is too late."""
+        look = f"python -c {shlex.quote(LOOK)} {count} {within_s}"
+        return set(self.on(self.head, look, timeout_s=within_s + 60.0).split())
 
 
 def adapted(file: Path) -> dict[str, Any]:
@@ -104,7 +118,7 @@ def adapted(file: Path) -> dict[str, Any]:
     found["file_mounts"]["~/ebbtide/tls"] = "tls"
     found["setup_commands"] = [_borrowed(line) for line in found["setup_commands"]]
     for start in ("head_start_ray_commands", "worker_start_ray_commands"):
-        found[start] = [line.replace("ray start", f"{PATIENT} ray start --num-cpus=1") for line in found[start]]
+        found[start] = [line.replace("ray start", f"{TUNED} ray start --num-cpus=1") for line in found[start]]
     return found
 
 
@@ -117,7 +131,7 @@ def _borrowed(line: str) -> str:
     line = line.replace("python3 -m venv", f"{sys.base_prefix}/bin/python3 -m venv --without-pip")
     return line.replace(
         f"{VENV}/bin/pip install --quiet --no-deps --force-reinstall",
-        f"{BIN}/uv pip install --quiet --offline --no-deps --reinstall --python {VENV}/bin/python",
+        f"{BIN}/uv pip install --quiet --offline --no-deps --reinstall --compile-bytecode --python {VENV}/bin/python",
     )
 
 

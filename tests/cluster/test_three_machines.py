@@ -1,5 +1,6 @@
 """`ray up` for real, on three machines: what spans all of them works, comes back, and ends. In order, on one Ray."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -86,6 +87,16 @@ def test_payments_are_settled_and_a_wrong_scorers_consequences_undone(cluster: L
     assert "a picture of its largest rollback" in said
     logs = [cluster.on(each, "ls -d payments/host-*/log").split() for each in cluster.lan.machines]
     assert [len(each) for each in logs] == [3, 3, 3]
+
+
+def test_a_benchmark_joins_this_ray_by_its_address(cluster: Launched) -> None:
+    command = (
+        "ebbtide bench run checkpoints --quick --address 192.0.2.10:6379 --no-plots --out bench --json 2>/dev/null"
+    )
+    found = json.loads(cluster.on(cluster.head, command, timeout_s=300))
+    assert found["ray"] == "a running cluster"
+    assert found["failed"] == []
+    assert {row["backend"] for row in found["rows"]["live"]} == {"ray"}
 
 
 def test_agents_are_spread_and_a_rollback_spans_all_machines(shop: Launched) -> None:

@@ -8,7 +8,7 @@ from tests.cluster.reliability.__main__ import asked
 from tests.cluster.reliability.measure import Measured, Strike, measured
 from tests.cluster.reliability.oracle import Handed, Posting, cone_of, judge, posted
 from tests.cluster.reliability.rows import ROWS
-from tests.cluster.reliability.table import BEGIN, END, Played, keep, kept, table, write
+from tests.cluster.reliability.table import BEGIN, END, Played, rows_of, table, write
 from tests.cluster.reliability.teller_app import UNDONE, post, unpost
 
 PAID = Handed("r.1", "teller-2", 5, 1.0, 2.0)
@@ -71,20 +71,19 @@ def test_recovery_is_that_of_the_last_who_was_hit_and_others_are_compared_with_b
     assert (silent.recovery_s, silent.after) == (None, None)
 
 
-def test_the_table_names_what_did_not_hold_and_what_was_not_played(tmp_path: Path) -> None:
+def test_the_table_names_what_did_not_hold_and_keeps_what_was_not_played_now(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nstale\n{END}\nafter\n")
+    page.write_text(f"before\n{BEGIN}\nstale\n| two | stale |\n| four | yes | 1.0 s |\n{END}\nafter\n")
     played = {
         "a": Played((), Measured(1.25, 0.9, None, 2.0, 1234), "a note"),
         "b": Played(("teller-1 | did\nnot serve",), None),
     }
-    keep(tmp_path / "played.json", played)
-    assert kept(tmp_path / "played.json", ["a", "b"]) == played
-    write(page, table({"a": "one", "b": "two", "c": "three"}, played))
+    write(page, table({"a": "one", "b": "two", "c": "three", "d": "four"}, played, rows_of(page)))
     text = page.read_text()
     assert "| one | yes. a note | 1.2 s | 0.90 |  | 2.0 s | 1,234 |" in text
     assert "| two | **did not hold**: teller-1 / did not serve |" in text
     assert "| three | not played |" in text
+    assert "| four | yes | 1.0 s |" in text
     assert "stale" not in text
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.cluster.lan import ROOT, Lan, Unbuildable, check_buildable
 from tests.cluster.reliability.field import AFTER_S, Failed, Field, Run
 from tests.cluster.reliability.rows import ROWS, TITLES, Row
-from tests.cluster.reliability.table import Played, keep, kept, line_of, table, write
+from tests.cluster.reliability.table import Played, keep, line_of, rows_of, table, write
 
 PAGE = ROOT / "docs" / "reliability.md"
 OUT = ROOT / "out" / "reliability"
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"nothing was played: {error}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    done = kept(OUT / "played.json", list(TITLES)) if len(only) < len(ROWS) else {}
+    done: dict[str, Played] = {}
     work = Path(tempfile.mkdtemp(prefix="ebbtide-reliability-"))
     try:
         failed = _all(work, only, done)
@@ -114,7 +114,7 @@ def _all(work: Path, only: Sequence[str], done: dict[str, Played]) -> bool:
             failed = failed or bool(done[name].amiss)
             print(f"{time.monotonic() - began:6.0f} s  {line_of(ROWS[name].title, done[name])}", flush=True)
             keep(OUT / "played.json", done)
-            write(PAGE, table(TITLES, done))
+            write(PAGE, table(TITLES, done, rows_of(PAGE)))
     return failed
 
 

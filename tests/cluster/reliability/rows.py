@@ -57,7 +57,11 @@ def deaf(run: Run) -> None:
 
 
 def isolated(run: Run) -> None:
-    """Cut a machine off, for so long that Ray takes it for dead, too."""
+    """Cut a machine off, for so long that Ray takes it for dead, too.
+
+    On a cluster of its own: hosts that an earlier row has had succeeded have no vote any more, and without the two that
+    are cut off here there would be no majority.
+    """
     _cut(run, run.lan.wire.isolate, LONG_CUT_S)
     run.is_ending = True
 
@@ -207,7 +211,7 @@ ROWS: dict[str, Row] = {
         "a machine joins under load, and an agent on it", newcomer, is_fresh=True, is_joining=True, before=without_one
     ),
     "hung-60": Row("a teller's process hung for 60 s (SIGSTOP)", hung(60)),
-    "isolated": Row("a machine cut off for 60 s, in both directions", isolated),
+    "isolated": Row("a machine cut off for 60 s, in both directions", isolated, is_fresh=True),
     "skew": Row("clocks of a machine's hosts a minute ahead for 20 s, and back", skewed, is_fresh=True, before=clocked),
 }
 TITLES = {name: row.title for name, row in ROWS.items()}

@@ -1,9 +1,9 @@
-"""The table of docs/reliability.md: written between two marks, whole each time; rows that were not played say so."""
+"""The table of docs/reliability.md: written between two marks; a row that is not played now stays as it stood there."""
 
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,10 +54,26 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def table(titles: Mapping[str, str], played: Mapping[str, Played]) -> str:
-    """Return the table: a row for each title, in order."""
-    rows = [line_of(title, played.get(name)) for name, title in titles.items()]
+def table(titles: Mapping[str, str], played: Mapping[str, Played], stood: Mapping[str, str]) -> str:
+    """Return the table: a row for each title, in order.
+
+    Args:
+        titles: by name.
+        played: what was played now, by name.
+        stood: by title, the rows as they stood.
+    """
+    rows = [
+        line_of(title, played.get(name)) if name in played or title not in stood else stood[title]
+        for name, title in titles.items()
+    ]
     return "\n".join([machine_line(), "", HEAD, *rows])
+
+
+def rows_of(page: Path) -> dict[str, str]:
+    """Return the rows that a page has between the marks, by title."""
+    found = page.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    lines = [line for line in found.splitlines() if line.startswith("| ")]
+    return {line.split("|")[1].strip(): line for line in lines}
 
 
 def write(page: Path, text: str) -> None:
@@ -67,17 +83,6 @@ def write(page: Path, text: str) -> None:
         raise ValueError(f"{page.name} has no place for the table: the marks {BEGIN!r} and {END!r}")
     before, _, rest = whole.partition(BEGIN)
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-
-
-def kept(file: Path, names: Sequence[str]) -> dict[str, Played]:
-    """Return what earlier calls of the command have played, so that one row can be played again."""
-    if not file.exists():
-        return {}
-    found = {name: each for name, each in json.loads(file.read_text()).items() if name in names}
-    return {
-        name: Played(tuple(each["amiss"]), Measured(*each["measured"]) if each["measured"] else None, each["note"])
-        for name, each in found.items()
-    }
 
 
 def keep(file: Path, played: Mapping[str, Played]) -> None:

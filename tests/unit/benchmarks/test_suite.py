@@ -35,6 +35,10 @@ def test_rollback_undoes_the_cone_and_counts_what_it_took() -> None:
     assert (live["agents"], live["participants"]) == (12, 10)
     assert live["messages"] >= 2 * 9
     assert [row["cone"] for row in rows["world"]] == [40]
+    (wide,) = rows["wide"]
+    assert (wide["agents"], wide["cone"]) == (50, 40)
+    assert wide["spoken"] < 50
+    assert 0 < wide["homes_mb"] < 0.1
     shapes = {row["shape"]: row for row in rows["shapes"]}
     assert list(shapes) == list(SHAPES)
     assert {row["cone"] for row in shapes.values()} == {10}
