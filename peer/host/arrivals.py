@@ -9,6 +9,7 @@ from peer.agents.agent import Agent
 from peer.agents.kinds import kind_at, kind_near
 from peer.agents.spec import AgentSpec
 from peer.host import questions
+from peer.host.births import THERE
 from peer.host.custody import Custody
 from peer.host.residents import Residents
 from peer.host.transit import Passing, Room, Take, Taken
@@ -131,7 +132,7 @@ class Arrivals:
 
     def _write(self, agent: AgentId, part: Take, records: list[bytes]) -> None:
         platform, register = self._platform, self._custody.register
-        term = max(part.term, platform.term(agent) + 1)
+        term = max(THERE, part.term, platform.term(agent) + 1)
         record = TakenRecord(agent, part.id, part.kind, part.options, term)
 
         def begun() -> None:
