@@ -186,6 +186,7 @@ class Departures:
         )  # fmt: skip
         self._residents.drivers.pop(agent)
         driver.stop()
+        self._station.asking.ended(agent)
         self._expect(record, AgentSpec(agent, kind_of(driver.agent), driver.options))
         self._custody.moves.apply(record)
         self._custody.register.gone(agent, is_passing=True)
