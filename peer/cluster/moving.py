@@ -13,6 +13,9 @@ from peer.host.transit import MOVE
 from protocol.ids import AgentId, HostId
 
 MOVE_S = 60.0
+NEWS_S = 5.0
+"""How long the news that an agent has moved is waited for: it may have moved on by then."""
+SOON_S = 0.01
 AT_ONCE = 16
 """How many agents are on their way at one time."""
 BY = ("agents", "steps")
@@ -46,7 +49,11 @@ class Mover(People):
         """
         host = self.host.homes.get(to, to)
         await self.host.ask(agent, MOVE, questions.encode(host), timeout_s=timeout_s)
-        return host
+        clock = asyncio.get_running_loop().time
+        until = clock() + NEWS_S
+        while self.host.homes.get(agent) != host and clock() < until:
+            await asyncio.sleep(SOON_S)  # it comes by gossip
+        return self.host.homes.get(agent, host)
 
     async def even_out(
         self, *, by: str = "agents", timeout_s: float = MOVE_S, came: Came = lambda _: None

@@ -231,6 +231,8 @@ class Departures:
                 self._begin(self._handing, record.id, self._go_on(record))
 
     async def _go_on(self, record: MovedRecord) -> None:
+        if record.id in self._custody.moves.known:
+            return  # it has been taken here meanwhile
         self._custody.moves.apply(record)
         await self._kept(record)
         await self._hand_over(record, lambda: None)

@@ -56,6 +56,9 @@ class Moves:
         """Take in a record, live or from the log."""
         match record:
             case MovedRecord():
+                last = self._last.get(record.agent)
+                if isinstance(last, TakenRecord) and last.id == record.id:
+                    return  # it is here by that very move, of a host that this one has succeeded since
                 self._last[record.agent] = record
                 self._after[record.agent] = len(self._inherited)
                 if record.id not in self.known and record.id not in self._spoken:

@@ -120,6 +120,8 @@ TABLE = [
     Try("compensate buyer/1/1 --reason sour --yes", lambda rows: len(rows[0]["countered"]) == 1, "nothing was to be"),
     Try("compensate buyer/1/99 --reason sour --yes", lambda rows: True, "no step", code=2),
     Try("preview buyer/1/99", lambda rows: True, "no step", code=2),
+    Try("move buyer cashier", lambda rows: True, "'buyer' is the last one on its host", code=2),
+    Try("even-out", lambda rows: rows == [], "nobody had to move"),
     Try("submit byer 1", lambda rows: True, "Did you mean 'buyer'?", code=2),
 ]  # fmt: skip
 """In this order: what is done shows in what comes after."""

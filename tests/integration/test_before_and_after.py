@@ -29,6 +29,8 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "spawn_all": (([],), {}),
     "kill": (("a",), {}),
     "leave": (("a",), {}),
+    "move": (("a", "b"), {}),
+    "even_out": ((), {}),
     "submit": (("a", 1), {}),
     "erase": (("c-1",), {}),
     "checkpoint": ((), {}),

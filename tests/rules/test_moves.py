@@ -61,6 +61,12 @@ def test_mb9_what_has_come_back_before_it_was_anywhere_else_is_here() -> None:
     assert (moves.is_away("a"), moves.pending()) == (False, [])
 
 
+def test_mb9_what_a_dead_host_has_given_to_this_one_is_here_though_its_word_comes_late() -> None:
+    given = moved(to="h1")
+    late = of(TakenRecord("a", "m", "kinds:A", b""), SucceededRecord("h0", "h1"), given, host="h1")
+    assert (late.is_away("a"), late.pending()) == (False, [])
+
+
 def test_mb9_what_was_inherited_and_has_moved_on_is_not_inherited_again_with_the_next_start() -> None:
     stale = of(moved(), HandedRecord("a", "m", 0), SucceededRecord("h1", "h0"))
     assert stale.is_away("a")
