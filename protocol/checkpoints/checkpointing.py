@@ -102,6 +102,13 @@ class Checkpointing:
         self._pace.cut(epoch, core.now_us)
         core.agents.cut()
         core.actions.append(MakeCut(epoch))
+        self.all_cut()
+
+    def all_cut(self) -> None:
+        """Say what all cuts here tell, if nobody is waited for."""
+        done = self._core.agents.all_cut(self._core.epochs.colour)
+        if done is not None:
+            self.done(done.epoch, done.undecided, done.begun)
 
     def done(self, epoch: int, undecided: int, begun: tuple[Began, ...]) -> None:
         """All agents here have made the cut, durably: say so, once that is durable too (CP-2)."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from protocol.action import CutReady
-from protocol.checkpoints.messages import CheckpointRecord
+from protocol.checkpoints.messages import CheckpointRecord, CommitRecord, StatedRecord
 from protocol.fact import Began
 from protocol.ids import AgentId, HostId
 
@@ -158,6 +158,12 @@ class Estates:
         for done in found:
             del self._open[done.dead]
         return found
+
+
+def reached_by(said: Sequence[CheckpointRecord]) -> int:
+    """Return the newest epoch of which a host's own log tells: its agents have made that cut, or slept (CP-13)."""
+    stated = (record.epoch for record in said if isinstance(record, StatedRecord))
+    return max((*stated, *(record.commit.epoch for record in said if isinstance(record, CommitRecord))), default=0)
 
 
 # -- whose copy counts ---------------------------------------------------------------------------------------------
