@@ -290,8 +290,8 @@ class Departures:
         self._custody.moves.apply(handed)
         self._custody.keep(handed, lambda: None)
         home = self._custody.register.now_at(record.to)
-        self._residents.passing.pop(agent, None)
-        if home != station.host_id:
+        if self._custody.moves.is_last(record):
+            self._residents.passing.pop(agent, None)
             self._custody.forget(agent)
             if taken.term:
                 station.neighbours.publish(Claim(agent, taken.term, home))

@@ -96,6 +96,10 @@ class Moves:
         """Tell whether an agent has lived here and has moved, or is to live here: its log here counts for nothing."""
         return isinstance(self._last.get(agent), MovedRecord | ComingRecord)
 
+    def is_last(self, record: MovedRecord) -> bool:
+        """Tell whether nothing was said of an agent since it has moved: it may have come back, and gone again."""
+        return self._last.get(record.agent) == record
+
     def has_moved_on(self, agent: AgentId, dead: HostId) -> bool:
         """Tell whether an agent has moved away from here since this host has succeeded another."""
         return self.is_away(agent) and self._after[agent] >= self._inherited.get(dead, 0)
