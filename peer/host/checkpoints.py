@@ -23,6 +23,7 @@ from peer.store.heads import LOG as HEADS
 from protocol.action import CutReady, Tell
 from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.copy import Copied, Copy, Held, Lacking
+from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
     AppendHost,
@@ -351,9 +352,9 @@ class Checkpoints:
         """An agent has come up here, from a dead host: it makes this host's cut."""
         self._residents.drivers[agent].feed(CutWanted(self.machine.epochs.colour))
 
-    def catches_up(self, colour: int) -> None:
+    def catches_up(self, colour: int, commit: Commit | None = None) -> None:
         """An agent comes that has made the cut of an epoch: no step here may fall before that."""
-        self._do(self.machine.catches_up(colour, self._now_us()))
+        self._do(self.machine.catches_up(colour, self._now_us(), commit))
 
     def inherits(self, left: Moves) -> None:
         """Go on with the moves that a dead host has begun (MB-9)."""

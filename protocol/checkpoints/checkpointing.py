@@ -30,6 +30,8 @@ class Checkpointing:
         self._restores = 0
         """Restores that are past: those carried out in this life end a period."""
         self._stating: dict[int, None] = {}
+        self._left: Commit | None = None
+        """A commit that a dead host has known, and that is still to be heard of."""
         self._records = 0
         self._size = 0
 
@@ -179,6 +181,16 @@ class Checkpointing:
                 self.cut(commit.epoch)
             core.append(CommitRecord(commit))
 
+    def inherited(self, commit: Commit) -> None:
+        """A dead host has known a commit, perhaps alone: nobody else can tell of it (CP-13)."""
+        self._left = commit
+        self._hear()
+
+    def _hear(self) -> None:
+        if self._left is not None and not self._core.is_writing(CommitRecord):
+            commit, self._left = self._left, None
+            self.heard(commit)
+
     def committed(self, commit: Commit) -> None:
         """A commit is durable here: settle by it, and answer those who waited."""
         core = self._core
@@ -192,6 +204,7 @@ class Checkpointing:
         if self.waiting:
             self.begin(commit.epoch + 1)
             self.ask_member()
+        self._hear()
         self.complete()
 
     def settle(self, commit: Commit) -> None:

@@ -204,9 +204,14 @@ class CheckpointMachine:
             self.core.agents.slept(agent, begun)
         return self._ready(now_us) if agents else []
 
-    def catches_up(self, colour: int, now_us: int) -> list[CheckpointAction]:
-        """A log comes from elsewhere that tells of a cut: this host makes it, too, before an agent is up (CP-13)."""
+    def catches_up(self, colour: int, now_us: int, commit: Commit | None = None) -> list[CheckpointAction]:
+        """A log comes from elsewhere that tells of a cut: this host makes it, too, before an agent is up (CP-13).
+
+        Who has made a cut has known the commit before it: its own log tells of that, if perhaps nobody else does.
+        """
         self.core.now_us = now_us
+        if commit is not None:
+            self.checkpointing.inherited(commit)
         if colour > self.epochs.colour:
             self.checkpointing.cut(colour)
         return self._done()

@@ -9,7 +9,7 @@ from typing import Protocol
 from protocol.action import CutReady
 from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.epoch import Commit
-from protocol.checkpoints.estates import reached_by
+from protocol.checkpoints.estates import commit_in, reached_by
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
     AppendHost,
@@ -236,7 +236,7 @@ class SimHost:
         host = self.world.hosts[dead]
         said = host.log[: host.placed]
         if self.world.plan.sleeps:
-            self.do(self.machine.catches_up(reached_by(said), self.world.now_us))
+            self.do(self.machine.catches_up(reached_by(said), self.world.now_us, commit_in(said)))
         moved = host.nodes or [node for node in self.nodes if node.home == dead]
         if host.nodes:
             self.world.mishaps.lose_end(host)

@@ -6,7 +6,7 @@ from protocol.action import CutReady
 from protocol.agent.colours import places
 from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.epoch import Commit
-from protocol.checkpoints.estates import reached_by
+from protocol.checkpoints.estates import commit_in, reached_by
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import AppendHost, CheckpointAction, CommitRecord, MakeCut, StatedRecord
 from protocol.checkpoints.tally import Statement
@@ -140,6 +140,14 @@ def test_cp13_a_successor_makes_the_cut_of_which_only_the_log_of_the_dead_host_t
     assert host.catches_up(3, NOW_US) == []
     # Whoever comes from there is asked for that cut, whatever its own log tells.
     assert CutWanted(3) in host.joined("b", 1, is_inherited=True)
+
+
+def test_cp13_a_successor_hears_from_the_log_of_the_dead_host_of_a_commit_that_nobody_else_knows() -> None:
+    commit = Commit(2, ("h1", "h2"))
+    said = [CommitRecord(commit), StatedRecord(3, Statement("h2", top=3))]
+    actions = host_with("a").catches_up(reached_by(said), NOW_US, commit_in(said))
+    assert [action.record for action in actions if isinstance(action, AppendHost)] == [CommitRecord(commit)]
+    assert MakeCut(3) in actions
 
 
 # -- looking at it

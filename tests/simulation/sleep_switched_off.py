@@ -26,4 +26,4 @@ def the_woken_are_not_told(patch: Patch) -> None:
 
 def successors_do_not_catch_up(patch: Patch) -> None:
     """A successor does not make the cut of which the logs of a dead host tell."""
-    patch.setattr(CheckpointMachine, "catches_up", lambda self, colour, now_us: [])
+    patch.setattr(CheckpointMachine, "catches_up", lambda self, colour, now_us, commit=None: [])
