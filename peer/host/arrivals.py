@@ -50,6 +50,8 @@ class Arrivals:
         """By agent, the move, and the records that have come, in order."""
         self._taking: dict[str, Answered] = {}
         """By move that is being written down, who waits for that: the last that has asked."""
+        self._writing: dict[AgentId, None] = {}
+        """The agents that these are about."""
 
     def room(self, agent: AgentId, asked: Room) -> None:
         """Check that an agent may come. Raises: CallerError, saying why not; NotUp, if this host is not up yet."""
@@ -112,7 +114,7 @@ class Arrivals:
 
     def is_taking(self, agent: AgentId) -> bool:
         """Tell whether an agent's log is being written down that does not count here yet."""
-        return agent in self._residents.passing and agent not in self._residents.drivers
+        return agent in self._writing
 
     def _bring_up(self, agent: AgentId, part: Take, term: int) -> None:
         options = payload.decode(part.options)
@@ -143,11 +145,13 @@ class Arrivals:
             # From here on it is this host's, in every life of it.
             self._custody.moves.apply(record)
             self._residents.passing.pop(agent, None)
+            self._writing.pop(agent, None)
             register.catches_up(part.colour)
             self._bring_up(agent, part, term)
             self._taking.pop(part.id)(self._over(agent), "")
 
         self._residents.passing[agent] = Passing(part.life, part.kind, part.options)
+        self._writing[agent] = None
         if part.source == platform.host_id:
             begun()  # it comes back before it was anywhere else: its log is here
             return

@@ -17,7 +17,7 @@ from peer.host.residents import Residents
 from peer.host.rounds import ask_each
 from peer.host.strangers import nearest
 from peer.host.together import AT_ONCE
-from peer.host.transit import OF_THE_HOST
+from peer.host.transit import MOVE, OF_THE_HOST
 from peer.site import Site
 from protocol.action import Finish, Reply
 from protocol.ids import HOST, AgentId, HostId, ProposalId
@@ -63,6 +63,8 @@ class Asking:
         self._waiting: dict[int, Answered] = {}
         self._asking: dict[int, asyncio.Future[Answer]] = {}
         self._answered: dict[tuple[HostId, int], Answer | None] = {}
+        self._pending: dict[tuple[HostId, int], Ask] = {}
+        """The questions about agents here that are not answered yet."""
         self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
         self.is_closed = False
         """This host has ended, and asks nobody any more."""
@@ -277,11 +279,13 @@ class Asking:
             return
         if self._residents.is_awaited(question.agent) and question.what not in OF_THE_HOST:
             return  # it is asked again, and the agent will be here soon
-        self._answered[name] = None
+        self._answered[name], self._pending[name] = None, question
         while len(self._answered) > ANSWERS_MAX:
             del self._answered[next(iter(self._answered))]
 
         def answered(body: bytes, error: str) -> None:
+            if self._pending.pop(name, None) is None:
+                return  # the agent has ended here: whoever asks again is answered anew
             given = Answer(question.number, body, error)
             self._answered[name] = given
             self.give(sender, given)
@@ -291,9 +295,20 @@ class Asking:
         except (errors.LogFailed, errors.NotUp):
             # This host ends in a moment, and will not have taken anything: whoever goes on for it answers instead. Or
             # it is not up yet, and is asked again.
-            del self._answered[name]
+            self._answered.pop(name, None)
+            self._pending.pop(name, None)
         except errors.EbbtideError as error:
             answered(str(error).encode(), type(error).__name__)
+
+    def ended(self, agent: AgentId) -> None:
+        """An agent has stopped here, and may come up again: what it was asked and has not answered is asked anew.
+
+        But for the question to move, which its host answers.
+        """
+        left = [name for name, asked in self._pending.items() if asked.agent == agent and asked.what != MOVE]
+        for name in left:
+            del self._pending[name]
+            self._answered.pop(name, None)
 
     def _is_on_its_way(self, name: tuple[HostId, int], given: Answer) -> bool:
         """Tell whether a large answer was given a moment ago: it takes longer than its asker waits."""

@@ -64,6 +64,10 @@ class Asks(Protocol):
         """Ask something of a host, again and again until it answers. Raises: AskTimeout, and what the host says."""
         ...
 
+    def ended(self, agent: AgentId) -> None:
+        """An agent has stopped here, and may come up again: what it has not answered is asked anew."""
+        ...
+
 
 class Cradle(Protocol):
     """The host, as far as bringing up agents needs it."""
@@ -206,6 +210,7 @@ class Births:
 
         def again() -> None:
             self._residents.drivers.pop(spec.name).stop()
+            self._cradle.asking.ended(spec.name)
             self._cradle.come_up(spec)
 
         driver = self._residents.drivers.get(spec.name)

@@ -188,6 +188,7 @@ class Departures:
         )  # fmt: skip
         self._residents.drivers.pop(agent)
         driver.stop()
+        self._station.asking.ended(agent)
         self._expect(record, AgentSpec(agent, kind_of(driver.agent), driver.options))
         self._custody.moves.apply(record)
         self._custody.register.gone(agent, is_passing=True)
@@ -216,6 +217,12 @@ class Departures:
 
     def inherit(self, left: Moves) -> None:
         """Go on with what a host has begun that this one has succeeded; what it had taken is over for good."""
+        for record in self._custody.moves.pending():
+            if record.id in left.known and self._custody.moves.is_last(record):
+                # It was there, and comes from there with all that this host inherits.
+                self._residents.passing.pop(record.agent, None)
+                self._residents.coming.pop(record.agent, None)
+                self._custody.forget(record.agent)
         known = tuple(name for name in left.known if name not in self._custody.moves.known)
         if known:
             record = KnownRecord(known)

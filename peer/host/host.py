@@ -374,6 +374,7 @@ class Host:
             driver = self.drivers.pop(agent, None)
             if driver is not None:
                 driver.stop()
+                self.asking.ended(agent)
                 self.checkpoints.gone(agent)
         if gone:
             self.announce()

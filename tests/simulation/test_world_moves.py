@@ -12,7 +12,7 @@ from sims.world import World
 
 FOUND = (
     6, 10, 14, 25, 31, 36, 48, 53, 73, 103, 119, 125, 129, 132, 149, 219, 244, 283, 298, 353, 362, 381, 448, 500,
-    742,
+    742, 834, 878,
 )  # fmt: skip
 """Seeds that have found a mistake."""
 
