@@ -12,7 +12,7 @@ from typing import Protocol
 from peer.damage import Damage, Finding
 from protocol.action import Action, Tell
 from protocol.agent.shelf import Shelf
-from protocol.event import Event
+from protocol.event import Event, Settled
 from protocol.ids import AgentId, HostId
 
 Done = Callable[[], None]
@@ -293,6 +293,10 @@ class Observer(Protocol):
         """The backups have so many records of a log, and what waited for that goes on now (CP-10)."""
         ...
 
+    def settled(self, event: Settled) -> None:
+        """An epoch is committed, as agents here are told that do not sleep (CP-13)."""
+        ...
+
     def noticed(self, agent: AgentId, notice: Tell) -> None:
         """A line for whoever audits."""
         ...
@@ -308,6 +312,9 @@ class Unobserved:
         """Nobody is told."""
 
     def placed(self, log: AgentId, length: int) -> None:
+        """Nobody is told."""
+
+    def settled(self, event: Settled) -> None:
         """Nobody is told."""
 
     def noticed(self, agent: AgentId, notice: Tell) -> None:

@@ -217,7 +217,10 @@ class RestoredRecord(LogRecord, frozen=True):
 
 
 class Cut(NamedTuple):
-    """A cut as people look at it: where it stands, and when it was made."""
+    """A cut as people look at it: where it stands, and when it was made.
+
+    Who sleeps makes none (CP-13): its place in the cut of an epoch is that of its next cut, or where its log ends.
+    """
 
     epoch: int
     era: int
@@ -226,6 +229,7 @@ class Cut(NamedTuple):
     seq: int
     """The last step inside; 0: none."""
     time_us: int
+    """0: the agent slept then, and has no record of it."""
 
 
 class Letter(NamedTuple):

@@ -87,6 +87,7 @@ def _read_own(own: OwnLog, trail: Trail, done: int, total: int, progress: Progre
         count += 1
         if progress is not None and (done + count) % PROGRESS_EVERY == 0:
             progress(done + count, total)
+    trail.ends[own.agent] = teller.end()
     if own.note:
         trail.notes.append(own.note)
     trail.logs.append(Log(own.agent, own.logs.folder, count))
@@ -115,6 +116,10 @@ class _Teller:
         self._era = 0
         self._now_us = 0
         """When the last dated record was written."""
+
+    def end(self) -> Cut:
+        """Return where the log ends, as a cut of no epoch."""
+        return Cut(0, self._era, self._life, self._seq, 0)
 
     def take(self, number: int, record: Record) -> None:
         """Take in a record; those that only move messages tell nothing here."""

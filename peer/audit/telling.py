@@ -8,6 +8,7 @@ from peer.audit.trail import Effect, Rollback, Step, Trail, digest, type_of
 from peer.export.lines import ProposalLines, checkpoint_lines, finite, state_word, step_line
 from peer.host.questions import CutsAnswer
 from peer.people.person import signature_of
+from protocol.agent.colours import places
 from protocol.ids import MessageId, StepId
 from protocol.proposal import Finding
 from protocol.step import StepRecord
@@ -52,11 +53,14 @@ def export_proposals(trail: Trail) -> list[dict[str, Any]]:
 def export_checkpoints(trail: Trail) -> list[dict[str, Any]]:
     """Return the lines of checkpoints.jsonl; when a commit was heard of is not logged, and null there."""
     answers: dict[str, CutsAnswer] = {}
+    oldest = min((cut.epoch for cuts in trail.cuts.values() for cut in cuts), default=max(1, trail.committed))
     for log in trail.logs:
         restores = [
             (told.restore, told.times[log.agent]) for told in trail.restores.values() if log.agent in told.times
         ]
-        cuts = tuple(trail.cuts.get(log.agent, ()))
+        made = trail.cuts.get(log.agent, [])
+        first = made[0].epoch if made else oldest
+        cuts = places(made, first, trail.committed, trail.ends[log.agent])
         answers[log.agent] = CutsAnswer((0, 0), cuts, trail.committed, {}, tuple(restores))
     return checkpoint_lines(answers)
 

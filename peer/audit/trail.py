@@ -143,6 +143,8 @@ class Trail:
     claims: dict[str, list[StepId]] = field(default_factory=dict)
     """By intent, the steps that stand or stood behind the effect."""
     cuts: dict[AgentId, list[Cut]] = field(default_factory=dict)
+    ends: dict[AgentId, Cut] = field(default_factory=dict)
+    """Where each agent's log ends: its place in the cuts that it sleeps through (CP-13)."""
     words: list[Word] = field(default_factory=list)
     """What people have said of agents as a whole."""
     committed: int = 0

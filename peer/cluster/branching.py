@@ -32,9 +32,10 @@ from peer.store.outside.keeping import Keeping, Places
 from peer.store.reading import Logs, open_logs
 from peer.values import payload
 from protocol.agent.intents import DONE
-from protocol.ids import AgentId, StepId
+from protocol.checkpoints.estates import reached_by
+from protocol.ids import HOST, AgentId, StepId
 from protocol.records import BaseRecord, CutRecord, EffectRecord, IntentRecord
-from protocol.wire import decode_record
+from protocol.wire import decode_host_record, decode_record
 
 UP_S = 120.0
 """How long launched agents may take to answer, once their hosts are started."""
@@ -221,8 +222,10 @@ def read_logs(folder: Path, agents: tuple[AgentId, ...], epoch: int) -> Read:
 
 
 def _up_to(logs: Logs, agent: AgentId, epoch: int, answers: dict[tuple[str, bytes], bytes]) -> list[bytes] | None:
+    """Return a log up to an agent's place in a cut: its first of that epoch or a later one, or the end (CP-13)."""
     bodies: list[bytes] = []
     upto: list[bytes] | None = None
+    is_gone = False
     calls: dict[str, tuple[str, bytes]] = {}
     try:
         for stored in logs.read(agent, 1):
@@ -233,14 +236,21 @@ def _up_to(logs: Logs, agent: AgentId, epoch: int, answers: dict[tuple[str, byte
                 answers[calls[record.intent]] = record.result
             if upto is not None:
                 continue
+            # What stood before the cut may be dropped, and no later place is that of the cut.
+            is_gone = is_gone or (isinstance(record, BaseRecord) and record.epoch >= epoch)
             if isinstance(record, BaseRecord) and record.is_full:
                 bodies = []  # nothing before it is needed to come back
             bodies.append(stored.body)
-            if isinstance(record, CutRecord) and record.epoch == epoch:
+            if isinstance(record, CutRecord) and record.epoch >= epoch and not is_gone:
                 upto = bodies
     except errors.LogCorrupt:
         return upto  # what stands before the damage is as it was written
-    return upto
+    return bodies if upto is None and not is_gone and _reached(logs) >= epoch else upto
+
+
+def _reached(logs: Logs) -> int:
+    """Return the newest epoch that a host has cut, as its own log tells."""
+    return reached_by([decode_host_record(stored.body) for stored in logs.read(HOST, 1)])
 
 
 def _differences(name: AgentId, there: Mapping[Any, Any], here: Mapping[Any, Any]) -> list[Difference]:

@@ -143,11 +143,19 @@ def checkpoint_lines(answers: Mapping[AgentId, CutsAnswer]) -> list[Line]:
     committed = max((answer.committed for answer in answers.values()), default=0)
     cuts: dict[int, dict[AgentId, Line]] = {}
     restores: dict[int, tuple[Restore, list[int]]] = {}
+    begun: dict[int, int] = {}
+    for cut in (cut for answer in answers.values() for cut in answer.cuts if cut.time_us):
+        begun[cut.epoch] = min(cut.time_us, begun.get(cut.epoch, cut.time_us))
+    for epoch in sorted({cut.epoch for answer in answers.values() for cut in answer.cuts} - begun.keys()):
+        # All slept: since the cut before nothing has happened.
+        begun[epoch] = max((at_us for before, at_us in begun.items() if before < epoch), default=0)
     for agent, answer in sorted(answers.items()):
         for cut in answer.cuts:
             last = str(StepId(agent, cut.incarnation, cut.seq)) if cut.seq else None
             if cut.epoch <= committed:
-                cuts.setdefault(cut.epoch, {})[agent] = {"last": last, "era": cut.era, "time": cut.time_us}
+                # CP-13: who slept has no record of it, and stands where others made theirs.
+                time_us = cut.time_us or begun[cut.epoch]
+                cuts.setdefault(cut.epoch, {})[agent] = {"last": last, "era": cut.era, "time": time_us}
         for restore, at_us in answer.restores:
             restores.setdefault(restore.number, (restore, []))[1].append(at_us)
     heard = {

@@ -274,7 +274,7 @@ class Answers:
         )  # fmt: skip
 
     def _status(self, driver: Driver, body: bytes) -> Status:
-        seen = driver.machine.looking.status()
+        seen = driver.machine.looking.status(*self._checkpoints.machine.core.missed_by(driver.agent.name))
         also = (*self._births.under_way(driver.agent.name), *voted_on(self._checkpoints.machine))
         return Status(
             agent=driver.agent.name,
@@ -331,7 +331,7 @@ class Answers:
         return EpochsAnswer(*epochs(self._checkpoints.machine))
 
     def _cuts(self, driver: Driver, body: bytes) -> CutsAnswer:
-        return CutsAnswer(*driver.machine.looking.cuts())
+        return CutsAnswer(*driver.machine.looking.cuts(*self._checkpoints.machine.core.missed_by(driver.agent.name)))
 
     def _suffix(self, driver: Driver, body: bytes) -> tuple[StepId, ...]:
         """Return an agent's surviving steps after one that it has."""

@@ -12,6 +12,7 @@ from peer.host.driver import Driver
 from peer.host.journal import Journal
 from peer.host.questions import RestoreTo
 from peer.host.residents import Residents
+from peer.host.roll import Roll
 from peer.ports import Cancel, Observer
 from peer.replication.incoming import PREFIX, SPEC
 from peer.replication.inquiry import Inquiry
@@ -22,6 +23,7 @@ from peer.store.heads import LOG as HEADS
 from protocol.action import CutReady, Tell
 from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.copy import Copied, Copy, Held, Lacking
+from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
     AppendHost,
@@ -87,6 +89,8 @@ class Checkpoints:
         self._observer = observer
         self.machine = machine = CheckpointMachine(house.host_id, Random(house.randomness.seed()), limits)
         machine.core.let_go = residents.let_go
+        self._roll = Roll(residents, machine)
+        self.before = self._roll.before
         self._founder = founder
         self._open = False
         self._timer: Cancel | None = None
@@ -141,8 +145,7 @@ class Checkpoints:
 
         Raises: LogCorrupt, if the host's own is not whole: it has said things that nobody here remembers.
         """
-        wrong = await self._mending.mend((PREFIX, SPEC, HEADS), (LOG, HEADS, *names))
-        self.hurt = wrong
+        self.hurt = wrong = await self._mending.mend((PREFIX, SPEC, HEADS), (LOG, HEADS, *names))
         why = wrong.pop(LOG, "" if self._house.store.is_lost(LOG) else None)
         if why is not None:
             raise errors.LogCorrupt(
@@ -174,6 +177,7 @@ class Checkpoints:
     def joined(self, driver: Driver) -> None:
         """An agent has come up: on a host that runs already it takes that one's colour and era."""
         if self._open:
+            self.catches_up(driver.machine.core.epoch)
             for event in self.machine.joined(driver.agent.name, driver.machine.core.epoch):
                 driver.feed(event)
 
@@ -208,9 +212,8 @@ class Checkpoints:
         self._do(self.machine.stamped(sender, frame.epoch, frame.era, self._now_us()))
         for message in frame.checkpoints:
             self._do(self.machine.received(sender, message, self._now_us()))
-        if not frame.envelopes or self.machine.admits(sender, frame.era, frame.envelopes):
-            return frame.envelopes
-        return ()
+        is_admitted = not frame.envelopes or self.machine.admits(sender, frame.era, frame.envelopes)
+        return frame.envelopes if is_admitted else ()
 
     # -- what agents and people want -------------------------------------------------------------------------------
 
@@ -246,10 +249,8 @@ class Checkpoints:
 
     def restore(self, ask: RestoreTo, answered: Callable[[str, str], None]) -> None:
         """Have everything go back to the cut of an epoch; `answered` is told the restore's number."""
-        request = self._request(answered)
-        self._do(
-            self.machine.restore(request, ask.id, ask.epoch, ask.inputs, ask.reason, ask.deadline_us, self._now_us())
-        )
+        asked = (ask.id, ask.epoch, ask.inputs, ask.reason, ask.deadline_us)
+        self._do(self.machine.restore(self._request(answered), *asked, self._now_us()))
 
     def _request(self, answered: Callable[[str, str], None]) -> int:
         self._requests += 1
@@ -263,13 +264,12 @@ class Checkpoints:
             self._do(actions)
 
     def _do(self, actions: list[CheckpointAction]) -> None:
-        drivers = list(self._residents.drivers.values())
         for action in actions:
             match action:
                 case MakeCut() | Settle() | Pause() | CarryOut():
-                    for driver in drivers:
-                        driver.feed(action.event)
+                    self._take_turns(self._roll.tell(action, self._now_us()))
                     if isinstance(action, Settle):
+                        self._observer.settled(action.event)
                         self._house.store.tidy()
                 case TakeOver():
                     self.successor.take_over(action.dead)
@@ -294,24 +294,29 @@ class Checkpoints:
             self._house.send_frame(action.host, frame)
 
     def _append(self, action: AppendHost) -> None:
-        ticket = action.ticket
-        records, anchor = self._journal.add(action.record)
-
         def appended() -> None:
             if self._open:
-                self._do(self.machine.appended(ticket, self._now_us()))
+                self._do(self.machine.appended(action.ticket, self._now_us()))
                 self.copies.changed()
                 self._release()
 
         def durable() -> None:
+            if action.is_fact:
+                self.copies.place(appended)
+                return
+            appended()
+            # Nothing waits for the rest; it is not to stay here alone until something does (CP-11).
+            self.copies.place(lambda: None)
+
+        self._write(action.record, durable)
+
+    def _write(self, record: CheckpointRecord, done: Callable[[], None]) -> None:
+        records, anchor = self._journal.add(record)
+
+        def durable() -> None:
             if self._open:
                 self.copies.wrote(LOG, records, anchor)
-                if action.is_fact:
-                    self.copies.place(appended)
-                    return
-                appended()
-                # Nothing waits for the rest; it is not to stay here alone until something does (CP-11).
-                self.copies.place(lambda: None)
+                done()
 
         self._house.store.append(LOG, records, durable, anchor)
 
@@ -322,14 +327,7 @@ class Checkpoints:
         """
         if not self._open:
             raise errors.NotUp("this host is not up yet")
-        records, anchor = self._journal.add(record)
-
-        def durable() -> None:
-            if self._open:
-                self.copies.wrote(LOG, records, anchor)
-                self.copies.place(done)
-
-        self._house.store.append(LOG, records, durable, anchor)
+        self._write(record, lambda: self.copies.place(done))
 
     def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
         """Records of an agent are durable here."""
@@ -354,9 +352,9 @@ class Checkpoints:
         """An agent has come up here, from a dead host: it makes this host's cut."""
         self._residents.drivers[agent].feed(CutWanted(self.machine.epochs.colour))
 
-    def catches_up(self, colour: int) -> None:
+    def catches_up(self, colour: int, commit: Commit | None = None) -> None:
         """An agent comes that has made the cut of an epoch: no step here may fall before that."""
-        self._do(self.machine.catches_up(colour, self._now_us()))
+        self._do(self.machine.catches_up(colour, self._now_us(), commit))
 
     def inherits(self, left: Moves) -> None:
         """Go on with the moves that a dead host has begun (MB-9)."""

@@ -180,9 +180,11 @@ class Departures:
     def _give_up(self, driver: Driver, to: HostId, kind: str, options: bytes) -> MovedRecord:
         """Stop an agent that is at rest: nothing of it happens here any more."""
         agent, core = driver.agent.name, driver.machine.core
+        # CP-13: one that sleeps has its place in the cuts of its host that its log does not tell of.
+        colour = max(core.epoch, self._custody.machine.epochs.colour)
         record = MovedRecord(
             agent, f"{self._station.randomness.seed():016x}", to, self._station.host_id, kind, options,
-            core.incarnation - 1, core.epoch, core.era, core.lives.own(), driver.machine.rollback.least_epoch(),
+            core.incarnation - 1, colour, core.era, core.lives.own(), driver.machine.rollback.least_epoch(),
         )  # fmt: skip
         self._residents.drivers.pop(agent)
         driver.stop()

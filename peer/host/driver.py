@@ -23,6 +23,7 @@ from peer.agents.state import State
 from peer.agents.unstarted import kind_of
 from peer.host.attendance import Attendance, Nursery
 from peer.host.barrier import Barrier
+from peer.host.checkpointer import Checkpointer
 from peer.host.replicas import Replicas
 from peer.host.strangers import Strangers
 from peer.host.ticks import Ticks
@@ -74,31 +75,6 @@ SYNC_US_MAX = 5_000_000
 """How often an agent asks the others of its spaces for what it lacks: doubles from the first to the second."""
 HURRY_US = 20_000
 """How soon it asks when somebody has come: a little later, since they seldom come alone."""
-
-
-class Checkpointer(Protocol):
-    """What a driver tells of its log, for checkpoints and copies."""
-
-    def cut_ready(self, agent: AgentId, action: CutReady) -> None:
-        """An agent's cut is durable."""
-        ...
-
-    @property
-    def is_replicated(self) -> bool:
-        """Whether every record is with the backups before anything follows from it, not facts alone."""
-        ...
-
-    def wrote(self, log: AgentId, records: list[bytes], anchor: bool = False) -> None:
-        """Records are durable here: the backups may want them."""
-        ...
-
-    def place(self, log: AgentId, done: Callable[[], None]) -> None:
-        """Call `done` once the backups have all that is durable here, of this log too (CP-8)."""
-        ...
-
-    def when_recovered(self, leave: Callable[[], None]) -> None:
-        """Let something leave, once the backups have what earlier lives have written (CP-8)."""
-        ...
 
 
 class Surroundings(Protocol):
@@ -224,6 +200,13 @@ class Driver:
                 cancel()
 
     def feed(self, event: Event) -> None:
+        """Handle an event, and before it what an agent that sleeps is told (CP-13)."""
+        if self._alive:
+            for missed in self._host.checkpoints.before(self.agent.name, event):
+                self._handle(missed)
+            self._handle(event)
+
+    def _handle(self, event: Event) -> None:
         """Handle an event, carry out the actions in order, arm the deadline."""
         if not self._alive:
             return

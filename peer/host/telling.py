@@ -75,9 +75,7 @@ class Telling:
                 if agent in self._drivers:
                     self._meet(agent)
             case Settled():
-                if event.epoch > self._epoch:
-                    self._epoch = event.epoch
-                    yield CheckpointMade(moment(self._now_us()), event.epoch, event.horizon)
+                yield from self.settled(event)
             case ToolUsed(verb="undo", answer="failed"):
                 why = event.result.decode(errors="replace")
                 yield self._effect(agent, event.intent, "undoing", why or "no reason given")
@@ -86,6 +84,12 @@ class Telling:
                 told = [each for record in action.records for each in self._of(agent, record)]
                 if told:
                     self._written.setdefault(agent, {})[action.ticket] = told
+
+    def settled(self, event: Settled) -> Iterator[Told]:
+        """An epoch is committed: tell of it once, also where all agents sleep (CP-13)."""
+        if event.epoch > self._epoch:
+            self._epoch = event.epoch
+            yield CheckpointMade(moment(self._now_us()), event.epoch, event.horizon)
 
     def _of(self, agent: AgentId, record: Record) -> Iterator[Told]:
         match record:

@@ -16,7 +16,7 @@ from peer.host.residents import Residents
 from peer.host.telling import Telling
 from peer.ports import Cancel, Clock, Observer
 from protocol.action import Action, Tell
-from protocol.event import Event
+from protocol.event import Event, Settled
 from protocol.ids import HOST, AgentId
 
 Answered = Callable[[bytes, str], None]
@@ -103,6 +103,12 @@ class Watchers:
     def placed(self, log: AgentId, length: int) -> None:
         """The backups have so many records of a log."""
         self._inner.placed(log, length)
+
+    def settled(self, event: Settled) -> None:
+        """An epoch is committed."""
+        self._inner.settled(event)
+        for told in list(self._telling.settled(event)):  # also where nobody watches: what was before is no news
+            self._tell(told)
 
     def noticed(self, agent: AgentId, notice: Tell) -> None:
         """A line for whoever audits."""

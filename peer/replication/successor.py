@@ -12,7 +12,8 @@ from peer.replication.incoming import Kept
 from peer.replication.inquiry import FoundCopy, Inquiry
 from peer.site import Site
 from protocol.action import Tell
-from protocol.checkpoints.estates import Estate, best_of, is_settled, longest, missing
+from protocol.checkpoints.epoch import Commit
+from protocol.checkpoints.estates import Estate, best_of, commit_in, is_settled, longest, missing, reached_by
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import CheckpointRecord, TakenRecord
 from protocol.checkpoints.moves import Moves
@@ -53,6 +54,10 @@ class Carrier(Protocol):
 
     hurt: Mapping[AgentId, str]
     """Logs that were not whole when this life began, as `Mending.mend` returns them."""
+
+    def catches_up(self, colour: int, commit: Commit | None = None) -> None:
+        """A log that comes here tells of a cut, and of the commit before it: no step here may fall before that."""
+        ...
 
     def cut_newcomer(self, agent: AgentId) -> None:
         """An agent has come up here: it makes this host's cut."""
@@ -115,6 +120,8 @@ class Successor:
 
     def _heard(self, dead: HostId, said: Sequence[CheckpointRecord]) -> Callable[[AgentId], bool]:
         """Go on with moves that a dead host has begun; return what tells whether an agent was still its own (MB-9)."""
+        # CP-13: where its agents slept, only the host's own log tells how far their cuts have come.
+        self._checkpoints.catches_up(reached_by(said), commit_in(said))
         here, moves = self._machine.core.moves, Moves.of(dead, said)
         self._checkpoints.inherits(moves)
         return lambda agent: not moves.is_away(agent) and not here.has_moved_on(agent, dead)

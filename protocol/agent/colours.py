@@ -3,6 +3,8 @@
 It makes its own transitions; what follows from them for steps, messages and effects is for others to do.
 """
 
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from protocol.proposal import Restore
@@ -103,3 +105,23 @@ class Colours:
         self.is_outside = base.is_outside
         self.restores, self.restored_us = list(base.restores), list(base.restored_us)
         self.cuts = list(base.cuts)
+
+
+def places(cuts: Sequence[Cut], first: int, last: int, end: Cut) -> tuple[Cut, ...]:
+    """Return the places of an agent in the cuts of all epochs from `first` to `last`, and in those that it has made.
+
+    Who slept has made none (CP-13): its place is that of its next cut, or where its log ends.
+
+    Args:
+        cuts: those that it has made, in order.
+        first: the first epoch.
+        last: the last epoch.
+        end: where its log ends.
+    """
+    found, later, made = list(cuts), deque(cuts), {cut.epoch for cut in cuts}
+    for epoch in range(first, last + 1):
+        while later and later[0].epoch < epoch:
+            later.popleft()
+        if epoch not in made:
+            found.append((later[0] if later else end)._replace(epoch=epoch, time_us=0))
+    return tuple(sorted(found))

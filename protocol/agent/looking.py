@@ -6,12 +6,14 @@ Nothing here decides anything, and nothing that is returned is changed by the ma
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from protocol.agent.colours import places
 from protocol.agent.core import Core
 from protocol.agent.intents import DOUBT
 from protocol.agent.proposer import Proposer
 from protocol.agent.requesting import Requesting
 from protocol.agent.rollback import Rollback
 from protocol.agent.stepping import Stepping
+from protocol.event import Settled
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.proposal import ConeStep, Proposal, Restore, Vote
 from protocol.records import Cut, Letter, OutcomeRecord
@@ -125,7 +127,7 @@ class BallotsSeen(NamedTuple):
 
 
 class CutsSeen(NamedTuple):
-    """An agent's cuts that the horizon has not passed, and the restores that it has carried out, each with its time."""
+    """An agent's places in the cuts that the horizon has not passed, and its restores, each with its time."""
 
     last: tuple[int, int]
     """Incarnation and seq of its last step, now."""
@@ -188,8 +190,8 @@ class Looking:
             found.append(f"{name}: {count}" + (f" ({'; '.join(names[:NAMED])}{more})" if names else ""))
         return tuple(found)
 
-    def status(self) -> StatusSeen:
-        """Return the agent at a glance."""
+    def status(self, colour: int = 0, settled: Settled | None = None) -> StatusSeen:
+        """Return the agent at a glance; see `cuts` for what is given of one that sleeps."""
         core = self._core
         return StatusSeen(
             incarnation=core.lives.incarnation,
@@ -198,8 +200,8 @@ class Looking:
             under_way=self.waits(),
             dead_letters=len(core.dead_letters.letters) + len(self.undeliverable()),
             clock_entries=len(core.cone.last_clock()),
-            epoch=core.colours.epoch,
-            committed=core.colours.committed,
+            epoch=max(colour, core.colours.epoch),
+            committed=max(core.colours.committed, 0 if settled is None else settled.epoch),
             era=core.colours.era,
             steps_kept=len(core.cone),
             effects_pending=tuple(each.intent for each in core.intents.doomed()),
@@ -352,9 +354,17 @@ class Looking:
         """Return what became of a proposal of this agent; None while it is open, or of somebody else."""
         return self._proposer.outcomes.get(proposal)
 
-    def cuts(self) -> CutsSeen:
-        """Return the agent's cuts and restores."""
+    def cuts(self, colour: int = 0, settled: Settled | None = None) -> CutsSeen:
+        """Return the agent's cuts and restores; of one that sleeps, by its host's colour and what that has settled."""
         lives, colours = self._core.lives, self._core.colours
         restores = tuple(zip(colours.restores, colours.restored_us, strict=True))
-        heard = dict(colours.committed_us)
-        return CutsSeen((lives.incarnation, lives.seq), tuple(colours.cuts), colours.committed, heard, restores)
+        horizon = max(1, colours.horizon, 0 if settled is None else settled.horizon)
+        end = Cut(0, colours.era, lives.incarnation, lives.seq, 0)
+        own = [cut for cut in colours.cuts if settled is None or cut.epoch >= horizon]
+        return CutsSeen(
+            last=(lives.incarnation, lives.seq),
+            cuts=places(own, horizon, max(colour, colours.epoch), end),
+            committed=max(colours.committed, 0 if settled is None else settled.epoch),
+            committed_us=dict(colours.committed_us),
+            restores=restores,
+        )

@@ -9,6 +9,7 @@ from protocol.agent.calling_off import CallingOff
 from protocol.agent.core import Core
 from protocol.agent.cutting import Cutting
 from protocol.agent.disposal import Disposal
+from protocol.agent.dormancy import Dormancy
 from protocol.agent.effects import Effects
 from protocol.agent.grouping import Grouping
 from protocol.agent.intake import Intake
@@ -120,6 +121,9 @@ class PeerMachine:
         )
         self.cutting = Cutting(self.core, self.effects, self.rollback, self.loss, self.bases, self.stepping)
         self.restoring = Restoring(self.core, self.effects, self.rollback, self.disposal)
+        self.dormancy = Dormancy(
+            self.core, self.effects, self.proposer, self.stepping, self.rollback, self.grouping, self.sharing
+        )
         self.looking = Looking(self.core, self.stepping, self.rollback, self.proposer, self.requesting)
         self._timed = (
             self.stepping,
@@ -347,6 +351,10 @@ class PeerMachine:
     def is_idle(self) -> bool:
         """Tell whether nothing is under way: no input, no message, no proposal, no undo."""
         return not self.under_way()
+
+    def is_dormant(self) -> bool:
+        """Tell whether cuts and commits are nothing to this peer until it handles anything: it may sleep (CP-13)."""
+        return self._alive and self.deadline_us is None and self.dormancy.is_complete()
 
     def check(self) -> None:
         """Assert what holds after every event."""

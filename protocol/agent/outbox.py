@@ -97,6 +97,10 @@ class Outbox:
         elif line.far:
             line.far.release(incarnation, number)
 
+    def has_any(self) -> bool:
+        """Tell whether anything is kept: not acknowledged, or acknowledged by who is not settled."""
+        return self.count > 0 or any(line.items or line.far or line.consumed for line in self._lines.values())
+
     def release_all(self) -> None:
         """Everything here was read from the log: it is durable, and may leave."""
         for line in self._lines.values():

@@ -313,6 +313,10 @@ class Rollback:
                 self.decided[pid] = replace(record, retracted=(), credits=(), voids=(), taken=())
                 self._cases.pop(pid, None)
 
+    def has_unforgotten(self) -> bool:
+        """Tell whether anything is kept that `forget` may drop, or is undecided."""
+        return bool(self._cases) or any(record.retracted or record.credits for record in self.decided.values())
+
     # -- the log and time ------------------------------------------------------------------------------------------
 
     def apply_vote(self, record: VoteRecord) -> None:

@@ -51,6 +51,10 @@ class Sharing:
         """Entries of others have arrived; those of lost steps stay hidden."""
         self._merge(event.entries)
 
+    def has_waiting(self) -> bool:
+        """Tell whether anybody waits to be admitted, or an entry for a beginning."""
+        return bool(self._waiting or self._unheard)
+
     def heard(self) -> None:
         """A beginning has become known: look again at what waited for one."""
         waiting, self._unheard = self._unheard, []

@@ -69,6 +69,10 @@ class Versions:
             for entry in self._outside.pop(epoch):
                 self._forget(entry)
 
+    def has_unfolded(self) -> bool:
+        """Tell whether there is any key that `fold` may have to look at, or any shared entry."""
+        return bool(self._unfolded or self._shared)
+
     def _forget(self, entry: Entry) -> None:
         self._seen.discard((entry.writer, entry.index))
         entries = self._shared[entry.key]

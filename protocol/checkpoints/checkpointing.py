@@ -30,6 +30,8 @@ class Checkpointing:
         self._restores = 0
         """Restores that are past: those carried out in this life end a period."""
         self._stating: dict[int, None] = {}
+        self._left: Commit | None = None
+        """A commit that a dead host has known, and that is still to be heard of."""
         self._records = 0
         self._size = 0
 
@@ -102,6 +104,13 @@ class Checkpointing:
         self._pace.cut(epoch, core.now_us)
         core.agents.cut()
         core.actions.append(MakeCut(epoch))
+        self.all_cut()
+
+    def all_cut(self) -> None:
+        """Say what all cuts here tell, if nobody is waited for."""
+        done = self._core.agents.all_cut(self._core.epochs.colour)
+        if done is not None:
+            self.done(done.epoch, done.undecided, done.begun)
 
     def done(self, epoch: int, undecided: int, begun: tuple[Began, ...]) -> None:
         """All agents here have made the cut, durably: say so, once that is durable too (CP-2)."""
@@ -172,6 +181,16 @@ class Checkpointing:
                 self.cut(commit.epoch)
             core.append(CommitRecord(commit))
 
+    def inherited(self, commit: Commit) -> None:
+        """A dead host has known a commit, perhaps alone: nobody else can tell of it (CP-13)."""
+        self._left = commit
+        self._hear()
+
+    def _hear(self) -> None:
+        if self._left is not None and not self._core.is_writing(CommitRecord):
+            commit, self._left = self._left, None
+            self.heard(commit)
+
     def committed(self, commit: Commit) -> None:
         """A commit is durable here: settle by it, and answer those who waited."""
         core = self._core
@@ -185,6 +204,7 @@ class Checkpointing:
         if self.waiting:
             self.begin(commit.epoch + 1)
             self.ask_member()
+        self._hear()
         self.complete()
 
     def settle(self, commit: Commit) -> None:

@@ -27,7 +27,8 @@ from protocol.checkpoints.messages import (
 from protocol.checkpoints.moves import Moves
 from protocol.checkpoints.restores import Restores
 from protocol.checkpoints.tally import Tally
-from protocol.ids import HostId
+from protocol.event import Event, LogStalled, Recovered, RestorePending, Settled
+from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits
 
 
@@ -120,6 +121,28 @@ class HostCore:
         # RQ-2: before anything settles, and what is irreversible goes.
         told.append(Pause(self.restores.is_paused()).event)
         return told if self.settled is None else [*told, self.settled.event]
+
+    def before(self, agent: AgentId, event: Event, colour: int) -> list[ForAgent]:
+        """Return what an agent is to be told before an event of its own: one that sleeps is woken (CP-13).
+
+        It makes its host's cut first, where it stands: so what follows is outside of all that it has slept through.
+
+        Args:
+            agent: who.
+            event: what it is to handle. A new life begins with its log alone; and that no step may begin for now
+                changes nothing.
+            colour: the newest cut in its log.
+        """
+        if not self.agents.sleeps(agent) or isinstance(event, Recovered | LogStalled | RestorePending):
+            return []
+        self.agents.woken(agent)
+        return self.for_newcomer(colour)
+
+    def missed_by(self, agent: AgentId) -> tuple[int, Settled | None]:
+        """Return what an agent that sleeps is not told: this host's colour, and what is settled; else nothing."""
+        if self.settled is None or not self.agents.sleeps(agent):
+            return 0, None
+        return self.epochs.colour, self.settled.event
 
     def lacks(self, base: int = -1) -> Lacks:
         """Return what this host knows, to be told what is newer."""

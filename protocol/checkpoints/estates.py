@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from protocol.action import CutReady
-from protocol.checkpoints.messages import CheckpointRecord
+from protocol.checkpoints.epoch import Commit
+from protocol.checkpoints.messages import CheckpointRecord, CommitRecord, StatedRecord
 from protocol.fact import Began
 from protocol.ids import AgentId, HostId
 
@@ -158,6 +159,17 @@ class Estates:
         for done in found:
             del self._open[done.dead]
         return found
+
+
+def reached_by(said: Sequence[CheckpointRecord]) -> int:
+    """Return the newest epoch of which a host's own log tells: its agents have made that cut, or slept (CP-13)."""
+    stated = (record.epoch for record in said if isinstance(record, StatedRecord))
+    return max((*stated, *(record.commit.epoch for record in said if isinstance(record, CommitRecord))), default=0)
+
+
+def commit_in(said: Sequence[CheckpointRecord]) -> Commit | None:
+    """Return the newest commit of which a host's own log tells."""
+    return max((r.commit for r in said if isinstance(r, CommitRecord)), key=lambda commit: commit.epoch, default=None)
 
 
 # -- whose copy counts ---------------------------------------------------------------------------------------------

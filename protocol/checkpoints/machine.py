@@ -88,6 +88,7 @@ class CheckpointMachine:
             self.restores.agree(restore)
         if newest.colour > self.epochs.colour:
             self.epochs.colour, self.epochs.own = newest.colour, None
+        is_behind = any(standing.colour < self.epochs.colour for standing in agents.values())
         # Some agents may have carried a restore out and others not: they do, before anything that it undoes is final.
         core.actions.extend(CarryOut(restore) for restore in self.restores.agreed)
         if self.restores.is_paused():
@@ -97,7 +98,7 @@ class CheckpointMachine:
             core.append(CommitRecord(Commit(0, (core.host,))))
         elif self.epochs.commit is not None:
             self.checkpointing.settle(self.epochs.commit)
-        if self.epochs.colour > 0 and self.epochs.own is None:
+        if self.epochs.colour > 0 and (self.epochs.own is None or is_behind):
             # Cut by some agents, not by all, or not yet said: the others cut before they do anything else.
             core.actions.append(MakeCut(self.epochs.colour))
         core.actions.extend(TakeOver(dead) for dead in self.succession.inherited())
@@ -191,19 +192,26 @@ class CheckpointMachine:
     # -- the agents here -------------------------------------------------------------------------------------------
 
     def joined(self, agent: AgentId, colour: int, is_inherited: bool = False) -> list[ForAgent]:
-        """An agent has come up on a host that runs already; return what it is to be told, in order.
-
-        Args:
-            agent: who.
-            colour: the newest cut in its log.
-            is_inherited: it comes from a dead host: its cut is asked for also if it has made it in an earlier life.
-        """
+        """An agent, whose newest cut has that colour, has come up on a host that runs; return what it is to be told."""
+        # Where its word is waited for, it is asked for its cut also if it has made it in an earlier life.
         self.core.agents.joined(agent)
-        return self.core.for_newcomer(-1 if is_inherited else colour)
+        is_asked = is_inherited or (self.epochs.own is None and self.epochs.colour > 0)
+        return self.core.for_newcomer(-1 if is_asked else colour)
 
-    def catches_up(self, colour: int, now_us: int) -> list[CheckpointAction]:
-        """An agent comes from elsewhere that has made the cut of an epoch: this host has, too, before it is up."""
+    def slept(self, agents: Mapping[AgentId, tuple[Began, ...]], now_us: int) -> list[list[CheckpointAction]]:
+        """These sleep from here on, each with what it has ever lost (CP-13); returns as `agent_cut`."""
+        for agent, begun in agents.items():
+            self.core.agents.slept(agent, begun)
+        return self._ready(now_us) if agents else []
+
+    def catches_up(self, colour: int, now_us: int, commit: Commit | None = None) -> list[CheckpointAction]:
+        """A log comes from elsewhere that tells of a cut: this host makes it, too, before an agent is up (CP-13).
+
+        Who has made a cut has known the commit before it: its own log tells of that, if perhaps nobody else does.
+        """
         self.core.now_us = now_us
+        if commit is not None:
+            self.checkpointing.inherited(commit)
         if colour > self.epochs.colour:
             self.checkpointing.cut(colour)
         return self._done()
@@ -211,13 +219,7 @@ class CheckpointMachine:
     def agent_cut(self, agent: AgentId, cut: CutReady, horizon: int, now_us: int) -> list[list[CheckpointAction]]:
         """An agent's cut is durable: when all are, the host says so, and likewise for those of each dead host.
 
-        Args:
-            agent: whose.
-            cut: what it tells.
-            horizon: what is before it that agent has folded.
-            now_us: the time.
-
-        Returns: what is to be done, turn by turn.
+        What is before `horizon` that agent has folded. Returns what is to be done, turn by turn.
         """
         self.estates.ready(agent, cut, horizon)
         if cut.epoch == self.epochs.colour:
@@ -232,7 +234,7 @@ class CheckpointMachine:
 
     def _ready(self, now_us: int) -> list[list[CheckpointAction]]:
         turns = self.inherit(now_us)
-        done = self.core.agents.all_cut(self.epochs.colour)
+        done = self.core.agents.all_cut(self.epochs.colour) if self.epochs.colour > 0 else None
         if done is not None:
             turns.append(self.cut_done(done.epoch, done.undecided, done.begun, now_us))
         return turns

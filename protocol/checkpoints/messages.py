@@ -172,7 +172,7 @@ class MovedRecord(MoveRecord, frozen=True):
     life: int
     """How many lives it had had before this one."""
     colour: int
-    """The newest cut in its log."""
+    """The newest cut that it has made, or slept through (CP-13)."""
     era: int
     """How many restores it has carried out."""
     begun: tuple[Began, ...] = ()

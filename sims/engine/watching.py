@@ -8,7 +8,7 @@ from typing import Protocol
 from peer.host.driver import Driver
 from protocol.action import Action, Tell
 from protocol.agent.machine import PeerMachine
-from protocol.event import Event
+from protocol.event import Event, Settled
 from protocol.ids import AgentId
 from sims.engine.promises import Promises
 from sims.engine.trace import Trace
@@ -70,6 +70,9 @@ class Watching:
     def placed(self, log: AgentId, length: int) -> None:
         """Others have so many records of a log."""
         self._judge.promises.placed(log, length)
+
+    def settled(self, event: Settled) -> None:
+        """An epoch is committed: the judge sees what agents make of it."""
 
     def noticed(self, agent: AgentId, notice: Tell) -> None:
         """A line for whoever audits."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
-from protocol.ids import HostId
+from protocol.action import Append, UseTool
+from protocol.ids import AgentId, HostId, StepId
 from protocol.message import Message
+from protocol.step import Entry
 from sims.histories.plan import Plan
 
 
@@ -44,3 +46,34 @@ class Ground(Protocol):
     def at(self, at_us: int, node: Any, life: int, what: Any) -> None:
         """Let something happen at a time; what is for a life of a node or host ends with that life."""
         ...
+
+
+@dataclass
+class Durable:
+    order: Append
+
+
+@dataclass
+class Met:
+    agent: AgentId
+
+
+@dataclass
+class ToolDue:
+    order: UseTool
+
+
+@dataclass
+class Delivery:
+    """Shared entries on their way."""
+
+    entries: tuple[Entry, ...]
+    stamp: Stamp
+
+
+@dataclass
+class Pull:
+    """A subscriber asks an author for what it lacks."""
+
+    subscriber: AgentId
+    has: frozenset[tuple[StepId, int]]

@@ -39,9 +39,9 @@ from protocol.records import BirthRecord
 from protocol.step import Entry, StepRecord
 from sims.checkers import requests
 from sims.histories.conversations import turn
-from sims.histories.ground import Arrival
+from sims.histories.ground import Arrival, Delivery, Durable, Met, Pull, ToolDue
 from sims.histories.mishaps import Mishaps
-from sims.histories.node import SPACE, Delivery, Durable, Met, Node, Pull, Script, ToolDue
+from sims.histories.node import SPACE, Node, Script
 from sims.histories.outside import Outside, WorldEffect
 from sims.histories.people import People, Saying
 from sims.histories.plan import MS, Plan

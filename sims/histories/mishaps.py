@@ -79,6 +79,15 @@ class Mishaps:
         if all(other.machine.epochs.committed < commit.epoch for other in others):
             # These would count by views that are older: the founder's own view has no majority without it.
             return
+        if self._world.plan.sleeps and self._world.rng.random() < 0.7:
+            # The moment that matters most to who sleeps: its host has a cut, and its own log does not tell of it.
+            host.is_doomed = True
+            host.do(host.machine.begin(0, self._world.now_us))
+            return
+        self.dies(host)
+
+    def dies(self, host: SimHost) -> None:
+        """A host dies for good."""
         host.crash()
         host.dead = True
         self._world.at(self._world.now_us + self._world.rng.randint(MS, 40 * MS), None, -1, Obituary(host.name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
@@ -29,6 +28,7 @@ from protocol.action import (
 from protocol.agent.folds import Op, encode_op
 from protocol.agent.machine import PeerMachine
 from protocol.agent.versions import reads_of
+from protocol.checkpoints.messages import ForAgent
 from protocol.event import (
     Consulted,
     Elapsed,
@@ -39,13 +39,13 @@ from protocol.event import (
     StepRan,
     ToolWanted,
 )
-from protocol.ids import AgentId, StepId
+from protocol.ids import AgentId
 from protocol.limits import NEVER_US, Limits
 from protocol.message import Message
 from protocol.records import ForcedRecord, Record
 from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Tolerated, Write, space_key
-from sims.histories import conversations, requests, timers
-from sims.histories.ground import Ground, Stamp
+from sims.histories import conversations, requests, sleep, timers
+from sims.histories.ground import Durable, Ground, Met, Stamp, ToolDue
 from sims.histories.plan import MS
 from sims.histories.shelves import shelf_of
 
@@ -68,6 +68,14 @@ class Home(Protocol):
 
     def cut_ready(self, node: Node, action: CutReady) -> None:
         """An agent's cut is durable."""
+        ...
+
+    def before(self, node: Node, event: Event) -> list[ForAgent]:
+        """Return what a node is to be told before an event: one that sleeps is woken (CP-13)."""
+        ...
+
+    def sleeps(self, node: Node) -> bool:
+        """Tell whether an agent sleeps."""
         ...
 
 
@@ -134,6 +142,8 @@ class Node:
         self.released: list[Entry] = []
         self.serves: dict[AgentId, None] = {}
         self.got: dict[AgentId, int] = {}
+        self.missed: list[ForAgent] = []
+        """What it has slept through."""
 
     def start(self) -> None:
         """Begin a life from what is on the disk."""
@@ -191,6 +201,16 @@ class Node:
         self.life += 1
 
     def feed(self, event: Event) -> None:
+        """Let the machine handle an event, and before it what it is to be told if it sleeps."""
+        told = self.host.before(self, event)
+        if told and self.world.checking and not self.lost:
+            why = sleep.difference(self.agent, self.disk, self.missed, told, self.world.limits, self.world.now_us)
+            assert not why, f"seed {self.world.plan.seed}: {why}"
+        for missed in told:
+            self._handle(missed)
+        self._handle(event)
+
+    def _handle(self, event: Event) -> None:
         """Let the machine handle an event, and do what it says."""
         world = self.world
         world.events += 1
@@ -278,37 +298,6 @@ class Node:
                 world.replied(action)
             case Tell():
                 world.notices.append((self.agent, action))
-
-
-@dataclass
-class Durable:
-    order: Append
-
-
-@dataclass
-class Met:
-    agent: AgentId
-
-
-@dataclass
-class ToolDue:
-    order: UseTool
-
-
-@dataclass
-class Delivery:
-    """Shared entries on their way."""
-
-    entries: tuple[Entry, ...]
-    stamp: Stamp
-
-
-@dataclass
-class Pull:
-    """A subscriber asks an author for what it lacks."""
-
-    subscriber: AgentId
-    has: frozenset[tuple[StepId, int]]
 
 
 class Script:

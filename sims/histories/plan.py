@@ -28,6 +28,9 @@ PEOPLED = 6_000_000
 SHELVING = 7_000_000
 """Seeds from here on have agents that keep few messages at hand, and little under way."""
 
+SLEEPING = 8_000_000
+"""Seeds from here on have agents that sleep while nothing concerns them, and work that comes in turns."""
+
 
 @dataclass
 class Plan:
@@ -92,6 +95,8 @@ class Plan:
     """How often somebody looks at what waits, and says something of it."""
     overseen: float = 0.0
     """Share of agents whose rollbacks a person oversees."""
+    sleeps: bool = False
+    """Agents that nothing concerns are told of no cuts and commits (CP-13)."""
 
     @classmethod
     def random(cls, seed: int) -> "Plan":
@@ -128,6 +133,8 @@ class Plan:
         )
         if seed < CONVERSING:
             return plan
+        if seed >= SLEEPING:
+            return _sleeping(plan)
         if seed >= SHELVING:
             return _shelving(plan)
         if seed >= PEOPLED:
@@ -179,4 +186,28 @@ def _shelving(plan: Plan) -> Plan:
         timed=rng.choice((0.0, 0.0, 0.2)),
         checkpoints=rng.choice((0, 5, 12)),
         losses=rng.choice((0, 1, 2)) if plan.losses else 0,
+    )
+
+
+def _sleeping(plan: Plan) -> Plan:
+    rng = Random(f"{plan.seed}/sleep")
+    return replace(
+        plan,
+        sleeps=True,
+        agents=rng.choice((3, 4, 6, 8)),
+        hosts=rng.choice((1, 2, 3, 3, 4, 4)),
+        # Few inputs, and few agents each: so some sleep while others work.
+        inputs=rng.randint(1, 10),
+        depth=rng.choice((0, 1, 1, 2, 3)),
+        fan_out=rng.choice((1, 1, 2)),
+        shared=rng.choice((0.0, 0.0, 0.0, 0.3)),
+        calls=rng.choice((0.0, 0.0, 0.3)),
+        checkpoints=rng.choice((8, 16, 30)),
+        kept=rng.choice((1, 1, 1, 2)),
+        crashes=rng.choice((0, 1, 3, 6)),
+        deaths=rng.choice((0, 1, 1)),
+        restores=rng.choice((0, 0, 1, 2)),
+        delay_us=rng.choice((1, 1, 5)) * MS,
+        timed=rng.choice((0.0, 0.0, 0.2)),
+        requests=rng.choice((0.0, 0.0, 0.2)),
     )

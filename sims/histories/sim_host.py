@@ -9,6 +9,7 @@ from typing import Protocol
 from protocol.action import CutReady
 from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.epoch import Commit
+from protocol.checkpoints.estates import commit_in, reached_by
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
     AppendHost,
@@ -17,14 +18,17 @@ from protocol.checkpoints.messages import (
     CheckpointMessage,
     CheckpointRecord,
     CommitRecord,
+    ForAgent,
     MakeCut,
     Pause,
     ReplyHost,
     SendHost,
     Settle,
+    StatedRecord,
     TakeOver,
     TellHost,
 )
+from protocol.event import Event
 from protocol.ids import HostId
 from protocol.limits import CheckpointLimits
 from protocol.proposal import Restore
@@ -49,6 +53,10 @@ class Loses(Protocol):
 
     def lose_end(self, host: SimHost, most: int = 0) -> None:
         """The disk is lost; what comes back is what the backups have, or a little more (CP-8)."""
+        ...
+
+    def dies(self, host: SimHost) -> None:
+        """A host dies for good."""
         ...
 
 
@@ -97,6 +105,8 @@ class SimHost:
         self.timer_us: int | None = None
         self.placed = 0
         self.dead = False
+        self.is_doomed = False
+        """It dies for good as soon as it has a cut that it could tell of."""
         self.machine = self._fresh()
 
     def _fresh(self) -> CheckpointMachine:
@@ -156,8 +166,7 @@ class SimHost:
         for action in actions:
             match action:
                 case MakeCut() | Settle() | Pause() | CarryOut():
-                    for node in list(self.nodes):
-                        node.feed(action.event)
+                    self._tell(action)
                     if isinstance(action, CarryOut):
                         world.note_restore(action.restore)
                 case TakeOver():
@@ -178,6 +187,28 @@ class SimHost:
             self.timer_us = deadline
             world.at(max(deadline, world.now_us + 1), self, self.life, None)
 
+    def _tell(self, action: MakeCut | Settle | Pause | CarryOut) -> None:
+        """Tell the peers here, but for those that sleep and whom it does not concern."""
+        agents, asleep = self.machine.core.agents, {}
+        for node in list(self.nodes):
+            if isinstance(action, MakeCut | Settle) and agents.sleeps(node.agent):
+                node.missed.append(action.event)
+                continue
+            node.feed(action.event)
+            if self.world.plan.sleeps and isinstance(action, Settle) and node.machine.is_dormant():
+                asleep[node.agent] = node.machine.core.lives.own()
+                node.missed = []
+        for actions in self.machine.slept(asleep, self.world.now_us):
+            self.do(actions)
+
+    def before(self, node: Node, event: Event) -> list[ForAgent]:
+        """Return what a node is to be told before an event."""
+        return self.machine.core.before(node.agent, event, node.machine.core.epoch)
+
+    def sleeps(self, node: Node) -> bool:
+        """Tell whether a node sleeps."""
+        return self.machine.core.agents.sleeps(node.agent)
+
     def elapsed(self) -> None:
         """A timer has come."""
         self.timer_us = None
@@ -191,6 +222,11 @@ class SimHost:
             self.placed = len(self.log)
             for node in self.nodes:
                 node.placed = len(node.disk)
+        if self.is_doomed and isinstance(order.record, StatedRecord):
+            # Its cut is with the backups, and nobody has heard of it.
+            self.is_doomed = False
+            self.world.mishaps.dies(self)
+            return
         if isinstance(order.record, CommitRecord):
             self.world.note_commit(order.record.commit)
         self.do(self.machine.appended(order.ticket, self.world.now_us))
@@ -198,17 +234,22 @@ class SimHost:
     def take_over(self, dead: str) -> None:
         """Bring the agents of a dead host up here, from what its backups have of their logs."""
         host = self.world.hosts[dead]
+        said = host.log[: host.placed]
+        if self.world.plan.sleeps:
+            self.do(self.machine.catches_up(reached_by(said), self.world.now_us, commit_in(said)))
         moved = host.nodes or [node for node in self.nodes if node.home == dead]
         if host.nodes:
             self.world.mishaps.lose_end(host)
             self.nodes.extend(host.nodes)
             host.nodes = []
         names = [node.agent for node in moved]
-        self.machine.inherits(dead, names, names, names, host.log[: host.placed])
+        self.machine.inherits(dead, names, names, names, said)
         told = [self.machine.joined(name, 0, is_inherited=True) for name in names]
         for node, events in zip(moved, told, strict=True):
             node.host = self
             if not node.up:
                 node.start()
+            if self.world.plan.sleeps:
+                self.do(self.machine.catches_up(node.machine.core.epoch, self.world.now_us))
             for event in events:
                 node.feed(event)

@@ -143,8 +143,11 @@ class _Judge:
             members = [n for n in self.history.nodes.values() if {n.home, n.host.name} & {*commit.view}]
             for node in members:
                 cuts = [n for n, r in enumerate(node.disk) if isinstance(r, CutRecord) and r.epoch >= epoch]
-                self.need(bool(cuts), f"{node.agent} has no cut of epoch {epoch}, which is committed")
-                inside.update(str(r.step) for r in node.disk[: cuts[0]] if isinstance(r, StepRecord))
+                # CP-13: who sleeps has no record of the cut; its place is where its log ends.
+                sleeps = node.host.sleeps(node)
+                self.need(bool(cuts) or sleeps, f"{node.agent} has no cut of epoch {epoch}, which is committed")
+                end = cuts[0] if cuts else len(node.disk)
+                inside.update(str(r.step) for r in node.disk[:end] if isinstance(r, StepRecord))
             for step in self.logged:
                 if step.step in inside and step.step not in hanging:
                     outside = [c for c in (step.producer, *step.writers) if c is not None and c not in inside]

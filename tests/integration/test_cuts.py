@@ -69,3 +69,28 @@ async def test_cuts_that_the_horizon_has_passed_are_forgotten_also_by_who_comes_
         await cluster.kill("a")
         assert [cut.epoch for cut in (await cluster.cuts("a")).cuts] == epochs[-2:]
         assert await cluster.state("a") == {"sum": 45}
+
+
+async def test_who_is_idle_sleeps_through_checkpoints_and_one_of_them_is_restored() -> None:
+    async with Cluster("local", agents_per_actor=2, checkpoints_kept=4) as cluster:
+        for name in ("busy", "idle"):
+            await cluster.spawn(name, Counter)
+        await cluster.checkpoint()
+        for number in range(3):
+            await cluster.submit("busy", number)
+            epoch = await cluster.checkpoint()
+        place = (await cluster.cuts("idle")).cuts[-1]
+        assert (place.epoch, place.seq, place.time_us) == (epoch, 0, 0)
+        status = await cluster.status("idle")
+        assert (status.epoch, status.committed) == (epoch, epoch)
+        # Woken: it makes the cut that it has slept through last, and then its step.
+        await cluster.submit("idle", 7)
+        await cluster.quiet()
+        after = await cluster.checkpoint()
+        places = {cut.epoch: cut for cut in (await cluster.cuts("idle")).cuts}
+        assert (places[epoch].seq, places[after].seq) == (0, 1)
+        assert places[after].time_us > places[epoch].time_us > 0
+        await cluster.kill("idle")
+        await cluster.restore(epoch)
+        await cluster.quiet()
+        assert (await cluster.state("idle"), await cluster.state("busy")) == ({}, {"sum": 3})

@@ -109,6 +109,9 @@ class Checkpoints:
     def when_recovered(self, leave) -> None:
         leave()
 
+    def before(self, agent: str, event: object) -> list:
+        return []
+
     def cut_ready(self, agent: str, action: object) -> None:
         pass
 

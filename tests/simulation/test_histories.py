@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 from protocol.agent.shelved import Shelved
+from protocol.checkpoints.core import HostCore
+from protocol.checkpoints.messages import ForAgent
+from protocol.event import Event
 from sims.histories.history import History
-from sims.histories.plan import CALLED_OFF, CONVERSING, CROWDED, PEOPLED, SHELVING, STRANGE, TIMED, Plan
+from sims.histories.plan import CALLED_OFF, CONVERSING, CROWDED, PEOPLED, SHELVING, SLEEPING, STRANGE, TIMED, Plan
+from sims.histories.sim_host import SimHost
 from sims.histories.swarm import play, swarm
 from sims.histories.verdict import judge
 from sims.runs.shrink import shrunk
@@ -67,6 +71,33 @@ def test_a_swarm_with_people_passes() -> None:
 def test_a_swarm_in_which_most_of_what_waits_is_not_in_memory_passes() -> None:
     failures = [result for result in swarm(SHELVING, SHELVING + 300) if result.failure]
     assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
+
+
+def test_a_swarm_in_which_agents_sleep_passes() -> None:
+    failures = [result for result in swarm(SLEEPING, SLEEPING + 400) if result.failure]
+    assert failures == [], f"replay: ebbtide sim --seed {failures[0].seed}"
+
+
+def test_agents_sleep_through_cuts_and_are_woken_and_come_to_successors(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: Counter[str] = Counter()
+    before, take_over = HostCore.before, SimHost.take_over
+
+    def counted(self: HostCore, agent: str, event: Event, colour: int) -> list[ForAgent]:
+        seen["slept through"] += self.agents.sleeps(agent) and self.epochs.colour > colour + 1
+        told = before(self, agent, event, colour)
+        seen["woken"] += bool(told)
+        return told
+
+    def taken(self: SimHost, dead: str) -> None:
+        host = self.world.hosts[dead]
+        seen["inherited"] += sum(map(host.sleeps, host.nodes))
+        take_over(self, dead)
+
+    monkeypatch.setattr(HostCore, "before", counted)
+    monkeypatch.setattr(SimHost, "take_over", taken)
+    for seed in range(SLEEPING, SLEEPING + 60):
+        play(Plan.random(seed))
+    assert all(seen[name] > 5 for name in ("slept through", "woken", "inherited")), seen
 
 
 def test_what_waits_is_sent_acknowledged_undone_and_lost_while_it_lies_on_a_shelf(
@@ -137,6 +168,8 @@ def test_seeds_below_have_no_conversations_and_those_above_do() -> None:
     assert all(Plan.random(seed).requests for seed in range(PEOPLED, PEOPLED + 100))
     assert not any(Plan.random(seed).at_hand for seed in (*range(100), *range(PEOPLED, PEOPLED + 100)))
     assert all(Plan.random(seed).at_hand for seed in range(SHELVING, SHELVING + 100))
+    assert not any(Plan.random(seed).sleeps for seed in (*range(100), *range(SHELVING, SHELVING + 100)))
+    assert all(Plan.random(seed).sleeps for seed in range(SLEEPING, SLEEPING + 100))
 
 
 def test_every_kind_of_trouble_is_in_the_swarm() -> None:

@@ -11,7 +11,8 @@ import pytest
 from sims.histories.history import History
 from sims.histories.plan import Plan
 from sims.histories.swarm import play
-from tests.simulation.mutations import ELSEWHERE, MUTATIONS, Patch
+from tests.simulation.elsewhere import ELSEWHERE
+from tests.simulation.mutations import MUTATIONS, Patch
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +28,12 @@ CALLED_OFF = {"calloffs": 30, "calls": 0.6, "losses": 0}
 ASKING = {"requests": 0.5, "words": 40, "checkpoints": 8, "overseen": 0.0, "losses": 0, "restores": 0}
 OVERSEEN = {"overseen": 1.0, "losses": 0, "rejects": 0.0, "proposals": 4}
 GROWING = {**OVERSEEN, "overseen": 0.5, "agents": 4, "inputs": 8, "fan_out": 3, "depth": 5, "delay_us": 5000}
+
+BEREFT = {
+    "sleeps": True, "deaths": 1, "hosts": 3, "agents": 6, "inputs": 60, "depth": 3, "fan_out": 2, "checkpoints": 5,
+    "crashes": 0, "losses": 0, "restores": 0, "proposals": 0, "late": 0.0, "loss": 0.0, "double": 0.0,
+    "delay_us": 1000, "calls": 0.0, "shared": 0.0,
+}  # fmt: skip
 
 TROUBLE: dict[str, dict[str, Any]] = {
     "no_beginnings": {
@@ -53,6 +60,8 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "words_are_confirmed_before_they_are_durable": {**ASKING, "words": 100, "crashes": 10, "inputs": 14},
     **dict.fromkeys((mutate.__name__ for mutate in MUTATIONS["RB-13"]), OVERSEEN),
     "a_yes_to_a_smaller_part_counts": GROWING,
+    "the_woken_are_not_told": {"sleeps": True, "checkpoints": 16, "kept": 1, "losses": 0, "inputs": 8, "hosts": 2},
+    "successors_do_not_catch_up": BEREFT,
 }  # fmt: skip
 """Rules that seldom matter: the trouble in which they do."""
 

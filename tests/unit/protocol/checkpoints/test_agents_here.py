@@ -8,6 +8,7 @@ from protocol.checkpoints.anteroom import HELD_MAX, Anteroom
 from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import AppendHost, CommitRecord, StatedRecord
+from protocol.checkpoints.tally import Statement
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.fact import Began
 from protocol.proposal import Restore
@@ -60,8 +61,10 @@ def test_a_newcomer_is_told_of_restores_its_cut_whether_steps_wait_and_then_what
     assert host.joined("b", 0) == [
         RestoreDecided(past), CutWanted(1), RestorePending(False), Settled(0, (), host.core.horizon),
     ]  # fmt: skip
-    told = host.joined("c", 1)
-    assert CutWanted(1) not in told
+    # Before the host has said that it has cut, it waits for the word of whoever is here.
+    assert CutWanted(1) in host.joined("c", 1)
+    host.epochs.stated(Statement("h1"))
+    assert CutWanted(1) not in host.joined("c", 1)
     assert CutWanted(1) in host.joined("c", 1, is_inherited=True)
 
 
