@@ -219,6 +219,10 @@ class Engine:
         elif home != box.name:
             self.note(box.name, "moves", f"{home}: {agent}")
             self.homes[agent] = box.name
+            # Where it came up before it was with the backups that it had come, nothing of that has left.
+            length = len(box.disk.logs[agent])
+            self.trace.unheard(agent, length)
+            self.promises.shortened(agent, length)
             if agent in self.boxes[home].specs:
                 box.specs[agent] = self.boxes[home].specs[agent]
 

@@ -139,6 +139,12 @@ class Trace:
         self.lost.extend(record for record in log[len(records) :] if isinstance(record, StepRecord))
         del log[len(records) :]
 
+    def unheard(self, agent: AgentId, length: int) -> None:
+        """An agent goes on from so many records: whatever followed them has never left the host that had them."""
+        if length < len(self.logs.get(agent, ())):
+            self._digest.update(f"{agent} from {length} on ".encode())
+            del self.logs[agent][length:]
+
     def outlived(self, records: Sequence[bytes]) -> None:
         """A host that has been succeeded has written: nobody will ever read it."""
         self.lost.extend(found for found in map(decode_record, records) if isinstance(found, StepRecord))
