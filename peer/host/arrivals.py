@@ -139,7 +139,8 @@ class Arrivals:
 
         def begun() -> None:
             self._custody.passes(agent)
-            register.keep(record, kept)
+            # CP-8: logs are copied side by side, and who reads that it is here must have it, too.
+            self._custody.place(partial(register.keep, record, kept))
 
         def kept() -> None:
             # From here on it is this host's, in every life of it.

@@ -100,6 +100,10 @@ class Custody:
         """Copy the log of an agent that is not up here, all the same."""
         self.register.copies.begin(agent, self._house.store.length(agent))
 
+    def place(self, done: Callable[[], None]) -> None:
+        """Call `done` once the backups have all that is durable here, what passes included."""
+        self.register.copies.place(done)
+
     def forget(self, agent: AgentId) -> None:
         """Copy an agent's log no more: another host does."""
         self.register.copies.forget(agent)
