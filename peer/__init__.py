@@ -28,6 +28,7 @@ from peer.cluster.effects import Effect
 from peer.cluster.happenings import Happenings
 from peer.cluster.inlet import Receipt
 from peer.cluster.letters import DeadLetter
+from peer.cluster.moving import Moved
 from peer.cluster.outcome import Attempt, Compensation, Outcome, Plan, PlannedUndo, Restored
 from peer.cluster.replanning import Refused, RollbackRequest, amend_with, ask_person, forward, narrower
 from peer.cluster.requests import PendingRequest
@@ -187,6 +188,7 @@ __all__ = [
     "MessageId",
     "MigrationFailed",
     "Missed",
+    "Moved",
     "NotEntitled",
     "NotHappened",
     "NotInTier",

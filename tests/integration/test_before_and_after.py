@@ -13,6 +13,7 @@ from peer.cluster.attached import Attached
 from peer.cluster.branching import Branching
 from peer.cluster.inquirer import Inquirer
 from peer.cluster.member import Member
+from peer.cluster.moving import Mover
 from peer.cluster.people import People
 
 pytestmark = pytest.mark.timeout(20)  # a question without an answer waits longer
@@ -85,7 +86,7 @@ INNER = {"propose"}
 def test_every_question_is_among_these() -> None:
     found = {
         name
-        for kind in (Cluster, Attached, Branching, Member, People, Asker, Inquirer)
+        for kind in (Cluster, Attached, Branching, Member, Mover, People, Asker, Inquirer)
         for name, value in vars(kind).items()
         if not name.startswith("_") and inspect.iscoroutinefunction(value)
     }

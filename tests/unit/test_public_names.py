@@ -22,7 +22,8 @@ Compensation ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter DeadL
 Drilled EarlierRun EbbtideError Effect EffectChanged EffectInDoubt EpochsAnswer Erased Finding FrameInvalid Group
 HandlerMissing HandlerTimeout Happened Happening Happenings Hidden HostChanged Input InputHandled InputUnknown
 InputsDiffer InputsOutOfOrder KeyKind LeftOut Limits LogBusy LogCorrupt LogFailed MailboxFull MessageId MigrationFailed
-Missed NotEntitled NotHappened NotInTier NotMade NotUp Notice Noticed Outcome OutcomeRecord Overseer PayloadInvalid
+Missed Moved NotEntitled NotHappened NotInTier NotMade NotUp Notice Noticed Outcome OutcomeRecord Overseer
+PayloadInvalid
 PayloadTooLarge PayloadUnsupported PeerError PendingRequest Person Personal Plan PlannedUndo ProcessEnded Profile
 Proposal ReadOnly Receipt Refused Rehearsed ResourceFailed Restore RestoreMade RestoreRefused Restored Result
 ResultLost Retry RollbackDecided RollbackProposed RollbackRequest RollbackTimeout Saga SagaFailed SagaScope SagaSeen
