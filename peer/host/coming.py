@@ -83,6 +83,8 @@ def present(host: Beginning, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]
     for spec in agents:
         if moves.is_away(spec.name):
             host.residents.release(spec.name)
+            if spec.lost:
+                host.residents.shortened[spec.name] = None
     return [spec for spec in agents if not moves.is_away(spec.name)]
 
 

@@ -268,7 +268,7 @@ class Departures:
                 record.id, record.to, record.source, record.kind, record.options, record.life, record.colour,
                 record.era,
                 found.first, found.prev, station.term(agent) + 1, at, tuple(part), at + len(part) == len(found.records),
-                record.source == station.host_id and station.store.is_lost(agent),
+                record.source == station.host_id and self._is_lost(agent),
             )  # fmt: skip
             try:
                 body = await station.asking.ask_host(
@@ -284,6 +284,9 @@ class Departures:
                 self._handed(record, taken, done)
                 return
             at = taken.have
+
+    def _is_lost(self, agent: AgentId) -> bool:
+        return agent in self._residents.shortened or self._station.store.is_lost(agent)
 
     async def _log_of(self, record: MovedRecord) -> FoundCopy | None:
         if record.source != self._station.host_id:

@@ -32,6 +32,8 @@ class Residents:
         """Those that are up, and that no other host is to hear of yet."""
         self.passing: dict[AgentId, Passing] = {}
         """Those that are on their way from here, or to here."""
+        self.shortened: dict[AgentId, None] = {}
+        """Those that have moved, and whose log here has lost its end since, as whoever has started the host says."""
         self.stirred: dict[AgentId, None] = {}
         """Those that have handled anything since this was emptied."""
 
