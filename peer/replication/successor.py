@@ -106,7 +106,11 @@ class Successor:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
         kept = self._kept.of(dead)
         said = _decoded(self._kept.read(dead, HOST)[2] if HOST in kept else ())
-        left = self._heard(dead, said)
+        moves = self._heard(dead, said)
+
+        def left(agent: AgentId) -> bool:
+            return not moves.is_away(agent) and not self._machine.core.moves.has_moved_on(agent, dead)
+
         agents = [name for name in dict.fromkeys((*kept, *self._begun(dead))) if name != HOST and left(name)]
         begun = [name for name in agents if self._has_log(name)]
         homes = [name for name in self._site.agents_of(dead) if left(name)]
@@ -118,13 +122,13 @@ class Successor:
             self._late[dead].add_done_callback(partial(self._ended, dead))
         self._begin_all(dead, estate.agents)
 
-    def _heard(self, dead: HostId, said: Sequence[CheckpointRecord]) -> Callable[[AgentId], bool]:
-        """Go on with moves that a dead host has begun; return what tells whether an agent was still its own (MB-9)."""
+    def _heard(self, dead: HostId, said: Sequence[CheckpointRecord]) -> Moves:
+        """Go on with moves that a dead host has begun; return what it says of agents that came and went (MB-9)."""
         # CP-13: where its agents slept, only the host's own log tells how far their cuts have come.
         self._checkpoints.catches_up(reached_by(said), commit_in(said))
-        here, moves = self._machine.core.moves, Moves.of(dead, said)
+        moves = Moves.of(dead, said)
         self._checkpoints.inherits(moves)
-        return lambda agent: not moves.is_away(agent) and not here.has_moved_on(agent, dead)
+        return moves
 
     def _has_log(self, agent: AgentId) -> bool:
         """Tell whether the log of an agent goes on here; one that has moved away has left a part of it."""
@@ -156,7 +160,7 @@ class Successor:
             self._begin_all(owner, estates[-1].agents)
         await self._site.catch_up()
         owners = [each.dead for each in estates]
-        own: dict[HostId, Callable[[AgentId], bool]] = {}
+        moves: list[Moves] = []
         for each in estates:
             said = estate.said
             if each is not estate:
@@ -164,13 +168,23 @@ class Successor:
                 said = _decoded(() if copy is None else copy.records)
                 # What its successor has said for it, it has said.
                 each.said = [*said, *estate.said]
-            own[each.dead] = self._heard(each.dead, said)
+            moves.append(self._heard(each.dead, said))
+
+        def had(agent: AgentId) -> list[HostId]:
+            """Return the owners that had an agent when they died, and from whom nobody has moved it on since."""
+            on = self._machine.core.moves.has_moved_on(agent, dead)
+            return [
+                owner for at, owner in enumerate(owners)
+                if not on and not moves[at].is_away(agent)
+                and not any(nearer.has_moved_on(agent, owner) for nearer in moves[:at])
+            ]  # fmt: skip
+
         here = dict.fromkeys((*self._site.agents_here(), *(agent for each in estates for agent in each.agents)))
         left = (*self._kept.of(dead), *(agent for owner in owners for agent in self._site.agents_of(owner)))
-        agents = [agent for agent in missing(left, here, HOST) if own[dead](agent)]
+        agents = [agent for agent in missing(left, here, HOST) if had(agent)]
         found: dict[HostId, dict[AgentId, FoundCopy]] = {owner: {} for owner in owners}
         # All at once: one answer, or one wait for a host that is away, serves for all of them.
-        answers = await asyncio.gather(*(self._all([o for o in owners if own[o](agent)], agent) for agent in agents))
+        answers = await asyncio.gather(*(self._all(had(agent), agent) for agent in agents))
         for agent, copies in zip(agents, answers, strict=True):
             if copies:
                 source = best_of(copies)

@@ -105,7 +105,7 @@ class Moves:
 
     def has_moved_on(self, agent: AgentId, dead: HostId) -> bool:
         """Tell whether an agent has moved away from here since this host has succeeded another."""
-        return self.is_away(agent) and self._after[agent] >= self._inherited.get(dead, 0)
+        return self.is_away(agent) and dead in self._inherited and self._after[agent] >= self._inherited[dead]
 
     def taken(self) -> list[TakenRecord]:
         """Return the agents that have come here, and live here."""

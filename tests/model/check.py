@@ -73,6 +73,10 @@ CONFIGURATIONS = [
     *_mutations("Overseers", "overseers-not-frozen", "overseers-not-asked", "overseers-not-asked-again"),
     *_mutations("Overseers", "overseers-no-final-reject", "overseers-go", "overseers-undo"),
     *_large("Overseers", "overseers-large"),
+    *_small("Moves", "moves"),
+    *_mutations("Moves", "moves-sent-early", "moves-taken-again", "moves-not-read", "moves-not-handed-on"),
+    *_mutations("Moves", "moves-twice", "moves-inherited"),
+    *_large("Moves", "moves-large"),
 ]
 
 

@@ -76,6 +76,7 @@ def test_mb9_what_was_inherited_and_has_moved_on_is_not_inherited_again_with_the
     later = of(SucceededRecord("h1", "h0"), moved("n", "h2"), SucceededRecord("h2", "h0"))
     assert later.has_moved_on("a", "h1")
     assert not later.has_moved_on("a", "h2")
+    assert not later.has_moved_on("a", "h3"), "what it has never had it can't have moved on"
 
 
 def test_mb9_cuts_speak_for_an_agent_that_is_on_its_way_until_others_do() -> None:
