@@ -53,6 +53,11 @@ class Watch:
         for name, decision in durable.items() if begins else ():
             known = decided.get(name)
             need(known is not None and known.decision == decision, KEPT, f"{agent} has forgotten {name}")
+        if begins:
+            # Decided in a life that ended before that was durable, and so before anybody could hear of it.
+            forgotten = [name for name, (_, who) in self._decisions.items() if who == agent and name not in decided]
+            for name in forgotten:
+                del self._decisions[name]
         if len(decided) != self._seen.get(agent, 0):
             need(len(decided) > self._seen.get(agent, 0), KEPT, f"{agent} knows fewer decisions than before")
             self._seen[agent] = len(decided)

@@ -114,9 +114,9 @@ async def test_a_backups_damaged_copies_are_sent_again_and_serve(tmp_path: Path)
         copies = [
             name for name in host_of(cluster, backup).store.agents() if name.endswith("/b1") and name[:5] == "copy:"
         ]
-        await restarted(cluster, backup, lambda folder: damage_record(folder, copies[0], 4))
+        await restarted(cluster, backup, lambda folder: damage_record(folder, copies[0], 3))
         await cluster.checkpoint()
-        host = await restarted(cluster, owned, lambda folder: damage_record(folder, owned, 4))
+        host = await restarted(cluster, owned, lambda folder: damage_record(folder, owned, 3))
         assert host.residents.broken == {}
         assert await sums(cluster) == before
 
@@ -183,7 +183,7 @@ async def test_an_end_that_was_lost_is_lost_in_the_next_life_too_if_this_one_end
         await filled(cluster)
         before = await sums(cluster)
         with monkeypatch.context() as patched:
-            patched.setattr(Host, "_start", lambda self, spec: self.crash())
+            patched.setattr("peer.host.host.bring_up", lambda host, spec: host.crash())
             await restarted(cluster, "b1", lambda folder: _lose_the_last_word(folder, "b1"))
         host = await restarted(cluster, "b1", lambda _: None)
         assert "loss" in told(host)
