@@ -11,7 +11,7 @@ from sims.runs.scenario import HOST_LIMITS, preset
 from sims.world import World
 
 FOUND = (
-    6, 10, 14, 25, 31, 36, 48, 53, 73, 103, 119, 125, 129, 132, 149, 219, 244, 283, 298, 353, 362, 381, 448, 500,
+    6, 7, 10, 14, 25, 31, 36, 48, 53, 73, 103, 119, 125, 129, 132, 149, 219, 244, 283, 298, 353, 362, 381, 448, 500,
     742, 834, 878, 1071, 1248, 1249, 1445,
 )  # fmt: skip
 """Seeds that have found a mistake."""
@@ -107,7 +107,7 @@ def test_a_host_ends_in_the_midst_of_a_move(record, point, dies):
         assert world.state("b") == {"sum": 12}
 
 
-@pytest.mark.parametrize("seed", [*FOUND, *range(12)])
+@pytest.mark.parametrize("seed", [*range(4), *FOUND])
 def test_agents_move_while_anything_goes_wrong(seed):
     assert play_quietly(preset("moves", seed)).failure == "", f"ebbtide sim --world moves --seed {seed}"
 
@@ -115,15 +115,15 @@ def test_agents_move_while_anything_goes_wrong(seed):
 # -- switched off ------------------------------------------------------------------------------------------------------
 
 
-def broken(seeds):
-    return {play_quietly(preset("moves", seed)).invariant for seed in seeds} - {""}
+def is_noticed(seeds):
+    return any(play_quietly(preset("moves", seed)).invariant for seed in seeds)
 
 
 def test_a_host_that_forgets_what_it_has_given_up_is_found_out(monkeypatch):
     monkeypatch.setattr(Moves, "is_away", lambda self, agent: False)
-    assert broken(range(12))
+    assert is_noticed(range(12))
 
 
 def test_a_move_that_is_taken_again_is_found_out(monkeypatch):
     monkeypatch.setattr(Moves, "_know", lambda self, ids: None)
-    assert broken(FOUND[:14])
+    assert is_noticed(FOUND)
