@@ -165,7 +165,7 @@ class LocalBackend:
         launched = [place for place in self._places if any(spec.name == agent for spec in place.specs)]
         # It may have moved since.
         there = [place for place in self._places if place.host is not None and place.host.host_id == home]
-        place = next(iter(there if launched else []), None) or next(iter(launched), None)
+        place = (there or launched)[0] if launched else None
         if place is None or place.host is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
         if with_disk:

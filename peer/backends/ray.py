@@ -272,7 +272,7 @@ class RayBackend:
         launched = [place for place in self._places if agent in place.names]
         # It may have moved since.
         there = [place for place in self._places if place.address.host == home]
-        place = next(iter(there if launched else []), None) or next(iter(launched), None)
+        place = (there or launched)[0] if launched else None
         if place is None:
             raise errors.AgentUnknown(f"no agent {agent!r} was launched from here. Nothing was killed.")
         _, pid = await asyncio.to_thread(ray.get, place.actor.about.remote())

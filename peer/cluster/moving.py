@@ -1,6 +1,7 @@
 """Moves agents from one host to another, by hand or so that all hosts have as much to do (MB-9)."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -71,7 +72,8 @@ class Mover(People):
         """
         if by not in BY:
             raise errors.CallerError(f"by={by!r} is none of {', '.join(BY)}. Nothing was moved.")
-        homes = {agent: host for agent, host in self.host.homes.items() if host in self.host.living()}
+        living = dict.fromkeys(self.host.living())
+        homes = {agent: host for agent, host in self.host.homes.items() if host in living}
         weights = dict.fromkeys(homes, 1) if by == "agents" else await self._steps_of(homes)
         plan = evened(homes, weights)
         came(-len(plan))
@@ -111,12 +113,10 @@ def evened(homes: Mapping[AgentId, HostId], weights: Mapping[AgentId, int]) -> l
     while load:
         low = min(load, key=lambda host: (load[host], host))
         high = max(load, key=lambda host: (load[host], host))
-        gap = load[high] - load[low]
-        fits = [agent for agent in here[high] if 2 * weights[agent] <= gap]
+        fits = bisect_right(here[high], (load[high] - load[low]) // 2, key=weights.__getitem__)
         if not fits or len(here[high]) == 1:
             break
-        agent = fits[-1]
-        here[high].remove(agent)
+        agent = here[high].pop(fits - 1)
         load[high] -= weights[agent]
         load[low] += weights[agent]
         plan.append(Moved(agent, high, low))

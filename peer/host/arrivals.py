@@ -9,12 +9,11 @@ from peer.agents.agent import Agent
 from peer.agents.kinds import kind_at, kind_near
 from peer.agents.spec import AgentSpec
 from peer.host import questions
-from peer.host.births import THERE
+from peer.host.births import THERE, options_in
 from peer.host.custody import Custody
 from peer.host.residents import Residents
 from peer.host.transit import Passing, Room, Take, Taken
 from peer.site import Site
-from peer.values import payload
 from protocol.checkpoints.messages import ComingRecord, TakenRecord
 from protocol.ids import AgentId
 
@@ -80,25 +79,25 @@ class Arrivals:
         core = self._custody.machine.core
         if not self._is_ours(part):
             raise errors.NotUp("it is not this host's to take")
-        if part.id in self._custody.moves.known:
+        if part.moved.id in self._custody.moves.known:
             answered(self._over(agent), "")
             return
-        if part.id in self._taking:
-            self._taking[part.id] = answered
+        if part.moved.id in self._taking:
+            self._taking[part.moved.id] = answered
             return
-        if self._parts.get(agent, ("", []))[0] != part.id:
-            self._parts[agent] = (part.id, [])
+        if self._parts.get(agent, ("", []))[0] != part.moved.id:
+            self._parts[agent] = (part.moved.id, [])
         _, parts = self._parts[agent]
         if part.at <= len(parts):
             parts[part.at :] = part.records
         if not part.is_last or part.at + len(part.records) != len(parts):
             answered(questions.encode(Taken(len(parts))), "")
             return
-        if core.restores.open or core.restores.era < part.era or not core.estates.are_settled():
+        if core.restores.open or core.restores.era < part.moved.era or not core.estates.are_settled():
             # RQ-2: who has voted on a restore has not voted for this agent.
             raise errors.NotUp("a restore is voted on, or a dead host's agents are coming")
         del self._parts[agent]
-        self._taking[part.id] = answered
+        self._taking[part.moved.id] = answered
         self._write(agent, part, parts)
 
     def _is_ours(self, part: Take) -> bool:
@@ -107,9 +106,9 @@ class Arrivals:
         Whose last one may have taken it: so not before this host has read what that had written.
         """
         register, here = self._custody.register, self._platform.host_id
-        if not register.takes_part or register.now_at(part.to) != here:
+        if not register.takes_part or register.now_at(part.moved.to) != here:
             return False
-        last = self._custody.machine.succession.last_of(part.to)
+        last = self._custody.machine.succession.last_of(part.moved.to)
         return last == here or self._custody.moves.has_inherited(last)
 
     def is_taking(self, agent: AgentId) -> bool:
@@ -117,14 +116,12 @@ class Arrivals:
         return agent in self._writing
 
     def _bring_up(self, agent: AgentId, part: Take, term: int) -> None:
-        options = payload.decode(part.options)
-        assert isinstance(options, dict)
         try:
-            kind = self._kind(agent, part.kind)
+            kind = self._kind(agent, part.moved.kind)
         except errors.CallerError as error:
             self._residents.breaks(agent, str(error))
             return
-        self._platform.receive(AgentSpec(agent, kind, options, part.is_lost), term)
+        self._platform.receive(AgentSpec(agent, kind, options_in(part.moved.options), part.is_lost), term)
         if self._residents.is_up(agent):
             self._custody.register.cut_newcomer(agent)
 
@@ -135,7 +132,7 @@ class Arrivals:
     def _write(self, agent: AgentId, part: Take, records: list[bytes]) -> None:
         platform, register = self._platform, self._custody.register
         term = max(THERE, part.term, platform.term(agent) + 1)
-        record = TakenRecord(agent, part.id, part.kind, part.options, term)
+        record = TakenRecord(agent, part.moved.id, part.moved.kind, part.moved.options, term)
 
         def begun() -> None:
             self._custody.passes(agent)
@@ -147,17 +144,17 @@ class Arrivals:
             self._custody.moves.apply(record)
             self._residents.passing.pop(agent, None)
             self._writing.pop(agent, None)
-            register.catches_up(part.colour)
+            register.catches_up(part.moved.colour)
             self._bring_up(agent, part, term)
-            self._taking.pop(part.id)(self._over(agent), "")
+            self._taking.pop(part.moved.id)(self._over(agent), "")
 
-        self._residents.passing[agent] = Passing(part.life, part.kind, part.options)
+        self._residents.passing[agent] = Passing(part.moved.life, part.moved.kind, part.moved.options)
         self._writing[agent] = None
-        if part.source == platform.host_id:
+        if part.moved.source == platform.host_id:
             begun()  # it comes back before it was anywhere else: its log is here
             return
         # CP-8: with the backups before any of it is copied, or who succeeds this host would take that for its own.
-        coming = ComingRecord(agent, part.id)
+        coming = ComingRecord(agent, part.moved.id)
         self._custody.moves.apply(coming)
         begin = partial(platform.store.begin_at, agent, part.first, part.prev, records, begun, lost=part.is_lost)
         register.keep(coming, begin)

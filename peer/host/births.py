@@ -20,7 +20,6 @@ from peer.ports import LogStore
 from peer.values import payload
 from protocol.action import Tell
 from protocol.checkpoints.messages import CheckpointRecord, ComingRecord, MadeRecord, MovedRecord, TakenRecord
-from protocol.checkpoints.moves import Moves
 from protocol.ids import HOST, AgentId, HostId
 from protocol.step import Input
 from protocol.wire import decode_host_record
@@ -117,7 +116,9 @@ class Births:
 
     # -- who lives here --------------------------------------------------------------------------------------------
 
-    def living(self, launched: Sequence[AgentSpec]) -> tuple[list[AgentSpec], dict[AgentId, str]]:
+    def living(
+        self, launched: Sequence[AgentSpec], records: Iterable[CheckpointRecord]
+    ) -> tuple[list[AgentSpec], dict[AgentId, str]]:
         """Return who lives here besides those launched, as the host's log tells; and who does whose class is not here.
 
         Of these there is a remedy.
@@ -125,21 +126,18 @@ class Births:
         taken = dict.fromkeys(spec.name for spec in launched)
         found: list[AgentSpec] = []
         lacking: dict[AgentId, str] = {}
-        for record in made_in(self._records()).values():
+        for record in made_in(records).values():
             if record.agent in taken:
                 continue
             kind = kind_at(record.kind) or kind_near(record.kind, (spec.kind for spec in launched))
             if kind is None:
                 lacking[record.agent] = _lacking(record.kind)
             else:
-                found.append(AgentSpec(record.agent, kind, _options(record.options)))
+                found.append(AgentSpec(record.agent, kind, options_in(record.options)))
         return found, lacking
 
-    def moves(self) -> Moves:
-        """Return who has come from other hosts, and who has gone, as the host's log tells (MB-9)."""
-        return Moves.of(self._cradle.host_id, self._records())
-
-    def _records(self) -> list[CheckpointRecord]:
+    def told(self) -> list[CheckpointRecord]:
+        """Return what the host's log tells. Raises: LogCorrupt."""
         return [decode_host_record(data) for data in self._cradle.store.read(HOST)]
 
     def begin(self, name: AgentId, making: Making, answered: Answered) -> None:
@@ -159,7 +157,7 @@ class Births:
         if name in self._beginning:
             self._beginning[name].append(answered)
             return
-        spec = AgentSpec(name, kind, _options(making.options))
+        spec = AgentSpec(name, kind, options_in(making.options))
 
         def begun() -> None:
             waiting = self._beginning.pop(name, [])
@@ -181,7 +179,7 @@ class Births:
         if name in self._replacing:
             return
         self._replacing[name] = None
-        spec = AgentSpec(name, kind, _options(making.options))
+        spec = AgentSpec(name, kind, options_in(making.options))
 
         def kept() -> None:
             del self._replacing[name]
@@ -313,7 +311,8 @@ def made_in(records: Iterable[CheckpointRecord]) -> dict[AgentId, MadeRecord | T
     return found
 
 
-def _options(data: bytes) -> dict[str, Any]:
+def options_in(data: bytes) -> dict[str, Any]:
+    """Return what the class of an agent was given, as a log or a message has it."""
     found = payload.decode(data)
     assert isinstance(found, dict)
     return found

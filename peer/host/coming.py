@@ -1,7 +1,7 @@
 """Who can come up when a host begins a life: damaged logs are mended before, and who can't is told (CP-11)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,10 +16,12 @@ from peer.host.driver import Driver, Surroundings
 from peer.host.neighbours import Neighbours
 from peer.host.residents import Residents
 from protocol.action import Tell
+from protocol.checkpoints.messages import CheckpointRecord
+from protocol.checkpoints.moves import Moves
 from protocol.event import Learned, LogStalled
 from protocol.fact import Began
 from protocol.hosts.machine import HostMachine
-from protocol.ids import HOST, AgentId
+from protocol.ids import HOST, AgentId, HostId
 from protocol.limits import Limits
 
 CATCH_UP_S = 5.0
@@ -37,6 +39,7 @@ async def heard(machine: HostMachine) -> None:
 class Beginning(Surroundings, Protocol):
     """The host that begins a life."""
 
+    host_id: HostId
     residents: Residents
     births: Births
     neighbours: Neighbours
@@ -71,12 +74,9 @@ def without_log(host: Beginning, agents: Sequence[AgentSpec]) -> Sequence[AgentS
     return ()
 
 
-def present(host: Beginning, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
-    """Return who has not moved to another host (MB-9), and forget the others."""
-    try:
-        moves = host.births.moves()
-    except LogCorrupt:
-        return agents  # it is looked again once that is mended
+def present(host: Beginning, agents: Sequence[AgentSpec], records: Iterable[CheckpointRecord]) -> Sequence[AgentSpec]:
+    """Return who has not moved to another host, as the host's log tells (MB-9), and forget the others."""
+    moves = Moves.of(host.host_id, records)
     for record in moves.taken():
         # Before it is listed: where it was has claimed it, perhaps, and that is to be outdone.
         host.neighbours.claim(record.agent, record.term)
@@ -88,14 +88,23 @@ def present(host: Beginning, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]
     return [spec for spec in agents if not moves.is_away(spec.name)]
 
 
+def expected(host: Beginning, agents: Sequence[AgentSpec]) -> Sequence[AgentSpec]:
+    """Return who is likely to come up, before damaged logs are mended."""
+    try:
+        return present(host, agents, host.births.told())
+    except LogCorrupt:
+        return agents  # it is looked again once that is mended
+
+
 async def startable(host: Beginning, agents: Sequence[AgentSpec]) -> list[AgentSpec]:
     """Mend damaged logs; return who can start, those included that handlers have made, and who has lost its log's end.
 
     Raises: LogCorrupt, if the host's own log is not whole.
     """
     wrong = await host.checkpoints.mend(spec.name for spec in agents)
-    agents = present(host, agents)
-    made, lacking = host.births.living(agents)
+    records = host.births.told()
+    agents = present(host, agents, records)
+    made, lacking = host.births.living(agents, records)
     host.residents.expect(made)
     if made:
         host.announce()

@@ -1,7 +1,7 @@
 """The agents of one host that move to others: each is at rest, is given up by one record, and handed over (MB-9)."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 from peer import errors
@@ -9,7 +9,7 @@ from peer.agents.kinds import kind_at, path_of
 from peer.agents.spec import AgentSpec
 from peer.agents.unstarted import kind_of
 from peer.host import questions
-from peer.host.births import Asks
+from peer.host.births import Asks, options_in
 from peer.host.custody import Custody
 from peer.host.driver import Driver
 from peer.host.neighbours import Neighbours
@@ -40,7 +40,6 @@ class Station(Site, Protocol):
 
     stall: str
     neighbours: Neighbours
-    homes: Mapping[AgentId, HostId]
 
     @property
     def asking(self) -> Asks:
@@ -81,7 +80,7 @@ class Departures:
     def wanted(self, driver: Driver, to: HostId, answered: Answered) -> None:
         """Have an agent move; `answered` once it lives there, or when it stays, with the reason.
 
-        Raises: CallerError, for what can't be; NotUp, while a restore is voted on.
+        Raises: CallerError, for what can't be.
         """
         station, agent = self._station, driver.agent.name
         if to == station.host_id:
@@ -210,9 +209,7 @@ class Departures:
             if record.source == self._station.host_id:
                 self._custody.passes(record.agent)
             kind = kind_at(record.kind)
-            options = payload.decode(record.options)
-            assert isinstance(options, dict)
-            self._expect(record, None if kind is None else AgentSpec(record.agent, kind, options))
+            self._expect(record, None if kind is None else AgentSpec(record.agent, kind, options_in(record.options)))
             self._begin(self._handing, record.id, self._hand_over(record, lambda: None))
 
     def inherit(self, left: Moves) -> None:
@@ -265,10 +262,8 @@ class Departures:
                     return
             part = first_of(found.records[at:])
             ask = Take(
-                record.id, record.to, record.source, record.kind, record.options, record.life, record.colour,
-                record.era,
-                found.first, found.prev, station.term(agent) + 1, at, tuple(part), at + len(part) == len(found.records),
-                record.source == station.host_id and self._is_lost(agent),
+                record, found.first, found.prev, station.term(agent) + 1, at, tuple(part),
+                at + len(part) == len(found.records), record.source == station.host_id and self._is_lost(agent),
             )  # fmt: skip
             try:
                 body = await station.asking.ask_host(

@@ -15,7 +15,7 @@ from peer.host.arrivals import Arrivals
 from peer.host.asking import Asking
 from peer.host.births import Births
 from peer.host.checkpoints import Checkpoints
-from peer.host.coming import bring_up, heard, present, startable, without_log
+from peer.host.coming import bring_up, expected, heard, startable, without_log
 from peer.host.countering import lending
 from peer.host.custody import Custody
 from peer.host.departures import Departures
@@ -124,7 +124,7 @@ class Host:
         self._version = self.clock.now_us()
         if is_lost:
             agents = without_log(self, agents)
-        agents = present(self, agents)
+        agents = expected(self, agents)
         self.residents.expect(agents)
         self.announce()
         self.neighbours.open()

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from protocol.checkpoints.messages import MovedRecord
 from protocol.ids import AgentId, HostId
 
 ROOM = "room"
@@ -24,20 +25,8 @@ class Room(Struct, frozen=True, array_like=True):
 class Take(Struct, frozen=True, array_like=True):
     """A part of the log of an agent that is to live where this is said."""
 
-    id: str
-    """Of the move."""
-    to: HostId
-    """Who was to have it; its successor has it instead."""
-    source: HostId
-    """Who had it."""
-    kind: str
-    options: bytes
-    life: int
-    """How many lives it had had before this one."""
-    colour: int
-    """The newest cut that it has made, or slept through (CP-13)."""
-    era: int
-    """How many restores it has carried out."""
+    moved: MovedRecord
+    """What the host that had it has written; who has succeeded the one that was to have it has it instead."""
     first: int
     """The number of the first record of the whole that is handed over."""
     prev: bytes

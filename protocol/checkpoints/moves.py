@@ -115,10 +115,6 @@ class Moves:
         """Return the agents that are to be handed over, or have been and nobody knows."""
         return list(self._open.values())
 
-    def is_pending(self, agent: AgentId) -> bool:
-        """Tell whether an agent is on its way from here."""
-        return any(record.agent == agent for record in self._open.values())
-
     def said_for(self, epoch: int, undecided: int, begun: tuple[Began, ...]) -> tuple[int, tuple[Began, ...]]:
         """Return what a cut of this host has to say, with that of agents for which nobody else speaks in this epoch.
 

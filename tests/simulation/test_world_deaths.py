@@ -8,17 +8,7 @@ from sims.runs.fleet import play_quietly
 from sims.runs.scenario import HOST_LIMITS, preset
 from sims.virtual.tools import post
 from sims.world import World
-
-
-class Counting(Agent):
-    def __init__(self, to=None):
-        self.to = to
-
-    @handles(int)
-    async def take(self, message: int, ctx: Context) -> None:
-        self.state["sum"] = self.state.get("sum", 0) + message
-        if self.to is not None:
-            ctx.send(self.to, message // 2)
+from tests.simulation.counting import Counting
 
 
 def test_a_host_that_dies_for_good_is_succeeded_and_leaves_the_view():

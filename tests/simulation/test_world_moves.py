@@ -2,30 +2,19 @@
 
 import pytest
 
-from peer import Agent, Context, handles
 from peer.errors import CallerError
 from protocol.checkpoints.moves import Moves
 from sims.faults import KillDuringMove
 from sims.runs.fleet import play_quietly
 from sims.runs.scenario import HOST_LIMITS, preset
 from sims.world import World
+from tests.simulation.counting import Counting
 
 FOUND = (
     6, 7, 10, 14, 25, 31, 36, 48, 53, 73, 103, 119, 125, 129, 132, 149, 219, 244, 283, 298, 353, 362, 381, 448, 500,
     742, 834, 878, 1071, 1248, 1249, 1445,
 )  # fmt: skip
 """Seeds that have found a mistake."""
-
-
-class Counting(Agent):
-    def __init__(self, to=None):
-        self.to = to
-
-    @handles(int)
-    async def take(self, message: int, ctx: Context) -> None:
-        self.state["sum"] = self.state.get("sum", 0) + message
-        if self.to is not None:
-            ctx.send(self.to, message // 2)
 
 
 def move(world, agent, host):
