@@ -39,7 +39,7 @@ class Seen(Struct, frozen=True):
         return self.step.agent
 
     def value(self, feature: str) -> float | None:
-        """Return a feature: `confidence`, one of `COUNTS`, or a score by its name; None if there is none, or no number."""
+        """Return `confidence`, one of `COUNTS`, or a score by its name; None if there is none, or no number."""
         found = self.scores.get(feature)
         if found is None:
             found = self.confidence if feature == "confidence" else self._count(feature)
