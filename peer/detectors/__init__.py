@@ -2,5 +2,6 @@
 
 from peer.detectors.port import Detector, Trainable, Watch
 from peer.detectors.seen import Finding, Seen
+from peer.detectors.suspicion import Check, Suspicion, Verdict
 
-__all__ = ["Detector", "Finding", "Seen", "Trainable", "Watch"]
+__all__ = ["Check", "Detector", "Finding", "Seen", "Suspicion", "Trainable", "Verdict", "Watch"]

@@ -122,6 +122,9 @@ TABLE = [
     Try("preview buyer/1/99", lambda rows: True, "no step", code=2),
     Try("move buyer cashier", lambda rows: True, "'buyer' is the last one on its host", code=2),
     Try("even-out", lambda rows: rows == [], "nobody had to move"),
+    Try("suspect buyer/1/1 --to cashier --why odd", lambda rows: True, "cashier is no watcher", code=2),
+    Try("suspicions cashier", lambda rows: rows == [], "has doubted nothing"),
+    Try("overturn buyer/1/1 --why fine", lambda rows: rows[0]["reinstated"] == "stands", "buyer/1/1: stands"),
     Try("submit byer 1", lambda rows: True, "Did you mean 'buyer'?", code=2),
 ]  # fmt: skip
 """In this order: what is done shows in what comes after."""
