@@ -18,7 +18,7 @@ from peer.agents.rolled_back import RolledBack
 from peer.detectors.port import Detector
 from peer.detectors.seen import Finding, Seen
 from peer.detectors.suspicion import Check, Suspicion, Verdict
-from peer.watching.case import COMPENSATE, CONFIRM, ESCALATE, IGNORE, REVISE, UNDO, Case, Foresight, Ruling
+from peer.watching.case import COMPENSATE, CONFIRM, ESCALATE, IGNORE, REVISE, UNDO, Case, Foresight
 from peer.watching.chances import chance_of
 from peer.watching.limits import Labelled, Learned
 from peer.watching.policy import LeastCost, Policy
@@ -60,8 +60,6 @@ class Watcher(Agent):
     people_s: ClassVar[float | None] = None
     """For how many seconds; then the steps are right. None: however long it takes."""
 
-    tools_used = (FORESEE, HOLD, LET_GO)
-
     def __init__(self) -> None:
         self._windows = Windows(self.detectors)
 
@@ -75,7 +73,7 @@ class Watcher(Agent):
         if alarms:
             # The one that is surest in its own units: detectors that look at one thing say so together.
             detector, finding = max(alarms, key=lambda pair: pair[1].score / self._limit(pair[0].name))
-            await self._decide(self._suspicion(message, detector, finding), message.attempt, 1.0, ctx)
+            await self._decide(self._suspicion(message, detector, finding), message.attempt, ctx)
         elif found and isinstance(self.limit, Learned) and self.checker:
             chance = Random(f"{ctx.agent}/{message.step}")  # the same if this step has to run again
             if chance.random() < self.limit.explore:
@@ -91,11 +89,16 @@ class Watcher(Agent):
     async def suspected(self, message: Suspicion, ctx: Context) -> None:
         """Somebody else doubts steps: an agent, a person, a system outside."""
         if message.steps and message.score >= self._limit(message.detector):
-            await self._decide(message, 1, 1.0, ctx)
+            await self._decide(message, 1, ctx)
 
-    async def _decide(self, found: Suspicion, attempt: int, propensity: float, ctx: Context) -> None:
-        first = str(found.steps[0])
+    async def _decide(self, found: Suspicion, attempt: int, ctx: Context) -> None:
+        agent, first = found.steps[0].agent, str(found.steps[0])
         if self.state.get(("case", first), [""])[0] == OPEN:
+            return
+        if self.state.get(("doubt", agent)) is not None:
+            # What is noticed meanwhile may follow from the doubted step, or from what it has done to the statistics. If
+            # that is undone, so is this, and the steps are looked at again; if not, its turn comes.
+            self.state["later", agent] = [*self.state.get(("later", agent), []), [_kept(found), attempt]]
             return
         try:
             seen, intents = foresight(await ctx.call(FORESEE, [str(step) for step in found.steps]))
@@ -109,8 +112,20 @@ class Watcher(Agent):
         ruling = self.policy.rule(case)
         ctx.report(model=found.detector, score=found.score, chance=case.chance, limit=case.limit)
         if ruling.holds:
-            await ctx.call(HOLD, found.steps[0].agent, _holder(ctx, first), ruling.why)
-        await self._carry_out(ruling, found, propensity, intents, ctx)
+            await ctx.call(HOLD, agent, _holder(ctx, first), ruling.why)
+        match ruling.verb:
+            case "confirm":
+                self._ask(CONFIRM, found, 1.0, ctx, ruling.why)
+            case "escalate":
+                self._ask_people(found, 1.0, ruling.why, ctx)
+            case "undo" | "revise":
+                self._undo(ruling.verb, found, 1.0, "", ruling.why, ctx)
+            case "compensate":
+                said = compensating(intents, f"{found.detector}: {ruling.why}", ctx.agent)
+                ctx.outputs.append(OutputDraft(agent, said, None))
+                await self._over(found, COMPENSATE, ruling.why, ctx)
+            case _:
+                await self._over(found, IGNORE, ruling.why, ctx)
 
     def _case(self, found: Suspicion, attempt: int, seen: Foresight) -> Case:
         return Case(
@@ -118,49 +133,45 @@ class Watcher(Agent):
             bool(self.checker), self.people is not None,
         )  # fmt: skip
 
-    async def _carry_out(
-        self, ruling: Ruling, found: Suspicion, propensity: float, intents: list[str], ctx: Context
-    ) -> None:
-        match ruling.verb:
-            case "confirm":
-                self._ask(CONFIRM, found, propensity, ctx, ruling.why)
-            case "escalate":
-                self._ask_people(found, propensity, ruling.why, ctx)
-            case "undo" | "revise":
-                self._undo(ruling.verb, found, propensity, "", ruling.why, ctx)
-            case "compensate":
-                self._note(found, OVER, COMPENSATE, ruling.why)
-                said = compensating(intents, f"{found.detector}: {ruling.why}", ctx.agent)
-                ctx.outputs.append(OutputDraft(found.steps[0].agent, said, None))
-            case _:
-                self._note(found, OVER, IGNORE, ruling.why)
-                await self._let_go(found.steps[0], ctx)
+    async def _over(self, found: Suspicion, what: str, why: str, ctx: Context) -> None:
+        """A case is decided, and nothing of it is undone: what was noticed meanwhile has its turn."""
+        step = found.steps[0]
+        self._note(found, OVER, what, why)
+        await ctx.call(LET_GO, step.agent, _holder(ctx, str(step)), "it is decided")
+        if self.state.get(("doubt", step.agent)) != str(step):
+            return
+        del self.state["doubt", step.agent]
+        for kept, attempt in self.state.pop(("later", step.agent), []):
+            await self._decide(_restored(kept), attempt, ctx)
 
     # -- confirming ------------------------------------------------------------------------------------------------
 
     def _ask(self, verb: str, found: Suspicion, propensity: float, ctx: Context, why: str = "") -> None:
-        self._note(found, OPEN, verb, why)
-        self.state["open", str(found.steps[0])] = [_kept(found), propensity, verb]
+        if verb == CONFIRM:
+            self._doubt(found, CONFIRM, why)
+        self.state["open", str(found.steps[0])] = [propensity, verb]
         ctx.ask(self.checker, Check(found.steps[0], found), then=self.checked, timeout=self.check_s)
 
     async def checked(self, answer: Answer, ctx: Context) -> None:
         """Another agent has looked again, or has not answered."""
         check: Check = answer.asked
-        kept, propensity, verb = self.state.pop(("open", str(check.step)), [None, 1.0, CONFIRM])
-        if kept is None:
+        found, late = check.suspicion, f"{self.checker} has not answered"
+        opened = self.state.pop(("open", str(check.step)), None)
+        if opened is None:
             return
+        propensity, verb = opened
         if answer.value is not None:
-            await self._found(check.suspicion, propensity, answer.value is True, answer.agent, str(answer.value), ctx)
+            await self._found(found, propensity, answer.value is True, answer.agent, str(answer.value), ctx)
         elif verb == AUDIT:
-            self._note(check.suspicion, OVER, IGNORE, f"{self.checker} has not answered")
+            return
         elif self.people is not None:
-            self._ask_people(check.suspicion, propensity, f"{self.checker} has not answered", ctx)
+            self._ask_people(found, propensity, late, ctx)
         else:
-            self._undo(REVISE, check.suspicion, propensity, "", f"{self.checker} has not answered", ctx)
+            self._undo(REVISE, found, propensity, "", late, ctx)
 
     def _ask_people(self, found: Suspicion, propensity: float, why: str, ctx: Context) -> None:
         step = found.steps[0]
-        self._note(found, OPEN, ESCALATE, why)
+        self._doubt(found, ESCALATE, why)
         self.state["asked", str(step)] = [_kept(found), propensity]
         # A deadline without a word: as things stand, nothing is undone.
         timed = {} if self.people_s is None else {"deadline": self.people_s, "default": RIGHT}
@@ -174,7 +185,7 @@ class Watcher(Agent):
         step = result.kwargs["about"][0]
         kept = self.state.pop(("asked", step), None)
         if kept is not None:
-            (found, propensity) = _restored(kept[0]), kept[1]
+            found, propensity = _restored(kept[0]), kept[1]
             by = result.by or "nobody, in time"
             await self._found(found, propensity, result.value != WRONG, by, result.note, ctx)
 
@@ -184,18 +195,14 @@ class Watcher(Agent):
         if not is_right:
             self._undo(REVISE, found, propensity, by, why, ctx)
             return
-        self._note(found, OVER, RIGHT, f"by {by}")
         self._learn(found.detector, Labelled(found.score, False, propensity))
-        await self._let_go(found.steps[0], ctx)
-
-    async def _let_go(self, step: StepId, ctx: Context) -> None:
-        await ctx.call(LET_GO, step.agent, _holder(ctx, str(step)), "it is decided")
+        await self._over(found, RIGHT, f"by {by}", ctx)
 
     # -- undoing ---------------------------------------------------------------------------------------------------
 
     def _undo(self, verb: str, found: Suspicion, propensity: float, by: str, why: str, ctx: Context) -> None:
         said = f"{_shown(found)}{f'; confirmed by {by}' if by else ''}{f': {why}' if why else ''}"
-        self._note(found, OPEN, verb, said)
+        self._doubt(found, verb, said)
         evidence = {
             "detector": found.detector, "version": found.version, "score": found.score, "found": dict(found.evidence),
             "by": by, "why": why, "propensity": propensity,
@@ -207,16 +214,17 @@ class Watcher(Agent):
         """A rollback is over. This hangs on nothing that was undone, so what is learnt here stays."""
         told: dict[str, Any] = ended.evidence
         found = Suspicion(ended.roots, told["score"], told["found"], told["detector"], told["version"])
-        if ended.committed:
-            self._note(found, OVER, f"{ended.undone} steps undone", f"confirmed by {told['by']}" if told["by"] else "")
-        else:
-            why = "; ".join(f"{agent}: {each}" for agent, each in ended.rejects)
-            self._note(found, OVER, "refused", why)
-            if self.people is not None:
-                self._ask_people(found, told["propensity"], f"not undone, since {why}", ctx)
         if told["by"]:
             self._learn(found.detector, Labelled(found.score, True, told["propensity"]))
-        await self._let_go(ended.roots[0], ctx)
+        if ended.committed:
+            by = f"confirmed by {told['by']}" if told["by"] else ""
+            await self._over(found, f"{ended.undone} steps undone", by, ctx)
+            return
+        why = "; ".join(f"{agent}: {each}" for agent, each in ended.rejects)
+        if self.people is not None and not told["by"]:
+            self._ask_people(found, told["propensity"], f"not undone, since {why}", ctx)
+        else:
+            await self._over(found, "refused", why, ctx)
 
     # -- learning --------------------------------------------------------------------------------------------------
 
@@ -230,7 +238,6 @@ class Watcher(Agent):
         self.state["case", str(message.step)] = [OVER, f"{word}, says {message.by}", detector, score, message.why]
         if known:
             self._learn(detector, Labelled(score, message.wrong))
-        await self._let_go(message.step, ctx)
 
     def chance(self, detector: str, score: float) -> float:
         """Return the chance that a step of such a score is wrong, by what came of earlier ones."""
@@ -250,6 +257,10 @@ class Watcher(Agent):
             after = self.limit.next(before, [Labelled(*each) for each in known])
             if after != before:
                 self.state["limit", detector] = after
+
+    def _doubt(self, found: Suspicion, what: str, why: str) -> None:
+        self._note(found, OPEN, what, why)
+        self.state["doubt", found.steps[0].agent] = str(found.steps[0])
 
     def _note(self, found: Suspicion, state: str, what: str, why: str) -> None:
         self.state["case", str(found.steps[0])] = [state, what, found.detector, found.score, why]

@@ -1,11 +1,25 @@
 """A watcher on a cluster: what it notices, whom it asks, what is undone, and what it has learnt afterwards."""
 
+import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec import Struct
 
-from ebbtide import Agent, Cluster, Context, handles, tool
+from ebbtide import (
+    Agent,
+    Call,
+    CallerError,
+    Cluster,
+    Context,
+    DeclarationRefused,
+    HandlerMissing,
+    PendingRequest,
+    handles,
+    tool,
+)
 from peer.detectors import Check, Finding, Seen
 from peer.values import payload
 from peer.watching import Always, ConfirmFirst, Learned, Watcher
@@ -141,3 +155,191 @@ async def test_a_confirmed_alarm_is_learnt_though_the_step_that_raised_it_is_und
         assert (await cluster.state("books"))["sum"] == -30
         state = await cluster.state("guard")
         assert state["known", "over(amount)"] == [[7.5, True, 1.0]]
+
+
+class Asking(Watcher):
+    detectors = (Over(),)
+    policy = ConfirmFirst()
+    people = ()
+
+
+async def inbox(cluster: Cluster) -> list[PendingRequest]:
+    while not (found := await cluster.inbox()):
+        await asyncio.sleep(0.02)
+    return found
+
+
+async def test_nothing_of_a_doubted_agent_leaves_until_a_person_has_decided() -> None:
+    async with Cluster(backend="local") as cluster:
+        await started(cluster, Asking)
+        await cluster.submit("teller", Pay(-30), Pay(5))
+        (asked,) = await inbox(cluster)
+        await cluster.checkpoint()
+        await cluster.checkpoint()
+        await cluster.quiet()
+        assert SENT == [], "what it has requested is settled, and held"
+        await asked.answer("wrong", "a typo")
+        await cluster.quiet()
+        await cluster.checkpoint()
+        await cluster.checkpoint()
+        await cluster.quiet()
+        assert sorted(SENT) == [-30, 5]
+        assert (await cluster.state("books"))["sum"] == -25
+        assert (await cluster.state("guard"))["known", "over(amount)"] == [[7.5, True, 1.0]]
+
+
+async def test_what_a_person_finds_right_is_let_go() -> None:
+    async with Cluster(backend="local") as cluster:
+        await started(cluster, Asking)
+        await cluster.submit("teller", Pay(2000))
+        (asked,) = await inbox(cluster)
+        await asked.answer("right")
+        await cluster.quiet()
+        await cluster.checkpoint()
+        await cluster.quiet()
+        assert SENT == [2000]
+        assert (await cluster.state("guard"))["known", "over(amount)"] == [[5.0, False, 1.0]]
+
+
+class Discarding(Watcher):
+    detectors = (Over(),)
+    policy = Always("undo")
+
+
+async def test_an_alarm_that_is_overturned_has_its_step_reinstated_and_is_learnt_from() -> None:
+    async with Cluster(backend="local") as cluster:
+        await started(cluster, Discarding)
+        await cluster.submit("teller", Pay(7), Pay(2000))
+        await cluster.quiet()
+        assert (await cluster.state("books"))["sum"] == 7
+        (letter,) = await cluster.dead_letters("teller")
+        assert letter.message == Pay(2000)
+        done = await cluster.overturn("teller/1/2", "a house was sold", to="guard", by="ann")
+        assert done.reinstated == "redriven"
+        while (await cluster.state("guard"))["case", "teller/1/2"][1] != "right, says ann":
+            await asyncio.sleep(0.02)
+        assert (await cluster.state("guard"))["known", "over(amount)"][0] == [5.0, False, 1.0]
+
+
+async def test_one_that_has_run_again_is_told_that_it_was_right() -> None:
+    async with Cluster(backend="local") as cluster:
+        await started(cluster, Guard)
+        await cluster.submit("teller", Pay(-30))
+        await cluster.quiet()
+        done = await cluster.overturn("teller/1/1", "dollars it was", by="ann")
+        assert done.reinstated == "run again"
+        await cluster.quiet()
+        (step,) = [each async for each in cluster.steps("teller", undone=False)]
+        assert step.attempt == 3
+        assert (await cluster.overturn(step.id, "again")).reinstated == "stands"
+
+
+async def test_what_others_say_is_a_suspicion_like_any_and_counts_once() -> None:
+    async with Cluster(backend="local") as cluster:
+        await started(cluster, Discarding)
+        await cluster.submit("teller", Pay(7))
+        await cluster.quiet()
+        for _ in range(2):
+            await cluster.suspect("teller/1/1", 2.0, "a thief", to="guard", by="webhook/bank", key="alert 17")
+        await cluster.quiet()
+        assert "sum" not in await cluster.state("books")
+        (case,) = [value for key, value in (await cluster.state("guard")).items() if key[0] == "case"]
+        assert case[2] == "webhook/bank"
+        with pytest.raises(HandlerMissing, match="books is no watcher"):
+            await cluster.suspect("teller/1/1", to="books")
+        with pytest.raises(CallerError, match="score is 'high'"):
+            await cluster.suspect("teller/1/1", "high", to="guard")  # type: ignore[arg-type]
+
+
+class Doubter(Agent):
+    watched_by = "guard"
+
+    @handles(str)
+    async def doubt(self, message: str, ctx: Context) -> None:
+        ctx.suspect(message, 1.5, "it looks odd")
+
+
+async def test_an_agent_suspects_a_step_of_another() -> None:
+    async with Cluster(backend="local") as cluster:
+        await started(cluster, Discarding)
+        await cluster.spawn("doubter", Doubter)
+        await cluster.submit("teller", Pay(7))
+        await cluster.quiet()
+        await cluster.submit("doubter", "teller/1/1")
+        await cluster.quiet()
+        assert "sum" not in await cluster.state("books")
+
+
+class Countering(Watcher):
+    detectors = (Over(),)
+    policy = Always("compensate")
+
+
+BOOKED: list[int] = []
+
+
+def unbook(call: Call) -> None:
+    BOOKED.remove(call.args[0])
+
+
+@tool(undo=unbook)
+def book(amount: int) -> None:
+    BOOKED.append(amount)
+
+
+class Bookkeeper(Agent):
+    watched_by = "guard"
+
+    @handles(Pay)
+    async def pay(self, message: Pay, ctx: Context) -> None:
+        await ctx.call(book, message.amount)
+        ctx.report(amount=message.amount)
+        self.state["sum"] = self.state.get("sum", 0) + message.amount
+
+
+async def test_what_a_wrong_step_did_to_the_world_is_countered_and_the_step_stands() -> None:
+    BOOKED.clear()
+    async with Cluster(backend="local") as cluster:
+        await cluster.spawn("keeper", Bookkeeper)
+        await cluster.spawn("guard", Countering)
+        await cluster.submit("keeper", Pay(7), Pay(2000))
+        await cluster.quiet()
+        assert BOOKED == [7]
+        assert (await cluster.state("keeper"))["sum"] == 2007
+
+
+async def test_a_watcher_that_starts_again_goes_on_where_it_was(tmp_path: Path) -> None:
+    class Sum(Struct, frozen=True):
+        """Calls a step wrong when all before it have come to 500."""
+
+        name: str = "sum"
+        version: str = "1"
+
+        def begin(self) -> Any:
+            seen: list[float] = []
+
+            def see(step: Seen) -> Finding:
+                seen.append(step.value("amount") or 0.0)
+                return Finding(sum(seen) / 500)
+
+            return type("Watch", (), {"see": staticmethod(see)})()
+
+    class Adding(Watcher):
+        detectors = (Sum(),)
+        policy = Always("undo")
+
+    for amount in (200, 200):
+        async with Cluster(backend="local", folder=tmp_path) as cluster:
+            await started(cluster, Adding)
+            await cluster.submit("teller", Pay(amount))
+            await cluster.quiet()
+    async with Cluster(backend="local", folder=tmp_path) as cluster:
+        await started(cluster, Adding)
+        await cluster.submit("teller", Pay(150), Pay(50))
+        await cluster.quiet()
+        assert (await cluster.state("books"))["sum"] == 450, "the third was too much, and is gone from the sum"
+
+
+def test_what_no_watcher_can_be_is_refused() -> None:
+    with pytest.raises(DeclarationRefused, match="watched_by = 3"):
+        type("Odd", (Agent,), {"watched_by": 3})
