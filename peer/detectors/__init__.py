@@ -2,6 +2,6 @@
 
 from peer.detectors.port import Detector, Trainable, Watch
 from peer.detectors.seen import Finding, Seen
-from peer.detectors.suspicion import Check, Suspicion, Verdict
+from peer.detectors.suspicion import LookAgain, Suspicion, Verdict
 
-__all__ = ["Check", "Detector", "Finding", "Seen", "Suspicion", "Trainable", "Verdict", "Watch"]
+__all__ = ["Detector", "Finding", "LookAgain", "Seen", "Suspicion", "Trainable", "Verdict", "Watch"]

@@ -18,7 +18,7 @@ class Suspicion(Struct, frozen=True):
     """Of the detector."""
 
 
-class Check(Struct, frozen=True):
+class LookAgain(Struct, frozen=True):
     """A watcher asks another agent to look again at a step; the answer is True, if it is right, or why it is wrong."""
 
     step: StepId

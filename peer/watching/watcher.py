@@ -17,7 +17,7 @@ from peer.agents.request import Result
 from peer.agents.rolled_back import RolledBack
 from peer.detectors.port import Detector
 from peer.detectors.seen import Finding, Seen
-from peer.detectors.suspicion import Check, Suspicion, Verdict
+from peer.detectors.suspicion import LookAgain, Suspicion, Verdict
 from peer.watching.case import COMPENSATE, CONFIRM, ESCALATE, IGNORE, REVISE, UNDO, Case, Foresight
 from peer.watching.chances import chance_of
 from peer.watching.limits import Labelled, Learned
@@ -52,7 +52,7 @@ class Watcher(Agent):
     limit: ClassVar[Learned | float] = 1.0
     """From which score on a suspicion counts, in units of the detector's own limit; or how that is learnt."""
     checker: ClassVar[str] = ""
-    """An agent that handles `Check`, and answers True or why the step is wrong; empty: there is none."""
+    """An agent that handles `LookAgain`, and answers True or why the step is wrong; empty: there is none."""
     check_s: ClassVar[float] = 30.0
     """For how many seconds its answer is waited for; then a person is asked, or the steps are undone."""
     people: ClassVar[str | tuple[str, ...] | None] = None
@@ -150,11 +150,11 @@ class Watcher(Agent):
         if verb == CONFIRM:
             self._doubt(found, CONFIRM, why)
         self.state["open", str(found.steps[0])] = [propensity, verb]
-        ctx.ask(self.checker, Check(found.steps[0], found), then=self.checked, timeout=self.check_s)
+        ctx.ask(self.checker, LookAgain(found.steps[0], found), then=self.checked, timeout=self.check_s)
 
     async def checked(self, answer: Answer, ctx: Context) -> None:
         """Another agent has looked again, or has not answered."""
-        check: Check = answer.asked
+        check: LookAgain = answer.asked
         found, late = check.suspicion, f"{self.checker} has not answered"
         opened = self.state.pop(("open", str(check.step)), None)
         if opened is None:

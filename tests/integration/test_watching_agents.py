@@ -20,7 +20,7 @@ from ebbtide import (
     handles,
     tool,
 )
-from peer.detectors import Check, Finding, Seen
+from peer.detectors import Finding, LookAgain, Seen
 from peer.values import payload
 from peer.watching import Always, ConfirmFirst, Learned, Watcher
 
@@ -82,8 +82,8 @@ class Books(Agent):
 class Auditor(Agent):
     """Finds amounts over 1,000 right, if they are whole hundreds."""
 
-    @handles(Check)
-    async def check(self, message: Check, ctx: Context) -> None:
+    @handles(LookAgain)
+    async def check(self, message: LookAgain, ctx: Context) -> None:
         amount = message.suspicion.evidence["amount"]
         ctx.reply(True if amount == 1000 else f"{amount} is no amount that anybody pays")
 
