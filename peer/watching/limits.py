@@ -34,7 +34,8 @@ class Learned(Struct, frozen=True):
         low, high: it never leaves these, in units of the detector's own limit.
         arms: limits that are tried, equally far apart by ratio.
         first: the one to begin with: the detector's own.
-        explore: the chance with which a step below the limit is audited; 0: none is, and the limit can only rise.
+        explore: the chance with which a step just below the limit is audited; it falls with the square of the score, and
+            below `low` none is, since no limit would have raised an alarm there. 0: none is, and the limit only rises.
         miss: what a wrong step costs that no alarm was raised for.
         alarm: what any alarm costs: somebody has to look.
         vain: what one costs besides that was false.
@@ -48,7 +49,7 @@ class Learned(Struct, frozen=True):
     high: float = 4.0
     arms: int = 13
     first: float = 1.0
-    explore: float = 0.02
+    explore: float = 0.3
     miss: float = 100.0
     alarm: float = 2.0
     vain: float = 10.0
@@ -61,6 +62,10 @@ class Learned(Struct, frozen=True):
         """Return the limits that are tried."""
         ratio = (self.high / self.low) ** (1 / max(1, self.arms - 1))
         return tuple(self.low * ratio**at for at in range(self.arms))
+
+    def audit(self, score: float, limit: float) -> float:
+        """Return the chance with which a step of a score below the limit is looked at all the same."""
+        return self.explore * (score / limit) ** 2 if self.low <= score < limit else 0.0
 
     def cost(self, limit: float, step: Labelled) -> float:
         """Return what a step costs under a limit."""

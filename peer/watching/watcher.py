@@ -75,10 +75,11 @@ class Watcher(Agent):
             detector, finding = max(alarms, key=lambda pair: pair[1].score / self._limit(pair[0].name))
             await self._decide(self._suspicion(message, detector, finding), message.attempt, ctx)
         elif found and isinstance(self.limit, Learned) and self.checker:
-            chance = Random(f"{ctx.agent}/{message.step}")  # the same if this step has to run again
-            if chance.random() < self.limit.explore:
-                detector, finding = found[chance.randrange(len(found))]
-                self._ask(AUDIT, self._suspicion(message, detector, finding), self.limit.explore, ctx)
+            detector, finding = max(found, key=lambda pair: pair[1].score / self._limit(pair[0].name))
+            audit = self.limit.audit(finding.score, self._limit(detector.name))
+            # The same if this step has to run again.
+            if Random(f"{ctx.agent}/{message.step}").random() < audit:
+                self._ask(AUDIT, self._suspicion(message, detector, finding), audit, ctx)
 
     def _suspicion(self, seen: Seen, detector: Detector, finding: Finding) -> Suspicion:
         # Where a change has crept in, every step since then was made by what has changed.

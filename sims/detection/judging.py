@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import mean, median, stdev
 from typing import Any
 
-from peer.detectors import Agreement, Bounds, Calibrated, Check, Failures, Outliers, Threshold, Vae
+from peer.detectors import Agreement, Bounds, Calibrated, Check, Failures, HalfSpaceTrees, Outliers, Threshold, Vae
 from peer.detectors.port import Watch
 from peer.detectors.seen import Finding, Seen
 from peer.watching.limits import Learned
@@ -17,8 +17,9 @@ from peer.watching.window import KEPT
 from protocol.ids import StepId
 from sims.detection.scenarios import Played
 
-MEMORYLESS = (Agreement, Bounds, Calibrated, Check, Failures, Outliers, Threshold, Vae)
-"""Detectors whose word on a step does not hang on other steps."""
+MEMORYLESS = (Agreement, Bounds, Calibrated, Check, Failures, HalfSpaceTrees, Outliers, Threshold, Vae)
+"""Detectors whose word on a step does not hang on other steps; that of half-space trees hangs on so many that the few
+which are undone make no odds."""
 COSTS = Learned()
 """What a miss, a false alarm and any alarm cost: as the learner reckons."""
 
@@ -51,15 +52,31 @@ class Judged:
         return COSTS.miss * missed + COSTS.vain * self.vain + COSTS.alarm * self.alarms
 
 
-def judge(detector: Any, played: Played, limit: float = 1.0, clean: Played | None = None) -> Judged:
+Words = dict[StepId, Finding | None]
+"""What a detector says of each step of a run."""
+
+
+def words(detector: Any, played: Played) -> Words | None:
+    """Return what a detector says of each step, if that hangs on no other step; None: it does."""
+    if not isinstance(detector, MEMORYLESS):
+        return None
+    watch = detector.begin()
+    return {step.step: watch.see(step) for step in played.seen}
+
+
+def judge(
+    detector: Any, played: Played, limit: float = 1.0, clean: Played | None = None, known: Words | None = None
+) -> Judged:
     """Run a detector over a run.
 
     Args:
         detector: trained, if it has to be.
         played: the run.
         limit: from which score on it is an alarm.
-        clean: the same run without its fault; None: what is undone comes back as nothing.
+        clean: the same run without its fault; None: what is undone comes back as it was.
+        known: `words` of both, where they are looked at for several limits.
     """
+    known = words(detector, played) if known is None else known
     right = _counterparts(played, clean)
     suspected: set[StepId] = set()
     alarms: list[tuple[Seen, list[StepId]]] = []
@@ -67,7 +84,7 @@ def judge(detector: Any, played: Played, limit: float = 1.0, clean: Played | Non
     for step in played.seen:
         of.setdefault(step.agent, []).append(step)
     for steps in of.values():
-        alarms += _one(detector, steps, limit, right)
+        alarms += _one(detector, steps, limit, right) if known is None else _each(steps, limit, known)
     for _, named in alarms:
         suspected.update(named)
     found = [_noticed(steps, episode, alarms, played) for steps in of.values() for episode in _episodes(steps, played)]
@@ -85,6 +102,11 @@ def judge(detector: Any, played: Played, limit: float = 1.0, clean: Played | Non
     )
 
 
+def _each(steps: Sequence[Seen], limit: float, known: Words) -> list[tuple[Seen, list[StepId]]]:
+    found = ((step, known[step.step]) for step in steps)
+    return [(step, [step.step]) for step, word in found if word is not None and word.score >= limit]
+
+
 def _one(
     detector: Any, steps: Sequence[Seen], limit: float, right: dict[StepId, Seen]
 ) -> list[tuple[Seen, list[StepId]]]:
@@ -100,10 +122,9 @@ def _one(
         alarms.append((step, named))
         gone = set(named)
         window = [right.get(each.step, each) if each.step in gone else each for each in window][-KEPT:]
-        if not isinstance(detector, MEMORYLESS):
-            watch = detector.begin()
-            for each in window:
-                watch.see(each)
+        watch = detector.begin()
+        for each in window:
+            watch.see(each)
     return alarms
 
 
