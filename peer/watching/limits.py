@@ -34,8 +34,8 @@ class Learned(Struct, frozen=True):
         low, high: it never leaves these, in units of the detector's own limit.
         arms: limits that are tried, equally far apart by ratio.
         first: the one to begin with: the detector's own.
-        explore: the chance with which a step just below the limit is audited; it falls with the square of the score, and
-            below `low` none is, since no limit would have raised an alarm there. 0: none is, and the limit only rises.
+        explore: the chance with which a step just below the limit is audited; it falls with the square of the score,
+            and below `low` none is, since no limit would have raised an alarm there. 0: none is, and it only rises.
         miss: what a wrong step costs that no alarm was raised for.
         alarm: what any alarm costs: somebody has to look.
         vain: what one costs besides that was false.

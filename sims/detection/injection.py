@@ -37,6 +37,7 @@ class Injection:
     Args:
         kind: one of `KINDS`.
         field: of the messages, or for `threshold` the agent's attribute, which is multiplied: a number.
+        handled: only messages of a class of this name; empty: all that have the field.
         first, last: the inputs during which it is there, counted from 1.
         size: by what at most: `drift` comes to it at the end, and `hallucination` draws from its square root to it.
         rate: the share of inputs that `hallucination` strikes.
@@ -47,6 +48,7 @@ class Injection:
 
     kind: str
     field: str = ""
+    handled: str = ""
     first: int = 1
     last: int = 1 << 30
     size: float = 10.0
@@ -61,6 +63,12 @@ class Injection:
             raise CallerError(f"a fault of kind {self.kind} needs the field that is wrong: field='cents'.")
         if not (self.size > 0 and 0 <= self.rate <= 1 and self.first >= 1):
             raise CallerError(f"{self}: size is above 0, rate from 0 to 1, and inputs are counted from 1.")
+
+    def concerns(self, message: Any) -> bool:
+        """Tell whether a message is one of those that are counted, and may be struck."""
+        if self.handled and type(message).__name__ != self.handled:
+            return False
+        return self.kind in ("none", "threshold") or hasattr(message, self.field)
 
     def factor(self, number: int) -> float:
         """Return by what the field of an input is multiplied; 1: it is as it should be."""
@@ -77,7 +85,7 @@ class Injection:
 def injected(kind: type[Agent], fault: Injection) -> Any:
     """Return a class of agents that errs as the fault says; its `struck` has the steps in which it did.
 
-    Raises: CallerError, when it handles a message or has an attribute without that field, or one that is no number.
+    Raises: CallerError, when it handles a message whose field is no number, or has no attribute that is one.
     """
     struck: list[StepId] = []
     counts: dict[str, int] = {}
@@ -86,7 +94,7 @@ def injected(kind: type[Agent], fault: Injection) -> Any:
         @wraps(method)
         async def erring(self: Any, message: Any, ctx: Any) -> None:
             factor = 1.0
-            if ctx.attempt == 1:
+            if ctx.attempt == 1 and fault.concerns(message):
                 counts[self.name] = counts.get(self.name, 0) + 1
                 factor = fault.factor(counts[self.name])
             agent = self
