@@ -8,6 +8,7 @@ to the same result by the same versions of the libraries, and is done once in a 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from peer.detectors.features import Rows, packed, row, rows, trained_on, unpacked
+from peer.detectors.rules import TEXT_LENGTH_MAX
 from peer.detectors.scale import Scale, scale_of, steps_for, unseen_scores
 from peer.detectors.seen import Finding, Seen
 from peer.detectors.settings import among, settle, share, texts, version_of, whole
@@ -43,6 +45,9 @@ SEEDED = ("CBLOF", "GMM", "IForest", "LODA", "MCD", "PCA")
 KINDS = (FOREST, *sorted(PYOD))
 ROWS_MAX = 4096
 """So many training steps are kept, evenly over all: some detectors look at all of them for each step."""
+
+DEVIATIONS_MAX = 1e6
+"""A value farther from the mean counts as if it were so far."""
 
 Scorer = Callable[[Rows], NDArray[np.float64]]
 
@@ -92,7 +97,7 @@ class Outliers(Struct, frozen=True):
 
         The limit comes from steps that the model it was reckoned by had not seen: five models are fitted for it.
 
-        Raises: CallerError, if the steps are too few; ConfigInvalid, without the libraries.
+        Raises: CallerError, if the steps are too few, or can't be fitted; ConfigInvalid, without the libraries.
         """
         values = rows(steps, self.features, steps_for(self.quantile), self.name)
         values = values[:: -(-len(values) // ROWS_MAX)]
@@ -124,8 +129,13 @@ class _Outliers:
         values = row(step, self._features)
         if values is None:
             return None
-        raw = float(self._scorer(np.array([values]))[0])
-        return Finding(self._scale.score(raw), {**dict(zip(self._features, values, strict=True)), "raw": raw})
+        found: dict[str, float | int | str] = {**dict(zip(self._features, values, strict=True))}
+        try:
+            raw = float(self._scorer(np.array([values]))[0])
+        except Exception as error:  # noqa: BLE001  # a fault of the library's is no reason to undo the agent's step
+            return Finding(0.0, {**found, "error": f"{type(error).__name__}: {error}"[:TEXT_LENGTH_MAX]})
+        # The score tells of no number as of what is farthest off; a log holds numbers only.
+        return Finding(self._scale.score(raw), {**found, "raw": raw} if isfinite(raw) else found)
 
 
 @lru_cache(maxsize=16)
@@ -136,22 +146,34 @@ def _refitted(detector: Outliers) -> Scorer:
 def fitted(kind: str, values: Rows, seed: int) -> Scorer:
     """Return a model that was fitted to rows, as a function from rows to raw scores: the higher, the odder.
 
-    Raises: ConfigInvalid, without the libraries.
+    Raises: CallerError, if these rows can't be fitted; ConfigInvalid, without the libraries.
     """
     middle, spread = np.mean(values, axis=0), np.std(values, axis=0)
     spread = np.where(spread > 0, spread, 1.0)
 
     def place(rows: Rows) -> Rows:
-        return np.clip((rows - middle) / spread, -1e6, 1e6)
+        with np.errstate(over="ignore"):
+            return np.clip((rows - middle) / spread, -DEVIATIONS_MAX, DEVIATIONS_MAX)
+
+    try:
+        return _model(kind, place(values), seed, place)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        raise CallerError(
+            f"{kind} can't be fitted to these {len(values)} steps: {error}. It was not trained."
+            " Leave out features that hardly vary, or hang on others; or take another kind."
+        ) from error
+
+
+def _model(kind: str, values: Rows, seed: int, place: Callable[[Rows], Rows]) -> Scorer:
 
     if kind == FOREST:
         model = needed("sklearn.ensemble", FOREST, "detect").IsolationForest(n_estimators=100, random_state=seed)
-        model.fit(place(values))
+        model.fit(values)
         return lambda rows: -np.asarray(model.score_samples(place(rows)), dtype=np.float64)
     model = _pyod(kind, seed)
     # Some draw at random from numpy's common source: it is put back as it was.
     with _Seeded(seed):
-        model.fit(place(values))
+        model.fit(values)
     return lambda rows: np.asarray(model.decision_function(place(rows)), dtype=np.float64)
 
 

@@ -1,5 +1,7 @@
 """Outlier detectors by name: trained on normal steps, one scale for all of them, no model that is code."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -72,6 +74,23 @@ def test_a_feature_that_never_varies_does_no_harm():
         assert alarms(trained, steps) <= 9
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_of_few_whole_values_are_learnt_or_refused(kind):
+    chance = Random(5)
+    steps = values({"tools": float(chance.randrange(3)), "asked": float(chance.random() < 0.02)} for _ in range(400))
+    detector = Outliers(kind, ("tools", "asked"), quantile=0.99)
+    if kind == "ABOD":
+        with pytest.raises(CallerError, match="of 400 normal steps have a raw score that is no number"):
+            detector.train(steps)
+        return
+    trained = detector.train(steps)
+    assert alarms(trained, steps) <= 20
+    # Trees and bins take what is beyond all that they have seen for the last of it.
+    sees_beyond = kind not in ("CBLOF", "HBOS", "IForest", "IsolationForest", "LODA")
+    assert alarms(trained, values([{"tools": 40.0, "asked": 0.0}])) == sees_beyond
+
+
 def test_what_makes_no_sense_is_refused_with_its_value():
     with pytest.raises(ConfigInvalid, match="kind='Oracle': one of IsolationForest, ABOD"):
         Outliers("Oracle", FEATURES)
@@ -79,6 +98,8 @@ def test_what_makes_no_sense_is_refused_with_its_value():
         Outliers("KNN", FEATURES, seed=-1)
     with pytest.raises(CallerError, match=r"198 of 198 steps have a number for length, .* learns from 199 at least"):
         Outliers("KNN", FEATURES).train(joint(1, 198))
+    with pytest.raises(CallerError, match=r"amount is 1e\+200 .* It was not trained"):
+        Outliers("KNN", ("amount",)).train([*joint(1, 300), step(301, amount=1e200)])
     with pytest.raises(CallerError, match="0 of 300 steps"):
         Outliers("KNN", ("nothing",)).train(joint(1, 300))
     with pytest.raises(CallerError, match=r"knn\(amount\) was not trained"):
