@@ -6,7 +6,7 @@ from hashlib import sha256
 import numpy as np
 
 from peer.detectors.seen import Seen
-from peer.errors import CallerError
+from peer.errors import CallerError, ConfigInvalid
 
 Rows = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 """A row for each step, a column for each feature."""
@@ -66,6 +66,15 @@ def packed(values: Rows) -> bytes:
 def unpacked(data: bytes, features: Sequence[str]) -> Rows:
     """Return rows from their bytes."""
     return np.frombuffer(data, dtype="<f8").astype(np.float64).reshape(-1, len(features))
+
+
+def whole_rows(data: bytes, features: Sequence[str]) -> None:
+    """Look at bytes that are to be rows.
+
+    Raises: ConfigInvalid, if they are not.
+    """
+    if len(data) % (8 * len(features)):
+        raise ConfigInvalid(f"rows: {len(data)} bytes are no rows of {len(features)} features. No detector was made.")
 
 
 def trained_on(values: Rows, features: Sequence[str]) -> str:

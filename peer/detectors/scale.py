@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from peer.detectors.features import Rows
 from peer.detectors.rules import SCORE_MAX
+from peer.detectors.settings import number, positive, settle
 from peer.errors import CallerError
 
 FOLDS = 5
@@ -16,10 +17,17 @@ FOLDS = 5
 
 
 class Scale(Struct, frozen=True):
-    """Where on the raw scores of a model 0 and 1 are."""
+    """Where on the raw scores of a model 0 and 1 are.
+
+    Raises: ConfigInvalid, if 1 is not above 0.
+    """
 
     typical: float
     limit: float
+
+    def __post_init__(self) -> None:
+        settle(self, typical=number("typical", self.typical), limit=number("limit", self.limit))
+        positive("limit - typical", self.limit - self.typical)
 
     def score(self, raw: float) -> float:
         """Return the score; what can't be told (no number) is as far off as can be."""

@@ -1,5 +1,6 @@
 """Files of detectors: what was saved is loaded, and what is damaged or foreign says so and harms nobody."""
 
+from hashlib import sha256
 from random import Random
 
 import msgspec
@@ -112,6 +113,27 @@ def test_a_foreign_file_says_what_is_wrong_with_it(data, says, tmp_path):
         load(path)
     assert str(path) in str(refused.value)
     assert isinstance(refused.value, PeerError)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"rows": bytes(17)}, "17 bytes are no rows of 2 features"),
+        ({"scale": {"typical": 1.0, "limit": 1.0}}, "limit - typical=0.0"),
+        ({"quantile": 7.0}, "quantile=7.0"),
+        ({"features": []}, "at least one name"),
+        ({"seed": "one"}, "Expected `int`, got `str`"),
+    ],
+)
+def test_settings_that_no_detector_can_have_are_not_loaded(settings, says, tmp_path):
+    path = tmp_path / "made.detector"
+    save(Outliers("KNN", TWO, quantile=0.9).train(joint(1, 100)), path)
+    file = msgspec.msgpack.decode(path.read_bytes())
+    body = msgspec.msgpack.encode({**file["settings"], **settings})
+    file = {**file, "settings": msgspec.Raw(body), "digest": sha256(body).hexdigest()}
+    path.write_bytes(msgspec.msgpack.encode(file))
+    with pytest.raises(DetectorFileInvalid, match=f"of another release: .*{says}"):
+        load(path)
 
 
 def test_a_file_too_large_to_be_one_is_not_read(tmp_path):

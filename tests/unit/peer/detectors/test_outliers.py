@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from normal_runs import alarms, first_alarm, joint, scores, step, values
 
-from peer.detectors import Outliers
+from peer.detectors import HalfSpaceTrees, Outliers
 from peer.detectors.outliers import KINDS
 from peer.detectors.scale import scale_of, steps_for
 from peer.errors import CallerError, ConfigInvalid
@@ -49,6 +49,17 @@ def test_the_hash_of_its_training_is_part_of_what_it_is():
     assert len(trained.trained_on) == 64
     assert trained.library.startswith("pyod ")
     assert replace(trained, trained_on="").version != trained.version
+
+
+@pytest.mark.parametrize(
+    "detector", [Outliers("KNN", FEATURES, quantile=0.9), HalfSpaceTrees(FEATURES, trees=3, window=50, quantile=0.9)]
+)
+def test_a_library_that_makes_another_model_of_the_same_steps_is_refused(detector):
+    trained = detector.train(joint(1, 200))
+    trained.begin()
+    marks = (trained.marks[0] * 1.01, *trained.marks[1:])
+    with pytest.raises(CallerError, match=r"was trained by old 1\.0, and says otherwise by (pyod|river) "):
+        replace(trained, marks=marks, library="old 1.0").begin()
 
 
 def test_a_scale_has_its_limit_where_so_many_normal_scores_are_below():
