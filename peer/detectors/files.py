@@ -103,7 +103,9 @@ def load(path: str | Path, *, version: str | None = None, trained_on: str | None
         found = msgspec.msgpack.decode(settings, type=kind)
         whole = version_of(found) == file.version and getattr(found, "trained_on", "") == file.trained_on
     except (msgspec.MsgspecError, EbbtideError, ValueError, RecursionError) as error:
-        raise _invalid(path, f"damaged, or of another release: {error}", "Train and save it anew") from error
+        raise _invalid(
+            path, f"damaged, or of another release: {str(error).rstrip('.')}", "Train and save it anew"
+        ) from error
     if not whole:
         raise _invalid(path, "damaged, or of another release: its version is not its own", "Train and save it anew")
     for asked, held, what in ((version, file.version, "version"), (trained_on, file.trained_on, "trained_on")):

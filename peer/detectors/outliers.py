@@ -1,24 +1,25 @@
 """Outliers among several features at once, by scikit-learn's isolation forest, or a detector of PyOD's by its name.
 
 What is kept of the training is its numbers, not the fitted model: models can be stored only in a form that runs code
-when it is read, so that a file of one could do anything. Fitting again takes from milliseconds to half a second, comes
-to the same result by the same versions of the libraries, and is done once in a process for all watches.
+when it is read, so that a file of one could do anything. Fitting again takes from milliseconds to half a second, is
+done once in a process for all watches, and its result is compared with the first (`peer.detectors.refit`).
 """
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
-from peer.detectors.features import Rows, packed, row, rows, trained_on, unpacked
+from peer.detectors.features import Rows, packed, row, rows, trained_on, unpacked, whole_rows
+from peer.detectors.refit import Scorer, library, marks_of, refuse_another
+from peer.detectors.rules import TEXT_LENGTH_MAX
 from peer.detectors.scale import Scale, scale_of, steps_for, unseen_scores
 from peer.detectors.seen import Finding, Seen
-from peer.detectors.settings import among, settle, share, texts, version_of, whole
+from peer.detectors.settings import among, number, settle, share, texts, version_of, whole
 from peer.errors import CallerError
 from peer.extras import needed
 
@@ -44,7 +45,8 @@ KINDS = (FOREST, *sorted(PYOD))
 ROWS_MAX = 4096
 """So many training steps are kept, evenly over all: some detectors look at all of them for each step."""
 
-Scorer = Callable[[Rows], NDArray[np.float64]]
+DEVIATIONS_MAX = 1e6
+"""A value farther from the mean counts as if it were so far."""
 
 
 class Outliers(Struct, frozen=True):
@@ -71,11 +73,15 @@ class Outliers(Struct, frozen=True):
     trained_on: str = ""
     library: str = ""
     """What it was trained by, as `pyod 3.6.7`."""
+    marks: Sequence[float] = ()
+    """Raw scores of some of the rows by the model that was trained."""
 
     def __post_init__(self) -> None:
         among("kind", self.kind, KINDS)
         settle(self, features=texts("features", self.features), quantile=share("quantile", self.quantile))
         whole("seed", self.seed, 0, 2**32 - 1)
+        whole_rows(self.rows, self.features)
+        settle(self, marks=tuple(number("marks", mark) for mark in self.marks))
 
     @property
     def name(self) -> str:
@@ -92,7 +98,7 @@ class Outliers(Struct, frozen=True):
 
         The limit comes from steps that the model it was reckoned by had not seen: five models are fitted for it.
 
-        Raises: CallerError, if the steps are too few; ConfigInvalid, without the libraries.
+        Raises: CallerError, if the steps are too few, or can't be fitted; ConfigInvalid, without the libraries.
         """
         values = rows(steps, self.features, steps_for(self.quantile), self.name)
         values = values[:: -(-len(values) // ROWS_MAX)]
@@ -102,11 +108,16 @@ class Outliers(Struct, frozen=True):
             rows=packed(values),
             scale=scale_of(raws, self.quantile),
             trained_on=trained_on(values, self.features),
-            library=_library(self.kind),
+            library=library(_package(self.kind)),
+            marks=marks_of(fitted(self.kind, values, self.seed), values),
         )
 
     def begin(self) -> "_Outliers":
-        """Return a watch. Raises: CallerError, if it is not trained; ConfigInvalid, without the libraries."""
+        """Return a watch.
+
+        Raises: CallerError, if it is not trained, or the library installed makes another model than the one that it was
+        trained by; ConfigInvalid, without the libraries.
+        """
         if self.scale is None:
             raise CallerError(
                 f"{self.name} was not trained. Nothing was watched. Call train(steps) with a normal run's."
@@ -124,34 +135,55 @@ class _Outliers:
         values = row(step, self._features)
         if values is None:
             return None
-        raw = float(self._scorer(np.array([values]))[0])
-        return Finding(self._scale.score(raw), {**dict(zip(self._features, values, strict=True)), "raw": raw})
+        found: dict[str, float | int | str] = {**dict(zip(self._features, values, strict=True))}
+        try:
+            raw = float(self._scorer(np.array([values]))[0])
+        except Exception as error:  # noqa: BLE001  # a fault of the library's is no reason to undo the agent's step
+            return Finding(0.0, {**found, "error": f"{type(error).__name__}: {error}"[:TEXT_LENGTH_MAX]})
+        # The score tells of no number as of what is farthest off; a log holds numbers only.
+        return Finding(self._scale.score(raw), {**found, "raw": raw} if isfinite(raw) else found)
 
 
 @lru_cache(maxsize=16)
 def _refitted(detector: Outliers) -> Scorer:
-    return fitted(detector.kind, unpacked(detector.rows, detector.features), detector.seed)
+    values = unpacked(detector.rows, detector.features)
+    scorer = fitted(detector.kind, values, detector.seed)
+    now = library(_package(detector.kind))
+    refuse_another(detector.marks, scorer, values, detector.name, detector.library, now)
+    return scorer
 
 
 def fitted(kind: str, values: Rows, seed: int) -> Scorer:
     """Return a model that was fitted to rows, as a function from rows to raw scores: the higher, the odder.
 
-    Raises: ConfigInvalid, without the libraries.
+    Raises: CallerError, if these rows can't be fitted; ConfigInvalid, without the libraries.
     """
     middle, spread = np.mean(values, axis=0), np.std(values, axis=0)
     spread = np.where(spread > 0, spread, 1.0)
 
     def place(rows: Rows) -> Rows:
-        return np.clip((rows - middle) / spread, -1e6, 1e6)
+        with np.errstate(over="ignore"):
+            return np.clip((rows - middle) / spread, -DEVIATIONS_MAX, DEVIATIONS_MAX)
+
+    try:
+        return _model(kind, place(values), seed, place)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        raise CallerError(
+            f"{kind} can't be fitted to these {len(values)} steps: {error}. It was not trained."
+            " Leave out features that hardly vary, or hang on others; or take another kind."
+        ) from error
+
+
+def _model(kind: str, values: Rows, seed: int, place: Callable[[Rows], Rows]) -> Scorer:
 
     if kind == FOREST:
         model = needed("sklearn.ensemble", FOREST, "detect").IsolationForest(n_estimators=100, random_state=seed)
-        model.fit(place(values))
+        model.fit(values)
         return lambda rows: -np.asarray(model.score_samples(place(rows)), dtype=np.float64)
     model = _pyod(kind, seed)
     # Some draw at random from numpy's common source: it is put back as it was.
     with _Seeded(seed):
-        model.fit(place(values))
+        model.fit(values)
     return lambda rows: np.asarray(model.decision_function(place(rows)), dtype=np.float64)
 
 
@@ -172,9 +204,5 @@ def _pyod(kind: str, seed: int) -> Any:
     return make(random_state=seed) if kind in SEEDED else make()
 
 
-def _library(kind: str) -> str:
-    name = "scikit-learn" if kind == FOREST else "pyod"
-    try:
-        return f"{name} {version(name)}"
-    except PackageNotFoundError:
-        return name
+def _package(kind: str) -> str:
+    return "scikit-learn" if kind == FOREST else "pyod"

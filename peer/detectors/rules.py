@@ -133,8 +133,9 @@ class Bounds(Struct, frozen=True):
         # Halves first: the sum, or the difference, of two finite bounds may not be finite.
         half = self.high / 2 - self.low / 2
         away = abs(value / 2 - self.low / 4 - self.high / 4) * 2
-        score = away / half if half else 1.0 + away / (abs(self.low) or 1.0)
         wrong = not self.low <= value <= self.high
+        # Bounds that are one value have no middle to be away from.
+        score = away / half if half else wrong * (1.0 + away / (abs(self.low) or 1.0))
         return Finding(graded(score, wrong), {self.feature: value, "low": self.low, "high": self.high})
 
 
@@ -147,8 +148,8 @@ class Check(Struct, frozen=True):
     Args:
         name: as in logs.
         function: pure, and quick. To be sent to other processes it has to be one of a module's.
-        edition: put another text here when what the function calls has changed: the version hangs on the function's own
-            source alone.
+        edition: put another text here when what the function calls, or was made with, has changed: the version hangs on
+            the text of its own source alone.
 
     Raises: ConfigInvalid.
     """

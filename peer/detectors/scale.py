@@ -9,16 +9,25 @@ from numpy.typing import NDArray
 
 from peer.detectors.features import Rows
 from peer.detectors.rules import SCORE_MAX
+from peer.detectors.settings import number, positive, settle
+from peer.errors import CallerError
 
 FOLDS = 5
 """Parts of the training steps, each scored by a model that has not seen it."""
 
 
 class Scale(Struct, frozen=True):
-    """Where on the raw scores of a model 0 and 1 are."""
+    """Where on the raw scores of a model 0 and 1 are.
+
+    Raises: ConfigInvalid, if 1 is not above 0.
+    """
 
     typical: float
     limit: float
+
+    def __post_init__(self) -> None:
+        settle(self, typical=number("typical", self.typical), limit=number("limit", self.limit))
+        positive("limit - typical", self.limit - self.typical)
 
     def score(self, raw: float) -> float:
         """Return the score; what can't be told (no number) is as far off as can be."""
@@ -38,10 +47,16 @@ def scale_of(raws: Sequence[float] | NDArray[np.float64], quantile: float) -> Sc
     Args:
         raws: of normal steps, by a model that has not learnt from them; `steps_for(quantile)` at least.
 
+    Raises: CallerError, if one is no number.
     Source: Vovk, Gammerman and Shafer 2005 (conformal prediction): of n + 1 scores of like steps, the new one is as
     likely as any to be the largest, so the limit is the ceil((n + 1) quantile)-th of n.
     """
     found = np.sort(np.asarray(raws, dtype=np.float64))
+    if not np.all(np.isfinite(found)):
+        raise CallerError(
+            f"{int(np.sum(~np.isfinite(found)))} of {len(found)} normal steps have a raw score that is no number."
+            " It was not trained. Features of few values are beyond some detectors (ABOD): take another kind."
+        )
     typical = float(found[len(found) // 2])
     at = min(ceil((len(found) + 1) * quantile - 1e-9), len(found)) - 1
     limit = float(found[at])

@@ -7,10 +7,11 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from peer.detectors.features import Rows, packed, row, rows, trained_on, unpacked
+from peer.detectors.features import Rows, packed, row, rows, trained_on, unpacked, whole_rows
+from peer.detectors.refit import Scorer, library, marks_of, refuse_another
 from peer.detectors.scale import Scale, scale_of, steps_for
 from peer.detectors.seen import Finding, Seen
-from peer.detectors.settings import settle, share, texts, version_of, whole
+from peer.detectors.settings import number, settle, share, texts, version_of, whole
 from peer.errors import CallerError
 from peer.extras import needed
 
@@ -47,6 +48,10 @@ class HalfSpaceTrees(Struct, frozen=True):
     rows: bytes = b""
     scale: Scale | None = None
     trained_on: str = ""
+    library: str = ""
+    """What it was trained by, as `river 0.26.1`."""
+    marks: Sequence[float] = ()
+    """Raw scores of some of the rows by the trees that have learnt all."""
 
     def __post_init__(self) -> None:
         settle(self, features=texts("features", self.features), quantile=share("quantile", self.quantile))
@@ -54,6 +59,8 @@ class HalfSpaceTrees(Struct, frozen=True):
         whole("height", self.height, 1, 12)
         whole("window", self.window, 10, 100_000)
         whole("seed", self.seed, 0, 2**32 - 1)
+        whole_rows(self.rows, self.features)
+        settle(self, marks=tuple(number("marks", mark) for mark in self.marks))
 
     @property
     def name(self) -> str:
@@ -80,11 +87,20 @@ class HalfSpaceTrees(Struct, frozen=True):
                 raws.append(float(model.score_one(found)))
             model.learn_one(found)
         return replace(
-            self, rows=packed(values), scale=scale_of(raws, self.quantile), trained_on=trained_on(values, self.features)
+            self,
+            rows=packed(values),
+            scale=scale_of(raws, self.quantile),
+            trained_on=trained_on(values, self.features),
+            library=library("river"),
+            marks=marks_of(self._scorer(model), values),
         )
 
     def begin(self) -> "_Trees":
-        """Return trees that have learnt the training steps. Raises: CallerError, if there are none; ConfigInvalid."""
+        """Return trees that have learnt the training steps.
+
+        Raises: CallerError, if there are none, or the library installed makes other trees of them than the one that
+        they were trained by; ConfigInvalid, without river.
+        """
         if self.scale is None:
             raise CallerError(
                 f"{self.name} was not trained. Nothing was watched. Call train(steps) with a normal run's."
@@ -93,7 +109,11 @@ class HalfSpaceTrees(Struct, frozen=True):
         model = self._model(values)
         for found in _points(values, self.features):
             model.learn_one(found)
+        refuse_another(self.marks, self._scorer(model), values, self.name, self.library, library("river"))
         return _Trees(self.features, model, self.scale)
+
+    def _scorer(self, model: Any) -> Scorer:
+        return lambda rows: np.array([model.score_one(found) for found in _points(rows, self.features)])
 
     def _model(self, values: Rows) -> Any:
         make = needed("river.anomaly", "HalfSpaceTrees", "detect").HalfSpaceTrees

@@ -45,7 +45,7 @@ class Vae(Struct, frozen=True):
     features: Sequence[str]
     hidden: int = 16
     latent: int = 2
-    epochs: int = 100
+    epochs: int = 150
     quantile: float = 0.995
     seed: int = 1
     weights: Sequence[Array] = ()

@@ -55,7 +55,8 @@ class Network:
     def parts(self, values: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return for each row the error of what comes back, and the divergence of its encoding."""
         w = self._arrays
-        placed = np.clip((values - w["mean"]) / w["sd"], -DEVIATIONS_MAX, DEVIATIONS_MAX)
+        with np.errstate(over="ignore"):
+            placed = np.clip((values - w["mean"]) / w["sd"], -DEVIATIONS_MAX, DEVIATIONS_MAX)
         inner = np.tanh(placed @ w["encoder"] + w["encoder_bias"])
         middle = inner @ w["middle"] + w["middle_bias"]
         spread = np.clip(inner @ w["spread"] + w["spread_bias"], -LOG_VARIANCE, LOG_VARIANCE)

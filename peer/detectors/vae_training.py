@@ -10,7 +10,7 @@ from peer.detectors.vae_network import DEVIATIONS_MAX, LOG_VARIANCE, shapes
 from peer.extras import needed
 
 BATCH = 64
-RATE = 5e-3
+RATE = 2e-2
 """Of Adam, at the start; it falls to a hundredth along a cosine."""
 
 
