@@ -103,7 +103,8 @@ class Watcher(Agent):
             return
         try:
             seen, intents = foresight(await ctx.call(FORESEE, [str(step) for step in found.steps]))
-        except (errors.ToolFailed, errors.EffectInDoubt) as error:
+        except (errors.ToolFailed, errors.EffectInDoubt, errors.StepUnknown) as error:
+            # What had to wait for its turn may be final by then: a checkpoint has dropped it from its agent's log.
             self._note(found, OVER, IGNORE, f"nobody can tell what undoing it would undo: {error}")
             return
         if seen.steps == 0:
