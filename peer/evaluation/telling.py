@@ -69,7 +69,8 @@ def page(found: Measures, worth: float | None, utility: str, console: Console) -
         for at, (name, what) in enumerate(names.items()):
             table.add_row(heading if at == 0 else "", what, shown(name, getattr(found, name), knows))
         table.add_section()
-    table.add_row("utility", utility, UNKNOWN if worth is None else f"{worth:,.1f}")
+    table.add_row("utility", "see below", UNKNOWN if worth is None else f"{worth:,.1f}")
     console.print(table, markup=False, highlight=False)
+    console.print(f"Utility: {utility}", markup=False, highlight=False)
     if not knows:
         console.print("Nobody has said which steps were wrong (--truth FILE): what hangs on that is unknown, not 0.")

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from msgspec import to_builtins
@@ -102,7 +102,7 @@ def _utility(name: str) -> Utility:
     made: Any = found() if isinstance(found, type) else found
     if not callable(made):
         raise CallerError(f"{name} is {made!r}, which can't be called. A utility is a function of the measures.")
-    return made
+    return cast(Utility, made)
 
 
 def _setting(name: str) -> Setting:
