@@ -114,6 +114,60 @@ def test_an_input_is_unhandled_if_nothing_has_run_it_again_and_its_sender_still_
     assert evaluated(logs.trail()).unhandled == 1
 
 
+def test_a_step_that_was_undone_before_did_not_stand_when_a_later_rollback_was_decided() -> None:
+    logs = Logs()
+    for seq in range(1, 5):
+        logs.ran(f"a/1/{seq}", seq)
+    logs.rolled_back("a/1/p1", 5, "a/1/3 a/1/4", "a/1/3 a/1/4", {"a": 6})
+    logs.rolled_back("a/1/p2", 7, "a/1/2", "a/1/2", {"a": 8})
+    # Of four the first has left two, and of these two the second has left one.
+    assert evaluated(logs.trail()).rollbacks_kept == pytest.approx((2 + 1) / (4 + 2))
+
+
+def test_what_a_sender_has_sent_anew_is_meant_and_unhandled_if_that_is_undone_for_good() -> None:
+    logs = Logs()
+    logs.ran("a/1/1", 1, "L1")
+    logs.ran("b/1/1", 2, "M1", producer="a/1/1")
+    logs.rolled_back("a/1/p1", 3, "a/1/1", "a/1/1 b/1/1", {"a": 4, "b": 4})
+    logs.ran("a/1/2", 5, "L1", attempt=2)
+    logs.ran("b/1/2", 6, "M1", producer="a/1/2")
+    logs.rolled_back("b/1/p1", 7, "b/1/2", "b/1/2", {"b": 8})
+    assert evaluated(logs.trail()).unhandled == 1
+
+
+def test_a_rollback_that_was_refused_has_nothing_to_recover_from() -> None:
+    logs = Logs()
+    logs.ran("a/1/1", 1)
+    logs.rolled_back("a/1/p1", 2, "a/1/1", "a/1/1", {"a": 3}, "abort")
+    found = evaluated(logs.trail())
+    assert (found.recover_s, found.decide_s) == (None, pytest.approx(1))
+
+
+def test_it_is_recovered_when_the_last_effect_is_undone_as_far_as_the_log_is_dated() -> None:
+    logs = Logs()
+    logs.ran("a/1/1", 1, calls=("slow",))
+    logs.called("a", "slow", "done")
+    logs.rolled_back("a/1/p1", 2, "a/1/1", "a/1/1", {"a": 3})
+    logs.ran("a/1/2", 9)
+    logs.records["a"].append(type(logs.records["a"][2])("slow", "undone"))
+    assert evaluated(logs.trail()).recover_s == pytest.approx(6)
+
+
+def test_a_call_that_was_ended_without_having_been_made_was_not_undone() -> None:
+    logs = Logs()
+    logs.ran("a/1/1", 1, calls=("never",))
+    logs.called("a", "never", "undone")
+    assert evaluated(logs.trail()).effects_undone == 0
+
+
+def test_a_question_is_waited_for_until_it_is_undone() -> None:
+    logs = Logs()
+    logs.ran("a/1/1", 1, asks=True)
+    logs.rolled_back("a/1/p1", 2, "a/1/1", "a/1/1", {"a": 3})
+    logs.ran("a/1/2", 9)
+    assert evaluated(logs.trail()).waiting_s == pytest.approx(2)
+
+
 def test_innocent_is_what_was_undone_and_hangs_on_no_wrong_step() -> None:
     logs = Logs()
     logs.ran("a/1/1", 1, writes="k")
