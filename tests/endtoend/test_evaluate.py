@@ -105,6 +105,16 @@ def test_a_utility_of_ones_own_is_asked(played: Path, run: Run, tmp_path: Path) 
     assert found["utility"] == {"name": "mine", "value": 10 * found["measures"]["work_kept"] - 1}
 
 
+def test_the_utility_on_the_page_is_one(played: Path, run: Run, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    file, truth = tmp_path / "bank.py", tmp_path / "wrong.txt"
+    file.write_text(text.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    assert run.one("evaluate", played, "--utility", f"{file}:mine")["utility"]["value"] is None
+    truth.write_text("buyer/1/2\n", encoding="utf-8")
+    told = run.one("evaluate", played, "--utility", f"{file}:mine", "--truth", truth)
+    assert told["utility"] == {"name": "mine", "value": 0.0}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
