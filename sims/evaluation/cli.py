@@ -28,7 +28,7 @@ QUICK = "threshold"
 
 def evaluate(
     run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="A host's folder, or the folder of all hosts.")
+        Path | None, typer.Argument(metavar="RUN", help="A host's folder, or the folder of all hosts.")
     ] = None,
     truth: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The steps that were wrong, one a line, as risk-1/1/17.")

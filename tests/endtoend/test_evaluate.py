@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,13 @@ def test_with_the_truth_programs_are_told_what_was_lost(played: Path, run: Run, 
     assert measures["decide_s"] > 0
     # 100 for the wrong step that stands, 20 for its effect, a tenth for each second in which an agent was frozen.
     assert found["utility"]["value"] == pytest.approx(-120 - 0.1 * measures["down_s"])
+
+
+def test_of_logs_that_are_not_all_there_it_says_so(played: Path, run: Run, tmp_path: Path) -> None:
+    shutil.copytree(played, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "host-2")
+    told = run.one("evaluate", tmp_path / "copy", code=3)
+    assert told["measures"]["agents"] == 1
 
 
 def test_a_utility_of_ones_own_is_asked(played: Path, run: Run, tmp_path: Path) -> None:
