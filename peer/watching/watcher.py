@@ -8,6 +8,8 @@ learnt from comes as inputs from outside the cone, how a rollback has ended and 
 from random import Random
 from typing import Any, ClassVar
 
+from msgspec.structs import replace
+
 from peer import errors
 from peer.agents.agent import Agent, handles
 from peer.agents.context import Context
@@ -162,7 +164,8 @@ class Watcher(Agent):
             return
         propensity, verb = opened
         if answer.value is not None:
-            await self._found(found, propensity, answer.value is True, answer.agent, str(answer.value), ctx)
+            wrong, why = _wrong(found, answer.value)
+            await self._found(found, wrong, propensity, answer.agent, why, ctx)
         elif verb == AUDIT:
             return
         elif self.people is not None:
@@ -188,13 +191,14 @@ class Watcher(Agent):
         if kept is not None:
             found, propensity = _restored(kept[0]), kept[1]
             by = result.by or "nobody, in time"
-            await self._found(found, propensity, result.value != WRONG, by, result.note, ctx)
+            wrong = found.steps if result.value == WRONG else ()
+            await self._found(found, wrong, propensity, by, result.note, ctx)
 
     async def _found(
-        self, found: Suspicion, propensity: float, is_right: bool, by: str, why: str, ctx: Context
+        self, found: Suspicion, wrong: tuple[StepId, ...], propensity: float, by: str, why: str, ctx: Context
     ) -> None:
-        if not is_right:
-            self._undo(REVISE, found, propensity, by, why, ctx)
+        if wrong:
+            self._undo(REVISE, replace(found, steps=wrong), propensity, by, why, ctx)
             return
         self._learn(found.detector, Labelled(found.score, False, propensity))
         await self._over(found, RIGHT, f"by {by}", ctx)
@@ -242,12 +246,13 @@ class Watcher(Agent):
 
     def chance(self, detector: str, score: float) -> float:
         """Return the chance that a step of such a score is wrong, by what came of earlier ones."""
-        known = self.state.get(("known", detector), [])
+        # What was decided by it is not undone when what was learnt is: nothing hangs on it.
+        known = self.state.observe(("known", detector), [])
         return chance_of(score, [(each[0], each[1], 1 / each[2]) for each in known])
 
     def _limit(self, detector: str) -> float:
         first = self.limit.first if isinstance(self.limit, Learned) else self.limit
-        return self.state.get(("limit", detector), first)
+        return self.state.observe(("limit", detector), first)
 
     def _learn(self, detector: str, step: Labelled) -> None:
         kept = self.limit.keep if isinstance(self.limit, Learned) else Learned().keep
@@ -265,6 +270,17 @@ class Watcher(Agent):
 
     def _note(self, found: Suspicion, state: str, what: str, why: str) -> None:
         self.state["case", str(found.steps[0])] = [state, what, found.detector, found.score, why]
+
+
+def _wrong(found: Suspicion, said: Any) -> tuple[tuple[StepId, ...], str]:
+    """Return which steps an answer calls wrong, and why."""
+    if said is True:
+        return (), ""
+    if isinstance(said, list | tuple):
+        named = set(map(str, said))
+        steps = tuple(step for step in found.steps if str(step) in named)
+        return steps, f"{len(steps)} of {len(found.steps)}"
+    return found.steps, str(said)
 
 
 def _shown(found: Suspicion) -> str:

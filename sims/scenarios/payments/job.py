@@ -121,10 +121,10 @@ class Job:
         ]
         self.tried = await try_another(self.cluster, handled, self.books)
 
-    async def audit(self) -> None:
+    async def audit(self, is_last: bool = False) -> None:
         """Have the auditor look."""
         self._unaudited.clear()
-        await self.hand_in("auditor", AuditDue(self.inputs["auditor"] + 1))
+        await self.hand_in("auditor", AuditDue(self.inputs["auditor"] + 1, is_last))
 
     async def settle(self) -> None:
         """Wait until nothing is under way, and audit until nothing is found."""
@@ -134,7 +134,7 @@ class Job:
             self.progress("settling payments", done, len(self.payments))
             if not (await self.cluster.state("auditor")).get("wrong"):
                 return
-            await self.audit()
+            await self.audit(is_last=True)
 
     async def remember(self) -> Remembered:
         """Have a checkpoint made while nothing is under way and nothing known to be wrong, and note how things are."""
