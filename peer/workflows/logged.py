@@ -143,8 +143,8 @@ class _Reader:
         record, after = step.record, self._activities[step.id]
         producer = record.input.producer
         if producer is not None and (before := self._known(producer)) is not None:
-            is_result = after.kind.startswith(result_of(""))
-            yield Link(before, after, RESULT if is_result else MESSAGE, after.kind)
+            of = after.kind.removeprefix(result_of(""))
+            yield Link(before, after, MESSAGE if of == after.kind else RESULT, of)
         for read in record.reads:
             if read.writer is not None and read.writer != step.id and (before := self._known(read.writer)) is not None:
                 yield Link(before, after, KEY, family(read.key))
