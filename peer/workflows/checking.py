@@ -17,6 +17,8 @@ from peer.workflows.net import Net
 from peer.workflows.netting import Letting, is_gone, lettings, net_of, sources
 from peer.workflows.workflow import Activity, Rule, Workflow
 
+CASES_MAX = 100
+"""Inputs from outside whose markings are looked at; of what is found only `unbounded` hangs on it."""
 LISTED_MAX = 4
 """Activities or agents named in one sentence."""
 
@@ -69,6 +71,8 @@ class Check:
     points: tuple[Point, ...]
     cases: tuple[Case, ...]
     findings: tuple[Finding, ...]
+    left_out: int = 0
+    """Inputs from outside that were not looked at: see `CASES_MAX`."""
 
     @property
     def problems(self) -> list[Finding]:
@@ -91,6 +95,7 @@ class Check:
                 for point in self.points
             ],
             "cases": [case._asdict() | {"source": str(case.source)} for case in self.cases],
+            "left_out": self.left_out,
             "findings": [each._asdict() for each in self.findings],
             "notes": list(self.workflow.notes),
         }
@@ -109,13 +114,14 @@ def check(workflow: Workflow, markings_max: int = MARKINGS_MAX) -> Check:
         raise CallerError(f"markings_max={markings_max}: at least 1. Nothing was checked.")
     graph = Graph(workflow)
     points = tuple(_point(graph, letting) for letting in lettings(workflow))
-    nets = [(source, net_of(workflow, {str(source): 1})) for source in sources(workflow)]
+    begins = sources(workflow)
+    nets = [(source, net_of(workflow, {str(source): 1}, whole=False)) for source in begins[:CASES_MAX]]
     cases = tuple(_case(source, net, markings_max) for source, net in nets)
     findings = (
         *_unapproved(points), *_unhandled(workflow), *_loops(graph), *_undoing(workflow),
         *_unbounded(nets, markings_max), *_drags(graph),
     )  # fmt: skip
-    return Check(workflow, points, cases, findings)
+    return Check(workflow, points, cases, findings, len(begins) - len(cases))
 
 
 def is_compensable(net: Net, marking: tuple[int, ...]) -> bool:

@@ -168,13 +168,26 @@ class _Joined:
             }
             given = {tool for activity, seen in self._seen.items() if activity.agent == name for tool in seen.approved}
             for tool in sorted(wanted - {"person"}):
-                rules = [rule for rule in spec.kind.approvals if self._concerns(rule, tool)]
-                always = [rule for rule in rules if rule.when is None]
-                for rule in always[:1] or rules[:1]:
-                    found.append(Rule(name, tool, names(rule.to), rule.when is None))
-                if tool in given and not always:
+                found += self._rule(spec, tool)
+                if tool in given:
                     found.append(Rule(name, tool, (), True))
         return found
+
+    def _rule(self, spec: AgentSpec, tool: str) -> list[Rule]:
+        """Return by which rule of a class people are asked before a tool; in all cases, if there is one for all."""
+        rules = [rule for rule in spec.kind.approvals if self._concerns(rule, tool)]
+        tiers = [*spec.kind.tiers.values()]
+        asks = [[rule for rule in tier.asks if self._concerns(rule, tool)] for tier in tiers]
+        refused = [any(each.name.rpartition(":")[2] == tool for each in tier.refuses) for tier in tiers]
+        always = next((rule for rule in rules if rule.when is None), None)
+        if always is not None:
+            return [Rule(spec.name, tool, names(always.to), True)]
+        # ST-15: people may set any tier, so each has to ask, or not to let it use the tool at all.
+        in_each = bool(tiers) and all(
+            refuses or any(rule.when is None for rule in asked) for asked, refuses in zip(asks, refused, strict=True)
+        )
+        some = [*rules, *(rule for asked in asks for rule in asked)]
+        return [Rule(spec.name, tool, names(rule.to), in_each) for rule in some[:1]]
 
     def _concerns(self, rule: Approval, tool: str) -> bool:
         if rule.tool is None:

@@ -92,8 +92,17 @@ class Graph:
     def reach_of(self, roots: Iterable[Activity]) -> Reach:
         """Return what a wrong step of some activities can drag along."""
         of = tuple(roots)
-        falls = {*of}.union(*(nx.descendants(self._graph, root) for root in of if root in self._graph))
-        return Reach(of, tuple(sorted(falls)), tuple(each for each in self.workflow.activities if each not in falls))
+        found = 0
+        for root in of:
+            found |= self._reached[root]
+        falls = tuple(each for number, each in enumerate(self.workflow.activities) if found >> number & 1)
+        keeps = tuple(each for number, each in enumerate(self.workflow.activities) if not found >> number & 1)
+        return Reach(of, falls, keeps)
+
+    @cached_property
+    def _reached(self) -> dict[Activity, int]:
+        """By activity, all that may hang on it, as the bits of their numbers: from the last downstream back."""
+        return _bits(self._graph, self.workflow.activities)
 
     def upstream(self, activity: Activity) -> list[Activity]:
         """Return the activities whose wrong steps can drag this one along, itself included."""
@@ -124,14 +133,30 @@ class Graph:
     def drags(self) -> list[Drag]:
         """Upstream that a shared key drags along: without the key it would be kept."""
         messages = self._graph_of(link for link in self.links if link.how in (MESSAGE, RESULT))
+        reached = _bits(messages, self.workflow.activities)
+        numbers = {activity: number for number, activity in enumerate(self.workflow.activities)}
         found: dict[tuple[str, str, str], Drag] = {}
         for link in self.links:
             if link.how not in (KEY, SUM) or link.before.agent == link.after.agent or not _both(messages, link):
                 continue
-            if nx.has_path(messages, link.after, link.before) and not nx.has_path(messages, link.before, link.after):
+            above, below = 1 << numbers[link.after], 1 << numbers[link.before]
+            if reached[link.after] & below and not reached[link.before] & above:
                 drag = Drag(link.before, link.after, link.via)
                 found.setdefault((drag.wrong.agent, drag.dragged.agent, drag.key), drag)
         return list(found.values())
+
+
+def _bits(graph: "nx.DiGraph[Activity]", activities: list[Activity]) -> dict[Activity, int]:
+    """Return what can be reached from each activity, itself included, as the bits of their numbers."""
+    numbers = {activity: number for number, activity in enumerate(activities)}
+    parts: nx.DiGraph[int] = nx.condensation(graph)
+    by_part: dict[int, int] = {}
+    for part in reversed([*nx.topological_sort(parts)]):
+        bits = sum(1 << numbers[each] for each in parts.nodes[part]["members"])
+        for after in parts.successors(part):
+            bits |= by_part[after]
+        by_part[part] = bits
+    return {activity: by_part[part] for activity, part in parts.graph["mapping"].items()}
 
 
 def _both(graph: "nx.DiGraph[Activity]", link: Link) -> bool:

@@ -54,6 +54,11 @@ class Net:
         self.initial: Marking = tuple(marking.get(place, 0) for place in self.places)
         self._takes = [self._counted(each.takes) for each in self.transitions]
         self._change = [self._changes(each) for each in self.transitions]
+        self._free = [number for number, takes in enumerate(self._takes) if not takes]
+        self._by_place: list[list[int]] = [[] for _ in self.places]
+        for number, takes in enumerate(self._takes):
+            for at, _ in takes:
+                self._by_place[at].append(number)
 
     def _check(self, marking: Mapping[str, int]) -> None:
         names = [each.name for each in self.transitions]
@@ -90,7 +95,9 @@ class Net:
     def enabled_at(self, marking: Iterable[float]) -> list[int]:
         """Return the numbers of the transitions that can happen; a marking may hold more than any number here."""
         tokens = (*marking,)
-        return [number for number, takes in enumerate(self._takes) if all(tokens[at] >= weight for at, weight in takes)]
+        # Of large nets few places hold anything: only what takes from these, or from none, can happen.
+        near = {*self._free}.union(*(self._by_place[at] for at, number in enumerate(tokens) if number))
+        return [number for number in sorted(near) if all(tokens[at] >= weight for at, weight in self._takes[number])]
 
     def fire(self, marking: Marking, name: str) -> Marking:
         """Return the marking after a transition has happened.

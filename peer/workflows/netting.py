@@ -19,6 +19,8 @@ HELD = "held"
 """Begins places of tools that wait for a person."""
 ASKED = "asked"
 """Begins places of tools that wait to be called."""
+PERSON = "person"
+"""What logs call a question to a person."""
 GONE = "gone"
 """Begins places of what can't be undone any more."""
 
@@ -34,8 +36,8 @@ class Letting(NamedTuple):
 
 
 def letting_name(agent: str, tool: str) -> str:
-    """Return the name of the transition by which a requested tool is called."""
-    return f"call {tool} for {agent}"
+    """Return the name of the transition by which a requested tool is called, or a question to a person answered."""
+    return f"a person answers {agent}" if tool == PERSON else f"call {tool} for {agent}"
 
 
 def place_of(what: str, agent: str, tool: str) -> str:
@@ -58,12 +60,13 @@ def lettings(workflow: Workflow, kinds: Iterable[str] = (IRREVERSIBLE,)) -> list
     return [Letting(letting_name(*pair), *pair, tuple(sorted(by))) for pair, by in sorted(found.items())]
 
 
-def net_of(workflow: Workflow, inputs: Mapping[str, int] | None = None) -> Net:
+def net_of(workflow: Workflow, inputs: Mapping[str, int] | None = None, *, whole: bool = True) -> Net:
     """Return a workflow as a net.
 
     Args:
         workflow: which.
         inputs: what has come from outside, as counts by `agent.kind`; left out: one of each that comes from there.
+        whole: False: without places to which no token can come, and transitions that can't happen.
 
     Raises: CallerError, for an input that is none of its activities.
     """
@@ -75,9 +78,27 @@ def net_of(workflow: Workflow, inputs: Mapping[str, int] | None = None) -> Net:
             transitions.append(_handled(workflow, way, name))
     for letting in lettings(workflow, set(workflow.tools.values())):
         transitions += _let(workflow, letting)
+    marking = _marking(workflow, inputs)
+    if not whole:
+        return Net(_reachable(transitions, marking), marking)
     places = dict.fromkeys(str(activity) for activity in workflow.activities)
     places |= dict.fromkeys(place for each in transitions for place in (*each.takes, *each.puts))
-    return Net(transitions, _marking(workflow, inputs), places)
+    return Net(transitions, marking, places)
+
+
+def _reachable(transitions: list[Transition], marking: Mapping[str, int]) -> list[Transition]:
+    """Return the transitions that can happen: each takes one token, so all from whose place a token can come."""
+    by_place: dict[str, list[Transition]] = {}
+    for each in transitions:
+        for place in each.takes:
+            by_place.setdefault(place, []).append(each)
+    todo, seen, found = [*marking], {*marking}, set[str]()
+    while todo:
+        for each in by_place.get(todo.pop(), ()):
+            found.add(each.name)
+            todo += [place for place in each.puts if place not in seen]
+            seen.update(each.puts)
+    return [each for each in transitions if each.name in found]
 
 
 def _handled(workflow: Workflow, way: Handling, name: str) -> Transition:

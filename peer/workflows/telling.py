@@ -17,6 +17,8 @@ def check_lines(check: Check) -> Iterator[str]:
     """Yield what a check has found, a line each."""
     for case in check.cases:
         yield from _case(case)
+    if check.left_out:
+        yield f"{check.left_out} more inputs from outside were not looked at: --fold takes numbered agents for one"
     for point in check.points:
         yield from _point(point)
     if not check.points:

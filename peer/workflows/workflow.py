@@ -6,6 +6,7 @@ A workflow is declared, derived from classes of agents, or told by a log. It is 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from peer.agents.tool import COMPENSABLE, IDEMPOTENT, IRREVERSIBLE, PURE
@@ -154,19 +155,26 @@ class Workflow:
                     f"{each.activity} calls {tool!r} inside a step, and nobody can undo it. Move it to `requests`."
                 )
 
-    @property
+    @cached_property
     def agents(self) -> list[str]:
         """The agents that handle anything, in the order of their names."""
         return sorted({each.agent for each in self.handlings})
 
-    @property
+    @cached_property
     def activities(self) -> list[Activity]:
         """The activities, in the order of their names."""
-        return sorted({each.activity for each in self.handlings})
+        return sorted(self._ways)
+
+    @cached_property
+    def _ways(self) -> dict[Activity, list[Handling]]:
+        found: dict[Activity, list[Handling]] = {}
+        for each in self.handlings:
+            found.setdefault(each.activity, []).append(each)
+        return found
 
     def ways(self, activity: Activity) -> list[Handling]:
         """Return the ways in which an activity goes."""
-        return [each for each in self.handlings if each.activity == activity]
+        return self._ways.get(activity, [])
 
     @property
     def unhandled(self) -> list[tuple[Activity, Activity]]:

@@ -178,3 +178,10 @@ def test_inputs_can_be_counted_and_a_wrong_one_is_refused() -> None:
 def test_the_check_of_classes_sees_what_their_rules_say() -> None:
     assert [finding.name for finding in check(workflow_of_classes(office.agents)).problems] == ["no approval"]
     assert check(workflow_of_classes({**office.agents, "clerk": office.Careful})).problems == []
+
+
+def test_a_net_without_what_can_not_happen_reaches_the_same_markings() -> None:
+    workflow = Workflow((*WAYS, Handling("late", "K", sends=(("cashier", "Pay"),), outside=True)), TOOLS)
+    whole, less = net_of(workflow, {"buyer.Order": 1}), net_of(workflow, {"buyer.Order": 1}, whole=False)
+    assert len(less.transitions) < len(whole.transitions)
+    assert [less.shown(each) for each in reached(less).ways] == [whole.shown(each) for each in reached(whole).ways]
