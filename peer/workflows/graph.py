@@ -14,6 +14,8 @@ from peer.workflows.workflow import ANYWHERE, Activity, Link, Workflow, is_tick,
 
 MESSAGE, RESULT, KEY, SUM = "message", "result", "key", "sum"
 SPACE = "space:"
+TRIED_MAX = 100
+"""Edges for which a short way round is looked for."""
 
 
 class Reach(NamedTuple):
@@ -180,7 +182,9 @@ def _shortest(graph: "nx.DiGraph[Activity]") -> tuple[Activity, ...]:
 def _across(graph: "nx.DiGraph[Activity]") -> tuple[Activity, ...]:
     """Return a shortest way round by more than one agent, from the first activity by name."""
     edges = sorted((one, other) for one, other in graph.edges if one.agent != other.agent)
-    way = min((nx.shortest_path(graph, other, one) for one, other in edges), key=len)
+    # There and back is the shortest that there can be.
+    back = next(((one, other) for one, other in edges if graph.has_edge(other, one)), None)
+    way = back or min((nx.shortest_path(graph, other, one) for one, other in edges[:TRIED_MAX]), key=len)
     first = way.index(min(way))
     return (*way[first:], *way[:first])
 
