@@ -10,7 +10,8 @@ from peer.agents.keys import outside_space
 from peer.agents.spec import AgentSpec
 from peer.agents.tool import IRREVERSIBLE, PURE
 from peer.errors import CallerError
-from peer.workflows.method import SENDER, Seen, seen_in
+from peer.workflows.method import seen_in
+from peer.workflows.seen import SENDER, Seen
 from peer.workflows.workflow import ANYWHERE, TICK, Activity, Handling, Rule, Workflow, is_tick, result_of
 
 ANSWER = "Answer"

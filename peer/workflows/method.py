@@ -9,43 +9,20 @@ import inspect
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any, get_origin
 
 from peer.agents.tool import Tool
+from peer.workflows.graph import SPACE
+from peer.workflows.seen import SENDER, Seen
 from peer.workflows.workflow import ANYWHERE
 
-SENDER = "<sender>"
-"""Stands for whoever has sent the message at hand."""
 _SPACE_KINDS = ("counter", "map", "set")
 _SPACE_WRITES = ("add", "discard")
 _STATE_WRITES = ("update", "clear")
 _STATE_BOTH = ("setdefault", "pop", "popitem")
-
-
-@dataclass
-class Seen:
-    """What was found."""
-
-    sends: set[tuple[str | None, str | None]] = field(default_factory=set)
-    """Receiver, as a name or a pattern of names, and kind; None: it can't be told."""
-    to_self: set[str | None] = field(default_factory=set)
-    """Kinds of timers that it sets."""
-    asks: set[tuple[str | None, str | None, str]] = field(default_factory=set)
-    """Receiver, kind, and the method that handles the answer."""
-    uses: dict[str, Tool[..., Any]] = field(default_factory=dict)
-    requests: set[tuple[str, str]] = field(default_factory=set)
-    """Tool, and the method that handles the result."""
-    tools: dict[str, Tool[..., Any]] = field(default_factory=dict)
-    """Those that it uses or requests, by short name."""
-    approved: set[str] = field(default_factory=set)
-    """Tools that it requests with an approval of that request alone."""
-    reads: set[str] = field(default_factory=set)
-    writes: set[str] = field(default_factory=set)
-    replies: bool = False
-    proposes: bool = False
-    """It proposes rollbacks."""
-    unknown: list[str] = field(default_factory=list)
+_LOOKS = ("all", "any", "bool", "dict", "len", "list", "max", "min", "set", "sorted", "sum", "tuple")
+"""Functions that only look at what they are given."""
 
 
 def seen_in(cls: type, name: str, options: Mapping[str, Any]) -> Seen:
@@ -56,39 +33,77 @@ def seen_in(cls: type, name: str, options: Mapping[str, Any]) -> Seen:
         name: the method's.
         options: what the agent was made with: `self.NAME` is taken for the option of that name.
     """
-    seen, todo, done = Seen(), [name], set[str]()
+    seen, found = Seen(), _method(cls, name)
+    todo, done = [found], list[FunctionType]()
     while todo:
-        at = todo.pop()
-        if at in done:
+        function = todo.pop()
+        if function is None or function in done:
             continue
-        done.add(at)
-        function = inspect.unwrap(getattr(inspect.getattr_static(cls, at), "__func__", inspect.getattr_static(cls, at)))
+        done.append(function)
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-        except (OSError, TypeError, SyntaxError):
-            seen.unknown.append(f"{cls.__name__}.{at}: its source is not here")
+            names = inspect.getclosurevars(function)
+        except (OSError, TypeError, ValueError, SyntaxError):
+            seen.unknown.append(f"{function.__qualname__}: its source is not here")
             continue
-        reader = _Reader(cls, at, function, options, seen)
+        reader = _Reader(cls, function, {**names.builtins, **names.globals, **names.nonlocals}, options, seen)
         reader.visit(tree)
+        reader.end()
         todo += reader.calls
+    if found is None:
+        seen.unknown.append(f"{cls.__name__}.{name} is no plain method: what it does can't be told")
     return seen
+
+
+def _method(cls: type, name: str, above: FunctionType | None = None) -> FunctionType | None:
+    """Return a method of a class, or of those above the one that has `above`; None: it is nothing that has source."""
+    kinds = [*cls.__mro__]
+    if above is not None:
+        owner = next((at for at, kind in enumerate(kinds) if above in map(_plain, vars(kind).values())), 0)
+        kinds = kinds[owner + 1 :]
+    return next((_plain(vars(kind)[name]) for kind in kinds if name in vars(kind)), None)
+
+
+def _plain(member: Any) -> FunctionType | None:
+    found = inspect.unwrap(getattr(member, "__func__", member)) if callable(member) or member is not None else None
+    return found if isinstance(found, FunctionType) else None
 
 
 class _Reader(ast.NodeVisitor):
     """Goes through one function."""
 
-    def __init__(self, cls: type, name: str, function: Any, options: Mapping[str, Any], seen: Seen) -> None:
-        self.calls: list[str] = []
-        self._cls, self._name, self._options, self._seen = cls, name, options, seen
-        closed = inspect.getclosurevars(function)
-        self._names: dict[str, Any] = {**closed.builtins, **closed.globals, **closed.nonlocals}
-        notes = getattr(function, "__annotations__", {})
+    def __init__(
+        self, cls: type, function: FunctionType, names: Mapping[str, Any], options: Mapping[str, Any], seen: Seen
+    ) -> None:
+        self.calls: list[FunctionType | None] = []
+        """What it calls of its class, or gives its context to."""
+        self._cls, self._function, self._options, self._seen = cls, function, options, seen
+        notes = function.__annotations__
+        code = function.__code__
+        self._given = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
+        self._names = {name: value for name, value in names.items() if name not in self._given}
         self._types = {name: self._noted(note) for name, note in notes.items()}
         self._contexts = {"ctx"} | {name for name, note in notes.items() if "Context" in str(note)}
         self._locals: dict[str, list[ast.expr]] = {}
         """What local names are given: all of it."""
         self._aliases: dict[str, str] = {}
         """Local names of shared values, by key."""
+        self._spaces: dict[str, str] = {}
+        """Local names of spaces."""
+        self._opened: dict[ast.AST, str] = {}
+        """Where a space is opened, and which."""
+        self._told: set[ast.AST] = set()
+        """Of these, those of which it is clear what is done with them."""
+
+    def end(self) -> None:
+        """Take a space of which it is not clear what is done with it for read and written as a whole."""
+        for node, space in self._opened.items():
+            if node not in self._told:
+                self._both(f"{SPACE}{space}/{ANYWHERE}")
+
+    def _both(self, key: str) -> None:
+        self._seen.reads.add(key)
+        self._seen.writes.add(key)
 
     def _noted(self, note: Any) -> type | None:
         """Return the type that an annotation names; None: it is more than that."""
@@ -97,7 +112,7 @@ class _Reader(ast.NodeVisitor):
         return found if isinstance(found, type) else None
 
     def _place(self, node: ast.AST) -> str:
-        return f"{self._cls.__name__}.{self._name}, line {getattr(node, 'lineno', 0)} of it"
+        return f"{self._function.__qualname__}, line {getattr(node, 'lineno', 0)} of it"
 
     # -- names ---------------------------------------------------------------------------------------------------------
 
@@ -108,6 +123,9 @@ class _Reader(ast.NodeVisitor):
                 self._locals.setdefault(target.id, []).append(node.value)
                 if (key := self._space_key(node.value)) is not None:
                     self._aliases[target.id] = key
+                elif (space := self._space(node.value)) is not None:
+                    self._spaces[target.id] = space
+                    self._told.add(node.value)
         self.generic_visit(node)
 
     def visit_For(self, node: ast.For) -> None:
@@ -119,13 +137,23 @@ class _Reader(ast.NodeVisitor):
     def _value(self, node: ast.expr | None) -> Any:
         """Return the value of a name that stands outside of the function, or of the class; None: it can't be told."""
         if isinstance(node, ast.Name):
-            return self._names.get(node.id)
+            return None if node.id in self._locals else self._names.get(node.id)
         if isinstance(node, ast.Attribute):
             if isinstance(node.value, ast.Name) and node.value.id == "self":
                 return self._options.get(node.attr, getattr(self._cls, node.attr, None))
             found = self._value(node.value)
             return None if found is None else getattr(found, node.attr, None)
         return None
+
+    def _values(self, node: ast.expr | None) -> list[Any]:
+        """Return the values that a name may have, of this function's own too."""
+        match node:
+            case ast.Name(id=name) if name in self._locals:
+                return [found for value in self._locals[name] for found in self._values(value)]
+            case ast.IfExp(body=body, orelse=orelse):
+                return self._values(body) + self._values(orelse)
+            case _:
+                return [self._value(node)]
 
     def _texts(self, node: ast.expr | None) -> list[str | None]:
         """Return what a text may be: names, or patterns of names; None among them: it can't be told."""
@@ -174,8 +202,15 @@ class _Reader(ast.NodeVisitor):
         match node.func:
             case ast.Attribute(value=ast.Name(id=name), attr=verb) if name in self._contexts:
                 self._of_context(verb, node)
-            case ast.Attribute(value=ast.Name(id="self"), attr=name) if callable(getattr(self._cls, name, None)):
-                self.calls.append(name)
+            case ast.Attribute(value=ast.Name(id="self"), attr=name):
+                self.calls.append(_method(self._cls, name))
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=name):
+                self.calls.append(_method(self._cls, name, self._function))
+            case function if any(isinstance(each, ast.Name) and each.id in self._contexts for each in node.args):
+                found = _plain(self._value(function))
+                self.calls.append(found)
+                if found is None:
+                    self._seen.unknown.append(f"{self._place(node)}: what its context is given to can't be told")
         self.generic_visit(node)
 
     def _of_context(self, verb: str, node: ast.Call) -> None:
@@ -200,7 +235,10 @@ class _Reader(ast.NodeVisitor):
             case "rollback":
                 seen.proposes = True
             case "call" | "request":
-                self._used(verb, self._value(first), node, named)
+                for tool in self._values(first or named.get("tool")):
+                    self._used(verb, tool, node, named)
+            case "space":
+                self._opened[node] = self._key(first or named["name"])
             case "ask_person":
                 seen.requests.add(("person", self._then(named)))
             case _:
@@ -269,14 +307,29 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def generic_visit(self, node: ast.AST) -> None:
-        """Go on, with what is read by `get`, and with all of the state where it is looked at as a whole."""
+        """Go on, with what is read by `get`, and with what is handed on as a whole."""
         match node:
             case ast.Call(func=ast.Attribute(value=state, attr="get"), args=[key, *_]) if _is_state(state):
                 self._seen.reads.add(self._key(key))
-        for child in ast.iter_child_nodes(node):
-            if _is_state(child) and not isinstance(node, ast.Subscript | ast.Attribute | ast.Compare):
-                self._seen.reads.add(ANYWHERE)
+        if not isinstance(node, ast.Subscript | ast.Attribute | ast.Compare):
+            for child in ast.iter_child_nodes(node):
+                self._handed_on(child, node)
         super().generic_visit(node)
+
+    def _handed_on(self, child: ast.AST, to: ast.AST) -> None:
+        only_looks = isinstance(to, ast.For | ast.comprehension) or (
+            isinstance(to, ast.Call) and isinstance(to.func, ast.Name) and to.func.id in _LOOKS
+        )
+        key = ANYWHERE if _is_state(child) else None
+        match child:
+            case ast.Name(id=name, ctx=ast.Load()) if name in self._aliases:
+                key = self._aliases[name]
+            case ast.Name(id=name, ctx=ast.Load()) if name in self._spaces:
+                key, only_looks = f"{SPACE}{self._spaces[name]}/{ANYWHERE}", False
+        if key is not None:
+            self._seen.reads.add(key)
+        if key is not None and not only_looks:
+            self._seen.writes.add(key)
 
     def _touch(self, key: str, how: ast.expr_context) -> None:
         (self._seen.reads if isinstance(how, ast.Load) else self._seen.writes).add(key)
@@ -297,11 +350,18 @@ class _Reader(ast.NodeVisitor):
     def _space_key(self, node: ast.expr) -> str | None:
         """Return the shared key that `ctx.space("S").counter("K")` names; None: it is no such thing."""
         match node:
-            case ast.Call(func=ast.Attribute(value=space, attr=kind), args=[key, *_]) if kind in _SPACE_KINDS:
-                match space:
-                    case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="space"), args=[named, *_]):
-                        if name in self._contexts:
-                            return f"space:{self._key(named)}/{self._key(key)}"
+            case ast.Call(func=ast.Attribute(value=opened, attr=kind), args=[key, *_]) if kind in _SPACE_KINDS:
+                space = self._spaces.get(opened.id) if isinstance(opened, ast.Name) else self._space(opened)
+                if space is not None:
+                    self._told.add(opened)
+                    return f"{SPACE}{space}/{self._key(key)}"
+        return None
+
+    def _space(self, node: ast.expr) -> str | None:
+        """Return the space that `ctx.space("S")` names; None: it is no such thing."""
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="space"), args=[named, *_]):
+                return self._key(named) if name in self._contexts else None
         return None
 
 

@@ -130,3 +130,55 @@ def test_a_class_without_source_is_noted() -> None:
     workflow = workflow_of_classes({"made": names["Made"]})
     assert [*map(str, workflow.activities)] == ["made.int"]
     assert any("Made.take: its source is not here" in note for note in workflow.notes)
+
+
+def tell(ctx: Context, who: str) -> None:
+    ctx.send("aide", who)
+
+
+class Deputy(Boss):
+    spaces = ("board", "desk")
+
+    @handles(float)
+    async def odd(self, message: float, ctx: Context) -> None:
+        tell(ctx, "x")
+        board = ctx.space("board")
+        notes = board.map("notes")
+        notes["x"] = message
+        self.pile(ctx.space("desk"))
+
+    def pile(self, desk) -> None: ...
+
+    @handles(int)
+    async def spread(self, message: int, ctx: Context) -> None:
+        await super().spread(message, ctx)
+        tool = office.charge if message else office.take_from_stock
+        await ctx.call(tool, message)
+        state = self.state
+        state["x"] = 1
+
+    @handles(bytes)
+    async def lost(self, message: bytes, ctx: Context) -> None:
+        self.finish = print
+        (lambda it: it)(ctx)
+        if len(self.state) > 3:
+            self.state.pop("x")
+
+
+def test_what_is_handed_on_is_followed_or_taken_for_all_that_may_be_done_with_it() -> None:
+    agents = {"deputy": (Deputy, {"second": "worker-1"}), "worker-1": Worker, "aide": Worker}
+    workflow = workflow_of_classes(agents)
+    (odd,) = workflow.ways(Activity("deputy", "float"))
+    # A function that is given the context, a space by a name, and one that is handed on.
+    assert odd.sends == (("aide", "str"),)
+    assert set(odd.writes) == {"space:board/notes", "space:desk/*"}
+    assert odd.reads == ("space:desk/*",)
+    (spread,) = workflow.ways(Activity("deputy", "int"))
+    assert set(spread.sends) == {("worker-1", "int"), ("worker-1", "str")}
+    assert spread.uses == ("charge", "take_from_stock")
+    assert "*" in spread.writes
+    (lost,) = workflow.ways(Activity("deputy", "bytes"))
+    assert (lost.reads, lost.writes) == (("*",), ("*",))
+    assert any(
+        "Deputy.lost" in note and "what its context is given to can't be told" in note for note in workflow.notes
+    )

@@ -1,0 +1,34 @@
+"""What was seen of a method: to whom it sends what, which tools it uses, which keys it reads and writes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from peer.agents.tool import Tool
+
+SENDER = "<sender>"
+"""Stands for whoever has sent the message at hand."""
+
+
+@dataclass
+class Seen:
+    """What was found."""
+
+    sends: set[tuple[str | None, str | None]] = field(default_factory=set)
+    """Receiver, as a name or a pattern of names, and kind; None: it can't be told."""
+    to_self: set[str | None] = field(default_factory=set)
+    """Kinds of timers that it sets."""
+    asks: set[tuple[str | None, str | None, str]] = field(default_factory=set)
+    """Receiver, kind, and the method that handles the answer."""
+    uses: dict[str, Tool[..., Any]] = field(default_factory=dict)
+    requests: set[tuple[str, str]] = field(default_factory=set)
+    """Tool, and the method that handles the result."""
+    tools: dict[str, Tool[..., Any]] = field(default_factory=dict)
+    """Those that it uses or requests, by short name."""
+    approved: set[str] = field(default_factory=set)
+    """Tools that it requests with an approval of that request alone."""
+    reads: set[str] = field(default_factory=set)
+    writes: set[str] = field(default_factory=set)
+    replies: bool = False
+    proposes: bool = False
+    """It proposes rollbacks."""
+    unknown: list[str] = field(default_factory=list)
