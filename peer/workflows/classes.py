@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from peer.agents.agent import Agent
@@ -10,11 +11,13 @@ from peer.agents.keys import outside_space
 from peer.agents.spec import AgentSpec
 from peer.agents.tool import IRREVERSIBLE, PURE
 from peer.errors import CallerError
+from peer.workflows.graph import Graph
 from peer.workflows.method import seen_in
-from peer.workflows.seen import SENDER, Seen
+from peer.workflows.seen import ANSWER, SENDER, Seen
 from peer.workflows.workflow import ANYWHERE, TICK, Activity, Handling, Rule, Workflow, is_tick, result_of
 
-ANSWER = "Answer"
+OPEN = "!ask"
+"""Where the runtime keeps an agent's open questions: who asks writes there, and each answer reads it."""
 UNRUN = "derived from source: what is computed there is taken for as much as it may be, and what is noted is missing"
 
 Kind = type[Agent] | tuple[type[Agent], Mapping[str, Any]] | AgentSpec
@@ -69,16 +72,24 @@ class _Joined:
         for method in kind.everies:
             self._see(spec, f"{TICK}{method}", method)
         todo = [activity for activity in self._seen if activity.agent == spec.name]
+        done: set[tuple[str, str]] = set()
         for activity in todo:
             seen = self._seen[activity]
             later = [*((result_of(tool), then) for tool, then in seen.requests), *((ANSWER, t) for *_, t in seen.asks)]
             for answer, then in later:
-                if then and Activity(spec.name, answer) not in self._seen:
+                if then and (answer, then) not in done:
+                    # Several methods may handle answers: what any of them does is done there.
+                    done.add((answer, then))
                     self._see(spec, answer, then)
                     todo.append(Activity(spec.name, answer))
 
     def _see(self, spec: AgentSpec, kind: str, method: str) -> None:
-        seen = self._seen[Activity(spec.name, kind)] = seen_in(spec.kind, method, {"name": spec.name, **spec.options})
+        seen = seen_in(spec.kind, method, {"name": spec.name, **spec.options})
+        if seen.asks:
+            seen.writes.add(OPEN)
+        if kind == ANSWER:
+            seen.reads.add(OPEN)
+            seen.writes.add(OPEN)
         for tool, found in seen.tools.items():
             self._tools[tool] = found.kind
             # SH-5: what a tool touches outside is read and written by whoever calls it.
@@ -87,6 +98,9 @@ class _Joined:
         if any(tool == "person" for tool, _ in seen.requests):
             self._tools["person"] = PURE
         self._notes += [note for note in seen.unknown if note not in self._notes]
+        activity = Activity(spec.name, kind)
+        known = self._seen.get(activity)
+        self._seen[activity] = seen if known is None else known.joined(seen)
 
     def workflow(self) -> Workflow:
         for activity in self._seen:
@@ -99,12 +113,12 @@ class _Joined:
         sent = {to for receivers in self._sends.values() for to in receivers}
         handlings = [self._handling(activity, seen, sent) for activity, seen in sorted(self._seen.items())]
         agents = self._specs.items()
-        return Workflow(
+        found = Workflow(
             tuple(handlings), dict(sorted(self._tools.items())), tuple(self._rules()),
             {name: spec.kind.attempts for name, spec in agents if spec.kind.attempts is not None},
-            frozenset(name for name, spec in agents if spec.kind.overseers), self._undoes(), frozenset(),
-            tuple(self._notes), self._name,
+            frozenset(name for name, spec in agents if spec.kind.overseers), notes=tuple(self._notes), name=self._name,
         )  # fmt: skip
+        return replace(found, undoes=self._undoes(Graph(found)))
 
     def _sent(self, activity: Activity, seen: Seen) -> None:
         for receiver, kind in [*seen.sends, *((to, kind) for to, kind, _ in seen.asks)]:
@@ -120,7 +134,8 @@ class _Joined:
                 )
             self._sends[activity].update(found)
         for kind in seen.to_self:
-            self._sends[activity].update(self._meant(re.escape(activity.agent), kind))
+            later = {Activity(activity.agent, ANSWER)} if kind == ANSWER else set[Activity]()
+            self._sends[activity].update(later or self._meant(re.escape(activity.agent), kind))
         if is_tick(activity):
             self._sends[activity].add(activity)
 
@@ -195,14 +210,12 @@ class _Joined:
             return self._tools[tool] == IRREVERSIBLE
         return rule.tool.name.rpartition(":")[2] == tool
 
-    def _undoes(self) -> frozenset[tuple[str, str]]:
-        """Whose steps it names can't be told; most often it has heard of them from whoever has made them."""
-        writers = {(activity.agent, to.agent) for activity, sent in self._sends.items() for to in sent}
-        proposing = {activity.agent for activity, seen in self._seen.items() if seen.proposes}
-        shared = self._sharing()
-        return frozenset(
-            (by, of) for of, by in writers | shared if by in proposing and by != of
-        )  # fmt: skip
+    def _undoes(self, graph: Graph) -> frozenset[tuple[str, str]]:
+        """Whose steps it names can't be told: it has heard of those that it hangs on, or shares a space with them."""
+        proposing = [activity for activity, seen in self._seen.items() if seen.proposes]
+        heard = {(of.agent, by.agent) for by in proposing for of in graph.upstream(by)}
+        shared = {(of, by) for of, by in self._sharing() if by in {activity.agent for activity in proposing}}
+        return frozenset((by, of) for of, by in heard | shared if by != of)
 
     def _sharing(self) -> set[tuple[str, str]]:
         """Return whose writes who may have seen, by a space that both take part in."""

@@ -14,13 +14,14 @@ from typing import Any, get_origin
 
 from peer.agents.tool import Tool
 from peer.workflows.graph import SPACE
-from peer.workflows.seen import SENDER, Seen
+from peer.workflows.seen import ANSWER, SENDER, Seen
 from peer.workflows.workflow import ANYWHERE
 
 _SPACE_KINDS = ("counter", "map", "set")
 _SPACE_WRITES = ("add", "discard")
 _STATE_WRITES = ("update", "clear")
 _STATE_BOTH = ("setdefault", "pop", "popitem")
+_STATE_KEYED = ("setdefault", "pop")
 _LOOKS = ("all", "any", "bool", "dict", "len", "list", "max", "min", "set", "sorted", "sum", "tuple")
 """Functions that only look at what they are given."""
 
@@ -226,6 +227,7 @@ class _Reader(ast.NodeVisitor):
                     seen.sends.update(pairs)
                 else:
                     seen.asks.update((*pair, self._then(named)) for pair in pairs)
+                    seen.to_self.update([ANSWER] if "timeout" in named else [])
                 if (None, None) in pairs:
                     seen.unknown.append(f"{self._place(node)}: neither whom it sends to nor what can be told")
             case "after":
@@ -284,7 +286,7 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         """Take in what is read or written by a method of state, or of something shared."""
-        if _is_state(node.value):
+        if _is_state(node.value) and node not in self._told:
             self._by_method(node.attr)
         elif (key := self._space_of(node.value)) is not None and node.attr != "observe":
             (self._seen.writes if node.attr in _SPACE_WRITES else self._seen.reads).add(key)
@@ -309,8 +311,12 @@ class _Reader(ast.NodeVisitor):
     def generic_visit(self, node: ast.AST) -> None:
         """Go on, with what is read by `get`, and with what is handed on as a whole."""
         match node:
-            case ast.Call(func=ast.Attribute(value=state, attr="get"), args=[key, *_]) if _is_state(state):
-                self._seen.reads.add(self._key(key))
+            case ast.Call(func=ast.Attribute(value=state, attr=verb), args=[key, *_]) if _is_state(state):
+                if verb == "get":
+                    self._seen.reads.add(self._key(key))
+                elif verb in _STATE_KEYED:
+                    self._both(self._key(key))
+                    self._told.add(node.func)
         if not isinstance(node, ast.Subscript | ast.Attribute | ast.Compare):
             for child in ast.iter_child_nodes(node):
                 self._handed_on(child, node)

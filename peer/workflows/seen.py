@@ -5,6 +5,8 @@ from typing import Any
 
 from peer.agents.tool import Tool
 
+ANSWER = "Answer"
+"""What the answer to a question is handled as, and that none has come in time."""
 SENDER = "<sender>"
 """Stands for whoever has sent the message at hand."""
 
@@ -32,3 +34,12 @@ class Seen:
     proposes: bool = False
     """It proposes rollbacks."""
     unknown: list[str] = field(default_factory=list)
+
+    def joined(self, other: "Seen") -> "Seen":
+        """Return what either does."""
+        return Seen(
+            self.sends | other.sends, self.to_self | other.to_self, self.asks | other.asks, self.uses | other.uses,
+            self.requests | other.requests, self.tools | other.tools, self.approved | other.approved,
+            self.reads | other.reads, self.writes | other.writes, self.replies or other.replies,
+            self.proposes or other.proposes, [*self.unknown, *other.unknown],
+        )  # fmt: skip
