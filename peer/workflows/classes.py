@@ -13,7 +13,7 @@ from peer.agents.tool import IRREVERSIBLE, PURE
 from peer.errors import CallerError
 from peer.workflows.graph import Graph
 from peer.workflows.method import seen_in
-from peer.workflows.seen import ANSWER, SENDER, Seen
+from peer.workflows.seen import ANSWER, SAGA_FAILED, SAGAS, SENDER, Seen
 from peer.workflows.workflow import ANYWHERE, TICK, Activity, Handling, Rule, Workflow, is_tick, result_of
 
 OPEN = "!ask"
@@ -76,6 +76,7 @@ class _Joined:
         for activity in todo:
             seen = self._seen[activity]
             later = [*((result_of(tool), then) for tool, then in seen.requests), *((ANSWER, t) for *_, t in seen.asks)]
+            later += [(SAGA_FAILED, failed) for failed in seen.sagas]
             for answer, then in later:
                 if then and (answer, then) not in done:
                     # Several methods may handle answers: what any of them does is done there.
@@ -87,9 +88,9 @@ class _Joined:
         seen = seen_in(spec.kind, method, {"name": spec.name, **spec.options})
         if seen.asks:
             seen.writes.add(OPEN)
-        if kind == ANSWER:
-            seen.reads.add(OPEN)
-            seen.writes.add(OPEN)
+        for own in [OPEN] if kind == ANSWER else [SAGAS] if kind == SAGA_FAILED else []:
+            seen.reads.add(own)
+            seen.writes.add(own)
         for tool, found in seen.tools.items():
             self._tools[tool] = found.kind
             # SH-5: what a tool touches outside is read and written by whoever calls it.
@@ -168,7 +169,7 @@ class _Joined:
                     self._sends[activity].update(self._handled(other.agent, kind))
 
     def _handling(self, activity: Activity, seen: Seen, sent: set[Activity]) -> Handling:
-        is_later = activity.kind == ANSWER or activity.kind.startswith(result_of(""))
+        is_later = activity.kind in (ANSWER, SAGA_FAILED) or activity.kind.startswith(result_of(""))
         sends = sorted(to for to in self._sends[activity] if to in self._seen)
         return Handling(
             *activity, tuple((to.agent, to.kind) for to in sends), tuple(sorted(seen.uses)),

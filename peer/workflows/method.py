@@ -14,7 +14,7 @@ from typing import Any, get_origin
 
 from peer.agents.tool import Tool
 from peer.workflows.graph import SPACE
-from peer.workflows.seen import ANSWER, SENDER, Seen
+from peer.workflows.seen import ANSWER, SAGAS, SENDER, Seen
 from peer.workflows.workflow import ANYWHERE
 
 _SPACE_KINDS = ("counter", "map", "set")
@@ -239,6 +239,12 @@ class _Reader(ast.NodeVisitor):
             case "call" | "request":
                 for tool in self._values(first or named.get("tool")):
                     self._used(verb, tool, node, named)
+            case "saga":
+                seen.sagas.add(self._then(named, "failed"))
+                self._both(SAGAS)
+                seen.unknown.append(f"{self._place(node)}: the runtime's own word that a saga has failed is not here")
+            case "spawn":
+                seen.unknown.append(f"{self._place(node)}: the agent that it makes is not here, unless you name it")
             case "space":
                 self._opened[node] = self._key(first or named["name"])
             case "ask_person":
@@ -259,8 +265,8 @@ class _Reader(ast.NodeVisitor):
             if "approval" in named:
                 self._seen.approved.add(name)
 
-    def _then(self, named: Mapping[str, ast.expr]) -> str:
-        match named.get("then"):
+    def _then(self, named: Mapping[str, ast.expr], option: str = "then") -> str:
+        match named.get(option):
             case ast.Attribute(attr=name):
                 return name
             case ast.Constant(value=str(name)):

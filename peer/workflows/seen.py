@@ -7,6 +7,10 @@ from peer.agents.tool import Tool
 
 ANSWER = "Answer"
 """What the answer to a question is handled as, and that none has come in time."""
+SAGA_FAILED = "SagaFailed"
+"""What the message that began a saga is handled as once more, when that has failed."""
+SAGAS = "!saga"
+"""Where the runtime keeps an agent's sagas."""
 SENDER = "<sender>"
 """Stands for whoever has sent the message at hand."""
 
@@ -30,6 +34,8 @@ class Seen:
     """Tools that it requests with an approval of that request alone."""
     reads: set[str] = field(default_factory=set)
     writes: set[str] = field(default_factory=set)
+    sagas: set[str] = field(default_factory=set)
+    """Methods that handle sagas that have failed; empty for one that it only joins."""
     replies: bool = False
     proposes: bool = False
     """It proposes rollbacks."""
@@ -40,6 +46,6 @@ class Seen:
         return Seen(
             self.sends | other.sends, self.to_self | other.to_self, self.asks | other.asks, self.uses | other.uses,
             self.requests | other.requests, self.tools | other.tools, self.approved | other.approved,
-            self.reads | other.reads, self.writes | other.writes, self.replies or other.replies,
-            self.proposes or other.proposes, [*self.unknown, *other.unknown],
+            self.reads | other.reads, self.writes | other.writes, self.sagas | other.sagas,
+            self.replies or other.replies, self.proposes or other.proposes, [*self.unknown, *other.unknown],
         )  # fmt: skip

@@ -182,3 +182,21 @@ def test_what_is_handed_on_is_followed_or_taken_for_all_that_may_be_done_with_it
     assert any(
         "Deputy.lost" in note and "what its context is given to can't be told" in note for note in workflow.notes
     )
+
+
+class Agency(Agent):
+    @handles(Task)
+    async def plan(self, message: Task, ctx: Context) -> None:
+        async with ctx.saga(message.worker, failed=self.called_off):
+            ctx.send(ctx.spawn("helper", Worker), message)
+
+    async def called_off(self, failed, ctx: Context) -> None:
+        self.state["failed"] = True
+
+
+def test_of_sagas_and_of_agents_that_are_made_it_is_told_what_is_missing() -> None:
+    workflow = workflow_of_classes({"agency": Agency})
+    assert [*map(str, workflow.activities)] == ["agency.SagaFailed", "agency.Task"]
+    assert Graph(workflow).reach("agency.Task").keeps == ()
+    assert any("that a saga has failed is not here" in note for note in workflow.notes)
+    assert any("the agent that it makes is not here" in note for note in workflow.notes)
