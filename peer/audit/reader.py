@@ -240,6 +240,8 @@ class _Teller:
             trail.add(Step(step, 0))
         if record.tier is not None:
             self.take(0, record.tier)
+        for lineage in record.redriven:
+            trail.letters.pop((agent, lineage), None)
         for letter in record.dead:
             trail.letters.setdefault((agent, letter.input.lineage), letter.why)
         for state in record.effects:

@@ -19,6 +19,8 @@ from peer.workflows.workflow import Activity, Rule, Workflow
 
 CASES_MAX = 100
 """Inputs from outside whose markings are looked at; of what is found only `unbounded` hangs on it."""
+MARKED_MAX = 200
+"""Markings of one input that are told one by one, the nearest first."""
 LISTED_MAX = 4
 """Activities or agents named in one sentence."""
 
@@ -39,6 +41,14 @@ class Point(NamedTuple):
     """The rule to add, as it is written in the agent's class; empty if there is one that always holds."""
 
 
+class Marked(NamedTuple):
+    """A marking that an input can lead to."""
+
+    tokens: dict[str, float]
+    """By place, where there are any."""
+    is_compensable: bool
+
+
 class Case(NamedTuple):
     """One input from outside, and the markings that it can lead to."""
 
@@ -50,6 +60,8 @@ class Case(NamedTuple):
     """Shortest ways from the input to where that ends, as transitions by name: one for each that ends it."""
     is_whole: bool
     """False: it stopped at the bound, and there are more markings."""
+    marked: tuple[Marked, ...] = ()
+    """The nearest of them: see `MARKED_MAX`."""
 
 
 class Finding(NamedTuple):
@@ -94,7 +106,10 @@ class Check:
                 | {"binds": [*map(str, point.binds)], "rule": None if point.rule is None else point.rule._asdict()}
                 for point in self.points
             ],
-            "cases": [case._asdict() | {"source": str(case.source)} for case in self.cases],
+            "cases": [
+                case._asdict() | {"source": str(case.source), "marked": [each._asdict() for each in case.marked]}
+                for case in self.cases
+            ],
             "left_out": self.left_out,
             "findings": [each._asdict() for each in self.findings],
             "notes": list(self.workflow.notes),
@@ -153,7 +168,8 @@ def _case(source: Activity, net: Net, markings_max: int) -> Case:
             compensable += 1
         elif way is not None and is_compensable(net, way.before):
             firsts.setdefault(way.by.name, tuple(found.path(marking)))
-    return Case(source, len(found.ways), compensable, tuple(firsts.values()), found.is_whole)
+    nearest = tuple(Marked(net.shown(each), is_compensable(net, each)) for each in [*found.ways][:MARKED_MAX])
+    return Case(source, len(found.ways), compensable, tuple(firsts.values()), found.is_whole, nearest)
 
 
 # -- what people should know -------------------------------------------------------------------------------------------

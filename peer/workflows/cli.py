@@ -96,6 +96,7 @@ def check(
     source: Source,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings, too.")] = False,
     markings: Annotated[int, typer.Option(help="Markings looked at for each input from outside.")] = MARKINGS_MAX,
+    each: Annotated[bool, typer.Option("--each", help="Tell which markings can be compensated, one by one.")] = False,
     fold: Fold = False,
     json_: Json = False,
 ) -> None:
@@ -112,7 +113,7 @@ def check(
     if json_:
         print_json(result.told())
     else:
-        _print(telling.check_lines(result))
+        _print(telling.check_lines(result, each))
         bad, odd = len(result.problems), len(result.warnings)
         console().print(f"[bold {'red' if bad else 'green'}]{bad} problems[/], {odd} warnings", highlight=False)
     if result.problems or (strict and result.warnings):

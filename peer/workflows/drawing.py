@@ -125,7 +125,7 @@ def mermaid(graph: Graph) -> str:
 
 def _safe(text: str) -> str:
     """Return a text that can't end a quoted label, or begin markup in it."""
-    for char, entity in (("&", "#38;"), ('"', "#34;"), ("<", "#60;"), (">", "#62;")):
+    for char, entity in (("#", "#35;"), ("&", "#38;"), ('"', "#34;"), ("<", "#60;"), (">", "#62;")):
         text = text.replace(char, entity)
     return " ".join(text.split())
 

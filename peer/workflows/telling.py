@@ -13,10 +13,13 @@ ENDED = {
 }
 
 
-def check_lines(check: Check) -> Iterator[str]:
-    """Yield what a check has found, a line each."""
+def check_lines(check: Check, each_marking: bool = False) -> Iterator[str]:
+    """Yield what a check has found, a line each; with every marking that it tells of, if that is wanted."""
     for case in check.cases:
         yield from _case(case)
+        for marked in case.marked if each_marking else ():
+            tokens = ", ".join(place if n == 1 else f"{n:g} {place}" for place, n in marked.tokens.items())
+            yield f"  {'can be compensated' if marked.is_compensable else 'too late':<18}  {tokens or 'all is handled'}"
     if check.left_out:
         yield f"{check.left_out} more inputs from outside were not looked at: --fold takes numbered agents for one"
     for point in check.points:
@@ -58,6 +61,6 @@ def loop_lines(loops: list[LiveLoop]) -> Iterator[str]:
             yield f"  and {loop.lineages - len(loop.undone)} inputs more"
         yield f"  {ENDED[loop.ended]}"
         if loop.ended == "nothing":
-            yield '  remedy: overseers = (Overseer(to="...", when=Repeated(4)),) in the class of one of them'
+            yield '  remedy: overseers = (Overseer(to="...", when=Repeated(4)),) in the class of each of them'
     if not loops:
         yield "no agents undo each other again and again"

@@ -74,6 +74,16 @@ class Watched(Restless):
     overseers = (Overseer(to="boss", when=Repeated(4), deadline=5),)
 
 
+class Quick(Restless):
+    """Looks often, and waits for a person's word on the fifth."""
+
+    overseers = (Overseer(when=Repeated(4)),)
+
+    @every(0.02)
+    async def look(self, ctx: Context) -> None:
+        await super().look(ctx)
+
+
 class WorldLogs:
     """What is on one virtual disk."""
 

@@ -1,15 +1,17 @@
 """Agents that undo each other: the bound on attempts ends it for the same inputs, `Repeated` for new ones."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from ebbtide import Cluster, Limits
 from peer.audit import read_trail
+from peer.audit.trail import Rollback
 from peer.workflows import loops_in
 from peer.workflows.telling import loop_lines
 from sims.world import World
-from tests.integration.quarrels import Patient, Plan, Planner, Restless, Watched, trail_of_world
+from tests.integration.quarrels import Patient, Plan, Planner, Quick, Restless, Watched, trail_of_world
 
 PAIR = (("ann", "ben"), ("ben", "ann"))
 
@@ -112,3 +114,21 @@ def test_agents_that_agree_make_no_loop(kind: type[Planner]) -> None:
         world.submit("ann", *([Plan("north")] if kind is Planner else ["write"]))
         world.run(until=5.0)
         assert loops_in(trail_of_world(world)) == []
+
+
+async def test_a_person_finds_the_quarrel_in_the_inbox_and_ends_it(tmp_path: Path) -> None:
+    async with Cluster("local", folder=tmp_path / "run") as cluster:
+        for name, other in PAIR:
+            await cluster.spawn(name, Quick, other=other)
+        while not (asked := await cluster.inbox()):
+            await asyncio.sleep(0.02)
+        assert {request.tool for request in asked} == {"rollback"}
+        undone = [step async for step in cluster.steps("ann", undone=True)]
+        assert len(undone) <= 4
+        await asked[0].reject("let them be")
+    rejects = [why for rollback in read_trail(tmp_path / "run").rollbacks.values() for why in _whys(rollback)]
+    assert any("let them be" in why for why in rejects)
+
+
+def _whys(rollback: Rollback) -> list[str]:
+    return [vote.why for vote in rollback.votes.values() if not vote.accepts]

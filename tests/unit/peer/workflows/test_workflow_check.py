@@ -56,6 +56,12 @@ def test_the_markings_that_can_be_compensated_are_those_before_the_letter() -> N
     assert case.compensable == sum(marking[gone] == 0 for marking in whole.ways)
     assert [is_compensable(net, marking) for marking in whole.ways].count(True) == case.compensable
     assert case.firsts == (("buyer.Order", "clerk.Note", "call send_letter for clerk"),)
+    late = {frozenset(marked.tokens) for marked in case.marked if not marked.is_compensable}
+    assert all(place_of(GONE, "clerk", "send_letter") in tokens for tokens in late)
+    assert len(case.marked) == case.markings
+    lines = [*check_lines(result, each_marking=True)]
+    assert "  can be compensated  buyer.Order" in lines
+    assert "  too late            gone send_letter of clerk" in lines
 
 
 def test_nobody_is_asked_before_a_letter_and_the_rule_to_add_is_named() -> None:

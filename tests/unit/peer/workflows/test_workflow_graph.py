@@ -92,7 +92,7 @@ def test_what_is_asked_for_by_a_wrong_name_gets_a_remedy() -> None:
 
 
 def test_it_is_shown_as_a_table_a_chart_and_plain_values() -> None:
-    graph = Graph(shop(Handling("buyer", "Order", reads=("space:sold/all",)), Handling("a<b", 'so "quoted"')))
+    graph = Graph(shop(Handling("buyer", "Order", reads=("space:sold/all",)), Handling("a<b", 'so "quoted" #1')))
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115  # the console writes there
     shown(graph, console, "shop")
     table = console.export_text()
@@ -101,7 +101,7 @@ def test_it_is_shown_as_a_table_a_chart_and_plain_values() -> None:
     assert "dragged in by space:sold/all" in table
     assert any("fall together: buyer.Order, cashier.Pay" in line for line in lines(graph))
     chart = mermaid(graph)
-    assert chart.startswith('flowchart LR\n  subgraph g0["a#60;b"]\n    a0["so #34;quoted#34;"]\n  end\n')
+    assert chart.startswith('flowchart LR\n  subgraph g0["a#60;b"]\n    a0["so #34;quoted#34; #35;1"]\n  end\n')
     assert '-. "space:sold/all" .->' in chart
     assert "class a1,a2 together" in chart
     plain = json.loads(json.dumps(told(graph)))
