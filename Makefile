@@ -8,12 +8,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.synced
+VAE := .venv-vae
+VAE_STAMP := $(VAE)/.synced
+# A version for which a small wheel without CUDA can be had: PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL say where.
+TORCH := torch==2.13.0
 SEEDS ?= 0:5000
 ARGS ?=
 # Tests and benchmarks start hundreds of processes: none is to compile again what another has.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-cluster reliability wheel check format bench bench-durability bench-effects swarm model model-large model-behaviours clean
+.PHONY: help setup demo test test-vae test-cluster reliability wheel check format bench bench-durability bench-effects swarm model model-large model-behaviours clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -34,6 +38,17 @@ demo: setup ## the main job on real payments (ARGS="--backend local --kills 5 ..
 
 test: setup ## all tests but test-cluster, those on a real Ray included, three files at a time (ARGS="-n 0 tests/rules": one, and these)
 	@$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/cluster $(ARGS)
+
+test-vae: setup $(VAE_STAMP) ## the training of the autoencoder, in an environment with PyTorch besides
+	@$(VAE)/bin/python -m pytest -rs tests/unit/peer/detectors/test_vae.py tests/unit/peer/detectors/test_vae_training.py $(ARGS)
+
+# All but PyTorch is what .venv has: a path says so, and pip finds it there.
+$(VAE_STAMP): uv.lock | $(STAMP)
+	@$(BIN)/python -m venv $(VAE)
+	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	$(BIN)/python -c "$$site" > "$$($(VAE)/bin/python -c "$$site")/ebbtide.pth"
+	@$(VAE)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@touch $@
 
 wheel: setup ## what the nodes of a cluster install (cluster/): the wheel, and the versions of uv.lock, in dist/
 	@rm -rf dist && $(BIN)/uv build --quiet --wheel --out-dir dist
@@ -79,4 +94,4 @@ model-behaviours: setup ## draw anew the model's behaviours that tests/model rep
 	@$(BIN)/python -m tests.model.draw $(ARGS)
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(PEERS) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(VAE) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

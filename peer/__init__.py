@@ -13,6 +13,7 @@ from peer.agents.question import Answer
 from peer.agents.rehearsal import Rehearsed
 from peer.agents.request import Result
 from peer.agents.retry import Retry
+from peer.agents.rolled_back import RolledBack
 from peer.agents.saga import Saga, SagaFailed, SagaScope
 from peer.agents.spaces import Counter, SharedMap, SharedSet, Space
 from peer.agents.spec import AgentSpec
@@ -24,6 +25,7 @@ from peer.agents.whose import mark_records
 from peer.cluster.attached import Attached
 from peer.cluster.branching import Branch, Difference
 from peer.cluster.cluster import Cluster
+from peer.cluster.doubting import Overturned
 from peer.cluster.effects import Effect
 from peer.cluster.happenings import Happenings
 from peer.cluster.inlet import Receipt
@@ -199,6 +201,7 @@ __all__ = [
     "Outcome",
     "OutcomeRecord",
     "Overseer",
+    "Overturned",
     "PayloadInvalid",
     "PayloadTooLarge",
     "PayloadUnsupported",
@@ -227,6 +230,7 @@ __all__ = [
     "RollbackProposed",
     "RollbackRequest",
     "RollbackTimeout",
+    "RolledBack",
     "Saga",
     "SagaFailed",
     "SagaScope",

@@ -122,6 +122,15 @@ class CallOffAsked(_Event, frozen=True):
     """Who says so."""
 
 
+class HoldAsked(_Event, frozen=True):
+    """Somebody keeps what the agent requests from being let go, or does so no more (RQ-5)."""
+
+    request: int
+    by: str
+    is_on: bool
+    note: str
+
+
 class PauseAsked(_Event, frozen=True):
     """Somebody pauses the agent, or lets it go on (ST-14)."""
 
@@ -256,6 +265,7 @@ Event = (
     | LetterAsked
     | CallOffAsked
     | PauseAsked
+    | HoldAsked
     | TierAsked
     | Merged
     | Elapsed

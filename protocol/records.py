@@ -13,6 +13,7 @@ from protocol.ids import AgentId, Lineage, ProposalId, StepId
 from protocol.message import Data, Void
 from protocol.proposal import Credit, Finding, Proposal, Restore, Vote
 from protocol.step import Consumer, Entry, Input, LogRecord, Request, StepRecord, VoidOut
+from protocol.words import HeldRecord, PausedRecord, TierRecord
 
 
 class BirthRecord(LogRecord, frozen=True):
@@ -82,30 +83,6 @@ class ApprovedRecord(LogRecord, frozen=True):
     lineage: Lineage
     note: str
     by: str
-    proof: bytes = b""
-    """What the person has signed; empty where nobody need sign."""
-
-
-class PausedRecord(LogRecord, frozen=True):
-    """A person pauses the agent, or lets it go on (ST-14)."""
-
-    is_on: bool
-    note: str
-    by: str
-    time_us: int
-    """When, by the host's clock; it decides nothing."""
-    proof: bytes = b""
-    """What the person has signed; empty where nobody need sign."""
-
-
-class TierRecord(LogRecord, frozen=True):
-    """A person sets the agent's tier, by its name: what it may do alone is its class's to say (ST-15)."""
-
-    tier: str
-    note: str
-    by: str
-    time_us: int
-    """When, by the host's clock; it decides nothing."""
     proof: bytes = b""
     """What the person has signed; empty where nobody need sign."""
 
@@ -182,6 +159,8 @@ class ProposedRecord(LogRecord, frozen=True):
     """A proposal of this agent, durable before it is sent."""
 
     proposal: Proposal
+    then: str = ""
+    """What is to hear how it has ended; empty: nothing is (RB-14)."""
 
 
 class OutcomeRecord(LogRecord, frozen=True):
@@ -196,6 +175,10 @@ class OutcomeRecord(LogRecord, frozen=True):
     began_us: int
     decided_us: int
     """When the last participant decided."""
+    then: str = ""
+    """What is to hear of it; empty: nothing is. Only then the rest is there (RB-14)."""
+    roots: tuple[StepId, ...] = ()
+    evidence: bytes = b""
 
 
 class CutRecord(LogRecord, frozen=True):
@@ -361,6 +344,8 @@ class BaseRecord(LogRecord, frozen=True):
     """Those that nobody has handled, also of steps that are forgotten (TI-1)."""
     paused: str = ""
     """By whom the agent is paused, and why; empty: it is not (ST-14)."""
+    held: tuple[tuple[str, str], ...] = ()
+    """Who keeps its requests from being let go, and why (RQ-5)."""
     groups: tuple[GroupState, ...] = ()
     """Those in which it has said anything, or knows the end (RQ-4)."""
     tier: TierRecord | None = None
@@ -379,6 +364,7 @@ Record = (
     | GroupVotedRecord
     | GroupDecidedRecord
     | PausedRecord
+    | HeldRecord
     | TierRecord
     | AckedRecord
     | SubscribedRecord

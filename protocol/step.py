@@ -210,6 +210,8 @@ class RollbackDraft(Struct, frozen=True):
     evidence: bytes = b""
     amendments: tuple[Amendment, ...] = ()
     deadline_us: int = 0
+    then: str = ""
+    """What its agent calls whatever is to hear how it has ended; empty: nothing is (RB-14)."""
 
 
 class StepDraft(Struct, frozen=True):

@@ -103,6 +103,8 @@ class Agent:
     """How far people can trust it: the first is the one that it begins with; `cluster.set_tier` sets another."""
     tiers_by: ClassVar[str | tuple[str, ...]] = ()
     """Who may set its tier: persons' names or roles. Empty: anybody who may use the cluster."""
+    watched_by: ClassVar[str | tuple[str, ...]] = ()
+    """Which agents are told of each of its steps: watchers, whose detectors look at them (docs/guide/detectors.md)."""
     keys: ClassVar[dict[str, KeyKind]] = {}
     """Keys that are not simply kept in the log: `derived`, `secret` or `bulky`. Tuples go by their first element."""
     state_version: ClassVar[int] = 1

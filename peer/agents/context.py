@@ -14,14 +14,14 @@ from peer.agents.group import Group, group_of, grouped_of
 from peer.agents.kinds import path_of_agent
 from peer.agents.licence import Licence
 from peer.agents.making import Making, Origin, check_name, made_options
-from peer.agents.proposing import rollback_draft
 from peer.agents.question import Open, Question, checked_then, state_key, timer_key
+from peer.agents.reporting import Reporting
 from peer.agents.saga import Saga, SagaScope, saga_of
 from peer.agents.spaces import Space, Spaces
 from peer.agents.state import Tracked
 from peer.agents.tool import PURE, Tool, encode_args
 from peer.values import payload
-from peer.values.fields import NUMBERS_MAX, number, text
+from peer.values.fields import text
 from protocol.ids import AgentId, StepId
 from protocol.limits import NEVER_US
 from protocol.step import Grouped, Hold, Input, OutputDraft, Request, RollbackDraft
@@ -30,7 +30,7 @@ CallTool = Callable[[Tool[..., Any], tuple[Any, ...], dict[str, Any], str | None
 
 
 @dataclass
-class Context:
+class Context(Reporting):
     """One run of one handler."""
 
     agent: AgentId
@@ -54,6 +54,8 @@ class Context:
     """The agent's class."""
     asked: int = 0
     """How many questions this step has asked."""
+    called: int = 0
+    """How many tools it has called so far."""
     wants: Callable[[Tool[..., Any], tuple[Any, ...], dict[str, Any]], None] = lambda tool, args, kwargs: None
     """Told of a call that is to be made when the step is long over."""
     origin: Origin = field(default_factory=Origin)
@@ -238,6 +240,7 @@ class Context:
         if not isinstance(tool, Tool):
             raise errors.CallerError(f"{tool!r} is not a tool, so nobody could undo it. Declare it with @tool(...).")
         self.licence.called(str(self.step), self._wanted(tool, args, kwargs), tool)
+        self.called += 1
         named = None if key is None or tool.kind == PURE else text(f"key of a call of {tool.name}", key)
         return await self.call_tool(tool, args, kwargs, named)
 
@@ -354,42 +357,3 @@ class Context:
     def space(self, name: str) -> Space:
         """Return a shared space that the agent's class takes part in."""
         return self.spaces.open(name)
-
-    def report(self, confidence: float | None = None, *, model: str | None = None, **scores: float) -> None:
-        """Say how sure the agent is of this step, and which model made it; it is logged with it.
-
-        Args:
-            confidence: as a rule from 0 to 1; the last call of a step counts.
-            model: whatever names it to people, as in `risk-scorer@3`; what an earlier call of the step named stays.
-            scores: any further numbers.
-
-        Raises: CallerError, naming what is no finite number, or no text.
-        """
-        self.run.check_lives("report")
-        sure = None if confidence is None else number("confidence", confidence)
-        named = self.model if model is None else text("model", model)
-        found = {text("the name of a score", name): number(f"score {name!a}", score) for name, score in scores.items()}
-        if len(self.scores | found) > NUMBERS_MAX:
-            raise errors.CallerError(f"more than {NUMBERS_MAX} scores in one step. Nothing was reported. Send them.")
-        self.confidence, self.model = sure, named
-        self.scores.update(found)
-
-    def rollback(
-        self,
-        *steps: StepId | str,
-        inputs: str = "retry",
-        reason: str = "",
-        evidence: Any = None,
-        amend: Mapping[StepId | str, Any] | None = None,
-    ) -> None:
-        """Propose to undo steps and all that followed from them, at whichever agents.
-
-        Args:
-            steps: the wrong steps (the roots), as `StepId`s or texts such as `risk-2/1/88`.
-            inputs: what becomes of their inputs: `discard` (dead letters), `retry` (handled again), or `amend`.
-            reason: for people.
-            evidence: any value; a retried handler finds it in `ctx.evidence`.
-            amend: corrected messages by root, for `amend`.
-        """
-        self.run.check_may("propose a rollback")
-        self.rollbacks.append(rollback_draft(steps, inputs, reason, evidence, amend or {}))

@@ -10,6 +10,7 @@ from peer.agents.approval import Approval
 from peer.agents.functions import check_callable
 from peer.agents.oversight import Overseer
 from peer.agents.retry import checked_retry
+from peer.agents.suspecting import check_watchers
 from peer.agents.tier import check_tiers
 from peer.agents.tool import Tool
 from peer.values.fields import number, text
@@ -107,6 +108,7 @@ def check_settings(cls: Any) -> None:
         text(f"a space of class {cls.__qualname__}", space, is_empty_ok=False)
     for hook, takes in (("on_start", 1), ("on_restart", 1), ("on_undone", 2)):
         check_callable(f"class {cls.__qualname__}: {hook}", getattr(cls, hook), takes)
+    check_watchers(cls)
     _check_consent(f"class {cls.__qualname__}: consent_s = {cls.consent_s!r}", cls.consent_s)
     if type(cls.tries) is not int or cls.tries < 1:
         raise errors.DeclarationRefused(f"class {cls.__qualname__}: tries = {cls.tries!r}: an int from 1 on.")

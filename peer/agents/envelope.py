@@ -31,6 +31,9 @@ SAGA_LATE = "!saga-late"
 SAGA_STUCK = "!saga-stuck"
 """A saga that has failed a while ago, and may still stand: its name, why it has failed, and who has said so."""
 
+ROLLED_BACK = "!rolled-back"
+"""How a rollback has ended that the agent has proposed: the method that is told, and a `RolledBack`'s fields."""
+
 COMPENSATE = "!compensate"
 """Effects are to be countered though their steps stand: their intents in order, why, and who says so."""
 

@@ -25,6 +25,7 @@ from peer.agents.request import result_of
 from peer.agents.resources import Resources
 from peer.agents.retry import POISON
 from peer.agents.spaces import Spaces
+from peer.agents.suspecting import seen_by_watchers
 from peer.agents.terms import NO_TERMS, Terms
 from peer.agents.tool import Tool
 from peer.agents.tracked import Lock, Tracked
@@ -379,11 +380,12 @@ class Runner:
 
     def _draft(self, ctx: Context) -> StepDraft:
         reads, writes = ctx.run.draft()
+        outputs = (*ctx.outputs, *seen_by_watchers(ctx, len(reads), len(writes)))
         return StepDraft(
             reads=reads,
             writes=writes,
             entries=tuple(ctx.spaces.drafts),
-            outputs=tuple(ctx.outputs),
+            outputs=outputs,
             confidence=ctx.confidence,
             scores=dict(ctx.scores),
             rollbacks=tuple(ctx.rollbacks),

@@ -11,6 +11,7 @@ from peer.agents.every import timer_key
 from peer.agents.making import Making
 from peer.agents.presence import absence, check_there, make, retire
 from peer.agents.question import question_of
+from peer.agents.rolled_back import ended
 
 
 class Turn(NamedTuple):
@@ -65,6 +66,10 @@ def turn_of(agent: Agent, ctx: Context) -> Turn | None:
             return _saga(agent, ctx, saga.had_failed(ctx, agent.message_types, body))
         case envelope.SAGA_STUCK:
             return _saga(agent, ctx, saga.is_stuck(ctx, agent.message_types, *body))
+        case envelope.ROLLED_BACK:
+            name, *said = body
+            _check_there(agent, name, "was to be told how a rollback has ended")
+            return Turn(name, (ended(*said), ctx))
         case envelope.RETIRE:
             return retire(ctx)
         case _:
@@ -75,21 +80,22 @@ def _saga(agent: Agent, ctx: Context, found: tuple[str, saga.SagaFailed] | None)
     if found is None or not found[0]:
         return None
     name, failed = found
-    if not callable(getattr(agent, name, None)):
-        raise errors.HandlerMissing(
-            f"{type(agent).__name__} has no method {name} any more, which was to be told that saga {failed.name} has"
-            " failed. It goes to the dead letters. Bring the method back."
-        )
+    _check_there(agent, name, f"was to be told that saga {failed.name} has failed")
     return Turn(name, (failed, ctx))
 
 
 def _result(agent: Agent, ctx: Context, name: str, tool: str, given: bytes) -> Turn:
+    _check_there(agent, name, f"was to handle what came of {tool}")
+    return Turn(name, (None, ctx), requested=(tool, given))
+
+
+def _check_there(agent: Agent, name: str, what: str) -> None:
+    """Raises: HandlerMissing, if the agent's class has lost a method that an input is for."""
     if not callable(getattr(agent, name, None)):
         raise errors.HandlerMissing(
-            f"{type(agent).__name__} has no method {name} any more, which was to handle what came of {tool}. It goes to"
-            " the dead letters. Bring the method back."
+            f"{type(agent).__name__} has no method {name} any more, which {what}. It goes to the dead letters. Bring"
+            " the method back."
         )
-    return Turn(name, (None, ctx), requested=(tool, given))
 
 
 def _every(agent: Agent, ctx: Context, name: str, is_due: bool) -> Turn | None:
@@ -108,9 +114,5 @@ def _then(agent: Agent, ctx: Context, name: str, value: bytes | None) -> Turn | 
     if found is None:
         # What is cancelled does not come; a time-out whose handling was undone may, after an answer.
         return None if value is None else Turn("", (), f"the answer of {ctx.sender} to {name} came too late, or twice")
-    if not callable(getattr(agent, found.then, None)):
-        raise errors.HandlerMissing(
-            f"{type(agent).__name__} has no method {found.then} any more, which was to handle the answer of"
-            f" {found.agent}. It goes to the dead letters. Bring the method back."
-        )
+    _check_there(agent, found.then, f"was to handle the answer of {found.agent}")
     return Turn(found.then, (found.answer(type(agent), agent.message_types, value), ctx))

@@ -27,16 +27,15 @@ from protocol.records import (
     EffectRecord,
     ForcedRecord,
     IntentRecord,
-    PausedRecord,
     ProposedRecord,
     Record,
     RedrivenRecord,
     RestoredRecord,
-    TierRecord,
     VoteRecord,
-)  # fmt: skip
+)
 from protocol.step import StepRecord
 from protocol.wire import decode_record
+from protocol.words import HeldRecord, PausedRecord, TierRecord  # fmt: skip
 
 PREFIX = "dev.ebbtide."
 """Of every event's type."""
@@ -110,6 +109,10 @@ class Telling:
                 data = said(record.by, record.note, record.proof)
                 kind = "agent.paused" if record.is_on else "agent.resumed"
                 return [self._told(kind, f"paused/{number}", self._agent, data)]
+            case HeldRecord():
+                self._now_us = max(self._now_us, record.time_us)
+                kind = "agent.held" if record.is_on else "agent.let_go"
+                return [self._told(kind, f"held/{number}", self._agent, said(record.by, record.note))]
             case TierRecord():
                 return [self._tier(record)]
             case ProposedRecord():

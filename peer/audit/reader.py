@@ -25,16 +25,15 @@ from protocol.records import (
     ForcedRecord,
     IntentRecord,
     OutcomeRecord,
-    PausedRecord,
     ProposedRecord,
     Record,
     RedrivenRecord,
     RestoredRecord,
-    TierRecord,
     VoteRecord,
-)  # fmt: skip
+)
 from protocol.step import StepRecord
 from protocol.wire import decode_host_record, decode_record
+from protocol.words import HeldRecord, PausedRecord, TierRecord  # fmt: skip
 
 PROGRESS_EVERY = 500
 """Records from one word of progress to the next."""
@@ -157,6 +156,9 @@ class _Teller:
             case PausedRecord():
                 what = "paused" if record.is_on else "resumed"
                 self._said(Word(agent, what, record.by, record.note, record.time_us, record.proof))
+            case HeldRecord():
+                what = "held" if record.is_on else "let go"
+                self._said(Word(agent, what, record.by, record.note, record.time_us, b""))
             case TierRecord():
                 self._said(Word(agent, f"tier {record.tier}", record.by, record.note, record.time_us, record.proof))
             case CutRecord():

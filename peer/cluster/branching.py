@@ -22,6 +22,7 @@ from peer.agents.spec import AgentSpec
 from peer.agents.tool import Tool
 from peer.backends.admission import places_of
 from peer.backends.local import LocalBackend
+from peer.cluster.doubting import Doubting
 from peer.cluster.member import Member
 from peer.cluster.outcome import Outcome
 from peer.config import checkpoint_limits
@@ -294,7 +295,7 @@ def _equal(one: Any, other: Any) -> bool:
     return payload.encode(one) == payload.encode(other)
 
 
-class Branching(Member):
+class Branching(Doubting):
     """A peer of a cluster whose folder it knows, so that it can copy the logs there."""
 
     folder: Path

@@ -47,6 +47,7 @@ from peer.host.questions import (
     StepsAsk,
     Submit,
     TiersAnswer,
+    Withhold,
     decode,
     encode,
 )
@@ -61,6 +62,7 @@ from protocol.checkpoints.looking import epochs, voted_on
 from protocol.event import (
     CallOffAsked,
     EffectAsked,
+    HoldAsked,
     LetterAsked,
     PauseAsked,
     ProposeWanted,
@@ -155,6 +157,7 @@ class Answers:
             "letter": self._letter,
             "say": self._say,
             "pause": self._pause,
+            "hold": self._hold,
             "tier": self._tier,
             "call off": self._call_off,
         }
@@ -247,6 +250,10 @@ class Answers:
         by = self._people.paused(driver.agent.name, said)
         driver.feed(PauseAsked(desk.later(answered), said.is_on, said.note, by, said.proof))
 
+    def _hold(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        said: Withhold = decode(body, Withhold)
+        driver.feed(HoldAsked(desk.later(answered), said.by, said.is_on, said.note))
+
     def _tier(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
         said: SetTier = decode(body, SetTier)
         by = self._people.tiered(driver.agent.name, kind_of(driver.agent), said)
@@ -290,7 +297,7 @@ class Answers:
 
     def _profile(self, driver: Driver, body: bytes) -> Profile:
         kind = type(driver.agent)
-        return Profile(path_of(kind), tuple(sorted(kind.message_types)), _encoded(driver.options))
+        return Profile(path_of(kind), tuple(sorted(kind.message_types)), payload.encoded_if_plain(driver.options))
 
     def _state(self, driver: Driver, body: bytes) -> dict[str, bytes]:
         """Return what is told of an agent's state outside, at a step or now; derived keys are not stored."""
@@ -378,14 +385,6 @@ class Answers:
 
     def _undone_since(self, driver: Driver, body: bytes) -> tuple[StepId, ...]:
         return driver.machine.looking.undone_since(decode(body, int))
-
-
-def _encoded(options: dict[str, Any]) -> bytes:
-    """Return an agent's options for whoever would bring it up, too; nothing if they are no plain values."""
-    try:
-        return payload.encode(options)
-    except errors.PayloadUnsupported:
-        return b""
 
 
 def _waiting(driver: Driver) -> list[RequestSeen]:

@@ -1,17 +1,14 @@
-"""What a host lends the tool that counters effects: a way to have each countered by the agent whose it is (EF-8)."""
+"""What a host lends tools of the runtime's own: a way to ask any agent's host, and to have effects countered (EF-8)."""
 
-from collections.abc import Awaitable, Callable
-
+from peer.agents.asking import Ask, asking
 from peer.agents.countering import countering
 from peer.agents.resources import Resources
 from peer.host import questions
 from peer.host.questions import EffectAsk
 
-Ask = Callable[[str, str, bytes], Awaitable[bytes]]
-
 
 def lending(resources: Resources, ask: Ask) -> Resources:
-    """Have a host's resources lend what counters effects.
+    """Have a host's resources lend what asks other hosts, and what counters effects.
 
     Args:
         resources: the host's.
@@ -23,4 +20,5 @@ def lending(resources: Resources, ask: Ask) -> Resources:
         return (await ask(intent.split("/", 1)[0], "effect", asked)).decode()
 
     resources.lend(countering, counter)
+    resources.lend(asking, ask)
     return resources

@@ -24,6 +24,7 @@ from peer.agents.unstarted import kind_of
 from peer.host.attendance import Attendance, Nursery
 from peer.host.barrier import Barrier
 from peer.host.checkpointer import Checkpointer
+from peer.host.endings import Endings
 from peer.host.replicas import Replicas
 from peer.host.strangers import Strangers
 from peer.host.ticks import Ticks
@@ -149,6 +150,7 @@ class Driver:
         self.replicas = Replicas(agent.name, host.randomness.seed)
         self.barrier = Barrier(agent.name, host, self.replicas, self.machine.core, self.runner, tell)
         self._ticks = Ticks(agent.everies, self.machine, host.clock, self.feed, self.attendance.is_there)
+        self._endings = Endings(self.machine, host.clock, self.feed)
         self._serves: dict[str, dict[AgentId, None]] = {}
         self._cancel: Cancel | None = None
         self._armed_us: int | None = None
@@ -179,6 +181,7 @@ class Driver:
         self.attendance.open(self._ticks.hurry)
         self._sync()
         self._ticks.start()
+        self._endings.look()
 
     def rest(self, then: Callable[[], None]) -> None:
         """Begin no step any more; go on once what runs has ended and is durable."""
@@ -192,7 +195,7 @@ class Driver:
     def stop(self) -> None:
         """Drop everything that is not in the log."""
         self._alive = False
-        for part in (self.runner, self.hooks, self.consent, self._ticks):
+        for part in (self.runner, self.hooks, self.consent, self._ticks, self._endings):
             part.stop()
         self._host.shelves.end(self.agent.name)
         for cancel in (self._cancel, self._cancel_sync):
@@ -326,7 +329,7 @@ class Driver:
             case Reply():
                 self._leaves(lambda: self._host.reply(action))
             case Finish():
-                self._leaves(lambda: self._host.finished(name, action))
+                self._leaves(lambda: self._finished(action))
             case Tell():
                 self._host.noticed(name, self._host.strangers.advised(action))
             case Seek():
@@ -334,6 +337,10 @@ class Driver:
 
     def _leaves(self, leave: Callable[[], None]) -> None:
         self._host.checkpoints.when_recovered(lambda: leave() if self._alive else None)
+
+    def _finished(self, action: Finish) -> None:
+        self._host.finished(self.agent.name, action)
+        self._endings.ended(action.outcome)
 
     def _written(self, ticket: int, records: list[bytes], action: Append) -> None:
         """Records are durable here; facts, or all, count once they are with the backups too, and what follows waits."""

@@ -163,6 +163,14 @@ class Pause(Struct, frozen=True, array_like=True):
     proof: bytes = b""
 
 
+class Withhold(Struct, frozen=True, array_like=True):
+    """Somebody keeps what an agent requests from being let go: see `protocol.event.HoldAsked`."""
+
+    by: str
+    is_on: bool
+    note: str
+
+
 class SetTier(Struct, frozen=True, array_like=True):
     """Somebody sets an agent's tier: see `protocol.event.TierAsked`."""
 
@@ -202,6 +210,7 @@ class HeldAnswer(Struct, frozen=True, array_like=True):
     step: StepId | None
     payload: bytes
     why: str
+    lineage: str = ""
 
 
 class Status(Struct, frozen=True):

@@ -97,6 +97,14 @@ def encode(value: object, bytes_max: int = PAYLOAD_BYTES_MAX) -> bytes:
     return _packed(value, bytes_max)
 
 
+def encoded_if_plain(value: object) -> bytes:
+    """Return the value's bytes; nothing, if it is no plain value: then it is for this process alone."""
+    try:
+        return encode(value)
+    except PayloadUnsupported:
+        return b""
+
+
 def decode(data: bytes, bytes_max: int = PAYLOAD_BYTES_MAX) -> object:
     """Return the value.
 

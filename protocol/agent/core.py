@@ -69,6 +69,8 @@ class Core:
         """The log can't be written for now: no step begins (ST-9)."""
         self.paused = ""
         """By whom the agent is paused, and why; empty: it is not (ST-14)."""
+        self.held: dict[str, str] = {}
+        """Who keeps its requests from being let go, and why (RQ-5)."""
         self.retracted_by: dict[StepId, str] = {}
         self.undone = 0
         """How many own steps have ever been retracted."""
@@ -218,8 +220,6 @@ class Core:
         """Tell whether a tolerance has to count a writer: undone, or frozen by a proposal that may undo it (RB-11)."""
         return writer in self.retraction or self.quarantine.freezes(writer)
 
-    # -- voids -----------------------------------------------------------------------------------------------------
-
     def void(self, receiver: AgentId, lineage: Lineage, ordered: bool) -> VoidOut:
         """Number word for `receiver` that a lineage will not come again."""
         number = self.outbox.number(receiver)
@@ -259,8 +259,6 @@ class Core:
         for out in voids:
             self.outbox.release(out.receiver, out.incarnation, out.number)
         self.flush([out.receiver for out in voids])
-
-    # -- subscribers -----------------------------------------------------------------------------------------------
 
     def subscribe(self, space: str, agent: AgentId) -> None:
         """Somebody is sent this agent's entries in a space."""
@@ -330,6 +328,7 @@ class Core:
             "time_us": self.time.last,
             "undone": self.undone,
             "paused": self.paused,
+            "held": tuple(self.held.items()),
             "retraction": self.retraction.listed(),
             "retracted_by": tuple(self.retracted_by.items()),
             "attempts": tuple(self.attempts.items()),
@@ -341,7 +340,7 @@ class Core:
         self.lives.load(base)
         self.colours.load(base)
         self.time.see(base.time_us)
-        self.undone, self.paused = base.undone, base.paused
+        self.undone, self.paused, self.held = base.undone, base.paused, dict(base.held)
         self.retraction.load(base.retraction)
         self.retracted_by = dict(base.retracted_by)
         self.attempts = dict(base.attempts)

@@ -75,6 +75,7 @@ class HeldSeen(NamedTuple):
     """As it is now, corrected perhaps."""
     why: str = ""
     """Why it is dead."""
+    lineage: Lineage = ""
 
 
 class EffectSeen(NamedTuple):
@@ -266,9 +267,10 @@ class Looking:
             return HeldSeen("unknown")
         item = core.cone.record(step).input
         if step not in core.retraction:
-            return HeldSeen("here", step, item.payload)
+            return HeldSeen("here", step, item.payload, lineage=item.lineage)
         found = self.input(item.lineage)
-        return found._replace(where={"here": "again", "unknown": "dead"}.get(found.where, found.where))
+        where = {"here": "again", "unknown": "dead"}.get(found.where, found.where)
+        return found._replace(where=where, lineage=item.lineage)
 
     def input(self, lineage: Lineage) -> HeldSeen:
         """Return what has become of an input, by its name: `unknown` if it was never here, or is compacted."""

@@ -12,6 +12,7 @@ from protocol.agent.disposal import Disposal
 from protocol.agent.dormancy import Dormancy
 from protocol.agent.effects import Effects
 from protocol.agent.grouping import Grouping
+from protocol.agent.holding import Holding
 from protocol.agent.intake import Intake
 from protocol.agent.looking import Looking
 from protocol.agent.loss import Loss
@@ -37,6 +38,7 @@ from protocol.event import (
     EffectAsked,
     Elapsed,
     Event,
+    HoldAsked,
     Learned,
     LetterAsked,
     LogStalled,
@@ -75,18 +77,17 @@ from protocol.records import (
     ForcedRecord,
     IntentRecord,
     OutcomeRecord,
-    PausedRecord,
     PlacedRecord,
     ProposedRecord,
     Record,
     RedrivenRecord,
     RestoredRecord,
     SubscribedRecord,
-    TierRecord,
     VoidRecord,
     VoteRecord,
 )
 from protocol.step import StepRecord
+from protocol.words import HeldRecord, PausedRecord, TierRecord
 
 
 class PeerMachine:
@@ -110,6 +111,7 @@ class PeerMachine:
         self.redriving = Redriving(self.core)
         self.calling_off = CallingOff(self.core, self.effects, self.stepping)
         self.pausing = Pausing(self.core)
+        self.holding = Holding(self.core)
         self.tiering = Tiering(self.core)
         self.disposal = Disposal(self.core, self.effects, self.stepping)
         self.rollback = Rollback(self.core, self.effects, self.stepping, self.disposal)
@@ -174,6 +176,8 @@ class PeerMachine:
                 self.calling_off.asked(event)
             case PauseAsked():
                 self.pausing.asked(event)
+            case HoldAsked():
+                self.holding.asked(event)
             case TierAsked():
                 self.tiering.asked(event)
             case ToolUsed():
@@ -306,6 +310,8 @@ class PeerMachine:
                 self.grouping.apply_decided(record)
             case PausedRecord():
                 self.pausing.apply(record)
+            case HeldRecord():
+                self.holding.apply(record)
             case TierRecord():
                 self.tiering.apply(record)
             case AcceptedRecord():

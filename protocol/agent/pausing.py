@@ -3,7 +3,7 @@
 from protocol.action import Reply
 from protocol.agent.core import Core
 from protocol.event import PauseAsked
-from protocol.records import PausedRecord
+from protocol.words import PausedRecord
 
 
 class Pausing:

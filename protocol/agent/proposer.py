@@ -14,8 +14,8 @@ from protocol.step import RollbackDraft
 
 
 class _Asked:
-    def __init__(self, proposal: Proposal, wait_us: int) -> None:
-        self.proposal = proposal
+    def __init__(self, record: ProposedRecord, wait_us: int) -> None:
+        self.record, self.proposal = record, record.proposal
         self.done: dict[AgentId, Done] = {}
         self.due_us: int | None = None
         """When to ask again; None until the proposal is durable."""
@@ -69,7 +69,7 @@ class Proposer:
             began_us=core.now_us,
             deadline_us=draft.deadline_us,
         )
-        record = ProposedRecord(proposal)
+        record = ProposedRecord(proposal, draft.then)
         self.apply_proposed(record)
         return record
 
@@ -108,6 +108,7 @@ class Proposer:
 
     def _finish(self, asked: _Asked) -> None:
         core, parts = self._core, [asked.done[agent] for agent in sorted(asked.done)]
+        then, proposal = asked.record.then, asked.proposal
         record = OutcomeRecord(
             proposal=asked.proposal.id,
             decision=parts[0].decision,
@@ -117,6 +118,9 @@ class Proposer:
             notes=tuple(note for part in parts for note in part.notes),
             began_us=asked.proposal.began_us,
             decided_us=max(part.decided_us for part in parts),
+            then=then,
+            roots=proposal.roots if then else (),
+            evidence=proposal.evidence if then else b"",
         )
         self.apply_outcome(record)
         core.append((record,), lambda: core.actions.append(Finish(record)))
@@ -125,7 +129,7 @@ class Proposer:
         """Take in an own proposal, live or from the log."""
         self.count = max(self.count, int(record.proposal.id.rsplit("/p", 1)[1]))
         limits = self._core.limits
-        self._asked[record.proposal.id] = _Asked(record.proposal, limits.ask_us)
+        self._asked[record.proposal.id] = _Asked(record, limits.ask_us)
 
     def apply_outcome(self, record: OutcomeRecord) -> None:
         """Take in the end of an own proposal, live or from the log."""
@@ -152,7 +156,7 @@ class Proposer:
 
     def told(self) -> dict[str, Any]:
         """Return this part's slice of a base: the proposals that are not over, outcomes, and how many it was in all."""
-        proposed = tuple(ProposedRecord(asked.proposal) for asked in self._asked.values())
+        proposed = tuple(asked.record for asked in self._asked.values())
         return {"proposed": proposed, "outcomes": tuple(self.outcomes.values()), "proposals": self.count}
 
     def load(self, base: BaseRecord) -> None:

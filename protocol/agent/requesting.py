@@ -82,7 +82,7 @@ class Requesting:
     def _let_go_all(self) -> None:
         core = self._core
         self._forget()
-        if not core.timers.has_requests() or core.is_at_rest():
+        if not core.timers.has_requests() or core.is_at_rest() or core.held:
             return
         seen = (core.colours.committed, core.colours.is_told, core.undone, self._grouping.changes)
         found = core.timers.take_fresh()

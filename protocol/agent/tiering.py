@@ -5,7 +5,8 @@ from typing import Any
 from protocol.action import Reply
 from protocol.agent.core import Core
 from protocol.event import TierAsked
-from protocol.records import BaseRecord, TierRecord
+from protocol.records import BaseRecord
+from protocol.words import TierRecord
 
 
 class Tiering:

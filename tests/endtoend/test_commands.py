@@ -126,6 +126,9 @@ TABLE = [
         lambda rows: {"buyer.Order", "cashier.int"} <= {*rows[0]["asked"]["falls"]}, "a wrong step of buyer.Order"),
     Try("workflow check {place}/run", lambda rows: True, "announce", code=1),
     Try("workflow loops {place}/run", lambda rows: rows == [{"loops": []}], "no agents undo each other"),
+    Try("suspect buyer/1/1 --to cashier --why odd", lambda rows: True, "cashier is no watcher", code=2),
+    Try("suspicions cashier", lambda rows: rows == [], "has doubted nothing"),
+    Try("overturn buyer/1/1 --why fine", lambda rows: rows[0]["reinstated"] == "stands", "buyer/1/1: stands"),
     Try("submit byer 1", lambda rows: True, "Did you mean 'buyer'?", code=2),
 ]  # fmt: skip
 """In this order: what is done shows in what comes after."""

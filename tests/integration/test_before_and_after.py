@@ -11,6 +11,7 @@ from peer import Agent, CallerError, Cluster, Context, handles
 from peer.cluster.asker import Asker
 from peer.cluster.attached import Attached
 from peer.cluster.branching import Branching
+from peer.cluster.doubting import Doubting
 from peer.cluster.inquirer import Inquirer
 from peer.cluster.member import Member
 from peer.cluster.moving import Mover
@@ -68,6 +69,8 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "pause": (("a",), {}),
     "resume": (("a",), {}),
     "tiers": (("a",), {}),
+    "suspect": (("a/1/1",), {"to": "b"}),
+    "overturn": (("a/1/1", "fine"), {}),
     "set_tier": (("a", "x", "note"), {}),
     "sagas": (("a",), {}),
     "fail_saga": (("a", "x", "why"), {}),
@@ -86,7 +89,7 @@ INNER = {"propose"}
 def test_every_question_is_among_these() -> None:
     found = {
         name
-        for kind in (Cluster, Attached, Branching, Member, Mover, People, Asker, Inquirer)
+        for kind in (Cluster, Attached, Branching, Doubting, Member, Mover, People, Asker, Inquirer)
         for name, value in vars(kind).items()
         if not name.startswith("_") and inspect.iscoroutinefunction(value)
     }

@@ -1,8 +1,8 @@
 """Rule ST-14: a paused agent begins nothing, and everything else of it goes on."""
 
 from protocol.event import PauseAsked, StepRan
-from protocol.records import PausedRecord
 from protocol.step import StepDraft
+from protocol.words import PausedRecord
 from tests.rules.bench import Bench
 
 

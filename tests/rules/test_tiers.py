@@ -3,7 +3,7 @@
 from protocol.agent.machine import PeerMachine
 from protocol.event import CutWanted, Recovered, RestoreDecided, Settled, TierAsked
 from protocol.proposal import Restore
-from protocol.records import TierRecord
+from protocol.words import TierRecord
 from tests.rules.bench import Bench
 
 

@@ -22,11 +22,12 @@ Compensation ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter DeadL
 Drilled EarlierRun EbbtideError Effect EffectChanged EffectInDoubt EpochsAnswer Erased Finding FrameInvalid Group
 HandlerMissing HandlerTimeout Happened Happening Happenings Hidden HostChanged Input InputHandled InputUnknown
 InputsDiffer InputsOutOfOrder KeyKind LeftOut Limits LogBusy LogCorrupt LogFailed MailboxFull MessageId MigrationFailed
-Missed Moved NotEntitled NotHappened NotInTier NotMade NotUp Notice Noticed Outcome OutcomeRecord Overseer
+Missed Moved NotEntitled NotHappened NotInTier NotMade NotUp Notice Noticed Outcome OutcomeRecord Overseer Overturned
 PayloadInvalid
 PayloadTooLarge PayloadUnsupported PeerError PendingRequest Person Personal Plan PlannedUndo ProcessEnded Profile
 Proposal ReadOnly Receipt Refused Rehearsed ResourceFailed Restore RestoreMade RestoreRefused Restored Result
-ResultLost Retry RollbackDecided RollbackProposed RollbackRequest RollbackTimeout Saga SagaFailed SagaScope SagaSeen
+ResultLost Retry RollbackDecided RollbackProposed RollbackRequest RollbackTimeout RolledBack Saga SagaFailed SagaScope
+SagaSeen
 SecretChanged SentBefore SharedMap SharedSet SharedView Space State Status Step StepCall StepId StepMade StepRanAgain
 StepRead StepRecord StepSent StepUnknown Steps StepsAnswer Storage Tier TiersAnswer Tool ToolFailed UndoPending Unknown
 Unready VaultFailed VersionUnknown View Vote Wanted amend_with answers ask_person bulky derived drill every forward

@@ -6,6 +6,7 @@ notices, is undone before any of it has left.
 """
 
 from dataclasses import dataclass
+from math import log10
 
 from peer import Agent, Approval, Context, Result, Saga, SagaFailed, handles
 from sims.scenarios.payments.accounts import post_entry, send_out
@@ -196,19 +197,24 @@ class RiskScorer(Agent):
     def __init__(self, team: list[int], fault: dict[str, object] | None = None) -> None:
         self.team = Team(*team)
         self.fault = None if fault is None else Fault(**fault)  # type: ignore[arg-type]
+        self.slack = 1.0
+        """By what its threshold is multiplied; another value is a fault."""
 
     @handles(Payment)
     async def score(self, message: Payment, ctx: Context) -> None:
         key = ("paid", message.customer)
         count, total = self.state.get(key, (0, 0))
         mean = total // count if count else 0
-        limit = policy(mean)
+        limit = round(policy(mean) * self.slack)
         if self.fault is not None and ctx.attempt == 1 and self.fault.strikes(message.number):
             # What comes back from a rollback is scored with the reference threshold: the scorer is repaired.
             limit = self.fault.corrupted(limit)
         scored = Scored(limit, mean, str(ctx.step))
         sure = min(0.99, abs(message.cents - limit) / limit)
-        ctx.report(confidence=sure, model="threshold", score=message.cents / limit)
+        ctx.report(
+            confidence=sure, model="threshold", score=message.cents / limit,
+            size=log10(message.cents), ratio=log10(message.cents / limit),
+        )  # fmt: skip
         if message.cents > limit:
             self.state["held", message.number] = message.cents
             ctx.send("auditor", Held(message, scored, "risk"))

@@ -1,0 +1,34 @@
+"""That steps seem wrong, whoever says so: a detector, an agent, a person, a system outside; and what was found then."""
+
+from msgspec import Struct
+
+from protocol.ids import StepId
+
+
+class Suspicion(Struct, frozen=True):
+    """Steps that seem wrong. A policy decides what comes of it."""
+
+    steps: tuple[StepId, ...]
+    score: float = 1.0
+    """How wrong, as `Finding.score` says it: from 1 on whoever says so calls them wrong."""
+    evidence: dict[str, float | int | str] = {}
+    detector: str = ""
+    """Who says so: a detector's name, `agent/NAME`, `person/NAME`, or what a system outside calls itself."""
+    version: str = ""
+    """Of the detector."""
+
+
+class LookAgain(Struct, frozen=True):
+    """A watcher asks another agent to look again at a step; the answer is True, if it is right, or why it is wrong."""
+
+    step: StepId
+    suspicion: Suspicion
+
+
+class Verdict(Struct, frozen=True):
+    """What was found of a step in the end, by a person or a system outside: the watcher learns from it."""
+
+    step: StepId
+    wrong: bool
+    by: str = ""
+    why: str = ""
