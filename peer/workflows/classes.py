@@ -9,11 +9,12 @@ from peer.agents.agent import Agent
 from peer.agents.approval import Approval, names
 from peer.agents.keys import outside_space
 from peer.agents.spec import AgentSpec
+from peer.agents.suspecting import watchers_of
 from peer.agents.tool import IRREVERSIBLE, PURE
 from peer.errors import CallerError
 from peer.workflows.graph import Graph
 from peer.workflows.method import seen_in
-from peer.workflows.seen import ANSWER, SAGA_FAILED, SAGAS, SENDER, Seen
+from peer.workflows.seen import ANSWER, ROLLED_BACK, SAGA_FAILED, SAGAS, SENDER, WATCHED, Seen
 from peer.workflows.workflow import ANYWHERE, TICK, Activity, Handling, Rule, Workflow, is_tick, result_of
 
 OPEN = "!ask"
@@ -76,7 +77,7 @@ class _Joined:
         for activity in todo:
             seen = self._seen[activity]
             later = [*((result_of(tool), then) for tool, then in seen.requests), *((ANSWER, t) for *_, t in seen.asks)]
-            later += [(SAGA_FAILED, failed) for failed in seen.sagas]
+            later += [(SAGA_FAILED, failed) for failed in seen.sagas] + [(ROLLED_BACK, then) for then in seen.ended]
             for answer, then in later:
                 if then and (answer, then) not in done:
                     # Several methods may handle answers: what any of them does is done there.
@@ -137,6 +138,8 @@ class _Joined:
         for kind in seen.to_self:
             later = {Activity(activity.agent, ANSWER)} if kind == ANSWER else set[Activity]()
             self._sends[activity].update(later or self._meant(re.escape(activity.agent), kind))
+        for watcher in watchers_of(self._specs[activity.agent].kind):
+            self._sends[activity].update(self._meant(re.escape(watcher), WATCHED))
         if is_tick(activity):
             self._sends[activity].add(activity)
 

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from types import FunctionType
 from typing import Any, get_origin
 
+from peer.agents.suspecting import watchers_of
 from peer.agents.tool import Tool
 from peer.workflows.graph import SPACE
-from peer.workflows.seen import ANSWER, SAGAS, SENDER, Seen
+from peer.workflows.seen import ANSWER, SAGAS, SENDER, SUSPICION, Seen
 from peer.workflows.workflow import ANYWHERE
 
 _SPACE_KINDS = ("counter", "map", "set")
@@ -236,6 +237,9 @@ class _Reader(ast.NodeVisitor):
                 seen.replies = True
             case "rollback":
                 seen.proposes = True
+                seen.ended.update([self._then(named)] if "then" in named else [])
+            case "suspect":
+                seen.sends.update((to, SUSPICION) for to in self._watchers(named.get("to")))
             case "call" | "request":
                 for tool in self._values(first or named.get("tool")):
                     self._used(verb, tool, node, named)
@@ -251,6 +255,9 @@ class _Reader(ast.NodeVisitor):
                 seen.requests.add(("person", self._then(named)))
             case _:
                 pass
+
+    def _watchers(self, to: ast.expr | None) -> list[str | None]:
+        return self._texts(to) if to is not None else [re.escape(name) for name in watchers_of(self._cls)]
 
     def _used(self, verb: str, tool: Any, node: ast.Call, named: Mapping[str, ast.expr]) -> None:
         if not isinstance(tool, Tool):

@@ -11,6 +11,10 @@ SAGA_FAILED = "SagaFailed"
 """What the message that began a saga is handled as once more, when that has failed."""
 SAGAS = "!saga"
 """Where the runtime keeps an agent's sagas."""
+ROLLED_BACK = "rolled-back"
+"""What an agent is told as when a rollback is over that it has proposed."""
+SUSPICION, WATCHED = "Suspicion", "Seen"
+"""What a watcher gets: that somebody doubts a step, and what each step of who is watched was like."""
 SENDER = "<sender>"
 """Stands for whoever has sent the message at hand."""
 
@@ -36,6 +40,8 @@ class Seen:
     writes: set[str] = field(default_factory=set)
     sagas: set[str] = field(default_factory=set)
     """Methods that handle sagas that have failed; empty for one that it only joins."""
+    ended: set[str] = field(default_factory=set)
+    """Methods that are told how rollbacks have ended."""
     replies: bool = False
     proposes: bool = False
     """It proposes rollbacks."""
@@ -46,6 +52,6 @@ class Seen:
         return Seen(
             self.sends | other.sends, self.to_self | other.to_self, self.asks | other.asks, self.uses | other.uses,
             self.requests | other.requests, self.tools | other.tools, self.approved | other.approved,
-            self.reads | other.reads, self.writes | other.writes, self.sagas | other.sagas,
+            self.reads | other.reads, self.writes | other.writes, self.sagas | other.sagas, self.ended | other.ended,
             self.replies or other.replies, self.proposes or other.proposes, [*self.unknown, *other.unknown],
         )  # fmt: skip

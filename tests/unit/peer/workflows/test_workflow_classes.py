@@ -6,6 +6,8 @@ import post_office as office
 import pytest
 
 from ebbtide import Agent, AgentSpec, Context, handles
+from peer.detectors.seen import Seen
+from peer.detectors.suspicion import Suspicion
 from peer.errors import CallerError
 from peer.workflows import Activity, Graph, Rule, check, workflow_of_classes
 
@@ -200,3 +202,32 @@ def test_of_sagas_and_of_agents_that_are_made_it_is_told_what_is_missing() -> No
     assert Graph(workflow).reach("agency.Task").keeps == ()
     assert any("that a saga has failed is not here" in note for note in workflow.notes)
     assert any("the agent that it makes is not here" in note for note in workflow.notes)
+
+
+class Watching(Agent):
+    @handles(Seen)
+    async def look(self, message: Seen, ctx: Context) -> None:
+        ctx.rollback(message.step, then=self.ended)
+
+    @handles(Suspicion)
+    async def doubt(self, message: Suspicion, ctx: Context) -> None: ...
+
+    async def ended(self, message, ctx: Context) -> None:
+        ctx.send("worker", 1)
+
+
+class WatchedWorker(Worker):
+    watched_by = "guard"
+
+    @handles(float)
+    async def odd(self, message: float, ctx: Context) -> None:
+        ctx.suspect(ctx.step, why="it is odd")
+
+
+def test_what_watchers_are_told_is_sent_to_them_and_how_a_rollback_ends_comes_from_outside() -> None:
+    workflow = workflow_of_classes({"worker": WatchedWorker, "guard": Watching})
+    assert sent(workflow, "worker.Task") == {"guard.Seen"}
+    assert sent(workflow, "worker.float") == {"guard.Seen", "guard.Suspicion"}
+    assert sent(workflow, "guard.rolled-back") == {"worker.int"}
+    assert workflow.ways(Activity("guard", "rolled-back"))[0].outside
+    assert workflow.undoes == {("guard", "worker")}
