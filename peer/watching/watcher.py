@@ -32,7 +32,7 @@ from protocol.step import OutputDraft
 AUDIT = "audit"
 """A step below the limit is looked at all the same, by chance: only so it comes out what the limit misses."""
 STEPS_MAX = 64
-"""Of one suspicion, the newest."""
+"""Of one suspicion."""
 OPEN, OVER = "open", "over"
 RIGHT, WRONG = "right", "wrong"
 
@@ -144,8 +144,9 @@ class Watcher(Agent):
         if self.state.get(("doubt", step.agent)) != str(step):
             return
         del self.state["doubt", step.agent]
-        for kept, attempt in self.state.pop(("later", step.agent), []):
-            await self._decide(_restored(kept), attempt, ctx)
+        later = self.state.pop(("later", step.agent), [])
+        for joined, attempt in _joined([(_restored(kept), attempt) for kept, attempt in later]):
+            await self._decide(joined, attempt, ctx)
 
     # -- confirming ------------------------------------------------------------------------------------------------
 
@@ -270,6 +271,20 @@ class Watcher(Agent):
 
     def _note(self, found: Suspicion, state: str, what: str, why: str) -> None:
         self.state["case", str(found.steps[0])] = [state, what, found.detector, found.score, why]
+
+
+def _joined(found: list[tuple[Suspicion, int]]) -> list[tuple[Suspicion, int]]:
+    """Return what was noticed meanwhile as one suspicion of each detector, or a few: one look is enough."""
+    by: dict[str, list[tuple[Suspicion, int]]] = {}
+    for each in found:
+        by.setdefault(each[0].detector, []).append(each)
+    joined: list[tuple[Suspicion, int]] = []
+    for some in by.values():
+        top = max((each for each, _ in some), key=lambda one: one.score)
+        steps = sorted({step for each, _ in some for step in each.steps})
+        chunks = [tuple(steps[at : at + STEPS_MAX]) for at in range(0, len(steps), STEPS_MAX)]
+        joined += [(replace(top, steps=chunk), max(attempt for _, attempt in some)) for chunk in chunks]
+    return joined
 
 
 def _wrong(found: Suspicion, said: Any) -> tuple[tuple[StepId, ...], str]:

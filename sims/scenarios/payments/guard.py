@@ -36,7 +36,8 @@ class Guard(Watcher):
     )
     policy = ConfirmFirst()
     checker = "auditor"
-    limit = Learned(explore=0.0, patience=4)
+    # The auditor is asked before anything is undone: a false alarm costs no more than that.
+    limit = Learned(explore=0.0, patience=8, vain=0.0)
 
 
 class AskedAuditor(Auditor):
