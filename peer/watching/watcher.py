@@ -96,8 +96,6 @@ class Watcher(Agent):
 
     async def _decide(self, found: Suspicion, attempt: int, ctx: Context) -> None:
         agent, first = found.steps[0].agent, str(found.steps[0])
-        if self.state.get(("case", first), [""])[0] == OPEN:
-            return
         if self.state.get(("doubt", agent)) is not None:
             # What is noticed meanwhile may follow from the doubted step, or from what it has done to the statistics. If
             # that is undone, so is this, and the steps are looked at again; if not, its turn comes.
@@ -274,17 +272,13 @@ class Watcher(Agent):
 
 
 def _joined(found: list[tuple[Suspicion, int]]) -> list[tuple[Suspicion, int]]:
-    """Return what was noticed meanwhile as one suspicion of each detector, or a few: one look is enough."""
-    by: dict[str, list[tuple[Suspicion, int]]] = {}
-    for each in found:
-        by.setdefault(each[0].detector, []).append(each)
-    joined: list[tuple[Suspicion, int]] = []
-    for some in by.values():
-        top = max((each for each, _ in some), key=lambda one: one.score)
-        steps = sorted({step for each, _ in some for step in each.steps})
-        chunks = [tuple(steps[at : at + STEPS_MAX]) for at in range(0, len(steps), STEPS_MAX)]
-        joined += [(replace(top, steps=chunk), max(attempt for _, attempt in some)) for chunk in chunks]
-    return joined
+    """Return what was noticed meanwhile, by whichever detector, as one suspicion or a few: one look is enough."""
+    if not found:
+        return []
+    top, attempt = max((each for each, _ in found), key=lambda one: one.score), max(each for _, each in found)
+    steps = sorted({step for each, _ in found for step in each.steps})
+    chunks = [tuple(steps[at : at + STEPS_MAX]) for at in range(0, len(steps), STEPS_MAX)]
+    return [(replace(top, steps=chunk), attempt) for chunk in chunks]
 
 
 def _wrong(found: Suspicion, said: Any) -> tuple[tuple[StepId, ...], str]:
