@@ -18,6 +18,7 @@ from protocol.records import (
     BirthRecord,
     Cut,
     CutRecord,
+    DeadRecord,
     DecisionRecord,
     EffectRecord,
     EffectState,
@@ -26,6 +27,7 @@ from protocol.records import (
     OutcomeRecord,
     ProposedRecord,
     Record,
+    RedrivenRecord,
     RestoredRecord,
     VoteRecord,
 )
@@ -170,6 +172,10 @@ class _Teller:
             case OutcomeRecord():
                 if record.proposal in trail.rollbacks:
                     trail.rollbacks[record.proposal].outcome = record
+            case DeadRecord():
+                trail.letters[agent, record.input.lineage] = record.why
+            case RedrivenRecord():
+                trail.letters.pop((agent, record.lineage), None)
             case PausedRecord():
                 what = "paused" if record.is_on else "resumed"
                 self._said(Word(agent, what, record.by, record.note, record.time_us, record.proof))
@@ -259,6 +265,10 @@ class _Teller:
             trail.add(Step(step, 0))
         if record.tier is not None:
             self.take(0, record.tier)
+        for lineage in record.redriven:
+            trail.letters.pop((agent, lineage), None)
+        for letter in record.dead:
+            trail.letters.setdefault((agent, letter.input.lineage), letter.why)
         for state in record.effects:
             if state.intent not in trail.effects:
                 self._known_effect(state)

@@ -142,6 +142,8 @@ class Trail:
     """By intent."""
     claims: dict[str, list[StepId]] = field(default_factory=dict)
     """By intent, the steps that stand or stood behind the effect."""
+    letters: dict[tuple[AgentId, Lineage], str] = field(default_factory=dict)
+    """Dead letters, and why each is one: by agent and lineage."""
     cuts: dict[AgentId, list[Cut]] = field(default_factory=dict)
     ends: dict[AgentId, Cut] = field(default_factory=dict)
     """Where each agent's log ends: its place in the cuts that it sleeps through (CP-13)."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from math import log
 from operator import eq
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from msgspec import Struct
 
@@ -33,6 +33,8 @@ class Agreement(Struct, frozen=True):
 
     Raises: ConfigInvalid.
     """
+
+    memoryless: ClassVar[bool] = True
 
     judges: Sequence[str]
     k: int

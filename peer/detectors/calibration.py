@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from math import exp, inf, isfinite, log, sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -99,6 +99,8 @@ class Calibrated(Struct, frozen=True):
 
     Raises: ConfigInvalid.
     """
+
+    memoryless: ClassVar[bool] = True
 
     calibration: Calibration
     below: float = 0.5

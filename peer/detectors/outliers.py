@@ -8,7 +8,7 @@ done once in a process for all watches, and its result is compared with the firs
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import isfinite
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from msgspec import Struct
@@ -63,6 +63,8 @@ class Outliers(Struct, frozen=True):
     Source: by kind: Liu, Ting and Zhou 2008 (isolation forest); Li et al. 2022 (ECOD); Breunig et al. 2000 (LOF);
     Ramaswamy, Rastogi and Shim 2000 (KNN); Goldstein and Dengel 2012 (HBOS); Zhao, Nasrullah and Li 2019 (PyOD).
     """
+
+    memoryless: ClassVar[bool] = True
 
     kind: str
     features: Sequence[str]

@@ -23,7 +23,10 @@ class Watch(Protocol):
 
 
 class Detector(Protocol):
-    """A frozen Struct with its settings, and what it has been trained on."""
+    """A frozen Struct with its settings, and what it has been trained on.
+
+    One whose word on a step hangs on no other step says so by `memoryless = True`: then a watcher keeps nothing for it.
+    """
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ that the rule allows scores less, however near it is.
 from collections.abc import Callable, Sequence
 from inspect import getsource
 from math import nextafter
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -38,6 +38,8 @@ class Threshold(Struct, frozen=True):
 
     Raises: ConfigInvalid.
     """
+
+    memoryless: ClassVar[bool] = True
 
     feature: str
     below: float | None = None
@@ -101,6 +103,8 @@ class Bounds(Struct, frozen=True):
     Raises: ConfigInvalid.
     """
 
+    memoryless: ClassVar[bool] = True
+
     feature: str
     low: float
     high: float
@@ -154,6 +158,8 @@ class Check(Struct, frozen=True):
     Raises: ConfigInvalid.
     """
 
+    memoryless: ClassVar[bool] = True
+
     name: str
     function: Callable[[Seen], Any]
     edition: str = ""
@@ -192,6 +198,8 @@ class Failures(Struct, frozen=True):
 
     Raises: ConfigInvalid.
     """
+
+    memoryless: ClassVar[bool] = True
 
     codes: Sequence[str] = ()
     attempts: int | None = None

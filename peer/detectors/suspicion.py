@@ -19,7 +19,10 @@ class Suspicion(Struct, frozen=True):
 
 
 class LookAgain(Struct, frozen=True):
-    """A watcher asks another agent to look again at a step; the answer is True, if it is right, or why it is wrong."""
+    """A watcher asks another agent to look again at steps.
+
+    The answer is True, if they are right; a list of those that are wrong, as text; or a text, why all of them are.
+    """
 
     step: StepId
     suspicion: Suspicion

@@ -6,6 +6,7 @@ file of a trained one holds numbers and no code.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from msgspec import Struct
@@ -41,6 +42,8 @@ class Vae(Struct, frozen=True):
     Raises: ConfigInvalid.
     Source: Kingma and Welling 2014 (section 3 and appendix B); as a detector: An and Cho 2015.
     """
+
+    memoryless: ClassVar[bool] = True
 
     features: Sequence[str]
     hidden: int = 16

@@ -8,6 +8,8 @@ learnt from comes as inputs from outside the cone, how a rollback has ended and 
 from random import Random
 from typing import Any, ClassVar
 
+from msgspec.structs import replace
+
 from peer import errors
 from peer.agents.agent import Agent, handles
 from peer.agents.context import Context
@@ -30,7 +32,7 @@ from protocol.step import OutputDraft
 AUDIT = "audit"
 """A step below the limit is looked at all the same, by chance: only so it comes out what the limit misses."""
 STEPS_MAX = 64
-"""Of one suspicion, the newest."""
+"""Of one suspicion."""
 OPEN, OVER = "open", "over"
 RIGHT, WRONG = "right", "wrong"
 
@@ -94,8 +96,6 @@ class Watcher(Agent):
 
     async def _decide(self, found: Suspicion, attempt: int, ctx: Context) -> None:
         agent, first = found.steps[0].agent, str(found.steps[0])
-        if self.state.get(("case", first), [""])[0] == OPEN:
-            return
         if self.state.get(("doubt", agent)) is not None:
             # What is noticed meanwhile may follow from the doubted step, or from what it has done to the statistics. If
             # that is undone, so is this, and the steps are looked at again; if not, its turn comes.
@@ -143,8 +143,9 @@ class Watcher(Agent):
         if self.state.get(("doubt", step.agent)) != str(step):
             return
         del self.state["doubt", step.agent]
-        for kept, attempt in self.state.pop(("later", step.agent), []):
-            await self._decide(_restored(kept), attempt, ctx)
+        later = self.state.pop(("later", step.agent), [])
+        for joined, attempt in _joined([(_restored(kept), attempt) for kept, attempt in later]):
+            await self._decide(joined, attempt, ctx)
 
     # -- confirming ------------------------------------------------------------------------------------------------
 
@@ -163,7 +164,8 @@ class Watcher(Agent):
             return
         propensity, verb = opened
         if answer.value is not None:
-            await self._found(found, propensity, answer.value is True, answer.agent, str(answer.value), ctx)
+            wrong, why = _wrong(found, answer.value)
+            await self._found(found, wrong, propensity, answer.agent, why, ctx)
         elif verb == AUDIT:
             return
         elif self.people is not None:
@@ -189,13 +191,14 @@ class Watcher(Agent):
         if kept is not None:
             found, propensity = _restored(kept[0]), kept[1]
             by = result.by or "nobody, in time"
-            await self._found(found, propensity, result.value != WRONG, by, result.note, ctx)
+            wrong = found.steps if result.value == WRONG else ()
+            await self._found(found, wrong, propensity, by, result.note, ctx)
 
     async def _found(
-        self, found: Suspicion, propensity: float, is_right: bool, by: str, why: str, ctx: Context
+        self, found: Suspicion, wrong: tuple[StepId, ...], propensity: float, by: str, why: str, ctx: Context
     ) -> None:
-        if not is_right:
-            self._undo(REVISE, found, propensity, by, why, ctx)
+        if wrong:
+            self._undo(REVISE, replace(found, steps=wrong), propensity, by, why, ctx)
             return
         self._learn(found.detector, Labelled(found.score, False, propensity))
         await self._over(found, RIGHT, f"by {by}", ctx)
@@ -243,12 +246,13 @@ class Watcher(Agent):
 
     def chance(self, detector: str, score: float) -> float:
         """Return the chance that a step of such a score is wrong, by what came of earlier ones."""
-        known = self.state.get(("known", detector), [])
+        # What was decided by it is not undone when what was learnt is: nothing hangs on it.
+        known = self.state.observe(("known", detector), [])
         return chance_of(score, [(each[0], each[1], 1 / each[2]) for each in known])
 
     def _limit(self, detector: str) -> float:
         first = self.limit.first if isinstance(self.limit, Learned) else self.limit
-        return self.state.get(("limit", detector), first)
+        return self.state.observe(("limit", detector), first)
 
     def _learn(self, detector: str, step: Labelled) -> None:
         kept = self.limit.keep if isinstance(self.limit, Learned) else Learned().keep
@@ -266,6 +270,27 @@ class Watcher(Agent):
 
     def _note(self, found: Suspicion, state: str, what: str, why: str) -> None:
         self.state["case", str(found.steps[0])] = [state, what, found.detector, found.score, why]
+
+
+def _joined(found: list[tuple[Suspicion, int]]) -> list[tuple[Suspicion, int]]:
+    """Return what was noticed meanwhile, by whichever detector, as one suspicion or a few: one look is enough."""
+    if not found:
+        return []
+    top, attempt = max((each for each, _ in found), key=lambda one: one.score), max(each for _, each in found)
+    steps = sorted({step for each, _ in found for step in each.steps})
+    chunks = [tuple(steps[at : at + STEPS_MAX]) for at in range(0, len(steps), STEPS_MAX)]
+    return [(replace(top, steps=chunk), attempt) for chunk in chunks]
+
+
+def _wrong(found: Suspicion, said: Any) -> tuple[tuple[StepId, ...], str]:
+    """Return which steps an answer calls wrong, and why."""
+    if said is True:
+        return (), ""
+    if isinstance(said, list | tuple):
+        named = set(map(str, said))
+        steps = tuple(step for step in found.steps if str(step) in named)
+        return steps, f"{len(steps)} of {len(found.steps)}"
+    return found.steps, str(said)
 
 
 def _shown(found: Suspicion) -> str:

@@ -23,7 +23,8 @@ class Windows:
     """
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
-        self._detectors = detectors
+        self._memoryless = [(each, each.begin()) for each in detectors if getattr(each, "memoryless", False)]
+        self._detectors = [each for each in detectors if not getattr(each, "memoryless", False)]
         self._known: dict[str, tuple[list[Any], list[Watch], deque[StepId]]] = {}
 
     def see(self, state: Any, seen: Seen) -> list[tuple[Detector, Finding]]:
@@ -33,6 +34,9 @@ class Windows:
             state: the watcher's, as its handler has it.
             seen: the step.
         """
+        found = [(each, finding) for each, watch in self._memoryless if (finding := watch.see(seen)) is not None]
+        if not self._detectors:
+            return found  # no step of the watcher need hang on the one before
         agent = seen.agent
         head: list[Any] = state.get(("head", agent), [0, ""])
         known = self._known.get(agent)
@@ -40,7 +44,7 @@ class Windows:
             known = head, *self._again(state, agent, head[0])
         _, watches, steps = known
         steps.append(seen.step)
-        found = [
+        found += [
             (detector, finding)
             for detector, watch in zip(self._detectors, watches, strict=True)
             if (finding := watch.see(seen)) is not None

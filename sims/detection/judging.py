@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import mean, median, stdev
 from typing import Any
 
-from peer.detectors import Agreement, Bounds, Calibrated, Check, Failures, HalfSpaceTrees, Outliers, Threshold, Vae
+from peer.detectors import HalfSpaceTrees
 from peer.detectors.port import Watch
 from peer.detectors.seen import Finding, Seen
 from peer.watching.limits import Learned
@@ -17,9 +17,6 @@ from peer.watching.window import KEPT
 from protocol.ids import StepId
 from sims.detection.scenarios import Played
 
-MEMORYLESS = (Agreement, Bounds, Calibrated, Check, Failures, HalfSpaceTrees, Outliers, Threshold, Vae)
-"""Detectors whose word on a step does not hang on other steps; that of half-space trees hangs on so many that the few
-which are undone make no odds."""
 COSTS = Learned()
 """What a miss, a false alarm and any alarm cost: as the learner reckons."""
 
@@ -58,7 +55,8 @@ Words = dict[StepId, Finding | None]
 
 def words(detector: Any, played: Played) -> Words | None:
     """Return what a detector says of each step, if that hangs on no other step; None: it does."""
-    if not isinstance(detector, MEMORYLESS):
+    # That of half-space trees hangs on so many steps that the few which are undone make no odds.
+    if not (getattr(detector, "memoryless", False) or isinstance(detector, HalfSpaceTrees)):
         return None
     watch = detector.begin()
     return {step.step: watch.see(step) for step in played.seen}

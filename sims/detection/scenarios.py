@@ -64,10 +64,10 @@ class Payments:
     def __post_init__(self) -> None:
         """Put the faults in the middle of what one scorer handles."""
         each = self.payments // self.scorers
-        middle = {"first": each * 2 // 5, "last": each * 4 // 5}
+        first, last = each * 2 // 5, each * 4 // 5
         self.faults = {
-            "threshold": Injection("threshold", "slack", size=10.0, **middle),
-            "drift": Injection("drift", "cents", size=4.0, **middle),
+            "threshold": Injection("threshold", "slack", first=first, last=last, size=10.0),
+            "drift": Injection("drift", "cents", first=first, last=last, size=4.0),
             "hallucination": Injection("hallucination", "cents", size=100.0, rate=0.02),
         }
 

@@ -122,12 +122,19 @@ TABLE = [
     Try("preview buyer/1/99", lambda rows: True, "no step", code=2),
     Try("move buyer cashier", lambda rows: True, "'buyer' is the last one on its host", code=2),
     Try("even-out", lambda rows: rows == [], "nobody had to move"),
+    Try("workflow graph {place}/run --reach buyer.Order",
+        lambda rows: {"buyer.Order", "cashier.int"} <= {*rows[0]["asked"]["falls"]}, "a wrong step of buyer.Order"),
+    Try("workflow check {place}/run", lambda rows: True, "announce", code=1),
+    Try("workflow loops {place}/run", lambda rows: rows == [{"loops": []}], "no agents undo each other"),
     Try("suspect buyer/1/1 --to cashier --why odd", lambda rows: True, "cashier is no watcher", code=2),
     Try("suspicions cashier", lambda rows: rows == [], "has doubted nothing"),
     Try("overturn buyer/1/1 --why fine", lambda rows: rows[0]["reinstated"] == "stands", "buyer/1/1: stands"),
     Try("submit byer 1", lambda rows: True, "Did you mean 'buyer'?", code=2),
 ]  # fmt: skip
 """In this order: what is done shows in what comes after."""
+
+GROUPS = ("people", "workflow")
+"""Commands that have commands of their own."""
 
 FOLLOWED = {
     "notices cashier --follow --json": ("dead-letter", "notice"),
@@ -170,7 +177,7 @@ def test_a_command_of_the_table(live: Live, run: Run, tried: Try) -> None:
     ]
     if tried.code == 0:
         run.rest()
-        name, rest = (command[:2], command[2:]) if command[0] == "people" else (command[:1], command[1:])
+        name, rest = (command[:2], command[2:]) if command[0] in GROUPS else (command[:1], command[1:])
         told = [json.loads(line) for line in run.do(*name, "--json", *rest).splitlines()]
         assert tried.is_right(told), told
         live.told.update(tried.keeps(told))
@@ -251,5 +258,6 @@ def test_every_command_on_a_running_cluster_is_in_the_table() -> None:
         | {command.split()[0] for command in FOLLOWED}
         | {"up", "down", "drill"}
     )
-    ours = {command.name for command in entry_points(group=GROUP) if command.value.startswith("peer.running.")}
+    rooms = ("peer.running.", "peer.workflows.")
+    ours = {command.name for command in entry_points(group=GROUP) if command.value.startswith(rooms)}
     assert named == ours

@@ -31,6 +31,27 @@ def test_two_agents_go_back_to_a_checkpoint() -> None:
     ]
 
 
+def test_a_workflow_is_checked_mended_and_run() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "workflow_check.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "hasty: 5 of 9 markings can be compensated",
+        "problem: payer calls transfer, which nobody can undo, and nobody is asked before",
+        "careful: 11 of 15 markings can be compensated",
+        "a wrong assessment can undo: assessor payer statistics",
+        "a wrong payment keeps: assessor statistics",
+        "assessor/1/2 is undone",
+        "assessor/1/1 can't be undone any more",
+        "transferred: 80 to Ann reserved: Ann",
+        "no cone of 7 steps reaches further than that",
+    ]
+
+
 def test_a_protocol_of_ones_own_is_judged_and_compared() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / "own_protocol.py"], capture_output=True, text=True, timeout=60, check=True

@@ -120,6 +120,8 @@ class AuditDue:
     """The auditor's round is due."""
 
     round: int
+    is_last: bool = False
+    """Nothing is handed in any more: whatever is wrong by now is undone, whoever else looks for that."""
 
 
 IN_SPACE_MAX = 24
@@ -332,10 +334,12 @@ class Auditor(Agent):
     async def nothing(self, message: NothingToSettle, ctx: Context) -> None:
         self.state["end", message.payment.number] = "nothing to settle"
 
-    def _note(self, payment: Payment, scored: Scored, held: bool) -> None:
-        should_hold = payment.cents > policy(scored.mean_cents)
-        if held != should_hold:
+    def _note(self, payment: Payment, scored: Scored, held: bool) -> bool:
+        """Note a step that was against the policy; tell whether it was."""
+        is_wrong = held != (payment.cents > policy(scored.mean_cents))
+        if is_wrong:
             self.state["wrong"] = [*self.state.get("wrong", []), [scored.step, payment.customer]]
+        return is_wrong
 
     @handles(AuditDue)
     async def audit(self, message: AuditDue, ctx: Context) -> None:

@@ -57,6 +57,12 @@ def demo(
     branch: Annotated[
         bool, typer.Option(help="In the middle, try another decision in a branch, and compare; not with --restore.")
     ] = True,
+    watched: Annotated[
+        bool,
+        typer.Option(
+            "--watched", help="Detectors notice what is wrong, and the auditor confirms it first. No branch then."
+        ),
+    ] = False,
     resume_: Annotated[
         Path | None,
         typer.Option("--resume", metavar="FOLDER", help="Go on with a detached run whose command was killed."),
@@ -84,7 +90,7 @@ def demo(
     _check_durability(durability, checkpoint_every, hosts_of(agents, agents_per_actor), lose_disks)
     options = Options(
         payments, agents, seed, fault, backend, agents_per_actor, kills, checkpoint_every, restore, durability,
-        lose_disks, logs, detached, branch,
+        lose_disks, logs, detached, branch, watched,
     )  # fmt: skip
     _check_detached(options)
     if resume_ is not None:

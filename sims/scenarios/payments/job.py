@@ -6,6 +6,7 @@ from random import Random
 from peer import Attached, Cluster, Receipt
 from sims.scenarios.payments.agents import AuditDue, saga_name
 from sims.scenarios.payments.data import Payment
+from sims.scenarios.payments.guard import GUARD
 from sims.scenarios.payments.plan import Plan, Progress
 from sims.scenarios.payments.restore import Remembered, checkpoint_now, look
 from sims.scenarios.payments.what_if import Tried, try_another
@@ -121,20 +122,33 @@ class Job:
         ]
         self.tried = await try_another(self.cluster, handled, self.books)
 
-    async def audit(self) -> None:
+    async def audit(self, is_last: bool = False) -> None:
         """Have the auditor look."""
         self._unaudited.clear()
-        await self.hand_in("auditor", AuditDue(self.inputs["auditor"] + 1))
+        await self.hand_in("auditor", AuditDue(self.inputs["auditor"] + 1, is_last))
 
     async def settle(self) -> None:
         """Wait until nothing is under way, and audit until nothing is found."""
         for _ in range(LAST_ROUNDS):
-            await self.cluster.quiet(QUIET_S)
+            await self._rest()
             done = self.inputs["intake"]
             self.progress("settling payments", done, len(self.payments))
             if not (await self.cluster.state("auditor")).get("wrong"):
                 return
-            await self.audit()
+            await self.audit(is_last=True)
+
+    async def _rest(self) -> None:
+        """Wait until nothing is under way, and the guard, if there is one, has decided what it doubts.
+
+        The auditor answers in its own time, and what is undone may be doubted again when it has run again.
+        """
+        until = asyncio.get_running_loop().time() + QUIET_S
+        while True:
+            await self.cluster.quiet(QUIET_S)
+            state = await self.cluster.state(GUARD) if self.options.watched else {}
+            if not any(key[0] in ("doubt", "later") for key in state) or asyncio.get_running_loop().time() > until:
+                return
+            await asyncio.sleep(0.1)
 
     async def remember(self) -> Remembered:
         """Have a checkpoint made while nothing is under way and nothing known to be wrong, and note how things are."""

@@ -8,6 +8,7 @@ from peer import AgentSpec
 from sims.scenarios.payments.agents import Auditor, Compliance, Intake, Ledger, RiskScorer, Team
 from sims.scenarios.payments.data import load
 from sims.scenarios.payments.fault import Fault, draw
+from sims.scenarios.payments.guard import GUARD, AskedAuditor, Guard, WatchedScorer
 from sims.scenarios.payments.savings import draw_moves
 
 Progress = Callable[[str, float, float], None]
@@ -41,6 +42,9 @@ class Options:
     branch: bool = False
     """In the middle, try another decision in a branch; not where the run may be resumed, or goes back."""
 
+    watched: bool = False
+    """Detectors look at the scorers, and audits only send out, but for the last one."""
+
     @property
     def sends_out(self) -> bool:
         """Whether money leaves the bank: checkpoints let it go, and nobody goes back to before that."""
@@ -54,7 +58,7 @@ class Options:
     @property
     def tries(self) -> bool:
         """Whether another decision is tried in a branch."""
-        return self.branch and not self.restore and not self.detached
+        return self.branch and not self.restore and not self.detached and not self.watched
 
 
 def hosts_of(agents: int, agents_per_actor: int) -> int:
@@ -78,18 +82,21 @@ class Plan:
 
     def specs(self) -> list[AgentSpec]:
         """Return the agents."""
-        return _specs(self.team, self.books, self.fault, self.options.sends_out)
+        return _specs(self.team, self.books, self.fault, self.options)
 
 
-def _specs(team: Team, books: Path, fault: tuple[int, Fault] | None, sends_out: bool) -> list[AgentSpec]:
+def _specs(team: Team, books: Path, fault: tuple[int, Fault] | None, run: Options) -> list[AgentSpec]:
     parts = [team.risk, team.compliance, team.ledgers]
-    auditor = {"team": parts} if sends_out else {}
-    specs = [AgentSpec("intake", Intake, {"team": parts}), AgentSpec("auditor", Auditor, auditor)]
+    scorer, audits = (WatchedScorer, AskedAuditor) if run.watched else (RiskScorer, Auditor)
+    auditor = {"team": parts} if run.sends_out else {}
+    specs = [AgentSpec("intake", Intake, {"team": parts}), AgentSpec("auditor", audits, auditor)]
+    if run.watched:
+        specs.append(AgentSpec(GUARD, Guard, {}))
     for number in range(1, team.risk + 1):
         options: dict[str, object] = {"team": parts}
         if fault is not None and fault[0] == number:
             options["fault"] = {"kind": fault[1].kind, "first": fault[1].first, "last": fault[1].last}
-        specs.append(AgentSpec(f"risk-{number}", RiskScorer, options))
+        specs.append(AgentSpec(f"risk-{number}", scorer, options))
     specs += [AgentSpec(f"compliance-{n}", Compliance, {"team": parts}) for n in range(1, team.compliance + 1)]
     specs += [AgentSpec(f"ledger-{n}", Ledger, {"books": str(books)}) for n in range(1, team.ledgers + 1)]
     return specs

@@ -13,6 +13,7 @@ from sims.scenarios.payments import accounts, detached
 from sims.scenarios.payments.checks import Check, Log, judge, serial_order
 from sims.scenarios.payments.data import Payment
 from sims.scenarios.payments.fault import Fault
+from sims.scenarios.payments.guard import GUARD, judge_guard, told
 from sims.scenarios.payments.job import QUIET_S, Job
 from sims.scenarios.payments.plan import Options, Plan, Progress, hosts_of
 from sims.scenarios.payments.restore import Remembered, checkpoint_line, go_back, judge_restore, look
@@ -114,6 +115,7 @@ async def _worked(cluster: Cluster | Attached, plan: Plan) -> Report:
     one_of = {cluster.host.homes[agent]: agent for agent in cluster.agents}
     costs = [await cluster.costs(agent) for agent in one_of.values()]
     sagas = await sagas_of(cluster)
+    guard = await cluster.state(GUARD) if options.watched else None
     restored: list[Check] = []
     if remembered is not None:
         assert isinstance(cluster, Cluster)
@@ -126,6 +128,9 @@ async def _worked(cluster: Cluster | Attached, plan: Plan) -> Report:
     report.checks = [*judge(log, payments, seen, truth, replicas, entries, dead), _noticed(log, fault), *restored]
     if options.sends_out:
         report.checks.append(judge_sent(accounts.transfers(books), payments, truth, log))
+    if guard is not None:
+        report.checks.append(judge_guard(log, guard))
+        report.summary["detectors"] = told(guard)
     if options.moves:
         report.checks.append(judge_moves(plan.moves, sagas, log, entries))
     if job.tried is not None:
