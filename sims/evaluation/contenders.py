@@ -102,7 +102,7 @@ class Checking:
     delay_s: float = 0.2
     """How long it takes, in virtual seconds."""
     error: float = 0.1
-    """The chance with which it says the opposite of what is true."""
+    """The chance with which it says of a step the opposite of what is true."""
 
     def __post_init__(self) -> None:
         """Check what was given. Raises: CallerError."""
@@ -117,13 +117,12 @@ class Late:
     """It is time to answer."""
 
     question: str
-    answer: bool
+    wrong: tuple[str, ...]
+    """The steps that are called wrong."""
 
 
 def checker(truth: Collection[StepId], how: Checking, seed: int) -> type[Agent]:
-    """Return a class of agents that look again at steps, and know the truth, but for some errors.
-
-    A suspicion is right, if any of the steps that it names is wrong.
+    """Return a class of agents that look again at each step of a suspicion, and know the truth, but for some errors.
 
     Args:
         truth: the wrong steps; looked at when it is asked.
@@ -134,13 +133,13 @@ def checker(truth: Collection[StepId], how: Checking, seed: int) -> type[Agent]:
     class Checker(Agent):
         @handles(LookAgain)
         async def look(self, message: LookAgain, ctx: Context) -> None:
-            is_right = not any(step in truth for step in message.suspicion.steps)
-            errs = Random(f"{seed}/{message.step}").random() < how.error
+            steps = message.suspicion.steps
+            errs = {step: Random(f"{seed}/{step}").random() < how.error for step in steps}
             assert ctx.question is not None
-            ctx.after(how.delay_s, Late(ctx.question, is_right is not errs))
+            ctx.after(how.delay_s, Late(ctx.question, tuple(str(s) for s in steps if (s in truth) is not errs[s])))
 
         @handles(Late)
         async def answer(self, message: Late, ctx: Context) -> None:
-            ctx.reply(True if message.answer else "it was looked at again, and is wrong", to=message.question)
+            ctx.reply(list(message.wrong) or True, to=message.question)
 
     return Checker

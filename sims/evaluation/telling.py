@@ -89,7 +89,7 @@ def conditions(found: Comparison, checking: Checking, minutes: float) -> str:
         f"{found.setting}, seeds {min(found.seeds)} to {max(found.seeds)}; means, ± half of a 95 % confidence interval"
         " over seeds (Student's t); in brackets of how many runs, where a measure is not known of all. A checkpoint"
         f" every {CHECKPOINT_S:g} s; another agent looks again in {checking.delay_s:g} s and errs in"
-        f" {checking.error:.0%} of cases; the operator goes back {REACTION_S:g} s after an alarm, {RESTORES_MAX} times"
+        f" {checking.error:.0%} of steps; the operator goes back {REACTION_S:g} s after an alarm, {RESTORES_MAX} times"
         f" at most, and takes {minutes:g} minutes for it. Detectors:"
         f" {', '.join(f'`{each}`' for each in found.detectors)}. Utility: `{found.utility}`."
     )
