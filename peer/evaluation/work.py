@@ -1,5 +1,6 @@
 """What rollbacks have left of the work, beside what going back to a checkpoint would have left."""
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 from peer.audit.trail import Rollback, Step, Trail
@@ -19,25 +20,50 @@ class Kept(NamedTuple):
     """That a restore of the last committed checkpoint before its roots would have left."""
 
 
+class _Order(NamedTuple):
+    """An agent's steps in their order: how many there were up to a step, or up to a moment, is looked up."""
+
+    ids: list[tuple[int, int]]
+    times: list[int]
+
+    def until(self, time_us: int) -> int:
+        return bisect_right(self.times, time_us)
+
+    def inside(self, cut: tuple[int, int], time_us: int) -> int:
+        return min(bisect_right(self.ids, cut), self.until(time_us))
+
+
 def kept(trail: Trail) -> Kept:
     """Return what the rollbacks of a trail have left, and what restores would have."""
-    placed = _places(trail)
+    placed, orders = _places(trail), _orders(trail)
+    gone = [(step, step.undone) for step in trail.steps.values() if step.undone is not None]
     stood = left = restored = 0
     for pid, rollback in trail.rollbacks.items():
         if rollback.decision != "commit":
             continue
-        alive = [step for step in trail.steps.values() if _stood(step, rollback, pid)]
-        inside = _checkpoint(rollback, placed, trail.committed)
-        stood += len(alive)
-        left += sum(step.undone is None or step.undone.by != pid for step in alive)
-        restored += sum(_is_inside(step.id, inside.get(step.id.agent)) for step in alive)
+        decided = rollback.decided_us or 0
+        before = [
+            step.id
+            for step, undone in gone
+            if undone.by != pid and undone.time_us <= decided and step.record.time_us <= decided
+        ]
+        alive = sum(order.until(decided) for order in orders.values()) - len(before)
+        cuts = _checkpoint(rollback, placed, trail.committed)
+        stood += alive
+        left += alive - sum(undone.by == pid for _, undone in gone)
+        restored += sum(orders[agent].inside(cut, decided) for agent, cut in cuts.items() if agent in orders)
+        restored -= sum(_is_inside(step, cuts.get(step.agent)) for step in before)
     return Kept(stood, left, restored)
 
 
-def _stood(step: Step, rollback: Rollback, pid: str) -> bool:
-    decided = rollback.decided_us or 0
-    undone = step.undone
-    return step.record.time_us <= decided and (undone is None or undone.by == pid or undone.time_us > decided)
+def _orders(trail: Trail) -> dict[AgentId, _Order]:
+    found: dict[AgentId, _Order] = {}
+    for step in sorted(trail.steps.values(), key=lambda each: each.id):
+        order = found.setdefault(step.id.agent, _Order([], []))
+        order.ids.append(step.id[1:])
+        # A clock that was set back between two lives must not put the order out.
+        order.times.append(max(step.record.time_us, order.times[-1] if order.times else 0))
+    return found
 
 
 def _places(trail: Trail) -> dict[AgentId, dict[int, tuple[int, int]]]:
