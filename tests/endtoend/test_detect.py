@@ -65,11 +65,11 @@ def test_a_detector_is_trained_on_one_run_and_finds_what_is_wrong_in_another(
     ("command", "says"),
     [
         (
-            ["train", "{run}", "--kind", "typo", "--feature", "size", "--out", "{run}.det"],
+            ["train", "{run}", "--kind", "typo", "--feature", "size", "--out", "x"],
             "there is no detector 'typo'",
         ),
-        (["train", "{run}", "--kind", "ewma", "--out", "{run}.det"], "name one or more, --feature"),
-        (["train", "{run}", "--kind", "ewma", "--feature", "weight", "--out", "{run}.det"], "weight"),
+        (["train", "{run}", "--kind", "ewma", "--out", "x"], "name one or more, --feature"),
+        (["train", "{run}", "--kind", "ewma", "--feature", "weight", "--out", "x"], "weight"),
         (
             ["train", "{run}", "--kind", "ewma", "--feature", "size", "--agent", "nobody", "--out", "x"],
             "no step that is",
