@@ -6,10 +6,11 @@ A watcher's case names the first of the steps that it suspects; the others are n
 from peer.audit.trail import Trail
 from peer.errors import EbbtideError
 from peer.values.key_text import decode_key
+from peer.watching.doubted import CASE
 from protocol.ids import StepId
 
-_CASE = '["case",'
-"""Begins the texts of the keys under which a watcher keeps its cases (`peer/watching/watcher.py`)."""
+_CASE = f'["{CASE}",'
+"""Begins the texts of the keys under which a watcher keeps its cases."""
 
 
 def first_named(trail: Trail) -> dict[StepId, int]:
