@@ -352,6 +352,10 @@ class Looking:
         )
         return BallotsSeen(tuple(self._rollback.votes()), decided, tuple(self._proposer.outcomes.values()))
 
+    def undecided(self) -> int:
+        """Return how many rollbacks and restores it has heard of, and not of their end."""
+        return len(self._rollback.undecided()) + self._core.colours.is_paused
+
     def outcome(self, proposal: ProposalId) -> OutcomeRecord | None:
         """Return what became of a proposal of this agent; None while it is open, or of somebody else."""
         return self._proposer.outcomes.get(proposal)
