@@ -71,6 +71,10 @@ TABLE = [
     Try("logs --agent cashier", lambda rows: "stdout" in {row["stream"] for row in rows}, "refusing -1"),
     Try("top --rounds 1", lambda rows: [row["agent"] for row in rows[0]["agents"]] == ["buyer", "cashier"], "2 agents"),
     Try("checkpoint", lambda rows: rows[0]["epoch"] == 1),
+    Try("check {shop}/invariants.py:PAID", lambda rows: rows == [], "1 invariant holds at checkpoint 1"),
+    Try("check {shop}/invariants.py:WRONG", lambda rows: True, "nobody has paid 100", code=1),
+    Try("check {shop}/invariants.py:PAID --epoch 9", lambda rows: True, "those from 1 to 1 can be", code=2),
+    Try("check {shop}/invariants.py:NONE", lambda rows: True, "no list of invariants", code=2),
     Try("preview buyer/1/2", lambda rows: rows[0]["steps"] == ["buyer/1/2", "cashier/1/2"], "would undo 2 steps"),
     Try("effects --settled", lambda rows: {row["state"] for row in rows} == {"done"}, "charge"),
     Try("rollback buyer/1/2 --inputs discard --reason sour --yes",
@@ -162,7 +166,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         else:
             ends.callback(subprocess.run, [EBBTIDE, "down"], env=env, capture_output=True, check=False)
             subprocess.run(up, env=env, check=True, capture_output=True)
-        yield Live(request.param, folder, program, {"place": place})
+        yield Live(request.param, folder, program, {"place": place, "shop": HERE})
 
 
 @pytest.fixture
