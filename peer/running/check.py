@@ -28,13 +28,13 @@ def check(
     folder: Folder = HERE,
     json_: Json = False,
 ) -> None:
-    """Check invariants on the states of agents at a checkpoint's cut, while they go on. Exits with 1 if one does not hold.
+    """Check invariants on the states of agents at a checkpoint's cut, while they go on; exits with 1 if one is broken.
 
     The check of an invariant runs here, on a copy of the states: one that raises or hangs is told of, and harms nobody.
 
     Example: `ebbtide check bank.py:INVARIANTS --to guard`
     """
-    found, (judged, at) = read_invariants(invariants), (list[CutFinding](), 0)
+    found = read_invariants(invariants)
 
     async def look(cluster: Attached) -> tuple[list[CutFinding], int]:
         meant = (await cluster.epochs()).committed if epoch is None else epoch

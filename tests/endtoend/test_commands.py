@@ -239,6 +239,13 @@ def test_people_act_over_http_until_who_serves_is_interrupted(live: Live, run: R
         assert "nobody is asked" in run.do("inbox", *there)
         assert "has no request 'nothing'" in run.do("approve", "buyer", "nothing", *there, code=2)
         assert "add --as KEY" in run.do("inbox", "--url", there[1], code=2)
+        assert "cashier is no watcher" in run.do(
+            "suspect", "buyer/1/1", "--to", "cashier", "--why", "x", *there, code=2
+        )
+        done = json.loads(run.do("overturn", "buyer/1/1", "--why", "fine", "--json", *there))
+        assert (done["step"], done["reinstated"]) == ("buyer/1/1", "stands")
+        assert "leave --by out" in run.do("overturn", "buyer/1/1", "--why", "x", "--by", "eve", *there, code=2)
+        assert "--as goes with --url" in run.do("overturn", "buyer/1/1", "--why", "x", "--as", key, code=2)
         program.send_signal(signal.SIGINT)
         assert program.wait(30) == 130
     finally:
