@@ -81,7 +81,10 @@ async def _finding(cluster: Doubting, one: Invariant, judged: Judged, epoch: int
         return CutFinding(one.name, epoch, judged.why, None, (), is_error=True)
     held: int | None = None
     for earlier in range(epoch - 1, first - 1, -1):
-        before = await one.look(await _states(cluster, one.agents, earlier))
+        try:
+            before = await one.look(await _states(cluster, one.agents, earlier))
+        except errors.CallerError:
+            break  # compacted meanwhile, or at another host sooner
         if before.is_error:
             break
         if before.holds:

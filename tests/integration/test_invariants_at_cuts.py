@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -126,6 +127,31 @@ async def test_a_broken_transfer_is_found_its_steps_named_and_a_watcher_told_onc
         }  # fmt: skip
         cases = [value for key, value in (await cluster.state("guard")).items() if key[0] == "case"]
         assert [case[2] for case in cases] == ["invariant/money"]
+
+
+async def test_a_sum_holds_on_every_cut_while_transfers_are_undone_and_agents_die() -> None:
+    chance = Random(7)
+    async with Cluster("local", agents_per_actor=1, checkpoints_kept=100) as cluster:
+        await accounts(cluster)
+        undone = 0
+        for turn in range(8):
+            for _ in range(4):
+                await cluster.submit("a", Pay("b", chance.randint(1, 9)))
+                await cluster.submit("b", Pay("a", chance.randint(1, 9)))
+            epoch = await cluster.checkpoint()
+            steps = [step.id async for step in cluster.steps(chance.choice("ab"), undone=False)]
+            undoing = asyncio.ensure_future(
+                cluster.rollback(chance.choice(steps[-6:]), inputs=chance.choice(("retry", "discard")))
+            )
+            while not undoing.done():
+                assert await check_cut(cluster, [MONEY], epoch) == []
+            undone += len(undoing.result().undone) if undoing.exception() is None else 0
+            if turn % 3 == 1:
+                await cluster.kill("a")
+        await cluster.quiet()
+        for epoch in range(1, (await cluster.epochs()).committed + 1):
+            assert await check_cut(cluster, [MONEY], epoch) == []
+        assert undone > 8, "hardly anything was undone: the test has tried nothing"
 
 
 async def test_a_check_that_raises_or_hangs_is_what_was_found_and_harms_nobody() -> None:
