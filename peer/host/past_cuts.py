@@ -7,10 +7,19 @@ from peer.agents.past import check_past
 from peer.host.driver import Driver
 from peer.host.questions import decode
 from peer.values.key_text import decode_key, is_own
-from protocol.ids import StepId
+from protocol.ids import ProposalId, StepId
 
 RAN_MAX = 1_000
 """Steps of one agent that are told of one look: the newest."""
+
+
+class CutAsk(Struct, frozen=True, array_like=True):
+    """Which of an agent's steps somebody wants: those between two cuts."""
+
+    after: int
+    until: int
+    proposals: tuple[ProposalId, ...] = ()
+    """Rollbacks of which is told whether it has carried one out."""
 
 
 class CutSteps(Struct, frozen=True, array_like=True):
@@ -20,8 +29,12 @@ class CutSteps(Struct, frozen=True, array_like=True):
     """How many of its steps are undone."""
     era: int
     """How many restores it has carried out."""
-    undecided: int
-    """Rollbacks and restores that it has a vote in, and has not heard the end of."""
+    undecided: tuple[ProposalId, ...]
+    """Rollbacks that it has a vote in, and has not heard the end of."""
+    is_paused: bool
+    """A restore is being voted on."""
+    has_undone: bool
+    """It has carried one of the rollbacks out that were asked for."""
     ran: tuple[StepId, ...] = ()
     """Those that stand, oldest first."""
 
@@ -59,11 +72,14 @@ def state_at_cut(driver: Driver, body: bytes) -> dict[str, bytes]:
 
 def steps_between(driver: Driver, body: bytes) -> CutSteps:
     """Answer which of an agent's steps are between two cuts."""
-    after, until = decode(body, tuple[int, int])
+    ask = decode(body, CutAsk)
     core, looking = driver.machine.core, driver.machine.looking
     ran = [
         record.step
         for record in core.cone.records()
-        if after <= record.epoch < until and record.step not in core.retraction
+        if ask.after <= record.epoch < ask.until and record.step not in core.retraction
     ]
-    return CutSteps(core.undone, core.era, looking.undecided(), tuple(ran[-RAN_MAX:]))
+    return CutSteps(
+        core.undone, core.era, looking.undecided(), looking.is_paused(), looking.has_undone(ask.proposals),
+        tuple(ran[-RAN_MAX:]),
+    )  # fmt: skip

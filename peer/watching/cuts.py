@@ -10,9 +10,9 @@ from peer import errors
 from peer.cluster.doubting import Doubting
 from peer.detectors.suspicion import STEPS_MAX
 from peer.host import questions
-from peer.host.past_cuts import CutSteps
+from peer.host.past_cuts import CutAsk, CutSteps
 from peer.watching.invariant import Invariant, Judged, States
-from protocol.ids import AgentId, StepId
+from protocol.ids import AgentId, ProposalId, StepId
 
 BACK_MAX = 16
 """How many checkpoints back the last one is looked for at which an invariant held."""
@@ -31,7 +31,7 @@ class CutFinding(Struct, frozen=True):
     held: int | None
     """The last checkpoint before, at which it held; None: none is known."""
     steps: tuple[StepId, ...]
-    """The steps of the agents concerned between the two, the newest 64 at most; agent by agent, each in order."""
+    """The steps of the agents concerned between the two, or all that are kept; by agent, and 64 at most."""
     left_out: int = 0
     """How many there are besides."""
     is_error: bool = False
@@ -45,8 +45,8 @@ async def check_cut(
 ) -> list[CutFinding]:
     """Evaluate invariants on the states of agents at a committed checkpoint's cut; return those that do not hold.
 
-    Agents go on meanwhile. The states are told without what is undone by now, at all of them: while a rollback among
-    them is under way, its end is waited for.
+    Agents go on meanwhile. The states are told without what is undone by now, at all of them: while a rollback has come
+    to one and not to another, that is waited for.
 
     Args:
         cluster: asks the agents.
@@ -69,18 +69,18 @@ async def check_cut(
         judged = await each.look(await _states(cluster, each.agents, meant))
         if judged.holds:
             continue
-        finding = await _finding(cluster, each, judged, meant, max(oldest, meant - BACK_MAX))
+        finding = await _finding(cluster, each, judged, meant, known.horizon)
         if raise_to is not None and finding.steps:
             finding = replace(finding, raised=await _raise(cluster, each, finding, raise_to))
         found.append(finding)
     return found
 
 
-async def _finding(cluster: Doubting, one: Invariant, judged: Judged, epoch: int, first: int) -> CutFinding:
+async def _finding(cluster: Doubting, one: Invariant, judged: Judged, epoch: int, horizon: int) -> CutFinding:
     if judged.is_error:
         return CutFinding(one.name, epoch, judged.why, None, (), is_error=True)
     held: int | None = None
-    for earlier in range(epoch - 1, first - 1, -1):
+    for earlier in range(epoch - 1, max(1, horizon, epoch - BACK_MAX) - 1, -1):
         try:
             before = await one.look(await _states(cluster, one.agents, earlier))
         except errors.CallerError:
@@ -90,7 +90,7 @@ async def _finding(cluster: Doubting, one: Invariant, judged: Judged, epoch: int
         if before.holds:
             held = earlier
             break
-    ran = await _steps(cluster, judged.agents or one.agents, first if held is None else held, epoch)
+    ran = await _steps(cluster, judged.agents or one.agents, horizon if held is None else held, epoch)
     steps = _newest([each.ran for each in ran.values()])
     return CutFinding(
         one.name, epoch, judged.why, held, steps, sum(len(each.ran) for each in ran.values()) - len(steps)
@@ -123,11 +123,12 @@ async def _states(cluster: Doubting, agents: Sequence[AgentId], epoch: int) -> S
     until = clock() + STILL_S
     before = await _steps(cluster, agents, epoch, epoch)
     while True:
+        open_ = tuple(dict.fromkeys(pid for each in before.values() for pid in each.undecided))
         states = await cluster.states(agents, epoch)
-        after = await _steps(cluster, agents, epoch, epoch)
-        # If none has undone anything while they were read, there was a moment at which each stood as it was read; if
-        # none waited for a decision then, no rollback had come to one of them and not to another.
-        if before == after and not any(each.undecided for each in after.values()):
+        after = await _steps(cluster, agents, epoch, epoch, open_)
+        # If none has undone anything while they were read, there was a moment at which each stood as it was read. A
+        # rollback that had come to one of them by then, and not to another, is one that the other has not decided.
+        if before == after and not any(each.is_paused for each in after.values()):
             return states
         if clock() > until:
             raise errors.AskTimeout(
@@ -135,10 +136,12 @@ async def _states(cluster: Doubting, agents: Sequence[AgentId], epoch: int) -> S
                 f" {epoch} can't be told of one moment. Nothing was changed. Check again."
             )
         await asyncio.sleep(PAUSE_S)
-        before = after
+        before = await _steps(cluster, agents, epoch, epoch)
 
 
-async def _steps(cluster: Doubting, agents: Sequence[AgentId], after: int, until: int) -> dict[AgentId, CutSteps]:
+async def _steps(
+    cluster: Doubting, agents: Sequence[AgentId], after: int, until: int, proposals: tuple[ProposalId, ...] = ()
+) -> dict[AgentId, CutSteps]:
     """Return the steps of agents between two cuts."""
-    body = questions.encode((after, until))
+    body = questions.encode(CutAsk(after, until, proposals))
     return await cluster.all_of(agents, "steps between cuts", CutSteps, body)

@@ -73,6 +73,7 @@ TABLE = [
     Try("checkpoint", lambda rows: rows[0]["epoch"] == 1),
     Try("check {shop}/invariants.py:PAID", lambda rows: rows == [], "1 invariant holds at checkpoint 1"),
     Try("check {shop}/invariants.py:WRONG", lambda rows: True, "nobody has paid 100", code=1),
+    Try("check {shop}/invariants.py:WRONG --to buyer", lambda rows: True, "buyer is no watcher", code=2),
     Try("check {shop}/invariants.py:PAID --epoch 9", lambda rows: True, "those from 1 to 1 can be", code=2),
     Try("check {shop}/invariants.py:NONE", lambda rows: True, "no list of invariants", code=2),
     Try("preview buyer/1/2", lambda rows: rows[0]["steps"] == ["buyer/1/2", "cashier/1/2"], "would undo 2 steps"),

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from ebbtide import Agent, CallerError, Cluster, Context, HandlerMissing, handles
+from ebbtide import Agent, CallerError, Cluster, Context, HandlerMissing, Overseer, handles
+from peer.host import questions
+from peer.host.past_cuts import CutAsk, CutSteps
 from peer.watching import Always, Broken, Invariant, Watcher, check_cut
 
 TOTAL = 2_000
@@ -152,6 +154,74 @@ async def test_a_sum_holds_on_every_cut_while_transfers_are_undone_and_agents_di
         for epoch in range(1, (await cluster.epochs()).committed + 1):
             assert await check_cut(cluster, [MONEY], epoch) == []
         assert undone > 8, "hardly anything was undone: the test has tried nothing"
+
+
+class Torn:
+    """Answers as agents do that a rollback reaches one after the other: `a` has carried it out before `b`."""
+
+    def __init__(self, cluster: Cluster, looks: list[dict[str, CutSteps]]) -> None:
+        self._cluster, self._looks = cluster, looks
+        self.asked: list[CutAsk] = []
+
+    async def epochs(self) -> Any:
+        return await self._cluster.epochs()
+
+    async def all_of(self, agents: Any, what: str, kind: Any, body: bytes) -> Any:
+        self.asked.append(questions.decode(body, CutAsk))
+        return self._looks.pop(0)
+
+    async def states(self, agents: Any, epoch: int) -> Any:
+        return {"a": {"balance": 1_000}, "b": {"balance": 1_000 if len(self._looks) <= 1 else 1_007}}
+
+
+def seen(undone: int, undecided: tuple[str, ...] = (), has_undone: bool = False, is_paused: bool = False) -> CutSteps:
+    return CutSteps(undone, 0, undecided, is_paused, has_undone)
+
+
+async def test_what_is_undone_at_one_agent_and_not_yet_at_another_is_waited_for() -> None:
+    waits, done = {"a": seen(3), "b": seen(0, ("p/1",))}, {"a": seen(3), "b": seen(2)}
+    looks = [
+        {"a": seen(0, ("p/1",)), "b": seen(0, ("p/1",))}, waits,  # it has come to `a` between the two
+        waits, {"a": seen(3, has_undone=True), "b": seen(0, ("p/1",))},  # `a` had it before both
+        waits | {"a": seen(3, is_paused=True)}, waits | {"a": seen(3, is_paused=True)},
+        done, done,
+    ]  # fmt: skip
+    async with Cluster("local") as cluster:
+        await accounts(cluster)
+        await cluster.checkpoint()
+        torn = Torn(cluster, looks)
+        assert await check_cut(torn, [MONEY]) == []  # type: ignore[arg-type]
+        assert looks == []
+        assert [ask.proposals for ask in torn.asked] == [(), ("p/1",), (), ("p/1",), (), ("p/1",), (), ()]
+
+
+async def test_what_never_held_suspects_all_that_is_kept_and_64_steps_at_most() -> None:
+    async with Cluster("local", checkpoints_kept=100) as cluster:
+        await accounts(cluster)
+        await cluster.submit("a", Pay("b", 13), *(Pay("b", 1) for _ in range(50)))
+        await cluster.quiet()
+        epoch = await cluster.checkpoint()
+        (found,) = await check_cut(cluster, [MONEY], epoch)
+        assert (found.held, len(found.steps), found.left_out) == (None, 64, 2 * 51 - 64)
+        assert [str(found.steps[at]) for at in (0, 31, 32, 63)] == ["a/1/20", "a/1/51", "b/1/20", "b/1/51"]
+
+
+class Slow(Account):
+    overseers = (Overseer("boss"),)
+
+
+async def test_a_rollback_that_waits_for_a_person_holds_no_check_up() -> None:
+    async with Cluster("local", agents_per_actor=1) as cluster:
+        await cluster.spawn("a", Account)
+        await cluster.spawn("b", Slow)
+        await cluster.submit("a", Pay("b", 5))
+        await cluster.quiet()
+        epoch = await cluster.checkpoint()
+        undoing = asyncio.ensure_future(cluster.rollback("a/1/1", inputs="discard"))
+        while not await cluster.inbox():
+            await asyncio.sleep(0.01)
+        assert await check_cut(cluster, [MONEY], epoch) == []
+        undoing.cancel()
 
 
 async def test_a_check_that_raises_or_hangs_is_what_was_found_and_harms_nobody() -> None:
