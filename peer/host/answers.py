@@ -253,7 +253,10 @@ class Answers:
 
     def _hold(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
         said: Withhold = decode(body, Withhold)
-        driver.feed(HoldAsked(desk.later(answered), said.by, said.is_on, said.note))
+        if said.is_on is None:
+            answered(b"held" if said.by in driver.machine.core.held else b"", "")
+        else:
+            driver.feed(HoldAsked(desk.later(answered), said.by, said.is_on, said.note))
 
     def _tier(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
         said: SetTier = decode(body, SetTier)

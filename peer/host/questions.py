@@ -167,7 +167,8 @@ class Withhold(Struct, frozen=True, array_like=True):
     """Somebody keeps what an agent requests from being let go: see `protocol.event.HoldAsked`."""
 
     by: str
-    is_on: bool
+    is_on: bool | None
+    """None: nothing changes; the answer is whether that one holds it."""
     note: str
 
 

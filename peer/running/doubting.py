@@ -15,6 +15,7 @@ from peer.running.console import HERE, Agent, Folder, Json, Timeout, Url, asked,
 from peer.running.requests import As
 from peer.serving.remote import Remote
 from peer.serving.rows import overturned_row, suspected_row
+from peer.watching import doubted
 
 Steps = Annotated[list[str], typer.Argument(metavar="STEP...", help="As `ebbtide steps` shows them: risk-2/1/88.")]
 Step = Annotated[str, typer.Argument(metavar="STEP", help="As `ebbtide steps` shows it: risk-2/1/88.")]
@@ -105,15 +106,8 @@ def suspicions(watcher: Agent, folder: Folder = HERE, json_: Json = False) -> No
     async def look(cluster: Attached) -> dict[Any, Any]:
         return await cluster.state(watcher)
 
-    rows = cases(asked(folder, look))
+    rows = [each._asdict() for each in doubted(asked(folder, look))]
     if json_:
         lines(rows)
     else:
         table(rows, ("step", "state", "what", "detector", "score", "why"), f"{watcher} has doubted nothing")
-
-
-def cases(state: dict[Any, Any]) -> list[dict[str, Any]]:
-    """Return the cases in a watcher's state, by step."""
-    found = sorted((key[1], value) for key, value in state.items() if isinstance(key, tuple) and key[0] == "case")
-    names = ("state", "what", "detector", "score", "why")
-    return [{"step": step, **dict(zip(names, value, strict=True))} for step, value in found]

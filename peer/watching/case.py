@@ -4,12 +4,11 @@ from msgspec import Struct
 
 from peer.detectors.suspicion import Suspicion
 
-IGNORE, CONFIRM, ESCALATE, UNDO, REVISE, COMPENSATE, RESTORE = (
-    "ignore", "confirm", "escalate", "undo", "revise", "compensate", "restore",
-)  # fmt: skip
+IGNORE, CONFIRM, ESCALATE, UNDO, REVISE, COMPENSATE = "ignore", "confirm", "escalate", "undo", "revise", "compensate"
+VERBS = (IGNORE, CONFIRM, ESCALATE, UNDO, REVISE, COMPENSATE)
 """What can come of a suspicion: nothing; another agent looks again; a person does; the steps are undone and their
-inputs are dead letters; they are undone and run again; what they did to the world is countered and they stand; every
-agent goes back to the last checkpoint."""
+inputs are dead letters; they are undone and run again; what they did to the world is countered and they stand. Nobody
+goes back to a checkpoint for a suspicion: that would undo the innocent, and is for people (`cluster.restore`)."""
 
 
 class Foresight(Struct, frozen=True):
@@ -23,10 +22,6 @@ class Foresight(Struct, frozen=True):
     """Calls of tools that would have to be undone."""
     final: int = 0
     """Calls that nobody can undo: whoever has made one refuses to go back behind it."""
-    restored: int = 0
-    """How many steps going back to the last checkpoint would undo, of all agents; 0: none is known."""
-    epoch: int = 0
-    """That checkpoint."""
 
 
 class Case(Struct, frozen=True):
@@ -50,6 +45,7 @@ class Ruling(Struct, frozen=True):
     """What a policy has come to."""
 
     verb: str
+    """One of `VERBS`."""
     holds: bool = False
     """Nothing that the suspected agent requests is let go until it is decided."""
     why: str = ""

@@ -8,14 +8,15 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from peer.errors import ConfigInvalid
 from peer.watching.case import (
     COMPENSATE,
     CONFIRM,
     ESCALATE,
     IGNORE,
-    RESTORE,
     REVISE,
     UNDO,
+    VERBS,
     Case,
     Foresight,
     Ruling,
@@ -82,10 +83,6 @@ class LeastCost(Struct, frozen=True):
             expected[COMPENSATE] = (1 - p) * costs.effect * seen.effects + p * costs.step * seen.steps
         else:
             expected[verb] = (1 - p) * undo
-            if seen.restored:
-                # It undoes the innocent, too, whether or not anything is wrong.
-                innocent = max(0, seen.restored - seen.steps)
-                expected[RESTORE] = (1 - p) * undo + costs.step * innocent
         if case.can_confirm:
             expected[CONFIRM] = costs.check + p * costs.spread
         if case.can_ask:
@@ -98,8 +95,6 @@ class LeastCost(Struct, frozen=True):
         would = f"undoing takes back {seen.steps} steps of {seen.agents} agents and {seen.effects} effects"
         if seen.final:
             would += f", and can't take back {seen.final}"
-        if seen.restored:
-            would += f"; restoring checkpoint {seen.epoch} would lose {seen.restored} steps"
         told = ", ".join(f"{verb} {cost:.3g}" for verb, cost in sorted(expected.items(), key=lambda pair: pair[1]))
         return f"wrong with chance {case.chance:.2g}; {would}; expected costs: {told}"
 
@@ -109,6 +104,11 @@ class Always(Struct, frozen=True):
 
     verb: str = REVISE
     holds: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the verb. Raises: ConfigInvalid."""
+        if self.verb not in VERBS:
+            raise ConfigInvalid(f"Always({self.verb!r}): it is one of {', '.join(VERBS)}.")
 
     def rule(self, case: Case) -> Ruling:
         """Return it."""

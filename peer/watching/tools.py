@@ -3,7 +3,7 @@
 from typing import Any
 
 from peer.agents.asking import Ask, asking
-from peer.agents.tool import COMPENSABLE, IDEMPOTENT, IRREVERSIBLE, PURE, Call, Tool
+from peer.agents.tool import COMPENSABLE, IDEMPOTENT, IRREVERSIBLE, PURE, Call, Happened, NotHappened, Tool
 from peer.cluster.preview import preview
 from peer.host import questions
 from peer.host.questions import Part, PartAnswer, Withhold
@@ -37,9 +37,15 @@ async def _unhold(call: Call, ask: Ask) -> None:
     await _let_go(agent, by, "what has held it back is undone", ask)
 
 
+async def _is_held(call: Call, ask: Ask) -> Happened | NotHappened:
+    agent, by, _ = call.args
+    found = await ask(agent, "hold", questions.encode(Withhold(by, None, "")))
+    return Happened() if found else NotHappened()
+
+
 LENT = {"ask": asking}
 FORESEE: Tool[..., Any] = Tool(_foresee, PURE, None, None, "ebbtide.foresee", resources=LENT)
-HOLD: Tool[..., Any] = Tool(_hold, COMPENSABLE, _unhold, None, "ebbtide.hold", resources=LENT)
+HOLD: Tool[..., Any] = Tool(_hold, COMPENSABLE, _unhold, _is_held, "ebbtide.hold", resources=LENT)
 """Keeps what an agent requests from being let go; undone with the step that has held it, should that be undone."""
 LET_GO: Tool[..., Any] = Tool(_let_go, IDEMPOTENT, None, None, "ebbtide.let_go", resources=LENT)
 

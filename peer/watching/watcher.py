@@ -20,7 +20,7 @@ from peer.agents.rolled_back import RolledBack
 from peer.detectors.port import Detector
 from peer.detectors.seen import Finding, Seen
 from peer.detectors.suspicion import STEPS_MAX, LookAgain, Suspicion, Verdict
-from peer.watching.case import COMPENSATE, CONFIRM, ESCALATE, IGNORE, REVISE, UNDO, Case, Foresight
+from peer.watching.case import COMPENSATE, CONFIRM, ESCALATE, IGNORE, REVISE, UNDO, VERBS, Case, Foresight
 from peer.watching.chances import chance_of
 from peer.watching.limits import Labelled, Learned
 from peer.watching.policy import LeastCost, Policy
@@ -123,8 +123,10 @@ class Watcher(Agent):
                 said = compensating(intents, f"{found.detector}: {ruling.why}", ctx.agent)
                 ctx.outputs.append(OutputDraft(agent, said, None))
                 await self._over(found, COMPENSATE, ruling.why, ctx)
-            case _:
+            case "ignore":
                 await self._over(found, IGNORE, ruling.why, ctx)
+            case other:
+                raise errors.CallerError(f"{self.policy!r} rules {other!r}: it is one of {', '.join(VERBS)}.")
 
     def _case(self, found: Suspicion, attempt: int, seen: Foresight) -> Case:
         return Case(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,19 @@ def test_the_proof_holds_for_packed_agents(packed: int, tmp_path: Path) -> None:
     assert report.summary["cone (steps undone)"] != 0
     assert report.summary["rollbacks"] == "5 committed, 4 of them of transfers that were called off; 0 not"
     assert str(report.summary["in a branch"]).startswith("payment 210 of $7.48, not $14.96")
+
+
+@pytest.mark.parametrize(("seed", "kills"), [(4, 0), (5, 4)])
+def test_detectors_trigger_it_and_the_auditor_confirms_or_overturns(seed: int, kills: int, tmp_path: Path) -> None:
+    report = play(Options(payments=500, seed=seed, backend="local", kills=kills, watched=True), tmp_path)
+    assert [check for check in report.checks if not check.passed] == []
+    (check,) = [each for each in report.checks if each.name == "detectors undo nothing that was not confirmed"]
+    counts = re.match(r"(\d+) alarms confirmed, (\d+) overturned", check.detail)
+    assert counts is not None
+    assert int(counts[2]) > 0, "some alarms are false"
+    by_guard = [each for each in Log(tmp_path).audited if each["id"].startswith("guard/")]
+    assert len(by_guard) == int(counts[1])
+    assert all("confirmed by auditor" in each["reason"] for each in by_guard)
 
 
 def test_the_proof_holds_though_hosts_are_killed(tmp_path: Path) -> None:

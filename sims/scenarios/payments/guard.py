@@ -9,7 +9,7 @@ from typing import Any
 
 from peer import Context, handles
 from peer.detectors import Bounds, Cusum, LookAgain
-from peer.watching import ConfirmFirst, Learned, Watcher
+from peer.watching import ConfirmFirst, Learned, Watcher, doubted
 from sims.scenarios.payments.agents import AuditDue, Auditor, RiskScorer, Scored
 from sims.scenarios.payments.checks import Check, Log
 from sims.scenarios.payments.data import Payment
@@ -76,28 +76,22 @@ class AskedAuditor(Auditor):
 
 def judge_guard(log: Log, state: dict[Any, Any]) -> Check:
     """Nothing was undone by an alarm that nobody had confirmed, and what was found right stands."""
-    cases = cases_of(state)
-    open_ = [step for step, case in cases.items() if case[0] == "open"]
-    right = {step for step, case in cases.items() if case[1] == "right"}
+    cases = doubted(state)
+    open_ = [case.step for case in cases if case.state == "open"]
+    right = {case.step for case in cases if case.what == "right"}
     own = [each for each in log.audited if each["id"].startswith(GUARD)]
     bare = [each["id"] for each in own if "confirmed by" not in each["reason"]]
     undone = sorted(right & {root for each in own for root in each["roots"]})
     passed = not (open_ or bare or undone)
-    detail = (
-        told(state) if passed else f"open: {open_[:3]}; not confirmed: {bare[:3]}; undone all the same: {undone[:3]}"
-    )
+    wrong = f"open: {open_[:3]}; not confirmed: {bare[:3]}; undone all the same: {undone[:3]}"
+    detail = told(state) if passed else wrong
     return Check("detectors undo nothing that was not confirmed", passed, detail)
-
-
-def cases_of(state: dict[Any, Any]) -> dict[str, list[Any]]:
-    """Return what has come of each step that the guard has doubted."""
-    return {key[1]: value for key, value in state.items() if key[0] == "case"}
 
 
 def told(state: dict[Any, Any]) -> str:
     """Say how many alarms there were, and what came of them."""
-    cases = cases_of(state).values()
-    confirmed = sum(case[1].endswith("steps undone") for case in cases)
-    overturned = sum(case[1] == "right" for case in cases)
+    cases = doubted(state)
+    confirmed = sum(case.was_undone for case in cases)
+    overturned = sum(case.what == "right" for case in cases)
     limits = ", ".join(f"{key[1]} {value:.2f}" for key, value in sorted(state.items(), key=str) if key[0] == "limit")
     return f"{confirmed} alarms confirmed, {overturned} overturned" + (f"; limits by now: {limits}" if limits else "")

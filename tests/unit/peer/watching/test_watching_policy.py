@@ -3,6 +3,7 @@
 import pytest
 
 from peer.detectors import Suspicion
+from peer.errors import ConfigInvalid
 from peer.watching import Always, Case, ConfirmFirst, Costs, Foresight, LeastCost
 from protocol.ids import StepId
 
@@ -37,12 +38,16 @@ def test_confirming_is_worth_more_the_dearer_it_is_to_undo() -> None:
     assert (small.verb, large.verb) == ("revise", "confirm")
 
 
-def test_it_says_what_each_choice_would_cost_and_what_a_restore_would_lose() -> None:
-    ruling = LeastCost().rule(case(0.9, Foresight(12, 3, 1, restored=431, epoch=7)))
+def test_it_says_what_each_choice_would_cost_cheapest_first() -> None:
+    ruling = LeastCost().rule(case(0.9, Foresight(12, 3, 1)))
     assert ruling.verb == "revise"
     assert ruling.why.startswith("wrong with chance 0.9; undoing takes back 12 steps of 3 agents and 1 effects")
-    assert "restoring checkpoint 7 would lose 431 steps" in ruling.why
-    assert ruling.why.index("revise") < ruling.why.index("ignore") < ruling.why.index("restore 4")
+    assert ruling.why.endswith("expected costs: revise 1.85, ignore 90")
+
+
+def test_what_nobody_can_carry_out_is_refused() -> None:
+    with pytest.raises(ConfigInvalid, match=r"Always\('restore'\): it is one of ignore, confirm"):
+        Always("restore")
 
 
 def test_requests_are_held_from_a_chance_on_and_never_for_what_is_ignored() -> None:
