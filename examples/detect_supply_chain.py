@@ -2,6 +2,7 @@
 
     .venv/bin/ebbtide detect evaluate --scenario examples/detect_supply_chain.py:SupplyChain --quick
 
+`.venv/bin/python examples/detect_supply_chain.py` plays it once, and says how many of its steps were wrong.
 A scenario has a name, the features that its agents report, the faults that are put in, and `play`: one run, in virtual
 time, with a fault or without. Here the shop of `supply_chain.py` now and then reads a wrong quantity, or reads it wrong
 by more and more.
@@ -56,3 +57,9 @@ class SupplyChain:
                 world.submit("shop", *sales_of(1000 * seed + day), at=0.05 + DAY_S * day)
             world.run(until=(DAYS + 1) * DAY_S)
             return played(world, ["shop"], faulty.struck)
+
+
+if __name__ == "__main__":
+    scenario = SupplyChain()
+    run = scenario.play(1, scenario.faults["hallucination"])
+    print(f"{len(run.wrong)} of {len(run.seen)} steps were wrong")

@@ -55,6 +55,7 @@ def seen_by_watchers(
         step=ctx.step, handled=envelope.handled_by_name(item.payload), at_us=item.time_us, attempt=item.attempt,
         confidence=ctx.confidence, model=ctx.model, scores=dict(ctx.scores), reads=reads, writes=writes,
         sent=len(ctx.outputs), calls=ctx.called, failure=_failure(item),
+        revised=bool(item.evidence),
     )  # fmt: skip
     said = payload.encode_message(seen)
     return tuple(OutputDraft(watcher, said, SEEN) for watcher in watchers)
@@ -71,7 +72,7 @@ def seen_in_log(record: StepRecord) -> Seen:
         step=record.step, handled=envelope.handled_by_name(record.input.payload), at_us=record.input.time_us,
         attempt=record.input.attempt, confidence=record.confidence, model=record.model, scores=dict(record.scores),
         reads=len(record.reads), writes=len(record.writes), sent=len(record.outputs) - own, calls=len(record.calls),
-        failure=_failure(record.input),
+        failure=_failure(record.input), revised=bool(record.input.evidence),
     )  # fmt: skip
 
 

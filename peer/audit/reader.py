@@ -1,6 +1,6 @@
 """Reads logs into a trail: one agent's records after another's, each taken in where it stands."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from peer.audit.gaps import Gap, gaps_beside, opened, records_of
@@ -74,8 +74,31 @@ def trail_of(
     for logs in hosts:
         _read_host(logs, trail)
     trail.gaps += gaps_beside(hosts, premises)
-    trail.steps = dict(sorted(trail.steps.items(), key=lambda item: (item[1].record.time_us, item[0])))
+    trail.steps = _in_order(trail)
     return trail
+
+
+def trail_of_records(logs: Mapping[AgentId, Sequence[Record]], committed: int = 0, folder: Path = Path()) -> Trail:
+    """Return the trail of logs that are at hand as records: those of a world, which has no disk.
+
+    Args:
+        logs: by agent, its records from the first on.
+        committed: the newest committed epoch that any host knows.
+        folder: what people call them by.
+    """
+    trail = Trail(folder, committed=committed)
+    for agent, records in logs.items():
+        teller = _Teller(agent, trail)
+        for number, record in enumerate(records, 1):
+            teller.take(number, record)
+        trail.ends[agent] = teller.end()
+        trail.logs.append(Log(agent, folder, len(records)))
+    trail.steps = _in_order(trail)
+    return trail
+
+
+def _in_order(trail: Trail) -> dict[StepId, Step]:
+    return dict(sorted(trail.steps.items(), key=lambda item: (item[1].record.time_us, item[0])))
 
 
 def _read_own(own: OwnLog, trail: Trail, done: int, total: int, progress: Progress | None) -> int:

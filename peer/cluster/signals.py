@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 EXIT = 128
 """Added to a signal's number: what shells say of a process that a signal has ended. 143: SIGTERM, 130: SIGINT."""
@@ -28,7 +28,8 @@ class _Signals:
     """The signals of one loop: heeded while a cluster runs in it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        # Not the loop itself: it is the key by which this is kept, and would never go.
+        self._loop = ref(loop)
         self._tasks: dict[asyncio.Task[Any], int] = {}
         """Those that have started clusters, and how many each."""
         self._before: dict[int, Any] = {}
@@ -50,6 +51,11 @@ class _Signals:
         if not self._tasks:
             self._give_back()
 
+    def _here(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop()
+        assert loop is not None, "whoever has begun runs in it"
+        return loop
+
     def _take(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return  # only there Python lets anybody handle signals
@@ -58,7 +64,7 @@ class _Signals:
             if not is_free(before):
                 continue  # whoever has asked for it decides what it means
             try:
-                self._loop.add_signal_handler(number, self._comes, number)
+                self._here().add_signal_handler(number, self._comes, number)
             except NotImplementedError:
                 continue  # a loop that can't, as on Windows
             self._before[number] = before
@@ -66,7 +72,7 @@ class _Signals:
     def _give_back(self) -> None:
         while self._before:
             number, before = self._before.popitem()
-            self._loop.remove_signal_handler(number)
+            self._here().remove_signal_handler(number)
             signal.signal(number, before)
 
     def _comes(self, number: int) -> None:

@@ -22,6 +22,7 @@ class Seen(Struct, frozen=True):
     at_us: int
     """When it ran, in microseconds since 1970."""
     attempt: int = 1
+    """How often its input was run: also where what came before it was undone, and nothing was wrong with it."""
     confidence: float | None = None
     model: str = ""
     scores: dict[str, float] = {}
@@ -32,6 +33,8 @@ class Seen(Struct, frozen=True):
     calls: int = 0
     failure: str = ""
     """What has gone wrong in it, by the name of an error or a code that its handler reported; empty: nothing."""
+    revised: bool = False
+    """An earlier run of its input was called wrong itself, and undone: its handler was given the evidence."""
 
     @property
     def agent(self) -> AgentId:

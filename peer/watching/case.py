@@ -33,8 +33,8 @@ class Case(Struct, frozen=True):
     limit: float
     """From which score on a suspicion of this detector counts, at the moment."""
     foresight: Foresight
-    attempt: int = 1
-    """How often the step's input has been run."""
+    revised: bool = False
+    """It was undone for a suspicion and run again before, with the evidence."""
     can_confirm: bool = False
     """There is an agent that looks again."""
     can_ask: bool = False

@@ -66,19 +66,19 @@ class LeastCost(Struct, frozen=True):
     Args:
         costs: of what may be done.
         hold_from: from which chance on the suspect's requests are kept back until it is decided.
-        runs_max: an input that has been run so often is not run once more: it becomes a dead letter.
+
+    What is still wrong when it has been revised is not run once more: its input becomes a dead letter.
     """
 
     costs: Costs = Costs()
     hold_from: float = 0.5
-    runs_max: int = 2
 
     def rule(self, case: Case) -> Ruling:
         """Return the cheapest choice, and what each would cost."""
         costs, p, seen = self.costs, case.chance, case.foresight
         undo = costs.undo(seen)
         expected = {IGNORE: p * costs.harm}
-        verb = REVISE if case.attempt < self.runs_max else UNDO
+        verb = UNDO if case.revised else REVISE
         if seen.final:
             expected[COMPENSATE] = (1 - p) * costs.effect * seen.effects + p * costs.step * seen.steps
         else:
@@ -100,7 +100,14 @@ class LeastCost(Struct, frozen=True):
 
 
 class Always(Struct, frozen=True):
-    """Always the same: what benchmarks and tests compare with, or an operator who wants no surprises."""
+    """Always the same: what benchmarks and tests compare with, or an operator who wants no surprises.
+
+    Args:
+        verb: one of `VERBS`.
+        holds: the suspect's requests are kept back meanwhile.
+
+    What is odd again when it has been revised is right, only odd: it is left.
+    """
 
     verb: str = REVISE
     holds: bool = False
@@ -112,6 +119,8 @@ class Always(Struct, frozen=True):
 
     def rule(self, case: Case) -> Ruling:
         """Return it."""
+        if self.verb == REVISE and case.revised:
+            return Ruling(IGNORE, False, "it was revised, and is odd again")
         return Ruling(self.verb, self.holds, f"always {self.verb}")
 
 

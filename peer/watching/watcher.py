@@ -31,6 +31,8 @@ from protocol.step import OutputDraft
 
 AUDIT = "audit"
 """A step below the limit is looked at all the same, by chance: only so it comes out what the limit misses."""
+NAMED_MAX = 8
+"""Of steps in a reason."""
 OPEN, OVER = "open", "over"
 RIGHT, WRONG = "right", "wrong"
 
@@ -73,7 +75,7 @@ class Watcher(Agent):
         if alarms:
             # The one that is surest in its own units: detectors that look at one thing say so together.
             detector, finding = max(alarms, key=lambda pair: pair[1].score / self._limit(pair[0].name))
-            await self._decide(self._suspicion(message, detector, finding), message.attempt, ctx)
+            await self._decide(self._suspicion(message, detector, finding), message.revised, ctx)
         elif found and isinstance(self.limit, Learned) and self.checker:
             detector, finding = max(found, key=lambda pair: pair[1].score / self._limit(pair[0].name))
             audit = self.limit.audit(finding.score, self._limit(detector.name))
@@ -90,24 +92,29 @@ class Watcher(Agent):
     async def suspected(self, message: Suspicion, ctx: Context) -> None:
         """Somebody else doubts steps: an agent, a person, a system outside."""
         if message.steps and message.score >= self._limit(message.detector):
-            await self._decide(message, 1, ctx)
+            await self._decide(message, False, ctx)
 
-    async def _decide(self, found: Suspicion, attempt: int, ctx: Context) -> None:
+    async def _decide(self, found: Suspicion, revised: bool, ctx: Context) -> None:
         agent, first = found.steps[0].agent, str(found.steps[0])
         if self.state.get(("doubt", agent)) is not None:
             # What is noticed meanwhile may follow from the doubted step, or from what it has done to the statistics. If
             # that is undone, so is this, and the steps are looked at again; if not, its turn comes.
-            self.state["later", agent] = [*self.state.get(("later", agent), []), [_kept(found), attempt]]
+            self.state["later", agent] = [*self.state.get(("later", agent), []), [_kept(found), revised]]
             return
         try:
             seen, intents = foresight(await ctx.call(FORESEE, [str(step) for step in found.steps]))
-        except (errors.ToolFailed, errors.EffectInDoubt) as error:
+        except (errors.ToolFailed, errors.EffectInDoubt, errors.StepUnknown) as error:
+            # What had to wait for its turn may be final by then: a checkpoint has dropped it from its agent's log.
+            if len(found.steps) > 1:
+                for half in _halves(found):
+                    await self._decide(half, revised, ctx)
+                return
             self._note(found, OVER, IGNORE, f"nobody can tell what undoing it would undo: {error}")
             return
         if seen.steps == 0:
             self._note(found, OVER, IGNORE, "it is undone already")
             return
-        case = self._case(found, attempt, seen)
+        case = self._case(found, revised, seen)
         ruling = self.policy.rule(case)
         ctx.report(model=found.detector, score=found.score, chance=case.chance, limit=case.limit)
         if ruling.holds:
@@ -128,9 +135,9 @@ class Watcher(Agent):
             case other:
                 raise errors.CallerError(f"{self.policy!r} rules {other!r}: it is one of {', '.join(VERBS)}.")
 
-    def _case(self, found: Suspicion, attempt: int, seen: Foresight) -> Case:
+    def _case(self, found: Suspicion, revised: bool, seen: Foresight) -> Case:
         return Case(
-            found, self.chance(found.detector, found.score), self._limit(found.detector), seen, attempt,
+            found, self.chance(found.detector, found.score), self._limit(found.detector), seen, revised,
             bool(self.checker), self.people is not None,
         )  # fmt: skip
 
@@ -143,8 +150,8 @@ class Watcher(Agent):
             return
         del self.state["doubt", step.agent]
         later = self.state.pop(("later", step.agent), [])
-        for joined, attempt in _joined([(_restored(kept), attempt) for kept, attempt in later]):
-            await self._decide(joined, attempt, ctx)
+        for joined, revised in _joined([(_restored(kept), revised) for kept, revised in later]):
+            await self._decide(joined, revised, ctx)
 
     # -- confirming ------------------------------------------------------------------------------------------------
 
@@ -197,6 +204,8 @@ class Watcher(Agent):
         self, found: Suspicion, wrong: tuple[StepId, ...], propensity: float, by: str, why: str, ctx: Context
     ) -> None:
         if wrong:
+            if wrong[0] != found.steps[0]:
+                self._note(found, OVER, RIGHT, f"by {by}; wrong: {', '.join(map(str, wrong[:NAMED_MAX]))}")
             self._undo(REVISE, replace(found, steps=wrong), propensity, by, why, ctx)
             return
         self._learn(found.detector, Labelled(found.score, False, propensity))
@@ -204,12 +213,14 @@ class Watcher(Agent):
 
     # -- undoing ---------------------------------------------------------------------------------------------------
 
-    def _undo(self, verb: str, found: Suspicion, propensity: float, by: str, why: str, ctx: Context) -> None:
+    def _undo(
+        self, verb: str, found: Suspicion, propensity: float, by: str, why: str, ctx: Context, learns: bool = True
+    ) -> None:
         said = f"{_shown(found)}{f'; confirmed by {by}' if by else ''}{f': {why}' if why else ''}"
         self._doubt(found, verb, said)
         evidence = {
             "detector": found.detector, "version": found.version, "score": found.score, "found": dict(found.evidence),
-            "by": by, "why": why, "propensity": propensity,
+            "by": by, "why": why, "propensity": propensity, "verb": verb, "learns": learns,
         }  # fmt: skip
         inputs = "discard" if verb == UNDO else "retry"
         ctx.rollback(*found.steps, inputs=inputs, reason=said, evidence=evidence, then=self.decided)
@@ -218,13 +229,18 @@ class Watcher(Agent):
         """A rollback is over. This hangs on nothing that was undone, so what is learnt here stays."""
         told: dict[str, Any] = ended.evidence
         found = Suspicion(ended.roots, told["score"], told["found"], told["detector"], told["version"])
-        if told["by"]:
+        if told["by"] and told["learns"]:
             self._learn(found.detector, Labelled(found.score, True, told["propensity"]))
         if ended.committed:
             by = f"confirmed by {told['by']}" if told["by"] else ""
             await self._over(found, f"{ended.undone} steps undone", by, ctx)
             return
         why = "; ".join(f"{agent}: {each}" for agent, each in ended.rejects)
+        if len(found.steps) > 1:
+            # What can't be undone of one of them need not keep the others.
+            for half in _halves(found):
+                self._undo(told["verb"], half, told["propensity"], told["by"], told["why"], ctx, learns=False)
+            return
         if self.people is not None and not told["by"]:
             self._ask_people(found, told["propensity"], f"not undone, since {why}", ctx)
         else:
@@ -271,14 +287,19 @@ class Watcher(Agent):
         self.state["case", str(found.steps[0])] = [state, what, found.detector, found.score, why]
 
 
-def _joined(found: list[tuple[Suspicion, int]]) -> list[tuple[Suspicion, int]]:
+def _halves(found: Suspicion) -> tuple[Suspicion, Suspicion]:
+    middle = len(found.steps) // 2
+    return replace(found, steps=found.steps[:middle]), replace(found, steps=found.steps[middle:])
+
+
+def _joined(found: list[tuple[Suspicion, bool]]) -> list[tuple[Suspicion, bool]]:
     """Return what was noticed meanwhile, by whichever detector, as one suspicion or a few: one look is enough."""
     if not found:
         return []
-    top, attempt = max((each for each, _ in found), key=lambda one: one.score), max(each for _, each in found)
+    top, revised = max(found, key=lambda pair: pair[0].score)
     steps = sorted({step for each, _ in found for step in each.steps})
     chunks = [tuple(steps[at : at + STEPS_MAX]) for at in range(0, len(steps), STEPS_MAX)]
-    return [(replace(top, steps=chunk), attempt) for chunk in chunks]
+    return [(replace(top, steps=chunk), revised) for chunk in chunks]
 
 
 def _wrong(found: Suspicion, said: Any) -> tuple[tuple[StepId, ...], str]:

@@ -5,7 +5,8 @@
     ...
     faulty.struck  # its wrong steps
 
-What comes back from a rollback is handled rightly: the fault is in what the agent makes of an input the first time.
+What comes back from a rollback or a restore is handled rightly: the fault is in what the agent makes of an input the
+first time.
 """
 
 from collections.abc import Awaitable, Callable
@@ -89,12 +90,16 @@ def injected(kind: type[Agent], fault: Injection) -> Any:
     """
     struck: list[StepId] = []
     counts: dict[str, int] = {}
+    known: set[tuple[str, str]] = set()
+    """Who has handled which input. After a restore it comes as if for the first time."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
         async def erring(self: Any, message: Any, ctx: Any) -> None:
             factor = 1.0
-            if ctx.attempt == 1 and fault.concerns(message):
+            came = self.name, ctx.input.lineage
+            if ctx.attempt == 1 and came not in known and fault.concerns(message):
+                known.add(came)
                 counts[self.name] = counts.get(self.name, 0) + 1
                 factor = fault.factor(counts[self.name])
             agent = self

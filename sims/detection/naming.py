@@ -56,17 +56,28 @@ def scenario_of(name: str) -> Scenario:
     """
     if name == "payments":
         return Payments()
-    place, _, attribute = name.rpartition(":")
-    if not place:
+    if ":" not in name:
         raise CallerError(f"there is no scenario {name!r}: it is payments, or FILE.py:NAME, or module:NAME.")
-    found = getattr(_module(place), attribute, None)
-    if found is None:
-        raise CallerError(f"{place} has no {attribute!r}.")
+    found = attribute_of(name)
     made: Any = found() if inspect.isclass(found) else found
     lacks = [each for each in ("name", "features", "faults", "play") if not hasattr(made, each)]
     if lacks:
         raise CallerError(f"{name} is no scenario: it lacks {', '.join(lacks)}. See sims/detection/scenarios.py.")
     return made
+
+
+def attribute_of(name: str) -> Any:
+    """Return what `FILE.py:NAME` or `module:NAME` names.
+
+    Raises: CallerError, naming what is not there.
+    """
+    place, _, attribute = name.rpartition(":")
+    if not place or not attribute:
+        raise CallerError(f"{name!r} names nothing in a file: write FILE.py:NAME, or module:NAME.")
+    found = getattr(_module(place), attribute, None)
+    if found is None:
+        raise CallerError(f"{place} has no {attribute!r}.")
+    return found
 
 
 def _module(place: str) -> Any:

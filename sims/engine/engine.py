@@ -95,7 +95,7 @@ class Engine:
         if self._is_started:
             return
         self._is_started = True
-        self.loop.run_until_complete(self.operator.__aenter__())
+        self.loop.run_until_complete(self.operator.start())
         for box in self.boxes.values():
             self._start(box)
 

@@ -60,3 +60,11 @@ def test_a_protocol_of_ones_own_is_judged_and_compared() -> None:
     assert (own[0], ebbtide[0]) == ("from-scratch:", "ebbtide:")
     assert float(own[2]) < float(ebbtide[2])
     assert float(own[4]) > 0 == float(ebbtide[4])
+
+
+def test_a_scenario_for_detectors_says_how_many_steps_were_wrong() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "detect_supply_chain.py"], capture_output=True, text=True, timeout=100,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["11 of 367 steps were wrong"]

@@ -343,3 +343,24 @@ async def test_a_watcher_that_starts_again_goes_on_where_it_was(tmp_path: Path) 
 def test_what_no_watcher_can_be_is_refused() -> None:
     with pytest.raises(DeclarationRefused, match="watched_by = 3"):
         type("Odd", (Agent,), {"watched_by": 3})
+
+
+class Stubborn(Agent):
+    """Its amounts are odd, and right."""
+
+    watched_by = "guard"
+
+    @handles(Pay)
+    async def pay(self, message: Pay, ctx: Context) -> None:
+        ctx.report(amount=message.amount)
+        self.state["runs"] = ctx.attempt
+
+
+async def test_what_is_odd_each_time_is_not_undone_for_ever() -> None:
+    async with Cluster(backend="local") as cluster:
+        await cluster.spawn("stubborn", Stubborn)
+        await cluster.spawn("guard", Guard)
+        await cluster.submit("stubborn", Pay(900))
+        await cluster.quiet()
+        assert (await cluster.state("stubborn"))["runs"] == 2
+        assert await cluster.dead_letters() == []

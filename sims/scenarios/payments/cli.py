@@ -24,6 +24,10 @@ from sims.scenarios.payments.fault import KINDS
 from sims.scenarios.payments.plan import Options, Progress, hosts_of
 from sims.scenarios.payments.run import Report, resume, run
 
+Watched = Annotated[
+    bool, typer.Option("--watched", help="Detectors notice what is wrong, and the auditor confirms it. No branch then.")
+]
+
 
 def demo(
     payments: Annotated[int, typer.Option(help="How many real payments to settle.", min=1)] = 2000,
@@ -57,12 +61,7 @@ def demo(
     branch: Annotated[
         bool, typer.Option(help="In the middle, try another decision in a branch, and compare; not with --restore.")
     ] = True,
-    watched: Annotated[
-        bool,
-        typer.Option(
-            "--watched", help="Detectors notice what is wrong, and the auditor confirms it first. No branch then."
-        ),
-    ] = False,
+    watched: Watched = False,
     resume_: Annotated[
         Path | None,
         typer.Option("--resume", metavar="FOLDER", help="Go on with a detached run whose command was killed."),

@@ -16,7 +16,7 @@ def case(chance: float, seen: Foresight, **more: bool | int) -> Case:
     ("chance", "seen", "more", "verb"),
     [
         (0.9, Foresight(3, 2), {}, "revise"),
-        (0.9, Foresight(3, 2), {"attempt": 2}, "undo"),
+        (0.9, Foresight(3, 2), {"revised": True}, "undo"),
         (0.01, Foresight(30, 5), {}, "ignore"),
         (0.5, Foresight(100, 5), {"can_confirm": True}, "confirm"),
         (0.97, Foresight(3, 2), {"can_confirm": True}, "revise"),
@@ -43,6 +43,11 @@ def test_it_says_what_each_choice_would_cost_cheapest_first() -> None:
     assert ruling.verb == "revise"
     assert ruling.why.startswith("wrong with chance 0.9; undoing takes back 12 steps of 3 agents and 1 effects")
     assert ruling.why.endswith("expected costs: revise 1.85, ignore 90")
+
+
+def test_what_is_odd_again_when_it_was_revised_is_left() -> None:
+    assert Always().rule(case(0.9, Foresight(3, 2))).verb == "revise"
+    assert Always().rule(case(0.9, Foresight(3, 2), revised=True)).verb == "ignore"
 
 
 def test_what_nobody_can_carry_out_is_refused() -> None:

@@ -1,0 +1,59 @@
+"""A watcher whose checker names several steps at once, of which one is not to be undone."""
+
+from typing import Any
+
+from ebbtide import Agent, Cluster, Context, Proposal, handles
+from peer.detectors import LookAgain
+from peer.watching import doubted
+from tests.integration.test_watching_agents import Careful, Pay
+
+
+class Sealed(Agent):
+    """Does not agree to undo what was paid to a saint."""
+
+    watched_by = "guard"
+
+    @handles(Pay)
+    async def pay(self, message: Pay, ctx: Context) -> None:
+        if ctx.evidence is None:
+            ctx.report(amount=900)
+        self.state[str(ctx.step)] = message.amount
+
+    def still_valid(self, proposal: Proposal, then: Any, now: Any) -> bool | str:
+        mine = [root for root in proposal.roots if root.agent == self.name]
+        return "it was for a saint" if any(now.get(str(root)) == 13 for root in mine) else True
+
+
+class Slow(Agent):
+    """Answers the first question only when it is told to, and calls all wrong."""
+
+    @handles(LookAgain)
+    async def look(self, message: LookAgain, ctx: Context) -> None:
+        if self.state.get("released"):
+            ctx.reply([str(step) for step in message.suspicion.steps])
+        else:
+            self.state["question"] = (ctx.question, [str(step) for step in message.suspicion.steps])
+
+    @handles(str)
+    async def release(self, message: str, ctx: Context) -> None:
+        question, steps = self.state["question"]
+        self.state["released"] = True
+        ctx.reply(steps, to=question)
+
+
+async def test_one_that_nobody_agrees_to_undo_does_not_keep_the_others() -> None:
+    async with Cluster(backend="local") as cluster:
+        await cluster.spawn("sealed", Sealed)
+        await cluster.spawn("auditor", Slow)
+        await cluster.spawn("guard", Careful)
+        await cluster.submit("sealed", Pay(1))
+        await cluster.quiet()
+        await cluster.submit("sealed", Pay(2), Pay(13), Pay(3), Pay(4))
+        await cluster.quiet()
+        await cluster.submit("auditor", "now")
+        await cluster.quiet()
+        left = {step.id.seq: step.attempt async for step in cluster.steps("sealed", undone=False)}
+        assert sorted(left.values()) == [1, 2, 2, 2, 2]
+        state = await cluster.state("guard")
+        assert not any(each.state == "open" for each in doubted(state))
+        assert not any(key[0] in ("doubt", "later") for key in state)
