@@ -100,11 +100,12 @@ class Rollback:
 
 
 class Word(NamedTuple):
-    """What a person has said of an agent as a whole: to pause it, to let it go on, or how far it is trusted."""
+    """What a person, or a watcher, has said of an agent as a whole: that it begins nothing, that nothing of it leaves, how
+    far it is trusted."""
 
     agent: AgentId
     what: str
-    """`paused`, `resumed`, or `tier NAME`."""
+    """`paused`, `resumed`, `held`, `let go`, or `tier NAME`."""
     by: str
     note: str
     time_us: int
