@@ -4,13 +4,14 @@ Both are messages like any other. So a watcher that has learnt from a step hangs
 watcher has never seen it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from peer import errors
 from peer.agents import envelope
 from peer.agents.past import as_step
 from peer.detectors.seen import Seen
-from peer.detectors.suspicion import Suspicion
+from peer.detectors.suspicion import STEPS_MAX, Suspicion
 from peer.values import payload
 from peer.values.fields import TEXT_CHARS_MAX, number, text
 from protocol.ids import AgentId, StepId
@@ -79,13 +80,17 @@ def _failure(item: Input) -> str:
     return FAILURES.get(payload.type_name(item.payload), "")
 
 
-def suspicion(step: StepId | str, score: Any, why: Any, by: str) -> Suspicion:
-    """Return that somebody doubts a step.
+def suspicion(steps: StepId | str | Sequence[StepId | str], score: Any, why: Any, by: str) -> Suspicion:
+    """Return that somebody doubts a step, or several.
 
-    Raises: CallerError, for what is no step, number or text.
+    Raises: CallerError, for what is no step, number or text, no step at all, and too many.
     """
     said = text("why", why, TEXT_CHARS_MAX)
-    return Suspicion((as_step(step),), number("score", score), {"why": said} if said else {}, by)
+    named = (steps,) if isinstance(steps, str | StepId) else tuple(steps)
+    meant = tuple(dict.fromkeys(map(as_step, named)))
+    if not 1 <= len(meant) <= STEPS_MAX:
+        raise errors.CallerError(f"{len(meant):,} steps: one suspicion names 1 to {STEPS_MAX}. Nothing was said.")
+    return Suspicion(meant, number("score", score), {"why": said} if said else {}, by)
 
 
 def suspected(step: StepId | str, score: Any, why: Any, by: str) -> bytes:

@@ -275,12 +275,18 @@ class Asker(Inquirer):
         found = await self._ask(agent, "state", dict[str, bytes], body)
         return (await self._shown({agent: found}))[agent]
 
-    async def states(self, agents: Iterable[AgentId]) -> dict[AgentId, dict[Any, Any]]:
-        """Return many agents' states as they stand; each host is asked once for all of its own.
+    async def states(self, agents: Iterable[AgentId], epoch: int | None = None) -> dict[AgentId, dict[Any, Any]]:
+        """Return many agents' states; each host is asked once for all of its own.
 
-        Raises: AgentUnknown, AskTimeout, of the first of whom there is none.
+        Args:
+            agents: whose.
+            epoch: a checkpoint: the states as they stood at its cut, without what is undone by now. None: as they
+                stand.
+
+        Raises: AgentUnknown, AskTimeout, of the first of whom there is none; CallerError, for a compacted checkpoint.
         """
-        return await self._shown(await self.all_of(agents, "state", dict[str, bytes]))
+        what, body = ("state", b"") if epoch is None else ("state at cut", questions.encode(epoch))
+        return await self._shown(await self.all_of(agents, what, dict[str, bytes], body))
 
     async def _shown(self, states: Mapping[AgentId, Mapping[str, bytes]]) -> dict[AgentId, dict[Any, Any]]:
         blobs = self._keeping.blobs

@@ -1,6 +1,7 @@
 """What people and systems outside say of steps: that one seems wrong, and that an alarm was false."""
 
 from abc import ABC
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from peer import errors
@@ -29,13 +30,13 @@ class Doubting(Member, ABC):
     """A member by which people speak of steps to those that watch them."""
 
     async def suspect(
-        self, step: StepId | str, score: float = 1.0, why: str = "", *, to: AgentId, by: str | None = None,
-        key: str | None = None,
+        self, step: StepId | str | Sequence[StepId | str], score: float = 1.0, why: str = "", *, to: AgentId,
+        by: str | None = None, key: str | None = None,
     ) -> Receipt:  # fmt: skip
-        """Tell a watcher that a step seems wrong; what comes of it, its policy decides.
+        """Tell a watcher that a step seems wrong, or several; what comes of it, its policy decides.
 
         Args:
-            step: any agent's.
+            step: any agent's; or up to 64, of any agents, that are decided together.
             score: how wrong, as detectors say it: from 1 on it is called wrong.
             why: for people.
             to: the watcher.

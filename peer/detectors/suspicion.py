@@ -4,6 +4,9 @@ from msgspec import Struct
 
 from protocol.ids import StepId
 
+STEPS_MAX = 64
+"""Of one suspicion."""
+
 
 class Suspicion(Struct, frozen=True):
     """Steps that seem wrong. A policy decides what comes of it."""

@@ -7,10 +7,10 @@ from peer import errors
 from peer.agents.kinds import path_of
 from peer.agents.making import Making
 from peer.agents.oversight import looks_like_rollback
-from peer.agents.past import check_past
 from peer.agents.saga import is_kept, kept_of, name_of
 from peer.agents.tool import COMPENSABLE, IDEMPOTENT, IRREVERSIBLE
 from peer.agents.unstarted import kind_of
+from peer.host import past_cuts
 from peer.host.arrivals import Arrivals
 from peer.host.births import QUESTION as MAKE
 from peer.host.births import Births
@@ -56,7 +56,6 @@ from peer.host.step_pages import page_of
 from peer.host.strangers import nearest
 from peer.host.transit import MOVE, ROOM, TAKE, Room, Take
 from peer.values import payload
-from peer.values.key_text import decode_key, is_own
 from protocol.agent.requesting import RequestSeen
 from protocol.checkpoints.looking import epochs, voted_on
 from protocol.event import (
@@ -126,7 +125,9 @@ class Answers:
             "part": self._part,
             "status": self._status,
             "profile": self._profile,
-            "state": self._state,
+            "state": past_cuts.state,
+            "state at cut": past_cuts.state_at_cut,
+            "steps between cuts": past_cuts.steps_between,
             "entries": self._entries,
             "steps": self._steps,
             "ballots": self._ballots,
@@ -301,15 +302,6 @@ class Answers:
     def _profile(self, driver: Driver, body: bytes) -> Profile:
         kind = type(driver.agent)
         return Profile(path_of(kind), tuple(sorted(kind.message_types)), payload.encoded_if_plain(driver.options))
-
-    def _state(self, driver: Driver, body: bytes) -> dict[str, bytes]:
-        """Return what is told of an agent's state outside, at a step or now; derived keys are not stored."""
-        at = decode(body, StepId) if body else None
-        if at is not None:
-            check_past(driver.machine.core, at)
-        values, found = driver.values, driver.machine.looking.state(at)
-        keys = {text: (decode_key(text), data) for text, data in found.items() if not is_own(text)}
-        return {text: values.shown(key, data) for text, (key, data) in keys.items() if values.derived(key) is None}
 
     def _entries(self, driver: Driver, body: bytes) -> list[Entry]:
         return driver.machine.looking.entries()

@@ -40,7 +40,7 @@ def read_app(file: Path) -> App:
 
     Raises: ConfigInvalid, naming the file, and its line where it raises.
     """
-    module = _module(file)
+    module = module_of(file)
     main = getattr(module, "main", None)
     found = getattr(module, "agents", None)
     if found is None and not inspect.iscoroutinefunction(main):
@@ -76,7 +76,8 @@ def find_classes(file: Path) -> None:
         sys.path.insert(0, folder)
 
 
-def _module(file: Path) -> ModuleType:
+def module_of(file: Path) -> ModuleType:
+    """Import a file by its name. Raises: ConfigInvalid, naming it, and its line where it raises."""
     if not file.is_file() or file.suffix != ".py" or not file.stem.isidentifier():
         why = "is no file" if not file.is_file() else "is not called as a Python module is, like shop.py"
         raise ConfigInvalid(f"{file} {why}. Nothing was started. Name a Python file that names agents.")

@@ -66,7 +66,7 @@ def asked_there(
 
     try:
         return asyncio.run(run())
-    except AskTimeout as error:
+    except (AskTimeout, RollbackTimeout) as error:
         tell(error)
         raise typer.Exit(WRONG) from error
 

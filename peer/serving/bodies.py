@@ -10,6 +10,8 @@ from msgspec import UNSET, Struct
 
 from peer import errors
 from peer.agents.past import as_step
+from peer.agents.suspecting import suspicion
+from peer.cluster.inlet import KEY_CHARS_MAX
 from peer.people.person import Act
 from peer.serving.door import Refused
 from peer.values import payload
@@ -63,6 +65,28 @@ class RollbackBody(Struct, forbid_unknown_fields=True):
     timeout: float = 60.0
 
 
+class SuspectBody(Struct, forbid_unknown_fields=True):
+    """`suspect`: what `ebbtide suspect` takes."""
+
+    steps: list[str]
+    to: str
+    """The watcher."""
+    score: float = 1.0
+    why: str = ""
+    key: str | None = None
+    """The sender's own name for what is said, under which it counts once."""
+
+
+class OverturnBody(Struct, forbid_unknown_fields=True):
+    """`overturn`: what `ebbtide overturn` takes."""
+
+    step: str
+    why: str
+    to: str | None = None
+    """The watcher that is to learn from it."""
+    timeout: float = 60.0
+
+
 def read(data: bytes, kind: type[B]) -> B:
     """Return a body. Raises: Refused, saying what is wrong with it."""
     try:
@@ -109,12 +133,44 @@ def rollback_act(verb: str, body: RollbackBody, data: bytes) -> Act:
         raise Refused(400, f"'steps' names {len(body.steps):,} steps, not 1 to {ROOTS_MAX:,}. {NOTHING}")
     if (body.inputs == "amend") != (body.amend is not UNSET) or (body.amend is not UNSET and len(body.steps) != 1):
         raise Refused(400, f"'inputs': 'amend' takes one step, and 'amend', its corrected message. {NOTHING}")
-    if not 0 < body.timeout <= WAIT_S_MAX:
-        raise Refused(400, f"'timeout' is {body.timeout:g}, not more than 0 and up to {WAIT_S_MAX:g} s. {NOTHING}")
+    _check_wait(body.timeout)
     with given():
         roots = [as_step(step) for step in body.steps]
         check_text("reason", body.reason, REASON_CHARS_MAX, NOTHING, 0)
     return Act(verb, roots[0].agent, " ".join(map(str, roots)), "", body.reason, data, 0)
+
+
+def suspect_act(verb: str, body: SuspectBody, data: bytes) -> Act:
+    """Return what is signed of a suspicion: the body as it was sent. Raises: Refused."""
+    named("to", body.to)
+    with given():
+        found = suspicion(body.steps, body.score, check_text("why", body.why, REASON_CHARS_MAX, NOTHING, 0), "")
+    return Act(verb, found.steps[0].agent, " ".join(map(str, found.steps)), "", body.why, data, 0)
+
+
+def overturn_act(verb: str, body: OverturnBody, data: bytes) -> Act:
+    """Return what is signed by whoever says that an alarm was false: the body as it was sent. Raises: Refused."""
+    if body.to is not None:
+        named("to", body.to)
+    _check_wait(body.timeout)
+    with given():
+        step = as_step(body.step)
+        check_text("why", body.why, REASON_CHARS_MAX, NOTHING)
+    return Act(verb, step.agent, str(step), "", body.why, data, 0)
+
+
+def key_of(name: str, key: str | None) -> str | None:
+    """Return a person's name for what they say, so that no other's can be the same. Raises: Refused."""
+    if key is None:
+        return None
+    with given():
+        check_text("key", key, KEY_CHARS_MAX - len(name) - 1, NOTHING)
+    return f"{name}/{key}"
+
+
+def _check_wait(seconds: float) -> None:
+    if not 0 < seconds <= WAIT_S_MAX:
+        raise Refused(400, f"'timeout' is {seconds:g}, not more than 0 and up to {WAIT_S_MAX:g} s. {NOTHING}")
 
 
 def status_of(error: errors.EbbtideError) -> int:

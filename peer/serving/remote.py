@@ -1,6 +1,7 @@
 """A cluster's people, over HTTP: the same methods as a peer's, for whoever has a key and not the cluster's folder."""
 
 import json
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -8,16 +9,19 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from peer import errors
+from peer.agents.past import as_step
 from peer.cluster import requests
+from peer.cluster.doubting import Overturned
+from peer.cluster.inlet import Receipt
 from peer.cluster.requests import PendingRequest
 from peer.extras import needed
 from peer.host import questions
 from peer.host.questions import Pause, Say, SetTier, TiersAnswer
-from peer.people.person import Person
+from peer.people.person import Act, Person
 from peer.serving.door import header_of, look_act
 from peer.serving.rows import request_of
 from peer.values import payload
-from protocol.ids import AgentId, Lineage
+from protocol.ids import AgentId, Lineage, StepId
 
 ANSWER_S = 90.0
 """How long an answer may take: the server itself waits for agents."""
@@ -116,6 +120,38 @@ class Remote:
 
     # -- over the wire ---------------------------------------------------------------------------------------------
 
+    async def suspect(
+        self, step: StepId | str | Sequence[StepId | str], score: float = 1.0, why: str = "", *, to: AgentId,
+        key: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """See `Cluster.suspect`. It is said by who signs; so is the key theirs: others' are other ones."""
+        steps = [str(step)] if isinstance(step, str | StepId) else [str(each) for each in step]
+        row = await self._of_steps(
+            "suspect", steps, why, {"steps": steps, "to": to, "score": score, "why": why, "key": key}
+        )
+        try:
+            return Receipt(row["to"], tuple(row["inputs"]), row["repeated"])
+        except (KeyError, TypeError) as error:
+            raise self._strange(error) from error
+
+    async def overturn(
+        self, step: StepId | str, why: str, *, to: AgentId | None = None, timeout_s: float = 60.0
+    ) -> Overturned:
+        """See `Cluster.overturn`. It is said by who signs."""
+        body = {"step": str(step), "why": why, "to": to, "timeout": timeout_s}
+        row = await self._of_steps("overturn", [str(step)], why, body, timeout_s)
+        try:
+            return Overturned(StepId.parse(row["step"]), row["reinstated"], row["proposal"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._strange(error) from error
+
+    async def _of_steps(self, verb: str, steps: Sequence[str], why: str, body: Any, timeout_s: float = 0.0) -> Any:
+        """Say something of steps: the body is signed as it is sent."""
+        data, named = json.dumps(body).encode(), tuple(dict.fromkeys(map(as_step, steps)))
+        agent = named[0].agent if named else ""
+        act = Act(verb, agent, " ".join(map(str, named)), "", why, data, requests.now_us())
+        return await self._send("POST", f"{self._url}/{verb}", self._person.proof(act), data, timeout_s)
+
     async def _request(self, agent: AgentId, name: Lineage) -> PendingRequest:
         """Return a request that waits, or one of that name alone, of which its agent says what has become."""
         found = await self.requests(agent)
@@ -165,10 +201,12 @@ class Remote:
     async def _post(self, name: str, body: Any, proof: bytes) -> Any:
         return await self._send("POST", f"{self._url}/{name}", proof, json.dumps(body).encode())
 
-    async def _send(self, method: str, where: str, proof: bytes, body: bytes | None) -> Any:
+    async def _send(self, method: str, where: str, proof: bytes, body: bytes | None, timeout_s: float = 0.0) -> Any:
         headers = {"authorization": header_of(proof), "content-type": "application/json"}
         try:
-            answer = await self._client.request(method, where, content=body, headers=headers)
+            answer = await self._client.request(
+                method, where, content=body, headers=headers, timeout=ANSWER_S + timeout_s
+            )
         except self._httpx.HTTPError as error:
             why = str(error) or type(error).__name__
             raise errors.AskTimeout(f"{self._url} does not answer ({why}); what was asked may still be done") from error

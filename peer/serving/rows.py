@@ -2,13 +2,15 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from peer.cluster.doubting import Overturned
+from peer.cluster.inlet import Receipt
 from peer.cluster.outcome import Outcome, Plan
 from peer.cluster.requests import Ask, PendingRequest
 from peer.host.questions import TiersAnswer
@@ -101,6 +103,17 @@ def outcome_row(outcome: Outcome) -> Row:
         "effects_pending": list(outcome.effects_pending),
         "seconds": outcome.seconds,
     }
+
+
+def suspected_row(steps: Sequence[str], score: float, receipt: Receipt) -> Row:
+    """Return what a watcher was told."""
+    return {"steps": list(steps), "to": receipt.agent, "score": score, "inputs": list(receipt.inputs),
+            "repeated": receipt.repeated}  # fmt: skip
+
+
+def overturned_row(done: Overturned) -> Row:
+    """Return what has become of a step that an alarm was false of."""
+    return {"step": str(done.step), "reinstated": done.reinstated, "proposal": done.proposal}
 
 
 def tiers_row(agent: str, found: TiersAnswer) -> Row:

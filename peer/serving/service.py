@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 
 from peer import errors
-from peer.cluster.member import Member
+from peer.cluster.doubting import Doubting
 from peer.extras import needed
 from peer.host import questions
 from peer.host.people import VERBS, pause_act, tier_act
 from peer.host.questions import Pause, Say, SetTier
 from peer.people.person import Certificate
 from peer.serving import bodies
-from peer.serving.bodies import NOTHING, PauseBody, RollbackBody, SayBody, TierBody
+from peer.serving.bodies import NOTHING, OverturnBody, PauseBody, RollbackBody, SayBody, SuspectBody, TierBody
 from peer.serving.door import SCHEME, Door, Refused, look_act
-from peer.serving.rows import Row, outcome_row, plan_row, request_row, tiers_row
+from peer.serving.rows import Row, outcome_row, overturned_row, plan_row, request_row, suspected_row, tiers_row
 from protocol.ids import AgentId
 
 logger = logging.getLogger("ebbtide")
@@ -45,7 +45,7 @@ class Service:
         corrected: reads corrected messages.
     """
 
-    def __init__(self, cluster: Member, door: Door, corrected: Corrected) -> None:
+    def __init__(self, cluster: Doubting, door: Door, corrected: Corrected) -> None:
         self._cluster = cluster
         self._door = door
         self._corrected = corrected
@@ -60,7 +60,8 @@ class Service:
         self._gone = needed("starlette.requests", "People over HTTP", "serve").ClientDisconnect
         looks = {"inbox": self._inbox, "requests": self._requests, "agents": self._agents, "tier": self._tiers}
         acts = {**dict.fromkeys(VERBS, self._say), "pause": self._pause, "resume": self._pause, "tier": self._tier,
-                "rollback": self._rollback, "preview": self._preview}  # fmt: skip
+                "rollback": self._rollback, "preview": self._preview, "suspect": self._suspect,
+                "overturn": self._overturn}  # fmt: skip
         routes = [route(f"/{name}", self._answering(name, work), methods=["GET"]) for name, work in looks.items()]
         routes += [route(f"/{name}", self._answering(name, work), methods=["POST"]) for name, work in acts.items()]
         # Two routes of one path: that of the other method is asked next.
@@ -159,6 +160,23 @@ class Service:
         )
         return outcome_row(found)
 
+    async def _suspect(self, verb: str, request: Any) -> Row:
+        data = await _body(request)
+        body = bodies.read(data, SuspectBody)
+        act = bodies.suspect_act(verb, body, data)
+        signer, _ = await self._door.once(_signed(request), act)
+        by, key = f"person/{signer.name}", bodies.key_of(signer.name, body.key)
+        receipt = await self._cluster.suspect(body.steps, body.score, body.why, to=body.to, by=by, key=key)
+        return suspected_row(act.subject.split(" "), body.score, receipt)
+
+    async def _overturn(self, verb: str, request: Any) -> Row:
+        data = await _body(request)
+        body = bodies.read(data, OverturnBody)
+        signer, _ = await self._door.once(_signed(request), bodies.overturn_act(verb, body, data))
+        return overturned_row(
+            await self._cluster.overturn(body.step, body.why, to=body.to, by=signer.name, timeout_s=body.timeout)
+        )
+
 
 def _agent_row(agent: AgentId, found: Any) -> Row:
     if isinstance(found, errors.EbbtideError):
@@ -205,4 +223,5 @@ async def _no_such(request: Any, error: Any) -> Any:
         return _json(405, {"error": "CallerError", "text": f"/{request.url.path.strip('/')} is not asked like this."},
                      error.headers)  # fmt: skip
     known = "GET /inbox, /requests, /agents, /tier; POST /approve, /reject, /answer, /release, /pause, /resume, /tier,"
-    return _refused(error.status_code, "CallerError", f"There is none such. There are: {known} /preview, /rollback.")
+    known += " /preview, /rollback, /suspect, /overturn."
+    return _refused(error.status_code, "CallerError", f"There is none such. There are: {known}")

@@ -19,7 +19,7 @@ from peer.agents.request import Result
 from peer.agents.rolled_back import RolledBack
 from peer.detectors.port import Detector
 from peer.detectors.seen import Finding, Seen
-from peer.detectors.suspicion import LookAgain, Suspicion, Verdict
+from peer.detectors.suspicion import STEPS_MAX, LookAgain, Suspicion, Verdict
 from peer.watching.case import COMPENSATE, CONFIRM, ESCALATE, IGNORE, REVISE, UNDO, VERBS, Case, Foresight
 from peer.watching.chances import chance_of
 from peer.watching.limits import Labelled, Learned
@@ -31,8 +31,6 @@ from protocol.step import OutputDraft
 
 AUDIT = "audit"
 """A step below the limit is looked at all the same, by chance: only so it comes out what the limit misses."""
-STEPS_MAX = 64
-"""Of one suspicion."""
 NAMED_MAX = 8
 """Of steps in a reason."""
 OPEN, OVER = "open", "over"

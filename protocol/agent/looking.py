@@ -3,7 +3,7 @@
 Nothing here decides anything, and nothing that is returned is changed by the machine later.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from protocol.agent.colours import places
@@ -351,6 +351,19 @@ class Looking:
             for pid, record in self._rollback.decided.items()
         )
         return BallotsSeen(tuple(self._rollback.votes()), decided, tuple(self._proposer.outcomes.values()))
+
+    def undecided(self) -> tuple[ProposalId, ...]:
+        """Return the rollbacks that it has a vote in, and has not heard the end of."""
+        return tuple(self._rollback.undecided())
+
+    def is_paused(self) -> bool:
+        """Tell whether a restore is being voted on."""
+        return self._core.colours.is_paused
+
+    def has_undone(self, proposals: Iterable[ProposalId]) -> bool:
+        """Tell whether it has carried one of these rollbacks out."""
+        found = (self._rollback.decided.get(pid) for pid in proposals)
+        return any(record is not None and record.decision == "commit" for record in found)
 
     def outcome(self, proposal: ProposalId) -> OutcomeRecord | None:
         """Return what became of a proposal of this agent; None while it is open, or of somebody else."""

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 from rich.table import Table
 
-from peer.audit.console import WRONG, Folder, Json, console, print_json, progress
+from peer.audit.console import WRONG, Folder, Json, console, errors, print_json, progress
+from peer.detectors.calibration import Calibration
 from peer.detectors.files import load, save
 from sims.detection.evaluating import evaluate
 from sims.detection.logged import scored, steps_of
 from sims.detection.naming import scenario_of, untrained
+from sims.detection.reliability import plot as draw
+from sims.detection.reliability import reliability_of
 from sims.detection.telling import table, write_page
 
 group = typer.Typer(
@@ -88,6 +92,55 @@ def score(
             shown.add_row(str(step.step), f"{finding.score:.2f}", str(finding.since or ""), evidence, by)
         console().print(shown if found else "it calls no step wrong")
     raise typer.Exit(WRONG if found else 0)
+
+
+@group.command()
+def reliability(
+    folder: Folder,
+    agent: Agents = None,
+    handled: Handled = "",
+    feature: Annotated[str, typer.Option(metavar="NAME", help="Where it is reported.")] = "confidence",
+    bins: Annotated[int, typer.Option(help="Of equal width.", min=1, max=1000)] = 10,
+    picture: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw it: a file that ends in .svg, .png or .pdf.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Fit a calibration to it, and keep that in a file.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="isotonic, from 50 steps on; or platt, from 20.")] = "isotonic",
+    json_: Json = False,
+) -> None:
+    """Show how far the confidence that agents report can be believed, by what became of their steps.
+
+    A step that stands was right; the root of a committed rollback was wrong, unless that was overturned. Intervals are
+    Wilson's, of 95 %.
+
+    Example: `ebbtide detect reliability run --agent risk-1 --out risk.cal --plot risk.svg`
+    """
+    found = reliability_of(folder, agent or (), handled, feature, bins)
+    if found.gaps:
+        errors().print(f"note: the logs have {found.gaps} gaps; what stood there is not counted.", highlight=False)
+    fitted = Calibration.fit(found.pairs, method) if out is not None else None
+    if picture is not None:
+        draw(found, picture)
+    version = save(fitted, out) if fitted is not None and out is not None else None
+    if json_:
+        right = sum(was_right for _, was_right in found.pairs)
+        print_json({"feature": feature, "steps": len(found.pairs), "right": right, "left_out": found.left_out}
+                   | {"silent": found.silent, "error": found.error, "version": version}
+                   | {"bins": to_builtins(found.bins), "gaps": found.gaps})  # fmt: skip
+        return
+    shown = Table(feature, "steps", "mean", "right", "95 % interval")
+    for one in found.bins:
+        shown.add_row(f"{one.low:g} to {one.high:g}", str(one.count), f"{one.confidence:.3f}", f"{one.right:.3f}",
+                      f"{one.least:.3f} to {one.most:.3f}")  # fmt: skip
+    console().print(shown)
+    console().print(
+        f"expected calibration error {found.error:.3f} over {len(found.pairs)} steps; {found.left_out} undone with"
+        f" others left out, {found.silent} report no {feature}", highlight=False,
+    )  # fmt: skip
+    if version is not None:
+        console().print(f"a calibration ({method}) is in {out}, version {version}", highlight=False)
 
 
 @group.command(name="evaluate")

@@ -71,6 +71,11 @@ TABLE = [
     Try("logs --agent cashier", lambda rows: "stdout" in {row["stream"] for row in rows}, "refusing -1"),
     Try("top --rounds 1", lambda rows: [row["agent"] for row in rows[0]["agents"]] == ["buyer", "cashier"], "2 agents"),
     Try("checkpoint", lambda rows: rows[0]["epoch"] == 1),
+    Try("check {shop}/invariants.py:PAID", lambda rows: rows == [], "1 invariant holds at checkpoint 1"),
+    Try("check {shop}/invariants.py:WRONG", lambda rows: True, "nobody has paid 100", code=1),
+    Try("check {shop}/invariants.py:WRONG --to buyer", lambda rows: True, "buyer is no watcher", code=2),
+    Try("check {shop}/invariants.py:PAID --epoch 9", lambda rows: True, "those from 1 to 1 can be", code=2),
+    Try("check {shop}/invariants.py:NONE", lambda rows: True, "no list of invariants", code=2),
     Try("preview buyer/1/2", lambda rows: rows[0]["steps"] == ["buyer/1/2", "cashier/1/2"], "would undo 2 steps"),
     Try("effects --settled", lambda rows: {row["state"] for row in rows} == {"done"}, "charge"),
     Try("rollback buyer/1/2 --inputs discard --reason sour --yes",
@@ -162,7 +167,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         else:
             ends.callback(subprocess.run, [EBBTIDE, "down"], env=env, capture_output=True, check=False)
             subprocess.run(up, env=env, check=True, capture_output=True)
-        yield Live(request.param, folder, program, {"place": place})
+        yield Live(request.param, folder, program, {"place": place, "shop": HERE})
 
 
 @pytest.fixture
@@ -235,6 +240,13 @@ def test_people_act_over_http_until_who_serves_is_interrupted(live: Live, run: R
         assert "nobody is asked" in run.do("inbox", *there)
         assert "has no request 'nothing'" in run.do("approve", "buyer", "nothing", *there, code=2)
         assert "add --as KEY" in run.do("inbox", "--url", there[1], code=2)
+        assert "cashier is no watcher" in run.do(
+            "suspect", "buyer/1/1", "--to", "cashier", "--why", "x", *there, code=2
+        )
+        done = json.loads(run.do("overturn", "buyer/1/1", "--why", "fine", "--json", *there))
+        assert (done["step"], done["reinstated"]) == ("buyer/1/1", "stands")
+        assert "leave --by out" in run.do("overturn", "buyer/1/1", "--why", "x", "--by", "eve", *there, code=2)
+        assert "--as goes with --url" in run.do("overturn", "buyer/1/1", "--why", "x", "--as", key, code=2)
         program.send_signal(signal.SIGINT)
         assert program.wait(30) == 130
     finally:
