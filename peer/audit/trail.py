@@ -100,8 +100,8 @@ class Rollback:
 
 
 class Word(NamedTuple):
-    """What a person, or a watcher, has said of an agent as a whole: that it begins nothing, that nothing of it leaves, how
-    far it is trusted."""
+    """What a person, or a watcher, has said of an agent as a whole: that it begins nothing, that nothing of it leaves,
+    how far it is trusted."""
 
     agent: AgentId
     what: str
