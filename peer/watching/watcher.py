@@ -33,6 +33,8 @@ AUDIT = "audit"
 """A step below the limit is looked at all the same, by chance: only so it comes out what the limit misses."""
 NAMED_MAX = 8
 """Of steps in a reason."""
+UNDECIDED = (CONFIRM, ESCALATE, UNDO, REVISE)
+"""After these it is not over yet."""
 OPEN, OVER = "open", "over"
 RIGHT, WRONG = "right", "wrong"
 
@@ -117,7 +119,7 @@ class Watcher(Agent):
         case = self._case(found, revised, seen)
         ruling = self.policy.rule(case)
         ctx.report(model=found.detector, score=found.score, chance=case.chance, limit=case.limit)
-        if ruling.holds:
+        if ruling.holds and ruling.verb in UNDECIDED:
             await ctx.call(HOLD, agent, _holder(ctx, first), ruling.why)
         match ruling.verb:
             case "confirm":
@@ -145,9 +147,10 @@ class Watcher(Agent):
         """A case is decided, and nothing of it is undone: what was noticed meanwhile has its turn."""
         step = found.steps[0]
         self._note(found, OVER, what, why)
-        await ctx.call(LET_GO, step.agent, _holder(ctx, str(step)), "it is decided")
-        if self.state.get(("doubt", step.agent)) != str(step):
-            return
+        doubted, holder = self.state.get(("doubt", step.agent), ["", ""])
+        if doubted != str(step):
+            return  # what doubted it is undone, and its hold with it; or the other half is to come
+        await ctx.call(LET_GO, step.agent, holder, "it is decided")
         del self.state["doubt", step.agent]
         later = self.state.pop(("later", step.agent), [])
         for joined, revised in _joined([(_restored(kept), revised) for kept, revised in later]):
@@ -157,7 +160,7 @@ class Watcher(Agent):
 
     def _ask(self, verb: str, found: Suspicion, propensity: float, ctx: Context, why: str = "") -> None:
         if verb == CONFIRM:
-            self._doubt(found, CONFIRM, why)
+            self._doubt(found, CONFIRM, why, ctx)
         self.state["open", str(found.steps[0])] = [propensity, verb]
         ctx.ask(self.checker, LookAgain(found.steps[0], found), then=self.checked, timeout=self.check_s)
 
@@ -181,7 +184,7 @@ class Watcher(Agent):
 
     def _ask_people(self, found: Suspicion, propensity: float, why: str, ctx: Context) -> None:
         step = found.steps[0]
-        self._doubt(found, ESCALATE, why)
+        self._doubt(found, ESCALATE, why, ctx)
         self.state["asked", str(step)] = [_kept(found), propensity]
         # A deadline without a word: as things stand, nothing is undone.
         timed = {} if self.people_s is None else {"deadline": self.people_s, "default": RIGHT}
@@ -217,7 +220,7 @@ class Watcher(Agent):
         self, verb: str, found: Suspicion, propensity: float, by: str, why: str, ctx: Context, learns: bool = True
     ) -> None:
         said = f"{_shown(found)}{f'; confirmed by {by}' if by else ''}{f': {why}' if why else ''}"
-        self._doubt(found, verb, said)
+        self._doubt(found, verb, said, ctx)
         evidence = {
             "detector": found.detector, "version": found.version, "score": found.score, "found": dict(found.evidence),
             "by": by, "why": why, "propensity": propensity, "verb": verb, "learns": learns,
@@ -279,9 +282,12 @@ class Watcher(Agent):
             if after != before:
                 self.state["limit", detector] = after
 
-    def _doubt(self, found: Suspicion, what: str, why: str) -> None:
+    def _doubt(self, found: Suspicion, what: str, why: str, ctx: Context) -> None:
+        agent, first = found.steps[0].agent, str(found.steps[0])
         self._note(found, OPEN, what, why)
-        self.state["doubt", found.steps[0].agent] = str(found.steps[0])
+        # Whatever becomes of the case, also if only later steps are wrong: under one name its requests are held.
+        _, holder = self.state.get(("doubt", agent), ["", _holder(ctx, first)])
+        self.state["doubt", agent] = [first, holder]
 
     def _note(self, found: Suspicion, state: str, what: str, why: str) -> None:
         self.state["case", str(found.steps[0])] = [state, what, found.detector, found.score, why]

@@ -1,8 +1,10 @@
 """A watcher whose checker names several steps at once, of which one is not to be undone."""
 
+from pathlib import Path
 from typing import Any
 
 from ebbtide import Agent, Cluster, Context, Proposal, handles
+from peer.audit.reader import read_trail
 from peer.detectors import LookAgain
 from peer.watching import doubted
 from tests.integration.test_watching_agents import Careful, Pay
@@ -57,3 +59,31 @@ async def test_one_that_nobody_agrees_to_undo_does_not_keep_the_others() -> None
         state = await cluster.state("guard")
         assert not any(each.state == "open" for each in doubted(state))
         assert not any(key[0] in ("doubt", "later") for key in state)
+
+
+class Second(Slow):
+    """Calls all but the first wrong."""
+
+    @handles(str)
+    async def release(self, message: str, ctx: Context) -> None:
+        question, steps = self.state["question"]
+        self.state["released"] = True
+        ctx.reply(steps[1:] or True, to=question)
+
+
+async def test_a_hold_ends_though_only_others_of_the_doubted_steps_were_wrong(tmp_path: Path) -> None:
+    async with Cluster(backend="local", folder=tmp_path) as cluster:
+        await cluster.spawn("sealed", Sealed)
+        await cluster.spawn("auditor", Second)
+        await cluster.spawn("guard", Careful)
+        await cluster.submit("sealed", Pay(1))
+        await cluster.quiet()
+        await cluster.suspect(["sealed/1/1"], 3.0, "odd", to="guard")
+        await cluster.submit("sealed", Pay(2), Pay(3))
+        await cluster.quiet()
+        await cluster.submit("auditor", "now")
+        await cluster.quiet()
+    words = [(word.what, word.by) for word in read_trail(tmp_path).words if word.agent == "sealed"]
+    held = [by for what, by in words if what == "held"]
+    assert held
+    assert sorted(held) == sorted(by for what, by in words if what == "let go")

@@ -90,6 +90,7 @@ def test_everything_wrong_is_undone_once_whoever_crashes(guard: type[Watcher], s
         assert cases
         assert all(case[0] == "over" for case in cases)
         assert not any(key[0] in ("doubt", "later", "open") for key in state)
+        assert not any(world.machine(name).core.held for name in world.agents), "nobody is held any more"
         if guard is Careful:
             labels = state["known", "over(amount)"]
             assert labels
