@@ -77,11 +77,14 @@ def _module(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     # Annotations are looked up by a class's module, and what the file imports lies beside it.
     sys.modules[name] = module
-    if (folder := str(path.resolve().parent)) not in sys.path:
-        sys.path.insert(0, folder)
+    before = list(sys.path)
+    sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigInvalid(f"{path} raised {one_line(told(error))}. Nothing was read. Mend that first.") from error
+    finally:
+        # What lies beside it may be called like a library, which others in this process, and their children, want.
+        sys.path[:] = before
     return module

@@ -290,7 +290,7 @@ def test_a_folder_without_a_cluster_is_named(run: Run) -> None:
 def test_a_shell_completes_commands() -> None:
     asked = {"_EBBTIDE_COMPLETE": "complete_bash", "COMP_WORDS": "ebbtide che", "COMP_CWORD": "1"}
     done = subprocess.run([EBBTIDE], env={**os.environ, **asked}, capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["checkpoint"]
+    assert done.stdout.split() == ["check", "checkpoint"]
 
 
 def test_every_command_is_in_the_guide_and_teaches_by_an_example(run: Run) -> None:
