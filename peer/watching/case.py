@@ -22,6 +22,10 @@ class Foresight(Struct, frozen=True):
     """Calls of tools that would have to be undone."""
     final: int = 0
     """Calls that nobody can undo: whoever has made one refuses to go back behind it."""
+    epoch: int = 0
+    """The newest checkpoint from before the steps; 0: none is kept."""
+    restored: int = 0
+    """How many steps going back to it would undo, at the agents of the cone alone: the others lose theirs besides."""
 
 
 class Case(Struct, frozen=True):

@@ -95,6 +95,8 @@ class LeastCost(Struct, frozen=True):
         would = f"undoing takes back {seen.steps} steps of {seen.agents} agents and {seen.effects} effects"
         if seen.final:
             would += f", and can't take back {seen.final}"
+        if seen.epoch:
+            would += f"; going back to checkpoint {seen.epoch} would take back {seen.restored} of theirs, and others'"
         told = ", ".join(f"{verb} {cost:.3g}" for verb, cost in sorted(expected.items(), key=lambda pair: pair[1]))
         return f"wrong with chance {case.chance:.2g}; {would}; expected costs: {told}"
 

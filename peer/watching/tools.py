@@ -1,14 +1,16 @@
 """What a watcher does through its host: it looks at what a rollback would undo, and holds requests back."""
 
+import asyncio
 from typing import Any
 
 from peer.agents.asking import Ask, asking
 from peer.agents.tool import COMPENSABLE, IDEMPOTENT, IRREVERSIBLE, PURE, Call, Happened, NotHappened, Tool
+from peer.cluster.outcome import Plan
 from peer.cluster.preview import preview
 from peer.host import questions
-from peer.host.questions import Part, PartAnswer, Withhold
+from peer.host.questions import CutsAnswer, Part, PartAnswer, Withhold
 from peer.watching.case import Foresight
-from protocol.ids import StepId
+from protocol.ids import AgentId, StepId
 
 
 async def _foresee(steps: list[str], ask: Ask) -> list[Any]:
@@ -21,7 +23,27 @@ async def _foresee(steps: list[str], ask: Ask) -> list[Any]:
     final = sum(call.kind == IRREVERSIBLE for call in plan.calls)
     newest_first = sorted(plan.calls, key=lambda call: call.time_us, reverse=True)
     intents = [call.intent for call in newest_first if call.kind == COMPENSABLE]
-    return [len(plan.steps), len(plan.agents), len(intents), final, intents]
+    cuts = await asyncio.gather(*(ask(agent, "cuts", b"") for agent in plan.agents))
+    known = [questions.decode(each, CutsAnswer) for each in cuts]
+    epoch, restored = _restored(plan, dict(zip(plan.agents, known, strict=True)))
+    return [len(plan.steps), len(plan.agents), len(intents), final, epoch, restored, intents]
+
+
+def _restored(plan: Plan, cuts: dict[AgentId, CutsAnswer]) -> tuple[int, int]:
+    """Return the newest checkpoint before all roots, and how many steps going back to it would undo at these agents.
+
+    0 and 0 if none of those that are kept was made before.
+    """
+    places = {agent: {cut.epoch: (cut.incarnation, cut.seq) for cut in each.cuts} for agent, each in cuts.items()}
+    committed = min(each.committed for each in cuts.values())
+    for epoch in range(committed, 0, -1):
+        if any(epoch not in place for place in places.values()):
+            break
+        if all(places[root.agent][epoch] < (root.incarnation, root.seq) for root in plan.roots):
+            pairs = ((cuts[agent].last, place[epoch]) for agent, place in places.items())
+            # Of an agent that has begun anew since then, those of its present life alone are counted.
+            return epoch, sum(last - seq if life == then else last for (life, last), (then, seq) in pairs)
+    return 0, 0
 
 
 async def _hold(agent: str, by: str, why: str, ask: Ask) -> None:
@@ -52,5 +74,5 @@ LET_GO: Tool[..., Any] = Tool(_let_go, IDEMPOTENT, None, None, "ebbtide.let_go",
 
 def foresight(found: list[Any]) -> tuple[Foresight, list[str]]:
     """Return what `FORESEE` has found, and the intents of calls that can be undone, newest first."""
-    steps, agents, effects, final, intents = found
-    return Foresight(steps, agents, effects, final), intents
+    steps, agents, effects, final, epoch, restored, intents = found
+    return Foresight(steps, agents, effects, final, epoch, restored), intents

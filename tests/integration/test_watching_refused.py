@@ -1,12 +1,13 @@
 """A watcher whose checker names several steps at once, of which one is not to be undone."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from ebbtide import Agent, Cluster, Context, Proposal, handles
 from peer.audit.reader import read_trail
 from peer.detectors import LookAgain
-from peer.watching import doubted
+from peer.watching import LeastCost, Watcher, doubted
 from tests.integration.test_watching_agents import Careful, Pay
 
 
@@ -87,3 +88,38 @@ async def test_a_hold_ends_though_only_others_of_the_doubted_steps_were_wrong(tm
     held = [by for what, by in words if what == "held"]
     assert held
     assert sorted(held) == sorted(by for what, by in words if what == "let go")
+
+
+class Explaining(Watcher):
+    detectors = Careful.detectors
+    policy = LeastCost()
+
+
+class Till(Agent):
+    watched_by = "guard"
+
+    @handles(Pay)
+    async def pay(self, message: Pay, ctx: Context) -> None:
+        if message.amount == 13 and ctx.evidence is None:
+            ctx.report(amount=2000)
+        self.state[str(ctx.step)] = message.amount
+
+
+async def test_a_choice_says_what_a_restore_would_lose() -> None:
+    async with Cluster(backend="local") as cluster:
+        await cluster.spawn("till", Till)
+        await cluster.spawn("guard", Explaining)
+        await cluster.submit("till", Pay(1))
+        await cluster.quiet()
+        await cluster.checkpoint()
+        await cluster.checkpoint()
+        await cluster.submit("till", *[Pay(2)] * 5, Pay(13))
+        await cluster.quiet()
+        (case,) = doubted(await cluster.state("guard"))
+        ((proposal, _),) = (await cluster.ballots("till")).votes
+        assert case.was_undone
+        found = re.search(
+            r"takes back 1 steps of 2 agents .*; going back to checkpoint 2 would take back (\d+) of", proposal.reason
+        )
+        assert found is not None
+        assert int(found[1]) >= 6, "the till's, and those of the guard"
