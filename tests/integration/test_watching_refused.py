@@ -39,9 +39,11 @@ class Slow(Agent):
 
     @handles(str)
     async def release(self, message: str, ctx: Context) -> None:
-        question, steps = self.state["question"]
+        # This runs again if the question is undone with the step that it was about.
+        question, steps = self.state.get("question", (None, []))
         self.state["released"] = True
-        ctx.reply(steps, to=question)
+        if question is not None:
+            ctx.reply(steps, to=question)
 
 
 async def test_one_that_nobody_agrees_to_undo_does_not_keep_the_others() -> None:
@@ -67,9 +69,10 @@ class Second(Slow):
 
     @handles(str)
     async def release(self, message: str, ctx: Context) -> None:
-        question, steps = self.state["question"]
+        question, steps = self.state.get("question", (None, []))
         self.state["released"] = True
-        ctx.reply(steps[1:] or True, to=question)
+        if question is not None:
+            ctx.reply(steps[1:] or True, to=question)
 
 
 async def test_a_hold_ends_though_only_others_of_the_doubted_steps_were_wrong(tmp_path: Path) -> None:
