@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from peer.detectors.features import Rows, packed, row, rows, trained_on, unpacked, whole_rows
 from peer.detectors.refit import Scorer, library, marks_of, refuse_another
 from peer.detectors.rules import TEXT_LENGTH_MAX
-from peer.detectors.scale import Scale, scale_of, steps_for, unseen_scores
+from peer.detectors.scale import Scale, scale_of, steps_for, unseen_scores, untrained
 from peer.detectors.seen import Finding, Seen
 from peer.detectors.settings import among, number, settle, share, texts, version_of, whole
 from peer.errors import CallerError
@@ -121,9 +121,7 @@ class Outliers(Struct, frozen=True):
         trained by; ConfigInvalid, without the libraries.
         """
         if self.scale is None:
-            raise CallerError(
-                f"{self.name} was not trained. Nothing was watched. Call train(steps) with a normal run's."
-            )
+            raise untrained(self.name)
         return _Outliers(self.features, _refitted(self), self.scale)
 
 

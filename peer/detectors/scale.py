@@ -85,3 +85,8 @@ def unseen_scores(rows: Rows, fit: Callable[[Rows], Callable[[Rows], NDArray[np.
 def _least(raws: NDArray[np.float64]) -> float:
     """Return a small length by the measure of some scores."""
     return max(float(raws[-1] - raws[0]) * 1e-3, abs(float(raws[-1])) * 1e-6, 1e-9)
+
+
+def untrained(name: str) -> CallerError:
+    """Return the error of a detector that has no scale yet, and was to watch."""
+    return CallerError(f"{name} was not trained. Nothing was watched. Call train(steps) with a normal run's.")

@@ -9,10 +9,9 @@ from msgspec.structs import replace
 
 from peer.detectors.features import Rows, packed, row, rows, trained_on, unpacked, whole_rows
 from peer.detectors.refit import Scorer, library, marks_of, refuse_another
-from peer.detectors.scale import Scale, scale_of, steps_for
+from peer.detectors.scale import Scale, scale_of, steps_for, untrained
 from peer.detectors.seen import Finding, Seen
 from peer.detectors.settings import number, settle, share, texts, version_of, whole
-from peer.errors import CallerError
 from peer.extras import needed
 
 ROWS_MAX = 4096
@@ -102,9 +101,7 @@ class HalfSpaceTrees(Struct, frozen=True):
         they were trained by; ConfigInvalid, without river.
         """
         if self.scale is None:
-            raise CallerError(
-                f"{self.name} was not trained. Nothing was watched. Call train(steps) with a normal run's."
-            )
+            raise untrained(self.name)
         values = unpacked(self.rows, self.features)
         model = self._model(values)
         for found in _points(values, self.features):

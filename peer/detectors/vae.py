@@ -13,12 +13,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from peer.detectors.features import Rows, row, rows, trained_on
-from peer.detectors.scale import Scale, scale_of, steps_for, unseen_scores
+from peer.detectors.scale import Scale, scale_of, steps_for, unseen_scores, untrained
 from peer.detectors.seen import Finding, Seen
 from peer.detectors.settings import settle, share, texts, version_of, whole
 from peer.detectors.vae_network import Array, Network, shapes
 from peer.detectors.vae_training import weights
-from peer.errors import CallerError, ConfigInvalid
+from peer.errors import ConfigInvalid
 
 ROWS_MAX = 20_000
 """Training steps, evenly over all: more only take longer."""
@@ -96,9 +96,7 @@ class Vae(Struct, frozen=True):
     def begin(self) -> "_Vae":
         """Return a watch; PyTorch is not needed. Raises: CallerError, if it is not trained."""
         if self.scale is None or not self.weights:
-            raise CallerError(
-                f"{self.name} was not trained. Nothing was watched. Call train(steps) with a normal run's."
-            )
+            raise untrained(self.name)
         return _Vae(self.features, Network({array.name: array.values() for array in self.weights}), self.scale)
 
 

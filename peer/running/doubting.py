@@ -12,14 +12,13 @@ from peer.cluster.inlet import Receipt
 from peer.errors import CallerError
 from peer.people.person import Person
 from peer.running.console import HERE, Agent, Folder, Json, Timeout, Url, asked, asked_there, lines, said, table
-from peer.running.requests import As
+from peer.running.requests import As, By
 from peer.serving.remote import Remote
 from peer.serving.rows import overturned_row, suspected_row
 from peer.watching import doubted
 
 Steps = Annotated[list[str], typer.Argument(metavar="STEP...", help="As `ebbtide steps` shows them: risk-2/1/88.")]
 Step = Annotated[str, typer.Argument(metavar="STEP", help="As `ebbtide steps` shows it: risk-2/1/88.")]
-By = Annotated[str | None, typer.Option(help="Who says so. [default: you]")]
 WAIT_S = 60.0
 
 

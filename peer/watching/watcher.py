@@ -22,6 +22,7 @@ from peer.detectors.seen import Finding, Seen
 from peer.detectors.suspicion import STEPS_MAX, LookAgain, Suspicion, Verdict
 from peer.watching.case import COMPENSATE, CONFIRM, ESCALATE, IGNORE, REVISE, UNDO, VERBS, Case, Foresight
 from peer.watching.chances import chance_of
+from peer.watching.doubted import CASE
 from peer.watching.limits import Labelled, Learned
 from peer.watching.policy import LeastCost, Policy
 from peer.watching.tools import FORESEE, HOLD, LET_GO, foresight
@@ -254,11 +255,11 @@ class Watcher(Agent):
     @handles(Verdict)
     async def verdict(self, message: Verdict, ctx: Context) -> None:
         """A person says what was true of a step, whatever was decided: an alarm was false, or one was missed."""
-        case = self.state.observe(("case", str(message.step)))
+        case = self.state.observe((CASE, str(message.step)))
         known = case is not None
         detector, score = (case[2], case[3]) if known else (f"person/{message.by}", 0.0)
         word = WRONG if message.wrong else RIGHT
-        self.state["case", str(message.step)] = [OVER, f"{word}, says {message.by}", detector, score, message.why]
+        self.state[CASE, str(message.step)] = [OVER, f"{word}, says {message.by}", detector, score, message.why]
         if known:
             self._learn(detector, Labelled(score, message.wrong))
 
@@ -290,7 +291,7 @@ class Watcher(Agent):
         self.state["doubt", agent] = [first, holder]
 
     def _note(self, found: Suspicion, state: str, what: str, why: str) -> None:
-        self.state["case", str(found.steps[0])] = [state, what, found.detector, found.score, why]
+        self.state[CASE, str(found.steps[0])] = [state, what, found.detector, found.score, why]
 
 
 def _halves(found: Suspicion) -> tuple[Suspicion, Suspicion]:

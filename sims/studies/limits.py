@@ -13,6 +13,8 @@ from math import cos, pi, sqrt
 from random import Random
 from statistics import mean, stdev
 
+from msgspec.structs import replace
+
 from peer.detectors import Seen, Shewhart
 from peer.watching.limits import Labelled, Learned
 from protocol.ids import StepId
@@ -125,17 +127,12 @@ def study(case: Case, seeds: Sequence[int], learned: Learned | None = None, step
     by_limit = {limit: [fixed(each, limit, learner) for each in streams.values()] for limit in learner.limits()}
     best = min(by_limit, key=lambda limit: mean(by_limit[limit]))
     costs = [learning(each, learner, seed) for seed, each in streams.items()]
-    blind = [learning(each, _blind(learner), seed) for seed, each in streams.items()]
+    blind = [learning(each, replace(learner, explore=0.0), seed) for seed, each in streams.items()]
     regrets = [cost - other for cost, other in zip(costs, by_limit[best], strict=True)]
     return Line(
         case.name, mean(fixed(each, 1.0, learner) for each in streams.values()), mean(by_limit[best]), best,
         mean(costs), stdev(regrets) / sqrt(len(regrets)) if len(regrets) > 1 else 0.0, mean(blind),
     )  # fmt: skip
-
-
-def _blind(learned: Learned) -> Learned:
-    return Learned(learned.low, learned.high, learned.arms, learned.first, 0.0, learned.miss, learned.alarm,
-                   learned.vain, learned.patience, learned.margin, learned.keep, learned.fade)  # fmt: skip
 
 
 def main() -> None:
