@@ -108,7 +108,7 @@ from peer.host.questions import (
     StepsAnswer,
     TiersAnswer,
 )
-from peer.people.person import Certificate, Person
+from peer.people.person import Person
 from peer.store.storage import Storage
 from peer.values.declared import Hidden, KeyKind, bulky, derived, secret
 from peer.values.payload import hashed
@@ -143,7 +143,6 @@ __all__ = [
     "CalledBefore",
     "CallerError",
     "Canary",
-    "Certificate",
     "CheckpointMade",
     "Cluster",
     "Compensation",

@@ -1,10 +1,9 @@
-"""Who a host is: an Ed25519 key pair whose public half names the host; and the secret that admits to a cluster."""
+"""Who a host is: an Ed25519 key pair whose public half names the host."""
 
 import os
 import secrets
 from functools import lru_cache
 from hashlib import blake2b
-from hmac import compare_digest
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -13,19 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from peer.errors import ConfigInvalid
 from protocol.ids import HostId
 
-SECRET_BYTES = 32
-SECRET = "secret"
-"""The file of a cluster's secret in its folder."""
 PUBLIC_KEY_BYTES = 32
 PRIVATE_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 HOST_ID_BYTES = 8
-MAC_BYTES = 16
 
 KEYS_CACHED = 4096
 """Public keys kept parsed: a host hears the same few again and again, and parsing costs as much as a hash."""
-
-_BLAKE2B_KEY_BYTES_MAX = 64
 
 
 class HostKeys:
@@ -57,17 +50,26 @@ class HostKeys:
         return cls(Ed25519PrivateKey.from_private_bytes(blake2b(seed, digest_size=PRIVATE_KEY_BYTES).digest()))
 
     @classmethod
+    def of_bytes(cls, raw: bytes) -> "HostKeys":
+        """Return the pair of a private key. Raises: ValueError, for what is none."""
+        return cls(Ed25519PrivateKey.from_private_bytes(raw))
+
+    def private_bytes(self) -> bytes:
+        """Return the private key, 32 bytes: for what is made of it on this machine, and nobody else."""
+        return self._private.private_bytes_raw()
+
+    @classmethod
     def load(cls, path: Path) -> "HostKeys":
         """Read the private key from a file.
 
         Raises: ConfigInvalid, if the file is no key or others may read it; OSError.
         """
-        _check_private(path, "key", "delete it to become a new host")
+        _check_private(path)
         raw = path.read_bytes()
         if len(raw) != PRIVATE_KEY_BYTES:
             raise ConfigInvalid(
                 f"The key file {path} has {len(raw)} bytes, not the {PRIVATE_KEY_BYTES} of an Ed25519 private key."
-                " Nothing changed. Restore it, or delete it to become a new host."
+                " Nothing changed. Restore it, or delete it to become somebody new."
             )
         return cls(Ed25519PrivateKey.from_private_bytes(raw))
 
@@ -108,71 +110,17 @@ def verify(public_key: bytes, signature: bytes, data: bytes) -> bool:
     return True
 
 
-def load_secret(path: Path) -> bytes:
-    """Read a cluster's secret from its file.
-
-    Raises: ConfigInvalid, if it is not there, can't be read, is none, or others may read it.
-    """
-    try:
-        _check_private(path, "secret", "end the cluster and delete it: the next start makes another")
-        secret = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ConfigInvalid(
-            f"{path}, the secret of a cluster, is not there. Nothing was started. Name the folder of a cluster that"
-            " has been started, or start one there."
-        ) from error
-    except OSError as error:
-        raise ConfigInvalid(
-            f"{path}, the secret that admits to the cluster, can't be read: {error.strerror or error}. Nothing was"
-            " started. Only the user who has started the cluster may read it."
-        ) from error
-    if len(secret) != SECRET_BYTES:
-        raise ConfigInvalid(
-            f"{path} has {len(secret)} bytes, not the {SECRET_BYTES} of a cluster's secret. Nothing was started."
-            " Restore it; or end the cluster and delete it: the next start makes another."
-        )
-    return secret
-
-
-def load_or_create_secret(path: Path) -> bytes:
-    """Read a cluster's secret from its file, or make one and write it there, for its owner only.
-
-    Of several processes that do so at once, one writes and all read the same.
-
-    Raises: ConfigInvalid, as `load_secret`.
-    """
-    if not path.exists():
-        create_file(path, secrets.token_bytes(SECRET_BYTES))
-    return load_secret(path)
-
-
-def admission_mac(secret: bytes, data: bytes) -> bytes:
-    """Return the proof that someone who knows the cluster's secret vouches for `data`, 16 bytes.
-
-    Raises: ConfigInvalid, if the secret is empty.
-    """
-    if not secret:
-        raise ConfigInvalid("The cluster's secret is empty, so anybody could join. Nothing changed. Give one.")
-    key = secret if len(secret) <= _BLAKE2B_KEY_BYTES_MAX else blake2b(secret).digest()
-    return blake2b(data, digest_size=MAC_BYTES, key=key, person=b"ebbtide-admit").digest()
-
-
-def admits(secret: bytes, data: bytes, mac: bytes) -> bool:
-    """Tell whether `mac` is the proof for `data`, in a time that does not depend on where it differs."""
-    return compare_digest(admission_mac(secret, data), mac)
-
-
 @lru_cache(maxsize=KEYS_CACHED)
 def _parsed(public_key: bytes) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(public_key)
 
 
-def _check_private(path: Path, what: str, remedy: str) -> None:
+def _check_private(path: Path) -> None:
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise ConfigInvalid(
-            f"The {what} file {path} has mode {mode:04o}, so others may use the {what}. Nothing changed."
-            f" Run 'chmod 600 {path}', or {remedy}."
+            f"The key file {path} has mode {mode:04o}, so others may use the key. Nothing changed."
+            f" Run 'chmod 600 {path}', or delete it to become somebody new."
         )
 
 

@@ -198,6 +198,30 @@ class TransportCounts:
     """Frames not sent: no address known yet, or a full queue. Senders resend what matters."""
 
 
+class Gate(Protocol):
+    """Who may connect to a host, and what it shows where it is not known yet."""
+
+    def hello(self) -> bytes:
+        """Return what shows that this host belongs to the cluster."""
+        ...
+
+    def welcome(self, hello: bytes) -> HostId | None:
+        """Return which host shows this, if it may come in; None if it may not."""
+        ...
+
+    def host_at(self, curve_key: bytes) -> HostId | None:
+        """Return who may connect by a key of CURVE, 32 bytes; None: nobody who is known."""
+        ...
+
+    def may_come(self, host: HostId) -> bool:
+        """Tell whether what a host sends is read now: who was let in may have been put out since."""
+        ...
+
+    def expect(self, public_key: bytes) -> None:
+        """This host goes to see one with this key: what it answers is let in."""
+        ...
+
+
 class Transport(Protocol):
     """Signed frames between hosts, best effort: they may be lost, doubled or reordered, never altered."""
 

@@ -21,8 +21,8 @@ class HostFact(_Fact, frozen=True):
     agents: tuple[AgentId, ...]
     spaces: tuple[tuple[AgentId, str], ...] = ()
     """Who subscribes to which space."""
-    mac: bytes = b""
-    """Proof that the host was given the cluster's secret."""
+    proof: bytes = b""
+    """Shows that the host belongs here, and has said so (MB-2)."""
 
 
 class Began(_Fact, frozen=True):
@@ -67,7 +67,15 @@ class Claim(_Fact, frozen=True):
     host: HostId
 
 
-Fact = HostFact | Began | Standing | Suspicion | Claim
+class Edict(_Fact, frozen=True):
+    """What is said to all hosts about who belongs and who may what (TR-3): its body proves itself to who reads it."""
+
+    id: str
+    """Follows from the body."""
+    body: bytes
+
+
+Fact = HostFact | Began | Standing | Suspicion | Claim | Edict
 
 
 def fact_key(fact: Fact) -> str:
@@ -83,6 +91,8 @@ def fact_key(fact: Fact) -> str:
             return f"claim/{fact.agent}"
         case Suspicion():
             return f"suspicion/{fact.host}/{fact.by}"
+        case Edict():
+            return f"edict/{fact.id}"
 
 
 def fact_version(fact: Fact) -> tuple[int, str]:
@@ -92,7 +102,7 @@ def fact_version(fact: Fact) -> tuple[int, str]:
             return fact.version, ""
         case Standing():
             return rank(fact.incarnation, fact.state), ""
-        case Began():
+        case Began() | Edict():
             return 1, ""
         case Claim():
             return fact.term, fact.host

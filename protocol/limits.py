@@ -4,8 +4,8 @@ from msgspec import Struct
 
 from protocol.policy import PolicyMaker
 
-FRAME_BYTES_MAX = 32 << 20
-"""Larger frames are refused: a vote of 100,000 cone steps has about 4 MB."""
+FRAME_BYTES_MAX = 1 << 20
+"""Larger frames are refused before memory is taken for them: a stranger may announce what it likes."""
 
 WHOLE_BYTES_MAX = 1 << 30
 """What is cut into pieces for the wire, as a whole: the largest step, or the largest space, fits into it."""
@@ -13,8 +13,8 @@ WHOLE_BYTES_MAX = 1 << 30
 STEP_BYTES_MAX = WHOLE_BYTES_MAX // 2
 """Of what one step writes and sends together: it is refused when it is made, not when it can't be copied any more."""
 
-PIECE_BYTES = 4 << 20
-"""Of one piece: what is larger is cut, so that nothing else waits long behind it."""
+PIECE_BYTES = 256 << 10
+"""Of one piece: what is larger than two is cut, so that nothing else waits long behind it."""
 
 ENVELOPES_MAX = 4096
 """Messages in one frame: a host flushes what one turn of its loop has made."""

@@ -13,6 +13,7 @@ from peer.keys import HostKeys
 from peer.store.memory import MemoryStore
 from peer.system import SystemClock
 from peer.transport.memory import MemoryNetwork, MemoryTransport
+from peer.trust.badge import Badge
 from peer.values import payload
 
 THINKS_S: dict[str, tuple[float, ...]] = {"tiny": (0.0,), "quick": (0.0, 0.01), "full": (0.0, 0.001, 0.01, 0.1)}
@@ -74,8 +75,8 @@ def _rows(setting: Setting, thinks_s: float) -> list[Row]:
 async def in_memory_per_s(seconds: float, thinks_s: float) -> float:
     """Return the steps a second of a host whose log is in memory."""
     loop = asyncio.get_running_loop()
-    keys, network, secret = HostKeys.generate(), MemoryNetwork(), bytes(32)
-    host = Host(keys, secret, MemoryTransport(network, keys), MemoryStore(loop), SystemClock(loop), founder=True)
+    badge, network = Badge.issued(HostKeys.generate(), HostKeys.generate()), MemoryNetwork()
+    host = Host(badge, MemoryTransport(network, badge.keys), MemoryStore(loop), SystemClock(loop), founder=True)
     await host.open([AgentSpec(name, Player) for name in NAMES])
     try:
         inlet = Inlet("benchmark", 10.0, _no_look, host.ask)

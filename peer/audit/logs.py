@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from peer.errors import ConfigInvalid, LogCorrupt
+from peer.host.repeats import LOG as ASKED
+from peer.host.repeats import decode_answered
 from peer.store.heads import LOG as HEADS
 from peer.store.heads import decode_head
 from peer.store.reading import Logs, Stored, open_logs
+from peer.trust.orders import LOG as ORDERS
+from peer.trust.orders import decode_order
 from peer.values import texts
 from protocol.ids import HOST, AgentId
 from protocol.records import BirthRecord
@@ -45,6 +49,10 @@ def check_readable(name: str, body: bytes) -> None:
         decode_host_record(body)
     elif name == HEADS:
         decode_head(body)
+    elif name == ASKED:
+        decode_answered(body)
+    elif name == ORDERS:
+        decode_order(body)
     elif is_agents(name):
         decode_record(body)
 

@@ -12,14 +12,14 @@ import msgspec
 from msgspec import Struct, structs
 
 from peer import errors
-from peer.keys import SECRET, load_or_create_secret, load_secret
+from peer.keys import HostKeys
 from peer.store.files import Files
 from peer.store.outside.keeping import Places
+from peer.trust import authority
 from protocol.ids import HostId
 
 logger = logging.getLogger("ebbtide")
 
-"""In a cluster's folder: who can read it may do all that anybody may."""
 ABOUT = "cluster.json"
 """In a cluster's folder: what whoever comes later has to know, and was told to the one who started it."""
 ADDRESS = "address.json"
@@ -46,22 +46,17 @@ class About(Struct):
     """Where keys are, likewise."""
 
 
-def founded(folder: Path, places: Places) -> bytes:
-    """Note what whoever comes later has to know; return the cluster's secret, which is made at the first start.
+def founded(folder: Path, places: Places) -> HostKeys:
+    """Note what whoever comes later has to know; return the cluster's authority, which is made at the first start.
 
-    Raises: ConfigInvalid, for a secret that can't be used.
+    Raises: ConfigInvalid, for a key that can't be used.
     """
-    secret = load_or_create_secret(folder / SECRET)
+    root = authority.load_or_create(folder)
     beside = Places.beside(folder, None, None)
     about = About(*(given if given != usual else "" for given, usual in
                     ((places.blobs, beside.blobs), (places.vault, beside.vault))))  # fmt: skip
     Files().put(folder / ABOUT, msgspec.json.encode(about))
-    return secret
-
-
-def secret_of(folder: Path) -> bytes:
-    """Return the secret of a cluster that has been started from a folder. Raises: ConfigInvalid."""
-    return load_secret(folder / SECRET)
+    return root
 
 
 def places_of(folder: Path) -> Places:

@@ -30,6 +30,8 @@ from peer.store.storage import Storage
 from peer.system import SystemClock
 from peer.transport.memory import MemoryNetwork, MemoryTransport
 from peer.transport.zmq import ZmqTransport
+from peer.trust.badge import Badge
+from peer.trust.rights import OF_HOSTS
 from protocol.ids import HOST, AgentId
 from protocol.limits import CheckpointLimits, Limits
 
@@ -61,7 +63,6 @@ class LocalBackend:
         self._held: int | None = None
         self._folder = folder
         self._roll = Roll(folder)
-        self._secret = b""
         self._limits = limits
         self._checkpoints = checkpoints
         self._storage = storage
@@ -81,19 +82,19 @@ class LocalBackend:
         if self._listens:
             # Who holds it is whom `ebbtide down` ends.
             self._held = lock(self._folder)
-        self._secret = admission.founded(self._folder, self._keeping_at)
+        self._authority = admission.founded(self._folder, self._keeping_at)
         loop = asyncio.get_running_loop()
-        keys = HostKeys.generate()
-        transport = self._transport(keys)
-        self._client = Host(keys, self._secret, transport, MemoryStore(loop), SystemClock(loop), limits=self._limits)
+        badge = Badge.issued(self._authority, HostKeys.generate())
+        transport = self._transport(badge)
+        self._client = Host(badge, transport, MemoryStore(loop), SystemClock(loop), limits=self._limits)
         await self._client.open()
         # All hosts are in this process, and end with it.
         self._attempts = Attempts(self._folder / "attempts")
         watch(loop)
         return self._client
 
-    def _transport(self, keys: HostKeys) -> Transport:
-        return ZmqTransport(keys) if self._listens else MemoryTransport(self._network, keys)
+    def _transport(self, badge: Badge) -> Transport:
+        return ZmqTransport(badge.keys, badge) if self._listens else MemoryTransport(self._network, badge.keys)
 
     def room(self) -> Room:
         """Return what there is to launch hosts on: this process."""
@@ -145,11 +146,12 @@ class LocalBackend:
             on_failure=lambda error: place.host.failed(error) if place.host else None,
             on_stall=lambda why: place.host.stalled(why) if place.host else None, storage=self._storage,
         )  # fmt: skip
-        transport = self._transport(opened.keys)
+        badge = Badge.issued(self._authority, opened.keys, OF_HOSTS)
+        transport = self._transport(badge)
         seeds = (self._client.transport.address,)
         founder = self._roll.is_founder(place.folder.name) and not opened.is_lost
         place.host = Host(
-            opened.keys, self._secret, transport, opened.store, SystemClock(loop),
+            badge, transport, opened.store, SystemClock(loop),
             seeds=seeds, limits=self._limits, checkpoints=self._checkpoints, founder=founder,
             keeping=self._keeping, attempts=self._attempts, resources=Resources(rehearsal=self._rehearsal),
             shelves=DiskShelves(place.folder, lambda notice: place.host.noticed(HOST, notice) if place.host else None),

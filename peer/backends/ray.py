@@ -34,6 +34,9 @@ from peer.store.outside.keeping import Places
 from peer.store.storage import Storage
 from peer.system import SystemClock
 from peer.transport.zmq import ZmqTransport
+from peer.trust.badge import Badge
+from peer.trust.rights import OF_HOSTS
+from peer.trust.token import Token
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, Limits
 
@@ -41,6 +44,8 @@ logger = logging.getLogger("ebbtide")
 
 OPTIONS = {"address", "bind", "detached", "num_cpus", "runtime_env"}
 LOOPBACK = "tcp://127.0.0.1:*"
+LIVES_MAX = 64
+"""Keys by which one host may come: a new one whenever it has lost its disk."""
 GOODBYE_MS = 200
 """How long the goodbye to hosts that go on may take to leave."""
 LINES_S = 2.0
@@ -131,7 +136,6 @@ class RayBackend:
             )
         self._folder = folder.resolve()  # hosts' processes may have another working folder
         self._roll = Roll(folder)
-        self._secret = b""
         self._limits = limits
         self._checkpoints = checkpoints
         self._storage = storage
@@ -147,7 +151,7 @@ class RayBackend:
     async def start(self) -> Host:
         """Connect to Ray, or start it here, and bring up the cluster's own host."""
         check_usable(self._folder)
-        self._secret = admission.founded(self._folder, self._keeping_at)
+        self._authority = admission.founded(self._folder, self._keeping_at)
         ray_lines.begin(self._lines)
         if not ray.is_initialized():
             await self._connect(self._address)
@@ -155,11 +159,11 @@ class RayBackend:
         if self._detached:
             ray_detached.check_free(self._folder)
         loop = asyncio.get_running_loop()
-        keys = HostKeys.generate()
+        badge = Badge.issued(self._authority, HostKeys.generate())
         here = self._bind or f"tcp://{ray.util.get_node_ip_address()}:*"
-        transport = ZmqTransport(keys, here, goodbye_ms=GOODBYE_MS if self._detached else 0)
+        transport = ZmqTransport(badge.keys, badge, here, goodbye_ms=GOODBYE_MS if self._detached else 0)
         store = MemoryStore(loop)
-        self._client = Host(keys, self._secret, transport, store, SystemClock(loop), limits=self._limits)
+        self._client = Host(badge, transport, store, SystemClock(loop), limits=self._limits)
         await self._client.open()
         return self._client
 
@@ -214,7 +218,7 @@ class RayBackend:
                 continue
             named = ray_detached.named(self._folder, name) if self._detached else {}
             actor = kind.options(**named, **where.get(name, {})).remote(
-                str(self._folder / name), self._secret, (self._client.transport.address,), self._bind,
+                str(self._folder / name), self._token(name), (self._client.transport.address,), self._bind,
                 self._limits, self._checkpoints, self._roll.is_founder(name), self._keeping_at, self._storage,
                 not self._roll.has_run(name), shown, len(group), *packed(group),
             )  # fmt: skip
@@ -232,6 +236,10 @@ class RayBackend:
         self._came([place for place in fresh if place in self._places])
         if broken:
             raise broken[0][1]
+
+    def _token(self, name: str) -> str:
+        """Return what lets a host in, also after a restart of Ray's with another key, since its disk was lost."""
+        return Token.made(self._authority, name, OF_HOSTS, uses=LIVES_MAX).text()
 
     async def _where(self, groups: Sequence[tuple[str, list[AgentSpec]]]) -> dict[str, dict[str, Any]]:
         """Return what binds hosts that are started to the machines where they belong. Raises: BackendFailed."""

@@ -1,8 +1,8 @@
 """A Ray of one cluster's own that outlives the program which has started it, and is ended by who names the folder.
 
 It is `ray start --head --block`, in a session of its own. That process holds a lock in the folder as long as it lives,
-so whoever looks knows whether it does, and which one it is. To join takes a token that follows from the secret of the
-folder.
+so whoever looks knows whether it does, and which one it is. To join takes a token that follows from the authority of
+the folder.
 
 Nothing here imports Ray, which reads what is set in the environment when it is imported.
 """
@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -25,9 +24,11 @@ from msgspec import Struct
 
 from peer import errors
 from peer.agents.failures import clean, one_line
+from peer.keys import HostKeys
 from peer.processes import end_process
 from peer.store.files import Files
 from peer.store.lock import holder, lock
+from peer.trust import authority
 
 FILE = "ray.json"
 LOCK = "ray.lock"
@@ -71,9 +72,9 @@ class Head(Struct):
     """Its own folder for what it writes, short enough for its sockets; removed with it."""
 
 
-def environment(secret: bytes) -> dict[str, str]:
+def environment(root: HostKeys) -> dict[str, str]:
     """Return what has to be set where Ray is imported, so that it may join."""
-    token = blake2b(secret, digest_size=32, person=b"ebbtide-ray").hexdigest()
+    token = authority.derived(root, b"ebbtide-ray").hex()
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
 
 
@@ -85,7 +86,7 @@ def head_in(folder: Path) -> Head | None:
     return _read(folder) if holder(folder, LOCK) is not None else None
 
 
-def start(folder: Path, secret: bytes, cpus: int) -> Head:
+def start(folder: Path, root: HostKeys, cpus: int) -> Head:
     """Start a Ray, unless the folder's runs already; it goes on when this program ends.
 
     Raises: BackendFailed, in one line; LogBusy, if somebody starts it at this moment.
@@ -108,7 +109,7 @@ def start(folder: Path, secret: bytes, cpus: int) -> Head:
                     f"--num-cpus={cpus}", "--disable-usage-stats",
                 ],
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, pass_fds=(held,),
-                env={**os.environ, **environment(secret)},
+                env={**os.environ, **environment(root)},
             )  # fmt: skip
         head = Head(_address(scratch, process), str(scratch))
         Files().put(folder / FILE, msgspec.json.encode(head))

@@ -33,6 +33,8 @@ from peer.store.shelf import DiskShelves
 from peer.store.storage import Storage
 from peer.system import SystemClock
 from peer.transport.zmq import ZmqTransport
+from peer.trust.badge import Badge
+from peer.trust.token import Token
 from peer.values import payload
 from protocol.ids import HOST, AgentId
 from protocol.limits import CheckpointLimits, Limits
@@ -49,7 +51,7 @@ class HostActor:
     """One host in a process of its own; its event loop runs in a thread, so that Ray's calls never hold it up."""
 
     def __init__(
-        self, folder: str, secret: bytes, seeds: tuple[str, ...], bind: str | None,
+        self, folder: str, token: str, seeds: tuple[str, ...], bind: str | None,
         limits: Limits | None, checkpoints: CheckpointLimits, founder: bool, places: Places,
         storage: Storage | None, is_new: bool, shown: Shown, agents: int, *parts: bytes,
     ) -> None:  # fmt: skip
@@ -82,7 +84,7 @@ class HostActor:
         self._failure: tuple[str, str] = ("", "")
         self._address = Address("", "", os.getpid())
         try:
-            self._host: Host = self._await(self._open(secret, seeds, bind, [*mine, *later], limits))
+            self._host: Host = self._await(self._open(token, seeds, bind, [*mine, *later], limits))
         except (errors.EbbtideError, TimeoutError) as error:
             if is_again:
                 raise
@@ -96,7 +98,7 @@ class HostActor:
             self._failure = (type(error).__name__, str(error))
 
     async def _open(
-        self, secret: bytes, seeds: tuple[str, ...], bind: str | None, specs: list[AgentSpec], limits: Limits | None
+        self, token: str, seeds: tuple[str, ...], bind: str | None, specs: list[AgentSpec], limits: Limits | None
     ) -> Host:
         opened = open_folder(
             self._folder, self._loop, is_first=self._is_first,
@@ -104,13 +106,16 @@ class HostActor:
             storage=self._storage, node="" if bind else ray.get_runtime_context().get_node_id(),
         )  # fmt: skip
         self._attempts = Attempts(self._folder / "attempts")
-        transport = ZmqTransport(opened.keys, bind or others.endpoint(self._folder, ray.util.get_node_ip_address()))
+        badge = Badge.in_folder(self._folder, Token.of(token), opened.keys)
+        here = bind or others.endpoint(self._folder, ray.util.get_node_ip_address())
+        transport = ZmqTransport(badge.keys, badge, here)
         host = Host(
-            opened.keys, secret, transport, opened.store, SystemClock(self._loop),
+            badge, transport, opened.store, SystemClock(self._loop),
             seeds=seeds, limits=limits, checkpoints=self._checkpoints, founder=self._founder and not opened.is_lost,
             keeping=Keeping.at(self._keeping_at), attempts=self._attempts,
             shelves=DiskShelves(self._folder, lambda notice: host.noticed(HOST, notice)),
         )  # fmt: skip
+        host.orders.renewed = lambda: badge.keep(self._folder)
         await host.open(specs, is_lost=opened.is_lost)
         self._address = Address(host.host_id, transport.address, os.getpid())
         before = others.remembered(self._folder)

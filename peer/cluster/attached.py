@@ -1,7 +1,7 @@
 """One more peer of a cluster that runs already: it finds the hosts by their folder, and asks what any peer can.
 
-It proves that it belongs by the secret in the folder, has no agents and no log, and takes no part in anything: hosts
-that it has met go on the same when it is gone.
+It shows that it belongs by the authority's key in the folder, or by what a person was granted; it has no agents and no
+log, and takes no part in anything: hosts that it has met go on the same when it is gone.
 """
 
 import asyncio
@@ -12,14 +12,22 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from peer import errors
-from peer.backends.admission import Address, addresses_in, places_of, secret_of
+from peer.backends.admission import Address, addresses_in, places_of
+from peer.cluster.access import Access
 from peer.cluster.branching import Branching
 from peer.host.host import Host
-from peer.keys import HostKeys
+from peer.keys import HostKeys, host_id_of
+from peer.people.person import Person
 from peer.store.memory import MemoryStore
 from peer.store.outside.keeping import Keeping
 from peer.system import SystemClock
+from peer.transport.place import Place
 from peer.transport.zmq import ZmqTransport
+from peer.trust import authority
+from peer.trust.badge import Badge
+from peer.trust.grant import grant
+from peer.trust.token import Token
+from peer.trust.trust import Trust
 from peer.values.texts import natural
 from protocol.ids import AgentId
 
@@ -28,7 +36,7 @@ logger = logging.getLogger("ebbtide")
 PROBE_S = 2.0
 """How long an address may take to be connected to."""
 ANSWER_S = 5.0
-"""How long hosts that listen may take to answer who knows the secret."""
+"""How long hosts that listen may take to answer who may come in."""
 LOOK_S = 0.02
 AGAIN_S = 1.0
 """How often the folder is looked at while a host has failed: it may be up again, at another address."""
@@ -44,15 +52,24 @@ class Attached(Branching):
 
     _again = "To go on, attach again: Cluster.attach(folder)."
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path | None, as_: Person | None = None, token: str | None = None) -> None:
+        if (folder is None) == (token is None) or (as_ is not None and token is not None):
+            raise errors.CallerError("attach by a folder (as somebody, or not), or by a token. Nothing was started.")
+        self._as = as_
+        self._token = None if token is None else Token.of(token)
+        self.folder = Path() if folder is None else Path(folder)
         if not self.folder.is_dir():
             what = "is a file, and no folder" if self.folder.exists() else "is not there"
             raise errors.ConfigInvalid(
                 f"the folder {str(folder)!r} {what}. Nothing was started. Name the folder of a cluster that runs."
             )
-        super().__init__(Keeping.at(places_of(self.folder)))
+        super().__init__(Keeping.at(places_of(self.folder)) if token is None else Keeping.in_memory(token.encode()))
         self._seeking: asyncio.Task[None] | None = None
+
+    @property
+    def access(self) -> Access:
+        """Who belongs to the cluster, and who may do what."""
+        return Access(self.host, self.folder)
 
     @property
     def agents(self) -> list[AgentId]:
@@ -63,15 +80,32 @@ class Attached(Branching):
         """Leave the cluster, which goes on: the same as `stop`."""
         await self.stop()
 
+    def _badge(self) -> Badge:
+        """Return by what this peer comes: the authority in the folder, or what a person was granted."""
+        keys = HostKeys.generate()
+        if self._token is not None:
+            return Badge.joined(self._token, keys)
+        if self._as is None:
+            return Badge.issued(authority.load(self.folder), keys)
+        mine = self._as.certificate
+        chain = (*self._as.chain, grant(self._as.keys, keys.host_id, keys.public_key, mine.may, roles=mine.roles))
+        return Badge(keys, chain, Trust((chain[0].by,)))
+
+    def _noted(self) -> Mapping[str, Address]:
+        if self._token is None:
+            return addresses_in(self.folder)
+        named = [(Place.of(address), address) for address in self._token.addresses]
+        return {place.members: Address(host_id_of(place.key), address, 0) for place, address in named}
+
     async def _open(self) -> Host:
-        secret = secret_of(self.folder)
-        listening = await _listening(self.folder, addresses_in(self.folder))
-        keys, loop = HostKeys.generate(), asyncio.get_running_loop()
+        badge = self._badge()
+        listening = await _listening(self.folder, await asyncio.to_thread(self._noted))
+        loop = asyncio.get_running_loop()
         first = next(iter(listening.values())).address
-        transport = ZmqTransport(keys, f"tcp://{_here(first)}:*", goodbye_ms=GOODBYE_MS)
+        transport = ZmqTransport(badge.keys, badge, f"tcp://{_here(first)}:*", goodbye_ms=GOODBYE_MS)
         seeds = [each.address for each in listening.values()]
         host = Host(
-            keys, secret, transport, MemoryStore(loop), SystemClock(loop), seeds=seeds, keeping=self._keeping
+            badge, transport, MemoryStore(loop), SystemClock(loop), seeds=seeds, keeping=self._keeping
         )  # fmt: skip
         try:
             await host.open()
@@ -99,7 +133,7 @@ class Attached(Branching):
             raise errors.BackendFailed(
                 f"what listens where the hosts of {str(self.folder)!r} were ({_told(silent)}) does not answer within"
                 f" {ANSWER_S:g} s. Nothing was asked. Either it is no host any more, or it was started with another"
-                " secret than the one in the folder now."
+                " authority than the one in the folder now."
             )
         if silent:
             logger.warning("%s: no answer from %s; the others are asked", self.folder, _told(silent))
@@ -111,7 +145,7 @@ class Attached(Branching):
             if not host.neighbours.machine.membership.failed():
                 continue
             try:
-                noted = await asyncio.to_thread(addresses_in, self.folder)
+                noted = await asyncio.to_thread(self._noted)
             except (errors.ConfigInvalid, OSError) as error:
                 logger.warning("%s can't be looked at: hosts that start anew are not found (%s)", self.folder, error)
                 return

@@ -16,12 +16,14 @@ from peer.agents.agent import Agent
 from peer.agents.spec import AgentSpec, check_kinds, check_movable
 from peer.backends import Backend, Came, load_backend
 from peer.backends.packing import AUTO, check_fits, together
+from peer.cluster.access import Access
 from peer.cluster.attached import Attached
 from peer.cluster.branching import UP_S, Branching
 from peer.cluster.inquirer import ASK_S
 from peer.config import check_limits, check_names, checkpoint_limits, count, folder_named, replicas_of
 from peer.host.host import Host
 from peer.host.questions import Status
+from peer.people.person import Person
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.storage import Storage
 from protocol.ids import AgentId
@@ -116,17 +118,28 @@ class Cluster(Branching):
         await self._backend.leave()
         self._over = "with detach()"
 
+    @property
+    def access(self) -> Access:
+        """Who belongs to the cluster, and who may do what."""
+        return Access(self.host, self.folder)
+
     @staticmethod
-    def attach(folder: str | Path) -> Attached:
+    def attach(folder: str | Path | None = None, *, as_: Person | None = None, token: str | None = None) -> Attached:
         """Return one more peer of a cluster that runs already, to be started: `async with Cluster.attach("run")`.
 
-        It finds the hosts by what the folder says, and needs the secret there. Once it is started it can ask what any
-        peer can; it launches nothing, and the cluster goes on when it ends.
+        It finds the hosts by what the folder says, and comes by the authority's key there. Once it is started it can
+        ask what any peer can; it launches nothing, and the cluster goes on when it ends.
 
-        Raises: ConfigInvalid, if there is no such folder. Its start raises ConfigInvalid, for a secret that is not
-            there or can't be read; BackendFailed, within seconds, if no host answers.
+        Args:
+            folder: the cluster's; None with a token, which says where the hosts are.
+            as_: somebody who comes by their own grant, and may do what that says: the authority is not needed then.
+            token: as `access.token` makes it: it may do what the token is for.
+
+        Raises: ConfigInvalid, if there is no such folder; NotEntitled, for what is no token. Its start raises
+            ConfigInvalid, for an authority that is not there or can't be read; BackendFailed, within seconds, if no
+            host answers.
         """
-        return Attached(folder)
+        return Attached(folder, as_, token)
 
     # -- launching ------------------------------------------------------------------------------------------------
 

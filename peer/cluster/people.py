@@ -8,7 +8,8 @@ from peer.cluster.effects import agent_of, somebody
 from peer.cluster.requests import PendingRequest, pause, pending, set_tier, unseen
 from peer.host import questions
 from peer.host.questions import EffectAsk, RequestAnswer, TiersAnswer
-from peer.people.person import Certificate, Person
+from peer.people.person import Person
+from peer.trust.grant import Grant
 from peer.values.personal import using
 from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text, natural
 from protocol.ids import AgentId, Lineage
@@ -35,7 +36,7 @@ class People(Asker):
             seen = [pending(each, one, self.host.ask) for each, some in found.items() for one in some]
         return sorted(seen, key=lambda each: (each.since_us, each.name))
 
-    async def inbox(self, who: Person | Certificate | str | None = None) -> list[PendingRequest]:
+    async def inbox(self, who: Person | Grant | str | None = None) -> list[PendingRequest]:
         """Return what waits for people, oldest first.
 
         Args:

@@ -10,9 +10,11 @@ from weakref import WeakValueDictionary
 from peer import errors
 from peer.host import questions
 from peer.host.answers import Answered, Answers
+from peer.host.entitlement import Entitlement
 from peer.host.mail import Mail
 from peer.host.patience import Patience, doubling
 from peer.host.reception import Reception
+from peer.host.repeats import Repeats
 from peer.host.residents import Residents
 from peer.host.rounds import ask_each
 from peer.host.strangers import nearest
@@ -25,6 +27,10 @@ from protocol.wire import Answer, Ask, Frame
 
 ANSWERS_MAX = 4096
 """Answers remembered for whoever asks again because the first answer was lost."""
+CHANGING = frozenset(
+    ("propose", "checkpoint", "effect", "letter", "say", "pause", "hold", "tier", "call off", MOVE)
+)  # fmt: skip
+"""Questions that change something, and tell one time of asking from another by their number alone."""
 NAMED = 12
 """Agents that an error names at most."""
 UNMET_S = 0.05
@@ -53,8 +59,13 @@ class Post(Site, Protocol):
 class Asking:
     """What one host asks, and is asked."""
 
-    def __init__(self, post: Post, residents: Residents, answers: Answers, reception: Reception, seed: int) -> None:
+    def __init__(
+        self, post: Post, residents: Residents, answers: Answers, reception: Reception, entitlement: Entitlement,
+        repeats: Repeats, seed: int,
+    ) -> None:  # fmt: skip
         self._post = post
+        self._entitlement = entitlement
+        self._repeats = repeats
         self._residents = residents
         self._answers = answers
         self._reception = reception
@@ -68,7 +79,8 @@ class Asking:
         self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
         self.is_closed = False
         """This host has ended, and asks nobody any more."""
-        self._number = (seed >> 24) << 20
+        self._number = 0
+        self._seed = seed & 1023
         self._expected: dict[AgentId, None] = {}
         self.mail = Mail(post.send_frame)
         """What is asked and answered, on its way to other hosts."""
@@ -186,8 +198,7 @@ class Asking:
 
     def tell_host(self, host: HostId, what: str, body: bytes) -> None:
         """Say something to a host itself, once: whether it arrives is not known."""
-        self._number += 1
-        question = Ask(self._number, HOST, what, body)
+        question = Ask(self._next(), HOST, what, body)
         if host == self._post.host_id:
             self.asked(host, question)
         elif not self.is_closed:
@@ -234,10 +245,15 @@ class Asking:
         return unmet
 
     def _new(self, agent: AgentId, what: str, body: bytes) -> tuple[Ask, asyncio.Future[Answer]]:
-        self._number += 1
+        number = self._next()
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asking[self._number] = future
-        return Ask(self._number, agent, what, body), future
+        self._asking[number] = future
+        return Ask(number, agent, what, body), future
+
+    def _next(self) -> int:
+        """Return the number of a question: above all of earlier lives, since it is of the time."""
+        self._number = max(self._number + 1, (self._post.clock.now_us() << 10) + self._seed)
+        return self._number
 
     def close(self) -> None:
         """This host ends: whoever waits for an answer here will get none."""
@@ -265,6 +281,12 @@ class Asking:
 
     def asked(self, sender: HostId, question: Ask) -> None:
         """Answer a question, unless that was done."""
+        if sender != self._post.host_id:
+            try:
+                self._entitlement.check(sender, question)
+            except errors.EbbtideError as error:
+                self.give(sender, Answer(question.number, str(error).encode(), type(error).__name__))
+                return
         if question.agent == HOST:
             self._reception.asked(
                 question.what, question.body,
@@ -279,6 +301,8 @@ class Asking:
             return
         if self._residents.is_awaited(question.agent) and question.what not in OF_THE_HOST:
             return  # it is asked again, and the agent will be here soon
+        if question.what in CHANGING and self._was_answered(sender, question):
+            return
         self._answered[name], self._pending[name] = None, question
         while len(self._answered) > ANSWERS_MAX:
             del self._answered[next(iter(self._answered))]
@@ -288,7 +312,10 @@ class Asking:
                 return  # the agent has ended here: whoever asks again is answered anew
             given = Answer(question.number, body, error)
             self._answered[name] = given
-            self.give(sender, given)
+            if error or question.what not in CHANGING:
+                self.give(sender, given)
+            else:
+                self._repeats.keep(sender, given, lambda: self.give(sender, given))
 
         try:
             self._answers.answer(self, question.agent, question.what, question.body, answered)
@@ -299,6 +326,16 @@ class Asking:
             self._pending.pop(name, None)
         except errors.EbbtideError as error:
             answered(str(error).encode(), type(error).__name__)
+
+    def _was_answered(self, sender: HostId, question: Ask) -> bool:
+        """Tell whether a question was answered in an earlier life, or is too old; what there is to say is said."""
+        try:
+            given = self._repeats.find(sender, question.number)
+        except errors.CallerError as error:
+            given = Answer(question.number, str(error).encode(), type(error).__name__)
+        if given is not None:
+            self.give(sender, given)
+        return given is not None
 
     def ended(self, agent: AgentId) -> None:
         """An agent has stopped here, and may come up again: what it was asked and has not answered is asked anew.

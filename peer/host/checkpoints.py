@@ -11,6 +11,7 @@ from peer import errors
 from peer.host.driver import Driver
 from peer.host.journal import Journal
 from peer.host.questions import RestoreTo
+from peer.host.repeats import LOG as ASKED
 from peer.host.residents import Residents
 from peer.host.roll import Roll
 from peer.ports import Cancel, Observer
@@ -20,6 +21,7 @@ from peer.replication.mending import Mending
 from peer.replication.outgoing import Copies
 from peer.replication.successor import Household, Successor
 from peer.store.heads import LOG as HEADS
+from peer.trust.orders import LOG as ORDERS
 from protocol.action import CutReady, Tell
 from protocol.checkpoints.agents import Standing
 from protocol.checkpoints.copy import Copied, Copy, Held, Lacking
@@ -46,6 +48,8 @@ from protocol.limits import CheckpointLimits
 from protocol.wire import Envelope, Frame, decode_host_record
 
 LOG = HOST
+NOTES = (HEADS, ORDERS, ASKED)
+"""Logs of what a host notes of others: where one is damaged it begins anew."""
 """The name of the host's own log in its store."""
 
 
@@ -145,7 +149,7 @@ class Checkpoints:
 
         Raises: LogCorrupt, if the host's own is not whole: it has said things that nobody here remembers.
         """
-        self.hurt = wrong = await self._mending.mend((PREFIX, SPEC, HEADS), (LOG, HEADS, *names))
+        self.hurt = wrong = await self._mending.mend((PREFIX, SPEC, *NOTES), (LOG, *NOTES, *names))
         why = wrong.pop(LOG, "" if self._house.store.is_lost(LOG) else None)
         if why is not None:
             raise errors.LogCorrupt(

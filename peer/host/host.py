@@ -4,8 +4,6 @@ import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from peer import errors
 from peer.agents.attempts import Attempts
 from peer.agents.resources import Resources
@@ -20,31 +18,34 @@ from peer.host.countering import lending
 from peer.host.custody import Custody
 from peer.host.departures import Departures
 from peer.host.driver import Driver
+from peer.host.entitlement import Entitlement
 from peer.host.neighbours import Neighbours
+from peer.host.orders import Orders
 from peer.host.people import People
-from peer.host.pieces import Pieces
 from peer.host.questions import Costs, Notice
 from peer.host.reception import Reception
+from peer.host.repeats import Repeats
 from peer.host.residents import Residents
 from peer.host.rest import Rest
 from peer.host.router import Router
 from peer.host.strangers import Strangers
 from peer.host.watchers import Watchers
+from peer.host.wire import Wire
 from peer.host.witness import Witness
-from peer.keys import HostKeys
 from peer.ports import Clock, LogStore, Observer, Randomness, Shelves, Transport, Unobserved
 from peer.store.memory import MemoryShelves
 from peer.store.outside.keeping import Keeping
 from peer.system import SystemRandomness
+from peer.trust.badge import Badge
 from protocol.action import Finish, Reply, Tell
 from protocol.errors import WireInvalid
 from protocol.event import Learned, LogStalled
 from protocol.fact import Began, Fact, HostFact
 from protocol.hosts.machine import Displaced
 from protocol.ids import HOST, AgentId, HostId
-from protocol.limits import PIECE_BYTES, WHOLE_BYTES_MAX, CheckpointLimits, HostLimits, Limits
+from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.message import Message
-from protocol.wire import Envelope, Frame, decode_frame, encode_frame
+from protocol.wire import Envelope, Frame
 
 logger = logging.getLogger("ebbtide")
 
@@ -56,15 +57,16 @@ class Host:
     """One network endpoint, one log file, any number of agents."""
 
     def __init__(
-        self, keys: HostKeys, secret: bytes, transport: Transport, store: LogStore, clock: Clock, *,
+        self, badge: Badge, transport: Transport, store: LogStore, clock: Clock, *,
         seeds: Sequence[str] = (), limits: Limits | None = None, shelves: Shelves | None = None,
         randomness: Randomness | None = None, checkpoints: CheckpointLimits | None = None, founder: bool = False,
         host_limits: HostLimits | None = None, keeping: Keeping | None = None, observer: Observer | None = None,
         attempts: Attempts | None = None, resources: Resources | None = None,
     ) -> None:  # fmt: skip
         self.attempts, self.resources = attempts or Attempts(), lending(resources or Resources(), self.ask)
-        self.keeping = keeping or Keeping.in_memory(secret)
-        self.host_id: HostId = keys.host_id
+        self.keeping = keeping or Keeping.in_memory(badge.chain[0].by)
+        self.host_id: HostId = badge.keys.host_id
+        self.badge, badge.trust.now_us = badge, clock.now_us
         self.residents = Residents()
         self.stall = ""
         """Why nothing can be written for now."""
@@ -74,26 +76,30 @@ class Host:
         self.observer: Observer = (watchers := Watchers(observer or Unobserved(), self.residents, clock))
         self.randomness = randomness or SystemRandomness()
         self.transport, self.limits = transport, limits or Limits()
-        self.neighbours = Neighbours(self, secret, seeds, host_limits)
+        self.orders = Orders(self, badge)
+        self.neighbours = Neighbours(self, badge, self.orders, seeds, host_limits)
         self._machine = self.neighbours.machine
         self.homes: Mapping[AgentId, HostId] = self._machine.homes
         self.strangers = Strangers(self.homes, self.residents.drivers)
         self.checkpoints = Checkpoints(self, self.residents, checkpoints, founder, self.observer)
-        self._witness = Witness(self, keys)
+        self._witness = Witness(self, badge.keys, self.orders)
         self._version, self._open = 0, False
         self._router = Router(self, self.residents)
-        self._pieces = Pieces(clock.now_us())
+        self.wire = Wire(self, badge.trust, self._read, clock.now_us())
         self.births = Births(self, self.residents)
         self._custody = Custody(self)
         self.departures = Departures(self, self.residents, self._custody)
         self.arrivals = Arrivals(self, self.residents, self._custody)
         answers = Answers(
             self.host_id, self.residents, self.checkpoints, self.notices, self.homes, self.costs, self.births,
-            People(secret, clock), self._custody, self.departures, self.arrivals,
+            People(badge.trust, clock), self._custody, self.departures, self.arrivals,
         )  # fmt: skip
         rest = Rest(self.residents, self.births, self.departures, self.checkpoints.machine, clock.now_us())
         reception = Reception(self.residents, answers, watchers, rest, lambda: self._version)
-        self.asking = Asking(self, self.residents, answers, reception, self.randomness.seed())
+        self._repeats, entitlement = Repeats(store), Entitlement(badge.trust)
+        self.asking = Asking(
+            self, self.residents, answers, reception, entitlement, self._repeats, self.randomness.seed()
+        )
 
     @property
     def drivers(self) -> dict[AgentId, Driver]:
@@ -126,6 +132,8 @@ class Host:
             agents = without_log(self, agents)
         agents = expected(self, agents)
         self.residents.expect(agents)
+        self.orders.open()
+        self._repeats.open()
         self.announce()
         self.neighbours.open()
         specs = await startable(self, agents)
@@ -310,24 +318,21 @@ class Host:
     # -- the network -----------------------------------------------------------------------------------------------
 
     def _received(self, sender: HostId, body: bytes) -> None:
-        if not self._open:
-            return
-        try:
-            frame = decode_frame(body)
-            if frame.piece is not None:
-                if not self._machine.knows(sender):
-                    raise WireInvalid("a piece of a frame, from nobody who is known")
-                whole = self._pieces.take(sender, frame.piece)
-                if whole is None:
-                    return
-                frame = decode_frame(whole, WHOLE_BYTES_MAX)
-        except WireInvalid as error:
-            self.transport.counts.refused += 1
-            logger.warning("refused a frame of %s: %s", sender, error)
-            return
+        if self._open:
+            self.wire.received(sender, body)
+
+    def is_known(self, host: HostId) -> bool:
+        """Tell whether a host has proven that it belongs to the cluster."""
+        return self._machine.knows(host)
+
+    def stamp(self) -> tuple[int, int]:
+        """Return this host's colour and era."""
+        return self.checkpoints.stamp()
+
+    def _read(self, sender: HostId, frame: Frame) -> None:
         self.neighbours.received(sender, frame)
         if not self._machine.knows(sender):
-            # Whoever was not given the cluster's secret is nobody here.
+            # Whoever has not shown that it belongs here is nobody.
             if frame.envelopes or frame.asks or frame.answers:
                 self.transport.counts.refused += 1
             return
@@ -386,10 +391,4 @@ class Host:
 
     def send_frame(self, host: HostId, frame: Frame) -> None:
         """Send a frame, with this host's colour and era as they are now."""
-        epoch, era = self.checkpoints.stamp()
-        body = encode_frame(msgspec.structs.replace(frame, epoch=epoch, era=era))
-        if len(body) <= 2 * PIECE_BYTES:
-            self.transport.send(host, body)
-            return
-        for piece in self._pieces.cut(body):
-            self.transport.send(host, encode_frame(Frame(piece=piece)))
+        self.wire.send(host, frame)

@@ -7,9 +7,12 @@ from typing import Protocol
 
 import msgspec
 
-from peer.keys import admission_mac, admits
+from peer.host.orders import Orders
+from peer.host.wire import Wire
 from peer.ports import Cancel, Clock, Randomness, Transport
-from protocol.fact import Began, Fact, HostFact
+from peer.trust.badge import Badge
+from peer.trust.lies import lie_of, signed_part
+from protocol.fact import Began, Edict, Fact, HostFact
 from protocol.hosts.machine import (
     Connect,
     Displaced,
@@ -25,7 +28,7 @@ from protocol.hosts.machine import (
 )
 from protocol.ids import AgentId, HostId
 from protocol.limits import HostLimits
-from protocol.wire import Frame, encode_frame
+from protocol.wire import Frame
 
 logger = logging.getLogger("ebbtide")
 
@@ -45,6 +48,7 @@ class Resident(Protocol):
     transport: Transport
     clock: Clock
     randomness: Randomness
+    wire: Wire
 
     @property
     def checkpoints(self) -> Turned:
@@ -72,11 +76,12 @@ class Neighbours:
     """Gossip, membership and homes of one host, with a transport and a clock."""
 
     def __init__(
-        self, resident: Resident, secret: bytes, seeds: Sequence[str], limits: HostLimits | None = None
+        self, resident: Resident, badge: Badge, orders: Orders, seeds: Sequence[str], limits: HostLimits | None = None
     ) -> None:
         self.machine = HostMachine(resident.host_id, Random(resident.randomness.seed()), tuple(seeds), limits)
         self._resident = resident
-        self._secret = secret
+        self._badge = badge
+        self._orders = orders
         self.onlookers: dict[Callable[[HostId, str], None], None] = {}
         """Who is told of hosts: that one has `joined` (or speaks of itself anew), `failed`, `left` or `recovered`."""
         self._timer: Cancel | None = None
@@ -104,8 +109,7 @@ class Neighbours:
 
     def announce(self, fact: HostFact) -> None:
         """Let everybody know where this host is and who lives here, with the proof that it may say so."""
-        mac = admission_mac(self._secret, msgspec.msgpack.encode(fact))
-        self.publish(msgspec.structs.replace(fact, mac=mac))
+        self.publish(self._badge.prove(fact))
 
     def publish(self, fact: Fact) -> None:
         """Let everybody know a fact."""
@@ -135,12 +139,10 @@ class Neighbours:
             match action:
                 case Tell():
                     frame = Frame(facts=action.facts, compare=action.compare, probes=action.probes)
-                    transport.send(action.host, encode_frame(frame))
+                    self._resident.wire.tell(action.host, frame)
                 case Knock():
                     if action.address != transport.address:
-                        transport.introduce(
-                            action.address, encode_frame(Frame(facts=action.facts, compare=action.compare))
-                        )
+                        self._resident.wire.introduce(action.address, Frame(facts=action.facts, compare=action.compare))
                 case Connect():
                     transport.connect(action.host, action.address)
                     self._resident.connected(action.agents)
@@ -148,7 +150,10 @@ class Neighbours:
                 case Outdone():
                     self._resident.outdone(action.version)
                 case Heard():
-                    self._resident.heard(action.fact)
+                    if isinstance(action.fact, Edict):
+                        self._orders.heard(action.fact)
+                    else:
+                        self._resident.heard(action.fact)
                 case Displaced():
                     displaced.append(action)
                 case Failed() | Left() | Recovered():
@@ -171,9 +176,20 @@ class Neighbours:
         return proven
 
     def _is_proven(self, fact: Fact) -> bool:
+        if isinstance(fact, Edict):
+            return self._orders.is_known(fact) or self._orders.holds(fact)
         if not isinstance(fact, HostFact):
             return True  # the machine hears it only from a host that is proven
-        return admits(self._secret, msgspec.msgpack.encode(msgspec.structs.replace(fact, mac=b"")), fact.mac)
+        known = self.machine.fact_of(fact.host)
+        if known == fact:
+            return True
+        if not self._badge.believes(fact):
+            return False
+        if known is not None and known.version == fact.version and signed_part(known) != signed_part(fact):
+            # TR-5: each of the two is signed, so whoever has both can show that their host lies.
+            self._orders.lied(fact.host, lie_of(known, fact), f"it has announced two things as version {fact.version}")
+            return False
+        return True
 
     def _tick(self) -> None:
         if self._open:

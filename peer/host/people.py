@@ -6,8 +6,11 @@ from peer import errors
 from peer.agents.approval import PERSON_TOOL, names
 from peer.agents.tool import decode_args
 from peer.host.questions import Pause, Say, SetTier
-from peer.people.person import Act, Certificate, signer_of
+from peer.people.person import Act, signer_of
 from peer.ports import Clock
+from peer.trust.grant import Grant
+from peer.trust.rights import RELEASE, allows
+from peer.trust.trust import Trust
 from peer.values import payload
 from protocol.agent.requesting import RequestSeen
 
@@ -29,12 +32,12 @@ class People:
     """Who may say what, at one host.
 
     Args:
-        secret: the cluster's, by which people are vouched for.
-        clock: tells whose turn it is, and which certificates have ended.
+        trust: says who is vouched for.
+        clock: tells whose turn it is.
     """
 
-    def __init__(self, secret: bytes, clock: Clock) -> None:
-        self._secret = secret
+    def __init__(self, trust: Trust, clock: Clock) -> None:
+        self._trust = trust
         self._clock = clock
 
     def heard(self, agent: str, said: Say, seen: RequestSeen | None) -> tuple[str, bytes]:
@@ -83,10 +86,19 @@ class People:
             )
         return said.by if signer is None else signer.name
 
-    def _signer(self, proof: bytes, act: Act) -> Certificate | None:
-        return signer_of(self._secret, proof, act, self._clock.now_us()) if proof else None
+    def _signer(self, proof: bytes, act: Act) -> Grant | None:
+        """Return who has signed an act, if anybody has. Raises: NotEntitled, also if it is not theirs to say."""
+        if not proof:
+            return None
+        found = signer_of(self._trust, proof, act)
+        if not allows(found.may, RELEASE, act.agent):
+            raise errors.NotEntitled(
+                f"{found.name} may not {RELEASE}: {act.agent}. They may: {', '.join(found.may) or 'nothing'}. Nothing"
+                f" changed. Grant it: `ebbtide people add {found.name} --may {RELEASE}:{act.agent}`."
+            )
+        return found
 
-    def _check_turn(self, seen: RequestSeen, said: Say, signer: Certificate | None) -> None:
+    def _check_turn(self, seen: RequestSeen, said: Say, signer: Grant | None) -> None:
         stages = seen.hold.stages if seen.hold is not None else ()
         now_us = self._clock.now_us()
         due = tuple(name for name, after_us in stages if seen.since_us + after_us <= now_us)
@@ -112,5 +124,5 @@ class People:
         return payload.encode([answer, by, said.note])
 
 
-def _who(signer: Certificate | None) -> str:
+def _who(signer: Grant | None) -> str:
     return f"{signer.name} ({', '.join(signer.roles) or 'no role'})" if signer else "whoever has not signed"

@@ -39,12 +39,15 @@ class Pieces:
         for at in range(count):
             yield Piece(self._number, at, count, body[at * PIECE_BYTES : (at + 1) * PIECE_BYTES])
 
-    def take(self, sender: HostId, piece: Piece) -> bytes | None:
+    def take(self, sender: HostId, piece: Piece, most: int = WHOLE_BYTES_MAX) -> bytes | None:
         """Take in a piece; return the frame if it is whole now.
 
-        Raises: WireInvalid, for what is no piece.
+        Args:
+            most: bytes of a whole, and of all that the sender has under way.
+
+        Raises: WireInvalid, for what is no piece, or of too much.
         """
-        if not 0 <= piece.at < piece.count <= WHOLE_BYTES_MAX // PIECE_BYTES + 1 or len(piece.data) > PIECE_BYTES:
+        if not 0 <= piece.at < piece.count <= most // PIECE_BYTES + 1 or len(piece.data) > PIECE_BYTES:
             raise WireInvalid(f"piece {piece.at} of {piece.count}, of {len(piece.data)} bytes")
         coming = self._coming.setdefault(sender, OrderedDict())
         whole = coming.get(piece.number)
@@ -56,6 +59,8 @@ class Pieces:
             raise WireInvalid(f"piece {piece.at} of {piece.count}, which were {whole.count} before")
         whole.parts[piece.at] = piece.data
         if len(whole.parts) < whole.count:
+            while len(coming) > 1 and sum(one.size() for one in coming.values()) > most:
+                coming.popitem(last=False)
             return None
         del coming[piece.number]
         if not coming:
@@ -67,3 +72,7 @@ class _Whole:
     def __init__(self, count: int) -> None:
         self.count = count
         self.parts: dict[int, bytes] = {}
+
+    def size(self) -> int:
+        """Return about how many bytes are here."""
+        return len(self.parts) * PIECE_BYTES

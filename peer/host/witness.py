@@ -5,10 +5,12 @@ from random import Random
 
 import msgspec
 
+from peer.host.orders import Orders
 from peer.keys import HostKeys, host_id_of, verify
 from peer.ports import Cancel
 from peer.site import Site
 from peer.store.heads import LOG, decode_head, encode_head
+from peer.trust.lies import lie_of
 from protocol.action import Tell
 from protocol.checkpoints.witness import Conflict, Head, Heads
 from protocol.ids import HostId
@@ -28,9 +30,10 @@ CONDENSE = 1000
 class Witness:
     """The heads that one host tells and hears."""
 
-    def __init__(self, site: Site, keys: HostKeys) -> None:
+    def __init__(self, site: Site, keys: HostKeys, orders: Orders) -> None:
         self._site = site
         self._keys = keys
+        self._orders = orders
         self._heads = Heads()
         self._rng = Random(site.randomness.seed())
         self._told = 0
@@ -83,6 +86,7 @@ class Witness:
                 text = f"host {head.host} has signed two different logs: both have a batch {head.sequence}"
                 self._site.noticed(LOG, Tell("log-rewritten", head.host, text))
                 self._keep((head,))
+                self._orders.lied(head.host, lie_of(heard.kept, heard.heard), text)
             elif heard:
                 self._keep((head,))
 

@@ -7,7 +7,7 @@ import typer
 
 from peer.audit.console import WRONG
 from peer.backends import ray_head
-from peer.backends.admission import SECRET, all_went
+from peer.backends.admission import all_went
 from peer.backends.left import end_left, left_in
 from peer.cli.main import tell
 from peer.errors import AskTimeout, BackendFailed, ConfigInvalid
@@ -16,6 +16,7 @@ from peer.running.console import FOLDER, HERE, said
 from peer.running.noted import noted_in
 from peer.running.token import use_token
 from peer.store.lock import holder
+from peer.trust import authority
 
 END_S = 60.0
 
@@ -33,7 +34,7 @@ def down(
 
     Example: `ebbtide down run`
     """
-    if not (folder / SECRET).exists():
+    if not (folder / authority.FILE).exists():
         raise ConfigInvalid(f"{str(folder)!r} is no folder of a cluster that was ever started. Nothing was done.")
     noted, process = noted_in(folder), holder(folder)
     try:

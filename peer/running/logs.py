@@ -13,10 +13,10 @@ import typer
 
 from peer.audit.console import SHOWN, Last, print_json
 from peer.audit.telling import iso
-from peer.backends.admission import SECRET
 from peer.backends.kept_lines import HostLines, files_in
 from peer.errors import CallerError, ConfigInvalid
 from peer.running.console import HERE, Folder, Json, said
+from peer.trust import authority
 
 LOOK_S = 0.2
 """From one look at the files to the next, when they are followed."""
@@ -42,7 +42,7 @@ def logs(
 
     Examples: `ebbtide logs --agent buyer`, `ebbtide logs --follow --level WARNING`
     """
-    if not (folder / SECRET).exists():
+    if not (folder / authority.FILE).exists():
         raise ConfigInvalid(f"{str(folder)!r} is no folder of a cluster that was ever started. Nothing is shown.")
     is_wanted = _wanted(agent or [], level)
     known: dict[Path, HostLines] = {}

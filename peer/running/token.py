@@ -4,16 +4,16 @@ import os
 import sys
 from pathlib import Path
 
-from peer.backends.admission import secret_of
 from peer.backends.ray_head import environment
+from peer.trust import authority
 
 
 def use_token(folder: Path) -> None:
     """Set a folder's token. If Ray was imported meanwhile, as a file of agents may do, begin this command anew with it.
 
-    Raises: ConfigInvalid, if the folder's secret can't be read.
+    Raises: ConfigInvalid, if the folder's authority can't be read.
     """
-    token = environment(secret_of(folder))
+    token = environment(authority.load(folder))
     if all(os.environ.get(name) == value for name, value in token.items()):
         return
     os.environ.update(token)

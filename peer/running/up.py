@@ -10,19 +10,18 @@ import typer
 
 from peer.audit.console import WRONG, errors, progress
 from peer.backends import BACKENDS, ray_address, ray_head
-from peer.backends.admission import SECRET
 from peer.backends.left import end_left
 from peer.backends.output import kept
 from peer.backends.packing import counting, few
 from peer.backends.roll import check_usable, seats_in
 from peer.cluster.cluster import Cluster
 from peer.errors import ConfigInvalid
-from peer.keys import load_or_create_secret
 from peer.running.app import App, read_app
 from peer.running.console import HERE, Folder, said
 from peer.running.noted import Noted, note, noted_in
 from peer.running.token import use_token
 from peer.store.lock import lock
+from peer.trust import authority
 
 CPUS = 2
 """Of a Ray that is started here, as for `Cluster("ray")`: hosts take none of them."""
@@ -113,9 +112,9 @@ def _launch(app: App, folder: Path, settings: dict[str, Any]) -> None:
         asyncio.run(_go(app, folder, settings | {"address": address}, address))
         return
     is_new = ray_head.head_in(folder) is None
-    secret = load_or_create_secret(folder / SECRET)
+    root = authority.load_or_create(folder)
     try:
-        head = ray_head.start(folder, secret, settings.pop("num_cpus", CPUS))
+        head = ray_head.start(folder, root, settings.pop("num_cpus", CPUS))
         use_token(folder)
         settings |= {"address": head.address, "bind": "tcp://127.0.0.1:*"}
         asyncio.run(_go(app, folder, settings, ""))

@@ -11,8 +11,11 @@ from hashlib import blake2b
 import msgspec
 
 from peer import errors
-from peer.people.person import Act, Certificate, signature_of, signer_of
+from peer.people.person import Act, signature_of, signer_of
 from peer.serving.kept import Kept
+from peer.trust.grant import Grant
+from peer.trust.rights import LOOK, RELEASE, ROLLBACK, allows
+from peer.trust.trust import Trust
 
 SCHEME = "Ebbtide"
 """In the header `Authorization`: this, a space, and the proof in base64 for URLs."""
@@ -20,6 +23,11 @@ FRESH_US = 300_000_000
 """How far the time of what is signed may be off: clocks differ, and networks wait."""
 HEARD_MAX = 100_000
 """Of what people have said within that time."""
+
+_RIGHTS: dict[str, str] = {
+    "rollback": ROLLBACK, "suspect": ROLLBACK, "overturn": ROLLBACK, "look": LOOK, "preview": LOOK,
+}  # fmt: skip
+"""By what is said, which right it takes; anything else takes that to release."""
 
 
 class Refused(Exception):  # it ends in an answer, and nowhere else
@@ -52,24 +60,24 @@ class Door:
     """Lets people in.
 
     Args:
-        secret: the cluster's, by which people are vouched for.
+        trust: says who is vouched for.
         now_us: the time.
         heard: what was said within the time for which that counts.
     """
 
-    def __init__(self, secret: bytes, now_us: Callable[[], int], heard: Kept) -> None:
-        self._secret = secret
+    def __init__(self, trust: Trust, now_us: Callable[[], int], heard: Kept) -> None:
+        self._trust = trust
         self._now_us = now_us
         self._heard = heard
 
-    def who(self, header: str, act: Act) -> tuple[Certificate, bytes]:
+    def who(self, header: str, act: Act) -> tuple[Grant, bytes]:
         """Return who has signed this, and what shows it. Raises: Refused."""
         scheme, _, given = header.partition(" ")
         if scheme.lower() != SCHEME.lower() or not given.strip():
             raise Refused(401, f"This is not signed. Nothing was done. {_SIGN}", "NotEntitled")
         try:
             proof = urlsafe_b64decode(given.strip())
-            signer, at_us = signer_of(self._secret, proof, act, self._now_us()), signature_of(proof)[2]
+            signer, at_us = signer_of(self._trust, proof, act), signature_of(proof)[2]
         except errors.NotEntitled as error:
             raise Refused(401, str(error), "NotEntitled") from error
         except (ValueError, msgspec.MsgspecError) as error:
@@ -81,9 +89,21 @@ class Door:
                 f" {FRESH_US // 1_000_000} s. Nothing was done. Sign it anew; if it was just signed, set the clock.",
                 "NotEntitled",
             )  # fmt: skip
+        self._check_may(signer, act)
         return signer, proof
 
-    async def once(self, header: str, act: Act) -> tuple[Certificate, bytes]:
+    def _check_may(self, signer: Grant, act: Act) -> None:
+        verb = _RIGHTS.get(act.verb, RELEASE)
+        agents = [step.rsplit("/", 2)[0] for step in act.subject.split(" ")] if verb != RELEASE and act.agent else []
+        for agent in dict.fromkeys((act.agent or "*", *agents)):
+            if not allows(signer.may, verb, agent):
+                raise Refused(
+                    403, f"{signer.name} may not {verb}: {agent}. They may: {', '.join(signer.may) or 'nothing'}."
+                    f" Nothing was done. Whoever holds the folder can grant it: `ebbtide people add {signer.name} --may"
+                    f" {verb}:{agent}`.", "NotEntitled",
+                )  # fmt: skip
+
+    async def once(self, header: str, act: Act) -> tuple[Grant, bytes]:
         """Return who has signed what changes something, for the first time. Raises: Refused; OSError."""
         signer, proof = self.who(header, act)
         at_us = signature_of(proof)[2]

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peer import errors
-from peer.backends.admission import secret_of
 from peer.cluster.attached import Attached
 from peer.cluster.requests import now_us
 from peer.extras import needed
@@ -86,7 +85,7 @@ async def serve(
     folder = cluster.folder
     heard, posted = Kept(folder / HEARD, now_us()), Kept(folder / TOLD, now_us())
     with _bound(listen) as bound:
-        app = Service(cluster, Door(secret_of(folder), now_us, heard), corrected).app()
+        app = Service(cluster, Door(cluster.host.badge.trust, now_us, heard), corrected).app()
         server = _quiet(uvicorn)(
             uvicorn.Config(
                 app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=False,

@@ -14,11 +14,11 @@ from peer.extras import needed
 from peer.host import questions
 from peer.host.people import VERBS, pause_act, tier_act
 from peer.host.questions import Pause, Say, SetTier
-from peer.people.person import Certificate
 from peer.serving import bodies
 from peer.serving.bodies import NOTHING, OverturnBody, PauseBody, RollbackBody, SayBody, SuspectBody, TierBody
 from peer.serving.door import SCHEME, Door, Refused, look_act
 from peer.serving.rows import Row, outcome_row, overturned_row, plan_row, request_row, suspected_row, tiers_row
+from peer.trust.grant import Grant
 from protocol.ids import AgentId
 
 logger = logging.getLogger("ebbtide")
@@ -87,7 +87,7 @@ class Service:
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
-    def _looks(self, name: str, request: Any) -> Certificate:
+    def _looks(self, name: str, request: Any) -> Grant:
         return self._door.who(_signed(request), look_act(name, request.url.query))[0]
 
     async def _inbox(self, name: str, request: Any) -> list[Row]:

@@ -1,37 +1,58 @@
-"""Signed frames between hosts over ZeroMQ: a ROUTER to receive, a DEALER to each host that is sent to.
+"""Signed frames between hosts over ZeroMQ, encrypted: one socket to receive, and one to each host that is sent to.
 
-ZeroMQ connects, reconnects and queues; it neither authenticates nor tells what is lost. So every frame carries its own
-proof (`frame.py`), and resending is left to the protocol. Everything here runs on the event loop and never blocks.
+ZeroMQ connects, reconnects and queues; CURVE encrypts, and proves both ends' keys before a frame is read
+(`gatekeeper.py`). Sockets are one way, PUSH to PULL: nobody names a connection, or answers on one. Whoever is not known
+yet shows its chain at a second socket, the door, which takes nothing larger. What is lost nobody tells, so resending is
+left to the protocol. Everything here runs on the event loop and never blocks.
 """
 
-from asyncio import AbstractEventLoop, get_running_loop
+from asyncio import AbstractEventLoop, TimerHandle, get_running_loop
 from collections import OrderedDict
 from collections.abc import Callable
+from time import perf_counter
 
 import zmq
+from zmq.utils import z85
 
 from peer.errors import AddressBusy, ConfigInvalid, FrameInvalid
-from peer.keys import HostKeys
-from peer.ports import TransportCounts
+from peer.keys import HostKeys, host_id_of
+from peer.ports import Gate, TransportCounts
+from peer.transport.curve import curve_private, curve_public
 from peer.transport.frame import BODY_BYTES_MAX, HEADER_BYTES, seal, unseal
+from peer.transport.gatekeeper import DOOR, MEMBERS, Gatekeeper, sender_of
+from peer.transport.place import Place
+from peer.transport.turns import Turns
 from protocol.ids import HostId
 
-QUEUE_FRAMES_MAX = 1000
-"""Frames that wait for one host in each direction; the protocol resends what a full queue drops."""
+QUEUE_FRAMES_MAX = 8_192
+"""Frames that wait for one host in each direction: the pieces of the largest whole; what does not fit is resent."""
 
 TURN_FRAMES_MAX = 100
-"""Frames taken in one turn of the loop (some 10 ms of checking signatures), so that timers and others get theirs."""
+TURN_S = 0.02
+"""Frames taken in one turn of the loop, and how long that may take, so that timers and others get their turn."""
 
 INTRODUCTIONS_MAX = 64
-"""Sockets to addresses whose host is not known: introductions are rare, and the oldest has had its time."""
+"""Doors at which this host has knocked lately: introductions are rare, and the oldest has had its time."""
 
 SOCKETS_MAX = 16_384
 """Hosts that one host sends to at a time: ZeroMQ's default of 1023 is less than a cluster."""
 
-MESSAGE_BYTES_MAX = 2 * (HEADER_BYTES + BODY_BYTES_MAX)
-"""Above this ZeroMQ cuts the connection before reading the frame, uncounted; a frame below is refused and counted."""
+MESSAGE_BYTES_MAX = HEADER_BYTES + BODY_BYTES_MAX + 1024
+"""Above this ZeroMQ cuts the connection before it takes memory for the frame."""
 
-RECONNECT_MS = 100
+HELLO_BYTES_MAX = 32_768
+HELLOS_A_SECOND = 100
+"""Chains that are looked at: each takes some signatures, and anybody may show one."""
+HELLO_AGAIN_S = 1.0
+HELLO_AGAIN_S_MAX = 30.0
+"""How soon this host shows its chain again to one of which it hears nothing: doubles from the first to the second."""
+HEARD_S = 5.0
+"""A host that was heard within so long has let this one in."""
+
+HANDSHAKE_MS = 10_000
+"""How long a connection may take to prove its key; strangers that say nothing hold it as long."""
+BACKLOG = 1024
+RECONNECT_MS = 25
 RECONNECT_MS_MAX = 5_000
 """How long a lost connection waits before it is tried again: doubles from the first to the second."""
 
@@ -39,148 +60,295 @@ HEARTBEAT_MS = 5_000
 HEARTBEAT_TIMEOUT_MS = 15_000
 """How soon a connection is known to be dead although nobody closed it (a pulled cable): it swallows frames."""
 
+Socket = zmq.Socket[bytes]
+
 
 class ZmqTransport:
     """One host's endpoint; implements `ports.Transport`.
 
     Args:
-        keys: who this host is; every frame is signed with them.
-        bind: where to receive, as ZeroMQ writes it. Name an interface that others reach: `address` repeats it.
+        keys: who this host is; every frame is signed with them, and they are what CURVE proves.
+        gate: who may connect.
+        bind: where to receive, as ZeroMQ writes it. Name an interface that others reach: `address` repeats it. The door
+            is at the next port, if that is free.
         goodbye_ms: how long what is not yet sent may take when this is closed; it holds the loop as long.
     """
 
-    def __init__(self, keys: HostKeys, bind: str = "tcp://127.0.0.1:*", goodbye_ms: int = 0) -> None:
+    def __init__(self, keys: HostKeys, gate: Gate, bind: str = "tcp://127.0.0.1:*", goodbye_ms: int = 0) -> None:
         self._goodbye_ms = goodbye_ms
         self.address = ""
         self.counts = TransportCounts()
         self._keys = keys
+        self._gate = gate
         self._bind = bind
+        self._secret = z85.encode(curve_private(keys.private_bytes()))
+        self._public = z85.encode(curve_public(keys.public_key))
         self._addresses: dict[HostId, str] = {}
-        self._dealers: dict[HostId, zmq.Socket[bytes]] = {}
-        self._introductions: OrderedDict[str, zmq.Socket[bytes]] = OrderedDict()
-        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._router: zmq.Socket[bytes] | None = None
+        self._dealers: dict[HostId, Socket] = {}
+        self._knocking: OrderedDict[str, Socket] = OrderedDict()
+        """Sockets to members at addresses whose hosts are not known."""
+        self._doors: OrderedDict[str, Socket] = OrderedDict()
+        self._heard: dict[HostId, float] = {}
+        self._hellos: dict[HostId, tuple[float, float]] = {}
+        """By host, when this one shows it its chain again, and how long it waits after that."""
+        self._context: zmq.Context[Socket] | None = None
+        self._gatekeeper: Gatekeeper | None = None
+        self._inlet: Socket | None = None
+        self._door: Socket | None = None
         self._loop: AbstractEventLoop | None = None
         self._received: Callable[[HostId, bytes], None] | None = None
+        self._turns = Turns(self._take)
+        self._in_parts = False
+        """What comes next belongs to a message of several parts, which no host sends."""
         self._drains_later = False
+        self._door_rests: TimerHandle | None = None
 
     async def open(self, received: Callable[[HostId, bytes], None]) -> None:
         """Bind and start to receive; `address` is known afterwards.
 
         Raises: AddressBusy, if the port is in use; ConfigInvalid, if it can't be bound for another reason.
         """
+        loop = get_running_loop()
         context = zmq.Context()
         context.set(zmq.MAX_SOCKETS, SOCKETS_MAX)
-        router = context.socket(zmq.ROUTER)
-        _configure(router)
+        gatekeeper = Gatekeeper(context, self._gate, loop)
+        gatekeeper.start()
         try:
-            router.bind(self._bind)
-        except zmq.ZMQError as error:
+            inlet = self._listening(context, MEMBERS, self._bind)
+            members = inlet.get_string(zmq.LAST_ENDPOINT)
+            door = self._beside(context, members)
+        except (AddressBusy, ConfigInvalid):
+            gatekeeper.stop()
             context.destroy(linger=0)
-            if error.errno == zmq.EADDRINUSE:
-                raise AddressBusy(
-                    f"Can't receive at {self._bind}: the port is in use. Nothing was opened."
-                    " Stop whoever has it, or bind to another (port * takes any that is free)."
-                ) from error
-            raise ConfigInvalid(
-                f"Can't receive at {self._bind}: {error}. Nothing was opened."
-                " Bind to tcp://ADDRESS:PORT with an address of this machine."
-            ) from error
-        self.address = router.get_string(zmq.LAST_ENDPOINT)
-        self._context, self._router, self._received = context, router, received
-        self._loop = get_running_loop()
-        self._loop.add_reader(router.fileno(), self._drain)
+            raise
+        self.address = str(Place(members, door.get_string(zmq.LAST_ENDPOINT), self._keys.public_key))
+        self._context, self._gatekeeper, self._inlet, self._door = context, gatekeeper, inlet, door
+        self._received, self._loop = received, loop
+        loop.add_reader(inlet.fileno(), self._drain)
+        loop.add_reader(door.fileno(), self._look_at_door)
         # The descriptor only tells of changes: what came before it was watched has to be fetched unasked.
         self._drain_later()
+        loop.call_soon(self._look_at_door)
 
     def connect(self, host: HostId, address: str) -> None:
         """Say where a host is reached; frames that still wait for another address of it are lost."""
         if self._addresses.get(host) == address:
             return
         self._addresses[host] = address
-        dealer = self._dealers.pop(host, None)
-        if dealer is not None:
-            dealer.close(linger=0)
+        self._hellos.pop(host, None)
+        self._hang_up(host)
 
     def send(self, receiver: HostId, body: bytes) -> None:
         """Send one frame, or drop and count it.
 
         Raises: PayloadTooLarge; ConfigInvalid, if `receiver` has an address but is no host id.
         """
+        if self._is_unsure_of(receiver):
+            # Who was refused is refused for good: ZeroMQ does not try that connection again.
+            self._hang_up(receiver)
         dealer = self._dealers.get(receiver)
         if dealer is None:
-            dealer = self._dial(self._addresses.get(receiver))
+            dealer = self._dial(self._addresses.get(receiver), receiver)
             if dealer is None:
                 self.counts.dropped += 1
                 return
             self._dealers[receiver] = dealer
+            self._knock(self._addresses[receiver])
         self._put(dealer, seal(self._keys, receiver, body))
 
     def introduce(self, address: str, body: bytes) -> None:
-        """Send one frame to whoever is at the address.
+        """Send one frame to whoever is at the address, once it has let this host in.
 
         Raises: PayloadTooLarge.
         """
         frame = seal(self._keys, None, body)
-        dealer = self._introductions.pop(address, None) or self._dial(address)
-        if dealer is None:
+        socket = self._knocking.pop(address, None) or self._dial(address, None)
+        if socket is None:
             self.counts.dropped += 1
             return
-        self._introductions[address] = dealer
-        while len(self._introductions) > INTRODUCTIONS_MAX:
-            self._introductions.popitem(last=False)[1].close(linger=0)
-        self._put(dealer, frame)
+        _keep(self._knocking, address, socket)
+        self._knock(address)
+        self._put(socket, frame)
 
     async def close(self) -> None:
         """Stop and release the port; what ZeroMQ has not yet sent, and can't send in the time given, is lost."""
-        if self._context is None or self._router is None or self._loop is None:
+        if self._context is None or self._inlet is None or self._door is None or self._loop is None:
             return
-        self._loop.remove_reader(self._router.fileno())
+        self._loop.remove_reader(self._inlet.fileno())
+        self._loop.remove_reader(self._door.fileno())
+        if self._door_rests is not None:
+            self._door_rests.cancel()
+        assert self._gatekeeper is not None
+        self._gatekeeper.stop()
         self._context.destroy(linger=self._goodbye_ms)
-        self._context = self._router = None
-        self._dealers.clear()
-        self._introductions.clear()
+        self._context = self._inlet = self._door = self._gatekeeper = None
+        self._turns.clear()
+        for sockets in (self._dealers, self._knocking, self._doors):
+            sockets.clear()
 
-    def _dial(self, address: str | None) -> zmq.Socket[bytes] | None:
-        """Return a socket to the address; None if there is none: addresses come from others and may be nonsense."""
-        if address is None or self._context is None:
+    # -- sockets ---------------------------------------------------------------------------------------------------
+
+    def _listening(self, context: "zmq.Context[Socket]", domain: bytes, bind: str) -> Socket:
+        socket = context.socket(zmq.PULL)
+        _configure(socket)
+        socket.set(zmq.BACKLOG, BACKLOG)
+        socket.set(zmq.CURVE_SERVER, 1)
+        socket.set(zmq.CURVE_SECRETKEY, self._secret)
+        socket.set(zmq.CURVE_PUBLICKEY, self._public)
+        socket.set(zmq.ZAP_DOMAIN, domain)
+        if domain == DOOR:
+            socket.set(zmq.MAXMSGSIZE, HELLO_BYTES_MAX)
+            socket.set(zmq.RCVHWM, 4)
+        try:
+            socket.bind(bind)
+        except zmq.ZMQError as error:
+            socket.close(linger=0)
+            if error.errno == zmq.EADDRINUSE:
+                raise AddressBusy(
+                    f"Can't receive at {bind}: the port is in use. Nothing was opened."
+                    " Stop whoever has it, or bind to another (port * takes any that is free)."
+                ) from error
+            raise ConfigInvalid(
+                f"Can't receive at {bind}: {error}. Nothing was opened."
+                " Bind to tcp://ADDRESS:PORT with an address of this machine."
+            ) from error
+        return socket
+
+    def _beside(self, context: "zmq.Context[Socket]", members: str) -> Socket:
+        machine, _, port = members.rpartition(":")
+        try:
+            return self._listening(context, DOOR, f"{machine}:{int(port) + 1}")
+        except (AddressBusy, ConfigInvalid):
+            return self._listening(context, DOOR, f"{machine}:*")
+
+    def _dial(self, address: str | None, host: HostId | None) -> Socket | None:
+        """Return a socket to the members' side of an address; None if there is none: it may be nonsense.
+
+        None too if the key that is said to be there is not that of the host that is meant.
+        """
+        if address is None:
             return None
         try:
-            dealer = self._context.socket(zmq.DEALER)
+            place = Place.of(address)
+        except ConfigInvalid:
+            return None
+        if host is not None and host_id_of(place.key) != host:
+            return None
+        self._gate.expect(place.key)
+        return self._connected(place.members, place.key)
+
+    def _connected(self, endpoint: str, key: bytes) -> Socket | None:
+        if self._context is None:
+            return None
+        try:
+            socket = self._context.socket(zmq.PUSH)
         except zmq.ZMQError:  # no socket or descriptor left: the caller counts the drop
             return None
-        _configure(dealer)
+        _configure(socket)
         try:
-            dealer.connect(address)
-        except zmq.ZMQError:  # no such form of address, likewise
-            dealer.close(linger=0)
+            socket.set(zmq.CURVE_SERVERKEY, z85.encode(curve_public(key)))
+            socket.set(zmq.CURVE_SECRETKEY, self._secret)
+            socket.set(zmq.CURVE_PUBLICKEY, self._public)
+            socket.connect(endpoint)
+        except zmq.ZMQError:  # no such form of address, or no key, likewise
+            socket.close(linger=0)
             return None
-        return dealer
+        return socket
 
-    def _put(self, dealer: zmq.Socket[bytes], frame: bytes) -> None:
+    def _is_unsure_of(self, host: HostId) -> bool:
+        """Tell whether to begin anew with a host of which nothing is heard: it may not have let this one in."""
+        if self._loop is None or host not in self._dealers:
+            return False
+        now_s = self._loop.time()
+        if now_s - self._heard.get(host, -HEARD_S) < HEARD_S:
+            self._hellos.pop(host, None)
+            return False
+        due_s, wait_s = self._hellos.get(host, (0.0, HELLO_AGAIN_S))
+        if now_s < due_s:
+            return False
+        self._hellos[host] = (now_s + wait_s, min(2 * wait_s, HELLO_AGAIN_S_MAX))
+        return due_s > 0.0
+
+    def _hang_up(self, host: HostId) -> None:
+        socket = self._dealers.pop(host, None)
+        if socket is not None:
+            socket.close(linger=0)
+
+    def _knock(self, address: str) -> None:
+        place = Place.of(address)
+        socket = self._doors.pop(address, None) or self._connected(place.door, place.key)
+        if socket is None:
+            self.counts.dropped += 1
+            return
+        _keep(self._doors, address, socket)
+        self._put(socket, seal(self._keys, host_id_of(place.key), self._gate.hello()))
+
+    def _put(self, socket: Socket, frame: bytes) -> None:
         try:
-            dealer.send(frame, zmq.NOBLOCK)
+            socket.send(frame, zmq.NOBLOCK)
         except zmq.Again:
             self.counts.dropped += 1
             return
         self.counts.frames_sent += 1
         self.counts.bytes_sent += len(frame)
 
+    # -- receiving -------------------------------------------------------------------------------------------------
+
+    def _look_at_door(self) -> None:
+        """Look at who shows a chain, a few a second: the descriptor is edge-triggered and does not remind."""
+        if self._door is None or self._loop is None or self._door_rests is not None:
+            return
+        try:
+            hello = self._door.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        self._door_rests = self._loop.call_later(1 / HELLOS_A_SECOND, self._door_rested)
+        try:
+            sender, chain = unseal(hello, self._keys.host_id)
+        except FrameInvalid:
+            self.counts.refused += 1
+            return
+        if self._gate.welcome(chain) != sender:
+            self.counts.refused += 1
+        elif self._gatekeeper is not None:
+            self._gatekeeper.came()
+
+    def _door_rested(self) -> None:
+        self._door_rests = None
+        self._look_at_door()
+
     def _drain(self) -> None:
-        """Take what has come until nothing is left: the descriptor is edge-triggered and does not remind."""
+        """Take what has come, and read as much as there is time for, of each sender in its turn."""
+        self._fetch()
+        until = perf_counter() + TURN_S
         for _ in range(TURN_FRAMES_MAX):
-            if self._router is None:
-                return
+            if not self._turns or perf_counter() >= until:
+                break
             try:
-                parts = self._router.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            try:
-                self._take(parts)
+                self._turns.one()
             except BaseException:
                 # It goes to the loop's handler, and must not strand the frames behind it.
                 self._drain_later()
                 raise
+            self._fetch()
+
+    def _fetch(self) -> None:
+        """Put what has come in its sender's line; the descriptor is edge-triggered and does not remind."""
+        for _ in range(TURN_FRAMES_MAX):
+            if self._inlet is None:
+                return
+            if self._turns.is_full:
+                break
+            try:
+                frame = self._inlet.recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                if self._turns:
+                    break
+                return
+            sender, is_part = sender_of(frame), frame.more or self._in_parts
+            self._in_parts = frame.more
+            if is_part or not self._gate.may_come(sender) or not self._turns.put(sender, frame.bytes):
+                self.counts.refused += not frame.more
         self._drain_later()
 
     def _drain_later(self) -> None:
@@ -192,27 +360,35 @@ class ZmqTransport:
         self._drains_later = False
         self._drain()
 
-    def _take(self, parts: list[bytes]) -> None:
-        if len(parts) != 2:  # the connection's name, which the ROUTER puts in front, and the frame
-            self.counts.refused += 1
-            return
+    def _take(self, sender: HostId, frame: bytes) -> None:
         try:
-            sender, body = unseal(parts[1], self._keys.host_id)
+            signer, body = unseal(frame, self._keys.host_id)
         except FrameInvalid:
             self.counts.refused += 1
             return
+        if signer != sender:
+            self.counts.refused += 1  # what another has signed is the other's to send
+            return
+        assert self._loop is not None
+        self._heard[sender] = self._loop.time()
         self.counts.frames_received += 1
-        self.counts.bytes_received += len(parts[1])
+        self.counts.bytes_received += len(frame)
         if self._received is not None:
             self._received(sender, body)
 
 
-def _configure(socket: "zmq.Socket[bytes]") -> None:
+def _keep(sockets: "OrderedDict[str, Socket]", address: str, socket: Socket) -> None:
+    sockets[address] = socket
+    while len(sockets) > INTRODUCTIONS_MAX:
+        sockets.popitem(last=False)[1].close(linger=0)
+
+
+def _configure(socket: Socket) -> None:
     socket.set(zmq.LINGER, 0)
     socket.set(zmq.SNDHWM, QUEUE_FRAMES_MAX)
-    # Nobody answers on a DEALER; what a stranger sends there anyway must not pile up.
-    socket.set(zmq.RCVHWM, QUEUE_FRAMES_MAX if socket.type == zmq.ROUTER else 1)
+    socket.set(zmq.RCVHWM, QUEUE_FRAMES_MAX)
     socket.set(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
+    socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
     socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
     socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)

@@ -9,7 +9,7 @@ from bisect import insort
 from msgspec import Struct
 
 from protocol.chance import Chance
-from protocol.fact import Began, Claim, Fact, HostFact, Standing, State, Suspicion
+from protocol.fact import Began, Claim, Edict, Fact, HostFact, Standing, State, Suspicion
 from protocol.hosts.gossip import Gossip, shared_out
 from protocol.hosts.homes import Homes
 from protocol.hosts.membership import Declare, Membership, Outcome, Say, Turned
@@ -44,9 +44,9 @@ class Connect(Struct, frozen=True):
 
 
 class Heard(Struct, frozen=True):
-    """A fact that the peers of this host should know."""
+    """A fact that this host, or its peers, should know."""
 
-    fact: Began
+    fact: Began | Edict
 
 
 class Outdone(Struct, frozen=True):
@@ -130,6 +130,10 @@ class HostMachine:
     def others(self) -> list[HostFact]:
         """Return what is known of the other hosts, failed ones included."""
         return [self._others[host] for host in sorted(self._others)]
+
+    def fact_of(self, host: HostId) -> HostFact | None:
+        """Return what a host has announced last, as far as is known."""
+        return self._mine if host == self.host else self._others.get(host)
 
     def living(self) -> list[HostId]:
         """Return the hosts that have neither failed nor left, this one included, in order."""
@@ -233,7 +237,7 @@ class HostMachine:
         if not self.gossip.learn(fact):
             return False
         match fact:
-            case Began():
+            case Began() | Edict():
                 actions.append(Heard(fact))
             case Standing():
                 self._carry_out(self.membership.learned(fact, now_us), actions)

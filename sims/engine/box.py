@@ -10,6 +10,8 @@ from peer.host.driver import Driver
 from peer.host.host import Host
 from peer.keys import HostKeys
 from peer.ports import Observer
+from peer.trust.badge import Badge
+from peer.trust.rights import OF_HOSTS
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.records import BirthRecord
@@ -26,7 +28,7 @@ class Box:
     """A place for one host, up or down."""
 
     def __init__(
-        self, name: str, seed: int, loop: VirtualLoop, network: Network, secret: bytes, limits: Limits | None,
+        self, name: str, seed: int, loop: VirtualLoop, network: Network, authority: HostKeys, limits: Limits | None,
         seeds: tuple[str, ...], sync: AnySpread | None, checkpoints: CheckpointLimits | None, founder: bool,
         host_limits: HostLimits | None = None, stand_ins: Mapping[Any, Opens] | None = None,
     ) -> None:  # fmt: skip
@@ -51,7 +53,7 @@ class Box:
         self._seed = seed
         self._loop = loop
         self._network = network
-        self._secret = secret
+        self._authority = authority
         self._limits = limits
         self._seeds = seeds
         self._sync = sync
@@ -109,7 +111,8 @@ class Box:
         self.store.slower = self.slower
         clock = VirtualClock(self._loop, self.skew_us, self.drift_ppm)
         host = self.host = Host(
-            self.keys, self._secret, transport, self.store, clock, seeds=self._seeds, limits=self._limits,
+            Badge.issued(self._authority, self.keys, OF_HOSTS), transport, self.store, clock,
+            seeds=self._seeds, limits=self._limits,
             randomness=SeededRandomness(self._seed, f"host/{life}"), checkpoints=self._checkpoints,
             founder=self._founder, host_limits=self._host_limits, observer=observer,
             resources=Resources(self._stand_ins),

@@ -74,7 +74,7 @@ class Engine:
             raise errors.CallerError(f"there is a host {name!r} already. Nothing changed.")
         operator = self.operator
         box = self.boxes[name] = Box(
-            name, self.seed, self.loop, self.network, operator.secret, self._limits, (operator.address,), self._sync,
+            name, self.seed, self.loop, self.network, operator.authority, self._limits, (operator.address,), self._sync,
             self._checkpoints, founder=not self.boxes, host_limits=self._host_limits,
             stand_ins=self.stand_ins,
         )  # fmt: skip

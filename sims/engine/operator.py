@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from peer.cluster.cluster import Cluster
 from peer.host import questions
 from peer.host.host import Host
 from peer.keys import HostKeys
+from peer.trust.badge import Badge
 from protocol.ids import AgentId
 from protocol.limits import HostLimits, Limits
 from sims.virtual.chance import SeededRandomness, stream
@@ -40,7 +40,7 @@ class Operator(Cluster):
         self._keeping = launched.host.keeping
         self._source = NAME
         self._calls = 0
-        self.secret = launched.secret
+        self.authority = launched.authority
         self.address = launched.transport.address
 
     async def hand_in(self, agent: AgentId, messages: Sequence[Any]) -> None:
@@ -92,12 +92,12 @@ class _Launched:
         host_limits: HostLimits | None,
     ) -> None:  # fmt: skip
         keys = HostKeys.from_seed(f"{seed}/{NAME}".encode())
-        self.secret = blake2b(f"{seed}/secret".encode(), digest_size=32).digest()
+        self.authority = HostKeys.from_seed(f"{seed}/authority".encode())
         self.transport = VirtualTransport(network, keys)
         self.host = Host(
-            keys, self.secret, self.transport, VirtualStore(loop, Disk(), stream(seed, f"disk/{NAME}")),
-            VirtualClock(loop), limits=limits, randomness=SeededRandomness(seed, f"host/{NAME}"),
-            host_limits=host_limits,
+            Badge.issued(self.authority, keys), self.transport,
+            VirtualStore(loop, Disk(), stream(seed, f"disk/{NAME}")), VirtualClock(loop), limits=limits,
+            randomness=SeededRandomness(seed, f"host/{NAME}"), host_limits=host_limits,
         )  # fmt: skip
 
     async def start(self) -> Host:

@@ -67,7 +67,7 @@ class HostWorld:
 
     def fact(self, host: HostId, agents: tuple[str, ...] = ()) -> HostFact:
         """Return what a host says of itself now; its address is its name."""
-        return HostFact(host, self.now_us, host, agents, mac=bytes(16))
+        return HostFact(host, self.now_us, host, agents, proof=bytes(300))
 
     def kill(self, host: HostId) -> None:
         """Stop a host dead."""

@@ -9,12 +9,11 @@ from typing import Any
 import msgspec
 
 from peer.backends import ray_head
-from peer.backends.admission import SECRET
 from peer.errors import ConfigInvalid
-from peer.keys import load_or_create_secret
 from peer.running.down import end_on_ray
 from peer.running.token import use_token
 from peer.store.files import Files
+from peer.trust import authority
 
 PLACE = "demo"
 """In the cluster's folder: what is the run's own."""
@@ -32,7 +31,7 @@ def place_in(folder: Path) -> Path:
 
 def launch_options(folder: Path) -> dict[str, Any]:
     """Start a Ray that outlives this program; return how a cluster is launched on it. Raises: BackendFailed."""
-    head = ray_head.start(folder, load_or_create_secret(folder / SECRET), CPUS)
+    head = ray_head.start(folder, authority.load_or_create(folder), CPUS)
     use_token(folder)
     return {"address": head.address, "bind": "tcp://127.0.0.1:*", "detached": True}
 

@@ -9,7 +9,8 @@ from typing import Any
 from peer.cluster.requests import PendingRequest
 from peer.errors import AskTimeout, CallerError
 from peer.keys import HostKeys
-from peer.people.person import Certificate, Person
+from peer.people.person import MAY, Person
+from peer.trust.grant import grant
 from sims.studies.matrix.agents import BOSS
 from sims.world import World
 
@@ -23,7 +24,7 @@ TRIES_MAX = 20
 def boss(world: World) -> Person:
     """Return a person whom the world's cluster vouches for."""
     keys = HostKeys.from_seed(f"{world.seed}/{BOSS}".encode())
-    return Person(keys, Certificate("eve", (BOSS,), keys.public_key, 0).vouched(world.engine.operator.secret))
+    return Person(keys, (grant(world.engine.operator.authority, "eve", keys.public_key, MAY, roles=(BOSS,)),))
 
 
 class Desktop:

@@ -1,0 +1,73 @@
+"""Whether whoever asks something may: by the grant that its host has shown (TR-2)."""
+
+from collections.abc import Iterable
+
+from peer import errors
+from peer.host.births import QUESTION as MAKE
+from peer.host.happenings import WatchAsk
+from peer.host.questions import EffectAsk, Propose, decode
+from peer.host.together import EACH, REST, Each
+from peer.host.transit import MOVE, ROOM, TAKE
+from peer.trust.rights import EVICT, HOST, LOOK, RELEASE, RESTORE, ROLLBACK, SUBMIT, allows
+from peer.trust.trust import Trust
+from protocol.ids import HOST as OF_ALL
+from protocol.ids import AgentId, HostId
+from protocol.wire import Ask
+
+_ALL = "*"
+_RIGHTS = {
+    "submit": SUBMIT, "letter": SUBMIT, "call off": SUBMIT, "propose": ROLLBACK, "hold": ROLLBACK, "effect": RELEASE,
+    "say": RELEASE, "pause": RELEASE, "tier": RELEASE, "checkpoint": RESTORE, "restore": RESTORE, "leave": EVICT,
+    MOVE: EVICT, MAKE: HOST, ROOM: HOST, TAKE: HOST,
+}  # fmt: skip
+"""By question, what it takes; any other is a look."""
+_OF_ALL = (RESTORE,)
+"""What concerns all agents, whichever is asked."""
+
+
+class Entitlement:
+    """Who may ask what of one host.
+
+    Args:
+        trust: what others have shown.
+    """
+
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
+
+    def check(self, sender: HostId, question: Ask) -> None:
+        """Raises: NotEntitled, if a host may not ask this."""
+        member = self._trust.member(sender)
+        rights = () if member is None else member.grant.may
+        for verb, agent in _wanted(question):
+            if not allows(rights, verb, agent):
+                name = sender if member is None else member.grant.name
+                whom = "all agents" if agent == _ALL else agent
+                raise errors.NotEntitled(
+                    f"{name} may not {verb}: {whom}. It may: {', '.join(rights) or 'nothing'}. Nothing changed. Whoever"
+                    " holds the folder of the cluster can grant more: see `ebbtide access --help`."
+                )
+
+
+def _wanted(question: Ask) -> Iterable[tuple[str, AgentId]]:
+    if question.agent == OF_ALL:
+        return _of_host(question)
+    verb = _RIGHTS.get(question.what, LOOK)
+    if question.what == "propose":
+        asked: Propose = decode(question.body, Propose)
+        return [(verb, agent) for agent in dict.fromkeys((question.agent, *(root.agent for root in asked.roots)))]
+    if question.what == "effect" and decode(question.body, EffectAsk).verb == "counter":
+        verb = ROLLBACK
+    return [(verb, _ALL if verb in _OF_ALL else question.agent)]
+
+
+def _of_host(question: Ask) -> Iterable[tuple[str, AgentId]]:
+    if question.what == EACH:
+        each: Each = decode(question.body, Each)
+        return [(_RIGHTS.get(each.what, LOOK), agent) for agent in each.agents]
+    if question.what == REST:
+        return []  # whether there is anything to do says nothing of anybody
+    if question.what == "watch":
+        watch: WatchAsk = decode(question.body, WatchAsk)
+        return [(LOOK, agent) for agent in watch.agents or (_ALL,)]
+    return [(_RIGHTS.get(question.what, LOOK), _ALL)]

@@ -1,0 +1,113 @@
+"""What is said to all hosts about grants, at one host: kept in its log, obeyed at once, passed on (TR-3 to TR-5)."""
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from peer.host.residents import Residents
+from peer.ports import Clock, LogStore
+from peer.trust.badge import Badge
+from peer.trust.orders import LIED, LOG, REGRANT, RETIRE, TRUST, USED, Order, edict_of, edict_of_body, order_of
+from protocol.action import Tell
+from protocol.fact import Edict, Fact
+from protocol.ids import AgentId, HostId
+
+logger = logging.getLogger("ebbtide")
+
+
+class Post(Protocol):
+    """The host."""
+
+    host_id: HostId
+    clock: Clock
+    residents: Residents
+
+    @property
+    def store(self) -> LogStore:
+        """Its log."""
+        ...
+
+    def noticed(self, agent: AgentId, notice: Tell) -> None:
+        """Keep a line for whoever audits."""
+        ...
+
+    def spread(self, fact: Fact) -> None:
+        """Let every host know a fact."""
+        ...
+
+    def announce(self) -> None:
+        """Let the other hosts know who is here."""
+        ...
+
+
+class Orders:
+    """Revocations and the like, as one host knows them."""
+
+    def __init__(self, post: Post, badge: Badge) -> None:
+        self._post = post
+        self._badge = badge
+        self._known: dict[str, None] = {}
+        self.renewed: Callable[[], None] = lambda: None
+        """Told when this host has another chain of its own: whoever keeps its folder writes it there."""
+
+    def open(self) -> None:
+        """Go on from the log: nothing that was revoked is worth anything again, whatever was undone or restored."""
+        for data in self._post.store.read(LOG):
+            edict = edict_of_body(data)
+            order = order_of(edict)
+            if order is not None and self._badge.trust.take(edict.id, order):
+                self._known[edict.id] = None
+                if order.kind != USED:
+                    self._post.spread(edict)
+        self._renew()
+
+    def is_known(self, edict: Edict) -> bool:
+        """Tell whether this very edict was heard before."""
+        return edict.id in self._known
+
+    def holds(self, edict: Edict) -> bool:
+        """Tell whether an edict may be said by whom it names."""
+        order = order_of(edict)
+        return order is not None and order.kind != USED and self._badge.trust.holds(order)
+
+    def heard(self, edict: Edict) -> None:
+        """Take in what was said to all, here or elsewhere: it is obeyed at once, and durable soon."""
+        order = order_of(edict)
+        if order is None or edict.id in self._known or not self._badge.trust.take(edict.id, order):
+            return
+        self._keep(edict)
+        what = {LIED: "host-lied"}.get(order.kind, f"grant-{order.kind}")
+        self._post.noticed(LOG, Tell(what, order.subject, order.note))
+        if order.kind == REGRANT and order.subject == self._post.host_id:
+            self._renew()
+        elif order.kind in (TRUST, RETIRE):
+            self.renewed()
+
+    def say(self, order: Order) -> str:
+        """Say something to all hosts; return its name. Raises: NotEntitled, if it does not hold."""
+        edict = edict_of(order)
+        self._badge.trust.check_order(order)
+        self._post.spread(edict)
+        return edict.id
+
+    def lied(self, host: HostId, proof: bytes, why: str) -> None:
+        """A host is proven to lie: tell everybody, who can check that, and have nothing to do with it any more."""
+        if host != self._post.host_id:
+            self._post.spread(edict_of(Order(LIED, host, why, self._post.clock.now_us(), proof)))
+
+    def used(self, grant: str, key: bytes) -> None:
+        """A key has come by a grant that counts: this host remembers that over restarts."""
+        edict = edict_of(Order(USED, grant, "", 0, key))
+        order = order_of(edict)
+        if order is not None and self._badge.trust.take(edict.id, order):
+            self._keep(edict)
+
+    def _keep(self, edict: Edict) -> None:
+        self._known[edict.id] = None
+        self._post.store.append(LOG, [edict.body], lambda: None)
+
+    def _renew(self) -> None:
+        chain = self._badge.trust.regranted.get(self._post.host_id)
+        if chain is not None and self._badge.renew(chain):
+            self.renewed()
+            self._post.announce()

@@ -1,0 +1,98 @@
+"""Proof that a host lies: two statements under its signature for one slot, of which one at most can be true (TR-5).
+
+A slot is what a host may say once: who lives there in one version of its announcement, the hash of its log after so
+many batches. So a proof needs no witness: whoever has both statements has it.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from peer.keys import host_id_of, verify
+from peer.trust.grant import Chain
+from protocol.checkpoints.witness import Head
+from protocol.fact import HostFact
+from protocol.ids import HostId
+
+_FACT = b"ebbtide host fact\0"
+
+
+class Proof(Struct, frozen=True, array_like=True):
+    """What a host adds to a fact of its own: its chain, and its signature over the fact."""
+
+    chain: Chain
+    signature: bytes
+
+
+class Lie(Struct, frozen=True, array_like=True):
+    """Two statements of one host, encoded."""
+
+    kind: str
+    """`fact` or `head`."""
+    one: bytes
+    other: bytes
+
+
+_proofs = msgspec.msgpack.Decoder(Proof)
+_lies = msgspec.msgpack.Decoder(Lie)
+_facts = msgspec.msgpack.Decoder(HostFact)
+_heads = msgspec.msgpack.Decoder(Head)
+
+
+def signed_part(fact: HostFact) -> bytes:
+    """Return what a host signs of a fact of its own."""
+    return _FACT + msgspec.msgpack.encode(msgspec.structs.replace(fact, proof=b""))
+
+
+def proof_of(fact: HostFact) -> Proof | None:
+    """Return what a host has added to its fact; None for what is none."""
+    try:
+        return _proofs.decode(fact.proof)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def is_signed(fact: HostFact) -> bool:
+    """Tell whether the host that a fact is of has signed it, whatever its chain is worth."""
+    proof = proof_of(fact)
+    if proof is None or not proof.chain:
+        return False
+    key = proof.chain[-1].public_key
+    return host_id_of(key) == fact.host and verify(key, proof.signature, signed_part(fact))
+
+
+def lie_of(one: HostFact | Head, other: HostFact | Head) -> bytes:
+    """Return the proof that two statements make, if they contradict each other: see `contradiction_of`."""
+    kind = "fact" if isinstance(one, HostFact) else "head"
+    return msgspec.msgpack.encode(Lie(kind, msgspec.msgpack.encode(one), msgspec.msgpack.encode(other)))
+
+
+def contradiction_of(data: bytes) -> HostId | None:
+    """Return which host is proven to lie by two statements; None if they prove nothing."""
+    try:
+        lie = _lies.decode(data)
+        look: dict[str, Callable[[Lie], HostId | None]] = {"fact": _two_facts, "head": _two_heads}
+        return look[lie.kind](lie) if lie.kind in look else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _two_facts(lie: Lie) -> HostId | None:
+    one, other = _facts.decode(lie.one), _facts.decode(lie.other)
+    is_slot = (one.host, one.version) == (other.host, other.version)
+    if not is_slot or signed_part(one) == signed_part(other):
+        return None
+    return one.host if is_signed(one) and is_signed(other) else None
+
+
+def _two_heads(lie: Lie) -> HostId | None:
+    one, other = _heads.decode(lie.one), _heads.decode(lie.other)
+    is_slot = (one.host, one.sequence) == (other.host, other.sequence) and one.sequence > 0
+    if not is_slot or one.digest == other.digest:
+        return None
+    return one.host if _is_head(one) and _is_head(other) else None
+
+
+def _is_head(head: Head) -> bool:
+    return host_id_of(head.key) == head.host and verify(head.key, head.signature, head.signed())
