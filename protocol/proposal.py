@@ -28,6 +28,8 @@ class Proposal(Struct, frozen=True):
     began_us: int = 0
     deadline_us: int = 0
     """A participant that has not voted by then rejects; 0: no deadline."""
+    proof: bytes = b""
+    """Shows which host has said so for its proposer (TR-7); the machines pass it on, and do not look at it."""
 
 
 class Debit(NamedTuple):

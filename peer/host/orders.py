@@ -1,18 +1,17 @@
 """What is said to all hosts about grants, at one host: kept in its log, obeyed at once, passed on (TR-3 to TR-5)."""
 
-import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from peer.host.residents import Residents
-from peer.ports import Clock, LogStore
+from peer.ports import Clock, LogStore, Transport
 from peer.trust.badge import Badge
 from peer.trust.orders import LIED, LOG, REGRANT, RETIRE, TRUST, USED, Order, edict_of, edict_of_body, order_of
 from protocol.action import Tell
 from protocol.fact import Edict, Fact
 from protocol.ids import AgentId, HostId
 
-logger = logging.getLogger("ebbtide")
+CHARGES_TOLD = 3
+"""Of one host: then its charges are only counted."""
 
 
 class Post(Protocol):
@@ -20,7 +19,7 @@ class Post(Protocol):
 
     host_id: HostId
     clock: Clock
-    residents: Residents
+    transport: Transport
 
     @property
     def store(self) -> LogStore:
@@ -47,6 +46,8 @@ class Orders:
         self._post = post
         self._badge = badge
         self._known: dict[str, None] = {}
+        self.charges: dict[HostId, int] = {}
+        """By host, how much of what it has sent was refused."""
         self.renewed: Callable[[], None] = lambda: None
         """Told when this host has another chain of its own: whoever keeps its folder writes it there."""
 
@@ -94,6 +95,13 @@ class Orders:
         """A host is proven to lie: tell everybody, who can check that, and have nothing to do with it any more."""
         if host != self._post.host_id:
             self._post.spread(edict_of(Order(LIED, host, why, self._post.clock.now_us(), proof)))
+
+    def charge(self, host: HostId, what: str) -> None:
+        """Something that a host has sent is refused: it is counted, and told, the first times of each host."""
+        self._post.transport.counts.refused += 1
+        count = self.charges[host] = self.charges.get(host, 0) + 1
+        if count <= CHARGES_TOLD:
+            self._post.noticed(LOG, Tell("refused", host, what))
 
     def used(self, grant: str, key: bytes) -> None:
         """A key has come by a grant that counts: this host remembers that over restarts."""

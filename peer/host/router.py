@@ -7,6 +7,7 @@ from typing import Protocol
 
 from peer.host.portions import portions, size_of_envelope
 from peer.host.residents import Residents
+from peer.host.vouching import Vouching
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.message import ROLLBACK, Message
 from protocol.wire import Envelope, Frame, encode_message
@@ -28,8 +29,9 @@ class Wire(Protocol):
 class Router:
     """What the agents of one host say, on its way."""
 
-    def __init__(self, wire: Wire, residents: Residents) -> None:
+    def __init__(self, wire: Wire, residents: Residents, vouching: Vouching) -> None:
         self._wire = wire
+        self._vouching = vouching
         self._residents = residents
         self._inner: deque[tuple[AgentId, AgentId, Message]] = deque()
         self._out: dict[HostId, list[Envelope]] = {}
@@ -47,6 +49,8 @@ class Router:
 
     def route(self, sender: AgentId, receiver: AgentId, message: Message) -> None:
         """Carry a message towards an agent; one whose home is not known yet is dropped, and sent again later."""
+        # Before it is delivered, here too: whoever takes part keeps the proposal with its proof, and passes it on.
+        message = self._vouching.vouch(message, self._residents.is_up)
         kind = type(message).__name__
         self.messages[kind] = self.messages.get(kind, 0) + 1
         urgent = isinstance(message, ROLLBACK)

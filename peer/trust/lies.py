@@ -14,8 +14,10 @@ from peer.trust.grant import Chain
 from protocol.checkpoints.witness import Head
 from protocol.fact import HostFact
 from protocol.ids import HostId
+from protocol.proposal import Proposal
 
 _FACT = b"ebbtide host fact\0"
+_PROPOSAL = b"ebbtide proposal\0"
 
 
 class Proof(Struct, frozen=True, array_like=True):
@@ -25,11 +27,18 @@ class Proof(Struct, frozen=True, array_like=True):
     signature: bytes
 
 
+class Signed(Struct, frozen=True, array_like=True):
+    """What a host adds to a proposal of one of its agents."""
+
+    public_key: bytes
+    signature: bytes
+
+
 class Lie(Struct, frozen=True, array_like=True):
     """Two statements of one host, encoded."""
 
     kind: str
-    """`fact` or `head`."""
+    """`fact`, `head` or `proposal`."""
     one: bytes
     other: bytes
 
@@ -38,11 +47,18 @@ _proofs = msgspec.msgpack.Decoder(Proof)
 _lies = msgspec.msgpack.Decoder(Lie)
 _facts = msgspec.msgpack.Decoder(HostFact)
 _heads = msgspec.msgpack.Decoder(Head)
+_proposals = msgspec.msgpack.Decoder(Proposal)
+_signatures = msgspec.msgpack.Decoder(Signed)
 
 
 def signed_part(fact: HostFact) -> bytes:
     """Return what a host signs of a fact of its own."""
     return _FACT + msgspec.msgpack.encode(msgspec.structs.replace(fact, proof=b""))
+
+
+def proposal_part(proposal: Proposal) -> bytes:
+    """Return what a host signs of a proposal of an agent that lives there."""
+    return _PROPOSAL + msgspec.msgpack.encode(msgspec.structs.replace(proposal, proof=b""))
 
 
 def proof_of(fact: HostFact) -> Proof | None:
@@ -62,9 +78,9 @@ def is_signed(fact: HostFact) -> bool:
     return host_id_of(key) == fact.host and verify(key, proof.signature, signed_part(fact))
 
 
-def lie_of(one: HostFact | Head, other: HostFact | Head) -> bytes:
+def lie_of(one: HostFact | Head | Proposal, other: HostFact | Head | Proposal) -> bytes:
     """Return the proof that two statements make, if they contradict each other: see `contradiction_of`."""
-    kind = "fact" if isinstance(one, HostFact) else "head"
+    kind = {HostFact: "fact", Head: "head", Proposal: "proposal"}[type(one)]
     return msgspec.msgpack.encode(Lie(kind, msgspec.msgpack.encode(one), msgspec.msgpack.encode(other)))
 
 
@@ -72,7 +88,11 @@ def contradiction_of(data: bytes) -> HostId | None:
     """Return which host is proven to lie by two statements; None if they prove nothing."""
     try:
         lie = _lies.decode(data)
-        look: dict[str, Callable[[Lie], HostId | None]] = {"fact": _two_facts, "head": _two_heads}
+        look: dict[str, Callable[[Lie], HostId | None]] = {
+            "fact": _two_facts,
+            "head": _two_heads,
+            "proposal": _two_proposals,
+        }
         return look[lie.kind](lie) if lie.kind in look else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
@@ -92,6 +112,17 @@ def _two_heads(lie: Lie) -> HostId | None:
     if not is_slot or one.digest == other.digest:
         return None
     return one.host if _is_head(one) and _is_head(other) else None
+
+
+def _two_proposals(lie: Lie) -> HostId | None:
+    one, other = _proposals.decode(lie.one), _proposals.decode(lie.other)
+    if one.id != other.id or proposal_part(one) == proposal_part(other):
+        return None
+    first, second = _signatures.decode(one.proof), _signatures.decode(other.proof)
+    is_of_one = first.public_key == second.public_key and all(
+        verify(each.public_key, each.signature, proposal_part(said)) for each, said in ((first, one), (second, other))
+    )
+    return host_id_of(first.public_key) if is_of_one else None
 
 
 def _is_head(head: Head) -> bool:

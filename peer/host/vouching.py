@@ -1,0 +1,108 @@
+"""Whose proposals are: signed by the host on which their proposer lives, and checked by whoever is asked to take part.
+
+So nobody proposes in another's name, and whoever passes on a forged proposal is told of (TR-7).
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from peer.host.orders import Orders
+from peer.keys import host_id_of, verify
+from peer.trust.badge import Badge
+from peer.trust.lies import Signed, lie_of, proposal_part
+from peer.trust.rights import HOST, ROLLBACK
+from protocol.ids import AgentId, HostId, ProposalId
+from protocol.message import Ballot, Message, Propose
+from protocol.proposal import Proposal
+
+KEPT_MAX = 4096
+"""Proposals that were signed, or checked, lately."""
+
+T = TypeVar("T")
+
+
+_proofs = msgspec.msgpack.Decoder(Signed)
+
+
+class Vouching:
+    """One host's.
+
+    Args:
+        badge: signs, and says who may.
+        orders: told of a host that has signed two proposals of one name.
+        homes: by agent, where it lives, as far as is known.
+        term: returns by which term an agent is there.
+    """
+
+    def __init__(
+        self, badge: Badge, orders: Orders, homes: Mapping[AgentId, HostId], term: Callable[[AgentId], int]
+    ) -> None:
+        self._badge = badge
+        self._orders = orders
+        self._homes = homes
+        self._term = term
+        self._signed: OrderedDict[ProposalId, bytes] = OrderedDict()
+        self._seen: OrderedDict[ProposalId, Proposal] = OrderedDict()
+
+    def vouch(self, message: Message, lives_here: Callable[[AgentId], bool]) -> Message:
+        """Return a message with this host's signature on its proposal, if that is of an agent here."""
+        if not isinstance(message, Propose | Ballot):
+            return message
+        proposal = message.proposal
+        if proposal.proof or not lives_here(proposal.proposer):
+            return message
+        proof = self._signed.get(proposal.id)
+        if proof is None:
+            keys = self._badge.keys
+            proof = msgspec.msgpack.encode(Signed(keys.public_key, keys.sign(proposal_part(proposal))))
+            _keep(self._signed, proposal.id, proof)
+        return msgspec.structs.replace(message, proposal=msgspec.structs.replace(proposal, proof=proof))
+
+    def why_not(self, message: Message) -> str:
+        """Return why nobody here may take in a message from another host; empty: they may."""
+        if not isinstance(message, Propose | Ballot):
+            return ""
+        proposal = message.proposal
+        known = self._seen.get(proposal.id)
+        if known == proposal:
+            return ""
+        why = self._why_forged(proposal)
+        if why:
+            return why
+        if known is not None and proposal_part(known) != proposal_part(proposal):
+            return self._contradicted(known, proposal)
+        _keep(self._seen, proposal.id, proposal)
+        return ""
+
+    def _why_forged(self, proposal: Proposal) -> str:
+        try:
+            signed = _proofs.decode(proposal.proof)
+        except (msgspec.MsgspecError, RecursionError):
+            return "nobody has signed it"
+        signer, trust = host_id_of(signed.public_key), self._badge.trust
+        if not verify(signed.public_key, signed.signature, proposal_part(proposal)):
+            return f"host {signer} has not signed it"
+        if not trust.may(signer, HOST, proposal.proposer):
+            return f"host {signer}, which has signed it, may not speak for {proposal.proposer}"
+        home = self._homes.get(proposal.proposer)
+        if home not in (None, signer) and self._term(proposal.proposer) <= 1:
+            # It has never moved: nobody else can ever have signed for it.
+            return f"host {signer} has signed it, and {proposal.proposer} lives on {home}"
+        beyond = [root.agent for root in proposal.roots if not trust.may(signer, ROLLBACK, root.agent)]
+        return f"host {signer} may not roll back {beyond[0]}" if beyond else ""
+
+    def _contradicted(self, known: Proposal, proposal: Proposal) -> str:
+        one, other = _proofs.decode(known.proof), _proofs.decode(proposal.proof)
+        why = f"it has signed two proposals as {proposal.id}"
+        if one.public_key == other.public_key:
+            self._orders.lied(host_id_of(one.public_key), lie_of(known, proposal), why)
+        return why
+
+
+def _keep(kept: "OrderedDict[ProposalId, T]", name: ProposalId, value: T) -> None:
+    kept[name] = value
+    while len(kept) > KEPT_MAX:
+        kept.popitem(last=False)
