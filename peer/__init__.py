@@ -22,6 +22,7 @@ from peer.agents.terms import answers
 from peer.agents.tier import Tier
 from peer.agents.tool import Call, Canary, Happened, NotHappened, Tool, Unknown, tool
 from peer.agents.whose import mark_records
+from peer.cluster.access import Access, Membership
 from peer.cluster.attached import Attached
 from peer.cluster.branching import Branch, Difference
 from peer.cluster.cluster import Cluster
@@ -110,6 +111,7 @@ from peer.host.questions import (
 )
 from peer.people.person import Person
 from peer.store.storage import Storage
+from peer.trust.grant import Grant
 from peer.values.declared import Hidden, KeyKind, bulky, derived, secret
 from peer.values.payload import hashed
 from peer.values.personal import Erased, Personal
@@ -124,6 +126,7 @@ from protocol.step import Input, StepRecord
 mark_records()
 
 __all__ = [
+    "Access",
     "AddressBusy",
     "Agent",
     "AgentAbsent",
@@ -166,6 +169,7 @@ __all__ = [
     "Erased",
     "Finding",
     "FrameInvalid",
+    "Grant",
     "Group",
     "HandlerMissing",
     "HandlerTimeout",
@@ -186,6 +190,7 @@ __all__ = [
     "LogCorrupt",
     "LogFailed",
     "MailboxFull",
+    "Membership",
     "MessageId",
     "MigrationFailed",
     "Missed",

@@ -39,7 +39,7 @@ class Pieces:
         for at in range(count):
             yield Piece(self._number, at, count, body[at * PIECE_BYTES : (at + 1) * PIECE_BYTES])
 
-    def take(self, sender: HostId, piece: Piece, most: int = WHOLE_BYTES_MAX) -> bytes | None:
+    def take(self, sender: HostId, piece: Piece, most: int) -> bytes | None:
         """Take in a piece; return the frame if it is whole now.
 
         Args:

@@ -108,7 +108,7 @@ def holder(chain: Chain, roots: "frozenset[bytes] | set[bytes] | dict[bytes, Non
     if not 1 <= len(chain) <= CHAIN_MAX:
         raise _refused("nobody", f"a chain has 1 to {CHAIN_MAX} grants, and this one {len(chain)}")
     if chain[0].by not in roots:
-        raise _refused(chain[-1].name, "this cluster does not vouch for it: the authority that has signed is another")
+        raise _refused(chain[-1].name, f"this cluster does not vouch for {chain[-1].name}")
     for number, one in enumerate(chain):
         if number and one.by != chain[number - 1].public_key:
             raise _refused(one.name, "it was not signed by the holder of the grant before")

@@ -13,6 +13,7 @@ import pytest
 
 from peer import Agent, AgentUnknown, BackendFailed, CallerError, Cluster, ConfigInvalid, Context, handles
 from peer.backends.admission import addresses_in
+from peer.trust import authority
 from protocol.fact import State
 
 BACKENDS = ["local", pytest.param("ray", marks=pytest.mark.ray)]
@@ -106,7 +107,7 @@ async def test_nothing_to_attach_to_is_one_line_within_seconds(tmp_path: Path) -
     (tmp_path / "file").touch()
     await refused(tmp_path / "file", ConfigInvalid, "is a file, and no folder")
     (tmp_path / "empty").mkdir()
-    await refused(tmp_path / "empty", ConfigInvalid, "secret of a cluster, is not there")
+    await refused(tmp_path / "empty", ConfigInvalid, "authority of a cluster, is not there")
     run = tmp_path / "run"
     async with cluster_in(run) as cluster:
         await launched(cluster)
@@ -118,19 +119,19 @@ async def test_nothing_to_attach_to_is_one_line_within_seconds(tmp_path: Path) -
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-async def test_whoever_cant_read_the_secret_gets_nothing(tmp_path: Path) -> None:
+async def test_whoever_cant_read_the_authority_gets_nothing(tmp_path: Path) -> None:
     async with cluster_in(tmp_path) as cluster:
         await launched(cluster)
-        (tmp_path / "secret").chmod(0)
+        (tmp_path / authority.FILE).chmod(0)
         await refused(tmp_path, ConfigInvalid, "can't be read: Permission denied")
 
 
-async def test_a_wrong_secret_gets_nothing_and_is_told_from_nobody_being_there(tmp_path: Path) -> None:
+async def test_a_wrong_authority_gets_nothing_and_is_told_from_nobody_being_there(tmp_path: Path) -> None:
     async with cluster_in(tmp_path) as cluster:
         await launched(cluster)
-        (tmp_path / "secret").write_bytes(b"x" * 32)
+        (tmp_path / authority.FILE).write_bytes(b"x" * 32)
         refusals = (await cluster.costs("a")).refused
-        await refused(tmp_path, BackendFailed, "does not answer within .* started with another secret")
+        await refused(tmp_path, BackendFailed, "does not answer within .* started with another authority")
         assert (await cluster.costs("a")).refused > refusals
 
 

@@ -1,4 +1,4 @@
-"""What a cluster's folder holds beside the logs: the secret, which lasts, and where its hosts are."""
+"""What a cluster's folder holds beside the logs: the authority, which lasts, and where its hosts are."""
 
 import asyncio
 import os
@@ -10,8 +10,8 @@ import pytest
 from peer import Agent, Cluster, ConfigInvalid, LogBusy
 from peer.audit.verifying import verified
 from peer.backends import admission
-from peer.backends.admission import addresses_in, places_of, secret_of
-from peer.keys import SECRET_BYTES
+from peer.backends.admission import addresses_in, places_of
+from peer.trust import authority
 
 BACKENDS = ["local", pytest.param("ray", marks=pytest.mark.ray)]
 
@@ -33,28 +33,27 @@ async def run(folder: Path, backend: str = "local") -> dict[str, str]:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-async def test_the_secret_lasts_and_addresses_are_those_of_the_present_life(backend: str, tmp_path: Path) -> None:
+async def test_the_authority_lasts_and_addresses_are_those_of_the_present_life(backend: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     first = await run(folder, backend)
-    secret = secret_of(folder)
-    assert (folder / "secret").stat().st_mode & 0o777 == 0o600
-    assert len(secret) == SECRET_BYTES
+    root = authority.load(folder).public_key
+    assert (folder / authority.FILE).stat().st_mode & 0o777 == 0o600
     assert addresses_in(folder) == {}
     second = await run(folder, backend)
-    assert secret_of(folder) == secret
+    assert authority.load(folder).public_key == root
     assert list(first) == list(second) == ["host-1", "host-2"]
     # The kernel may give one of them a port again that another life had; not all of them.
     assert first != second
     assert verified(folder, lambda at, of: None).all_findings == []
 
 
-async def test_a_secret_that_others_may_read_or_that_is_none_starts_nothing(tmp_path: Path) -> None:
+async def test_an_authority_that_others_may_read_or_that_is_none_starts_nothing(tmp_path: Path) -> None:
     await run(tmp_path)
-    os.chmod(tmp_path / "secret", 0o640)
+    os.chmod(tmp_path / authority.FILE, 0o640)
     with pytest.raises(ConfigInvalid, match=r"mode 0640.*chmod 600"):
         await run(tmp_path)
-    os.chmod(tmp_path / "secret", 0o600)
-    (tmp_path / "secret").write_bytes(b"short")
+    os.chmod(tmp_path / authority.FILE, 0o600)
+    (tmp_path / authority.FILE).write_bytes(b"short")
     with pytest.raises(ConfigInvalid, match=r"5 bytes, not the 32"):
         await run(tmp_path)
 

@@ -5,14 +5,13 @@ from typing import Any
 import pytest
 
 from peer import Agent, AgentSpec, Cluster, Context, handles
-from peer.host import host as host_module
-from peer.host import pieces
+from peer.host import pieces, wire
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A frame of 20 kB stands for one of 8 MB."""
-    for module in (pieces, host_module):
+    """A frame of 20 kB stands for one of 512."""
+    for module in (pieces, wire):
         monkeypatch.setattr(module, "PIECE_BYTES", 10_000)
 
 

@@ -149,7 +149,7 @@ async def test_only_who_is_asked_may_say_so_and_has_to_sign_it(tmp_path: Path) -
         await cluster.spawn("clerk", Clerk)
         await cluster.submit("clerk", "a long one")
         (box,) = await boxed(cluster, boss)
-        stranger = Person(boss._keys, late.certificate)
+        stranger = Person(boss.keys, late.chain)
         for as_, why in (
             (None, "not whoever has not signed"), (late, "not zoe"), (ended, "has ended"),
             (stranger, "has not signed this"),

@@ -5,7 +5,7 @@ from hashlib import blake2b
 import pytest
 
 from peer.errors import ConfigInvalid
-from peer.keys import HostKeys, admission_mac, admits, host_id_of, verify
+from peer.keys import HostKeys, host_id_of, verify
 
 
 def test_host_id_is_the_first_8_bytes_of_blake2b_of_the_public_key():
@@ -55,18 +55,3 @@ def test_a_key_file_of_another_length_is_refused(tmp_path):
     path.chmod(0o600)
     with pytest.raises(ConfigInvalid, match="4 bytes"):
         HostKeys.load_or_create(path)
-
-
-@pytest.mark.parametrize("secret", [b"s", b"x" * 64, b"x" * 65])
-def test_admission_holds_for_its_secret_and_its_data_only(secret):
-    mac = admission_mac(secret, b"host")
-    assert len(mac) == 16
-    assert admits(secret, b"host", mac)
-    assert not admits(secret, b"Host", mac)
-    assert not admits(secret + b"x", b"host", mac)
-    assert not admits(secret, b"host", mac[:-1])
-
-
-def test_an_empty_secret_admits_nobody():
-    with pytest.raises(ConfigInvalid):
-        admits(b"", b"host", bytes(16))
