@@ -32,6 +32,8 @@ class Began(_Fact, frozen=True):
     incarnation: int
     lost: tuple[tuple[int, int], ...]
     """Earlier incarnations, each with its last step that is still known: all after that are lost."""
+    proof: bytes = b""
+    """Shows which host says so (TR-2); the machines pass it on, and do not look at it."""
 
 
 class State(IntEnum):
@@ -65,6 +67,8 @@ class Claim(_Fact, frozen=True):
     agent: AgentId
     term: int
     host: HostId
+    proof: bytes = b""
+    """Shows that the host says so itself (TR-2)."""
 
 
 class Edict(_Fact, frozen=True):

@@ -12,7 +12,7 @@ from peer.host.wire import Wire
 from peer.ports import Cancel, Clock, Randomness, Transport
 from peer.trust.badge import Badge
 from peer.trust.lies import lie_of, signed_part
-from protocol.fact import Began, Edict, Fact, HostFact
+from protocol.fact import Began, Claim, Edict, Fact, HostFact, fact_key
 from protocol.hosts.machine import (
     Connect,
     Displaced,
@@ -113,11 +113,13 @@ class Neighbours:
 
     def publish(self, fact: Fact) -> None:
         """Let everybody know a fact."""
+        if isinstance(fact, Began) or (isinstance(fact, Claim) and fact.host == self._resident.host_id):
+            fact = self._badge.vouch(fact)
         self.carry_out(self.machine.publish(fact, self._now_us()))
 
     def claim(self, agent: AgentId, term: int) -> None:
         """Have an agent live here, whoever had it by a lower term."""
-        self.carry_out(self.machine.claim(agent, term, self._now_us()))
+        self.publish(Claim(agent, term, self._resident.host_id))
 
     def leave(self) -> None:
         """Say goodbye."""
@@ -170,7 +172,10 @@ class Neighbours:
             told(host, how)
 
     def _proven(self, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
-        proven = tuple(fact for fact in facts if self._is_proven(fact))
+        # Who is there first: what others say hangs on that.
+        hosts = [fact for fact in facts if isinstance(fact, HostFact) and self._is_proven(fact)]
+        words = [fact for fact in facts if not isinstance(fact, HostFact) and self._is_proven(fact)]
+        proven = (*hosts, *words)
         if len(proven) < len(facts):
             self._resident.transport.counts.refused += 1
         return proven
@@ -178,6 +183,8 @@ class Neighbours:
     def _is_proven(self, fact: Fact) -> bool:
         if isinstance(fact, Edict):
             return self._orders.is_known(fact) or self._orders.holds(fact)
+        if isinstance(fact, Claim | Began):
+            return self.machine.gossip.get(fact_key(fact)) == fact or self._badge.may_say(fact)
         if not isinstance(fact, HostFact):
             return True  # the machine hears it only from a host that is proven
         known = self.machine.fact_of(fact.host)

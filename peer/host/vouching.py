@@ -10,9 +10,8 @@ from typing import TypeVar
 import msgspec
 
 from peer.host.orders import Orders
-from peer.keys import host_id_of, verify
 from peer.trust.badge import Badge
-from peer.trust.lies import Signed, lie_of, proposal_part
+from peer.trust.lies import contradiction_of, lie_of, proposal_part, signed_by
 from peer.trust.rights import HOST, ROLLBACK
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.message import Ballot, Message, Propose
@@ -22,9 +21,6 @@ KEPT_MAX = 4096
 """Proposals that were signed, or checked, lately."""
 
 T = TypeVar("T")
-
-
-_proofs = msgspec.msgpack.Decoder(Signed)
 
 
 class Vouching:
@@ -56,8 +52,7 @@ class Vouching:
             return message
         proof = self._signed.get(proposal.id)
         if proof is None:
-            keys = self._badge.keys
-            proof = msgspec.msgpack.encode(Signed(keys.public_key, keys.sign(proposal_part(proposal))))
+            proof = self._badge.sign(proposal_part(proposal))
             _keep(self._signed, proposal.id, proof)
         return msgspec.structs.replace(message, proposal=msgspec.structs.replace(proposal, proof=proof))
 
@@ -78,13 +73,9 @@ class Vouching:
         return ""
 
     def _why_forged(self, proposal: Proposal) -> str:
-        try:
-            signed = _proofs.decode(proposal.proof)
-        except (msgspec.MsgspecError, RecursionError):
+        signer, trust = signed_by(proposal.proof, proposal_part(proposal)), self._badge.trust
+        if signer is None:
             return "nobody has signed it"
-        signer, trust = host_id_of(signed.public_key), self._badge.trust
-        if not verify(signed.public_key, signed.signature, proposal_part(proposal)):
-            return f"host {signer} has not signed it"
         if not trust.may(signer, HOST, proposal.proposer):
             return f"host {signer}, which has signed it, may not speak for {proposal.proposer}"
         home = self._homes.get(proposal.proposer)
@@ -95,10 +86,10 @@ class Vouching:
         return f"host {signer} may not roll back {beyond[0]}" if beyond else ""
 
     def _contradicted(self, known: Proposal, proposal: Proposal) -> str:
-        one, other = _proofs.decode(known.proof), _proofs.decode(proposal.proof)
-        why = f"it has signed two proposals as {proposal.id}"
-        if one.public_key == other.public_key:
-            self._orders.lied(host_id_of(one.public_key), lie_of(known, proposal), why)
+        lie, why = lie_of(known, proposal), f"two proposals are signed as {proposal.id}"
+        liar = contradiction_of(lie)
+        if liar is not None:
+            self._orders.lied(liar, lie, why)
         return why
 
 

@@ -8,11 +8,11 @@ from peer import errors
 from peer.keys import HostKeys
 from peer.store.files import Files
 from peer.trust.grant import Chain, decode_chain, encode_chain, grant
-from peer.trust.lies import Proof, is_signed, proof_of, signed_part
-from peer.trust.rights import ALL, OF_HOSTS
+from peer.trust.lies import Proof, Signed, is_signed, proof_of, signed_by, signed_part, word_part
+from peer.trust.rights import ALL, HOST, OF_HOSTS
 from peer.trust.token import Token
 from peer.trust.trust import Trust
-from protocol.fact import HostFact
+from protocol.fact import Began, Claim, HostFact
 from protocol.ids import HostId
 
 FILE = "badge"
@@ -118,6 +118,21 @@ class Badge:
         return msgspec.structs.replace(
             fact, proof=msgspec.msgpack.encode(Proof(self.chain, self.keys.sign(signed_part(fact))))
         )
+
+    def sign(self, part: bytes) -> bytes:
+        """Return what shows that this host has said something."""
+        return msgspec.msgpack.encode(Signed(self.keys.public_key, self.keys.sign(part)))
+
+    def vouch(self, fact: Claim | Began) -> Claim | Began:
+        """Return a word of this host about an agent that lives here, with what shows that it is."""
+        return fact if fact.proof else msgspec.structs.replace(fact, proof=self.sign(word_part(fact)))
+
+    def may_say(self, fact: Claim | Began) -> bool:
+        """Tell whether a word about an agent is of a host that it may live on."""
+        by = signed_by(fact.proof, word_part(fact))
+        if by is None or (isinstance(fact, Claim) and by != fact.host):
+            return False
+        return self.trust.may(by, HOST, fact.agent)
 
     def believes(self, fact: HostFact) -> bool:
         """Tell whether a fact is of a member that may host whom it names; the member is let in from now on."""

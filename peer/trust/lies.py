@@ -12,12 +12,13 @@ from msgspec import Struct
 from peer.keys import host_id_of, verify
 from peer.trust.grant import Chain
 from protocol.checkpoints.witness import Head
-from protocol.fact import HostFact
+from protocol.fact import Began, Claim, HostFact
 from protocol.ids import HostId
 from protocol.proposal import Proposal
 
 _FACT = b"ebbtide host fact\0"
 _PROPOSAL = b"ebbtide proposal\0"
+_WORD = b"ebbtide word\0"
 
 
 class Proof(Struct, frozen=True, array_like=True):
@@ -54,6 +55,20 @@ _signatures = msgspec.msgpack.Decoder(Signed)
 def signed_part(fact: HostFact) -> bytes:
     """Return what a host signs of a fact of its own."""
     return _FACT + msgspec.msgpack.encode(msgspec.structs.replace(fact, proof=b""))
+
+
+def word_part(fact: Claim | Began) -> bytes:
+    """Return what a host signs of a word about an agent that lives there."""
+    return _WORD + msgspec.msgpack.encode(msgspec.structs.replace(fact, proof=b""))
+
+
+def signed_by(proof: bytes, part: bytes) -> HostId | None:
+    """Return which host has signed this; None: none has."""
+    try:
+        signed = _signatures.decode(proof)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return host_id_of(signed.public_key) if verify(signed.public_key, signed.signature, part) else None
 
 
 def proposal_part(proposal: Proposal) -> bytes:

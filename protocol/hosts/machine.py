@@ -180,10 +180,6 @@ class HostMachine:
         self._push(now_us, None, actions)
         return actions
 
-    def claim(self, agent: AgentId, term: int, now_us: int) -> list[HostAction]:
-        """Have an agent live here from now on: with a term above `term(agent)` it does, whoever had it (MB-8)."""
-        return self.publish(Claim(agent, term, self.host), now_us)
-
     def received(
         self, sender: HostId, facts: tuple[Fact, ...], compare: Compare | None, probes: tuple[Probe, ...], now_us: int
     ) -> list[HostAction]:

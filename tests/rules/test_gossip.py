@@ -169,7 +169,7 @@ def test_mb8_the_highest_term_has_an_agent_and_who_had_it_must_stop_it() -> None
     hosts = Hosts(5)
     hosts.run(15)
     assert hosts.machines["h1"].term("agent-h2") == 1
-    hosts.carry("h1", hosts.machines["h1"].claim("agent-h2", 2, hosts.now_us))
+    hosts.carry("h1", hosts.machines["h1"].publish(Claim("agent-h2", 2, "h1"), hosts.now_us))
     hosts.run(3)
     assert all(machine.homes["agent-h2"] == "h1" for machine in hosts.alive())
     assert [done for done in hosts.done if isinstance(done[1], Displaced)] == [("h2", Displaced("agent-h2", "h1"))]
