@@ -7,6 +7,10 @@ from msgspec import Struct
 from protocol.ids import AgentId, ProposalId, StepId
 
 
+INPUTS = ("discard", "retry", "amend")
+"""What may become of the inputs of a rollback's roots."""
+
+
 class Amendment(NamedTuple):
     """A corrected input for one root."""
 

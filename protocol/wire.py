@@ -2,7 +2,6 @@
 
 from typing import TypeVar
 
-import msgspec
 from msgspec import Struct, msgpack
 
 from protocol.checkpoints.copy import CopyMessage
@@ -10,7 +9,7 @@ from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.messages import CheckpointMessage, CheckpointRecord
 from protocol.checkpoints.tally import Tally
 from protocol.checkpoints.witness import Head
-from protocol.errors import WireInvalid
+from protocol.errors import UNREADABLE, WireInvalid
 from protocol.fact import Claim, Fact, HostFact, Standing, State, Suspicion
 from protocol.hosts.messages import Compare, Probe
 from protocol.ids import AgentId
@@ -27,7 +26,8 @@ from protocol.limits import (
     STEP_BYTES_MAX,
     VOTE_STEPS_MAX,
 )  # fmt: skip
-from protocol.message import Ballot, Data, GroupVotes, Message
+from protocol.message import Ballot, Data, GroupVotes, Message, Propose
+from protocol.proposal import INPUTS, Proposal
 from protocol.records import Record
 from protocol.step import StepDraft
 
@@ -120,18 +120,12 @@ def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX) -> Frame:
         raise WireInvalid(f"wire version {data[:1].hex() or 'none'}; this host speaks {VERSION:02x}")
     try:
         frame = _frames.decode(memoryview(data)[1:])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireInvalid(f"not a frame: {error}") from error
     if len(frame.envelopes) > ENVELOPES_MAX:
         raise WireInvalid(f"{len(frame.envelopes)} messages in a frame; at most {ENVELOPES_MAX} are read")
     for envelope in frame.envelopes:
-        message = envelope.message
-        if isinstance(message, Data) and len(message.input.clock) > CLOCK_ENTRIES_MAX:
-            raise WireInvalid(f"a clock of {len(message.input.clock)} entries; at most {CLOCK_ENTRIES_MAX} are read")
-        if isinstance(message, Ballot) and _steps_in(message) > VOTE_STEPS_MAX:
-            raise WireInvalid(f"votes on more than {VOTE_STEPS_MAX} steps in one message")
-        if isinstance(message, GroupVotes) and max(len(message.group.members), len(message.votes)) > GROUP_MEMBERS_MAX:
-            raise WireInvalid(f"a group of more than {GROUP_MEMBERS_MAX} members")
+        _check_message(envelope.message)
     _check_gossip(frame)
     for message in frame.checkpoints:
         named = len(message.joined) if isinstance(message, Tally) else 0
@@ -139,6 +133,34 @@ def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX) -> Frame:
         if named > MEMBERS_MAX:
             raise WireInvalid(f"a view of {named} hosts; at most {MEMBERS_MAX} are read")
     return frame
+
+
+def _check_message(message: Message) -> None:
+    match message:
+        case Data():
+            if len(message.input.clock) > CLOCK_ENTRIES_MAX:
+                raise WireInvalid(
+                    f"a clock of {len(message.input.clock)} entries; at most {CLOCK_ENTRIES_MAX} are read"
+                )
+        case Propose():
+            _check_proposal(message.proposal)
+        case Ballot():
+            _check_proposal(message.proposal)
+            if _steps_in(message) > VOTE_STEPS_MAX:
+                raise WireInvalid(f"votes on more than {VOTE_STEPS_MAX} steps in one message")
+        case GroupVotes():
+            if max(len(message.group.members), len(message.votes)) > GROUP_MEMBERS_MAX:
+                raise WireInvalid(f"a group of more than {GROUP_MEMBERS_MAX} members")
+        case _:
+            pass
+
+
+def _check_proposal(proposal: Proposal) -> None:
+    # RB-1: whoever proposes has checked as much.
+    if not proposal.roots or proposal.inputs not in INPUTS:
+        raise WireInvalid(f"a rollback of {len(proposal.roots)} steps, with inputs of {proposal.inputs!r}")
+    if proposal.inputs == "amend" and not {*proposal.roots} <= {each.root for each in proposal.amendments}:
+        raise WireInvalid("a rollback that amends, and leaves out what")
 
 
 def _steps_in(ballot: Ballot) -> int:
@@ -200,7 +222,7 @@ def check_draft(draft: StepDraft) -> None:
     try:
         encoded = _encoder.encode(draft)
         _drafts.decode(encoded)
-    except (msgspec.DecodeError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise WireInvalid(f"this step can't be logged: {error}. Nothing changed.") from error
     if len(encoded) > STEP_BYTES_MAX:
         raise WireInvalid(
@@ -235,5 +257,5 @@ def _decoded(data: bytes, decoder: "msgpack.Decoder[T]") -> T:
         raise WireInvalid(f"log version {data[:1].hex() or 'none'}; this host reads {VERSION:02x}")
     try:
         return decoder.decode(memoryview(data)[1:])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireInvalid(f"not a record: {error}") from error

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from peer import errors
+from protocol.errors import UNREADABLE
 from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
 from protocol.records import Cut, OutcomeRecord
@@ -375,7 +376,7 @@ def decode(data: bytes, kind: Any) -> Any:
     """
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise errors.PayloadInvalid(f"not a {kind}: {error}") from error
 
 

@@ -13,6 +13,7 @@ from pycrdt import Doc, Map
 
 from peer.system import SystemRandomness
 from protocol.agent.folds import decode_op
+from protocol.errors import UNREADABLE
 from protocol.ids import AgentId, StepId
 from protocol.message import Shared, Sync
 from protocol.step import Entry
@@ -123,7 +124,7 @@ class Replicas:
         try:
             entry = _decoder.decode(data)
             decode_op(entry.op)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             self.refused += 1
             return None
         if entry.writer.agent != author or slot != f"{entry.key}\x1f{entry.writer}\x1f{entry.index}":

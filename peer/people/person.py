@@ -13,6 +13,7 @@ from msgspec import Struct
 from peer import errors
 from peer.keys import SECRET, HostKeys, admission_mac, admits, create_file, load_secret, verify
 from peer.values.texts import NAME_CHARS_MAX, check_text
+from protocol.errors import UNREADABLE
 
 _NOBODY = "Nobody was enrolled."
 _CONTEXT = b"ebbtide person\0"
@@ -100,7 +101,7 @@ class Person:
             certificate = msgspec.msgpack.decode(beside.read_bytes(), type=Certificate)
         except OSError as error:
             raise errors.ConfigInvalid(f"{error.filename}: {error.strerror}. Nothing was signed. {remedy}") from error
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise errors.ConfigInvalid(f"{beside} is no certificate. Nothing was signed. {remedy}") from error
         if certificate.public_key != keys.public_key:
             raise errors.ConfigInvalid(f"{beside} is of another key than {key}. Nothing was signed. {remedy}")
@@ -149,7 +150,7 @@ def signer_of(secret: bytes, proof: bytes, act: Act, now_us: int) -> Certificate
     """
     try:
         found = msgspec.msgpack.decode(proof, type=_Proof)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise errors.NotEntitled("that is no signature of a person. Nothing changed.") from None
     certificate = found.certificate
     if not certificate.is_of(secret):

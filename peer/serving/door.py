@@ -13,6 +13,7 @@ import msgspec
 from peer import errors
 from peer.people.person import Act, Certificate, signature_of, signer_of
 from peer.serving.kept import Kept
+from protocol.errors import UNREADABLE
 
 SCHEME = "Ebbtide"
 """In the header `Authorization`: this, a space, and the proof in base64 for URLs."""
@@ -72,7 +73,7 @@ class Door:
             signer, at_us = signer_of(self._secret, proof, act, self._now_us()), signature_of(proof)[2]
         except errors.NotEntitled as error:
             raise Refused(401, str(error), "NotEntitled") from error
-        except (ValueError, msgspec.MsgspecError) as error:
+        except (ValueError, *UNREADABLE) as error:
             raise Refused(401, f"That is no signature of a person. Nothing was done. {_SIGN}", "NotEntitled") from error
         off_us = abs(self._now_us() - at_us)
         if off_us > FRESH_US:

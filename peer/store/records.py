@@ -25,10 +25,10 @@ class Paths(dict[int, Path]):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self._folder = folder
+        self.folder = folder
 
     def __missing__(self, number: int) -> Path:
-        path = self[number] = self._folder / NAME.format(number)
+        path = self[number] = self.folder / NAME.format(number)
         return path
 
 
@@ -100,7 +100,9 @@ class Records:
             if begin <= number == end and frame is not None and frame.end == number:
                 return frame.last
             break
-        return next(self.read(agent, number)).hash
+        for stored in self.read(agent, number):
+            return stored.hash
+        raise LogCorrupt.at(self._paths.folder, agent, number, "it is missing")
 
     def prev_of(self, agent: AgentId, number: int) -> bytes:
         """Return the hash that a record says it follows, if its frame begins with it; else that of the one before.

@@ -105,7 +105,9 @@ def changed(data: bytes, rng: Random) -> bytes:
     parts, prev = [], header.prev
     sequence = header.sequence
     for place, batch in enumerate(whole):
-        frames = [(frame, data[at + frame.head_bytes : at + frame.head_bytes + frame.stored]) for at, frame in batch.frames]
+        frames = [
+            (frame, data[at + frame.head_bytes : at + frame.head_bytes + frame.stored]) for at, frame in batch.frames
+        ]
         sequence = (header.sequence + place) & ((1 << 64) - 1)
         if place == chosen:
             frames = _others(frames, rng)
@@ -162,4 +164,3 @@ def _refilled(frame: Frame, stored: bytes, rng: Random) -> tuple[Frame, bytes]:
         body = bytes(raw[: rng.choice((len(raw), rng.randint(0, len(raw))))])
     flags, packed = Codec().pack(body)
     return frame._replace(flags=frame.flags & ~ZSTD | flags, plain=len(body)), packed
-

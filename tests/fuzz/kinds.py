@@ -51,7 +51,7 @@ WORDS = (
     "m/1/1", "a/1/1#0", "a/2/1", "m/1", "a/1", f"{MEMBER_ID}/r1", f"{HOST_ID}/r1", "m/r1", "a/p1", "m/p1", "retry",
     "discard", "amend", "told", "paid", "new", "trusted", "enter", "wire", "done", "release", "approve", "reject",
     "answer", "redrive", "drop", "held", "requested", "ext:desk/1", "ext:desk/2", "commit", "abort", "space:board/x",
-    "tests.fuzz.house:Teller", "peer.agents.agent:Agent", "no.such:Kind", f"virtual://{HOST_ID}", *QUESTIONS, *PLAIN,
+    "tests.fuzz.teller:Teller", "peer.agents.agent:Agent", "no.such:Kind", f"virtual://{HOST_ID}", *QUESTIONS, *PLAIN,
 )  # fmt: skip
 BODIES_KNOWN = (
     b"", b"\x92\xa0\xa3m>n", b"\x92\xa0\x05", b"\x92\xa0\xa5x>b>a", b"\x05", b"\x00", b"\x01" * 8, b"\x01" * 16,
@@ -120,7 +120,20 @@ def a_frame(rng: Random) -> list[Any]:
     """Return a new frame, as it is encoded: one part of it, or all."""
     whole = EXAMPLES.of(Frame, rng)
     whole += [None] * (12 - len(whole))
-    blank: list[Any] = [[], [], None, [], [], [], [], [], [], rng.choice((0, 0, 1, 1, 2, 3)), rng.choice((0, 0, 0, 1)), None]
+    blank: list[Any] = [
+        [],
+        [],
+        None,
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        rng.choice((0, 0, 1, 1, 2, 3)),
+        rng.choice((0, 0, 0, 1)),
+        None,
+    ]
     choice = rng.random()
     if choice < 0.4:
         blank[0] = [an_envelope(rng) for _ in range(rng.randint(1, 3))]
@@ -198,7 +211,9 @@ def change_body(data: bytes, rng: Random) -> bytes:
 
 def change_value(data: bytes, rng: Random) -> bytes:
     """Change a user's value."""
-    return mutated(data, rng, ("", "Order", "Order@2", "Line", "<f8", "|S3", "<U2", "<m8[ns]", "x", "1e400", "2026-01-01"))
+    return mutated(
+        data, rng, ("", "Order", "Order@2", "Line", "<f8", "|S3", "<U2", "<m8[ns]", "x", "1e400", "2026-01-01")
+    )
 
 
 def change_raw(data: bytes, rng: Random) -> bytes:

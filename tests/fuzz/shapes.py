@@ -1,6 +1,6 @@
-"""Changes bytes where they have a shape: MessagePack is decoded, a few values in it are changed, and it is encoded again.
+"""Changes bytes where they have a shape: of MessagePack a few values are changed, and it is encoded again.
 
-Raw mutations hardly ever get past a decoder that checks types; these do, and so reach what is done with what it lets in.
+Raw mutations hardly ever get past a decoder that checks types; these do, and reach what is done with what it lets in.
 """
 
 from collections.abc import Callable

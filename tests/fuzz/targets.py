@@ -1,4 +1,4 @@
-"""What is fuzzed: a function a target, from bytes to nothing. Each says what may be raised; anything else is a finding."""
+"""What is fuzzed: functions from bytes to nothing. Each says what may be raised; anything else is a finding."""
 
 import logging
 import tempfile
