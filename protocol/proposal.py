@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from protocol.ids import AgentId, ProposalId, StepId
 
-
 INPUTS = ("discard", "retry", "amend")
 """What may become of the inputs of a rollback's roots."""
 

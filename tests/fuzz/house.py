@@ -29,7 +29,7 @@ from tests.fuzz.teller import Teller
 
 SECRET = b"a secret of these hosts alone, no other"
 BETWEEN_US = 20_000
-AFTER_US = 1_200_000
+AFTER_US = 800_000
 """Virtual time between two frames, and after the last: probes, resends and cuts come in it."""
 AGAIN_US = 200_000
 ENDED = "the host has ended"
