@@ -6,13 +6,25 @@ from msgspec import Struct, msgpack
 
 from protocol.checkpoints.copy import CopyMessage
 from protocol.checkpoints.epoch import Commit
-from protocol.checkpoints.messages import CheckpointMessage, CheckpointRecord
+from protocol.checkpoints.messages import (
+    Accept,
+    Accepted,
+    Agreed,
+    Begin,
+    CheckpointMessage,
+    CheckpointRecord,
+    Lacks,
+    Prepare,
+    Promise,
+    Refusal,
+    Succeeded,
+)
 from protocol.checkpoints.tally import Tally
 from protocol.checkpoints.witness import Head
 from protocol.errors import UNREADABLE, WireInvalid
 from protocol.fact import Claim, Fact, HostFact, Standing, State, Suspicion
 from protocol.hosts.messages import Compare, Probe
-from protocol.ids import AgentId
+from protocol.ids import AgentId, Number
 from protocol.limits import (
     CLOCK_ENTRIES_MAX,
     COMPARED_MAX,
@@ -27,7 +39,7 @@ from protocol.limits import (
     VOTE_STEPS_MAX,
 )  # fmt: skip
 from protocol.message import Ballot, Data, GroupVotes, Message, Propose
-from protocol.proposal import INPUTS, Proposal
+from protocol.proposal import INPUTS, Proposal, Restore
 from protocol.records import Record
 from protocol.step import StepDraft
 
@@ -47,7 +59,7 @@ class Envelope(Struct, frozen=True, array_like=True):
 class Ask(Struct, frozen=True, array_like=True):
     """A question to an agent's host, from whoever is in the cluster; asked again until answered."""
 
-    number: int
+    number: Number
     agent: AgentId
     what: str
     body: bytes
@@ -56,7 +68,7 @@ class Ask(Struct, frozen=True, array_like=True):
 class Answer(Struct, frozen=True, array_like=True):
     """What a host has to say to an `Ask`; `error` names the kind of failure, and `body` is its text."""
 
-    number: int
+    number: Number
     body: bytes
     error: str = ""
 
@@ -64,11 +76,11 @@ class Answer(Struct, frozen=True, array_like=True):
 class Piece(Struct, frozen=True, array_like=True):
     """A part of a frame that is too large for one: with all its parts it is a frame like any other."""
 
-    number: int
+    number: Number
     """Which frame of its sender's, from a number that no two have."""
-    at: int
+    at: Number
     """Which part, from 0."""
-    count: int
+    count: Number
     """How many parts there are."""
     data: bytes
 
@@ -85,9 +97,9 @@ class Frame(Struct, frozen=True, array_like=True):
     checkpoints: tuple[CheckpointMessage, ...] = ()
     copies: tuple[CopyMessage, ...] = ()
     heads: tuple[Head, ...] = ()
-    epoch: int = -1
+    epoch: Number = -1
     """The sender's colour: its receiver cuts before it handles anything here (CP-1). -1: it has no part in epochs."""
-    era: int = 0
+    era: Number = 0
     """How many restores the sender has carried out (CP-7)."""
     piece: Piece | None = None
     """Nothing else is in a frame that has one."""
@@ -127,12 +139,46 @@ def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX) -> Frame:
     for envelope in frame.envelopes:
         _check_message(envelope.message)
     _check_gossip(frame)
+    _check_epochs(frame)
     for message in frame.checkpoints:
         named = len(message.joined) if isinstance(message, Tally) else 0
         named += len(message.view) if isinstance(message, Commit) else 0
         if named > MEMBERS_MAX:
             raise WireInvalid(f"a view of {named} hosts; at most {MEMBERS_MAX} are read")
     return frame
+
+
+def _check_epochs(frame: Frame) -> None:
+    """Hosts count on from what they are told: it has to leave room for that in their own frames and logs."""
+    numbers = [frame.epoch, frame.era]
+    for message in frame.checkpoints:
+        match message:
+            case Tally():
+                numbers += (message.base, message.top, message.undecided)
+                if message.restore is not None:
+                    numbers += _numbers_of(message.restore)
+            case Commit():
+                numbers += (message.epoch, message.horizon)
+            case Agreed():
+                numbers += [number for restore in message.restores for number in _numbers_of(restore)]
+            case Lacks():
+                numbers += (message.committed, message.era, message.base)
+            case Begin():
+                numbers.append(message.epoch)
+            case Succeeded():
+                pass
+            case Refusal():
+                numbers.append(message.promised[0])
+            case Promise():
+                numbers += (message.ballot[0], message.accepted[0])
+            case Prepare() | Accept() | Accepted():
+                numbers.append(message.ballot[0])
+    if min(numbers) < -1 or max(numbers) > NUMBER_MAX:
+        raise WireInvalid(f"{max(numbers, key=abs)} as an epoch, era or round; at most {NUMBER_MAX} are read")
+
+
+def _numbers_of(restore: Restore) -> tuple[int, ...]:
+    return restore.number, restore.epoch, restore.base, restore.top
 
 
 def _check_message(message: Message) -> None:

@@ -59,7 +59,8 @@ async def _used(folder: Path, loop: asyncio.AbstractEventLoop) -> None:
                 list(store.read(agent))
             with suppress(errors.LogCorrupt):
                 store.hash_of(agent, store.length(agent))
-            store.damages(agent), store.needed(agent), store.is_lost(agent), store.reads_from(agent)
+            for look in (store.damages, store.needed, store.is_lost, store.reads_from):
+                look(agent)
         store.head()
         done = asyncio.Event()
         store.append("a", (b"one more",), done.set)

@@ -79,7 +79,7 @@ class Examples:
         if kind.array_like:
             head = [] if kind.tag is None else [kind.tag]
             return [*head, *self._fields(kind.fields, rng, depth)]
-        found: dict[str, Any] = {} if kind.tag is None else {kind.tag_field: kind.tag}
+        found: dict[Any, Any] = {} if kind.tag is None else {kind.tag_field: kind.tag}
         for each in kind.fields:
             if each.required or (depth < DEPTH_MAX and rng.random() < 0.6):
                 found[each.encode_name] = self._of(each.type, rng, depth + 1)

@@ -42,7 +42,7 @@ def read(data: bytes) -> Any:
 def write(value: Any) -> bytes:
     """Return the bytes of a value as `read` returns it. Raises: Unshaped."""
     try:
-        return msgpack.packb(value, unicode_errors="surrogateescape")
+        return msgpack.Packer(unicode_errors="surrogateescape").pack(value)
     except (ValueError, TypeError, OverflowError, RecursionError, UnicodeEncodeError) as error:
         raise Unshaped(str(error)) from error
 
