@@ -11,6 +11,8 @@ from random import Random
 
 import atheris  # pyright: ignore[reportMissingImports]  # in an environment of its own: make fuzz
 
+from tests.fuzz.shapes import Unshaped
+
 REACHED = {
     "wire": ["protocol.wire"],
     "store": ["peer.store", "peer.chain"],
@@ -26,8 +28,6 @@ REACHED = {
 
 with atheris.instrument_imports(include=REACHED.get(sys.argv[1], ["protocol", "peer"])):
     from tests.fuzz.targets import TARGETS
-
-from tests.fuzz.shapes import Unshaped
 
 ROOT = Path(__file__).parents[2]
 SHAPED = 0.85
