@@ -19,6 +19,7 @@ REACHED = {
     "values": ["peer.values"],
     "records": ["protocol.wire", "peer.store.heads"],
     "questions": ["peer.host.questions"],
+    "spaces": ["peer.host.replicas", "pycrdt"],
     "people": ["peer.people", "peer.serving.door", "peer.keys"],
     "http": ["peer.serving.bodies", "peer.agents.past", "peer.agents.suspecting", "peer.values"],
     "pieces": ["peer.host.pieces"],
@@ -61,7 +62,9 @@ class Guided:
         """Run the target on an input; keep what is found."""
         try:
             self._target.run(data)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is what is looked for
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it is what is looked for
             place = place_of(error)
             if place in self._seen:
                 return

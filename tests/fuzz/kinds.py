@@ -6,6 +6,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import msgspec
+from pycrdt import Doc, Map, Text
 
 from peer.host import questions
 from peer.host.happenings import WatchAsk
@@ -16,6 +17,7 @@ from peer.people.person import Certificate
 from peer.serving import bodies
 from protocol.checkpoints.messages import CheckpointRecord
 from protocol.checkpoints.witness import Head
+from protocol.errors import UNREADABLE
 from protocol.ids import HOST, StepId
 from protocol.message import Message
 from protocol.records import Record
@@ -229,6 +231,46 @@ def change_json(data: bytes, rng: Random) -> bytes:
         return json.dumps(value).encode(errors="surrogateescape")
     except (ValueError, TypeError, RecursionError) as error:
         raise Unshaped(str(error)) from error
+
+
+def shared_in(data: bytes) -> list[tuple[bool, bytes]] | None:
+    """Return what an input of `spaces` says: updates, and state vectors; None for none."""
+    try:
+        return msgspec.msgpack.decode(data, type=list[tuple[bool, bytes]])[:FRAMES_MAX]
+    except UNREADABLE:
+        return None
+
+
+def change_shared(data: bytes, rng: Random) -> bytes:
+    """Change updates of a shared space: bytes of one, which one comes, or another one besides."""
+    found = shared_in(data)
+    if found is None:
+        raise Unshaped("no updates")
+    said = list(found)
+    if not said or rng.random() < 0.3:
+        said.append((True, an_update(rng)))
+    at = rng.randrange(len(said))
+    is_update, body = said[at]
+    raw = bytearray(body or b"\0")
+    for _ in range(rng.randint(0, 3)):
+        raw[rng.randrange(len(raw))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+    said[at] = is_update, bytes(raw)
+    rng.shuffle(said)
+    return write([list(each) for each in said])
+
+
+def an_update(rng: Random) -> bytes:
+    """Return an update of a document as a member might make it that does not keep to ours: slots hold anything."""
+    doc: Doc[Any] = Doc(client_id=rng.randint(1, 3))
+    slots = doc.get("slots", type=Map)
+    for _ in range(rng.randint(1, 3)):
+        entry = EXAMPLES.of(Entry, rng)
+        step = StepId(*entry.get("writer", ("m", 1, 1)))
+        slot = rng.choice((f"{entry.get('key')}\x1f{step}\x1f{entry.get('index')}", "x", "", "a\x1fb", "\x1f\x1f"))
+        slots[slot] = rng.choice((write(entry), write(entry), b"", 1, 1.5, "text", None, True, [1], Map({"k": 1})))
+    if rng.random() < 0.2:
+        doc.get("other", type=Text).insert(0, "text")
+    return doc.get_update()
 
 
 def files_in(data: bytes) -> dict[str, bytes]:

@@ -110,6 +110,12 @@ def values() -> list[bytes]:
     return [*found, b"\xc7" + bytes((len(sealed), 12)) + sealed]
 
 
+def shared_updates() -> list[bytes]:
+    """Inputs of `spaces`."""
+    rng = Random(5)
+    return [write([[True, kinds.an_update(rng)], [True, kinds.an_update(rng)], [False, b"\0"]]) for _ in range(8)]
+
+
 def question_bodies() -> list[bytes]:
     """Inputs of `questions`."""
     rng = Random(4)

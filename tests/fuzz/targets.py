@@ -4,6 +4,7 @@ import logging
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import msgspec
 from peer import errors
 from peer.host import questions
 from peer.host.pieces import Pieces
+from peer.host.replicas import Replicas
 from peer.people.person import Act, Person, signature_of, signer_of
 from peer.serving import bodies
 from peer.serving.door import Door, Refused, header_of
@@ -21,7 +23,11 @@ from peer.store.reading import verify
 from peer.transport.frame import seal, unseal
 from peer.values import forms, payload
 from peer.values.key_text import decode_key
+from protocol.agent.folds import Op, encode_op
 from protocol.errors import WireInvalid
+from protocol.ids import StepId
+from protocol.message import Shared, Sync
+from protocol.step import Entry
 from protocol.wire import (
     Piece,
     decode_frame,
@@ -119,6 +125,23 @@ def pieces(data: bytes) -> None:
             coming.take("one" if at % 3 else "other", piece)
 
 
+def spaces(data: bytes) -> None:
+    """Updates and state vectors of a shared space, from its other members. None."""
+    found = kinds.shared_in(data)
+    if found is None:
+        return
+    numbers = count(1)
+    replicas = Replicas("a", lambda: next(numbers))
+    replicas.write([Entry("k", StepId("a", 1, 1), 0, encode_op(Op("add", b"\x01")), {}, 0)])
+    for is_update, body in found:
+        if is_update:
+            replicas.merge("m", Shared("board", body, 0, 1, 1))
+        else:
+            replicas.asked("m", Sync("board", body))
+            replicas.answer("m", "board")
+    replicas.vector("board")
+
+
 def asked(data: bytes) -> None:
     """The body of a question. PayloadInvalid."""
     for kind in kinds.QUESTIONS.values():
@@ -190,6 +213,7 @@ TARGETS: dict[str, Target] = {
     "values": Target(values, kinds.change_value, seeds.values),
     "records": Target(records, kinds.change_record, seeds.records),
     "questions": Target(asked, kinds.change_body, seeds.question_bodies),
+    "spaces": Target(spaces, kinds.change_shared, seeds.shared_updates),
     "people": Target(people, kinds.change_body, seeds.proofs),
     "http": Target(http, kinds.change_json, seeds.http_bodies),
     "pieces": Target(pieces, kinds.change_body, seeds.piece_lists, 0.5),
