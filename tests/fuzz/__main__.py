@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fuzz.corpus import ROOT, kept, replay_line
+from tests.fuzz.corpus import GROWTH_MB, INPUT_S, ROOT, kept, replay_line
 from tests.fuzz.targets import TARGETS
 
 OUT = ROOT / "out" / "fuzz"
-INPUT_S, MEMORY_MB = 5, 1800
-"""What is longer than the one, or grows beyond the other (some 500 MB are our own code), is a finding."""
+WAIT_S, MEMORY_MB = 20, 2500
+"""What takes longer on a busy machine, or makes a process grow beyond that, is replayed alone: see `corpus.replay`."""
 LEAST_S = 10
 GRACE_S = 60
 """Our code is imported, and the corpus run, before the time counts."""
@@ -28,14 +28,18 @@ Feeds each target inputs that reach more and more of our code, and says what the
   make fuzz ARGS="--only host,wire"          some targets; --list says what each is
   make fuzz ARGS="--merge"                   keep the inputs that reach most in tests/fuzz/corpus, few and small
 
-A finding is an exception that its target does not allow, an input that takes more than {INPUT_S} s, or one that needs
-more than {MEMORY_MB} MB in all. Each is written to out/fuzz/found, with the command that replays it (no fuzzer needed),
+A finding is an exception that its target does not allow, or an input that takes more than {INPUT_S:g} s of the
+processor or {GROWTH_MB} MB. Each is written to out/fuzz/found, with the command that replays it (no fuzzer needed),
 and the run ends with exit code 1. Fix the kind, not the case; put the input into tests/fuzz/corpus/TARGET under a name
 that says what it was; add a row to docs/bugs.md. What was reached is kept in out/fuzz/corpus: the next run goes on.
 """
 _RUNS = re.compile(r"^#(\d+)\b.*?cov: (\d+)", re.MULTILINE)
 _FOUND = re.compile(r"^FOUND (.*)\t(.*)$", re.MULTILINE)
 _KILLED = re.compile(r"Test unit written to (\S+)")
+
+
+class NotRun(Exception):  # it ends in a line of the command
+    """The fuzzer could not do its work."""
 
 
 @dataclass
@@ -84,7 +88,7 @@ def _run(name: str, seconds: float, played: Played) -> None:
     inputs, found = _prepared(name)
     log = OUT / f"{name}.log"
     options = [
-        f"-max_total_time={int(seconds)}", f"-timeout={INPUT_S}", f"-rss_limit_mb={MEMORY_MB}", "-print_final_stats=1",
+        f"-max_total_time={int(seconds)}", f"-timeout={WAIT_S}", f"-rss_limit_mb={MEMORY_MB}", "-print_final_stats=1",
         f"-max_len={TARGETS[name].bytes_max}", f"-artifact_prefix={found}/{name}-", "-len_control=0", "-reload=0",
     ]  # fmt: skip
     command = [sys.executable, "-m", "tests.fuzz.guided", name, str(found), *options, str(inputs), str(kept(name))]
@@ -103,8 +107,25 @@ def _run(name: str, seconds: float, played: Played) -> None:
     for what, file in _FOUND.findall(text):
         played.found[what] = Path(file)
     for file in _KILLED.findall(text):
-        what = "too slow" if "timeout-" in file else "too much memory" if "oom-" in file else "the process ended"
-        played.found[f"{what}: {Path(file).name}"] = Path(file)
+        if what := _confirmed(name, file):
+            played.found[what] = Path(file)
+        else:
+            Path(file).unlink()
+
+
+def _confirmed(name: str, file: str) -> str:
+    """Return what is wrong with an input that has ended the fuzzer, if it ends a process of its own as well."""
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "tests.fuzz.corpus", name, file], cwd=ROOT, capture_output=True, text=True,
+            check=False, timeout=GRACE_S * 5,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"does not come to an end: {Path(file).name}"
+    if not ended.returncode:
+        return ""
+    lines = ended.stderr.strip().splitlines()
+    return f"{lines[-1] if lines else 'the process ended'} ({Path(file).name})"
 
 
 def _play(name: str, seconds: float) -> Played:
@@ -112,10 +133,11 @@ def _play(name: str, seconds: float) -> Played:
     played = Played(name)
     until = time.monotonic() + seconds
     while True:
-        before, left = len(played.found), until - time.monotonic()
-        _run(name, max(left, LEAST_S), played)
-        # One that always ends at once is not tried for ever.
-        if until - time.monotonic() < LEAST_S or len(played.found) == before:
+        before = played.runs
+        _run(name, max(until - time.monotonic(), LEAST_S), played)
+        if played.runs == before:
+            raise NotRun(f"{name}: no input was run. Nothing was found. See {(OUT / f'{name}.log').relative_to(ROOT)}.")
+        if until - time.monotonic() < LEAST_S:
             return played
 
 
@@ -158,7 +180,11 @@ def main() -> int:
     shares = sum(TARGETS[name].share for name in wanted.only)
     found = 0
     for name in wanted.only:
-        played = _play(name, wanted.minutes * 60 * TARGETS[name].share / shares)
+        try:
+            played = _play(name, wanted.minutes * 60 * TARGETS[name].share / shares)
+        except NotRun as error:
+            print(error, file=sys.stderr)
+            return 2
         _told(played)
         found += len(played.found)
     print(f"{found or 'no'} finding{'' if found == 1 else 's'}")
