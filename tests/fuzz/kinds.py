@@ -23,7 +23,7 @@ from protocol.message import Message
 from protocol.records import Record
 from protocol.step import Entry
 from protocol.wire import VERSION, Ask, Envelope, Frame
-from tests.fuzz import disk
+from tests.fuzz import disk, estates
 from tests.fuzz.examples import Examples
 from tests.fuzz.house import HOST_ID, MEMBER_ID, SECRET, STRANGER_ID
 from tests.fuzz.shapes import Unshaped, mutated, read, write
@@ -137,7 +137,10 @@ def a_frame(rng: Random) -> list[Any]:
         None,
     ]
     choice = rng.random()
-    if choice < 0.4:
+    if choice < 0.08:
+        blank[7] = [estates.a_copy(rng) for _ in range(rng.randint(1, 3))]
+        blank[6] = [estates.a_succession(rng)] if rng.random() < 0.5 else []
+    elif choice < 0.4:
         blank[0] = [an_envelope(rng) for _ in range(rng.randint(1, 3))]
     elif choice < 0.6:
         blank[3] = [a_question(rng) for _ in range(rng.randint(1, 3))]
@@ -160,6 +163,8 @@ def an_envelope(rng: Random) -> list[Any]:
 
 def a_question(rng: Random) -> list[Any]:
     """Return a new question, with a body that is one."""
+    if rng.random() < 0.15:
+        return rng.choice((estates.a_taking, estates.a_making))(rng)
     what = rng.choice((*QUESTIONS, *PLAIN))
     body = write(EXAMPLES.of(QUESTIONS[what], rng)) if what in QUESTIONS else b""
     number = rng.randint(1, 1 << 30)

@@ -1,7 +1,6 @@
 """Inputs to begin with: real encodings of each kind, and what real hosts say to each other."""
 
 import json
-import logging
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from random import Random
@@ -16,48 +15,13 @@ from peer.transport.frame import seal
 from peer.values import forms, payload
 from protocol.checkpoints.messages import CheckpointRecord
 from protocol.checkpoints.witness import Head
-from protocol.ids import HostId
 from protocol.message import Message
 from protocol.records import Record
 from protocol.wire import VERSION, Piece
-from sims.virtual.loop import VirtualLoop
-from sims.virtual.network import Network
 from tests.fuzz import disk, kinds
-from tests.fuzz.house import HOST_ID, MEMBER_ID, SECRET, House, close, host_keys
+from tests.fuzz.house import HOST_ID, MEMBER_ID, SECRET, host_keys
+from tests.fuzz.overheard import overheard
 from tests.fuzz.shapes import write
-
-
-class _Overheard:
-    """Keeps what the member sends the host."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-
-    def frame(self, what: str, sender: HostId, receiver: HostId | None, body: bytes, at_us: int) -> None:
-        """Look at a frame on its way."""
-        if what == "arrived" and sender == MEMBER_ID and receiver == HOST_ID:
-            self.bodies.append(body)
-
-
-def overheard(keeps: bool) -> list[bytes]:
-    """Return what a member says to the host, in a cluster of the two in which agents of both do all that they can."""
-    logging.getLogger("ebbtide").setLevel(logging.CRITICAL + 1)
-    loop, ear = VirtualLoop(), _Overheard()
-    network = Network(0, watcher=ear)
-    here = House(loop, network, "h", ("a", "b"), keeps=keeps, founder=True)
-    there = House(loop, network, "m", ("m", "n"), keeps=keeps, founder=False, seeds=(f"virtual://{HOST_ID}",))
-    here.open()
-    there.open()
-    loop.run_to(500_000)
-    here.submit("a", 1, "b>m>a>n>b", 5)
-    there.submit("m", 1, "a>n>b>a", 7, "a>x")
-    loop.run_to(2_000_000)
-    there.ask("m", "propose", write([[["m", 1, 1]], "retry", "why", b"", [], 0]))
-    there.ask("a", "steps", write([]))
-    there.ask("a", "status", b"")
-    loop.run_to(4_000_000)
-    close(loop, here, there)
-    return ear.bodies
 
 
 def conversations() -> list[bytes]:
@@ -65,7 +29,7 @@ def conversations() -> list[bytes]:
     rng = Random(1)
     found: list[bytes] = []
     for keeps in (False, True):
-        said = list(dict.fromkeys(overheard(keeps)))
+        said = list(dict.fromkeys(overheard(keeps).bodies))
         for at in range(0, len(said), 4):
             found.append(kinds.input_of(keeps, [(0, body) for body in said[at : at + 4]]))
     for question in (*kinds.QUESTIONS, *kinds.PLAIN):
@@ -81,7 +45,7 @@ def conversations() -> list[bytes]:
 def frames() -> list[bytes]:
     """Inputs of `wire`."""
     rng = Random(2)
-    return [kinds.a_body(rng) for _ in range(60)] + list(dict.fromkeys(overheard(True)))[:20]
+    return [kinds.a_body(rng) for _ in range(60)] + list(dict.fromkeys(overheard(True).bodies))[:20]
 
 
 def records() -> list[bytes]:
