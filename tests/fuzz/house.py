@@ -91,7 +91,7 @@ class House:
             yield ENDED
             return
         for notice in host.notices:
-            if notice.notice == "agent-stopped":
+            if notice.notice == "agent-stopped" and notice.agent in self.box.specs:
                 yield f"{notice.agent} has stopped: {notice.detail}"
         for agent in self.box.specs:
             if agent in host.residents.broken:
