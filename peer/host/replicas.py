@@ -112,7 +112,7 @@ class Replicas:
         self._had[message.space, author, message.life] = max(had, message.total)
         self._latest.setdefault(message.space, {})[author] = (message.life, max(had, message.total))
         # Slots of other documents than ours may hold anything that there is.
-        arrived = [each for each in self._arrived if isinstance(each[2], bytes)]
+        arrived = [each for each in self._arrived if isinstance(each[2], bytes | bytearray)]
         self.refused += len(self._arrived) - len(arrived)
         self._arrived.clear()
         entries: list[Entry] = []
