@@ -134,7 +134,8 @@ def decode_batch_head(data: bytes, at: int) -> BatchHead | None:
     if at + BATCH_HEAD > len(data):
         return None
     magic, length, sequence, prev, digest = _BATCH.unpack_from(data, at)
-    return BatchHead(length, sequence, prev, digest) if magic == MAGIC else None
+    is_one = magic == MAGIC and 1 <= sequence <= NUMBER_END
+    return BatchHead(length, sequence, prev, digest) if is_one else None
 
 
 def next_head(sequence: int, prev: bytes) -> dict[int, int]:
