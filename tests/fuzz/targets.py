@@ -4,6 +4,7 @@ import logging
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -177,12 +178,18 @@ def people(data: bytes) -> None:
             Door(SECRET, lambda: NOW_US, {}).who(header_of(proof), act)  # type: ignore[arg-type]
     with suppress(Refused):
         Door(SECRET, lambda: NOW_US, {}).who(data.decode("latin-1"), act)  # type: ignore[arg-type]
-    with tempfile.TemporaryDirectory() as name:
-        key = Path(name) / "me.key"
-        host_keys("me").save(key)
-        key.with_suffix(".cert").write_bytes(data)
-        with suppress(errors.ConfigInvalid):
-            Person.load(key)
+    key = Path(_desk().name) / "me.key"
+    key.with_suffix(".cert").write_bytes(data)
+    with suppress(errors.ConfigInvalid):
+        Person.load(key)
+
+
+@cache
+def _desk() -> "tempfile.TemporaryDirectory[str]":
+    """Make a folder with a person's key, once: that takes longer than all else."""
+    folder = tempfile.TemporaryDirectory()
+    host_keys("me").save(Path(folder.name) / "me.key")
+    return folder
 
 
 def http(data: bytes) -> None:
