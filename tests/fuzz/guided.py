@@ -5,30 +5,30 @@ What is found is written to OUT, one file for each place at which it was raised,
 
 import sys
 import traceback
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
+from types import FunctionType
 
 import atheris  # pyright: ignore[reportMissingImports]  # in an environment of its own: make fuzz
 
 from tests.fuzz.shapes import Unshaped
+from tests.fuzz.targets import TARGETS
 
 REACHED = {
-    "wire": ["protocol.wire"],
-    "store": ["peer.store", "peer.chain"],
-    "values": ["peer.values"],
-    "records": ["protocol.wire", "peer.store.heads"],
-    "questions": ["peer.host.questions"],
-    "spaces": ["peer.host.replicas", "pycrdt"],
-    "people": ["peer.people", "peer.serving.door", "peer.keys"],
-    "http": ["peer.serving.bodies", "peer.agents.past", "peer.agents.suspecting", "peer.values"],
-    "pieces": ["peer.host.pieces"],
-    "frame": ["peer.transport.frame", "peer.keys"],
+    "wire": ("protocol.wire",),
+    "store": ("peer.store", "peer.chain"),
+    "values": ("peer.values",),
+    "records": ("protocol.wire", "peer.store.heads"),
+    "questions": ("peer.host.questions",),
+    "spaces": ("peer.host.replicas",),
+    "people": ("peer.people", "peer.serving.door", "peer.keys"),
+    "http": ("peer.serving.bodies", "peer.agents.past", "peer.agents.suspecting", "peer.values"),
+    "pieces": ("peer.host.pieces",),
+    "frame": ("peer.transport.frame", "peer.keys"),
 }
-"""By target, the modules whose coverage guides it; of others those of all: that takes longer to import, and to run."""
-
-with atheris.instrument_imports(include=REACHED.get(sys.argv[1], ["protocol", "peer"])):
-    from tests.fuzz.targets import TARGETS
+"""By target, the modules whose coverage guides it; that of all others is guided by all that is ours."""
 
 ROOT = Path(__file__).parents[2]
 SHAPED = 0.85
@@ -42,6 +42,18 @@ def place_of(error: BaseException) -> str:
     last = (ours or frames)[-1]
     text = str(error)[:60] if isinstance(error, AssertionError) and "tests/fuzz" in last.filename else ""
     return f"{type(error).__name__} {Path(last.filename).name}:{last.lineno} {text}".strip()
+
+
+def functions_of(reached: tuple[str, ...]) -> Iterator[FunctionType]:
+    """Yield the functions and methods of modules, and of those below them."""
+    for name, module in sorted(sys.modules.items()):
+        if not any(f"{name}.".startswith(f"{each}.") for each in reached):
+            continue
+        for thing in vars(module).values():
+            for part in vars(thing).values() if isinstance(thing, type) else (thing,):
+                found = getattr(part, "fget", None) or getattr(part, "__func__", part)
+                if isinstance(found, FunctionType) and found.__module__ == name:
+                    yield found
 
 
 class Guided:
@@ -91,6 +103,8 @@ def main() -> None:
     """Fuzz the target that the command line names."""
     name, out, *options = sys.argv[1:]
     guided = Guided(name, Path(out))
+    for function in functions_of(REACHED.get(name, ("protocol", "peer"))):
+        atheris.instrument_func(function)
     atheris.Setup([f"{sys.executable} -m tests.fuzz.guided", *options], guided.run, custom_mutator=guided.change)
     atheris.Fuzz()
 
