@@ -83,6 +83,8 @@ class Arrivals:
         if part.moved.id in self._custody.moves.known:
             answered(self._over(agent), "")
             return
+        if self._residents.is_up(agent):
+            raise errors.NotUp("it lives here, so nobody else can hand it over")  # its log would be written over
         options_in(part.moved.options)  # before anything is written that no life of this host could go on from
         if part.moved.id in self._taking:
             self._taking[part.moved.id] = answered

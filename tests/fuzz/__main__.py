@@ -106,7 +106,7 @@ def _run(name: str, seconds: float, played: Played) -> None:
         played.reached = max(played.reached, int(counts[-1][1]))
     for what, file in _FOUND.findall(text):
         played.found[what] = Path(file)
-    for file in _KILLED.findall(text):
+    for file in dict.fromkeys(_KILLED.findall(text)):
         if what := _confirmed(name, file):
             played.found[what] = Path(file)
         else:

@@ -105,7 +105,9 @@ def main() -> None:
     guided = Guided(name, Path(out))
     for function in functions_of(REACHED.get(name, ("protocol", "peer"))):
         atheris.instrument_func(function)
-    atheris.Setup([f"{sys.executable} -m tests.fuzz.guided", *options], guided.run, custom_mutator=guided.change)
+    atheris.Setup(
+        [f"{sys.executable} -m tests.fuzz.guided {name} {out}", *options], guided.run, custom_mutator=guided.change
+    )
     atheris.Fuzz()
 
 
