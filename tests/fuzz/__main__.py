@@ -33,6 +33,9 @@ processor or {GROWTH_MB} MB. Each is written to out/fuzz/found, with the command
 and the run ends with exit code 1. Fix the kind, not the case; put the input into tests/fuzz/corpus/TARGET under a name
 that says what it was; add a row to docs/bugs.md. What was reached is kept in out/fuzz/corpus: the next run goes on.
 """
+KEPT_BYTES = 16 << 10, 64 << 10
+"""Of a target's inputs that reach much, the smallest first; and of those of `host`."""
+_UNNAMED = re.compile(r"[0-9a-f]{12,40}")
 _RUNS = re.compile(r"^#(\d+)\b.*?cov: (\d+)", re.MULTILINE)
 _FOUND = re.compile(r"^FOUND (.*)\t(.*)$", re.MULTILINE)
 _KILLED = re.compile(r"Test unit written to (\S+)")
@@ -163,7 +166,21 @@ def _merge(name: str) -> None:
         subprocess.run(
             [*command, str(kept(name))], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, check=False, timeout=1800
         )
-    print(f"{name:10} {len(list(into.iterdir()))} inputs of {len(list(inputs.iterdir()))}: {into}")
+    found = sorted(into.iterdir(), key=lambda file: (file.stat().st_size, file.name))
+    if not found:
+        print(f"{name}: nothing was merged. What is kept stays. See {(OUT / f'merge-{name}.log').relative_to(ROOT)}.")
+        return
+    for old in kept(name).iterdir():
+        if _UNNAMED.fullmatch(old.name):
+            old.unlink()
+    size = count = 0
+    for file in found:
+        size += file.stat().st_size
+        if size > KEPT_BYTES[name == "host"]:
+            break
+        count += 1
+        shutil.copy(file, kept(name) / file.name[:12])
+    print(f"{name:10} {count} inputs kept, of {len(found)} that reach all that is reached")
 
 
 def main() -> int:
