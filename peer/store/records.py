@@ -25,10 +25,10 @@ class Paths(dict[int, Path]):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.folder = folder
+        self._folder = folder
 
     def __missing__(self, number: int) -> Path:
-        path = self[number] = self.folder / NAME.format(number)
+        path = self[number] = self._folder / NAME.format(number)
         return path
 
 
@@ -102,7 +102,8 @@ class Records:
             break
         for stored in self.read(agent, number):
             return stored.hash
-        raise LogCorrupt.at(self._paths.folder, agent, number, "it is missing")
+        file = self._paths[max(self._paths)] if self._paths else Path("log")
+        raise LogCorrupt.at(file, agent, number, "it is missing")
 
     def prev_of(self, agent: AgentId, number: int) -> bytes:
         """Return the hash that a record says it follows, if its frame begins with it; else that of the one before.
