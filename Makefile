@@ -10,14 +10,17 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.synced
 VAE := .venv-vae
 VAE_STAMP := $(VAE)/.synced
+FUZZ := .venv-fuzz
+FUZZ_STAMP := $(FUZZ)/.synced
 # A version for which a small wheel without CUDA can be had: PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL say where.
 TORCH := torch==2.13.0
+ATHERIS := atheris==3.0.0
 SEEDS ?= 0:5000
 ARGS ?=
 # Tests and benchmarks start hundreds of processes: none is to compile again what another has.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-vae test-cluster reliability wheel check format bench bench-durability bench-effects swarm model model-large model-behaviours clean
+.PHONY: help setup demo test test-vae fuzz test-cluster reliability wheel check format bench bench-durability bench-effects swarm model model-large model-behaviours clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -48,6 +51,17 @@ $(VAE_STAMP): uv.lock | $(STAMP)
 	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 	$(BIN)/python -c "$$site" > "$$($(VAE)/bin/python -c "$$site")/ebbtide.pth"
 	@$(VAE)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@touch $@
+
+fuzz: setup $(FUZZ_STAMP) ## bytes from strangers, members and damaged disks, guided by coverage (ARGS="--minutes 60 --only host,wire"; --help)
+	@$(FUZZ)/bin/python -m tests.fuzz $(ARGS)
+
+# As for the autoencoder: atheris, and a path to all else.
+$(FUZZ_STAMP): uv.lock | $(STAMP)
+	@$(BIN)/python -m venv $(FUZZ)
+	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	$(BIN)/python -c "$$site" > "$$($(FUZZ)/bin/python -c "$$site")/ebbtide.pth"
+	@$(FUZZ)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: $(ATHERIS)
 	@touch $@
 
 wheel: setup ## what the nodes of a cluster install (cluster/): the wheel, and the versions of uv.lock, in dist/
@@ -94,4 +108,4 @@ model-behaviours: setup ## draw anew the model's behaviours that tests/model rep
 	@$(BIN)/python -m tests.model.draw $(ARGS)
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(PEERS) $(VAE) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(VAE) $(FUZZ) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,9 +9,9 @@ Source: Mattern 1989 (vector time); Strom and Yemini 1985, Damani and Garg 1996 
 
 from collections.abc import Iterable, Mapping
 
-from protocol.ids import AgentId, StepId
+from protocol.ids import AgentId, Number, StepId
 
-Entry = tuple[int, int]
+Entry = tuple[Number, Number]
 Clock = Mapping[AgentId, Entry]
 
 

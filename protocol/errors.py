@@ -1,5 +1,10 @@
 """Errors of the protocol: bytes that can't be read."""
 
+from msgspec import DecodeError
+
+UNREADABLE = (DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that can't be read: no UTF-8, and too deep, are no DecodeErrors."""
+
 
 class WireInvalid(ValueError):
     """Bytes from another host that are not a frame of this protocol: too large, wrong version, wrong form."""

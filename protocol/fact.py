@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from protocol.ids import AgentId, HostId
+from protocol.ids import AgentId, HostId, Number
 
 
 class _Fact(Struct, frozen=True, tag=True):
@@ -16,7 +16,7 @@ class HostFact(_Fact, frozen=True):
     """Where a host is reached and who lives there; a higher version replaces a lower one of the same host."""
 
     host: HostId
-    version: int
+    version: Number
     address: str
     agents: tuple[AgentId, ...]
     spaces: tuple[tuple[AgentId, str], ...] = ()
@@ -29,8 +29,8 @@ class Began(_Fact, frozen=True):
     """An agent's incarnation began (FR-1)."""
 
     agent: AgentId
-    incarnation: int
-    lost: tuple[tuple[int, int], ...]
+    incarnation: Number
+    lost: tuple[tuple[Number, Number], ...]
     """Earlier incarnations, each with its last step that is still known: all after that are lost."""
     proof: bytes = b""
     """Shows which host says so (TR-2); the machines pass it on, and do not look at it."""
@@ -49,7 +49,7 @@ class Standing(_Fact, frozen=True):
     """A host lives on (said by itself, against a doubt), has failed, or has left (said by itself)."""
 
     host: HostId
-    incarnation: int
+    incarnation: Number
     state: State
 
 
@@ -57,7 +57,7 @@ class Suspicion(_Fact, frozen=True):
     """`by` has no answer from `host`. A doubt, not a fact: it is passed on, not kept, and ends by itself (MB-5)."""
 
     host: HostId
-    incarnation: int
+    incarnation: Number
     by: HostId
 
 
@@ -65,7 +65,7 @@ class Claim(_Fact, frozen=True):
     """An agent has moved to a host; the highest term stands, ties by host (MB-8). To be listed is a claim of term 1."""
 
     agent: AgentId
-    term: int
+    term: Number
     host: HostId
     proof: bytes = b""
     """Shows that the host says so itself (TR-2)."""

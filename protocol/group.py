@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from protocol.ids import Lineage
+from protocol.ids import Lineage, Number
 from protocol.step import Grouped, GroupVote, LogRecord
 
 
@@ -14,7 +14,7 @@ class GroupVotedRecord(LogRecord, frozen=True):
     """Why none is let go; empty: what it has requested may go."""
     requests: tuple[Lineage, ...] = ()
     """What may go."""
-    floor: int = 0
+    floor: Number = 0
     """No restore of an epoch before this one undoes the steps that have requested it."""
 
 

@@ -3,12 +3,18 @@
 An agent is known by its name; a host by the first 8 bytes of BLAKE2b of its public key, in hex.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
 
 AgentId = str
 HostId = str
 ProposalId = str
 Lineage = str
+
+NUMBER_END = 1 << 62
+Number = Annotated[int, Meta(ge=-NUMBER_END, le=NUMBER_END)]
+"""A count, a place or a time as it is sent and logged: what follows it can be written down, too."""
 
 HOST: AgentId = "host:"
 """Stands for a host itself where an agent's name does: no agent can have it."""
@@ -18,8 +24,8 @@ class StepId(NamedTuple):
     """One step of one agent: `ledger-1/1/517` in text."""
 
     agent: AgentId
-    incarnation: int
-    seq: int
+    incarnation: Number
+    seq: Number
 
     def __str__(self) -> str:
         return f"{self.agent}/{self.incarnation}/{self.seq}"
@@ -40,7 +46,7 @@ class MessageId(NamedTuple):
     """An output of a step, by its place among the step's outputs: `risk-2/1/88#0` in text."""
 
     producer: StepId
-    at: int
+    at: Number
 
     def __str__(self) -> str:
         return f"{self.producer}#{self.at}"

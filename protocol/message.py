@@ -7,7 +7,7 @@ Only of `array_like` Structs and named tuples is it the order, and not the names
 
 from msgspec import Struct
 
-from protocol.ids import AgentId, Lineage, ProposalId, StepId
+from protocol.ids import AgentId, Lineage, Number, ProposalId, StepId
 from protocol.proposal import ConeStep, Proposal, Suspect, Vote
 from protocol.step import Consumer, Grouped, GroupVote, Input
 
@@ -25,8 +25,8 @@ class Data(_Message, frozen=True):
 class Void(_Message, frozen=True):
     """The place of a message that will not come, or word that a lineage will not come again; numbered as data."""
 
-    incarnation: int
-    number: int
+    incarnation: Number
+    number: Number
     lineage: Lineage
     ordered: bool
 
@@ -34,8 +34,8 @@ class Void(_Message, frozen=True):
 class Ack(_Message, frozen=True):
     """Messages of `incarnation` whose consumption is durable: `(number, consumer)`."""
 
-    incarnation: int
-    consumed: tuple[tuple[int, Consumer], ...]
+    incarnation: Number
+    consumed: tuple[tuple[Number, Consumer], ...]
 
 
 class Propose(_Message, frozen=True):
@@ -67,7 +67,7 @@ class Done(_Message, frozen=True):
     electors: tuple[AgentId, ...]
     rejects: tuple[tuple[AgentId, str], ...]
     notes: tuple[str, ...]
-    decided_us: int
+    decided_us: Number
 
 
 class GroupVotes(_Message, frozen=True, omit_defaults=True):
@@ -83,13 +83,13 @@ class Shared(_Message, frozen=True):
 
     space: str
     update: bytes
-    follows: int
+    follows: Number
     """How many of the sender's slots the receiver must have for this update to apply."""
-    total: int
+    total: Number
     """How many it has then."""
-    life: int
+    life: Number
     """Which document of the sender's this is of: it makes a new one in each of its lives."""
-    ask: int = 0
+    ask: Number = 0
     """The number of the question that this answers; 0: none."""
 
 
@@ -98,7 +98,7 @@ class Sync(_Message, frozen=True):
 
     space: str
     vector: bytes
-    ask: int = 0
+    ask: Number = 0
     """Numbers the question, where the sender waits for the answer; 0: it does not (SH-5)."""
 
 

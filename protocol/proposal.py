@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from protocol.ids import AgentId, ProposalId, StepId
+from protocol.ids import AgentId, Number, ProposalId, StepId
+
+INPUTS = ("discard", "retry", "amend")
+"""What may become of the inputs of a rollback's roots."""
 
 
 class Amendment(NamedTuple):
@@ -25,8 +28,8 @@ class Proposal(Struct, frozen=True):
     reason: str = ""
     evidence: bytes = b""
     amendments: tuple[Amendment, ...] = ()
-    began_us: int = 0
-    deadline_us: int = 0
+    began_us: Number = 0
+    deadline_us: Number = 0
     """A participant that has not voted by then rejects; 0: no deadline."""
     proof: bytes = b""
     """Shows which host has said so for its proposer (TR-7); the machines pass it on, and do not look at it."""
@@ -35,9 +38,9 @@ class Proposal(Struct, frozen=True):
 class Debit(NamedTuple):
     """A message (or shared entry) that a cone step sent to `receiver`; `number` is 0 for an entry."""
 
-    at: int
+    at: Number
     receiver: AgentId
-    number: int
+    number: Number
 
 
 class ConeStep(NamedTuple):
@@ -45,7 +48,7 @@ class ConeStep(NamedTuple):
 
     step: StepId
     sends: tuple[Debit, ...]
-    epoch: int = 0
+    epoch: Number = 0
 
 
 class Suspect(NamedTuple):
@@ -53,7 +56,7 @@ class Suspect(NamedTuple):
 
     step: StepId
     sends: tuple[Debit, ...]
-    epoch: int
+    epoch: Number
     causes: tuple[StepId, ...]
     """What sent it its input, and what wrote what it read. Edges of a durable step never change."""
 
@@ -62,21 +65,21 @@ class Credit(NamedTuple):
     """A cone message addressed to the voter that it has taken into account."""
 
     producer: StepId
-    at: int
-    number: int
+    at: Number
+    number: Number
 
 
 class Vote(Struct, frozen=True, omit_defaults=True):
     """A participant's part of the books; only ever grows (RB-3)."""
 
     voter: AgentId
-    version: int
+    version: Number
     accepts: bool
     why: str
     cone: tuple[ConeStep, ...]
     credits: tuple[Credit, ...]
     effects: tuple[str, ...] = ()
-    since: int = 0
+    since: Number = 0
     """The version to which this is the difference: what it lists has come after that. 0: it lists all."""
 
     def follows(self, known: "Vote | None") -> bool:
@@ -114,7 +117,7 @@ class Finding(NamedTuple):
     holds: bool
     text: str
     """What there is to say of it; why not, if it does not hold."""
-    time_us: int
+    time_us: Number
     """When, by the clock of the agent's host; it decides nothing."""
     proof: bytes = b""
     """What a person has signed, if it is their word (RB-13)."""
@@ -123,16 +126,16 @@ class Finding(NamedTuple):
 class Restore(Struct, frozen=True):
     """Back to the cut of `epoch`, everywhere; the `number`th restore of the cluster begins the era of that number."""
 
-    number: int
-    epoch: int
+    number: Number
+    epoch: Number
     id: str
     """Which proposal this is: `HOST/r1`."""
-    base: int
+    base: Number
     """The committed epoch whose view decides, with whoever its members name."""
     inputs: str = "discard"
     """What becomes of external inputs taken on after the cut: `discard` (dead letters) or `retry`."""
     reason: str = ""
-    deadline_us: int = 0
+    deadline_us: Number = 0
     """A host that has not voted by then rejects; 0: no deadline."""
-    top: int = 0
+    top: Number = 0
     """Once decided: the newest epoch that any voter had cut. Those between `epoch` and it can't be restored to."""

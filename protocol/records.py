@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from protocol.fact import Began
 from protocol.group import GroupDecidedRecord, GroupState, GroupVotedRecord
-from protocol.ids import AgentId, Lineage, ProposalId, StepId
+from protocol.ids import AgentId, Lineage, Number, ProposalId, StepId
 from protocol.message import Data, Void
 from protocol.proposal import Credit, Finding, Proposal, Restore, Vote
 from protocol.step import Consumer, Entry, Input, LogRecord, Request, StepRecord, VoidOut
@@ -19,8 +19,8 @@ from protocol.words import HeldRecord, PausedRecord, TierRecord
 class BirthRecord(LogRecord, frozen=True):
     """A life of an agent began: the first record of its log, or after a loss."""
 
-    incarnation: int
-    lost: tuple[tuple[int, int], ...] = ()
+    incarnation: Number
+    lost: tuple[tuple[Number, Number], ...] = ()
     """Earlier incarnations, each with its last step that is still known; empty if nothing was lost."""
 
 
@@ -36,7 +36,7 @@ class DeadRecord(LogRecord, frozen=True):
     input: Input
     why: str
     voids: tuple[VoidOut, ...] = ()
-    time_us: int = 0
+    time_us: Number = 0
     """When, by the host's clock; it decides nothing."""
 
 
@@ -51,8 +51,8 @@ class VoidRecord(LogRecord, frozen=True):
     """Word taken in that a lineage will not come again."""
 
     sender: AgentId
-    incarnation: int
-    number: int
+    incarnation: Number
+    number: Number
     lineage: Lineage
     ordered: bool
     voids: tuple[VoidOut, ...] = ()
@@ -66,7 +66,7 @@ class IntentRecord(LogRecord, frozen=True):
     tool: str
     args: bytes
     key: str | None
-    number: int
+    number: Number
     kind: str = ""
     """What undoing it means: `compensable`, `idempotent`, `irreversible`. Empty in logs older than this field."""
     note: str = ""
@@ -102,7 +102,7 @@ class EffectRecord(LogRecord, frozen=True):
 class AckedRecord(LogRecord, frozen=True):
     """Messages whose consumers are durable: `(receiver, incarnation, number, consumer)`."""
 
-    acks: tuple[tuple[AgentId, int, int, Consumer], ...]
+    acks: tuple[tuple[AgentId, Number, Number, Consumer], ...]
 
 
 class SubscribedRecord(LogRecord, frozen=True):
@@ -131,12 +131,12 @@ class DecisionRecord(LogRecord, frozen=True):
     credits: tuple[Credit, ...]
     electors: tuple[AgentId, ...]
     rejects: tuple[tuple[AgentId, str], ...]
-    decided_us: int
+    decided_us: Number
     voids: tuple[VoidOut, ...] = ()
     notes: tuple[str, ...] = ()
     taken: tuple[Input, ...] = ()
     """Inputs of roots undone before that waited to run again, and are discarded or amended instead."""
-    epoch: int = 0
+    epoch: Number = 0
     """In which it was carried out."""
 
 
@@ -172,8 +172,8 @@ class OutcomeRecord(LogRecord, frozen=True):
     electors: tuple[AgentId, ...]
     rejects: tuple[tuple[AgentId, str], ...]
     notes: tuple[str, ...]
-    began_us: int
-    decided_us: int
+    began_us: Number
+    decided_us: Number
     """When the last participant decided."""
     then: str = ""
     """What is to hear of it; empty: nothing is. Only then the rest is there (RB-14)."""
@@ -184,8 +184,8 @@ class OutcomeRecord(LogRecord, frozen=True):
 class CutRecord(LogRecord, frozen=True):
     """The agent's cut of an epoch: every step before this record is inside, every later one outside (CP-1)."""
 
-    epoch: int
-    time_us: int = 0
+    epoch: Number
+    time_us: Number = 0
     """When, by the agent's hybrid clock; it decides nothing."""
 
 
@@ -195,7 +195,7 @@ class RestoredRecord(LogRecord, frozen=True):
     restore: Restore
     retracted: tuple[StepId, ...]
     voids: tuple[VoidOut, ...] = ()
-    time_us: int = 0
+    time_us: Number = 0
     """When, by the agent's hybrid clock; it decides nothing."""
 
 
@@ -205,13 +205,13 @@ class Cut(NamedTuple):
     Who sleeps makes none (CP-13): its place in the cut of an epoch is that of its next cut, or where its log ends.
     """
 
-    epoch: int
-    era: int
+    epoch: Number
+    era: Number
     """How many restores had been carried out."""
-    incarnation: int
-    seq: int
+    incarnation: Number
+    seq: Number
     """The last step inside; 0: none."""
-    time_us: int
+    time_us: Number
     """0: the agent slept then, and has no record of it."""
 
 
@@ -220,7 +220,7 @@ class Letter(NamedTuple):
 
     input: Input
     why: str
-    time_us: int = 0
+    time_us: Number = 0
     """When; 0 in logs older than this field."""
 
 
@@ -229,8 +229,8 @@ class HeldOut(Struct, frozen=True, array_like=True):
 
     receiver: AgentId
     step: StepId | None
-    incarnation: int
-    number: int
+    incarnation: Number
+    number: Number
     input: Input | None
     """None: a void."""
     lineage: Lineage = ""
@@ -259,7 +259,7 @@ class HeldTimer(Struct, frozen=True, array_like=True):
     """A timer that nobody has handled yet."""
 
     input: Input
-    due_us: int
+    due_us: Number
     key: str | None = None
     cancelled_by: tuple[StepId, ...] = ()
     request: Request | None = None
@@ -275,7 +275,7 @@ class EffectState(Struct, frozen=True, array_like=True):
     tool: str
     args: bytes
     key: str | None
-    number: int
+    number: Number
     state: str
     result: bytes
     claimed_by: StepId | None
@@ -291,50 +291,50 @@ class BaseRecord(LogRecord, frozen=True):
 
     is_full: bool
     """It has the values of all keys; else only of those that have changed since the base before."""
-    incarnation: int
-    seq: int
-    epoch: int
-    committed: int
-    horizon: int
+    incarnation: Number
+    seq: Number
+    epoch: Number
+    committed: Number
+    horizon: Number
     is_outside: bool
-    place: int
-    time_us: int
-    forgotten: int
-    undone: int
+    place: Number
+    time_us: Number
+    forgotten: Number
+    undone: Number
     restores: tuple[Restore, ...]
     steps: tuple[StepRecord, ...]
     """Those that are not forgotten, oldest first."""
-    keys: tuple[tuple[str, tuple[tuple[StepId, bytes | None, int], ...]], ...]
+    keys: tuple[tuple[str, tuple[tuple[StepId, bytes | None, Number], ...]], ...]
     """By key, the versions of forgotten steps: writer, value, epoch."""
     entries: tuple[Entry, ...]
     """Surviving shared entries of forgotten steps, as with keys."""
     dead: tuple[Letter, ...]
     """Dead letters, as with keys."""
-    channels: tuple[tuple[AgentId, int, tuple[tuple[int, int], ...]], ...]
+    channels: tuple[tuple[AgentId, Number, tuple[tuple[Number, Number], ...]], ...]
     line: tuple[Input, ...]
     """Inputs that wait, and will not be sent again."""
-    numbers: tuple[tuple[AgentId, int], ...]
+    numbers: tuple[tuple[AgentId, Number], ...]
     """By receiver, the next number."""
     outbox: tuple[HeldOut, ...]
     effects: tuple[EffectState, ...]
-    ended: tuple[tuple[Lineage, int], ...]
+    ended: tuple[tuple[Lineage, Number], ...]
     voided: tuple[Lineage, ...]
-    after: tuple[tuple[AgentId, int, int, Lineage], ...]
+    after: tuple[tuple[AgentId, Number, Number, Lineage], ...]
     subscribers: tuple[tuple[str, AgentId], ...]
-    retraction: tuple[tuple[AgentId, int, int, int], ...]
+    retraction: tuple[tuple[AgentId, Number, Number, Number], ...]
     """Agent, incarnation, first, last."""
     retracted_by: tuple[tuple[StepId, str], ...]
-    attempts: tuple[tuple[Lineage, int], ...]
+    attempts: tuple[tuple[Lineage, Number], ...]
     beginnings: tuple[Began, ...]
     votes: tuple[VoteRecord, ...]
     decisions: tuple[DecisionRecord, ...]
     proposed: tuple[ProposedRecord, ...]
     outcomes: tuple[OutcomeRecord, ...]
-    proposals: int
+    proposals: Number
     """How many this agent has ever made."""
     cuts: tuple[Cut, ...] = ()
     """Those that the horizon has not passed."""
-    restored_us: tuple[int, ...] = ()
+    restored_us: tuple[Number, ...] = ()
     """By number from 1, when each restore was carried out here."""
     unplaced: tuple[HeldOut, ...] = ()
     """Messages to names that nobody had heard of, and places of undone ones (CL-7)."""

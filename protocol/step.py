@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from protocol.ids import AgentId, Lineage, MessageId, StepId
+from protocol.ids import AgentId, Lineage, MessageId, Number, StepId
 from protocol.proposal import Amendment
 
 EXTERNAL = "ext:"
@@ -23,26 +23,26 @@ class Input(Struct, frozen=True):
     """What one step consumes: a message of another step, or something from outside."""
 
     sender: AgentId
-    incarnation: int
-    number: int
+    incarnation: Number
+    number: Number
     """Place among all that `sender`'s incarnation sent to this agent, from 1."""
     payload: bytes
     lineage: Lineage
     producer: StepId | None = None
-    index: int = 0
-    clock: dict[AgentId, tuple[int, int]] = {}
-    time_us: int = 0
-    place: int = 0
+    index: Number = 0
+    clock: dict[AgentId, tuple[Number, Number]] = {}
+    time_us: Number = 0
+    place: Number = 0
     """Place in the receiver's first order; an input that a rollback gives back keeps it."""
-    attempt: int = 1
+    attempt: Number = 1
     """How often the input was given back, plus one."""
     evidence: bytes = b""
     """What the rollback that asked for a retry or an amendment had to show."""
-    epoch: int = 0
+    epoch: Number = 0
     """The epoch of the step that sent it; of an external input that in which it was accepted (CP-1)."""
-    era: int = 0
+    era: Number = 0
     """How many restores that step had seen (CP-7)."""
-    floor: int = 0
+    floor: Number = 0
     """The clock says nothing of steps of epochs before this one (CP-5)."""
     outside: bool = False
     """The sender's host was in no committed view yet: its cuts settle nothing (CP-3)."""
@@ -96,13 +96,13 @@ class Entry(Struct, frozen=True):
 
     key: str
     writer: StepId
-    index: int
+    index: Number
     op: bytes
-    clock: dict[AgentId, tuple[int, int]]
-    time_us: int
-    epoch: int = 0
-    era: int = 0
-    floor: int = 0
+    clock: dict[AgentId, tuple[Number, Number]]
+    time_us: Number
+    epoch: Number = 0
+    era: Number = 0
+    floor: Number = 0
     outside: bool = False
 
     @property
@@ -117,20 +117,20 @@ class Consumer(NamedTuple):
     The epoch is -1 where the receiver's host is in no committed view yet; who hears that puts its own in its place.
     """
 
-    incarnation: int
-    seq: int
-    epoch: int = 0
+    incarnation: Number
+    seq: Number
+    epoch: Number = 0
 
 
 class Hold(NamedTuple):
     """People who are to be asked before a request is let go, or whose answer is what it asks for (RQ-3)."""
 
     question: str
-    stages: tuple[tuple[str, int], ...] = ()
+    stages: tuple[tuple[str, Number], ...] = ()
     """Who is asked, each with how long after the step from which on, in microseconds. Empty: anybody, at once."""
     default: str = ""
     """What counts if nobody has said anything by then: `approve`, `reject` or `answer`; empty: it waits on."""
-    default_us: int = 0
+    default_us: Number = 0
     """How long after the step that is."""
     value: bytes = b""
     """The answer, or why it is rejected, that the default gives."""
@@ -142,7 +142,7 @@ class Grouped(NamedTuple):
     id: str
     """The step that made it, and a name: another run of that input makes another group."""
     members: tuple[AgentId, ...]
-    deadline_us: int = 0
+    deadline_us: Number = 0
     """How long a member that has heard of it takes to be ready, before it says no; 0: as long as that takes."""
 
 
@@ -175,7 +175,7 @@ class OutputDraft(NamedTuple):
     receiver: AgentId
     payload: bytes
     key: str | None = None
-    after_us: int | None = None
+    after_us: Number | None = None
     """A timer: how long after the step the agent itself is to get it (TI-1)."""
     request: Request | None = None
     """With a timer: what it waits for besides, and what it is due with at the latest (RQ-1)."""
@@ -185,7 +185,7 @@ class Output(NamedTuple):
     """A message of a step, numbered for its receiver; a timer has the number 0, and no place in any order (TI-1)."""
 
     receiver: AgentId
-    number: int
+    number: Number
     payload: bytes
     lineage: Lineage
     key: str | None = None
@@ -195,8 +195,8 @@ class VoidOut(NamedTuple):
     """Word to `receiver` that the lineage of an old output will not come again (EF-5)."""
 
     receiver: AgentId
-    incarnation: int
-    number: int
+    incarnation: Number
+    number: Number
     lineage: Lineage
     ordered: bool
 
@@ -209,7 +209,7 @@ class RollbackDraft(Struct, frozen=True):
     reason: str = ""
     evidence: bytes = b""
     amendments: tuple[Amendment, ...] = ()
-    deadline_us: int = 0
+    deadline_us: Number = 0
     then: str = ""
     """What its agent calls whatever is to hear how it has ended; empty: nothing is (RB-14)."""
 
@@ -245,7 +245,7 @@ class StepDraft(Struct, frozen=True):
     agent's bound counts; with one it is the policy that gives up, by `poison`."""
     backwards: bool = False
     """What earlier runs did and it does not do any more is undone in reverse causal order, as with discard (EF-6)."""
-    again_us: int | None = None
+    again_us: Number | None = None
     """How long to wait until the input is tried again, as that policy says."""
 
 
@@ -263,14 +263,14 @@ class StepRecord(LogRecord, frozen=True, omit_defaults=True):
     entries: tuple[EntryDraft, ...]
     outputs: tuple[Output, ...]
     calls: tuple[str, ...]
-    clock: dict[AgentId, tuple[int, int]]
-    time_us: int
+    clock: dict[AgentId, tuple[Number, Number]]
+    time_us: Number
     voids: tuple[VoidOut, ...] = ()
     confidence: float | None = None
     scores: dict[str, float] = {}
-    epoch: int = 0
-    era: int = 0
-    floor: int = 0
+    epoch: Number = 0
+    era: Number = 0
+    floor: Number = 0
     outside: bool = False
     observed: tuple[str, ...] = ()
     """Keys whose values it saw and does not hang on: whoever wrote them may be undone, and this step stays (SH-4)."""
@@ -282,11 +282,11 @@ class StepRecord(LogRecord, frozen=True, omit_defaults=True):
     """Its handler could only read: what it read is left out, since nothing can hang on this step (ST-7)."""
     unplaced: tuple[AgentId, ...] = ()
     """Those of its receivers that nobody had heard of: what it said to them has not left (CL-7)."""
-    due_us: tuple[int, ...] = ()
+    due_us: tuple[Number, ...] = ()
     """When its timers are due: one for each output whose number is 0, in order (TI-1)."""
     cancelled: tuple[MessageId, ...] = ()
     """Timers of earlier steps that it has called off, or has set anew (TI-2)."""
-    requests: tuple[tuple[int, Request], ...] = ()
+    requests: tuple[tuple[Number, Request], ...] = ()
     """What it has requested: the place of each among the outputs, which is that of a timer, and what (RQ-1)."""
 
 

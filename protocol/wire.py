@@ -2,18 +2,29 @@
 
 from typing import TypeVar
 
-import msgspec
 from msgspec import Struct, msgpack
 
 from protocol.checkpoints.copy import CopyMessage
 from protocol.checkpoints.epoch import Commit
-from protocol.checkpoints.messages import CheckpointMessage, CheckpointRecord
+from protocol.checkpoints.messages import (
+    Accept,
+    Accepted,
+    Agreed,
+    Begin,
+    CheckpointMessage,
+    CheckpointRecord,
+    Lacks,
+    Prepare,
+    Promise,
+    Refusal,
+    Succeeded,
+)
 from protocol.checkpoints.tally import Tally
 from protocol.checkpoints.witness import Head
-from protocol.errors import WireInvalid
+from protocol.errors import UNREADABLE, WireInvalid
 from protocol.fact import Claim, Fact, HostFact, Standing, State, Suspicion
 from protocol.hosts.messages import Compare, Probe
-from protocol.ids import AgentId
+from protocol.ids import AgentId, Number
 from protocol.limits import (
     CLOCK_ENTRIES_MAX,
     COMPARED_MAX,
@@ -27,7 +38,8 @@ from protocol.limits import (
     STEP_BYTES_MAX,
     VOTE_STEPS_MAX,
 )  # fmt: skip
-from protocol.message import Ballot, Data, GroupVotes, Message
+from protocol.message import Ballot, Data, GroupVotes, Message, Propose
+from protocol.proposal import INPUTS, Proposal, Restore
 from protocol.records import Record
 from protocol.step import StepDraft
 
@@ -47,7 +59,7 @@ class Envelope(Struct, frozen=True, array_like=True):
 class Ask(Struct, frozen=True, array_like=True):
     """A question to an agent's host, from whoever is in the cluster; asked again until answered."""
 
-    number: int
+    number: Number
     agent: AgentId
     what: str
     body: bytes
@@ -56,7 +68,7 @@ class Ask(Struct, frozen=True, array_like=True):
 class Answer(Struct, frozen=True, array_like=True):
     """What a host has to say to an `Ask`; `error` names the kind of failure, and `body` is its text."""
 
-    number: int
+    number: Number
     body: bytes
     error: str = ""
 
@@ -64,11 +76,11 @@ class Answer(Struct, frozen=True, array_like=True):
 class Piece(Struct, frozen=True, array_like=True):
     """A part of a frame that is too large for one: with all its parts it is a frame like any other."""
 
-    number: int
+    number: Number
     """Which frame of its sender's, from a number that no two have."""
-    at: int
+    at: Number
     """Which part, from 0."""
-    count: int
+    count: Number
     """How many parts there are."""
     data: bytes
 
@@ -85,9 +97,9 @@ class Frame(Struct, frozen=True, array_like=True):
     checkpoints: tuple[CheckpointMessage, ...] = ()
     copies: tuple[CopyMessage, ...] = ()
     heads: tuple[Head, ...] = ()
-    epoch: int = -1
+    epoch: Number = -1
     """The sender's colour: its receiver cuts before it handles anything here (CP-1). -1: it has no part in epochs."""
-    era: int = 0
+    era: Number = 0
     """How many restores the sender has carried out (CP-7)."""
     piece: Piece | None = None
     """Nothing else is in a frame that has one."""
@@ -120,25 +132,81 @@ def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX) -> Frame:
         raise WireInvalid(f"wire version {data[:1].hex() or 'none'}; this host speaks {VERSION:02x}")
     try:
         frame = _frames.decode(memoryview(data)[1:])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireInvalid(f"not a frame: {error}") from error
     if len(frame.envelopes) > ENVELOPES_MAX:
         raise WireInvalid(f"{len(frame.envelopes)} messages in a frame; at most {ENVELOPES_MAX} are read")
     for envelope in frame.envelopes:
-        message = envelope.message
-        if isinstance(message, Data) and len(message.input.clock) > CLOCK_ENTRIES_MAX:
-            raise WireInvalid(f"a clock of {len(message.input.clock)} entries; at most {CLOCK_ENTRIES_MAX} are read")
-        if isinstance(message, Ballot) and _steps_in(message) > VOTE_STEPS_MAX:
-            raise WireInvalid(f"votes on more than {VOTE_STEPS_MAX} steps in one message")
-        if isinstance(message, GroupVotes) and max(len(message.group.members), len(message.votes)) > GROUP_MEMBERS_MAX:
-            raise WireInvalid(f"a group of more than {GROUP_MEMBERS_MAX} members")
+        _check_message(envelope.message)
     _check_gossip(frame)
+    _check_epochs(frame)
     for message in frame.checkpoints:
         named = len(message.joined) if isinstance(message, Tally) else 0
         named += len(message.view) if isinstance(message, Commit) else 0
         if named > MEMBERS_MAX:
             raise WireInvalid(f"a view of {named} hosts; at most {MEMBERS_MAX} are read")
     return frame
+
+
+def _check_epochs(frame: Frame) -> None:
+    """Hosts count on from what they are told: it has to leave room for that in their own frames and logs."""
+    numbers = [frame.epoch, frame.era]
+    for message in frame.checkpoints:
+        match message:
+            case Tally():
+                numbers += (message.base, message.top, message.undecided)
+                if message.restore is not None:
+                    numbers += _numbers_of(message.restore)
+            case Commit():
+                numbers += (message.epoch, message.horizon)
+            case Agreed():
+                numbers += [number for restore in message.restores for number in _numbers_of(restore)]
+            case Lacks():
+                numbers += (message.committed, message.era, message.base)
+            case Begin():
+                numbers.append(message.epoch)
+            case Succeeded():
+                pass
+            case Refusal():
+                numbers.append(message.promised[0])
+            case Promise():
+                numbers += (message.ballot[0], message.accepted[0])
+            case Prepare() | Accept() | Accepted():
+                numbers.append(message.ballot[0])
+    if min(numbers) < -1 or max(numbers) > NUMBER_MAX:
+        raise WireInvalid(f"{max(numbers, key=abs)} as an epoch, era or round; at most {NUMBER_MAX} are read")
+
+
+def _numbers_of(restore: Restore) -> tuple[int, ...]:
+    return restore.number, restore.epoch, restore.base, restore.top
+
+
+def _check_message(message: Message) -> None:
+    match message:
+        case Data():
+            if len(message.input.clock) > CLOCK_ENTRIES_MAX:
+                raise WireInvalid(
+                    f"a clock of {len(message.input.clock)} entries; at most {CLOCK_ENTRIES_MAX} are read"
+                )
+        case Propose():
+            _check_proposal(message.proposal)
+        case Ballot():
+            _check_proposal(message.proposal)
+            if _steps_in(message) > VOTE_STEPS_MAX:
+                raise WireInvalid(f"votes on more than {VOTE_STEPS_MAX} steps in one message")
+        case GroupVotes():
+            if max(len(message.group.members), len(message.votes)) > GROUP_MEMBERS_MAX:
+                raise WireInvalid(f"a group of more than {GROUP_MEMBERS_MAX} members")
+        case _:
+            pass
+
+
+def _check_proposal(proposal: Proposal) -> None:
+    # RB-1: whoever proposes has checked as much.
+    if not proposal.roots or proposal.inputs not in INPUTS:
+        raise WireInvalid(f"a rollback of {len(proposal.roots)} steps, with inputs of {proposal.inputs!r}")
+    if proposal.inputs == "amend" and not {*proposal.roots} <= {each.root for each in proposal.amendments}:
+        raise WireInvalid("a rollback that amends, and leaves out what")
 
 
 def _steps_in(ballot: Ballot) -> int:
@@ -200,7 +268,7 @@ def check_draft(draft: StepDraft) -> None:
     try:
         encoded = _encoder.encode(draft)
         _drafts.decode(encoded)
-    except (msgspec.DecodeError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise WireInvalid(f"this step can't be logged: {error}. Nothing changed.") from error
     if len(encoded) > STEP_BYTES_MAX:
         raise WireInvalid(
@@ -235,5 +303,5 @@ def _decoded(data: bytes, decoder: "msgpack.Decoder[T]") -> T:
         raise WireInvalid(f"log version {data[:1].hex() or 'none'}; this host reads {VERSION:02x}")
     try:
         return decoder.decode(memoryview(data)[1:])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireInvalid(f"not a record: {error}") from error

@@ -1,5 +1,6 @@
 """The records of what is said of an agent as a whole, by people or by whoever doubts it: no step hangs on them."""
 
+from protocol.ids import Number
 from protocol.step import LogRecord
 
 
@@ -9,7 +10,7 @@ class PausedRecord(LogRecord, frozen=True):
     is_on: bool
     note: str
     by: str
-    time_us: int
+    time_us: Number
     """When, by the host's clock; it decides nothing."""
     proof: bytes = b""
     """What the person has signed; empty where nobody need sign."""
@@ -22,7 +23,7 @@ class HeldRecord(LogRecord, frozen=True):
     """Who: several may hold one agent, and each lets go what is theirs."""
     is_on: bool
     note: str
-    time_us: int
+    time_us: Number
     """When, by the host's clock; it decides nothing."""
 
 
@@ -32,7 +33,7 @@ class TierRecord(LogRecord, frozen=True):
     tier: str
     note: str
     by: str
-    time_us: int
+    time_us: Number
     """When, by the host's clock; it decides nothing."""
     proof: bytes = b""
     """What the person has signed; empty where nobody need sign."""

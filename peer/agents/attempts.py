@@ -22,6 +22,7 @@ import msgspec
 from peer import errors
 from peer.store.files import Files
 from peer.store.lock import hold
+from protocol.errors import UNREADABLE
 
 logger = logging.getLogger("ebbtide")
 
@@ -88,7 +89,7 @@ class Attempts:
             return msgspec.json.decode(self._list.read_bytes(), type=dict[str, Struck])
         except FileNotFoundError:
             return {}
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             logger.warning("%s is damaged, and ignored: %s", self._list, error)
             return {}
 

@@ -74,7 +74,8 @@ class Arrivals:
     def take(self, agent: AgentId, part: Take, answered: Answered) -> None:
         """Take in a part of an agent's log; with the last one the agent comes up here, once that is written down.
 
-        Raises: NotUp, while this host can't take it: whoever hands it over asks again.
+        Raises: NotUp, while this host can't take it: whoever hands it over asks again. PayloadInvalid, for options
+            that are none.
         """
         core = self._custody.machine.core
         if not self._is_ours(part):
@@ -82,6 +83,9 @@ class Arrivals:
         if part.moved.id in self._custody.moves.known:
             answered(self._over(agent), "")
             return
+        if self._residents.is_up(agent):
+            raise errors.NotUp("it lives here, so nobody else can hand it over")  # its log would be written over
+        options_in(part.moved.options)  # before anything is written that no life of this host could go on from
         if part.moved.id in self._taking:
             self._taking[part.moved.id] = answered
             return

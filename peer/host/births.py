@@ -132,8 +132,11 @@ class Births:
             kind = kind_at(record.kind) or kind_near(record.kind, (spec.kind for spec in launched))
             if kind is None:
                 lacking[record.agent] = _lacking(record.kind)
-            else:
+                continue
+            try:
                 found.append(AgentSpec(record.agent, kind, options_in(record.options)))
+            except errors.PayloadInvalid as error:
+                lacking[record.agent] = str(error)
         return found, lacking
 
     def told(self) -> list[CheckpointRecord]:
@@ -312,9 +315,10 @@ def made_in(records: Iterable[CheckpointRecord]) -> dict[AgentId, MadeRecord | T
 
 
 def options_in(data: bytes) -> dict[str, Any]:
-    """Return what the class of an agent was given, as a log or a message has it."""
+    """Return what the class of an agent was given, as a log or a message has it. Raises: PayloadInvalid."""
     found = payload.decode(data)
-    assert isinstance(found, dict)
+    if not isinstance(found, dict):
+        raise errors.PayloadInvalid(f"options of an agent that are a {type(found).__name__}, not a dict of them")
     return found
 
 

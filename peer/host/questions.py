@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from peer import errors
-from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
+from protocol.errors import UNREADABLE
+from protocol.ids import AgentId, Lineage, MessageId, Number, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
 from protocol.records import Cut, OutcomeRecord
 from protocol.step import Grouped, Hold, Input, StepRecord
@@ -20,7 +21,7 @@ class Submit(Struct, frozen=True, array_like=True):
     """Inputs from outside, numbered by their source."""
 
     source: str
-    first: int
+    first: Number
     payloads: tuple[bytes, ...]
 
 
@@ -32,7 +33,7 @@ class Propose(Struct, frozen=True, array_like=True):
     reason: str
     evidence: bytes
     amendments: tuple[Amendment, ...]
-    deadline_us: int
+    deadline_us: Number
 
 
 class Part(Struct, frozen=True, array_like=True):
@@ -47,7 +48,7 @@ class CallAnswer(Struct, frozen=True, array_like=True):
 
     intent: str
     step: StepId
-    time_us: int
+    time_us: Number
     """When its step ran; in the order of causes."""
     tool: str
     state: str
@@ -77,9 +78,9 @@ class EffectAnswer(Struct, frozen=True, array_like=True):
     state: str
     steps: tuple[StepId, ...]
     pending: bool
-    tries: int
+    tries: Number
     why: str
-    again_us: int
+    again_us: Number
 
 
 class LetterAnswer(Struct, frozen=True, array_like=True):
@@ -87,7 +88,7 @@ class LetterAnswer(Struct, frozen=True, array_like=True):
 
     input: Input
     why: str
-    time_us: int = 0
+    time_us: Number = 0
     """When it became one; 0: the log does not say."""
     to: AgentId = ""
     """The name that nobody has, if that is why."""
@@ -116,8 +117,8 @@ class RequestAnswer(Struct, frozen=True, array_like=True):
     tool: str
     kind: str
     args: bytes
-    since_us: int
-    until_us: int
+    since_us: Number
+    until_us: Number
     """When it is given up; 0: never."""
     hold: Hold | None = None
     approved: str | None = None
@@ -190,7 +191,7 @@ class TiersAnswer(Struct, frozen=True, array_like=True):
     by: str
     """Who has set it; empty, if it is the one that agents of this class begin with."""
     note: str
-    at_us: int
+    at_us: Number
     """When, in microseconds since 1970; 0, if nobody has."""
 
 
@@ -219,34 +220,34 @@ class Status(Struct, frozen=True):
 
     agent: AgentId
     host: str
-    incarnation: int
-    steps: int
-    undone: int
+    incarnation: Number
+    steps: Number
+    undone: Number
     under_way: tuple[str, ...]
-    dead_letters: int
-    clock_entries: int
+    dead_letters: Number
+    clock_entries: Number
     """Entries of the last step's clock."""
-    epoch: int
+    epoch: Number
     """The colour: how many cuts it has made."""
-    committed: int
+    committed: Number
     """The newest committed epoch that settles its steps; 0 before any."""
-    era: int
+    era: Number
     """How many restores it has carried out."""
-    steps_kept: int
+    steps_kept: Number
     """Steps in memory: those behind the horizon are compacted."""
-    activity: int
+    activity: Number
     """Grows with everything that happens here."""
-    serves: dict[str, tuple[int, int]]
+    serves: dict[str, tuple[Number, Number]]
     """By space: the life of this agent's document, and how many entries it has had."""
-    has: dict[str, dict[AgentId, tuple[int, int]]]
+    has: dict[str, dict[AgentId, tuple[Number, Number]]]
     """By space and author: the same, as far as it has arrived here."""
     effects_pending: tuple[str, ...] = ()
     """Intents of effects that are to be undone, and are not yet: see `Cluster.effects`."""
     unplaced: tuple[AgentId, ...] = ()
     """Names that it has sent to, and that no agent is known to have."""
-    timers: int = 0
+    timers: Number = 0
     """How many timers are set: an agent that is idle may have some."""
-    next_timer_us: int | None = None
+    next_timer_us: Number | None = None
     """When the next of them is due."""
     paused: str = ""
     """By whom it is paused, and why; empty: it is not."""
@@ -296,14 +297,14 @@ class Ballots(Struct, frozen=True, array_like=True):
     """What an agent knows of rollbacks: as participant, and as proposer."""
 
     votes: tuple[tuple[Proposal, Vote], ...]
-    decided: tuple[tuple[ProposalId, str, int, tuple[AgentId, ...], tuple[tuple[AgentId, str], ...]], ...]
+    decided: tuple[tuple[ProposalId, str, Number, tuple[AgentId, ...], tuple[tuple[AgentId, str], ...]], ...]
     outcomes: tuple[OutcomeRecord, ...]
 
 
 class Notice(Struct, frozen=True, array_like=True):
     """A line of the audit log."""
 
-    time_us: int
+    time_us: Number
     agent: AgentId
     notice: str
     subject: str
@@ -314,25 +315,25 @@ class RestoreTo(Struct, frozen=True, array_like=True):
     """Everything shall go back to the cut of an epoch; asked again under the same id, it is done once."""
 
     id: str
-    epoch: int
+    epoch: Number
     inputs: str
     reason: str
-    deadline_us: int
+    deadline_us: Number
 
 
 class EpochsAnswer(Struct, frozen=True, array_like=True):
     """What a host knows of checkpoints and restores."""
 
-    epoch: int
+    epoch: Number
     """The newest checkpoint that it has begun: the number of its last cut."""
-    committed: int
+    committed: Number
     """The newest checkpoint that every host has made."""
-    horizon: int
+    horizon: Number
     """The oldest one that can still be restored; steps before it are compacted."""
     view: tuple[str, ...]
     """The hosts that took part in the committed one."""
     restores: tuple[Restore, ...]
-    cost_us: int
+    cost_us: Number
     """How long the last cut of this host took to be durable."""
     under_way: tuple[str, ...]
 
@@ -340,24 +341,24 @@ class EpochsAnswer(Struct, frozen=True, array_like=True):
 class CutsAnswer(Struct, frozen=True, array_like=True):
     """An agent's cuts that the horizon has not passed, and the restores that it has carried out, each with its time."""
 
-    last: tuple[int, int]
+    last: tuple[Number, Number]
     """Incarnation and seq of its last step, now."""
     cuts: tuple[Cut, ...]
-    committed: int
+    committed: Number
     """The newest committed epoch that settles its steps; 0 before any."""
-    committed_us: dict[int, int]
+    committed_us: dict[Number, Number]
     """By epoch, when its commit was heard of here; those of earlier lives are not remembered."""
-    restores: tuple[tuple[Restore, int], ...]
+    restores: tuple[tuple[Restore, Number], ...]
 
 
 class Costs(Struct, frozen=True, array_like=True):
     """What a host has sent for each rollback in this life, and in all."""
 
-    rollbacks: dict[ProposalId, tuple[int, int]]
-    messages: dict[str, int]
-    frames: int
-    frame_bytes: int
-    refused: int
+    rollbacks: dict[ProposalId, tuple[Number, Number]]
+    messages: dict[str, Number]
+    frames: Number
+    frame_bytes: Number
+    refused: Number
 
 
 _encode = msgspec.msgpack.encode
@@ -375,7 +376,7 @@ def decode(data: bytes, kind: Any) -> Any:
     """
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise errors.PayloadInvalid(f"not a {kind}: {error}") from error
 
 

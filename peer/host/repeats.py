@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from peer import errors
 from peer.ports import LogStore
-from protocol.errors import WireInvalid
+from protocol.errors import UNREADABLE, WireInvalid
 from protocol.ids import HostId
 from protocol.wire import Answer
 
@@ -128,5 +128,5 @@ def decode_answered(data: bytes) -> tuple[AnsweredRecord | None, FloorRecord | N
     """Return what the log keeps. Raises: WireInvalid."""
     try:
         return _records.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireInvalid(f"it is no answer that was given ({error})") from error

@@ -13,6 +13,7 @@ from pycrdt import Doc, Map
 
 from peer.system import SystemRandomness
 from protocol.agent.folds import decode_op
+from protocol.errors import UNREADABLE
 from protocol.ids import AgentId, StepId
 from protocol.message import Shared, Sync
 from protocol.step import Entry
@@ -77,8 +78,8 @@ class Replicas:
         vector = self._vectors.get((space, subscriber), b"\x00")
         try:
             update = doc.get_update(vector)
-        except (ValueError, RuntimeError):
-            self.refused += 1
+        except BaseException as error:  # noqa: BLE001  # only what `_refuse` knows stays here
+            self._refuse(error)
             return None
         ask = self._asks.get((space, subscriber), 0)
         return Shared(space, update, 0, self._served.get(space, 0), doc.client_id, ask)
@@ -105,12 +106,15 @@ class Replicas:
             return [], True
         try:
             self._doc(message.space).apply_update(message.update)
-        except (ValueError, RuntimeError):
-            self.refused += 1
+        except BaseException as error:  # noqa: BLE001  # only what `_refuse` knows stays here
+            self._refuse(error, message.space)
             return [], False
         self._had[message.space, author, message.life] = max(had, message.total)
         self._latest.setdefault(message.space, {})[author] = (message.life, max(had, message.total))
-        arrived, self._arrived = self._arrived, []
+        # Slots of other documents than ours may hold anything that there is.
+        arrived = [each for each in self._arrived if isinstance(each[2], bytes | bytearray)]
+        self.refused += len(self._arrived) - len(arrived)
+        self._arrived.clear()
         entries: list[Entry] = []
         # A document tells its changes in no order that a second run would repeat.
         for _, slot, data in sorted(arrived):
@@ -119,11 +123,27 @@ class Replicas:
                 entries.append(entry)
         return entries, False
 
+    def _refuse(self, error: BaseException, space: str = "") -> None:
+        """Count what could not be read, and raise anything else; `space`: of which document nobody knows the state now.
+
+        For some bytes the library panics: that is no Exception, and would end the host's process.
+        """
+        is_panic = type(error).__name__ == "PanicException"
+        if not is_panic and not isinstance(error, ValueError | RuntimeError):
+            raise error
+        self.refused += 1
+        self._arrived.clear()
+        if is_panic and space:
+            # Its members are asked for all of it again.
+            self._observed.pop(space, None)
+            self._others.pop(space, None)
+            self._had = {name: had for name, had in self._had.items() if name[0] != space}
+
     def _checked(self, author: AgentId, slot: str, data: bytes) -> Entry | None:
         try:
             entry = _decoder.decode(data)
             decode_op(entry.op)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             self.refused += 1
             return None
         if entry.writer.agent != author or slot != f"{entry.key}\x1f{entry.writer}\x1f{entry.index}":
@@ -146,11 +166,13 @@ class Replicas:
         if doc is None:
             doc = self._others[space] = self._new()
             slots = doc.get(_SLOTS, type=Map)
+            # Not `self`: what a document calls keeps it, and nothing would ever collect the two.
+            arrived = self._arrived
 
             def changed(event: Any) -> None:
                 for slot, change in event.keys.items():
                     if change["action"] != "delete":
-                        self._arrived.append((space, slot, change["newValue"]))
+                        arrived.append((space, slot, change["newValue"]))
 
             # Both are kept: what is observed by nobody else goes with its last reference.
             self._observed[space] = (slots, slots.observe(changed))

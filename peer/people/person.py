@@ -17,6 +17,7 @@ from peer.trust.grant import Chain, Grant, grant
 from peer.trust.rights import LOOK, RELEASE, RESTORE, ROLLBACK, SUBMIT
 from peer.trust.trust import Trust
 from peer.values.texts import NAME_CHARS_MAX, check_text
+from protocol.errors import UNREADABLE
 
 MAY = tuple(f"{verb}:*" for verb in (LOOK, SUBMIT, ROLLBACK, RELEASE, RESTORE))
 """What people may, if nothing else is said."""
@@ -84,7 +85,7 @@ class Person:
             chain = msgspec.msgpack.decode(beside.read_bytes(), type=Chain)
         except OSError as error:
             raise errors.ConfigInvalid(f"{error.filename}: {error.strerror}. Nothing was signed. {remedy}") from error
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise errors.ConfigInvalid(f"{beside} is no certificate. Nothing was signed. {remedy}") from error
         if not chain or chain[-1].public_key != keys.public_key:
             raise errors.ConfigInvalid(f"{beside} is of another key than {key}. Nothing was signed. {remedy}")
@@ -133,7 +134,7 @@ def signer_of(trust: Trust, proof: bytes, act: Act) -> Grant:
     """
     try:
         found = msgspec.msgpack.decode(proof, type=_Proof)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise errors.NotEntitled("that is no signature of a person. Nothing changed.") from None
     holds = trust.check(found.chain)
     signed = _signed(holds, msgspec.structs.replace(act, at_us=found.at_us))

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from peer.agents.spec import AgentSpec
-from peer.errors import LogCorrupt
+from peer.errors import AgentBroken, LogCorrupt, PayloadInvalid
 from peer.replication.incoming import Kept
 from peer.replication.inquiry import FoundCopy, Inquiry
 from peer.site import Site
@@ -17,6 +17,7 @@ from protocol.checkpoints.estates import Estate, best_of, commit_in, is_settled,
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import CheckpointRecord, TakenRecord
 from protocol.checkpoints.moves import Moves
+from protocol.errors import WireInvalid
 from protocol.ids import HOST, AgentId, HostId
 from protocol.wire import decode_host_record
 
@@ -105,7 +106,7 @@ class Successor:
     def take_over(self, dead: HostId) -> None:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
         kept = self._kept.of(dead)
-        said = _decoded(self._kept.read(dead, HOST)[2] if HOST in kept else ())
+        said = self._said(dead, lambda: self._kept.read(dead, HOST)[2] if HOST in kept else ())
         moves = self._heard(dead, said)
 
         def left(agent: AgentId) -> bool:
@@ -129,6 +130,16 @@ class Successor:
         moves = Moves.of(dead, said)
         self._checkpoints.inherits(moves)
         return moves
+
+    def _said(self, dead: HostId, read: Callable[[], Iterable[bytes]]) -> list[CheckpointRecord]:
+        """Return what a dead host has said, by a copy of its log; nothing, if that can't be read: people are told."""
+        try:
+            return [decode_host_record(data) for data in read()]
+        except (LogCorrupt, WireInvalid) as error:
+            self._site.noticed(
+                HOST, Tell("not-succeeded", dead, f"the copy of what it has said can't be read: {error}")
+            )
+            return []
 
     def _has_log(self, agent: AgentId) -> bool:
         """Tell whether the log of an agent goes on here; one that has moved away has left a part of it."""
@@ -165,7 +176,7 @@ class Successor:
             said = estate.said
             if each is not estate:
                 copy = await self.find(each.dead, HOST)
-                said = _decoded(() if copy is None else copy.records)
+                said = self._said(each.dead, lambda copy=copy: () if copy is None else copy.records)
                 # What its successor has said for it, it has said.
                 each.said = [*said, *estate.said]
             moves.append(self._heard(each.dead, said))
@@ -261,15 +272,17 @@ class Successor:
         self._site.breaks(agent, why)
 
     def _bring_up(self, dead: HostId, agent: AgentId, lost: bool) -> None:
-        spec = self._kept.spec(dead, agent, lost)
+        try:
+            spec = self._kept.spec(dead, agent, lost)
+            if spec is not None:
+                # A successor between may have begun a life of it: nothing of that is to be taken for a part of this.
+                self._site.adopt(replace(spec, unheard=self._machine.succession.between(dead)))
+        except (AgentBroken, LogCorrupt, PayloadInvalid, WireInvalid) as error:
+            self._breaks(dead, agent, str(error))
+            self._checkpoints.inherit()
+            return
         if spec is None:
             self._machine.estates.drop(dead, agent)
             self._checkpoints.inherit()
             return
-        # A successor between may have begun a life of it: nothing of that is to be taken for a part of this one.
-        self._site.adopt(replace(spec, unheard=self._machine.succession.between(dead)))
         self._checkpoints.cut_newcomer(agent)
-
-
-def _decoded(records: Iterable[bytes]) -> list[CheckpointRecord]:
-    return [decode_host_record(data) for data in records]

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from protocol.errors import UNREADABLE
+
 STEPS_FILE = "steps.jsonl"
 PROPOSALS_FILE = "proposals.jsonl"
 CHECKPOINTS_FILE = "checkpoints.jsonl"
@@ -149,6 +151,6 @@ def lines_of(path: Path, kind: Any, only: frozenset[int] | None = None) -> list[
             continue
         try:
             decoded.append((number, decoder.decode(line)))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise ReportError(f"{path}, line {number}: {error}") from error
     return decoded

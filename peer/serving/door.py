@@ -16,6 +16,7 @@ from peer.serving.kept import Kept
 from peer.trust.grant import Grant
 from peer.trust.rights import LOOK, RELEASE, ROLLBACK, allows
 from peer.trust.trust import Trust
+from protocol.errors import UNREADABLE
 
 SCHEME = "Ebbtide"
 """In the header `Authorization`: this, a space, and the proof in base64 for URLs."""
@@ -80,7 +81,7 @@ class Door:
             signer, at_us = signer_of(self._trust, proof, act), signature_of(proof)[2]
         except errors.NotEntitled as error:
             raise Refused(401, str(error), "NotEntitled") from error
-        except (ValueError, msgspec.MsgspecError) as error:
+        except (ValueError, *UNREADABLE) as error:
             raise Refused(401, f"That is no signature of a person. Nothing was done. {_SIGN}", "NotEntitled") from error
         off_us = abs(self._now_us() - at_us)
         if off_us > FRESH_US:

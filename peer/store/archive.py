@@ -13,6 +13,7 @@ from peer.errors import LogCorrupt, LogFailed
 from peer.store.files import Files
 from peer.store.outside.places import Place
 from peer.store.segment import NAME
+from protocol.errors import UNREADABLE
 from protocol.ids import AgentId
 
 FILE = "archived.json"
@@ -75,7 +76,7 @@ def read_boundary(folder: Path) -> Boundary | None:
         if _check(body) != checked.check:
             raise LogCorrupt.at(path, None, None, "its check does not fit its content")
         return msgspec.json.decode(body, type=Boundary)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise LogCorrupt.at(path, None, None, f"it can't be read ({error})") from error
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from peer.store.chunking import piece_hash
+from protocol.errors import UNREADABLE
 from protocol.ids import AgentId
 
 _LENGTH = struct.Struct("<I")
@@ -55,7 +56,7 @@ def decode_signature(body: bytes) -> Signature:
     """Return what a signature frame's body holds. Raises: ValueError."""
     try:
         return _signatures.decode(body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ValueError(f"it is no signature ({error})") from error
 
 

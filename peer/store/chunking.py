@@ -50,24 +50,48 @@ def join(recipe: bytes, get: Get) -> bytes:
 
     Raises: ValueError, if the recipe is none; whatever `get` raises for a piece that is not there.
     """
-    levels, length = _RECIPE.unpack_from(recipe)
+    levels, length = _read(recipe)
     hashes = _hashes(recipe[_RECIPE.size :])
     for _ in range(levels):
-        hashes = [name for group in hashes for name in _hashes(get(group))]
-    record = b"".join(map(get, hashes))
-    if len(record) != length:
-        raise ValueError(f"its pieces make {len(record)} bytes of {length}")
-    return record
+        hashes = _below(hashes, length, get)
+    pieces: list[bytes] = []
+    had = 0
+    for name in hashes:
+        pieces.append(get(name))
+        had += len(pieces[-1])
+        if had > length:
+            break  # a recipe that is damaged is not to fill the memory first
+    if had != length:
+        raise ValueError(f"its pieces make {had} bytes of {length}")
+    return b"".join(pieces)
 
 
 def pieces_of(recipe: bytes, get: Get) -> Iterator[bytes]:
-    """Yield the hash of every piece that a recipe needs, those of its tree included."""
-    levels, _ = _RECIPE.unpack_from(recipe)
+    """Yield the hash of every piece that a recipe needs, those of its tree included. Raises: as `join`."""
+    levels, length = _read(recipe)
     hashes = _hashes(recipe[_RECIPE.size :])
     for level in range(levels + 1):
         yield from hashes
         if level < levels:
-            hashes = [name for group in hashes for name in _hashes(get(group))]
+            hashes = _below(hashes, length, get)
+
+
+def _read(recipe: bytes) -> tuple[int, int]:
+    """Return how many levels a recipe's tree has, and the length of what it makes."""
+    if len(recipe) < _RECIPE.size:
+        raise ValueError(f"its recipe has {len(recipe)} bytes, and at least {_RECIPE.size}")
+    return _RECIPE.unpack_from(recipe)
+
+
+def _below(hashes: list[bytes], length: int, get: Get) -> list[bytes]:
+    """Return the hashes of the next level of a tree."""
+    found: list[bytes] = []
+    for group in hashes:
+        found += _hashes(get(group))
+        if len(found) > length:
+            # Each stands for a byte at least; pieces that name others again and again would fill the memory.
+            raise ValueError(f"its recipe names more than {length} pieces for {length} bytes")
+    return found
 
 
 def _kept(piece: bytes, put: Put) -> bytes:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from peer.chain import HASH_BYTES
-from protocol.ids import AgentId
+from protocol.ids import NUMBER_END, AgentId
 
 RECORDS, CHUNKS, SIGNATURE = 1, 2, 3
 """Kinds of frames: records of one agent; pieces of large records; the host's signature on everything before it."""
@@ -103,6 +103,8 @@ def decode_head(data: bytes, at: int) -> Frame | None:
     (crc,) = _CRC.unpack_from(data, at + _FRAME.size)
     if crc != crc32(data[at : at + _FRAME.size] + name):
         return None
+    if kind == RECORDS and not 1 <= first <= NUMBER_END - count:
+        return None  # no log is that long, and nothing could follow it
     return Frame(kind, flags, name.decode(errors="replace"), first, count, stored, plain, prev, last)
 
 
@@ -132,7 +134,8 @@ def decode_batch_head(data: bytes, at: int) -> BatchHead | None:
     if at + BATCH_HEAD > len(data):
         return None
     magic, length, sequence, prev, digest = _BATCH.unpack_from(data, at)
-    return BatchHead(length, sequence, prev, digest) if magic == MAGIC else None
+    is_one = magic == MAGIC and 1 <= sequence <= NUMBER_END
+    return BatchHead(length, sequence, prev, digest) if is_one else None
 
 
 def next_head(sequence: int, prev: bytes) -> dict[int, int]:

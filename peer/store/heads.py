@@ -3,7 +3,7 @@
 import msgspec
 
 from protocol.checkpoints.witness import Head
-from protocol.errors import WireInvalid
+from protocol.errors import UNREADABLE, WireInvalid
 
 LOG = "heads:"
 """The log of others' heads; no agent can have its name."""
@@ -21,5 +21,5 @@ def decode_head(data: bytes) -> Head:
     """Return a head from what the log keeps. Raises: WireInvalid."""
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise WireInvalid(f"it is no head of a log ({error})") from error

@@ -100,7 +100,10 @@ class Records:
             if begin <= number == end and frame is not None and frame.end == number:
                 return frame.last
             break
-        return next(self.read(agent, number)).hash
+        for stored in self.read(agent, number):
+            return stored.hash
+        file = self._paths[max(self._paths)] if self._paths else Path("log")
+        raise LogCorrupt.at(file, agent, number, "it is missing")
 
     def prev_of(self, agent: AgentId, number: int) -> bytes:
         """Return the hash that a record says it follows, if its frame begins with it; else that of the one before.

@@ -27,6 +27,7 @@ from peer.store.frame import (
     next_head,
     roster_in,
 )
+from protocol.ids import NUMBER_END
 
 FORMAT = 2
 """Of the files; 1 was one SQLite file for a host."""
@@ -131,7 +132,8 @@ def decode_header(data: bytes) -> Header | None:
     (crc,) = _CRC.unpack_from(data, _HEADER.size)
     if magic != _MAGIC or crc != crc32(data[: _HEADER.size]) or version != FORMAT:
         return None
-    return Header(*rest)
+    header = Header(*rest)
+    return header if header.number <= NUMBER_END and 1 <= header.sequence <= NUMBER_END else None
 
 
 def format_of(data: bytes) -> int | None:

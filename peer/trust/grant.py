@@ -15,6 +15,7 @@ from peer import errors
 from peer.keys import PUBLIC_KEY_BYTES, HostKeys, verify
 from peer.trust.rights import checked, is_narrower
 from peer.values.texts import NAME_CHARS_MAX, check_text
+from protocol.errors import UNREADABLE
 
 CHAIN_MAX = 4
 """Grants in a chain: the authority's, and three that narrow it down."""
@@ -92,7 +93,7 @@ def decode_chain(data: bytes) -> Chain:
         )
     try:
         return _chains.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise errors.NotEntitled(f"that is no chain of grants ({error}). Nothing changed.") from error
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 from peer.keys import host_id_of, verify
 from peer.trust.grant import Chain
 from protocol.checkpoints.witness import Head
+from protocol.errors import UNREADABLE
 from protocol.fact import Began, Claim, HostFact
 from protocol.ids import HostId
 from protocol.proposal import Proposal
@@ -66,7 +67,7 @@ def signed_by(proof: bytes, part: bytes) -> HostId | None:
     """Return which host has signed this; None: none has."""
     try:
         signed = _signatures.decode(proof)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return None
     return host_id_of(signed.public_key) if verify(signed.public_key, signed.signature, part) else None
 
@@ -80,7 +81,7 @@ def proof_of(fact: HostFact) -> Proof | None:
     """Return what a host has added to its fact; None for what is none."""
     try:
         return _proofs.decode(fact.proof)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -109,7 +110,7 @@ def contradiction_of(data: bytes) -> HostId | None:
             "proposal": _two_proposals,
         }
         return look[lie.kind](lie) if lie.kind in look else None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from peer.keys import HostKeys, verify
 from peer.trust.grant import Chain
-from protocol.errors import WireInvalid
+from protocol.errors import UNREADABLE, WireInvalid
 from protocol.fact import Edict
 
 REVOKE = "revoke"
@@ -83,7 +83,7 @@ def decode_order(body: bytes) -> Order:
     """Return what the body of an edict says. Raises: WireInvalid."""
     try:
         return _orders.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise WireInvalid(f"it is no order about grants ({error})") from error
 
 

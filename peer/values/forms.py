@@ -71,7 +71,7 @@ def unpack(data: bytes) -> Packed:
     try:
         body = _decoder.decode(data[6:])
         return Packed(body.version, Form(body.form), body.body)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise PayloadInvalid(
             f"A stored value of {len(data)} bytes does not decode ({error}). It was refused."
         ) from error

@@ -8,7 +8,7 @@ from protocol.agent.core import Core
 from protocol.event import ProposeWanted
 from protocol.ids import AgentId, ProposalId, StepId
 from protocol.message import Ballot, Done, Propose
-from protocol.proposal import Proposal
+from protocol.proposal import INPUTS, Proposal
 from protocol.records import BaseRecord, OutcomeRecord, ProposedRecord
 from protocol.step import RollbackDraft
 
@@ -39,7 +39,7 @@ class Proposer:
     def wanted(self, event: ProposeWanted) -> None:
         """Somebody asks for a rollback: write the proposal down, then send it to the roots' owners."""
         core = self._core
-        if not event.roots or event.inputs not in ("discard", "retry", "amend"):
+        if not event.roots or event.inputs not in INPUTS:
             text = f"a rollback needs steps, and inputs of discard, retry or amend; not {event.inputs!r}"
             core.actions.append(Reply(event.request, "", text))
             return

@@ -5,7 +5,7 @@ Records are opaque, and numbered from 1 in each log.
 
 from msgspec import Struct
 
-from protocol.ids import AgentId, HostId
+from protocol.ids import AgentId, HostId, Number
 
 COPY_BYTES = 1 << 20
 """About how much one message brings."""
@@ -15,7 +15,7 @@ class Copy(Struct, frozen=True, tag=True):
     """Records of one of the sender's logs, from number `first` on; with none it asks what the receiver has."""
 
     log: AgentId
-    first: int
+    first: Number
     records: tuple[bytes, ...]
     kind: str = ""
     """Of an agent's log: its class, as `module:qualname`."""
@@ -23,11 +23,11 @@ class Copy(Struct, frozen=True, tag=True):
     """What its class is given."""
     prev: bytes = b""
     """Set where the copy is to begin with these records: the hash that the first one follows."""
-    anchors: tuple[int, ...] = ()
+    anchors: tuple[Number, ...] = ()
     """Records, by number, from which on a log suffices to bring its agent back."""
-    life: int = 0
+    life: Number = 0
     """How often its agent has begun anew after a loss: a copy of an earlier life may hold what is not in the log."""
-    since: int = 0
+    since: Number = 0
     """So many records of an earlier life are in the log, if that is known; else a copy of one begins anew."""
 
 
@@ -35,10 +35,10 @@ class Copied(Struct, frozen=True, tag=True):
     """The first `have` records of that log are durable here."""
 
     log: AgentId
-    have: int
+    have: Number
     again: bool = False
     """What came cannot be put after that: go on from there, whatever was said before."""
-    life: int = 0
+    life: Number = 0
     """Of the copy."""
 
 
@@ -49,7 +49,7 @@ class Lacking(Struct, frozen=True, tag=True):
     """
 
     log: AgentId
-    first: int
+    first: Number
     """0: from which on the copy suffices."""
     owner: HostId = ""
     """Whose log it is; empty: the sender's."""
@@ -62,12 +62,12 @@ class Held(Struct, frozen=True, tag=True):
     """
 
     log: AgentId
-    first: int
-    length: int
+    first: Number
+    length: Number
     records: tuple[bytes, ...]
     prev: bytes = b""
     """The hash that the first one follows in the copy: of the log itself only where the copy begins."""
-    anchor: int = 0
+    anchor: Number = 0
     """The last record from which on the copy suffices to bring its agent back."""
     owner: HostId = ""
     """As in the question."""

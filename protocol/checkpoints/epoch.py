@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from protocol.checkpoints.tally import Count, Statement
 from protocol.fact import Began
-from protocol.ids import HostId
+from protocol.ids import HostId, Number
 
 COMMITS_KEPT = 4
 """Commits whose views are remembered: a count may run over the view before the newest."""
@@ -17,14 +17,14 @@ COMMITS_KEPT = 4
 class Commit(Struct, frozen=True, tag=True):
     """A committed epoch: every member of its view has made its cut and placed it. Stable, and the same everywhere."""
 
-    epoch: int
+    epoch: Number
     view: tuple[HostId, ...]
     """V(epoch): the members, in order."""
     left: tuple[HostId, ...] = ()
     """Those of them that have no part in the next."""
     begun: tuple[Began, ...] = ()
     """Every beginning after a loss that the cuts name: it includes those of earlier epochs."""
-    horizon: int = 0
+    horizon: Number = 0
     """No undecided proposal needs an epoch before this one."""
 
     def next_view(self) -> tuple[HostId, ...]:

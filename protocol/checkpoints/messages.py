@@ -6,16 +6,16 @@ from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.tally import Statement, Tally
 from protocol.event import CutWanted, RestoreDecided, RestorePending, Settled
 from protocol.fact import Began
-from protocol.ids import AgentId, HostId
+from protocol.ids import AgentId, HostId, Number
 from protocol.proposal import Restore
 
 
 class Lacks(Struct, frozen=True, tag=True):
     """The newest commit and the era that the sender knows: tell it what is newer."""
 
-    committed: int
-    era: int
-    base: int = -1
+    committed: Number
+    era: Number
+    base: Number = -1
     """Send this commit too, though it is not the newest: a restore is voted on by its view."""
 
 
@@ -28,10 +28,10 @@ class Agreed(Struct, frozen=True, tag=True):
 class Begin(Struct, frozen=True, tag=True):
     """To a member: somebody outside the view wants this epoch begun."""
 
-    epoch: int
+    epoch: Number
 
 
-Round = tuple[int, HostId]
+Round = tuple[Number, HostId]
 """A round, and who began it."""
 
 
@@ -45,7 +45,7 @@ class Prepare(_Decree, frozen=True):
     """Promise to accept nothing below this ballot, and say what you have accepted."""
 
     ballot: Round
-    epoch: int
+    epoch: Number
     """The newest commit that the sender knows: it counts majorities by that view and the one before."""
 
 
@@ -62,7 +62,7 @@ class Accept(_Decree, frozen=True):
 
     ballot: Round
     by: HostId
-    epoch: int
+    epoch: Number
 
 
 class Accepted(_Decree, frozen=True):
@@ -101,7 +101,7 @@ class CommitRecord(_HostRecord, frozen=True):
 class StatedRecord(_HostRecord, frozen=True):
     """What this host says of its cut: durable before anybody hears it, so it is never contradicted."""
 
-    epoch: int
+    epoch: Number
     statement: Statement
 
 
@@ -169,15 +169,15 @@ class MovedRecord(MoveRecord, frozen=True):
     kind: str
     """Its class, as `module:qualname`."""
     options: bytes
-    life: int
+    life: Number
     """How many lives it had had before this one."""
-    colour: int
+    colour: Number
     """The newest cut that it has made, or slept through (CP-13)."""
-    era: int
+    era: Number
     """How many restores it has carried out."""
     begun: tuple[Began, ...] = ()
     """What cuts have to say of its beginnings, as long as nobody else says so."""
-    undecided: int | None = None
+    undecided: Number | None = None
     """The oldest epoch that an undecided proposal of it needs."""
 
 
@@ -196,7 +196,7 @@ class TakenRecord(MoveRecord, frozen=True):
     """Of the move; empty: it comes from a host that this one has succeeded."""
     kind: str
     options: bytes
-    term: int = 1
+    term: Number = 1
     """By which it lives here (MB-8)."""
 
 
@@ -205,7 +205,7 @@ class HandedRecord(MoveRecord, frozen=True):
 
     agent: AgentId
     id: str
-    epoch: int
+    epoch: Number
 
 
 class KnownRecord(MoveRecord, frozen=True):
@@ -238,7 +238,7 @@ ForAgent = CutWanted | Settled | RestorePending | RestoreDecided
 class MakeCut(Struct, frozen=True):
     """Make the cut of every agent here, now, before anything else is handled; answer with `agent_cut` for each."""
 
-    epoch: int
+    epoch: Number
 
     @property
     def event(self) -> CutWanted:
@@ -249,9 +249,9 @@ class MakeCut(Struct, frozen=True):
 class Settle(Struct, frozen=True):
     """Tell every agent here that an epoch is committed."""
 
-    epoch: int
+    epoch: Number
     begun: tuple[Began, ...]
-    horizon: int
+    horizon: Number
 
     @property
     def event(self) -> Settled:
@@ -284,7 +284,7 @@ class CarryOut(Struct, frozen=True):
 class AppendHost(Struct, frozen=True):
     """Make a record of this host durable; answer with `appended`."""
 
-    ticket: int
+    ticket: Number
     record: CheckpointRecord
     is_fact: bool = False
     """It is to be with the backups too, before it counts (CP-8)."""
@@ -306,7 +306,7 @@ class SendHost(Struct, frozen=True):
 class ReplyHost(Struct, frozen=True):
     """Answer a request; an empty error means that it was done."""
 
-    request: int
+    request: Number
     value: str
     error: str = ""
 

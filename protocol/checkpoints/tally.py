@@ -7,7 +7,7 @@ statements with one writer each, so every host that finds it true finds the same
 from msgspec import Struct
 
 from protocol.fact import Began
-from protocol.ids import AgentId, HostId
+from protocol.ids import AgentId, HostId, Number
 from protocol.proposal import Restore
 
 
@@ -21,9 +21,9 @@ class Statement(Struct, frozen=True):
     """Who is leaving, after this epoch: the host itself, or one that it succeeds."""
     begun: tuple[Began, ...] = ()
     """Every beginning after a loss of an agent here."""
-    undecided: int = 0
+    undecided: Number = 0
     """The oldest epoch that an undecided proposal here needs."""
-    top: int = 0
+    top: Number = 0
     """Its colour."""
     reject: str = ""
     """Why it does not agree; empty if it does."""
@@ -32,15 +32,15 @@ class Statement(Struct, frozen=True):
 class Tally(Struct, frozen=True, tag=True):
     """What one host knows of who has spoken, on the wire: a bit for each member."""
 
-    base: int
+    base: Number
     """The committed epoch whose view the bits run over."""
     bits: bytes
     joined: tuple[HostId, ...] = ()
     joined_bits: bytes = b""
     left: tuple[HostId, ...] = ()
     begun: tuple[Began, ...] = ()
-    undecided: int = 0
-    top: int = 0
+    undecided: Number = 0
+    top: Number = 0
     rejects: tuple[tuple[HostId, str], ...] = ()
     restore: Restore | None = None
     """What is voted on; None: the cut of the epoch after `base`."""

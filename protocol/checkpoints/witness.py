@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from protocol.ids import HostId
+from protocol.ids import HostId, Number
 
 KEPT = 32
 """Heads remembered of each host: the newest, and some of those before."""
@@ -18,7 +18,7 @@ class Head(Struct, frozen=True, array_like=True):
     """How far a host's log had come: the digest stands for everything that was ever written in it."""
 
     host: HostId
-    sequence: int
+    sequence: Number
     """Of its last batch."""
     digest: bytes
     key: bytes

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from protocol.fact import Fact
-from protocol.ids import HostId
+from protocol.ids import HostId, Number
 
 
 class _Probe(Struct, frozen=True, tag=True, array_like=True):
@@ -13,26 +13,26 @@ class _Probe(Struct, frozen=True, tag=True, array_like=True):
 class Ping(_Probe, frozen=True):
     """Are you there?"""
 
-    number: int
+    number: Number
 
 
 class PingFor(_Probe, frozen=True):
     """Is it there? I have no answer."""
 
-    number: int
+    number: Number
     target: HostId
 
 
 class Pong(_Probe, frozen=True):
     """I am; or, to a `PingFor`: it is."""
 
-    number: int
+    number: Number
 
 
 class Silence(_Probe, frozen=True):
     """To a `PingFor`: I have asked, and have no answer either. So at least this host and the asker hear each other."""
 
-    number: int
+    number: Number
 
 
 Probe = Ping | PingFor | Pong | Silence

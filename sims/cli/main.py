@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from protocol.errors import UNREADABLE
 from protocol.event import Elapsed
 from sims.baselines.cli import compare
 from sims.cli import worlds
@@ -157,7 +158,7 @@ def _plan(seed: int | None, plan: str | None) -> Plan:
         return Plan.random(seed or 0)
     try:
         made = msgspec.json.decode(plan, type=Plan)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise typer.BadParameter(f"not a plan: {error}", param_hint="--plan") from error
     unknown = [name for name in json.loads(plan) if name not in asdict(made)]
     if unknown:

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from protocol.errors import UNREADABLE
 from sims.runs.scenario import Result, Scenario
 
 FORMAT = 1
@@ -43,7 +44,7 @@ def read_replay(path: Path) -> Replay:
         replay = msgspec.json.decode(path.read_bytes(), type=Replay)
     except OSError as error:
         raise ReplayInvalid(f"{path} can't be read ({error.strerror})") from error
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ReplayInvalid(f"{path} is no replay: {error}") from error
     if replay.format != FORMAT:
         raise ReplayInvalid(f"{path} has format {replay.format}; this release reads {FORMAT}")

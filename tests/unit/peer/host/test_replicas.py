@@ -1,5 +1,7 @@
 """Documents of shared entries between an author and its subscribers, without a network."""
 
+import weakref
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,3 +92,36 @@ def test_an_update_or_a_vector_that_is_none_is_refused_and_counted() -> None:
     author.asked("b", reader.vector("s").__class__("s", b"\xff\xff"))
     assert author.answer("b", "s") is None
     assert author.refused == 1
+
+
+def test_slots_that_hold_no_entry_are_refused() -> None:
+    reader = Replicas("b")
+    doc: Doc[dict[str, object]] = Doc(client_id=7)
+    slots = doc.get("slots", type=Map)
+    for at, value in enumerate((1.5, None, "text", True, [1], b"\xc1", b"")):
+        slots[f"slot-{at}"] = value
+    assert reader.merge("m", Shared("s", doc.get_update(), 0, 1, 7)) == ([], False)
+    assert reader.refused == 7
+
+
+def test_an_update_at_which_the_library_panics_is_refused_and_the_next_one_is_taken() -> None:
+    # It is no Exception, and ended the process of whoever was sent it.
+    author, reader = Replicas("a"), Replicas("b")
+    (first,) = author.write([entry(1)])
+    assert len(reader.merge("a", first)[0]) == 1
+    panics = bytes.fromhex("01020100270105736c6f747301780100000100016bff7c3f80000000")
+    assert reader.merge("m", Shared("s", panics, 0, 1, 7)) == ([], False)
+    assert reader.refused == 1
+    author.asked("b", reader.vector("s"))
+    answer = author.answer("b", "s")
+    assert answer is not None
+    assert [found.writer.seq for found in reader.merge("a", answer)[0]] == [1]
+
+
+def test_documents_go_with_the_last_reference_to_them() -> None:
+    reader = Replicas("b")
+    (update,) = Replicas("a").write([entry(1)])
+    reader.merge("a", update)
+    left = weakref.ref(reader)
+    del reader
+    assert left() is None
