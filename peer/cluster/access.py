@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from peer import errors
 from peer.host.host import Host
+from peer.host.together import ORDER
 from peer.keys import HostKeys
 from peer.store.files import Files
 from peer.trust import authority
 from peer.trust.badge import Badge
 from peer.trust.grant import encode_chain, grant
 from peer.trust.lies import proof_of
-from peer.trust.orders import REGRANT, RETIRE, REVOKE, TRUST, signed
+from peer.trust.orders import REGRANT, RETIRE, REVOKE, TRUST, Order, signed
 from peer.trust.rights import OF_HOSTS
 from peer.trust.token import Token
 from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
@@ -23,6 +24,8 @@ from protocol.ids import AgentId, HostId
 NEXT = "authority.key.next"
 """In a cluster's folder, while its authority is being changed: the key that comes."""
 LOOK_S = 0.05
+ANSWER_S = 5.0
+"""How long hosts are waited for that do not answer: they hear of it from the others."""
 HOUR_US = 3_600_000_000
 
 
@@ -94,12 +97,14 @@ class Access:
         known = [fact.address for fact in self._host.known_hosts() if fact.agents]
         return Token.made(root, name, may, uses=uses, until_us=until_us, addresses=tuple(known[:16])).text()
 
-    def revoke(self, what: str, why: str) -> str:
+    async def revoke(self, what: str, why: str) -> int:
         """Have a grant count no more, and what was granted by it: all hosts hear of it, and none forgets.
 
         Args:
             what: a grant's id, a host's id, a public key in hex, or the name of a host's grant.
             why: stands in every host's log.
+
+        Returns: how many hosts have written it down; the others hear of it from them.
 
         Raises: NotEntitled, if this peer may not; CallerError, for nobody's name.
         """
@@ -110,7 +115,22 @@ class Access:
             order = signed(authority.load(self._folder), REVOKE, subject, why, now_us)
         except errors.ConfigInvalid:
             order = signed(self._badge.keys, REVOKE, subject, why, now_us, chain=self._badge.chain)
-        return self._host.orders.say(order)
+        return await self._say(order)
+
+    async def _say(self, order: Order) -> int:
+        """Say something to all hosts, and wait for those that answer soon; return how many do."""
+        edict = self._host.orders.say(order)
+        others = [host for host in self._host.neighbours.machine.living() if host != self._host.host_id]
+        asks = (
+            self._host.asking.ask_host(host, ORDER, edict.body, timeout_s=ANSWER_S)
+            for host in others
+            if not self._badge.trust.why_out(host)
+        )
+        said = await asyncio.gather(*asks, return_exceptions=True)
+        for each in said:
+            if isinstance(each, BaseException) and not isinstance(each, errors.AskTimeout):
+                raise each
+        return sum(not isinstance(each, BaseException) for each in said)
 
     def _named(self, what: str) -> str:
         if len(what) in (16, 64) and all(digit in "0123456789abcdef" for digit in what):
@@ -138,9 +158,9 @@ class Access:
         Raises: ConfigInvalid, without the authority's key; AskTimeout, if some have not: the old key still counts.
         """
         old, new = authority.load(self._folder), HostKeys.load_or_create(self._folder / NEXT)
-        orders, now_us = self._host.orders, self._host.clock.now_us
-        orders.say(signed(old, TRUST, new.host_id, "the authority is changed", now_us(), value=new.public_key))
-        self._regrant(self._host.host_id, new)
+        now_us = self._host.clock.now_us
+        await self._say(signed(old, TRUST, new.host_id, "the authority is changed", now_us(), value=new.public_key))
+        await self._regrant(self._host.host_id, new)
         loop, given = asyncio.get_running_loop(), set[HostId]()
         until = loop.time() + timeout_s
         while True:
@@ -152,7 +172,7 @@ class Access:
             for each in self.members():
                 if each.host not in given and each.host in living:
                     given.add(each.host)
-                    self._regrant(each.host, new)
+                    await self._regrant(each.host, new)
             if loop.time() > until:
                 raise errors.AskTimeout(
                     f"{len(living - done)} of {len(living)} hosts have not taken their new grants within"
@@ -161,17 +181,17 @@ class Access:
             await asyncio.sleep(LOOK_S)
         Files().replace(self._folder / NEXT, self._folder / authority.FILE)
         Files().sync_folder(self._folder)
-        orders.say(signed(new, RETIRE, old.host_id, "the authority was changed", now_us(), value=old.public_key))
+        await self._say(signed(new, RETIRE, old.host_id, "the authority was changed", now_us(), value=old.public_key))
         return len(done)
 
-    def _regrant(self, host: HostId, new: HostKeys) -> None:
+    async def _regrant(self, host: HostId, new: HostKeys) -> None:
         member = self._badge.trust.member(host)
         if member is None:
             return  # it is out, and stays so
         chain = (grant(new, member.grant.name, member.public_key, member.grant.may, until_us=member.until_us),)
         order = signed(new, REGRANT, host, "the authority was changed", self._host.clock.now_us(),
                        value=encode_chain(chain))  # fmt: skip
-        self._host.orders.say(order)
+        await self._say(order)
 
 
 def _is_by(fact: HostFact, new: HostKeys) -> bool:

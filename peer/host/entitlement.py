@@ -6,7 +6,7 @@ from peer import errors
 from peer.host.births import QUESTION as MAKE
 from peer.host.happenings import WatchAsk
 from peer.host.questions import EffectAsk, Propose, decode
-from peer.host.together import EACH, REST, Each
+from peer.host.together import EACH, ORDER, REST, Each
 from peer.host.transit import MOVE, ROOM, TAKE
 from peer.trust.rights import EVICT, HOST, LOOK, RELEASE, RESTORE, ROLLBACK, SUBMIT, allows
 from peer.trust.trust import Trust
@@ -65,8 +65,8 @@ def _of_host(question: Ask) -> Iterable[tuple[str, AgentId]]:
     if question.what == EACH:
         each: Each = decode(question.body, Each)
         return [(_RIGHTS.get(each.what, LOOK), agent) for agent in each.agents]
-    if question.what == REST:
-        return []  # whether there is anything to do says nothing of anybody
+    if question.what in (REST, ORDER):
+        return []  # whether there is anything to do says nothing of anybody; an order shows itself who gives it
     if question.what == "watch":
         watch: WatchAsk = decode(question.body, WatchAsk)
         return [(LOOK, agent) for agent in watch.agents or (_ALL,)]

@@ -97,7 +97,7 @@ class Host:
             People(badge.trust, clock), self._custody, self.departures, self.arrivals,
         )  # fmt: skip
         rest = Rest(self.residents, self.births, self.departures, self.checkpoints.machine, clock.now_us())
-        reception = Reception(self.residents, answers, watchers, rest, lambda: self._version)
+        reception = Reception(self.residents, answers, watchers, rest, self.orders, lambda: self._version)
         self._repeats, entitlement = Repeats(store), Entitlement(badge.trust)
         self.asking = Asking(
             self, self.residents, answers, reception, entitlement, self._repeats, self.randomness.seed()

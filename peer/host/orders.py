@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from peer.errors import NotEntitled
 from peer.ports import Clock, LogStore, Transport
 from peer.trust.badge import Badge
 from peer.trust.orders import LIED, LOG, REGRANT, RETIRE, TRUST, USED, Order, edict_of, edict_of_body, order_of
@@ -71,6 +72,18 @@ class Orders:
         order = order_of(edict)
         return order is not None and order.kind != USED and self._badge.trust.holds(order)
 
+    def obey(self, body: bytes, answered: Callable[[bytes, str], None]) -> None:
+        """Take in what somebody says to all, pass it on, and answer once it is durable here. Raises: NotEntitled."""
+        edict = edict_of_body(body)
+        order = order_of(edict)
+        if order is None or order.kind == USED:
+            raise NotEntitled("that is no order about grants. Nothing changed.")
+        if edict.id not in self._known:
+            self._badge.trust.check_order(order)
+            self._post.spread(edict)
+        # After what it has made this host write.
+        self._post.store.append(LOG, [], lambda: answered(edict.id.encode(), ""))
+
     def heard(self, edict: Edict) -> None:
         """Take in what was said to all, here or elsewhere: it is obeyed at once, and durable soon."""
         order = order_of(edict)
@@ -84,12 +97,12 @@ class Orders:
         elif order.kind in (TRUST, RETIRE):
             self.renewed()
 
-    def say(self, order: Order) -> str:
-        """Say something to all hosts; return its name. Raises: NotEntitled, if it does not hold."""
+    def say(self, order: Order) -> Edict:
+        """Say something to all hosts; return it as it is said. Raises: NotEntitled, if it does not hold."""
         edict = edict_of(order)
         self._badge.trust.check_order(order)
         self._post.spread(edict)
-        return edict.id
+        return edict
 
     def lied(self, host: HostId, proof: bytes, why: str) -> None:
         """A host is proven to lie: tell everybody, who can check that, and have nothing to do with it any more."""

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from peer.errors import CallerError, EbbtideError, LogFailed, NotUp
 from peer.host.answers import Answers
+from peer.host.orders import Orders
 from peer.host.questions import decode, encode
 from peer.host.residents import Residents
 from peer.host.rest import Rest
-from peer.host.together import EACH, REST, Each, Said
+from peer.host.together import EACH, ORDER, REST, Each, Said
 from peer.host.watchers import Answered, Watchers
 
 
@@ -19,16 +20,19 @@ class Reception:
         answers: answers of one of them.
         watchers: who watches it.
         rest: says who is at rest.
+        orders: takes what is said to all hosts.
         version: returns in which version it has announced who lives there.
     """
 
     def __init__(
-        self, residents: Residents, answers: Answers, watchers: Watchers, rest: Rest, version: Callable[[], int]
-    ) -> None:
+        self, residents: Residents, answers: Answers, watchers: Watchers, rest: Rest, orders: Orders,
+        version: Callable[[], int],
+    ) -> None:  # fmt: skip
         self._residents = residents
         self._answers = answers
         self._watchers = watchers
         self._rest = rest
+        self._orders = orders
         self._version = version
 
     def asked(self, what: str, body: bytes, answered: Answered) -> None:
@@ -36,6 +40,8 @@ class Reception:
         try:
             if what == REST:
                 answered(encode(self._rest.look(self._version())), "")
+            elif what == ORDER:
+                self._orders.obey(body, answered)
             elif what == EACH:
                 answered(encode(self._each(decode(body, Each))), "")
             else:

@@ -6,6 +6,8 @@ from protocol.ids import AgentId
 
 EACH = "each"
 """The question what each of some agents answers to another one."""
+ORDER = "order"
+"""The demand to take in what is said to all hosts, and to answer when it is durable: see `peer.trust.orders`."""
 REST = "rest"
 """The question whether all agents are at rest."""
 AT_ONCE = (EACH, REST)

@@ -10,7 +10,7 @@ import typer
 
 from peer.audit.console import errors, print_json
 from peer.cluster.attached import Attached
-from peer.people.person import Person
+from peer.people.person import MAY, Person
 from peer.running.app import find_classes
 from peer.running.console import HERE, Folder, Json, asked, said
 from peer.running.messages import messages_for
@@ -42,6 +42,10 @@ def add(
         Path | None, typer.Option(metavar="FILE", help="Their key. [default: NAME.key here]", show_default=False)
     ] = None,
     days: Annotated[float, typer.Option(help="For how many days it counts; 0: for good.", min=0)] = 365.0,
+    may: Annotated[
+        list[str] | None,
+        typer.Option(help="A right, as `ebbtide access` lists them; may be given again.", show_default=", ".join(MAY)),
+    ] = None,
     folder: Folder = HERE,
     json_: Json = False,
 ) -> None:
@@ -51,7 +55,7 @@ def add(
 
     Example: `ebbtide people add ann --role treasurer`
     """
-    person = Person.enrol(folder, name, *(role or ()), key=key, days=days)
+    person = Person.enrol(folder, name, *(role or ()), key=key, days=days, may=tuple(may or MAY))
     path, until_us = key or Path(f"{name}.key"), person.certificate.until_us
     if json_:
         print_json({"name": person.name, "roles": list(person.roles), "key": str(path), "until_us": until_us})
