@@ -88,7 +88,7 @@ class Attached(Branching):
         if self._as is None:
             return Badge.issued(authority.load(self.folder), keys)
         mine = self._as.certificate
-        chain = (*self._as.chain, grant(self._as.keys, keys.host_id, keys.public_key, mine.may, roles=mine.roles))
+        chain = (*self._as.chain, grant(self._as.keys, mine.name, keys.public_key, mine.may, roles=mine.roles))
         return Badge(keys, chain, Trust((chain[0].by,)))
 
     def _noted(self) -> Mapping[str, Address]:

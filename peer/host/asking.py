@@ -146,6 +146,7 @@ class Asking:
         try:
             while clock() < until:
                 home = post.homes.get(agent)
+                self._entitlement.check_in(agent, home)
                 if home is None and agent not in here and clock() >= unheard:
                     break
                 if agent in here:

@@ -35,6 +35,15 @@ class Entitlement:
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
 
+    def check_in(self, agent: AgentId, host: HostId | None) -> None:
+        """Raises: NotEntitled, if the host of an agent that is to be asked is out: nothing of it is read any more."""
+        why = "" if host is None else self._trust.why_out(host)
+        if why:
+            raise errors.NotEntitled(
+                f"the host of {agent}, {host}, is out: {why}. Nothing was asked. Its agents are there again once another"
+                " host has succeeded it, or they are started on one."
+            )
+
     def check(self, sender: HostId, question: Ask) -> None:
         """Raises: NotEntitled, if a host may not ask this."""
         member = self._trust.member(sender)

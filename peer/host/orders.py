@@ -9,7 +9,7 @@ from peer.trust.badge import Badge
 from peer.trust.orders import LIED, LOG, REGRANT, RETIRE, TRUST, USED, Order, edict_of, edict_of_body, order_of
 from protocol.action import Tell
 from protocol.fact import Edict, Fact
-from protocol.ids import AgentId, HostId
+from protocol.ids import HOST, AgentId, HostId
 
 CHARGES_TOLD = 3
 """Of one host: then its charges are only counted."""
@@ -91,7 +91,7 @@ class Orders:
             return
         self._keep(edict)
         what = {LIED: "host-lied"}.get(order.kind, f"grant-{order.kind}")
-        self._post.noticed(LOG, Tell(what, order.subject, order.note))
+        self._post.noticed(HOST, Tell(what, order.subject, order.note))
         if order.kind == REGRANT and order.subject == self._post.host_id:
             self._renew()
         elif order.kind in (TRUST, RETIRE):
@@ -114,7 +114,7 @@ class Orders:
         self._post.transport.counts.refused += 1
         count = self.charges[host] = self.charges.get(host, 0) + 1
         if count <= CHARGES_TOLD:
-            self._post.noticed(LOG, Tell("refused", host, what))
+            self._post.noticed(HOST, Tell("refused", host, what))
 
     def used(self, grant: str, key: bytes) -> None:
         """A key has come by a grant that counts: this host remembers that over restarts."""
