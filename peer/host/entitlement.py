@@ -40,8 +40,8 @@ class Entitlement:
         why = "" if host is None else self._trust.why_out(host)
         if why:
             raise errors.NotEntitled(
-                f"the host of {agent}, {host}, is out: {why}. Nothing was asked. Its agents are there again once another"
-                " host has succeeded it, or they are started on one."
+                f"the host of {agent}, {host}, is out: {why}. Nothing was asked. Its agents are there again once"
+                " another host has succeeded it, or they are started on one."
             )
 
     def check(self, sender: HostId, question: Ask) -> None:
