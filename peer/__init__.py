@@ -84,6 +84,7 @@ from peer.errors import (
     VaultFailed,
     VersionUnknown,
 )
+from peer.host.condition import About
 from peer.host.happenings import (
     CheckpointMade,
     DeadLettered,
@@ -97,6 +98,7 @@ from peer.host.happenings import (
     RollbackProposed,
     StepMade,
 )
+from peer.host.health import Health
 from peer.host.questions import (
     Ballots,
     Costs,
@@ -124,6 +126,7 @@ from protocol.step import Input, StepRecord
 mark_records()
 
 __all__ = [
+    "About",
     "AddressBusy",
     "Agent",
     "AgentAbsent",
@@ -173,6 +176,7 @@ __all__ = [
     "Happened",
     "Happening",
     "Happenings",
+    "Health",
     "Hidden",
     "HostChanged",
     "Input",

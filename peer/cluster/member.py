@@ -20,7 +20,7 @@ from peer.cluster.happenings import Happenings, checked_kinds
 from peer.cluster.inlet import Inlet, Receipt
 from peer.cluster.inquirer import ASK_S
 from peer.cluster.letters import DeadLetter
-from peer.cluster.moving import Mover
+from peer.cluster.operating import Operating
 from peer.cluster.outcome import Plan, Restored
 from peer.cluster.quiet import look_at, until_quiet
 from peer.cluster.sagas import SagaSeen, call_off_saga
@@ -36,7 +36,7 @@ from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
 from protocol.ids import AgentId, Lineage, StepId
 
 
-class Member(Mover, ABC):
+class Member(Operating, ABC):
     """A peer without agents, from its start to its end.
 
     Args:

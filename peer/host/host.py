@@ -20,6 +20,7 @@ from peer.host.countering import lending
 from peer.host.custody import Custody
 from peer.host.departures import Departures
 from peer.host.driver import Driver
+from peer.host.meter import Meter
 from peer.host.neighbours import Neighbours
 from peer.host.people import People
 from peer.host.pieces import Pieces
@@ -32,7 +33,7 @@ from peer.host.strangers import Strangers
 from peer.host.watchers import Watchers
 from peer.host.witness import Witness
 from peer.keys import HostKeys
-from peer.ports import Clock, LogStore, Observer, Randomness, Shelves, Transport, Unobserved
+from peer.ports import Clock, LogStore, Observer, Randomness, Shelves, Transport
 from peer.store.memory import MemoryShelves
 from peer.store.outside.keeping import Keeping
 from peer.system import SystemRandomness
@@ -71,7 +72,8 @@ class Host:
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.clock, self.store = clock, store
         self.shelves: Shelves = shelves or MemoryShelves()
-        self.observer: Observer = (watchers := Watchers(observer or Unobserved(), self.residents, clock))
+        self.meter = Meter(self, observer)
+        self.observer: Observer = (watchers := Watchers(self.meter, self.residents, clock))
         self.randomness = randomness or SystemRandomness()
         self.transport, self.limits = transport, limits or Limits()
         self.neighbours = Neighbours(self, secret, seeds, host_limits)
@@ -92,7 +94,7 @@ class Host:
             People(secret, clock), self._custody, self.departures, self.arrivals,
         )  # fmt: skip
         rest = Rest(self.residents, self.births, self.departures, self.checkpoints.machine, clock.now_us())
-        reception = Reception(self.residents, answers, watchers, rest, lambda: self._version)
+        reception = Reception(self.residents, answers, watchers, rest, self.meter, lambda: self._version)
         self.asking = Asking(self, self.residents, answers, reception, self.randomness.seed())
 
     @property

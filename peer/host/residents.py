@@ -34,6 +34,8 @@ class Residents:
         """Those that are on their way from here, or to here."""
         self.shortened: dict[AgentId, None] = {}
         """Those that have moved, and whose log here has lost its end since, as whoever has started the host says."""
+        self.draining = ""
+        """Who has this host drained, if it takes no inputs from outside."""
         self.stirred: dict[AgentId, None] = {}
         """Those that have handled anything since this was emptied."""
 

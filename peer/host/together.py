@@ -2,13 +2,14 @@
 
 from msgspec import Struct
 
+from peer.host.health import DRAIN, HEALTH, MEASURE
 from protocol.ids import AgentId
 
 EACH = "each"
 """The question what each of some agents answers to another one."""
 REST = "rest"
 """The question whether all agents are at rest."""
-AT_ONCE = (EACH, REST)
+AT_ONCE = (EACH, REST, MEASURE, HEALTH, DRAIN)
 """They are answered as soon as they come: how long that takes tells how long it takes to ask a host."""
 
 

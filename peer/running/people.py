@@ -68,13 +68,16 @@ def serve(
         list[str] | None,
         typer.Option(metavar="URL", help="Where what comes to wait for people is posted to; may be given again."),
     ] = None,
+    open_metrics: Annotated[
+        bool, typer.Option("--open-metrics", help="Tell the numbers of /metrics to whoever asks, unsigned.")
+    ] = False,
     folder: Folder = HERE,
     json_: Json = False,
 ) -> None:
     """Let people look and act over HTTP, who have a key and not the cluster's folder, until interrupted.
 
     All that they say is signed, on their side: `ebbtide inbox --url URL --as ann.key`, and so on. Needs
-    `pip install 'ebbtide[serve]'`.
+    `pip install 'ebbtide[serve]'`. It answers probes (`/healthz`, `/readyz`), and Prometheus at `/metrics`.
 
     Example: `ebbtide people serve --webhook https://chat.example/hooks/ebbtide`
     """
@@ -100,7 +103,7 @@ def serve(
                 said(f"people are served at {url}, until Ctrl-C")
             sys.stdout.flush()
 
-        await serve_people(cluster, listen, urls, corrected, told)
+        await serve_people(cluster, listen, urls, corrected, told, open_metrics)
 
     with serving_alone(folder):
         asked(folder, work)

@@ -49,6 +49,10 @@ class Try(NamedTuple):
 TABLE = [
     Try("ps", lambda rows: [(row["host"], row["state"], row["agents"]) for row in rows] == [
         ("host-1", "up", ["buyer"]), ("host-2", "up", ["cashier"])], "host-2"),
+    Try("health", lambda rows: (rows[0]["ok"], [row["host"] for row in rows[0]["hosts"]]) == (True, ["host-1", "host-2"]),
+        "host-2: ok"),
+    Try("health --live --host host-1", lambda rows: len(rows[0]["hosts"]) == 1, "host-1: ok"),
+    Try("health --host nobody", lambda rows: True, "no host 'nobody'", code=2),
     Try(f"submit buyer --as Order '{MILK}' --key k", lambda rows: rows[0]["inputs"] == ["ext:key:k#1"]),
     Try(f"submit buyer --as Order '{MILK}' --key k", lambda rows: rows[0]["repeated"] == 1, "1 of them before"),
     Try("submit cashier -- -1", lambda rows: rows[0]["agent"] == "cashier"),

@@ -16,11 +16,11 @@ from sims.world import World
 
 ROOT = Path(__file__).parents[2]
 _NAMES = """
-AddressBusy Agent AgentAbsent AgentBroken AgentSpec AgentUnknown Answer Approval AskTimeout Attached Attempt
+About AddressBusy Agent AgentAbsent AgentBroken AgentSpec AgentUnknown Answer Approval AskTimeout Attached Attempt
 BackendFailed Ballots BlobLost Branch Call CalledBefore CallerError Canary Certificate CheckpointMade Cluster
 Compensation ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter DeadLettered DeclarationRefused Difference
 Drilled EarlierRun EbbtideError Effect EffectChanged EffectInDoubt EpochsAnswer Erased Finding FrameInvalid Group
-HandlerMissing HandlerTimeout Happened Happening Happenings Hidden HostChanged Input InputHandled InputUnknown
+HandlerMissing HandlerTimeout Happened Happening Happenings Health Hidden HostChanged Input InputHandled InputUnknown
 InputsDiffer InputsOutOfOrder KeyKind LeftOut Limits LogBusy LogCorrupt LogFailed MailboxFull MessageId MigrationFailed
 Missed Moved NotEntitled NotHappened NotInTier NotMade NotUp Notice Noticed Outcome OutcomeRecord Overseer Overturned
 PayloadInvalid
