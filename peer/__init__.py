@@ -110,6 +110,7 @@ from peer.host.questions import (
     StepsAnswer,
     TiersAnswer,
 )
+from peer.observing.json_lines import JsonLines
 from peer.people.person import Certificate, Person
 from peer.store.storage import Storage
 from peer.values.declared import Hidden, KeyKind, bulky, derived, secret
@@ -184,6 +185,7 @@ __all__ = [
     "InputUnknown",
     "InputsDiffer",
     "InputsOutOfOrder",
+    "JsonLines",
     "KeyKind",
     "LeftOut",
     "Limits",

@@ -290,7 +290,6 @@ class Host:
 
     def noticed(self, agent: AgentId, notice: Tell) -> None:
         """Keep a line for whoever audits."""
-        logger.info("%s: %s %s %s", agent, notice.notice, notice.subject, notice.detail)
         self.observer.noticed(agent, notice)
         self.notices.append(Notice(self.clock.now_us(), agent, notice.notice, notice.subject, notice.detail))
 

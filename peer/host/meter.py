@@ -1,5 +1,6 @@
 """Counts what happens at one host, and says how it stands: numbers for operators, and whether it is well."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from protocol.ids import AgentId, HostId
 from protocol.message import ROLLBACK
 from protocol.records import EffectRecord, OutcomeRecord
 from protocol.step import StepRecord
+
+logger = logging.getLogger("ebbtide")
 
 _ROLLBACK = tuple(kind.__name__ for kind in ROLLBACK)
 _COUNTED = {"frames_sent", "frames_received", "bytes_sent", "bytes_received"}
@@ -110,7 +113,9 @@ class Meter:
             self._settled, self._settled_us = event.epoch, self._host.clock.now_us()
 
     def noticed(self, agent: AgentId, notice: Tell) -> None:
-        """A line for whoever audits."""
+        """A line for whoever audits: it goes to the log of the process, too."""
+        about = {"host": self._host.host_id, "whose": agent, "notice": notice.notice, "subject": notice.subject}
+        logger.info("%s: %s %s %s", agent, notice.notice, notice.subject, notice.detail, extra=about)
         self._inner.noticed(agent, notice)
         self._notices[notice.notice] += 1
 

@@ -1,4 +1,4 @@
-"""What waits at one agent, counted without naming anything: as much work as there is of it, however long its history."""
+"""What waits at one agent, counted without naming anything: however long its history, it is as much work."""
 
 from typing import NamedTuple
 

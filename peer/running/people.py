@@ -10,9 +10,10 @@ import typer
 
 from peer.audit.console import errors, print_json
 from peer.cluster.attached import Attached
+from peer.observing.json_lines import is_json, log_as_json
 from peer.people.person import Person
 from peer.running.app import find_classes
-from peer.running.console import HERE, Folder, Json, asked, said
+from peer.running.console import HERE, Folder, Json, Log, asked, said
 from peer.running.messages import messages_for
 from peer.running.noted import app_of
 from peer.serving.serve import address_of, is_loopback, serving_alone
@@ -71,6 +72,7 @@ def serve(
     open_metrics: Annotated[
         bool, typer.Option("--open-metrics", help="Tell the numbers of /metrics to whoever asks, unsigned.")
     ] = False,
+    log: Log = "text",
     folder: Folder = HERE,
     json_: Json = False,
 ) -> None:
@@ -90,6 +92,8 @@ def serve(
             " Nobody can act in another's name, but who listens on the way can read along.",
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
+    if is_json(log):
+        log_as_json(sys.stderr, level=logging.WARNING)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
 
     async def work(cluster: Attached) -> None:

@@ -21,7 +21,8 @@ BackendFailed Ballots BlobLost Branch Call CalledBefore CallerError Canary Certi
 Compensation ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter DeadLettered DeclarationRefused Difference
 Drilled EarlierRun EbbtideError Effect EffectChanged EffectInDoubt EpochsAnswer Erased Finding FrameInvalid Group
 HandlerMissing HandlerTimeout Happened Happening Happenings Health Hidden HostChanged Input InputHandled InputUnknown
-InputsDiffer InputsOutOfOrder KeyKind LeftOut Limits LogBusy LogCorrupt LogFailed MailboxFull MessageId MigrationFailed
+InputsDiffer InputsOutOfOrder JsonLines KeyKind LeftOut Limits LogBusy LogCorrupt LogFailed MailboxFull MessageId
+MigrationFailed
 Missed Moved NotEntitled NotHappened NotInTier NotMade NotUp Notice Noticed Outcome OutcomeRecord Overseer Overturned
 PayloadInvalid
 PayloadTooLarge PayloadUnsupported PeerError PendingRequest Person Personal Plan PlannedUndo ProcessEnded Profile
