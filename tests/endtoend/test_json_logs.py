@@ -41,7 +41,8 @@ def test_up_logs_as_json_what_agents_and_hosts_say(
             "agent": "cashier", "level": "INFO", "logger": "ebbtide"}  # fmt: skip
         assert lines[-1]["subject"].startswith("ext:")
         failed, *_ = [line for line in lines if "a handler failed" in line.get("text", "")]
-        assert (failed["agent"], failed["step"], failed["level"]) == ("cashier", "cashier/1/1", "WARNING")
+        assert (failed["agent"], failed["level"]) == ("cashier", "WARNING")
+        assert failed["step"].startswith("cashier/1/")
     finally:
         program.kill()
         program.wait()
