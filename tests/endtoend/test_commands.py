@@ -73,6 +73,8 @@ TABLE = [
     Try("logs --agent buyer --level INFO", lambda rows: [(row["step"], row["text"]) for row in rows] == [
         ("buyer/1/1", "bought tea"), ("buyer/1/2", "bought milk")], "INFO corner_shop: bought milk"),
     Try("logs --agent cashier", lambda rows: "stdout" in {row["stream"] for row in rows}, "refusing -1"),
+    Try("traces", lambda rows: {row["name"] for row in rows} >= {"invoke_agent buyer", "invoke_agent cashier"},
+        "invoke_agent buyer"),
     Try("top --rounds 1", lambda rows: [row["agent"] for row in rows[0]["agents"]] == ["buyer", "cashier"], "2 agents"),
     Try("checkpoint", lambda rows: rows[0]["epoch"] == 1),
     Try("check {shop}/invariants.py:PAID", lambda rows: rows == [], "1 invariant holds at checkpoint 1"),
