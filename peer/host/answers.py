@@ -205,6 +205,7 @@ class Answers:
     # -- later -----------------------------------------------------------------------------------------------------
 
     def _submit(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        self._residents.check_open(driver.agent.name)
         asked: Submit = decode(body, Submit)
         driver.feed(Submitted(desk.later(answered), asked.source, asked.first, asked.payloads))
 

@@ -27,6 +27,8 @@ class Health(Struct, frozen=True):
     failed: tuple[HostId, ...] = ()
     """Other hosts with agents that do not answer it."""
     process: int = 0
+    stays: str = ""
+    """Why it can't leave the others now, without its agents being gone; empty: it can."""
 
     def whys(self) -> list[str]:
         """Return why it is not ready; none if it is."""

@@ -53,6 +53,10 @@ class Metered(Protocol):
         """Return what it has sent."""
         ...
 
+    def living(self) -> list[HostId]:
+        """Return the other hosts that have agents, and answer."""
+        ...
+
 
 class Meter:
     """What one host counts in its present life; implements `Observer`.
@@ -176,7 +180,15 @@ class Meter:
             draining=residents.draining,
             failed=failed,
             process=os.getpid(),
+            stays=self._why_it_stays(),
         )
+
+    def _why_it_stays(self) -> str:
+        if not self._host.checkpoints.copies.backups():
+            return "nobody keeps copies of its logs"
+        if not self._host.checkpoints.machine.succession.could_decide(self._host.living()):
+            return "the others that answer are no majority of its last two checkpoints' hosts: three are the least"
+        return ""
 
     def _hosts(self) -> dict[str, int]:
         found = {"up": 1, "suspect": 0, "failed": 0}

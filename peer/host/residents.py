@@ -61,6 +61,14 @@ class Residents:
         for known in (self.coming, self.broken, self.causes):
             known.pop(agent, None)
 
+    def check_open(self, agent: AgentId) -> None:
+        """Check that inputs from outside are taken here. Raises: HostDraining."""
+        if self.draining:
+            raise errors.HostDraining(
+                f"the host of {agent!r} is drained by {self.draining}: it takes no inputs from outside. Nothing was"
+                " taken on. Hand them in again once the agent has moved, or wait: on_full='wait'."
+            )
+
     def is_up(self, agent: AgentId) -> bool:
         """Tell whether an agent is up here."""
         return agent in self.drivers

@@ -20,7 +20,8 @@ About AddressBusy Agent AgentAbsent AgentBroken AgentSpec AgentUnknown Answer Ap
 BackendFailed Ballots BlobLost Branch Call CalledBefore CallerError Canary Certificate CheckpointMade Cluster
 Compensation ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter DeadLettered DeclarationRefused Difference
 Drilled EarlierRun EbbtideError Effect EffectChanged EffectInDoubt EpochsAnswer Erased Finding FrameInvalid Group
-HandlerMissing HandlerTimeout Happened Happening Happenings Health Hidden HostChanged Input InputHandled InputUnknown
+HandlerMissing HandlerTimeout Happened Happening Happenings Health Hidden HostChanged HostDraining Input InputHandled
+InputUnknown
 InputsDiffer InputsOutOfOrder JsonLines KeyKind LeftOut Limits LogBusy LogCorrupt LogFailed MailboxFull MessageId
 MigrationFailed
 Missed Moved NotEntitled NotHappened NotInTier NotMade NotUp Notice Noticed Outcome OutcomeRecord Overseer Overturned
