@@ -55,6 +55,18 @@ async def test_a_drained_host_leaves_and_its_agents_go_on_elsewhere(tmp_path: Pa
         assert (await cluster.state("c-1"))["sum"] == 10
 
 
+async def test_who_was_drained_is_found_where_it_lives_when_all_start_again(tmp_path: Path) -> None:
+    for starts in range(3):
+        async with kept_two(tmp_path) as cluster:
+            await filled(cluster)
+            if starts == 0:
+                await cluster.drain("c-0")
+            await cluster.submit("c-0", 10)
+            await cluster.quiet()
+            assert (await cluster.state("c-0"))["sum"] == 10 * (starts + 1)
+            assert len(cluster.hosts()) == 2
+
+
 async def test_who_hands_in_inputs_meanwhile_waits_or_is_told(tmp_path: Path) -> None:
     async with kept_two(tmp_path) as cluster:
         host = await filled(cluster)
