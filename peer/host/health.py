@@ -26,6 +26,8 @@ class Health(Struct, frozen=True):
     """Who has it drained, if it takes no inputs from outside."""
     failed: tuple[HostId, ...] = ()
     """Other hosts with agents that do not answer it."""
+    knows: tuple[HostId, ...] = ()
+    """The hosts with agents that it has heard of, itself among them."""
     process: int = 0
     stays: str = ""
     """Why it can't leave the others now, without its agents being gone; empty: it can."""

@@ -179,6 +179,7 @@ class Meter:
             stall=host.stall,
             draining=residents.draining,
             failed=failed,
+            knows=tuple(with_agents),
             process=os.getpid(),
             stays=self._why_it_stays(),
         )

@@ -46,12 +46,16 @@ class Try(NamedTuple):
     keeps: Callable[[Told], dict[str, Any]] = lambda told: {}
 
 
+CHECKS = {"keys", "disk", "room", "libzmq", "ray", "reached", "clocks", "versions", "ports", "dashboard"}
+
 TABLE = [
     Try("ps", lambda rows: [(row["host"], row["state"], row["agents"]) for row in rows] == [
         ("host-1", "up", ["buyer"]), ("host-2", "up", ["cashier"])], "host-2"),
     Try("health", lambda rows: rows[0]["ok"] and [row["host"] for row in rows[0]["hosts"]] == ["host-1", "host-2"],
         "host-2: ok"),
     Try("health --live --host host-1", lambda rows: len(rows[0]["hosts"]) == 1, "host-1: ok"),
+    Try("doctor", lambda rows: {row["verdict"] for row in rows} <= {"ok", "warn"} and {
+        row["check"] for row in rows} >= CHECKS, "2 hosts answer"),
     Try("drain host-1", lambda rows: True, "nobody keeps copies of its logs", code=2),
     Try("drain host-1 --cancel", lambda rows: (rows[0]["host"], rows[0]["draining"]) == ("host-1", False),
         "host-1 takes inputs"),
