@@ -1,5 +1,6 @@
 """The doctor on a cluster that runs, on one of which a host is gone, and where none runs."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -38,9 +39,13 @@ async def test_hosts_that_are_well_and_one_that_is_gone(tmp_path: Path) -> None:
         assert all(each.remedy for each in wrong)
 
 
-async def test_where_no_cluster_runs_it_tells_what_it_can(tmp_path: Path) -> None:
-    async with Cluster("local", folder=tmp_path, listen=True) as cluster:
+async def ran(folder: Path) -> None:
+    async with Cluster("local", folder=folder, listen=True) as cluster:
         await cluster.spawn("a", Counter)
+
+
+def test_where_no_cluster_runs_it_tells_what_it_can(tmp_path: Path) -> None:
+    asyncio.run(ran(tmp_path))
     done = CliRunner().invoke(app, ["doctor", str(tmp_path), "--json"])
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     verdicts = {row["check"]: row["verdict"] for row in rows}
