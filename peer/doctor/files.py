@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from peer.backends.admission import SECRET
 from peer.doctor.finding import Finding, fail, ok, warn
 from peer.store.probing import write_s
 
-KEYS = (SECRET, "*.key", "*/*.key", "authority*")
+KEYS = ("secret", "*.key", "*/*.key", "authority*")
 """Files that nobody else may read; certificates (`*.cert`) are for everybody."""
 VAULT = "vault"
 FILES_MAX = 10_000

@@ -25,7 +25,7 @@ class Waiting(NamedTuple):
 def waiting_at(driver: Driver) -> Waiting:
     """Count what waits at an agent."""
     machine, core = driver.machine, driver.machine.core
-    requests = machine.requesting.waiting()
+    requests = machine.requesting.waiting() if core.timers.has_requests() else ()
     return Waiting(
         inputs=core.line.count() + (machine.stepping.running is not None),
         held=sum(seen.hold is not None and not seen.approved for seen in requests) + len(driver.oversight.waiting()),

@@ -22,7 +22,7 @@ class JsonLines(logging.Formatter):
     """Writes a record as one line of JSON; what is not known of it is left out.
 
     Args:
-        host: the host whose process this is, for records that do not name one.
+        host: the host whose process this is; empty, where it is that of several: then records name their own.
     """
 
     def __init__(self, host: str = "") -> None:
@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "host": getattr(record, "host", "") or self._host,
+            "host": self._host or getattr(record, "host", ""),
             "agent": getattr(record, "whose", "") or getattr(record, "agent", ""),
             **{name: getattr(record, name, "") for name in ("step", "lineage", "intent", "notice", "subject")},
         }

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from peer.audit.console import WRONG, print_json
-from peer.backends.admission import SECRET
 from peer.cluster.attached import Attached
 from peer.cluster.operating import LOOK_S
 from peer.cluster.standing import DOWN, hosts, names_of
-from peer.errors import BackendFailed, CallerError, ConfigInvalid, EbbtideError
+from peer.errors import BackendFailed, CallerError, EbbtideError
 from peer.running.console import FOLDER, HERE, Json, Timeout, asked, said
 
 
@@ -31,8 +30,6 @@ def health(
 
     Examples: `ebbtide health run`, `ebbtide health run --live --host host-1`
     """
-    if not (folder / SECRET).exists():
-        raise ConfigInvalid(f"{str(folder)!r} is no folder of a cluster that was ever started. Nothing was asked.")
     try:
         rows = asked(folder, lambda cluster: looked(cluster, host, live, timeout))
     except BackendFailed as error:

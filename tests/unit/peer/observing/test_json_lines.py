@@ -19,9 +19,9 @@ def _marked() -> Iterator[None]:
     logging.setLogRecordFactory(before)
 
 
-def line(text: str, *args: object, host: str = "host-1", **more: object) -> dict[str, object]:
+def line(text: str, *args: object, process: str = "host-1", **more: object) -> dict[str, object]:
     record = logging.getLogger("shop").makeRecord("shop", logging.INFO, __file__, 1, text, args, None, extra=more)
-    return json.loads(JsonLines(host).format(record))
+    return json.loads(JsonLines(process).format(record))
 
 
 def test_a_record_says_whose_it_is_and_leaves_out_what_is_not_known() -> None:
@@ -35,12 +35,12 @@ def test_a_record_says_whose_it_is_and_leaves_out_what_is_not_known() -> None:
         "level": "INFO", "logger": "shop", "host": "host-1", "agent": "till", "step": "till/1/3", "lineage": "ext:a#1",
         "text": "sold for 4",
     }  # fmt: skip
-    assert set(line("we open", host="")) == {"time", "level", "logger", "text"}
+    assert set(line("we open", process="")) == {"time", "level", "logger", "text"}
 
 
 def test_a_notice_names_its_host_its_agent_and_its_subject() -> None:
     about = {"host": "0a0b", "whose": "till", "notice": "dead-letter", "subject": "ext:a#1"}
-    found = line("till: dead-letter ext:a#1 too dear", **about)
+    found = line("till: dead-letter ext:a#1 too dear", process="", **about)
     assert {name: found[name] for name in ("host", "agent", "notice", "subject")} == {
         "host": "0a0b", "agent": "till", "notice": "dead-letter", "subject": "ext:a#1"}  # fmt: skip
 
