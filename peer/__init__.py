@@ -53,6 +53,7 @@ from peer.errors import (
     FrameInvalid,
     HandlerMissing,
     HandlerTimeout,
+    HostDraining,
     InputHandled,
     InputsDiffer,
     InputsOutOfOrder,
@@ -85,6 +86,7 @@ from peer.errors import (
     VaultFailed,
     VersionUnknown,
 )
+from peer.host.condition import About
 from peer.host.happenings import (
     CheckpointMade,
     DeadLettered,
@@ -98,6 +100,7 @@ from peer.host.happenings import (
     RollbackProposed,
     StepMade,
 )
+from peer.host.health import Health
 from peer.host.questions import (
     Ballots,
     Costs,
@@ -109,6 +112,7 @@ from peer.host.questions import (
     StepsAnswer,
     TiersAnswer,
 )
+from peer.observing.json_lines import JsonLines
 from peer.people.person import Person
 from peer.store.storage import Storage
 from peer.trust.grant import Grant
@@ -126,6 +130,7 @@ from protocol.step import Input, StepRecord
 mark_records()
 
 __all__ = [
+    "About",
     "Access",
     "AddressBusy",
     "Agent",
@@ -176,13 +181,16 @@ __all__ = [
     "Happened",
     "Happening",
     "Happenings",
+    "Health",
     "Hidden",
     "HostChanged",
+    "HostDraining",
     "Input",
     "InputHandled",
     "InputUnknown",
     "InputsDiffer",
     "InputsOutOfOrder",
+    "JsonLines",
     "KeyKind",
     "LeftOut",
     "Limits",

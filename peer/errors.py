@@ -47,6 +47,13 @@ class MailboxFull(EbbtideError):
     """As many inputs wait at an agent as may: hand in the rest later."""
 
 
+class HostDraining(EbbtideError):
+    """An agent's host is about to leave and takes no inputs from outside: hand them in again once the agent has moved.
+
+    Nothing was taken on.
+    """
+
+
 class InputHandled(CallerError):
     """An input that was to be called off has become a step, which the text names: a rollback undoes that."""
 

@@ -89,6 +89,7 @@ def detailed(record: StepRecord, line: dict[str, Any]) -> dict[str, Any]:
     line["agent"] = record.step.agent
     line["input"] |= {
         "sender": item.sender,
+        "sent": item.time_us or None,
         "type": type_of(item.payload),
         "size": len(item.payload),
         "hash": digest(item.payload),

@@ -10,7 +10,7 @@ from peer.agents.spec import AgentSpec
 from peer.host.host import Host
 from peer.store.outside.keeping import Places
 from peer.store.storage import Storage
-from protocol.ids import AgentId
+from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits, Limits
 
 BACKENDS = {"ray": "peer.backends.ray:RayBackend", "local": "peer.backends.local:LocalBackend"}
@@ -61,6 +61,10 @@ class Backend(Protocol):
 
         With `with_disk` the folder is deleted before, while the host is running.
         """
+        ...
+
+    async def retire(self, host: HostId) -> None:
+        """End a host that has left, and not start it again; nothing if it was not launched from here."""
         ...
 
     async def leave(self) -> None:

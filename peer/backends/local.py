@@ -32,7 +32,7 @@ from peer.transport.memory import MemoryNetwork, MemoryTransport
 from peer.transport.zmq import ZmqTransport
 from peer.trust.badge import Badge
 from peer.trust.rights import OF_HOSTS
-from protocol.ids import HOST, AgentId
+from protocol.ids import HOST, AgentId, HostId
 from protocol.limits import CheckpointLimits, Limits
 
 
@@ -178,6 +178,12 @@ class LocalBackend:
             return
         place.specs = [AgentSpec(spec.name, spec.kind, spec.options) for spec in place.specs]
         await self._bring_up(place)
+
+    async def retire(self, host: HostId) -> None:
+        """End a host that has left; nothing if it was not launched from here."""
+        gone = [place for place in self._places if place.host is not None and place.host.host_id == host]
+        self._places = [place for place in self._places if place not in gone]
+        await self._end(gone)
 
     async def leave(self) -> None:
         """Refuse: hosts in this process end with it. Raises: CallerError."""

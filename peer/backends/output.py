@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple, TextIO
 
 from peer.agents.whose import WHOSE, Whose, mark_records
 from peer.backends.kept_lines import KeptLines, is_logging
+from peer.observing.json_lines import is_json, log_as_json
 
 BEGIN = "\x1eebbtide begins "
 END = "\x1eebbtide ends "
@@ -130,13 +131,16 @@ class Output:
         self._folder = folder
         self._shown = shown
         mark_records()
+        if is_json():
+            # Below the marks: each line is whole, and says itself whose it is.
+            log_as_json(sys.stderr, folder.name, logging.INFO if shown.level is None else shown.level)
         self._kept = KeptLines(folder.parent, folder.name)
         self._streams = [
             MarkedLines(sys.stdout, folder.name, "stdout", self._kept),
             MarkedLines(sys.stderr, folder.name, "stderr", self._kept),
         ]
         sys.stdout, sys.stderr = self._streams
-        if shown.level is not None:
+        if shown.level is not None and not is_json():
             logging.basicConfig(level=shown.level, format="%(levelname)s %(name)s: %(message)s")
         self._kept.begin()
         if shown.marks:

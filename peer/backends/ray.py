@@ -37,7 +37,7 @@ from peer.transport.zmq import ZmqTransport
 from peer.trust.badge import Badge
 from peer.trust.rights import OF_HOSTS
 from peer.trust.token import Token
-from protocol.ids import AgentId
+from protocol.ids import AgentId, HostId
 from protocol.limits import CheckpointLimits, Limits
 
 logger = logging.getLogger("ebbtide")
@@ -293,6 +293,14 @@ class RayBackend:
         else:
             self._lines.expect_death(pid)
             os.kill(pid, signal.SIGKILL)
+
+    async def retire(self, host: HostId) -> None:
+        """End the process of a host that has left; nothing if it was not launched from here."""
+        gone = [place for place in self._places if place.address.host == host]
+        self._places = [place for place in self._places if place not in gone]
+        for place in gone:
+            self._lines.expect_death(place.address.pid)
+        await asyncio.to_thread(end_all, gone)
 
     async def leave(self) -> None:
         """Leave the hosts running. Raises: CallerError, if they end with this program."""

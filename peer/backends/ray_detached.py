@@ -43,3 +43,11 @@ def end_hosts(folder: Path) -> list[str]:
     """End the hosts of a folder, each in order; return which have said that they did."""
     places = [Place(folder / host, ray.get_actor(host, namespace(folder)), []) for host in hosts_of(folder)]
     return [place.name for place in end_all(places)]
+
+
+def end_host(folder: Path, host: str) -> bool:
+    """End one host of a folder in order, and have Ray not start it again; return whether it ran there."""
+    if host not in hosts_of(folder):
+        return False
+    end_all([Place(folder / host, ray.get_actor(host, namespace(folder)), [])])
+    return True

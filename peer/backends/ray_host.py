@@ -22,6 +22,7 @@ from peer.backends.output import Output, Shown
 from peer.backends.packing import few
 from peer.backends.parcel import unpacked
 from peer.backends.ray_import import ray
+from peer.backends.ray_reporting import Reporting
 from peer.backends.roll import ADDED
 from peer.backends.roll import FILE as ROLL
 from peer.host.garbage import collect_seldom
@@ -126,6 +127,7 @@ class HostActor:
         host.neighbours.seek([each.address for each in beside.values() if each.host != host.host_id] + before)
         if not bind:
             self._others = others.Others(host, self._folder, self._loop)
+        self._reporting = Reporting(self._folder.name, host.meter.measured, self._loop)
         watch(self._loop)
         return host
 
@@ -148,6 +150,7 @@ class HostActor:
 
     def end(self) -> None:
         """Close the host; whoever calls this ends the process next."""
+        self._loop.call_soon_threadsafe(self._reporting.close)
         self._await(self._host.close())
         admission.went(self._folder)
         self._attempts.close()

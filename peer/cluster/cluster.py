@@ -26,7 +26,7 @@ from peer.host.questions import Status
 from peer.people.person import Person
 from peer.store.outside.keeping import Keeping, Places
 from peer.store.storage import Storage
-from protocol.ids import AgentId
+from protocol.ids import AgentId, HostId
 from protocol.limits import Limits
 from protocol.policy import PolicyMaker
 
@@ -241,6 +241,10 @@ class Cluster(Branching):
         """
         await self.host.ask(agent, "leave", timeout_s=2 * ASK_S)
         await self._backend.kill(agent, True)
+
+    async def _left(self, host: HostId) -> None:
+        """A host has left: end it, if it was launched from here."""
+        await self._backend.retire(host)
 
     def _all(self) -> list[AgentId]:
         return [agent for agent in super()._all() if agent not in self._lost]

@@ -114,10 +114,10 @@ class Inlet:
             agent: whose inputs they are.
             payloads: the inputs, encoded.
             key: the caller's name for them: whoever hands in the same under the same key does nothing.
-            waits: for as long as it takes, if as many inputs wait there as may.
+            waits: for as long as it takes, if as many inputs wait there as may, or the host is about to leave.
 
         Raises: AgentUnknown, AskTimeout; InputsDiffer, for a key that was used for other inputs; CallerError, for what
-            is no key; MailboxFull, if it does not wait, telling how many were taken on.
+            is no key; MailboxFull, HostDraining, if it does not wait, telling how many were taken on.
         """
         if key is not None:
             check_text("key", key, KEY_CHARS_MAX, "Nothing was submitted.")
@@ -131,9 +131,9 @@ class Inlet:
                     try:
                         source, first, taken = await self._hand_in(host, agent, batch, key, at + 1)
                         break
-                    except errors.MailboxFull as error:
+                    except (errors.MailboxFull, errors.HostDraining) as error:
                         if not waits:
-                            raise errors.MailboxFull(
+                            raise type(error)(
                                 f"{error} Of {len(payloads)} inputs {len(names)} are taken on. Hand in the others"
                                 " later, or wait: on_full='wait'."
                             ) from None
@@ -164,7 +164,7 @@ class Inlet:
             # It has lost the end of its log, and what it had taken on with it: it knows no source by this name.
             self._begin_anew(agent)
             return await self._hand_over(host, agent, batch)
-        except errors.MailboxFull:
+        except (errors.MailboxFull, errors.HostDraining):
             raise  # none of it was taken: the numbers stay free
         except BaseException:
             # Whoever gives up does not know whether these numbers were taken: they are never used for anything else.

@@ -15,12 +15,12 @@ from peer import errors
 from peer.agents.countering import PAUSE_S, PAUSE_S_MAX, compensating
 from peer.cluster.calling_off import call_off
 from peer.cluster.compensating import Compensation, came, countable, is_under_way, owner_of
+from peer.cluster.draining import Draining
 from peer.cluster.effects import Effect, agent_of, somebody
 from peer.cluster.happenings import Happenings, checked_kinds
 from peer.cluster.inlet import Inlet, Receipt
 from peer.cluster.inquirer import ASK_S
 from peer.cluster.letters import DeadLetter
-from peer.cluster.moving import Mover
 from peer.cluster.outcome import Plan, Restored
 from peer.cluster.quiet import look_at, until_quiet
 from peer.cluster.sagas import SagaSeen, call_off_saga
@@ -36,7 +36,7 @@ from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
 from protocol.ids import AgentId, Lineage, StepId
 
 
-class Member(Mover, ABC):
+class Member(Draining, ABC):
     """A peer without agents, from its start to its end.
 
     Args:
@@ -112,18 +112,18 @@ class Member(Mover, ABC):
         """Hand inputs to an agent from outside; when this returns they are durable, each taken once.
 
         Called at the same time for one agent, one call's inputs come after the other's. If as many inputs wait at the
-        agent as may (`Limits.mailbox_max`), it waits until some are handled.
+        agent as may (`Limits.mailbox_max`), it waits until some are handled; if its host is drained, until it moves.
 
         Args:
             agent: who is to handle them.
             messages: one input each.
             key: your name for this call, of 1 to 256 characters. Handed in again under it, from another process or
                 after a restart too, the same inputs are not taken again. An agent remembers 10,000 keys.
-            on_full: `wait`, or `refuse` to raise MailboxFull.
+            on_full: `wait`, or `refuse` to raise MailboxFull or HostDraining.
 
         Returns: the names of the inputs.
 
-        Raises: AgentUnknown, AskTimeout, MailboxFull; InputsDiffer, if the key was used for other inputs;
+        Raises: AgentUnknown, AskTimeout, MailboxFull, HostDraining; InputsDiffer, if the key was used for other inputs;
             HandlerMissing, if the agent was launched from here and handles another class of the message's name; what
             `encoded` raises.
         """

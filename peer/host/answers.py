@@ -196,7 +196,8 @@ class Answers:
         if agent in self._residents.broken:
             raise self._residents.why_broken(agent)
         driver = self._residents.drivers.get(agent)
-        if driver is None and (not self._checkpoints.is_open or self._custody.moves.is_away(agent)):
+        is_elsewhere = self._custody.moves.is_away(agent) or self._homes.get(agent, self._host_id) != self._host_id
+        if driver is None and (not self._checkpoints.is_open or is_elsewhere):
             raise errors.NotUp(f"agent {agent!r} has moved, or comes")  # whoever asks hears of it, and asks again
         if driver is None:
             raise errors.AgentUnknown(f"no agent {agent!r} on this host. Nothing changed.")
@@ -205,6 +206,7 @@ class Answers:
     # -- later -----------------------------------------------------------------------------------------------------
 
     def _submit(self, desk: Desk, driver: Driver, body: bytes, answered: Answered) -> None:
+        self._residents.check_open(driver.agent.name)
         asked: Submit = decode(body, Submit)
         driver.feed(Submitted(desk.later(answered), asked.source, asked.first, asked.payloads))
 

@@ -56,7 +56,7 @@ class Arrivals:
         """Check that an agent may come. Raises: CallerError, saying why not; NotUp, if this host is not up yet."""
         if not self._custody.register.takes_part:
             raise errors.NotUp("this host is not up yet")
-        if why := self._custody.why_full():
+        if why := (self._residents.draining and "it is drained") or self._custody.why_full():
             raise errors.CallerError(
                 f"agent {agent!r} can't move to host {self._platform.host_id} now: {why}. Nothing changed."
             )

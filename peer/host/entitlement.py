@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from peer import errors
 from peer.host.births import QUESTION as MAKE
 from peer.host.happenings import WatchAsk
+from peer.host.health import DRAIN
 from peer.host.questions import EffectAsk, Propose, decode
 from peer.host.together import EACH, ORDER, REST, Each
 from peer.host.transit import MOVE, ROOM, TAKE
@@ -18,7 +19,7 @@ _ALL = "*"
 _RIGHTS = {
     "submit": SUBMIT, "letter": SUBMIT, "call off": SUBMIT, "propose": ROLLBACK, "hold": ROLLBACK, "effect": RELEASE,
     "say": RELEASE, "pause": RELEASE, "tier": RELEASE, "checkpoint": RESTORE, "restore": RESTORE, "leave": EVICT,
-    MOVE: EVICT, MAKE: HOST, ROOM: HOST, TAKE: HOST,
+    MOVE: EVICT, DRAIN: EVICT, MAKE: HOST, ROOM: HOST, TAKE: HOST,
 }  # fmt: skip
 """By question, what it takes; any other is a look."""
 _OF_ALL = (RESTORE,)

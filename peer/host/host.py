@@ -19,6 +19,7 @@ from peer.host.custody import Custody
 from peer.host.departures import Departures
 from peer.host.driver import Driver
 from peer.host.entitlement import Entitlement
+from peer.host.meter import Meter
 from peer.host.neighbours import Neighbours
 from peer.host.orders import Orders
 from peer.host.people import People
@@ -33,7 +34,7 @@ from peer.host.vouching import Vouching
 from peer.host.watchers import Watchers
 from peer.host.wire import Wire
 from peer.host.witness import Witness
-from peer.ports import Clock, LogStore, Observer, Randomness, Shelves, Transport, Unobserved
+from peer.ports import Clock, LogStore, Observer, Randomness, Shelves, Transport
 from peer.store.memory import MemoryShelves
 from peer.store.outside.keeping import Keeping
 from peer.system import SystemRandomness
@@ -74,7 +75,8 @@ class Host:
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.clock, self.store = clock, store
         self.shelves: Shelves = shelves or MemoryShelves()
-        self.observer: Observer = (watchers := Watchers(observer or Unobserved(), self.residents, clock))
+        self.meter = Meter(self, observer)
+        self.observer: Observer = (watchers := Watchers(self.meter, self.residents, clock))
         self.randomness = randomness or SystemRandomness()
         self.transport, self.limits = transport, limits or Limits()
         self.orders = Orders(self, badge)
@@ -97,7 +99,7 @@ class Host:
             People(badge.trust, clock), self._custody, self.departures, self.arrivals,
         )  # fmt: skip
         rest = Rest(self.residents, self.births, self.departures, self.checkpoints.machine, clock.now_us())
-        reception = Reception(self.residents, answers, watchers, rest, self.orders, lambda: self._version)
+        reception = Reception(self.residents, answers, watchers, rest, self.orders, self.meter, lambda: self._version)
         self._repeats, entitlement = Repeats(store), Entitlement(badge.trust)
         self.asking = Asking(
             self, self.residents, answers, reception, entitlement, self._repeats, self.randomness.seed()
@@ -298,7 +300,6 @@ class Host:
 
     def noticed(self, agent: AgentId, notice: Tell) -> None:
         """Keep a line for whoever audits."""
-        logger.info("%s: %s %s %s", agent, notice.notice, notice.subject, notice.detail)
         self.observer.noticed(agent, notice)
         self.notices.append(Notice(self.clock.now_us(), agent, notice.notice, notice.subject, notice.detail))
 

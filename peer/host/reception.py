@@ -4,6 +4,10 @@ from collections.abc import Callable
 
 from peer.errors import CallerError, EbbtideError, LogFailed, NotUp
 from peer.host.answers import Answers
+from peer.host.condition import about
+from peer.host.health import ABOUT, DRAIN, HEALTH, MEASURE
+from peer.host.measures import told
+from peer.host.meter import Meter
 from peer.host.orders import Orders
 from peer.host.questions import decode, encode
 from peer.host.residents import Residents
@@ -21,11 +25,12 @@ class Reception:
         watchers: who watches it.
         rest: says who is at rest.
         orders: takes what is said to all hosts.
+        meter: counts what happens.
         version: returns in which version it has announced who lives there.
     """
 
     def __init__(
-        self, residents: Residents, answers: Answers, watchers: Watchers, rest: Rest, orders: Orders,
+        self, residents: Residents, answers: Answers, watchers: Watchers, rest: Rest, orders: Orders, meter: Meter,
         version: Callable[[], int],
     ) -> None:  # fmt: skip
         self._residents = residents
@@ -33,6 +38,7 @@ class Reception:
         self._watchers = watchers
         self._rest = rest
         self._orders = orders
+        self._meter = meter
         self._version = version
 
     def asked(self, what: str, body: bytes, answered: Answered) -> None:
@@ -44,6 +50,15 @@ class Reception:
                 self._orders.obey(body, answered)
             elif what == EACH:
                 answered(encode(self._each(decode(body, Each))), "")
+            elif what == MEASURE:
+                answered(told(self._meter.measured()), "")
+            elif what == HEALTH:
+                answered(encode(self._meter.health()), "")
+            elif what == ABOUT:
+                answered(encode(about(self._meter.folder())), "")
+            elif what == DRAIN:
+                self._residents.draining = decode(body, str)
+                answered(b"", "")
             else:
                 self._watchers.asked(what, body, answered)
         except EbbtideError as error:

@@ -34,6 +34,8 @@ class Residents:
         """Those that are on their way from here, or to here."""
         self.shortened: dict[AgentId, None] = {}
         """Those that have moved, and whose log here has lost its end since, as whoever has started the host says."""
+        self.draining = ""
+        """Who has this host drained, if it takes no inputs from outside."""
         self.stirred: dict[AgentId, None] = {}
         """Those that have handled anything since this was emptied."""
 
@@ -58,6 +60,14 @@ class Residents:
         """Forget an agent that never came up."""
         for known in (self.coming, self.broken, self.causes):
             known.pop(agent, None)
+
+    def check_open(self, agent: AgentId) -> None:
+        """Check that inputs from outside are taken here. Raises: HostDraining."""
+        if self.draining:
+            raise errors.HostDraining(
+                f"the host of {agent!r} is drained by {self.draining}: it takes no inputs from outside. Nothing was"
+                " taken on. Hand them in again once the agent has moved, or wait: on_full='wait'."
+            )
 
     def is_up(self, agent: AgentId) -> bool:
         """Tell whether an agent is up here."""

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from peer.host.health import DRAIN, HEALTH, MEASURE
 from protocol.ids import AgentId
 
 EACH = "each"
@@ -10,7 +11,7 @@ ORDER = "order"
 """The demand to take in what is said to all hosts, and to answer when it is durable: see `peer.trust.orders`."""
 REST = "rest"
 """The question whether all agents are at rest."""
-AT_ONCE = (EACH, REST)
+AT_ONCE = (EACH, REST, MEASURE, HEALTH, DRAIN)
 """They are answered as soon as they come: how long that takes tells how long it takes to ask a host."""
 
 

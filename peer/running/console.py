@@ -14,6 +14,7 @@ from peer.cli.main import tell
 from peer.cluster.attached import Attached
 from peer.cluster.cluster import Cluster
 from peer.errors import AskTimeout, CallerError, RestoreRefused, RollbackTimeout
+from peer.observing.json_lines import VARIABLE
 from peer.people.person import Person
 from peer.serving.remote import Remote
 
@@ -30,6 +31,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs: an
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="An agent's name.")]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait.", min=0.1)]
+Log = Annotated[
+    str,
+    typer.Option("--log", envvar=VARIABLE, metavar="text|json", help="Log as text, or as JSON, an object a line."),
+]
 HERE = Path()
 CHARS_MAX = 200
 """Of a value in a table."""

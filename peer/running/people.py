@@ -10,9 +10,10 @@ import typer
 
 from peer.audit.console import errors, print_json
 from peer.cluster.attached import Attached
+from peer.observing.json_lines import is_json, log_as_json
 from peer.people.person import MAY, Person
 from peer.running.app import find_classes
-from peer.running.console import HERE, Folder, Json, asked, said
+from peer.running.console import HERE, Folder, Json, Log, asked, said
 from peer.running.messages import messages_for
 from peer.running.noted import app_of
 from peer.serving.serve import address_of, is_loopback, serving_alone
@@ -72,13 +73,17 @@ def serve(
         list[str] | None,
         typer.Option(metavar="URL", help="Where what comes to wait for people is posted to; may be given again."),
     ] = None,
+    open_metrics: Annotated[
+        bool, typer.Option("--open-metrics", help="Tell the numbers of /metrics to whoever asks, unsigned.")
+    ] = False,
+    log: Log = "text",
     folder: Folder = HERE,
     json_: Json = False,
 ) -> None:
     """Let people look and act over HTTP, who have a key and not the cluster's folder, until interrupted.
 
     All that they say is signed, on their side: `ebbtide inbox --url URL --as ann.key`, and so on. Needs
-    `pip install 'ebbtide[serve]'`.
+    `pip install 'ebbtide[serve]'`. It answers probes (`/healthz`, `/readyz`), and Prometheus at `/metrics`.
 
     Example: `ebbtide people serve --webhook https://chat.example/hooks/ebbtide`
     """
@@ -91,6 +96,8 @@ def serve(
             " Nobody can act in another's name, but who listens on the way can read along.",
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
+    if is_json(log):
+        log_as_json(sys.stderr, level=logging.WARNING)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
 
     async def work(cluster: Attached) -> None:
@@ -104,7 +111,7 @@ def serve(
                 said(f"people are served at {url}, until Ctrl-C")
             sys.stdout.flush()
 
-        await serve_people(cluster, listen, urls, corrected, told)
+        await serve_people(cluster, listen, urls, corrected, told, open_metrics)
 
     with serving_alone(folder):
         asked(folder, work)

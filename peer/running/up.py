@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import traceback
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,8 +17,9 @@ from peer.backends.packing import counting, few
 from peer.backends.roll import check_usable, seats_in
 from peer.cluster.cluster import Cluster
 from peer.errors import ConfigInvalid
+from peer.observing.json_lines import JSON, VARIABLE, is_json, log_as_json
 from peer.running.app import App, read_app
-from peer.running.console import HERE, Folder, said
+from peer.running.console import HERE, Folder, Log, said
 from peer.running.noted import Noted, note, noted_in
 from peer.running.token import use_token
 from peer.store.lock import lock
@@ -54,6 +56,7 @@ def up(
     checkpoint_every: Annotated[
         float | None, typer.Option(help="Seconds from one checkpoint of all agents to the next; 0: only when asked.")
     ] = None,
+    log: Log = "text",
 ) -> None:
     """Bring up the agents that a file names; those that have lived in the folder go on as they were.
 
@@ -66,6 +69,7 @@ def up(
 
     Examples: `ebbtide up shop.py --folder run`, `ebbtide up shop.py --backend local --durability 'replicated(1)'`
     """
+    as_json = is_json(log)
     read = read_app(app)
     for name, instead in _OURS.items():
         if name in read.options:
@@ -81,6 +85,8 @@ def up(
         raise ConfigInvalid(f"backend={chosen!r} is none of {', '.join(BACKENDS)}. Nothing was started.")
     if chosen == "local" and "address" in settings:
         raise ConfigInvalid("--address is that of a Ray, and the backend is local. Nothing was started.")
+    if as_json:
+        log_as_json(sys.stderr)
     if chosen == "local":
         with kept(folder):
             asyncio.run(_serve(read, folder, settings))
@@ -88,7 +94,7 @@ def up(
     check_usable(folder)
     held = lock(folder)
     try:
-        _launch(read, folder, settings)
+        _launch(read, folder, settings, as_json)
     finally:
         os.close(held)
 
@@ -102,11 +108,14 @@ async def _serve(app: App, folder: Path, settings: dict[str, Any]) -> None:
         await asyncio.Event().wait()
 
 
-def _launch(app: App, folder: Path, settings: dict[str, Any]) -> None:
+def _launch(app: App, folder: Path, settings: dict[str, Any], as_json: bool) -> None:
     """Have hosts launched that go on when this command has ended, on a Ray that does; what fails leaves nothing."""
     address = ray_address.wanted(settings.pop("address", None))
     folders = [str(app.file.resolve().parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     settings.setdefault("runtime_env", {"env_vars": {"PYTHONPATH": os.pathsep.join(folders)}})
+    if as_json:
+        env = settings["runtime_env"]
+        settings["runtime_env"] = env | {"env_vars": env.get("env_vars", {}) | {VARIABLE: JSON}}
     settings["detached"] = True
     if address is not None:
         asyncio.run(_go(app, folder, settings | {"address": address}, address))

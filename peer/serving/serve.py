@@ -17,6 +17,7 @@ from peer.cluster.requests import now_us
 from peer.extras import needed
 from peer.serving.door import Door
 from peer.serving.kept import Kept
+from peer.serving.probes import Probes
 from peer.serving.service import Corrected, Service
 from peer.serving.webhooks import Webhooks
 from peer.store.lock import hold, holder, sign
@@ -68,8 +69,9 @@ def serving_alone(folder: Path) -> Iterator[None]:
 
 
 async def serve(
-    cluster: Attached, listen: str, urls: Sequence[str], corrected: Corrected, told: Callable[[str], None]
-) -> None:
+    cluster: Attached, listen: str, urls: Sequence[str], corrected: Corrected, told: Callable[[str], None],
+    open_metrics: bool = False,
+) -> None:  # fmt: skip
     """Serve until cancelled.
 
     Args:
@@ -78,6 +80,7 @@ async def serve(
         urls: where what waits is posted to.
         corrected: reads corrected messages.
         told: is told where it listens, once it does.
+        open_metrics: `/metrics` answers who has signed nothing, too.
 
     Raises: ConfigInvalid, AddressBusy.
     """
@@ -85,7 +88,8 @@ async def serve(
     folder = cluster.folder
     heard, posted = Kept(folder / HEARD, now_us()), Kept(folder / TOLD, now_us())
     with _bound(listen) as bound:
-        app = Service(cluster, Door(cluster.host.badge.trust, now_us, heard), corrected).app()
+        door = Door(cluster.host.badge.trust, now_us, heard)
+        app = Service(cluster, door, corrected, Probes(cluster, door, open_metrics)).app()
         server = _quiet(uvicorn)(
             uvicorn.Config(
                 app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=False,

@@ -17,6 +17,7 @@ from peer.host.questions import Pause, Say, SetTier
 from peer.serving import bodies
 from peer.serving.bodies import NOTHING, OverturnBody, PauseBody, RollbackBody, SayBody, SuspectBody, TierBody
 from peer.serving.door import SCHEME, Door, Refused, look_act
+from peer.serving.probes import Probes
 from peer.serving.rows import Row, outcome_row, overturned_row, plan_row, request_row, suspected_row, tiers_row
 from peer.trust.grant import Grant
 from protocol.ids import AgentId
@@ -43,11 +44,13 @@ class Service:
         cluster: asks the agents.
         door: lets people in.
         corrected: reads corrected messages.
+        probes: answers those who look whether all is well.
     """
 
-    def __init__(self, cluster: Doubting, door: Door, corrected: Corrected) -> None:
+    def __init__(self, cluster: Doubting, door: Door, corrected: Corrected, probes: Probes) -> None:
         self._cluster = cluster
         self._door = door
+        self._probes = probes
         self._corrected = corrected
         self._gone: type[Exception] = ConnectionError
         """Raised where whoever asks is gone."""
@@ -64,6 +67,7 @@ class Service:
                 "overturn": self._overturn}  # fmt: skip
         routes = [route(f"/{name}", self._answering(name, work), methods=["GET"]) for name, work in looks.items()]
         routes += [route(f"/{name}", self._answering(name, work), methods=["POST"]) for name, work in acts.items()]
+        routes += [route(f"/{name}", work, methods=["GET"]) for name, work in self._probes.routes().items()]
         # Two routes of one path: that of the other method is asked next.
         return applications.Starlette(routes=routes, exception_handlers={wrong: _no_such})
 
@@ -222,6 +226,6 @@ async def _no_such(request: Any, error: Any) -> Any:
     if error.status_code == 405:
         return _json(405, {"error": "CallerError", "text": f"/{request.url.path.strip('/')} is not asked like this."},
                      error.headers)  # fmt: skip
-    known = "GET /inbox, /requests, /agents, /tier; POST /approve, /reject, /answer, /release, /pause, /resume, /tier,"
-    known += " /preview, /rollback, /suspect, /overturn."
+    known = "GET /inbox, /requests, /agents, /tier, /metrics, /healthz, /readyz; POST /approve, /reject, /answer,"
+    known += " /release, /pause, /resume, /tier, /preview, /rollback, /suspect, /overturn."
     return _refused(error.status_code, "CallerError", f"There is none such. There are: {known}")

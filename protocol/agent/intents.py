@@ -78,6 +78,7 @@ class Intents:
         self._by_intent: dict[str, Effect] = {}
         self._doomed: dict[str, Effect] = {}
         self._waiting: dict[str, Effect] = {}
+        self._doubted: dict[str, None] = {}
         self._ends = 0
 
     def __getitem__(self, intent: str) -> Effect:
@@ -198,12 +199,23 @@ class Intents:
             self._ends += 1
             effect.ended = self._ends
         effect.result = result or effect.result
+        self._note_doubt(effect)
         if state == GIVEN_UP:
             self.doom_one(effect)
         elif state in (UNDONE, KEPT, DOUBT):
             effect.doomed = False
             self._doomed.pop(intent, None)
             self._waiting.pop(intent, None)
+
+    def _note_doubt(self, effect: Effect) -> None:
+        if effect.state == DOUBT:
+            self._doubted[effect.intent] = None
+        else:
+            self._doubted.pop(effect.intent, None)
+
+    def in_doubt(self) -> int:
+        """Return of how many calls nobody knows whether they have happened."""
+        return len(self._doubted)
 
     def is_quiet(self) -> bool:
         """Tell whether no effect is to be undone or waits for a new run, as nearly always."""
@@ -273,6 +285,7 @@ class Intents:
                 self._ends += 1
                 effect.ended = self._ends
             self.add(effect)
+            self._note_doubt(effect)
             if kept.state == GIVEN_UP:
                 self.set_state(effect.intent, GIVEN_UP)
             elif kept.doomed:

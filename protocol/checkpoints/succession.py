@@ -206,6 +206,10 @@ class Succession:
         spoken = dict.fromkeys(hosts)
         return all(2 * sum(host in spoken for host in view) > len(view) for view in self._views())
 
+    def could_decide(self, hosts: Iterable[HostId]) -> bool:
+        """Tell whether these hosts could decide who goes on with another, as the views that are known here stand."""
+        return bool(self._views()) and self._has_majority(hosts)
+
     # -- messages --------------------------------------------------------------------------------------------------
 
     def received(self, sender: HostId, message: DecreeMessage) -> None:

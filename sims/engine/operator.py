@@ -14,7 +14,7 @@ from peer.host import questions
 from peer.host.host import Host
 from peer.keys import HostKeys
 from peer.trust.badge import Badge
-from protocol.ids import AgentId
+from protocol.ids import AgentId, HostId
 from protocol.limits import HostLimits, Limits
 from sims.virtual.chance import SeededRandomness, stream
 from sims.virtual.clock import VirtualClock
@@ -115,6 +115,9 @@ class _Launched:
 
     async def kill(self, agent: AgentId, for_good: bool, with_disk: bool = False) -> None:
         raise NotImplementedError("hosts of a simulated world are killed by World.crash")
+
+    async def retire(self, host: HostId) -> None:
+        raise NotImplementedError("hosts of a simulated world are taken away by World.crash")
 
     async def leave(self) -> None:
         raise NotImplementedError("a simulated world ends with its program")

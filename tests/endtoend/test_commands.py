@@ -46,9 +46,20 @@ class Try(NamedTuple):
     keeps: Callable[[Told], dict[str, Any]] = lambda told: {}
 
 
+CHECKS = {"keys", "disk", "room", "libzmq", "ray", "reached", "clocks", "versions", "ports", "dashboard"}
+
 TABLE = [
     Try("ps", lambda rows: [(row["host"], row["state"], row["agents"]) for row in rows] == [
         ("host-1", "up", ["buyer"]), ("host-2", "up", ["cashier"])], "host-2"),
+    Try("health", lambda rows: rows[0]["ok"] and [row["host"] for row in rows[0]["hosts"]] == ["host-1", "host-2"],
+        "host-2: ok"),
+    Try("health --live --host host-1", lambda rows: len(rows[0]["hosts"]) == 1, "host-1: ok"),
+    Try("doctor", lambda rows: {row["verdict"] for row in rows} <= {"ok", "warn"} and {
+        row["check"] for row in rows} >= CHECKS, "2 hosts answer"),
+    Try("drain host-1", lambda rows: True, "nobody keeps copies of its logs", code=2),
+    Try("drain host-1 --cancel", lambda rows: (rows[0]["host"], rows[0]["draining"]) == ("host-1", False),
+        "host-1 takes inputs"),
+    Try("health --host nobody", lambda rows: True, "no host 'nobody'", code=2),
     Try(f"submit buyer --as Order '{MILK}' --key k", lambda rows: rows[0]["inputs"] == ["ext:key:k#1"]),
     Try(f"submit buyer --as Order '{MILK}' --key k", lambda rows: rows[0]["repeated"] == 1, "1 of them before"),
     Try("submit cashier -- -1", lambda rows: rows[0]["agent"] == "cashier"),
@@ -69,6 +80,8 @@ TABLE = [
     Try("logs --agent buyer --level INFO", lambda rows: [(row["step"], row["text"]) for row in rows] == [
         ("buyer/1/1", "bought tea"), ("buyer/1/2", "bought milk")], "INFO corner_shop: bought milk"),
     Try("logs --agent cashier", lambda rows: "stdout" in {row["stream"] for row in rows}, "refusing -1"),
+    Try("traces", lambda rows: {row["name"] for row in rows} >= {"invoke_agent buyer", "invoke_agent cashier"},
+        "invoke_agent buyer"),
     Try("top --rounds 1", lambda rows: [row["agent"] for row in rows[0]["agents"]] == ["buyer", "cashier"], "2 agents"),
     Try("checkpoint", lambda rows: rows[0]["epoch"] == 1),
     Try("check {shop}/invariants.py:PAID", lambda rows: rows == [], "1 invariant holds at checkpoint 1"),

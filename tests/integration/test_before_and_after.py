@@ -12,9 +12,11 @@ from peer.cluster.asker import Asker
 from peer.cluster.attached import Attached
 from peer.cluster.branching import Branching
 from peer.cluster.doubting import Doubting
+from peer.cluster.draining import Draining
 from peer.cluster.inquirer import Inquirer
 from peer.cluster.member import Member
 from peer.cluster.moving import Mover
+from peer.cluster.operating import Operating
 from peer.cluster.people import People
 
 pytestmark = pytest.mark.timeout(20)  # a question without an answer waits longer
@@ -33,6 +35,11 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "leave": (("a",), {}),
     "move": (("a", "b"), {}),
     "even_out": ((), {}),
+    "measures": ((), {}),
+    "health": ((), {}),
+    "about": ((), {}),
+    "drain": (("a",), {}),
+    "undrain": (("a",), {}),
     "submit": (("a", 1), {}),
     "erase": (("c-1",), {}),
     "checkpoint": ((), {}),
@@ -89,7 +96,19 @@ INNER = {"propose"}
 def test_every_question_is_among_these() -> None:
     found = {
         name
-        for kind in (Cluster, Attached, Branching, Doubting, Member, Mover, People, Asker, Inquirer)
+        for kind in (
+            Cluster,
+            Attached,
+            Branching,
+            Doubting,
+            Member,
+            Draining,
+            Operating,
+            Mover,
+            People,
+            Asker,
+            Inquirer,
+        )
         for name, value in vars(kind).items()
         if not name.startswith("_") and inspect.iscoroutinefunction(value)
     }

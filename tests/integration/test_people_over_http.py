@@ -92,7 +92,7 @@ class Place:
 
 
 @asynccontextmanager
-async def served(folder: Path, urls: tuple[str, ...] = ()) -> AsyncIterator[str]:
+async def served(folder: Path, urls: tuple[str, ...] = (), open_metrics: bool = False) -> AsyncIterator[str]:
     """Serve the cluster of a folder, as `ebbtide people serve` does; yield where."""
     where: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -100,7 +100,9 @@ async def served(folder: Path, urls: tuple[str, ...] = ()) -> AsyncIterator[str]
         return json.loads(text)
 
     async with Cluster.attach(folder) as attached:
-        serving = asyncio.create_task(serve(attached, "127.0.0.1:0", urls, corrected, where.set_result))
+        serving = asyncio.create_task(
+            serve(attached, "127.0.0.1:0", urls, corrected, where.set_result, open_metrics)
+        )  # fmt: skip
         try:
             yield await where
         finally:

@@ -16,12 +16,15 @@ from sims.world import World
 
 ROOT = Path(__file__).parents[2]
 _NAMES = """
-Access AddressBusy Agent AgentAbsent AgentBroken AgentSpec AgentUnknown Answer Approval AskTimeout Attached Attempt
+About Access
+AddressBusy Agent AgentAbsent AgentBroken AgentSpec AgentUnknown Answer Approval AskTimeout Attached Attempt
 BackendFailed Ballots BlobLost Branch Call CalledBefore CallerError Canary CheckpointMade Cluster
 Compensation ConfigInvalid Context Costs Counter Cut CutsAnswer DeadLetter DeadLettered DeclarationRefused Difference
-Drilled EarlierRun EbbtideError Effect EffectChanged EffectInDoubt EpochsAnswer Erased Finding FrameInvalid Grant Group
-HandlerMissing HandlerTimeout Happened Happening Happenings Hidden HostChanged Input InputHandled InputUnknown
-InputsDiffer InputsOutOfOrder KeyKind LeftOut Limits LogBusy LogCorrupt LogFailed MailboxFull Membership MessageId
+Drilled EarlierRun EbbtideError Effect EffectChanged EffectInDoubt EpochsAnswer Erased Finding FrameInvalid Grant
+Group HandlerMissing HandlerTimeout Happened Happening Happenings Health Hidden HostChanged HostDraining
+Input InputHandled InputUnknown
+InputsDiffer InputsOutOfOrder JsonLines KeyKind LeftOut Limits LogBusy LogCorrupt LogFailed MailboxFull Membership
+MessageId
 MigrationFailed
 Missed Moved NotEntitled NotHappened NotInTier NotMade NotUp Notice Noticed Outcome OutcomeRecord Overseer Overturned
 PayloadInvalid
