@@ -18,14 +18,12 @@ from peer.errors import AddressBusy, ConfigInvalid, FrameInvalid
 from peer.keys import HostKeys, host_id_of
 from peer.ports import Gate, TransportCounts
 from peer.transport.curve import curve_private, curve_public
-from peer.transport.frame import BODY_BYTES_MAX, HEADER_BYTES, seal, unseal
+from peer.transport.frame import seal, unseal
 from peer.transport.gatekeeper import DOOR, MEMBERS, Gatekeeper, sender_of
 from peer.transport.place import Place
+from peer.transport.sockets import REDIAL_S, REDIAL_S_MAX, Dealer, Socket, configure
 from peer.transport.turns import Turns
 from protocol.ids import HostId
-
-QUEUE_FRAMES_MAX = 8_192
-"""Frames that wait for one host in each direction: the pieces of the largest whole; what does not fit is resent."""
 
 TURN_FRAMES_MAX = 100
 TURN_S = 0.02
@@ -37,30 +35,10 @@ INTRODUCTIONS_MAX = 64
 SOCKETS_MAX = 16_384
 """Hosts that one host sends to at a time: ZeroMQ's default of 1023 is less than a cluster."""
 
-MESSAGE_BYTES_MAX = HEADER_BYTES + BODY_BYTES_MAX + 1024
-"""Above this ZeroMQ cuts the connection before it takes memory for the frame."""
-
+BACKLOG = 1024
 HELLO_BYTES_MAX = 32_768
 HELLOS_A_SECOND = 100
 """Chains that are looked at: each takes some signatures, and anybody may show one."""
-HELLO_AGAIN_S = 1.0
-HELLO_AGAIN_S_MAX = 30.0
-"""How soon this host shows its chain again to one of which it hears nothing: doubles from the first to the second."""
-HEARD_S = 5.0
-"""A host that was heard within so long has let this one in."""
-
-HANDSHAKE_MS = 10_000
-"""How long a connection may take to prove its key; strangers that say nothing hold it as long."""
-BACKLOG = 1024
-RECONNECT_MS = 25
-RECONNECT_MS_MAX = 5_000
-"""How long a lost connection waits before it is tried again: doubles from the first to the second."""
-
-HEARTBEAT_MS = 5_000
-HEARTBEAT_TIMEOUT_MS = 15_000
-"""How soon a connection is known to be dead although nobody closed it (a pulled cable): it swallows frames."""
-
-Socket = zmq.Socket[bytes]
 
 
 class ZmqTransport:
@@ -84,13 +62,10 @@ class ZmqTransport:
         self._secret = z85.encode(curve_private(keys.private_bytes()))
         self._public = z85.encode(curve_public(keys.public_key))
         self._addresses: dict[HostId, str] = {}
-        self._dealers: dict[HostId, Socket] = {}
+        self._dealers: dict[HostId, Dealer] = {}
         self._knocking: OrderedDict[str, Socket] = OrderedDict()
         """Sockets to members at addresses whose hosts are not known."""
         self._doors: OrderedDict[str, Socket] = OrderedDict()
-        self._heard: dict[HostId, float] = {}
-        self._hellos: dict[HostId, tuple[float, float]] = {}
-        """By host, when this one shows it its chain again, and how long it waits after that."""
         self._context: zmq.Context[Socket] | None = None
         self._gatekeeper: Gatekeeper | None = None
         self._inlet: Socket | None = None
@@ -135,26 +110,25 @@ class ZmqTransport:
         if self._addresses.get(host) == address:
             return
         self._addresses[host] = address
-        self._hellos.pop(host, None)
-        self._hang_up(host)
+        dealer = self._dealers.pop(host, None)
+        if dealer is not None:
+            dealer.socket.close(linger=0)
 
     def send(self, receiver: HostId, body: bytes) -> None:
         """Send one frame, or drop and count it.
 
         Raises: PayloadTooLarge; ConfigInvalid, if `receiver` has an address but is no host id.
         """
-        if self._is_unsure_of(receiver):
-            # Who was refused is refused for good: ZeroMQ does not try that connection again.
-            self._hang_up(receiver)
         dealer = self._dealers.get(receiver)
-        if dealer is None:
-            dealer = self._dial(self._addresses.get(receiver), receiver)
+        if dealer is None or dealer.is_over():
+            dealer = self._dial_host(receiver)
+        if dealer is None or not self._put(dealer.socket, seal(self._keys, receiver, body)):
             if dealer is None:
                 self.counts.dropped += 1
-                return
-            self._dealers[receiver] = dealer
-            self._knock(self._addresses[receiver])
-        self._put(dealer, seal(self._keys, receiver, body))
+            else:
+                dealer.failed(self._now_s())
+            return
+        dealer.sent()
 
     def introduce(self, address: str, body: bytes) -> None:
         """Send one frame to whoever is at the address, once it has let this host in.
@@ -166,9 +140,11 @@ class ZmqTransport:
         if socket is None:
             self.counts.dropped += 1
             return
-        _keep(self._knocking, address, socket)
         self._knock(address)
-        self._put(socket, frame)
+        if self._put(socket, frame):
+            _keep(self._knocking, address, socket)
+        else:
+            socket.close(linger=0)  # it was refused, or nobody is there: the next knock dials anew
 
     async def close(self) -> None:
         """Stop and release the port; what ZeroMQ has not yet sent, and can't send in the time given, is lost."""
@@ -183,14 +159,14 @@ class ZmqTransport:
         self._context.destroy(linger=self._goodbye_ms)
         self._context = self._inlet = self._door = self._gatekeeper = None
         self._turns.clear()
-        for sockets in (self._dealers, self._knocking, self._doors):
-            sockets.clear()
+        for known in (self._dealers, self._knocking, self._doors):
+            known.clear()
 
     # -- sockets ---------------------------------------------------------------------------------------------------
 
     def _listening(self, context: "zmq.Context[Socket]", domain: bytes, bind: str) -> Socket:
         socket = context.socket(zmq.PULL)
-        _configure(socket)
+        configure(socket)
         socket.set(zmq.BACKLOG, BACKLOG)
         socket.set(zmq.CURVE_SERVER, 1)
         socket.set(zmq.CURVE_SECRETKEY, self._secret)
@@ -244,7 +220,7 @@ class ZmqTransport:
             socket = self._context.socket(zmq.PUSH)
         except zmq.ZMQError:  # no socket or descriptor left: the caller counts the drop
             return None
-        _configure(socket)
+        configure(socket)
         try:
             socket.set(zmq.CURVE_SERVERKEY, z85.encode(curve_public(key)))
             socket.set(zmq.CURVE_SECRETKEY, self._secret)
@@ -255,24 +231,22 @@ class ZmqTransport:
             return None
         return socket
 
-    def _is_unsure_of(self, host: HostId) -> bool:
-        """Tell whether to begin anew with a host of which nothing is heard: it may not have let this one in."""
-        if self._loop is None or host not in self._dealers:
-            return False
-        now_s = self._loop.time()
-        if now_s - self._heard.get(host, -HEARD_S) < HEARD_S:
-            self._hellos.pop(host, None)
-            return False
-        due_s, wait_s = self._hellos.get(host, (0.0, HELLO_AGAIN_S))
-        if now_s < due_s:
-            return False
-        self._hellos[host] = (now_s + wait_s, min(2 * wait_s, HELLO_AGAIN_S_MAX))
-        return due_s > 0.0
+    def _dial_host(self, host: HostId) -> Dealer | None:
+        """Return a connection to a host, to which this one's chain is shown; None if there is no address for it."""
+        before = self._dealers.pop(host, None)
+        if before is not None:
+            before.socket.close(linger=0)
+        socket = self._dial(self._addresses.get(host), host)
+        if socket is None:
+            return None
+        wait_s = REDIAL_S if before is None or before.lasted() else min(2 * before.wait_s, REDIAL_S_MAX)
+        dealer = self._dealers[host] = Dealer(socket, wait_s, self._now_s)
+        self._knock(self._addresses[host])
+        return dealer
 
-    def _hang_up(self, host: HostId) -> None:
-        socket = self._dealers.pop(host, None)
-        if socket is not None:
-            socket.close(linger=0)
+    def _now_s(self) -> float:
+        assert self._loop is not None
+        return self._loop.time()
 
     def _knock(self, address: str) -> None:
         place = Place.of(address)
@@ -283,14 +257,15 @@ class ZmqTransport:
         _keep(self._doors, address, socket)
         self._put(socket, seal(self._keys, host_id_of(place.key), self._gate.hello()))
 
-    def _put(self, socket: Socket, frame: bytes) -> None:
+    def _put(self, socket: Socket, frame: bytes) -> bool:
         try:
             socket.send(frame, zmq.NOBLOCK)
         except zmq.Again:
             self.counts.dropped += 1
-            return
+            return False
         self.counts.frames_sent += 1
         self.counts.bytes_sent += len(frame)
+        return True
 
     # -- receiving -------------------------------------------------------------------------------------------------
 
@@ -369,8 +344,6 @@ class ZmqTransport:
         if signer != sender:
             self.counts.refused += 1  # what another has signed is the other's to send
             return
-        assert self._loop is not None
-        self._heard[sender] = self._loop.time()
         self.counts.frames_received += 1
         self.counts.bytes_received += len(frame)
         if self._received is not None:
@@ -381,15 +354,3 @@ def _keep(sockets: "OrderedDict[str, Socket]", address: str, socket: Socket) -> 
     sockets[address] = socket
     while len(sockets) > INTRODUCTIONS_MAX:
         sockets.popitem(last=False)[1].close(linger=0)
-
-
-def _configure(socket: Socket) -> None:
-    socket.set(zmq.LINGER, 0)
-    socket.set(zmq.SNDHWM, QUEUE_FRAMES_MAX)
-    socket.set(zmq.RCVHWM, QUEUE_FRAMES_MAX)
-    socket.set(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
-    socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-    socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
-    socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
-    socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)

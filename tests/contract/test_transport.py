@@ -14,7 +14,8 @@ from peer.transport.curve import curve_private, curve_public
 from peer.transport.frame import BODY_BYTES_MAX, HEADER_BYTES, seal
 from peer.transport.memory import QUEUE_FRAMES_MAX, MemoryNetwork, MemoryTransport
 from peer.transport.place import Place
-from peer.transport.zmq import INTRODUCTIONS_MAX, MESSAGE_BYTES_MAX, ZmqTransport
+from peer.transport.sockets import MESSAGE_BYTES_MAX
+from peer.transport.zmq import INTRODUCTIONS_MAX, ZmqTransport
 from peer.trust.badge import Badge
 from sims.virtual.network import Network, VirtualTransport
 
@@ -358,9 +359,9 @@ async def test_zmq_whoever_is_put_out_is_not_read_any_more_though_it_is_connecte
 
 
 async def test_zmq_a_host_that_forgets_who_was_let_in_is_shown_the_chain_again(monkeypatch):
-    monkeypatch.setattr("peer.transport.zmq.HELLO_AGAIN_S", 0.05)
-    monkeypatch.setattr("peer.transport.zmq.HEARD_S", 0.0)
-    monkeypatch.setattr("peer.transport.gatekeeper.WAIT_S", 0.05)
+    monkeypatch.setattr("peer.transport.zmq.REDIAL_S", 0.05)
+    monkeypatch.setattr("peer.transport.zmq.REDIAL_S_MAX", 0.2)
+    monkeypatch.setattr("peer.transport.gatekeeper.WAIT_S", 0.5)
     a, b = Host(over_zmq), Host(over_zmq)
     async with opened(a):
         await b.open()
@@ -378,7 +379,7 @@ async def test_zmq_a_host_that_forgets_who_was_let_in_is_shown_the_chain_again(m
 
 
 async def test_zmq_a_full_queue_drops_and_counts_and_does_not_block(monkeypatch):
-    monkeypatch.setattr("peer.transport.zmq.QUEUE_FRAMES_MAX", 1000)
+    monkeypatch.setattr("peer.transport.sockets.QUEUE_FRAMES_MAX", 1000)
     a, b = Host(over_zmq), HostKeys.generate()
     with zmq.Context() as context, context.socket(zmq.PULL) as socket:
         socket.bind("tcp://127.0.0.1:*")
