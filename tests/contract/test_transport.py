@@ -372,6 +372,8 @@ async def test_zmq_a_host_that_forgets_who_was_let_in_is_shown_the_chain_again(m
         await b.close()
         again = Host(lambda keys: over_zmq(keys, bind), b.keys)
         async with opened(again):
+            # The same address, unless somebody has taken the door's port meanwhile.
+            a.transport.connect(again.id, again.transport.address)
             while again.inbox.empty():
                 a.transport.send(again.id, b"second life")
                 await asyncio.sleep(0.02)
