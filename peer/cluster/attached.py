@@ -165,7 +165,7 @@ async def _listening(folder: Path, addresses: Mapping[str, Address]) -> dict[str
 
     Raises: BackendFailed, if there is none.
     """
-    heard = await asyncio.gather(*(_listens(each.address) for each in addresses.values()))
+    heard = await asyncio.gather(*(listens(each.address) for each in addresses.values()))
     found = {name: each for (name, each), is_there in zip(addresses.items(), heard, strict=True) if is_there}
     if not found:
         why = (
@@ -180,7 +180,8 @@ async def _listening(folder: Path, addresses: Mapping[str, Address]) -> dict[str
     return found
 
 
-async def _listens(address: str) -> bool:
+async def listens(address: str) -> bool:
+    """Tell whether somebody listens at a host's address."""
     try:
         parts = urlsplit(address)
         async with asyncio.timeout(PROBE_S):

@@ -4,11 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from peer import errors
 from peer.backends.admission import addresses_in
-from peer.cluster.attached import Attached
+from peer.cluster.attached import Attached, listens
 from peer.cluster.operating import LOOK_S
 from peer.cluster.standing import DOWN, hosts, names_of
 from peer.doctor.files import room
@@ -20,7 +19,6 @@ from peer.host.health import ABOUT, Health
 from peer.values.texts import natural
 from protocol.ids import HostId
 
-PROBE_S = 2.0
 OFF_S_WARN, OFF_S_FAIL = 1.0, 60.0
 """How far clocks may differ: checkpoints and signatures tell time by them."""
 
@@ -65,7 +63,7 @@ async def check_reached(cluster: Attached, seen: Sequence[Seen]) -> list[Finding
         if row["state"] == DOWN
     ]
     for name, address in addresses_in(cluster.folder).items():
-        if not await _answers(address.address):
+        if not await listens(address.address):
             remedy = "See that it is up, and that no firewall is between: ebbtide ps."
             found.append(fail("reached", f"{name} does not answer at {address.address}", remedy))
     names = {each.host: each.name for each in seen}
@@ -126,14 +124,3 @@ def check_disks(seen: Sequence[Seen]) -> Iterator[Finding]:
             yield fail("disk", f"{each.name} can't write {each.about.folder}", "Mend its disk, or the folder's owner.")
         if each.about.total_bytes:
             yield room(f"the disk of {each.name}", each.about.free_bytes, each.about.total_bytes)
-
-
-async def _answers(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        async with asyncio.timeout(PROBE_S):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    except (OSError, ValueError, TimeoutError):
-        return False
-    writer.close()
-    return True

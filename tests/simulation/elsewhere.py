@@ -21,5 +21,6 @@ ELSEWHERE = {
     **dict.fromkeys(("SH-1", "SH-5"), "documents, tools: tests/integration, test_world_outside.py switches SH-5 off"),
     "RB-12": "opinions of histories look at nothing: tests/rules/test_consent.py switches it off",
     "CP-9": "a policy, any choice of which is sound: tests/rules/test_checkpoints.py",
+    "TR": "histories have no keys: tests/rules/test_trust.py; tests/simulation/test_world_liars.py switches some off",
     "MB": "lives of hosts: tests/simulation/test_hosts.py switches four of them off, tests/rules/ has the others",
 }
