@@ -1,4 +1,5 @@
-"""Who may connect: asked by ZeroMQ of each connection (ZAP, RFC 27), when its CURVE handshake has proven its key.
+"""Who may connect: asked by ZeroMQ of each connection (ZAP, RFC 27), when its CURVE handshake has proven its key
+(TR-1).
 
 A key that nobody knows waits a moment: what its host shows at the door, or gossip, may be on the way. If nothing comes
 it is refused. Nothing that it sends is read before.

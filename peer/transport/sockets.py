@@ -70,6 +70,7 @@ class Dealer:
 
 
 def configure(socket: Socket) -> None:
+    """Set what all sockets of a host have in common: bounds, waits, and how soon a dead connection is known."""
     socket.set(zmq.LINGER, 0)
     socket.set(zmq.SNDHWM, QUEUE_FRAMES_MAX)
     socket.set(zmq.RCVHWM, QUEUE_FRAMES_MAX)

@@ -1,4 +1,4 @@
-"""Whose frame is next: each sender waits in a line of its own, and has its share of this host's time.
+"""Whose frame is next: each sender waits in a line of its own, and has its share of this host's time (TR-8).
 
 Whoever sends more, or what takes longer to read, waits longer itself. What does not fit into its line is dropped and
 counted, as a network would drop it; the protocol sends again what it needs. Source: Goyal, Vin and Cheng 1996
