@@ -196,6 +196,7 @@ class Neighbours:
             # TR-5: each of the two is signed, so whoever has both can show that their host lies.
             self._orders.lied(fact.host, lie_of(known, fact), f"it has announced two things as version {fact.version}")
             return False
+        self._orders.seen(fact)
         return True
 
     def _tick(self) -> None:

@@ -6,9 +6,10 @@ from typing import Protocol
 from peer.errors import NotEntitled
 from peer.ports import Clock, LogStore, Transport
 from peer.trust.badge import Badge
+from peer.trust.lies import proof_of
 from peer.trust.orders import LIED, LOG, REGRANT, RETIRE, TRUST, USED, Order, edict_of, edict_of_body, order_of
 from protocol.action import Tell
-from protocol.fact import Edict, Fact
+from protocol.fact import Edict, Fact, HostFact
 from protocol.ids import HOST, AgentId, HostId
 
 CHARGES_TOLD = 3
@@ -47,6 +48,8 @@ class Orders:
         self._post = post
         self._badge = badge
         self._known: dict[str, None] = {}
+        self._overused: dict[str, None] = {}
+        badge.used = self.used
         self.charges: dict[HostId, int] = {}
         """By host, how much of what it has sent was refused."""
         self.renewed: Callable[[], None] = lambda: None
@@ -108,6 +111,15 @@ class Orders:
         """A host is proven to lie: tell everybody, who can check that, and have nothing to do with it any more."""
         if host != self._post.host_id:
             self._post.spread(edict_of(Order(LIED, host, why, self._post.clock.now_us(), proof)))
+
+    def seen(self, fact: HostFact) -> None:
+        """A host belongs by this; if more have come by its token than it is for, that is told, once."""
+        proof = proof_of(fact)
+        name = "" if proof is None else self._badge.trust.is_overused(proof.chain)
+        if name and name not in self._overused:
+            self._overused[name] = None
+            text = "more have come by it than it is for, to several hosts at once: see `ebbtide access members`"
+            self._post.noticed(HOST, Tell("token-overused", name, text))
 
     def charge(self, host: HostId, what: str) -> None:
         """Something that a host has sent is refused: it is counted, and told, the first times of each host."""

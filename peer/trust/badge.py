@@ -1,5 +1,7 @@
 """What one host shows of itself: its keys, the chain by which it belongs, and whom it believes."""
 
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -32,6 +34,8 @@ class Badge:
         self.keys = keys
         self.chain = chain
         self.trust = trust
+        self.used: Callable[[str, bytes], None] = lambda grant, key: None
+        """Told of each key that comes to this host by a grant that counts: whoever has a log keeps it there."""
         trust.admit(chain)
 
     @classmethod
@@ -79,9 +83,14 @@ class Badge:
     def welcome(self, hello: bytes) -> HostId | None:
         """Let in whoever shows a chain that holds; None if it does not."""
         try:
-            return self.trust.admit(decode_chain(hello), counts=True).host
+            chain = decode_chain(hello)
+            host = self.trust.admit(chain, counts=True).host
         except errors.NotEntitled:
             return None
+        for above, below in pairwise(chain):
+            if above.uses:
+                self.used(above.id, below.public_key)
+        return host
 
     def host_at(self, curve_key: bytes) -> HostId | None:
         """Return who may connect by a key of CURVE."""

@@ -3,10 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from peer import Agent, BackendFailed, CallerError, Cluster, Context, NotEntitled, Person, Result, handles
 from peer.trust import authority
+from peer.trust.token import Token
 from protocol.wire import Ask, Frame
 
 
@@ -67,6 +69,14 @@ async def test_a_token_is_for_so_many_keys_and_so_long(tmp_path: Path) -> None:
             assert await desk.state("bank") == {}
         with pytest.raises(BackendFailed, match="does not answer"):
             async with Cluster.attach(token=token):
+                raise AssertionError("it was let in")
+        # That as many have come is remembered, also by hosts that have started anew.
+        for agent in ("bank", "orders-1"):
+            await cluster.kill(agent)
+        now = tuple(fact.address for fact in cluster.host.known_hosts() if fact.agents)
+        again = msgspec.structs.replace(Token.of(token), addresses=now).text()
+        with pytest.raises(BackendFailed, match="does not answer"):
+            async with Cluster.attach(token=again):
                 raise AssertionError("it was let in")
         ended = cluster.access.token("late", ("look:*",), hours=1e-9)
         with pytest.raises((BackendFailed, NotEntitled)):
