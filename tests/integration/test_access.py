@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from peer import Agent, BackendFailed, CallerError, Cluster, Context, NotEntitled, Person, Result, handles
+from peer.backends.admission import addresses_in
 from peer.trust import authority
 from peer.trust.token import Token
 from protocol.wire import Ask, Frame
@@ -73,7 +74,7 @@ async def test_a_token_is_for_so_many_keys_and_so_long(tmp_path: Path) -> None:
         # That as many have come is remembered, also by hosts that have started anew.
         for agent in ("bank", "orders-1"):
             await cluster.kill(agent)
-        now = tuple(fact.address for fact in cluster.host.known_hosts() if fact.agents)
+        now = tuple(each.address for each in addresses_in(tmp_path).values())
         again = msgspec.structs.replace(Token.of(token), addresses=now).text()
         with pytest.raises(BackendFailed, match="does not answer"):
             async with Cluster.attach(token=again):
