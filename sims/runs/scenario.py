@@ -16,6 +16,7 @@ from protocol.limits import HostLimits, Limits
 from sims import faults
 from sims.faults import Fault
 from sims.runs import people
+from sims.runs.liars import Liars, LiarsWorld
 from sims.topology import TOPOLOGIES
 from sims.virtual.chance import AnySpread, Constant, Exponential, LogNormal, Pareto, Uniform, stream
 from sims.workload import Burst, ClosedLoop, Periodic, Poisson, Work, Workload
@@ -61,6 +62,12 @@ class Scenario(Struct, frozen=True):
     """Agents ask people before they have something done, and have overseers."""
     moves: int = 0
     """How many agents are moved to other hosts, by hand."""
+    liars: int = 0
+    """How many hosts lie: see `sims.runs.liars`."""
+    habits: tuple[str, ...] = ()
+    """How they lie; empty: as the seed wants."""
+    contact: float = 0.3
+    """Share of honest agents that write to a liar's."""
     last: float = 0.0
     """When each agent gets one more input, after all that goes wrong; 0: none does."""
 
@@ -93,13 +100,21 @@ class Result:
 
 def world_of(scenario: Scenario, checking: str = "each") -> World:
     """Build a scenario's world: agents, inputs, rollbacks and faults, with nothing begun yet."""
-    world = World(
+    checking = "end" if scenario.liars else checking  # they are judged otherwise
+    world = (LiarsWorld if scenario.liars else World)(
         scenario.seed, scenario.hosts, scenario.agents_per_host, scenario.topology, delay=scenario.delay,
         sync=scenario.sync, limits=LIMITS, checkpoint_every=scenario.checkpoint_every,
         checkpoints_kept=scenario.checkpoints_kept, checking=checking, replicas=scenario.buddies,
         successor=scenario.successor, host_limits=HOST_LIMITS if scenario.buddies else None,
         replicated=scenario.replicated,
     )  # fmt: skip
+    if isinstance(world, LiarsWorld):
+        liars = Liars(world, scenario.liars, scenario.habits, scenario.seed % 3 == 0)
+        liars.populate(scenario.workload, scenario.topology, scenario.contact)
+        for number in range(scenario.rollbacks):
+            liars.propose(number, HORIZON_S, SETTLE_S)
+        world.fail(*scenario.faults)
+        return world
     if scenario.people:
         people.populate(world, scenario.workload, scenario.topology)
     else:
@@ -370,3 +385,28 @@ MOVING = (
     "losses",
 )
 PRESETS["moves"] = ("agents move between hosts while any of these goes wrong, and hosts end in the midst of it", _moves)
+
+
+def _liars(seed: int) -> Scenario:
+    rng = stream(seed, "preset/liars")
+    liars = rng.choice((1, 1, 1, 2))
+    hosts, per_host = 3 * liars + 1 + rng.choice((0, 0, 1)), rng.choice((1, 1, 2))
+    honest = [f"host-{number}" for number in range(1, hosts - liars + 1)]
+    drawn = _any(seed, "liars", rng, (), 0)
+    work = msgspec.structs.replace(
+        drawn.workload, inputs=rng.randint(4, 20), depth=rng.randint(1, 3), shared=0.0, rejects=0.0,
+        payload=rng.choice((0, 20)), arrivals=rng.choice((Poisson(40.0), Periodic(0.03), Burst(4, 0.15))),
+    )  # fmt: skip
+    kinds = ("loss", "duplicate", "reorder", "delay", "slow", "crash")
+    count = rng.choice((0, 0, 1, 2))
+    wrong = faults.random(seed, honest, ["a0"], kinds=kinds, count=count, horizon=HORIZON_S) if count else ()
+    return msgspec.structs.replace(
+        drawn, hosts=hosts, agents_per_host=per_host, workload=work, faults=tuple(wrong), restores=0,
+        rollbacks=rng.choice((0, 2, 3)), checkpoint_every=0.0, liars=liars, contact=rng.choice((0.0, 0.2, 0.5)),
+    )  # fmt: skip
+
+
+PRESETS["liars"] = (
+    "some hosts lie, withhold, forge, flood and say old things again; the others stand",
+    _liars,
+)
