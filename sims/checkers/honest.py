@@ -33,6 +33,7 @@ ENDS = "rollbacks of honest agents alone end"
 CONES = "of honest agents alone exactly the cones are retracted"
 ORPHANS = "no surviving step of an honest agent depends on one that honest agents alone retracted"
 EFFECTS = "no effect of an honest agent is done twice"
+NAMES = "nobody has steps undone in the name of an honest agent"
 RIGHTS = "what is asked without the right changes nothing"
 
 
@@ -65,7 +66,7 @@ class Honest:
         found: dict[ProposalId, Proposal] = {}
         for log in self.logs.values():
             for record in log:
-                if isinstance(record, ProposedRecord | VoteRecord | DecisionRecord):
+                if isinstance(record, VoteRecord | DecisionRecord | ProposedRecord):
                     found.setdefault(record.proposal.id, record.proposal)
         return found
 
@@ -121,13 +122,8 @@ class Honest:
         """Raises: Broken."""
         for check in (
             self.sent, self.once, self.inputs, self.state, self.decisions, self.ends, self.cones, self.orphans,
-            self.effects, self.rights,
+            self.effects, self.rights, self.names,
         ):  # fmt: skip
-            check()
-
-    def safe(self) -> None:
-        """Judge what holds at any time. Raises: Broken."""
-        for check in (self.sent, self.state, self.decisions, self.cones, self.effects, self.rights):
             check()
 
     @cached_property
@@ -247,6 +243,14 @@ class Honest:
             for record in log:
                 forced = isinstance(record, ForcedRecord | RestoredRecord) and bool(record.retracted)
                 need(not forced, CONES, f"{agent} has undone something without any rollback")
+
+    def names(self) -> None:
+        """Raises: Broken."""
+        said = {r.proposal.id: r.proposal for log in self.logs.values() for r in log if isinstance(r, ProposedRecord)}
+        for name, proposal in self.proposals.items():
+            if proposal.proposer not in self.liars:
+                same = name in said and said[name].shown() == proposal.shown()
+                need(same, NAMES, f"{proposal.proposer} has not proposed {proposal}")
 
     def orphans(self) -> None:
         """All of a cone is undone, and with it what depends on it. Raises: Broken."""

@@ -13,7 +13,7 @@ from peer.values.payload import encode_message
 from protocol.checkpoints.witness import Head
 from protocol.fact import Began, Claim, Edict, Fact, HostFact, Standing, State, Suspicion
 from protocol.hosts.messages import Compare
-from protocol.ids import HOST, AgentId, HostId, StepId
+from protocol.ids import HOST, AgentId, HostId, ProposalId, StepId
 from protocol.message import Ack, Ballot, Data, Done, Message, Propose, Void
 from protocol.proposal import ConeStep, Credit, Debit, Proposal, Vote
 from protocol.step import Consumer, Input
@@ -35,6 +35,10 @@ class _Plain:
 
     def more(self, liar: Liar, to: HostId) -> Sequence[Frame]:
         """Return what is said besides."""
+        return ()
+
+    def provoked(self, liar: Liar, name: ProposalId) -> Sequence[tuple[HostId, Frame]]:
+        """Return what is said to whom at once, as a rollback begins somewhere."""
         return ()
 
 
@@ -82,15 +86,15 @@ class LiesAboutVotes(_Plain):
         """Say other votes."""
         return replace(frame, envelopes=tuple(self._envelope(liar, each) for each in frame.envelopes))
 
-    def more(self, liar: Liar, to: HostId) -> Sequence[Frame]:
+    def provoked(self, liar: Liar, name: ProposalId) -> Sequence[tuple[HostId, Frame]]:
         """Say that something is decided, while it is not."""
-        name, rng = next((each for each, count in liar.ends.items() if count), None), liar.rng
-        if name is None or rng.random() < 0.3:
-            return ()
-        liar.ends[name] -= 1
+        rng, homes = liar.rng, liar.gossip.homes
         ghost = (rng.choice(liar.gossip.honest_agents),) if rng.random() < 0.5 else ("ghost",)
         done = Done(name, rng.choice(("commit", "abort")), (), ghost, (), (), 1)
-        return to_agents(liar, to, lambda agent: done)
+        sender = rng.choice(liar.agents)
+        return [
+            (homes[agent], Frame(envelopes=(Envelope(sender, agent, done),))) for agent in liar.gossip.honest_agents
+        ]
 
     def _envelope(self, liar: Liar, envelope: Envelope) -> Envelope:
         message, rng = envelope.message, liar.rng
@@ -224,7 +228,7 @@ class Forges(_Plain):
             proposal = proposed(liar, proposal)
         match rng.randrange(6):
             case 0 | 1:
-                return Data(Input(other, 1, number, encode_message("forged"), f"forged-{rng.random()}", step))
+                return Data(Input(other, 1, number, rng.choice(liar.gossip.payloads), f"forged-{rng.random()}", step))
             case 2:
                 return Ack(1, ((number, Consumer(1, number)),))
             case 3:

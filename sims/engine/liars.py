@@ -22,8 +22,6 @@ from sims.virtual.network import VirtualTransport
 KEPT = 64
 """Frames that a liar remembers, of its own and of others."""
 FAILURES_MAX = 100
-ENDS = 8
-"""How often a liar says of one rollback what has become of it."""
 
 
 class Gossip:
@@ -36,12 +34,24 @@ class Gossip:
         self.questions: deque[tuple[HostId, int]] = deque(maxlen=KEPT)
         """Who has asked something lately, under which number: these can be guessed from the time."""
         self.lying: list[Liar] = []
-        """Who is told of proposals: their names can be guessed, too."""
+        """Who is told of rollbacks: their names can be guessed, too."""
+        self._begun: dict[ProposalId, None] = {}
+        self.payloads: deque[bytes] = deque([b""], maxlen=KEPT)
+        """What honest agents write to each other: it can be guessed well enough."""
         self.facts: dict[HostId, HostFact] = {}
         """What each host has announced last."""
         self.spoken: dict[HostId, dict[int, dict[HostId, bytes]]] = {}
         """By liar and version of its announcement, what it has told whom in that version."""
         self.steps: deque[StepId] = deque(maxlen=KEPT)
+
+    def begins(self, name: ProposalId) -> None:
+        """A rollback begins: whoever wants may say something at once."""
+        if name not in self._begun:
+            self._begun[name] = None
+            for liar in self.lying:
+                for habit in liar.habits:
+                    for to, frame in habit.provoked(liar, name):
+                        liar.tell(to, frame)
 
     @property
     def honest_hosts(self) -> list[HostId]:
@@ -63,6 +73,10 @@ class Habit(Protocol):
 
     def more(self, liar: "Liar", to: HostId) -> Sequence[Frame]:
         """Return what is said besides."""
+        ...
+
+    def provoked(self, liar: "Liar", name: ProposalId) -> Sequence[tuple[HostId, Frame]]:
+        """Return what is said to whom at once, as a rollback begins somewhere."""
         ...
 
 
@@ -88,8 +102,8 @@ class Liar:
         self.said: deque[Frame] = deque(maxlen=KEPT)
         self.proposals: dict[ProposalId, Proposal] = {}
         """Those that it was told, with their proofs."""
-        self.ends: dict[ProposalId, int] = {}
-        """By proposal, how often it may still say what became of it."""
+        self.tell: Callable[[HostId, Frame], None] = lambda to, frame: None
+        """Sends a frame as it is."""
         self.failures: list[BaseException] = []
         """What its own code has raised, which was told other things than it had said: nobody's mistake."""
 
@@ -130,6 +144,7 @@ class LyingTransport:
     def __init__(self, inner: VirtualTransport, liar: Liar) -> None:
         self._inner = inner
         self._liar = liar
+        liar.tell = lambda to, frame: inner.send(to, encode_frame(frame))
 
     @property
     def address(self) -> str:
@@ -211,11 +226,11 @@ class Tap:
             message = envelope.message
             proposal = getattr(message, "proposal", None)
             if isinstance(proposal, Proposal):
-                for liar in self._gossip.lying:
-                    liar.ends.setdefault(proposal.id, ENDS)
+                self._gossip.begins(proposal.id)
             item = getattr(message, "input", None)
             if item is not None and item.producer is not None:
                 self._gossip.steps.append(item.producer)
+                self._gossip.payloads.append(item.payload)
 
 
 class Looks(Protocol):
