@@ -1,6 +1,6 @@
 """How liars lie: each habit is one kind of lie; a liar has some of them, chosen by the seed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import msgspec
@@ -20,7 +20,7 @@ from protocol.step import Consumer, Input
 from protocol.wire import Answer, Ask, Envelope, Frame
 from sims.engine.liars import Habit, Liar
 
-SHARE = 0.05
+SHARE = 0.2
 """Of frames with which something more is said."""
 REASON = "as a liar wants"
 SOURCE = "liar"
@@ -340,18 +340,20 @@ def replace_frame(
     return Frame(envelopes=envelopes, facts=facts, asks=asks, answers=answers, heads=heads)
 
 
-def to_agents(liar, to, message, as_others=False):  # type: ignore[no-untyped-def]
-    """Return frames to agents of a host: in the name of one's own agents, or of others."""
+def to_agents(
+    liar: Liar, to: HostId, message: Callable[[AgentId], Message], as_others: bool = False
+) -> Sequence[Frame]:
+    """Return a frame of messages to agents of a host: in the name of one's own agents, or of others."""
     there = [agent for agent in liar.gossip.honest_agents if liar.gossip.homes[agent] == to]
-    if not there:
-        return ()
-    receiver = liar.rng.choice(there)
-    names = [each for each in liar.gossip.honest_agents if each != receiver] if as_others else liar.agents
-    if not names:
-        return ()
-    found = message(receiver)
-    sender = found.input.sender if as_others and isinstance(found, Data) else liar.rng.choice(names)
-    return (Frame(envelopes=(Envelope(sender, receiver, found),)),)
+    envelopes: list[Envelope] = []
+    for _ in range(liar.rng.randint(1, 4) if there else 0):
+        receiver = liar.rng.choice(there)
+        others = [each for each in liar.gossip.honest_agents if each != receiver]
+        names = others if as_others else liar.agents
+        found = message(receiver)
+        sender = found.input.sender if as_others and isinstance(found, Data) else liar.rng.choice(names)
+        envelopes.append(Envelope(sender, receiver, found))
+    return (Frame(envelopes=tuple(envelopes)),)
 
 
 def _is_other(liar: Liar, to: HostId) -> bool:

@@ -200,7 +200,8 @@ class LyingTransport:
     def _note(self, receiver: HostId, frame: Frame) -> None:
         facts = (*frame.facts, *(() if frame.compare is None else frame.compare.facts))
         for fact in facts:
-            if isinstance(fact, HostFact) and fact.host == self._liar.host:
+            # What names others' agents is refused, and proves nothing.
+            if isinstance(fact, HostFact) and fact.host == self._liar.host and {*fact.agents} <= {*self._liar.agents}:
                 spoken = self._liar.gossip.spoken.setdefault(fact.host, {}).setdefault(fact.version, {})
                 spoken[receiver] = repr((fact.address, fact.agents, fact.spaces)).encode()
 

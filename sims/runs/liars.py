@@ -9,7 +9,7 @@ from peer.agents.proposing import rollback_draft
 from peer.trust.grant import grant
 from protocol.ids import AgentId, StepId
 from sims.checkers import Broken
-from sims.checkers.honest import Honest, agents_of
+from sims.checkers.honest import EFFECTS, NAMES, RIGHTS, SENT, Honest, agents_of
 from sims.engine.habits import HABITS, habit
 from sims.engine.liars import Gossip, Liar, LyingTransport, Tap
 from sims.topology import Graph, topology_of
@@ -208,7 +208,7 @@ class Liars:
         return len(set(told)) > 1
 
 
-FINAL = frozenset[str]()
+FINAL = frozenset((SENT, EFFECTS, RIGHTS, NAMES))
 """What can't come right any more."""
 
 
