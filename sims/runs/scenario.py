@@ -1,21 +1,16 @@
 """A world's whole script as a value: what a seed decides before anything runs, how it is played, and judged."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from peer import errors
-from peer.agents.proposing import rollback_draft
-from protocol.ids import StepId
 from protocol.limits import HostLimits, Limits
 from sims import faults
 from sims.faults import Fault
-from sims.runs import people
+from sims.runs import people, script
 from sims.runs.liars import Liars, LiarsWorld
 from sims.topology import TOPOLOGIES
 from sims.virtual.chance import AnySpread, Constant, Exponential, LogNormal, Pareto, Uniform, stream
@@ -120,11 +115,11 @@ def world_of(scenario: Scenario, checking: str = "each") -> World:
     else:
         world.populate(scenario.workload)
     for number in range(scenario.rollbacks):
-        _propose(world, number)
+        script.propose(world, number, HORIZON_S, SETTLE_S)
     for number in range(scenario.restores):
-        _restore(world, number)
+        script.restore(world, number, HORIZON_S, SETTLE_S)
     for number in range(scenario.moves):
-        _move(world, number)
+        script.move(world, number, HORIZON_S, SETTLE_S)
     for agent in world.agents if scenario.last else ():
         world.submit(agent, Work(1), at=scenario.last)
     world.fail(*scenario.faults)
@@ -153,58 +148,6 @@ def play(scenario: Scenario, world: World | None = None) -> Result:
     if not given:
         world.close()
     return result
-
-
-def _propose(world: World, number: int) -> None:
-    """Roll back a step or two of those that are durable at some time; each rollback has its own stream of chance."""
-    rng = stream(world.seed, f"rollback/{number}")
-    at = rng.uniform(0.1, 0.95) * HORIZON_S
-
-    async def propose() -> None:
-        steps = [record.step for record in world.steps()]
-        if not steps:
-            return
-        roots: Sequence[StepId] = rng.sample(steps, min(len(steps), rng.choice((1, 1, 1, 2))))
-        inputs = rng.choice(("discard", "retry", "amend"))
-        amend: dict[StepId | str, Any] | None = {root: Work(0) for root in roots} if inputs == "amend" else None
-        try:
-            # As it is: what was undone before is named again, too, and all that follows has to hold.
-            draft = rollback_draft(tuple(roots), inputs, "as the seed wants", None, amend or {})
-            await world.engine.operator.propose(draft, 0, SETTLE_S)
-        except errors.CallerError:
-            # Whoever has lost its disk may have lost the proposal with it.
-            if not world.view().has_lost:
-                raise
-
-    world.engine.later(at, f"rollback {number}", propose)
-
-
-def _restore(world: World, number: int) -> None:
-    """Go back to one of the committed checkpoints at some time; one that is refused by then is no mistake."""
-    rng = stream(world.seed, f"restore/{number}")
-    at = rng.uniform(0.3, 0.95) * HORIZON_S
-
-    async def restore() -> None:
-        answer = await world.engine.operator.epochs()
-        epoch = rng.randint(min(answer.horizon, answer.committed), answer.committed)
-        if epoch > 0:
-            with suppress(errors.RestoreRefused):
-                await world.engine.operator.restore_to(epoch, rng.choice(("discard", "retry")), SETTLE_S)
-
-    world.engine.later(at, f"restore {number}", restore)
-
-
-def _move(world: World, number: int) -> None:
-    """Move an agent to a host at some time; where it can't, it stays."""
-    rng = stream(world.seed, f"move/{number}")
-    at = rng.uniform(0.05, 0.95) * HORIZON_S
-
-    async def move() -> None:
-        agent, box = rng.choice(world.agents), world.engine.box(rng.choice(world.hosts))
-        with suppress(errors.CallerError, errors.AskTimeout, errors.NotUp):
-            await world.engine.operator.move(agent, box.keys.host_id, timeout_s=SETTLE_S)
-
-    world.engine.later(at, f"move {number}", move)
 
 
 # -- presets ----------------------------------------------------------------------------------------------------------
