@@ -18,8 +18,8 @@ from sims.runs.fleet import play_quietly
 from sims.runs.liars import LiarsWorld
 from sims.runs.scenario import preset, world_of
 
-FOUND = (2, 6, 30, 132)
-"""Seeds that have found a mistake."""
+FOUND = (6, 10, 30)
+"""Seeds that find a mistake again, if its fix is taken back."""
 Patch = Callable[[Any, str, Any], None]
 
 
