@@ -187,7 +187,7 @@ class Floods(_Plain):
             case 4:
                 return "call off", encode(questions.CallOff(f"ext:operator-{rng.randint(1, 9)}#1", REASON, SOURCE))
             case 5:
-                return "effect", encode(questions.EffectAsk(f"{agent}/1#1", "done", REASON))
+                return "effect", encode(questions.EffectAsk(f"{agent}/1#1", "done", True, REASON))
             case 6:
                 return "move", encode(liar.host)
             case 7:

@@ -10,7 +10,6 @@ from random import Random
 from typing import Protocol
 
 from peer.keys import HostKeys
-from peer.ports import TransportCounts
 from peer.trust.grant import Chain
 from protocol.errors import WireInvalid
 from protocol.fact import HostFact
@@ -142,19 +141,11 @@ class LyingTransport:
     """Implements `ports.Transport` for a liar: what its host sends goes through it."""
 
     def __init__(self, inner: VirtualTransport, liar: Liar) -> None:
+        self.address = inner.address
+        self.counts = inner.counts
         self._inner = inner
         self._liar = liar
         liar.tell = lambda to, frame: inner.send(to, encode_frame(frame))
-
-    @property
-    def address(self) -> str:
-        """Where it is reached."""
-        return self._inner.address
-
-    @property
-    def counts(self) -> TransportCounts:
-        """What has come and gone."""
-        return self._inner.counts
 
     async def open(self, received: Callable[[HostId, bytes], None]) -> None:
         """Start to receive."""
