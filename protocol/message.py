@@ -68,6 +68,8 @@ class Done(_Message, frozen=True):
     rejects: tuple[tuple[AgentId, str], ...]
     notes: tuple[str, ...]
     decided_us: Number
+    shows: bytes = b""
+    """What `Proposal.shown` returns, to whoever has seen it; empty: this is what its proposer knows itself."""
 
 
 class GroupVotes(_Message, frozen=True, omit_defaults=True):

@@ -1,8 +1,10 @@
 """What rollbacks are about: proposals, and the books that electors keep of them (RB-1, RB-3); and restores (CP-7)."""
 
+from hashlib import blake2b
 from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
+from msgspec.structs import replace
 
 from protocol.ids import AgentId, Number, ProposalId, StepId
 
@@ -33,6 +35,10 @@ class Proposal(Struct, frozen=True):
     """A participant that has not voted by then rejects; 0: no deadline."""
     proof: bytes = b""
     """Shows which host has said so for its proposer (TR-7); the machines pass it on, and do not look at it."""
+
+    def shown(self) -> bytes:
+        """Return what only those know who have seen it: its name can be guessed, all that it says can't."""
+        return blake2b(msgpack.encode(replace(self, proof=b"")), digest_size=8).digest()
 
 
 class Debit(NamedTuple):

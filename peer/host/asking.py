@@ -73,6 +73,8 @@ class Asking:
         self._requests = 0
         self._waiting: dict[int, Answered] = {}
         self._asking: dict[int, asyncio.Future[Answer]] = {}
+        self._asked: dict[int, dict[HostId, None]] = {}
+        """Of whom each of them was asked: nobody else's answer counts."""
         self._answered: dict[tuple[HostId, int], Answer | None] = {}
         self._pending: dict[tuple[HostId, int], Ask] = {}
         """The questions about agents here that are not answered yet."""
@@ -152,7 +154,7 @@ class Asking:
                 if agent in here:
                     self.asked(post.host_id, question)
                 elif home is not None:
-                    self.mail.ask(home, question)
+                    self._send(home, question)
                 is_met = home is not None or agent in here
                 wait_s = min(max(TICK_S, until - clock()), next(again_s if is_met else unmet_s))
                 waits = (future,) if is_met else (future, self.meeting(agent))
@@ -160,7 +162,7 @@ class Asking:
                 if future.done():
                     return questions.unwrap(future.result())
         finally:
-            del self._asking[question.number]
+            self._end(question.number)
         if post.homes.get(agent) is None:
             raise self.unknown(agent, unheard_s)
         raise questions.silent(agent, what, timeout_s)
@@ -183,7 +185,7 @@ class Asking:
                 if host == self._post.host_id:
                     self.asked(host, question)
                 else:
-                    self.mail.ask(host, question)
+                    self._send(host, question)
                 times += 1
                 await asyncio.wait((future,), timeout=min(next(waits), max(TICK_S, until - clock())))
             if not future.done():
@@ -193,7 +195,7 @@ class Asking:
                 note(host, clock() - began)
             return questions.unwrap(future.result())
         finally:
-            del self._asking[question.number]
+            self._end(question.number)
             if not future.cancel():
                 future.exception()  # whoever is cancelled while this host ends has no use for it
 
@@ -251,6 +253,14 @@ class Asking:
         self._asking[number] = future
         return Ask(number, agent, what, body), future
 
+    def _send(self, host: HostId, question: Ask) -> None:
+        self._asked.setdefault(question.number, {})[host] = None
+        self.mail.ask(host, question)
+
+    def _end(self, number: int) -> None:
+        del self._asking[number]
+        self._asked.pop(number, None)
+
     def _next(self) -> int:
         """Return the number of a question: above all of earlier lives, since it is of the time."""
         self._number = max(self._number + 1, (self._post.clock.now_us() << 10) + self._seed)
@@ -278,6 +288,8 @@ class Asking:
             self._gathers = False
             self.mail.flush_answers()
         for given in frame.answers:
+            if sender not in self._asked.get(given.number, ()):
+                continue  # nobody has asked it that, or nobody waits any more
             self.give(self._post.host_id, given)
 
     def asked(self, sender: HostId, question: Ask) -> None:

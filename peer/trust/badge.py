@@ -163,4 +163,5 @@ def _believes(trust: Trust, fact: HostFact, proof: Proof) -> bool:
         member = trust.admit(proof.chain)
     except errors.NotEntitled:
         return False
-    return member.host == host and is_signed(fact) and trust.may_host(host, fact.agents)
+    is_own = {agent for agent, _ in fact.spaces} <= {*fact.agents}
+    return is_own and member.host == host and is_signed(fact) and trust.may_host(host, fact.agents)

@@ -66,6 +66,11 @@ class Case:
         self.wait_us = 0
         self.due_us: int | None = None
 
+    def may_end(self, sender: AgentId, message: Done) -> bool:
+        """Tell whether a word of the end is of one who has seen the proposal, or of its proposer's own outcome."""
+        proposal = self.books.proposal
+        return message.shows == proposal.shown() or (sender == proposal.proposer and not message.shows)
+
     def became_durable(self, vote: Vote, suspects: tuple[Suspect, ...] = ()) -> None:
         """The own vote is written, as the difference to the one before."""
         self.vote = vote.after(self.vote)
@@ -209,6 +214,7 @@ def end_for(receiver: AgentId, record: DecisionRecord) -> Done:
         rejects=record.rejects,
         notes=record.notes,
         decided_us=record.decided_us,
+        shows=record.proposal.shown(),
     )
     return done if receiver == record.proposal.proposer else verdict_of(done)
 

@@ -256,7 +256,7 @@ class PeerMachine:
                 self.rollback.proposed(sender, message)
             case Done():
                 self.proposer.done(sender, message)
-                self.rollback.heard_end(message)
+                self.rollback.heard_end(sender, message)
             case GroupVotes():
                 self.grouping.heard(sender, message)
             case Shared() | Sync():

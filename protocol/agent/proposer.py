@@ -97,9 +97,9 @@ class Proposer:
             self._core.send(sender, verdict_of(ends[0]))
 
     def done(self, sender: AgentId, message: Done) -> None:
-        """An elector has decided and carried it out."""
+        """An elector has decided and carried it out. Who has not seen the proposal has guessed its name."""
         asked = self._asked.get(message.proposal)
-        if asked is None:
+        if asked is None or message.shows != asked.proposal.shown():
             return
         # The first word is the fullest: who is asked again may have forgotten the steps since (CP-6).
         asked.done.setdefault(sender, message)

@@ -98,10 +98,13 @@ class Rollback:
             case.ahead.suspect(suspect for suspect in message.suspects if suspect.step.agent == sender)
         return is_news
 
-    def heard_end(self, message: Done) -> None:
-        """Another elector has decided: what it saw is stable, so this one need not see it too (RB-4)."""
+    def heard_end(self, sender: AgentId, message: Done) -> None:
+        """Another elector has decided: what it saw is stable, so this one need not see it too (RB-4).
+
+        Anybody may guess the name of a rollback: the word of who has not seen the proposal counts for nothing.
+        """
         case = self._open.get(message.proposal)
-        if case is not None:
+        if case is not None and case.may_end(sender, message):
             case.verdict = message
             self._heed(case)
 

@@ -9,7 +9,7 @@ from peer.agents.spec import AgentSpec
 from peer.host.driver import Driver
 from peer.host.host import Host
 from peer.keys import HostKeys
-from peer.ports import Observer
+from peer.ports import Observer, Transport
 from peer.trust.badge import Badge
 from peer.trust.rights import OF_HOSTS
 from protocol.ids import AgentId
@@ -50,6 +50,10 @@ class Box:
         self.store: VirtualStore | None = None
         self.on_failure: tuple[int, float] | None = None
         """Which fault makes its next write fail, and after how many seconds it starts again."""
+        self.may: tuple[str, ...] = OF_HOSTS
+        """What the authority grants its host."""
+        self.through: Callable[[VirtualTransport], Transport] = lambda inner: inner
+        """What its host sends through: liars through another one."""
         self._seed = seed
         self._loop = loop
         self._network = network
@@ -98,7 +102,7 @@ class Box:
         assert self.host is None, f"{self.name} is up already"
         self.lives += 1
         life = f"{self.name}/{self.lives}"
-        transport = VirtualTransport(self._network, self.keys)
+        transport = self.through(VirtualTransport(self._network, self.keys))
 
         def broke(error: Exception) -> None:
             host.failed(error)
@@ -111,7 +115,7 @@ class Box:
         self.store.slower = self.slower
         clock = VirtualClock(self._loop, self.skew_us, self.drift_ppm)
         host = self.host = Host(
-            Badge.issued(self._authority, self.keys, OF_HOSTS), transport, self.store, clock,
+            Badge.issued(self._authority, self.keys, self.may), transport, self.store, clock,
             seeds=self._seeds, limits=self._limits,
             randomness=SeededRandomness(self._seed, f"host/{life}"), checkpoints=self._checkpoints,
             founder=self._founder, host_limits=self._host_limits, observer=observer,

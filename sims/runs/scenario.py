@@ -1,21 +1,17 @@
 """A world's whole script as a value: what a seed decides before anything runs, how it is played, and judged."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from peer import errors
-from peer.agents.proposing import rollback_draft
-from protocol.ids import StepId
 from protocol.limits import HostLimits, Limits
 from sims import faults
 from sims.faults import Fault
-from sims.runs import people
+from sims.runs import people, script
+from sims.runs.liars import Liars, LiarsWorld
 from sims.topology import TOPOLOGIES
 from sims.virtual.chance import AnySpread, Constant, Exponential, LogNormal, Pareto, Uniform, stream
 from sims.workload import Burst, ClosedLoop, Periodic, Poisson, Work, Workload
@@ -61,6 +57,12 @@ class Scenario(Struct, frozen=True):
     """Agents ask people before they have something done, and have overseers."""
     moves: int = 0
     """How many agents are moved to other hosts, by hand."""
+    liars: int = 0
+    """How many hosts lie: see `sims.runs.liars`."""
+    habits: tuple[str, ...] = ()
+    """How they lie; empty: as the seed wants."""
+    contact: float = 0.3
+    """Share of honest agents that write to a liar's."""
     last: float = 0.0
     """When each agent gets one more input, after all that goes wrong; 0: none does."""
 
@@ -93,23 +95,31 @@ class Result:
 
 def world_of(scenario: Scenario, checking: str = "each") -> World:
     """Build a scenario's world: agents, inputs, rollbacks and faults, with nothing begun yet."""
-    world = World(
+    checking = "end" if scenario.liars else checking  # they are judged otherwise
+    world = (LiarsWorld if scenario.liars else World)(
         scenario.seed, scenario.hosts, scenario.agents_per_host, scenario.topology, delay=scenario.delay,
         sync=scenario.sync, limits=LIMITS, checkpoint_every=scenario.checkpoint_every,
         checkpoints_kept=scenario.checkpoints_kept, checking=checking, replicas=scenario.buddies,
         successor=scenario.successor, host_limits=HOST_LIMITS if scenario.buddies else None,
         replicated=scenario.replicated,
     )  # fmt: skip
+    if isinstance(world, LiarsWorld):
+        liars = Liars(world, scenario.liars, scenario.habits, scenario.seed % 3 == 0)
+        liars.populate(scenario.workload, scenario.topology, scenario.contact)
+        for number in range(scenario.rollbacks):
+            liars.propose(number, HORIZON_S, SETTLE_S)
+        world.fail(*scenario.faults)
+        return world
     if scenario.people:
         people.populate(world, scenario.workload, scenario.topology)
     else:
         world.populate(scenario.workload)
     for number in range(scenario.rollbacks):
-        _propose(world, number)
+        script.propose(world, number, HORIZON_S, SETTLE_S)
     for number in range(scenario.restores):
-        _restore(world, number)
+        script.restore(world, number, HORIZON_S, SETTLE_S)
     for number in range(scenario.moves):
-        _move(world, number)
+        script.move(world, number, HORIZON_S, SETTLE_S)
     for agent in world.agents if scenario.last else ():
         world.submit(agent, Work(1), at=scenario.last)
     world.fail(*scenario.faults)
@@ -138,58 +148,6 @@ def play(scenario: Scenario, world: World | None = None) -> Result:
     if not given:
         world.close()
     return result
-
-
-def _propose(world: World, number: int) -> None:
-    """Roll back a step or two of those that are durable at some time; each rollback has its own stream of chance."""
-    rng = stream(world.seed, f"rollback/{number}")
-    at = rng.uniform(0.1, 0.95) * HORIZON_S
-
-    async def propose() -> None:
-        steps = [record.step for record in world.steps()]
-        if not steps:
-            return
-        roots: Sequence[StepId] = rng.sample(steps, min(len(steps), rng.choice((1, 1, 1, 2))))
-        inputs = rng.choice(("discard", "retry", "amend"))
-        amend: dict[StepId | str, Any] | None = {root: Work(0) for root in roots} if inputs == "amend" else None
-        try:
-            # As it is: what was undone before is named again, too, and all that follows has to hold.
-            draft = rollback_draft(tuple(roots), inputs, "as the seed wants", None, amend or {})
-            await world.engine.operator.propose(draft, 0, SETTLE_S)
-        except errors.CallerError:
-            # Whoever has lost its disk may have lost the proposal with it.
-            if not world.view().has_lost:
-                raise
-
-    world.engine.later(at, f"rollback {number}", propose)
-
-
-def _restore(world: World, number: int) -> None:
-    """Go back to one of the committed checkpoints at some time; one that is refused by then is no mistake."""
-    rng = stream(world.seed, f"restore/{number}")
-    at = rng.uniform(0.3, 0.95) * HORIZON_S
-
-    async def restore() -> None:
-        answer = await world.engine.operator.epochs()
-        epoch = rng.randint(min(answer.horizon, answer.committed), answer.committed)
-        if epoch > 0:
-            with suppress(errors.RestoreRefused):
-                await world.engine.operator.restore_to(epoch, rng.choice(("discard", "retry")), SETTLE_S)
-
-    world.engine.later(at, f"restore {number}", restore)
-
-
-def _move(world: World, number: int) -> None:
-    """Move an agent to a host at some time; where it can't, it stays."""
-    rng = stream(world.seed, f"move/{number}")
-    at = rng.uniform(0.05, 0.95) * HORIZON_S
-
-    async def move() -> None:
-        agent, box = rng.choice(world.agents), world.engine.box(rng.choice(world.hosts))
-        with suppress(errors.CallerError, errors.AskTimeout, errors.NotUp):
-            await world.engine.operator.move(agent, box.keys.host_id, timeout_s=SETTLE_S)
-
-    world.engine.later(at, f"move {number}", move)
 
 
 # -- presets ----------------------------------------------------------------------------------------------------------
@@ -370,3 +328,28 @@ MOVING = (
     "losses",
 )
 PRESETS["moves"] = ("agents move between hosts while any of these goes wrong, and hosts end in the midst of it", _moves)
+
+
+def _liars(seed: int) -> Scenario:
+    rng = stream(seed, "preset/liars")
+    liars = rng.choice((1, 1, 1, 2))
+    hosts, per_host = 3 * liars + 1 + rng.choice((0, 0, 1)), rng.choice((1, 1, 2))
+    honest = [f"host-{number}" for number in range(1, hosts - liars + 1)]
+    drawn = _any(seed, "liars", rng, (), 0)
+    work = msgspec.structs.replace(
+        drawn.workload, inputs=rng.randint(4, 20), depth=rng.randint(1, 3), shared=0.0, rejects=0.0,
+        payload=rng.choice((0, 20)), arrivals=rng.choice((Poisson(40.0), Periodic(0.03), Burst(4, 0.15))),
+    )  # fmt: skip
+    kinds = ("loss", "duplicate", "reorder", "delay", "slow", "crash")
+    count = rng.choice((0, 0, 1, 2))
+    wrong = faults.random(seed, honest, ["a0"], kinds=kinds, count=count, horizon=HORIZON_S) if count else ()
+    return msgspec.structs.replace(
+        drawn, hosts=hosts, agents_per_host=per_host, workload=work, faults=tuple(wrong), restores=0,
+        rollbacks=rng.choice((0, 2, 3)), checkpoint_every=0.0, liars=liars, contact=rng.choice((0.0, 0.2, 0.5)),
+    )  # fmt: skip
+
+
+PRESETS["liars"] = (
+    "some hosts lie, withhold, forge, flood and say old things again; the others stand",
+    _liars,
+)

@@ -72,6 +72,10 @@ class Network:
         """Return what holds from one host to another; faults change it in place."""
         return self._link(sender, receiver).conditions
 
+    def watched_by(self, watcher: Watcher) -> None:
+        """Tell somebody else what frames do."""
+        self._watcher = watcher
+
     def saw(self, what: str, sender: HostId, receiver: HostId | None, body: bytes, at_us: int) -> None:
         """Tell the watcher."""
         if self._watcher is not None:

@@ -3,7 +3,7 @@
 from random import Random
 from typing import Any
 
-from tests.fuzz.house import HOST_ID, MEMBER_ID
+from tests.fuzz.badges import HOST_ID, MEMBER_ID
 from tests.fuzz.overheard import overheard
 from tests.fuzz.shapes import write
 

@@ -9,12 +9,9 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
-import msgspec
-
 from peer.agents.spec import AgentSpec
 from peer.errors import EbbtideError
 from peer.host.questions import Submit, encode
-from peer.keys import HostKeys, admission_mac
 from peer.ports import Unobserved
 from peer.values.payload import encode_message
 from protocol.errors import WireInvalid
@@ -25,9 +22,9 @@ from protocol.wire import Frame, decode_frame, encode_frame
 from sims.engine.box import Box
 from sims.virtual.loop import VirtualLoop
 from sims.virtual.network import Network
+from tests.fuzz.badges import AUTHORITY, MEMBER_ID, STRANGER_ID, proven, sealed
 from tests.fuzz.teller import Teller
 
-SECRET = b"a secret of these hosts alone, no other"
 BETWEEN_US = 20_000
 AFTER_US = 800_000
 """Virtual time between two frames, and after the last: probes, resends and cuts come in it."""
@@ -39,7 +36,7 @@ ONLY_VIRTUAL = "The virtual log can't begin at record"
 """Virtual disks have no archive: copies that begin later are for real ones."""
 
 MEMBER, STRANGER, SEALING = 0, 1, 2
-"""Who speaks: a member; somebody whom nobody knows; a member that proves the facts of hosts that it tells."""
+"""Who speaks: a member; somebody whom nobody knows; a member, and what it tells is signed by whoever it is of."""
 
 
 class Fallen(AssertionError):
@@ -61,7 +58,7 @@ class House:
         seeds: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         limits = CheckpointLimits(interval_us=400_000, replicas=int(keeps))
-        self.box = Box(name, 0, loop, network, SECRET, None, seeds, None, limits, founder)
+        self.box = Box(name, 0, loop, network, AUTHORITY, None, seeds, None, limits, founder)
         self.box.specs = {agent: AgentSpec(agent, Teller) for agent in agents}
         self._loop = loop
         self._asking: list[asyncio.Task[None]] = []
@@ -98,19 +95,7 @@ class House:
                 yield f"{agent} does not start: {host.residents.broken[agent]}"
 
 
-def host_keys(name: str) -> HostKeys:
-    """Return the keys of a host, or of whoever says to be one."""
-    return HostKeys.from_seed(f"0/{name}".encode())
-
-
-HOST_ID, MEMBER_ID, STRANGER_ID = (host_keys(name).host_id for name in ("h", "m", "x"))
 SENDERS: tuple[HostId, ...] = (MEMBER_ID, STRANGER_ID, MEMBER_ID)
-
-
-def proven(fact: HostFact) -> HostFact:
-    """Return a fact with the proof that whoever tells it belongs to the cluster."""
-    bare = msgspec.structs.replace(fact, mac=b"")
-    return msgspec.structs.replace(bare, mac=admission_mac(SECRET, msgspec.msgpack.encode(bare)))
 
 
 def introduction() -> bytes:
@@ -119,18 +104,12 @@ def introduction() -> bytes:
     return encode_frame(Frame(facts=(proven(fact),)))
 
 
-def sealed(body: bytes) -> bytes:
-    """Return a frame with its hosts' facts proven, those of others too: a member can do that."""
+def _sealed(body: bytes) -> bytes:
+    """Return a frame in which all is signed by whoever it is of, others too: more than a member can do."""
     try:
-        frame = decode_frame(body)
+        return encode_frame(sealed(decode_frame(body)))
     except WireInvalid:
         return body
-    facts = tuple(proven(fact) if isinstance(fact, HostFact) else fact for fact in frame.facts)
-    compare = frame.compare
-    if compare is not None:
-        told = tuple(proven(fact) if isinstance(fact, HostFact) else fact for fact in compare.facts)
-        compare = msgspec.structs.replace(compare, facts=told)
-    return encode_frame(msgspec.structs.replace(frame, facts=facts, compare=compare))
 
 
 def told(keeps: bool, frames: Sequence[tuple[int, bytes]]) -> None:
@@ -170,7 +149,7 @@ def _tell(house: House, loop: VirtualLoop, sender: int, body: bytes) -> None:
     host = house.box.host
     if host is None:
         raise Fallen("the host has ended")
-    whole = sealed(body) if sender == SEALING else body
+    whole = _sealed(body) if sender == SEALING else body
     loop.call_soon(host.transport.hand_over, SENDERS[sender], None, whole)  # type: ignore[attr-defined]
 
 

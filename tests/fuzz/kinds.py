@@ -11,10 +11,11 @@ from pycrdt import Doc, Map, Text
 from peer.host import questions
 from peer.host.happenings import WatchAsk
 from peer.host.past_cuts import CutAsk
+from peer.host.repeats import AnsweredRecord, FloorRecord
 from peer.host.together import Each
 from peer.host.transit import Room, Take
-from peer.people.person import Certificate
 from peer.serving import bodies
+from peer.trust.grant import Chain
 from protocol.checkpoints.messages import CheckpointRecord
 from protocol.checkpoints.witness import Head
 from protocol.errors import UNREADABLE
@@ -24,8 +25,8 @@ from protocol.records import Record
 from protocol.step import Entry
 from protocol.wire import VERSION, Ask, Envelope, Frame
 from tests.fuzz import disk, estates
+from tests.fuzz.badges import HOST_ID, MEMBER_ID, STRANGER_ID, granted
 from tests.fuzz.examples import Examples
-from tests.fuzz.house import HOST_ID, MEMBER_ID, SECRET, STRANGER_ID
 from tests.fuzz.shapes import Unshaped, mutated, read, write
 
 Change = Callable[[bytes, Random], bytes]
@@ -61,6 +62,8 @@ BODIES_KNOWN = (
 )  # fmt: skip
 EXAMPLES = Examples(WORDS, BODIES_KNOWN)
 
+ANSWERED: tuple[Any, ...] = (tuple[AnsweredRecord, None], tuple[None, FloorRecord])
+"""What a host keeps of the answers that it has given."""
 MESSAGES: dict[str, type] = {}
 
 
@@ -207,6 +210,8 @@ def change_frames(data: bytes, rng: Random) -> bytes:
 
 def change_record(data: bytes, rng: Random) -> bytes:
     """Change a record."""
+    if data[:1] != bytes((VERSION,)):
+        return mutated(data, rng, WORDS, lambda: EXAMPLES.of(rng.choice(ANSWERED), rng))
     kind = rng.choice((Record, CheckpointRecord, Head))
     return data[:1] + mutated(data[1:], rng, WORDS, lambda: EXAMPLES.of(kind, rng))
 
@@ -316,10 +321,10 @@ def change_files(data: bytes, rng: Random) -> bytes:
 
 
 def vouched(proof: bytes) -> bytes:
-    """Return a proof whose certificate the cluster vouches for, whatever it says."""
+    """Return a proof whose chain the cluster vouches for, whatever it says."""
     try:
         found = msgspec.msgpack.decode(proof)
-        certificate = msgspec.convert(found[0], type=Certificate)
-        return msgspec.msgpack.encode([certificate.vouched(SECRET), *found[1:]])
+        chain = msgspec.convert(found[0], type=Chain)
+        return msgspec.msgpack.encode([granted(chain), *found[1:]])
     except (ValueError, TypeError, LookupError, RecursionError, msgspec.MsgspecError):
         return proof

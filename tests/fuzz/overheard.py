@@ -6,7 +6,8 @@ from functools import cache
 from protocol.ids import HostId
 from sims.virtual.loop import VirtualLoop
 from sims.virtual.network import Network
-from tests.fuzz.house import HOST_ID, MEMBER_ID, House, close
+from tests.fuzz.badges import HOST_ID, MEMBER_ID
+from tests.fuzz.house import House, close
 from tests.fuzz.shapes import write
 
 

@@ -10,8 +10,9 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from peer.people.person import Act, Certificate, Person
+from peer.people.person import MAY, Act, Person
 from peer.transport.frame import seal
+from peer.trust.grant import grant
 from peer.values import forms, payload
 from protocol.checkpoints.messages import CheckpointRecord
 from protocol.checkpoints.witness import Head
@@ -19,7 +20,7 @@ from protocol.message import Message
 from protocol.records import Record
 from protocol.wire import VERSION, Piece
 from tests.fuzz import disk, kinds
-from tests.fuzz.house import HOST_ID, MEMBER_ID, SECRET, host_keys
+from tests.fuzz.badges import AUTHORITY, HOST_ID, MEMBER_ID, host_keys
 from tests.fuzz.overheard import overheard
 from tests.fuzz.shapes import write
 
@@ -55,6 +56,7 @@ def records() -> list[bytes]:
     for union in (Record, CheckpointRecord):
         for kind in msgspec.inspect.type_info(union).types:  # type: ignore[attr-defined]
             found.append(bytes((VERSION,)) + write(kinds.EXAMPLES.of(kind.cls, rng)))
+    found += [write(kinds.EXAMPLES.of(kind, rng)) for kind in kinds.ANSWERED for _ in range(2)]
     return [*found, bytes((VERSION,)) + write(kinds.EXAMPLES.of(Head, rng))]
 
 
@@ -104,8 +106,8 @@ def proofs() -> list[bytes]:
     act = Act("approve", "a", "a/1/1#0", "a/1/1", "", b"", 1_700_000_000_000_000)
     found = []
     for until_us in (0, 1, 1 << 62):
-        certificate = Certificate("me", ("treasurer",), keys.public_key, until_us).vouched(SECRET)
-        found += [Person(keys, certificate).proof(act), msgspec.msgpack.encode(certificate)]
+        chain = (grant(AUTHORITY, "me", keys.public_key, MAY, roles=("treasurer",), until_us=until_us),)
+        found += [Person(keys, chain).proof(act), msgspec.msgpack.encode(chain)]
     return found
 
 

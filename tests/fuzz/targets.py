@@ -14,6 +14,7 @@ import msgspec
 from peer import errors
 from peer.host import questions
 from peer.host.pieces import Pieces
+from peer.host.repeats import decode_answered
 from peer.host.replicas import Replicas
 from peer.people.person import Act, Person, signature_of, signer_of
 from peer.serving import bodies
@@ -22,6 +23,7 @@ from peer.store.archive import read_boundary
 from peer.store.heads import decode_head
 from peer.store.reading import verify
 from peer.transport.frame import seal, unseal
+from peer.trust.trust import Trust
 from peer.values import forms, payload
 from peer.values.key_text import decode_key
 from protocol.agent.folds import Op, encode_op
@@ -38,9 +40,10 @@ from protocol.wire import (
     encode_host_record,
     encode_record,
 )
-from tests.fuzz import kinds, seeds
+from tests.fuzz import kinds, seeds, trusting
+from tests.fuzz.badges import AUTHORITY, HOST_ID, host_keys
 from tests.fuzz.disk import opened
-from tests.fuzz.house import HOST_ID, SECRET, host_keys, told
+from tests.fuzz.house import told
 
 NOW_US = 1_700_000_000_000_000
 KEYS_HERE, KEYS_THERE = host_keys("h"), host_keys("m")
@@ -83,7 +86,7 @@ def host(data: bytes) -> None:
 
 
 def records(data: bytes) -> None:
-    """A record of an agent's log, of a host's, and of the log of heads. WireInvalid."""
+    """A record of an agent's log, of a host's, of the logs of heads and of answers. WireInvalid."""
     with suppress(WireInvalid):
         record = decode_record(data)
         if encode_record(decode_record(encode_record(record))) != encode_record(record):
@@ -94,6 +97,8 @@ def records(data: bytes) -> None:
             raise Damaged("a host's record")
     with suppress(WireInvalid):
         decode_head(data[1:])
+    with suppress(WireInvalid):
+        decode_answered(data)
 
 
 def values(data: bytes) -> None:
@@ -123,7 +128,7 @@ def pieces(data: bytes) -> None:
     coming = Pieces(1)
     for at, piece in enumerate(found):
         with suppress(WireInvalid):
-            coming.take("one" if at % 3 else "other", piece)
+            coming.take("one" if at % 3 else "other", piece, 1 << 20)
 
 
 def spaces(data: bytes) -> None:
@@ -168,16 +173,18 @@ def store(data: bytes) -> None:
 
 
 def people(data: bytes) -> None:
-    """What shows that a person has said something; their certificate. NotEntitled, Refused, ConfigInvalid."""
+    """What shows that a person has said something; their grants. NotEntitled, Refused, ConfigInvalid."""
     act = Act("approve", "a", "a/1/1#0", "a/1/1", "", b"", 0)
+    trust = Trust((AUTHORITY.public_key,))
+    trust.now_us = lambda: NOW_US
     for proof in (data, kinds.vouched(data)):
         with suppress(errors.NotEntitled):
-            signer_of(SECRET, proof, act, NOW_US)
+            signer_of(trust, proof, act)
             signature_of(proof)
         with suppress(Refused):
-            Door(SECRET, lambda: NOW_US, {}).who(header_of(proof), act)  # type: ignore[arg-type]
+            Door(trust, lambda: NOW_US, {}).who(header_of(proof), act)  # type: ignore[arg-type]
     with suppress(Refused):
-        Door(SECRET, lambda: NOW_US, {}).who(data.decode("latin-1"), act)  # type: ignore[arg-type]
+        Door(trust, lambda: NOW_US, {}).who(data.decode("latin-1"), act)  # type: ignore[arg-type]
     key = Path(_desk().name) / "me.key"
     key.with_suffix(".cert").write_bytes(data)
     with suppress(errors.ConfigInvalid):
@@ -222,6 +229,8 @@ TARGETS: dict[str, Target] = {
     "questions": Target(asked, kinds.change_body, seeds.question_bodies),
     "spaces": Target(spaces, kinds.change_shared, seeds.shared_updates),
     "people": Target(people, kinds.change_body, seeds.proofs),
+    "grants": Target(trusting.grants, trusting.change, trusting.chains),
+    "orders": Target(trusting.orders, trusting.change, trusting.said_to_all),
     "http": Target(http, kinds.change_json, seeds.http_bodies),
     "pieces": Target(pieces, kinds.change_body, seeds.piece_lists, 0.5),
     "frame": Target(frame, kinds.change_raw, seeds.sealed_frames, 0.5),

@@ -1,0 +1,216 @@
+"""Worlds with liars: some hosts are byzantine, the others are judged (TR-1 to TR-7)."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from peer import errors
+from peer.agents.proposing import rollback_draft
+from peer.trust.grant import grant
+from protocol.ids import AgentId, StepId
+from sims.checkers import Broken
+from sims.checkers.honest import EFFECTS, NAMES, RIGHTS, SENT, Honest, agents_of
+from sims.engine.habits import HABITS, habit
+from sims.engine.liars import Gossip, Liar, LyingTransport, Tap
+from sims.topology import Graph, topology_of
+from sims.virtual.chance import stream
+from sims.workload import Work, Workload
+from sims.workload import populate as populate_with
+from sims.world import World
+
+LOOK_S = 0.25
+LEAST_S = 1.5
+"""Virtual seconds that pass at least after the last input: late lies are told in them."""
+LIMIT_S = 20.0
+STANDS = "honest hosts stand, and nobody but its own host moves an agent"
+OUT = "who is proven to lie is out everywhere, and no honest host is"
+
+
+class LiarsWorld(World):
+    """A world some of whose hosts lie: it never comes to rest, and is judged as far as it has to."""
+
+    liars: "Liars"
+
+    def submit(self, agent: AgentId, *messages: Any, at: float | None = None) -> None:
+        """Hand inputs to an agent; what a liar's host answers is no matter."""
+        if agent not in self.liars.agents:
+            super().submit(agent, *messages, at=at)
+            return
+
+        async def hand_in() -> None:
+            with suppress(errors.EbbtideError):
+                await self.engine.operator.hand_in(agent, messages)
+
+        self.engine.later(at, f"submit to {agent}", hand_in)
+
+    def settle(self, limit: float = 60.0) -> float:
+        """Let what is to end come to its end; return the time. Raises: Broken."""
+        self.liars.settle(limit)
+        return self.now
+
+    def check(self) -> None:
+        """Judge the world. Raises: Broken."""
+        self.liars.check()
+
+
+class Liars:
+    """The liars of one world.
+
+    Args:
+        world: not begun.
+        count: how many of its hosts lie; the last ones.
+        habits: how; empty: as the seed wants.
+        wide: they may propose rollbacks of others' steps.
+    """
+
+    def __init__(self, world: LiarsWorld, count: int, habits: Sequence[str] = (), wide: bool = False) -> None:
+        self.world = world
+        world.liars = self
+        self.wide = wide
+        engine = world.engine
+        self.names = tuple(world.hosts[len(world.hosts) - count :])
+        per_host, hosts = world.agents_per_host, world.hosts
+        homes = {f"a{n}": hosts[n % len(hosts)] for n in range(len(hosts) * per_host)}
+        self.agents = agents_of(homes.items(), self.names)
+        ids = {name: box.keys.host_id for name, box in engine.boxes.items()}
+        self.gossip = Gossip({agent: ids[host] for agent, host in homes.items()}, [ids[name] for name in self.names])
+        self.liars: dict[str, Liar] = {}
+        rng = stream(world.seed, "liars")
+        for name in self.names:
+            box = engine.box(name)
+            own = [agent for agent, host in homes.items() if host == name]
+            box.may = (*(f"host:{agent}" for agent in own), "look:*", *_rollbacks(own, wide))
+            chain = (grant(engine.operator.authority, box.keys.host_id, box.keys.public_key, box.may),)
+            chosen = habits or rng.sample(HABITS, rng.randint(1, 4))
+            ways = [habit(each, rng) for each in chosen]
+            liar = self.liars[name] = Liar(box.keys, chain, self.gossip, ways, stream(world.seed, f"liar/{name}"))
+            box.through = lambda inner, liar=liar: LyingTransport(inner, liar)
+        engine.exempt.update(dict.fromkeys(self.agents))
+        engine.network.watched_by(Tap(self.gossip, engine.trace))
+
+    def populate(self, workload: Workload, topology: str, contact: float) -> None:
+        """Fill the world with agents: honest ones write to each other, and some of them to liars."""
+        count = len(self.world.hosts) * self.world.agents_per_host
+        populate_with(self.world, workload, self._graph(count, topology, contact))
+
+    def _graph(self, count: int, topology: str, contact: float) -> Graph:
+        rng = stream(self.world.seed, "contacts")
+        honest = [n for n in range(count) if f"a{n}" not in self.agents]
+        lying = [n for n in range(count) if f"a{n}" in self.agents]
+        among = topology_of(topology, len(honest), self.world.seed)
+        graph = {honest[at]: [honest[to] for to in targets] for at, targets in among.items()}
+        for number in honest:
+            if rng.random() < contact:
+                graph[number].append(rng.choice(lying))
+        for number in lying:
+            graph[number] = rng.sample(honest, min(2, len(honest)))
+        return {number: tuple(graph[number]) for number in range(count)}
+
+    def propose(self, number: int, horizon: float, wait_s: float) -> None:
+        """Have steps of honest agents rolled back at some time, by one of them."""
+        world, rng = self.world, stream(self.world.seed, f"rollback/{number}")
+
+        async def propose() -> None:
+            steps = [record.step for record in world.steps() if record.step.agent not in self.agents]
+            if not steps:
+                return
+            roots: list[StepId] = rng.sample(steps, min(len(steps), rng.choice((1, 1, 1, 2))))
+            inputs = rng.choice(("discard", "retry", "amend"))
+            amend: dict[StepId | str, Any] = {root: Work(0) for root in roots} if inputs == "amend" else {}
+            draft = rollback_draft(tuple(roots), inputs, "as the seed wants", None, amend)
+            with suppress(errors.RollbackTimeout):  # a liar that takes part need not vote
+                await world.engine.operator.propose(draft, 0, wait_s)
+
+        world.engine.later(rng.uniform(0.1, 0.95) * horizon, f"rollback {number}", propose)
+
+    # -- judging -------------------------------------------------------------------------------------------------------
+
+    def settle(self, limit: float) -> None:
+        """Let time pass until all that is to end has ended, and judge it. Raises: Broken."""
+        world = self.world
+        end = world.now + min(limit, LIMIT_S)
+        world.run(until=world.now + LEAST_S)
+        moved, rest = -1, 0
+        while True:
+            wrong = self.wrong()
+            now = self._progress()
+            rest = rest + 1 if wrong is None and now == moved else 0
+            moved = now
+            if rest >= 2:
+                return
+            if wrong is not None and (world.now > end or wrong.invariant in FINAL):
+                raise wrong
+            if world.now > end:
+                raise Broken("everything ends", f"something moves after {limit:g} s")
+            world.run(until=world.now + LOOK_S)
+
+    def wrong(self) -> Broken | None:
+        """Return what does not hold now."""
+        try:
+            self.check()
+        except Broken as error:
+            return error
+        return None
+
+    def check(self) -> None:
+        """Raises: Broken."""
+        self._stand()
+        self._out()
+        Honest(self.world.view(), self.agents, may_cut=False, may_propose=self.wide).check()
+
+    def _progress(self) -> int:
+        cores = [d.machine.core for name, d in self.world.engine.drivers().items() if name not in self.agents]
+        return sum(core.seq + core.undone for core in cores)
+
+    def _stand(self) -> None:
+        engine = self.world.engine
+        for agent, host in self.gossip.homes.items():
+            if agent in self.agents:
+                continue
+            lives = [name for name, box in engine.boxes.items() if box.host is not None and agent in box.host.drivers]
+            own = [name for name, box in engine.boxes.items() if box.keys.host_id == host]
+            if lives != own or engine.homes.get(agent) != own[0]:
+                raise Broken(STANDS, f"{agent} of {own[0]} lives on {lives}")
+        for name, box in engine.boxes.items():
+            if name in self.names:
+                continue
+            if box.host is None or not box.is_up():
+                raise Broken(STANDS, f"{name} is down")
+            for agent, host in box.host.homes.items():
+                if agent not in self.agents and self.gossip.homes.get(agent) != host:
+                    raise Broken(STANDS, f"{name} takes {agent} for one of {host}")
+
+    def _out(self) -> None:
+        engine = self.world.engine
+        hosts = {name: box.host for name, box in engine.boxes.items() if name not in self.names and box.host}
+        trusts = {
+            **{name: host.badge.trust for name, host in hosts.items()},
+            "operator": engine.operator.host.badge.trust,
+        }
+        ids = {box.keys.host_id: name for name, box in engine.boxes.items()}
+        ids[engine.operator.host.host_id] = "operator"
+        for name, trust in trusts.items():
+            for host, other in ids.items():
+                if other not in self.names and trust.why_out(host):
+                    raise Broken(OUT, f"{other} is out at {name}: {trust.why_out(host)}")
+        for liar in self.gossip.liars:
+            out = [name for name, trust in trusts.items() if trust.why_out(liar)]
+            if out and len(out) < len(trusts):
+                raise Broken(OUT, f"{ids[liar]} is out at {out}, and at no other")
+            if not out and self._has_equivocated(liar):
+                raise Broken(OUT, f"{ids[liar]} has announced different things, and is out nowhere")
+
+    def _has_equivocated(self, liar: str) -> bool:
+        """Tell whether it has told honest hosts different things, each to several, in one version that still stands."""
+        spoken = self.gossip.spoken.get(liar, {})
+        last = spoken.get(max(spoken, default=0), {})
+        told = [what for host, what in last.items() if host in self.gossip.honest_hosts]
+        return len(set(told)) > 1
+
+
+FINAL = frozenset((SENT, EFFECTS, RIGHTS, NAMES))
+"""What can't come right any more."""
+
+
+def _rollbacks(own: Sequence[AgentId], wide: bool) -> tuple[str, ...]:
+    return ("rollback:*",) if wide else tuple(f"rollback:{agent}" for agent in own)
