@@ -99,10 +99,7 @@ class Rollback:
         return is_news
 
     def heard_end(self, sender: AgentId, message: Done) -> None:
-        """Another elector has decided: what it saw is stable, so this one need not see it too (RB-4).
-
-        Anybody may guess the name of a rollback: the word of who has not seen the proposal counts for nothing.
-        """
+        """Another elector, which has seen the proposal, has decided: it saw what is stable; no need to see it too (RB-4)."""
         case = self._open.get(message.proposal)
         if case is not None and case.may_end(sender, message):
             case.verdict = message
