@@ -99,7 +99,7 @@ class Rollback:
         return is_news
 
     def heard_end(self, sender: AgentId, message: Done) -> None:
-        """Another elector, which has seen the proposal, has decided: it saw what is stable; no need to see it too (RB-4)."""
+        """Another elector, which has seen the proposal, has decided: what it saw is stable (RB-4)."""
         case = self._open.get(message.proposal)
         if case is not None and case.may_end(sender, message):
             case.verdict = message
