@@ -156,7 +156,7 @@ TABLE = [
         (1, [*OF_HOSTS], "")] * 2, ", ".join(OF_HOSTS)),
     Try("access token desk --may look:*", lambda rows: Token.of(rows[0]["token"]).chain[-1].may == ("look:*",),
         "ebbtide-token-", keeps=lambda rows: {"letter": Token.of(rows[0]["token"]).chain[-1].id}),
-    Try("access revoke {letter} --why lost --yes", lambda rows: rows[0]["hosts"] >= 2, "hosts have it"),
+    Try("access revoke {letter} --why lost --yes", lambda rows: rows[0]["hosts"] >= 1, "hosts have it"),
     Try("access revoke desk --why lost --yes", lambda rows: True, "`ebbtide access members` lists them", code=2),
     Try("notices cashier", lambda rows: "grant-revoke" in {row["notice"] for row in rows}, "lost"),
     Try("access rotate --yes", lambda rows: rows[0]["hosts"] >= 2, "hosts have new grants"),
