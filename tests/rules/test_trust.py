@@ -12,7 +12,6 @@ from peer.host.repeats import ASKERS_MAX, OF_ONE_MAX, Repeats
 from peer.host.together import EACH, REST, Each
 from peer.host.vouching import Vouching
 from peer.keys import HostKeys
-from peer.people.person import Act, Person, signer_of
 from peer.transport.turns import LINE_BYTES_MAX, LINE_FRAMES_MAX, Turns
 from peer.trust.badge import Badge
 from peer.trust.grant import CHAIN_MAX, encode_chain, grant
@@ -227,25 +226,6 @@ def test_tr4_another_authority_takes_over_and_the_old_one_counts_no_more():
     assert not believer.may_come(TWO.host_id)
     assert believer.may_come(ONE.host_id)
     assert not taken(believer, signed(ROOT, TRUST, "n", "", 9, value=THREE.public_key))
-
-
-def test_tr4_an_authority_that_is_retired_gives_nobody_more_than_they_had():
-    believer, new = trust(), HostKeys.from_seed(b"new")
-    believer.admit(chain_of(ONE, ("look:*",)))
-    taken(believer, signed(ROOT, TRUST, "n", "", 5, value=new.public_key))
-    taken(believer, signed(new, RETIRE, "r", "", 7, value=ROOT.public_key))
-    assert believer.may_come(ONE.host_id), "it has some time yet"
-    # Its key may be in a thief's hands: that is why it is retired.
-    believer.admit(chain_of(ONE))
-    taken(believer, signed(ROOT, REGRANT, ONE.host_id, "", 8, value=encode_chain(chain_of(ONE))))
-    assert believer.member(ONE.host_id).grant.may == ("look:*",)
-    assert ONE.host_id not in believer.regranted
-    assert not taken(believer, signed(ROOT, TRUST, "n", "", 9, value=THREE.public_key))
-    assert not taken(believer, signed(ROOT, RETIRE, "r", "", 9, value=new.public_key))
-    person = Person(TWO, chain_of(TWO))
-    act = Act("resume", "a", "", "", "", b"", 9)
-    with pytest.raises(errors.NotEntitled, match="is retired"):
-        signer_of(believer, person.proof(act), act)
 
 
 # -- TR-5
