@@ -22,7 +22,8 @@ from protocol.fact import HostFact
 from protocol.ids import AgentId, HostId
 
 NEXT = "authority.key.next"
-"""In a cluster's folder, while its authority is being changed: the key that comes."""
+OLD = "authority.key.old"
+"""In a cluster's folder, while its authority is being changed: the key that comes, and the one that goes."""
 LOOK_S = 0.05
 ANSWER_S = 5.0
 """How long hosts are waited for that do not answer: they hear of it from the others."""
@@ -157,7 +158,14 @@ class Access:
 
         Raises: ConfigInvalid, without the authority's key; AskTimeout, if some have not: the old key still counts.
         """
-        old, new = authority.load(self._folder), HostKeys.load_or_create(self._folder / NEXT)
+        old = authority.load(self._folder)
+        if (self._folder / OLD).exists():
+            before = HostKeys.load(self._folder / OLD)
+            if before.public_key != old.public_key:
+                # All but this was done.
+                await self._retire(old, before)
+                return len(self._host.neighbours.machine.living()) - 1
+        new = HostKeys.load_or_create(self._folder / NEXT)
         now_us = self._host.clock.now_us
         await self._say(signed(old, TRUST, new.host_id, "the authority is changed", now_us(), value=new.public_key))
         await self._regrant(self._host.host_id, new)
@@ -179,10 +187,17 @@ class Access:
                     f" {timeout_s:g} s: {', '.join(sorted(living - done)[:8])}. The old key still counts. Run it again."
                 )
             await asyncio.sleep(LOOK_S)
+        old.save(self._folder / OLD)
         Files().replace(self._folder / NEXT, self._folder / authority.FILE)
         Files().sync_folder(self._folder)
-        await self._say(signed(new, RETIRE, old.host_id, "the authority was changed", now_us(), value=old.public_key))
+        await self._retire(new, old)
         return len(done)
+
+    async def _retire(self, new: HostKeys, old: HostKeys) -> None:
+        """Say that an old key counts no more, and forget it."""
+        now_us = self._host.clock.now_us()
+        await self._say(signed(new, RETIRE, old.host_id, "the authority was changed", now_us, value=old.public_key))
+        (self._folder / OLD).unlink(missing_ok=True)
 
     async def _regrant(self, host: HostId, new: HostKeys) -> None:
         member = self._badge.trust.member(host)

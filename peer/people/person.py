@@ -14,7 +14,7 @@ from peer import errors
 from peer.keys import HostKeys, create_file, verify
 from peer.trust import authority
 from peer.trust.grant import Chain, Grant, grant
-from peer.trust.rights import LOOK, RELEASE, RESTORE, ROLLBACK, SUBMIT
+from peer.trust.rights import LOOK, RELEASE, RESTORE, ROLLBACK, SUBMIT, checked
 from peer.trust.trust import Trust
 from peer.values.texts import NAME_CHARS_MAX, check_text
 from protocol.errors import UNREADABLE
@@ -114,9 +114,10 @@ class Person:
         path = Path(f"{shown}.key" if key is None else key)
         if path.suffix == ".cert":
             raise errors.CallerError(f"{path}: the certificate goes there. {_NOBODY} Name the key otherwise.")
-        root, keys = authority.load(Path(folder)), HostKeys.load_or_create(path)
+        root, rights = authority.load(Path(folder)), checked(may)
+        keys = HostKeys.load_or_create(path)
         until_us = round((time() + days * 86_400) * 1e6) if days else 0
-        chain = (grant(root, shown, keys.public_key, may, roles=named, until_us=until_us),)
+        chain = (grant(root, shown, keys.public_key, rights, roles=named, until_us=until_us),)
         beside = path.with_suffix(".cert")
         beside.unlink(missing_ok=True)
         create_file(beside, msgspec.msgpack.encode(chain))

@@ -64,12 +64,20 @@ class Trust:
 
     # -- chains
 
-    def check(self, chain: Chain) -> Grant:
+    def check(self, chain: Chain, is_known: bool = False) -> Grant:
         """Return what the holder of a chain may.
+
+        Args:
+            is_known: a member hangs on it, who has some time yet to get another when the authority is retired.
 
         Raises: NotEntitled, if it does not hold, or something of it is revoked.
         """
         found = holder(chain, self.roots, self.now_us())
+        if not is_known and chain[0].by in self._retiring:
+            raise errors.NotEntitled(
+                f"the authority that vouches for {found.name} is retired. Nothing changed. Whoever holds the folder of"
+                " the cluster can make another grant."
+            )
         for one in chain:
             names = (one.id, one.public_key.hex(), host_id_of(one.public_key))
             why = next((self._revoked[name] for name in names if name in self._revoked), None)
@@ -88,17 +96,15 @@ class Trust:
 
         Raises: NotEntitled.
         """
-        grant = self.check(chain)
+        known = self._members.get(host_id_of(chain[-1].public_key)) if chain else None
+        grant = self.check(chain, is_known=known is not None)
         host = host_id_of(grant.public_key)
         if host in self._lied:
             raise errors.NotEntitled(f"host {host} has lied: {self._lied[host]}. Nothing changed.")
-        known = self._members.get(host)
-        if known is not None and known.chain == chain:
-            return known
+        if known is not None and (known.chain == chain or chain[0].by in self._retiring):
+            return known  # a key that is retired gives nobody more than they had
         if counts:
             self._check_uses(chain)
-        if known is None and chain[0].by in self._retiring:
-            raise errors.NotEntitled(f"the authority that vouches for {grant.name} is retired. Nothing changed.")
         ends = [one.until_us for one in chain if one.until_us]
         member = self._members[host] = Member(host, grant.public_key, grant, chain, min(ends, default=0))
         self._by_curve[curve_public(grant.public_key)] = host
@@ -209,7 +215,9 @@ class Trust:
             return False
         if not order.chain:
             # What an authority that is retired has revoked stays so; it names no other key any more.
-            return order.by in (self._ever if order.kind in (REVOKE, REGRANT) else self.roots)
+            if order.kind in (REVOKE, REGRANT):
+                return order.by in self._ever
+            return order.by in self.roots and order.by not in self._retiring
         try:
             grant = holder(order.chain, self._ever, order.at_us)
         except errors.NotEntitled:
@@ -220,8 +228,9 @@ class Trust:
         """A host has another chain: it is let in by that at once, though it does not know of it itself yet."""
         try:
             chain = decode_chain(data)
-            if chain and host_id_of(chain[-1].public_key) == host and self.member(host) is not None:
-                self.admit(chain)
+            if not chain or host_id_of(chain[-1].public_key) != host or self.member(host) is None:
+                return
+            if self.admit(chain).chain == chain:
                 self.regranted[host] = chain
         except errors.NotEntitled:
             return
@@ -238,7 +247,7 @@ class Trust:
         self._retire()
         for host, member in list(self._members.items()):
             try:
-                self.check(member.chain)
+                self.check(member.chain, is_known=True)
                 out = host in self._lied
             except errors.NotEntitled:
                 out = True

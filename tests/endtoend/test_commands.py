@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from peer.cli.main import GROUP
+from peer.trust.rights import OF_HOSTS
+from peer.trust.token import Token
 from tests.endtoend.commands import EBBTIDE, HERE, LOCAL, Run
 
 BACKENDS = ["local", pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.timeout(400)])]
@@ -148,10 +150,21 @@ TABLE = [
     Try("suspicions cashier", lambda rows: rows == [], "has doubted nothing"),
     Try("overturn buyer/1/1 --why fine", lambda rows: rows[0]["reinstated"] == "stands", "buyer/1/1: stands"),
     Try("submit byer 1", lambda rows: True, "Did you mean 'buyer'?", code=2),
+    Try("people add zed --may look:* --key {place}/zed.key", lambda rows: rows[0]["roles"] == [], "zed signs"),
+    Try("people add zed --may look --key {place}/zed.key", lambda rows: True, "'look'", code=2),
+    Try("access members", lambda rows: [(row["agents"], row["may"], row["out"]) for row in rows if row["agents"]] == [
+        (1, [*OF_HOSTS], "")] * 2, ", ".join(OF_HOSTS)),
+    Try("access token desk --may look:*", lambda rows: Token.of(rows[0]["token"]).chain[-1].may == ("look:*",),
+        "ebbtide-token-", keeps=lambda rows: {"letter": Token.of(rows[0]["token"]).chain[-1].id}),
+    Try("access revoke {letter} --why lost --yes", lambda rows: rows[0]["hosts"] >= 1, "hosts have it"),
+    Try("access revoke desk --why lost --yes", lambda rows: True, "`ebbtide access members` lists them", code=2),
+    Try("notices cashier", lambda rows: "grant-revoke" in {row["notice"] for row in rows}, "lost"),
+    Try("access rotate --yes", lambda rows: rows[0]["hosts"] >= 2, "hosts have new grants"),
+    Try("resume buyer --as {place}/eve.key", lambda rows: True, "grant", code=2),
 ]  # fmt: skip
 """In this order: what is done shows in what comes after."""
 
-GROUPS = ("people", "workflow")
+GROUPS = ("access", "people", "workflow")
 """Commands that have commands of their own."""
 
 FOLLOWED = {

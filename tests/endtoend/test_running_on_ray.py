@@ -13,6 +13,7 @@ from peer.audit.reader import read_trail
 from peer.backends.admission import addresses_in
 from peer.backends.ray_head import FILE, LOCK
 from peer.store.lock import holder
+from peer.trust import authority
 from tests.endtoend.commands import EBBTIDE, HERE, Run, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     found = Run(tmp_path / "run", capsys, monkeypatch)
     yield found
-    if (found.folder / "secret").exists():
+    if (found.folder / authority.FILE).exists():
         ebbtide("down")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from peer.system import AHEAD
+from peer.trust import authority
 from tests.endtoend.commands import EBBTIDE, Run, until
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "supply_chain.py"
@@ -26,7 +27,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     monkeypatch.setenv("SUPPLY_DB", str(tmp_path / "supply.db"))
     found = Run(tmp_path / "run", capsys, monkeypatch)
     yield found
-    if (found.folder / "secret").exists():
+    if (found.folder / authority.FILE).exists():
         ebbtide("down")
 
 

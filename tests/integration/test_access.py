@@ -165,6 +165,7 @@ async def test_another_authority_takes_over_while_everything_runs(tmp_path: Path
             assert await admin.access.rotate(30) == 3
             await admin.submit("bank", 1)
         assert authority.load(tmp_path).public_key != old
+        assert not [*tmp_path.glob("authority.key.*")]
         await cluster.submit("bank", 1)
         await cluster.quiet()
         async with Cluster.attach(tmp_path) as later:
@@ -198,3 +199,27 @@ async def test_what_was_answered_is_not_done_again_though_the_host_has_started_a
             await cluster.quiet()
             assert [step.id async for step in cluster.steps("bank", undone=True)] == [steps[1]]
             await cluster.kill("bank")
+
+
+async def test_a_change_of_the_authority_that_ended_halfway_is_gone_on_with(tmp_path: Path) -> None:
+    async with cluster_in(tmp_path) as cluster:
+        await launched(cluster)
+        old = authority.load(tmp_path)
+        for stops_at in ("_regrant", "_retire"):
+            async with Cluster.attach(tmp_path) as admin:
+                access = admin.access
+
+                async def ends(*_) -> None:
+                    raise KeyboardInterrupt
+
+                setattr(access, stops_at, ends)
+                with pytest.raises(KeyboardInterrupt):
+                    await access.rotate(30)
+        assert authority.load(tmp_path).public_key != old.public_key
+        async with Cluster.attach(tmp_path) as admin:
+            assert await admin.access.rotate(30) == 3
+            assert not [*tmp_path.glob("authority.key.*")]
+            await admin.submit("bank", 1)
+        home = (await cluster.status("bank")).host
+        host = next(each for each in cluster._backend._places if each.host.host_id == home).host  # type: ignore[attr-defined]
+        assert old.public_key not in host.badge.trust.roots or host.badge.trust._retiring

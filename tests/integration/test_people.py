@@ -330,3 +330,10 @@ def test_a_key_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_an_agent_without_rules_asks_nobody() -> None:
     assert Agent.approvals == Agent.overseers == ()
+
+
+async def test_who_is_refused_leaves_no_key_behind(tmp_path: Path) -> None:
+    async with Cluster("local", folder=tmp_path / "run"):
+        with pytest.raises(CallerError, match="'look' is no right"):
+            Person.enrol(tmp_path / "run", "zed", key=tmp_path / "zed.key", may=("look",))
+        assert not (tmp_path / "zed.key").exists()

@@ -209,7 +209,7 @@ async def test_a_word_counts_once_and_for_five_minutes_over_restarts_of_the_serv
 def _moved(proof: bytes, who: Person) -> bytes:
     """Return a proof as somebody would make it who has heard it in another cluster that the same key is known to."""
     _, at_us, signature = msgspec.msgpack.decode(proof)
-    return msgspec.msgpack.encode([who.certificate, at_us, signature])
+    return msgspec.msgpack.encode([who.chain, at_us, signature])
 
 
 async def test_what_is_wrong_is_told_with_its_status_and_harms_nothing(
@@ -279,10 +279,10 @@ async def test_looking_is_signed_and_only_what_was_signed_is_shown(tmp_path: Pat
 
 async def test_what_the_guide_says_of_a_signature_is_enough_to_make_one(tmp_path: Path) -> None:
     def authorization(key: Path, *act: Any) -> dict[str, str]:
-        certificate, now_us = key.with_suffix(".cert").read_bytes(), time.time_ns() // 1000
+        chain, now_us = msgpack.unpackb(key.with_suffix(".cert").read_bytes()), time.time_ns() // 1000
         private = Ed25519PrivateKey.from_private_bytes(key.read_bytes())
-        signature = private.sign(b"ebbtide act\0" + certificate + msgpack.packb([*act, now_us]))
-        proof = msgpack.packb([msgpack.unpackb(certificate), now_us, signature])
+        signature = private.sign(b"ebbtide act\0" + msgpack.packb(chain[-1]) + msgpack.packb([*act, now_us]))
+        proof = msgpack.packb([chain, now_us, signature])
         return {"authorization": f"Ebbtide {urlsafe_b64encode(proof).decode()}"}
 
     async with running(tmp_path) as place, httpx.AsyncClient() as client:

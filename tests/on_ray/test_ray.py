@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 import zmq
 from ray_agents import Back, Front, Maker, Pay, Pill, Slow, effects
+from zmq.utils import z85
 
 from peer import AgentSpec, Cluster, RestoreRefused
+from peer.keys import HostKeys
+from peer.transport.curve import curve_private, curve_public
+from peer.transport.place import Place
 
 pytestmark = pytest.mark.ray
 
@@ -100,22 +104,37 @@ async def test_an_elector_killed_in_the_middle_of_a_rollback_comes_back_and_vote
         assert await cluster.state("back") == {"paid": 2}
 
 
-async def test_unsigned_frames_are_refused_and_counted_while_work_goes_on(tmp_path: Path) -> None:
+def stranger(context: "zmq.Context[zmq.Socket[bytes]]", place: Place, to: str) -> "zmq.Socket[bytes]":
+    """Return a socket to a host, with a key that nobody vouches for."""
+    keys, found = HostKeys.generate(), context.socket(zmq.PUSH)
+    found.set(zmq.CURVE_SERVERKEY, z85.encode(curve_public(place.key)))
+    found.set(zmq.CURVE_SECRETKEY, z85.encode(curve_private(keys.private_bytes())))
+    found.set(zmq.CURVE_PUBLICKEY, z85.encode(curve_public(keys.public_key)))
+    found.connect(to)
+    return found
+
+
+async def test_what_strangers_send_is_refused_and_counted_while_work_goes_on(tmp_path: Path) -> None:
     world = tmp_path / "world.db"
     async with Cluster("ray") as cluster:
         await bank(cluster, world)
-        address = next(fact.address for fact in cluster.host.known_hosts() if "back" in fact.agents)
-        context = zmq.Context()
-        intruder = context.socket(zmq.DEALER)
-        intruder.connect(address)
-        for _ in range(20):
-            intruder.send(b"\x01" + b"not a frame at all" * 20)
-        await cluster.submit("front", *[Pay(amount) for amount in range(50)])
-        await cluster.quiet()
-        assert (await cluster.costs("back")).refused == 20
-        assert effects(str(world)) == list(range(50))
-        intruder.close(linger=0)
-        context.term()
+        place = Place.of(next(fact.address for fact in cluster.host.known_hosts() if "back" in fact.agents))
+        with zmq.Context() as context:
+            plain, unknown = context.socket(zmq.PUSH), stranger(context, place, place.members)
+            plain.connect(place.members)
+            at_door = stranger(context, place, place.door)
+            intruders = (plain, unknown, at_door)
+            for _ in range(20):
+                for intruder in intruders:
+                    intruder.send(b"\x01" + b"not a frame at all" * 20)
+            await cluster.submit("front", *[Pay(amount) for amount in range(50)])
+            await cluster.quiet()
+            while (await cluster.costs("back")).refused < 20:
+                await asyncio.sleep(0.05)
+            assert (await cluster.costs("back")).refused == 20, "what came to the other socket is not even read"
+            assert effects(str(world)) == list(range(50))
+            for intruder in intruders:
+                intruder.close(linger=0)
 
 
 async def test_an_actor_that_is_dead_for_good_is_succeeded_on_another_and_nothing_is_paid_twice(tmp_path: Path) -> None:

@@ -219,6 +219,8 @@ def test_tr4_another_authority_takes_over_and_the_old_one_counts_no_more():
     assert believer.may_come(TWO.host_id)
     with pytest.raises(errors.NotEntitled, match="is retired"):
         believer.admit(chain_of(THREE))
+    with pytest.raises(errors.NotEntitled, match="is retired"):
+        believer.check(chain_of(THREE))
     believer.now_us = lambda: 1_001 + RETIRE_US
     taken(believer, signed(new, REVOKE, "somebody", "", 8))
     assert not believer.may_come(TWO.host_id)
