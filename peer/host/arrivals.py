@@ -14,7 +14,9 @@ from peer.host.custody import Custody
 from peer.host.residents import Residents
 from peer.host.transit import Passing, Room, Take, Taken
 from peer.site import Site
+from peer.trust.badge import Badge
 from protocol.checkpoints.messages import ComingRecord, TakenRecord
+from protocol.fact import Claim
 from protocol.ids import AgentId
 
 Answered = Callable[[bytes, str], None]
@@ -22,6 +24,8 @@ Answered = Callable[[bytes, str], None]
 
 class Platform(Site, Protocol):
     """The host to which agents come."""
+
+    badge: Badge
 
     def receive(self, spec: AgentSpec, term: int) -> None:
         """Bring up an agent that has come from elsewhere: it lives here from now on, by this term at least."""
@@ -131,7 +135,8 @@ class Arrivals:
 
     def _over(self, agent: AgentId) -> bytes:
         term = self._platform.term(agent) if self._residents.is_up(agent) else 0
-        return questions.encode(Taken(0, True, term, self._custody.machine.epochs.colour))
+        proof = self._platform.badge.vouch(Claim(agent, term, self._platform.host_id)).proof if term else b""
+        return questions.encode(Taken(0, True, term, self._custody.machine.epochs.colour, proof))
 
     def _write(self, agent: AgentId, part: Take, records: list[bytes]) -> None:
         platform, register = self._platform, self._custody.register

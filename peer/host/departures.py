@@ -301,7 +301,7 @@ class Departures:
             self._residents.passing.pop(agent, None)
             self._custody.forget(agent)
             if taken.term:
-                station.neighbours.publish(Claim(agent, taken.term, home))
+                station.neighbours.publish(Claim(agent, taken.term, home, taken.proof))
             if self._residents.coming.pop(agent, None) is not None:
                 station.announce()
         station.noticed(agent, Tell("moved", agent, f"to host {home}"))

@@ -52,6 +52,8 @@ class Taken(Struct, frozen=True, array_like=True):
     """By which the agent lives here; 0: it does not, or has gone on since."""
     epoch: int = 0
     """It is spoken for here in cuts after this one."""
+    proof: bytes = b""
+    """Of the claim by that term: whoever had the agent may pass it on (TR-2)."""
 
 
 class Passing:

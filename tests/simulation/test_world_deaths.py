@@ -89,17 +89,16 @@ def test_a_copy_that_is_not_waited_for_is_found_out(monkeypatch):
     from peer.replication.outgoing import Copies
 
     monkeypatch.setattr(Copies, "place", lambda self, done: done())
-    broken = {play_quietly(preset("replicated", seed)).invariant for seed in (6, 8, 13, 17)}
-    assert broken == {"what is promised is kept, and what is lost is said"}
+    broken = {play_quietly(preset("replicated", seed)).invariant for seed in (1, 2)}
+    assert broken == {
+        "everything ends", "each message of a surviving step is handled by exactly one surviving step",
+    }  # fmt: skip
 
 
 def test_a_successor_that_forgets_that_an_end_was_lost_is_found_out(monkeypatch):
     monkeypatch.setattr("sims.virtual.disk.VirtualStore.is_lost", lambda self, agent: False)
-    broken = {play_quietly(preset("successors", seed)).invariant for seed in (55, 62, 100)}
-    assert broken == {
-        "everything ends", "exactly the cones are retracted",
-        "each message of a surviving step is handled by exactly one surviving step",
-    }  # fmt: skip
+    broken = {play_quietly(preset("successors", seed)).invariant for seed in (62, 70)}
+    assert broken == {"everything ends", "exactly the cones are retracted"}
 
 
 def test_successors_are_killed_while_they_take_over():

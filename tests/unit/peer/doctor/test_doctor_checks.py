@@ -23,9 +23,9 @@ def verdicts(found: list[Finding], check: str) -> list[tuple[str, str]]:
 
 
 def keyed(folder: Path) -> Path:
-    """Return a folder as a cluster's: a secret and a host's key."""
+    """Return a folder as a cluster's: its authority's key and a host's."""
     (folder / "host-1").mkdir()
-    for name in ("secret", "host-1/host.key"):
+    for name in ("authority.key", "host-1/host.key"):
         (folder / name).write_bytes(b"key")
         (folder / name).chmod(0o600)
     return folder
