@@ -12,7 +12,7 @@ from peer.keys import HostKeys
 from peer.store.files import Files
 from peer.trust import authority
 from peer.trust.badge import Badge
-from peer.trust.grant import encode_chain, grant
+from peer.trust.grant import encode_chain, ends_us, grant
 from peer.trust.lies import proof_of
 from peer.trust.orders import REGRANT, RETIRE, REVOKE, TRUST, Order, signed
 from peer.trust.rights import OF_HOSTS
@@ -71,10 +71,9 @@ class Access:
             if proof is None or not proof.chain:
                 continue
             chain, last = proof.chain, proof.chain[-1]
-            ends = [one.until_us for one in chain if one.until_us]
             found.append(
                 Membership(
-                    fact.host, last.name, last.may, min(ends, default=0), tuple(one.id for one in chain),
+                    fact.host, last.name, last.may, ends_us(chain), tuple(one.id for one in chain),
                     fact.agents, fact.address, trust.why_out(fact.host),
                 )
             )  # fmt: skip

@@ -47,7 +47,6 @@ class Orders:
     def __init__(self, post: Post, badge: Badge) -> None:
         self._post = post
         self._badge = badge
-        self._known: dict[str, None] = {}
         self._overused: dict[str, None] = {}
         badge.used = self.used
         self.charges: dict[HostId, int] = {}
@@ -60,15 +59,13 @@ class Orders:
         for data in self._post.store.read(LOG):
             edict = edict_of_body(data)
             order = order_of(edict)
-            if order is not None and self._badge.trust.take(edict.id, order):
-                self._known[edict.id] = None
-                if order.kind != USED:
-                    self._post.spread(edict)
+            if order is not None and self._badge.trust.take(edict.id, order) and order.kind != USED:
+                self._post.spread(edict)
         self._renew()
 
     def is_known(self, edict: Edict) -> bool:
         """Tell whether this very edict was heard before."""
-        return edict.id in self._known
+        return self._badge.trust.has_taken(edict.id)
 
     def holds(self, edict: Edict) -> bool:
         """Tell whether an edict may be said by whom it names."""
@@ -81,7 +78,7 @@ class Orders:
         order = order_of(edict)
         if order is None or order.kind == USED:
             raise NotEntitled("that is no order about grants. Nothing changed.")
-        if edict.id not in self._known:
+        if not self.is_known(edict):
             self._badge.trust.check_order(order)
             self._post.spread(edict)
         # After what it has made this host write.
@@ -90,7 +87,7 @@ class Orders:
     def heard(self, edict: Edict) -> None:
         """Take in what was said to all, here or elsewhere: it is obeyed at once, and durable soon."""
         order = order_of(edict)
-        if order is None or edict.id in self._known or not self._badge.trust.take(edict.id, order):
+        if order is None or not self._badge.trust.take(edict.id, order):
             return
         self._keep(edict)
         what = {LIED: "host-lied"}.get(order.kind, f"grant-{order.kind}")
@@ -130,13 +127,12 @@ class Orders:
 
     def used(self, grant: str, key: bytes) -> None:
         """A key has come by a grant that counts: this host remembers that over restarts."""
-        edict = edict_of(Order(USED, grant, "", 0, key))
-        order = order_of(edict)
-        if order is not None and self._badge.trust.take(edict.id, order):
+        order = Order(USED, grant, "", 0, key)
+        edict = edict_of(order)
+        if self._badge.trust.take(edict.id, order):
             self._keep(edict)
 
     def _keep(self, edict: Edict) -> None:
-        self._known[edict.id] = None
         self._post.store.append(LOG, [edict.body], lambda: None)
 
     def _renew(self) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from peer.host.orders import Orders
 from peer.trust.badge import Badge
-from peer.trust.lies import contradiction_of, lie_of, proposal_part, signed_by
+from peer.trust.lies import contradiction_of, lie_of, signed_by, signed_part
 from peer.trust.rights import HOST, ROLLBACK
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.message import Ballot, Message, Propose
@@ -52,7 +52,7 @@ class Vouching:
             return message
         proof = self._signed.get(proposal.id)
         if proof is None:
-            proof = self._badge.sign(proposal_part(proposal))
+            proof = self._badge.sign(signed_part(proposal))
             _keep(self._signed, proposal.id, proof)
         return msgspec.structs.replace(message, proposal=msgspec.structs.replace(proposal, proof=proof))
 
@@ -67,13 +67,13 @@ class Vouching:
         why = self._why_forged(proposal)
         if why:
             return why
-        if known is not None and proposal_part(known) != proposal_part(proposal):
+        if known is not None and signed_part(known) != signed_part(proposal):
             return self._contradicted(known, proposal)
         _keep(self._seen, proposal.id, proposal)
         return ""
 
     def _why_forged(self, proposal: Proposal) -> str:
-        signer, trust = signed_by(proposal.proof, proposal_part(proposal)), self._badge.trust
+        signer, trust = signed_by(proposal.proof, signed_part(proposal)), self._badge.trust
         if signer is None:
             return "nobody has signed it"
         if not trust.may(signer, HOST, proposal.proposer):

@@ -6,11 +6,11 @@ from random import Random
 import msgspec
 
 from peer.host.orders import Orders
-from peer.keys import HostKeys, host_id_of, verify
+from peer.keys import HostKeys, host_id_of
 from peer.ports import Cancel
 from peer.site import Site
 from peer.store.heads import LOG, decode_head, encode_head
-from peer.trust.lies import lie_of
+from peer.trust.lies import is_head_signed, lie_of
 from protocol.action import Tell
 from protocol.checkpoints.witness import Conflict, Head, Heads
 from protocol.ids import HostId
@@ -78,7 +78,7 @@ class Witness:
         for head in heads[: CARRIED + 1]:
             if head.host == self._site.host_id or host_id_of(head.key) != head.host:
                 continue
-            if not verify(head.key, head.signature, head.signed()):
+            if not is_head_signed(head):
                 logger.warning("refused a head of %s from %s: its signature does not fit", head.host, sender)
                 continue
             heard = self._heads.hear(head)

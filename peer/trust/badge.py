@@ -1,7 +1,6 @@
 """What one host shows of itself: its keys, the chain by which it belongs, and whom it believes."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -9,8 +8,8 @@ import msgspec
 from peer import errors
 from peer.keys import HostKeys
 from peer.store.files import Files
-from peer.trust.grant import Chain, decode_chain, encode_chain, grant
-from peer.trust.lies import Proof, Signed, is_signed, proof_of, signed_by, signed_part, word_part
+from peer.trust.grant import Chain, counted, decode_chain, encode_chain, grant
+from peer.trust.lies import Proof, Signed, is_signed, proof_of, signed_by, signed_part
 from peer.trust.rights import ALL, HOST, OF_HOSTS
 from peer.trust.token import Token
 from peer.trust.trust import Trust
@@ -87,9 +86,8 @@ class Badge:
             host = self.trust.admit(chain, counts=True).host
         except errors.NotEntitled:
             return None
-        for above, below in pairwise(chain):
-            if above.uses:
-                self.used(above.id, below.public_key)
+        for grant_, key in counted(chain):
+            self.used(grant_.id, key)
         return host
 
     def host_at(self, curve_key: bytes) -> HostId | None:
@@ -134,11 +132,11 @@ class Badge:
 
     def vouch(self, fact: Claim | Began) -> Claim | Began:
         """Return a word of this host about an agent that lives here, with what shows that it is."""
-        return fact if fact.proof else msgspec.structs.replace(fact, proof=self.sign(word_part(fact)))
+        return fact if fact.proof else msgspec.structs.replace(fact, proof=self.sign(signed_part(fact)))
 
     def may_say(self, fact: Claim | Began) -> bool:
         """Tell whether a word about an agent is of a host that it may live on."""
-        by = signed_by(fact.proof, word_part(fact))
+        by = signed_by(fact.proof, signed_part(fact))
         if by is None or (isinstance(fact, Claim) and by != fact.host):
             return False
         return self.trust.may(by, HOST, fact.agent)
@@ -148,20 +146,15 @@ class Badge:
         proof = proof_of(fact)
         if proof is None or not proof.chain:
             return False
-        return _believes(self.trust, fact, proof)
+        try:
+            member = self.trust.admit(proof.chain)
+        except errors.NotEntitled:
+            return False
+        is_own = {agent for agent, _ in fact.spaces} <= {*fact.agents}
+        return is_own and member.host == fact.host and is_signed(fact) and self.trust.may_host(fact.host, fact.agents)
 
 
 def _of(chain: Chain, keys: HostKeys) -> Chain:
     if not chain or chain[-1].public_key != keys.public_key:
         raise errors.NotEntitled("that badge is of another host. Nothing changed.")
     return chain
-
-
-def _believes(trust: Trust, fact: HostFact, proof: Proof) -> bool:
-    host: HostId = fact.host
-    try:
-        member = trust.admit(proof.chain)
-    except errors.NotEntitled:
-        return False
-    is_own = {agent for agent, _ in fact.spaces} <= {*fact.agents}
-    return is_own and member.host == host and is_signed(fact) and trust.may_host(host, fact.agents)

@@ -5,8 +5,10 @@ may only narrow it down. Whoever knows the authority's public key can check a ch
 private key of its last holder, so a chain that others have seen is of no use to them.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import pairwise
 
 import msgspec
 from msgspec import Struct
@@ -75,6 +77,18 @@ def grant(
     ranks = tuple(check_text("role", role, NAME_CHARS_MAX, _NOTHING) for role in roles)
     unsigned = Grant(named, ranks, public_key, checked(may), until_us, uses, issuer.public_key)
     return msgspec.structs.replace(unsigned, signature=issuer.sign(unsigned.body()))
+
+
+def ends_us(chain: Chain) -> int:
+    """Return when the first grant of a chain ends; 0: none does."""
+    return min((one.until_us for one in chain if one.until_us), default=0)
+
+
+def counted(chain: Chain) -> Iterator[tuple[Grant, bytes]]:
+    """Yield the grants of a chain that count their uses, each with the key that has come by it."""
+    for above, below in pairwise(chain):
+        if above.uses:
+            yield above, below.public_key
 
 
 def encode_chain(chain: Chain) -> bytes:

@@ -17,9 +17,11 @@ from protocol.fact import Began, Claim, HostFact
 from protocol.ids import HostId
 from protocol.proposal import Proposal
 
-_FACT = b"ebbtide host fact\0"
-_PROPOSAL = b"ebbtide proposal\0"
-_WORD = b"ebbtide word\0"
+_CONTEXTS: dict[type, bytes] = {
+    HostFact: b"ebbtide host fact\0", Claim: b"ebbtide word\0", Began: b"ebbtide word\0",
+    Proposal: b"ebbtide proposal\0",
+}  # fmt: skip
+"""By statement, what begins all that is signed of its kind: said of one, it is not said of another."""
 
 
 class Proof(Struct, frozen=True, array_like=True):
@@ -53,14 +55,9 @@ _proposals = msgspec.msgpack.Decoder(Proposal)
 _signatures = msgspec.msgpack.Decoder(Signed)
 
 
-def signed_part(fact: HostFact) -> bytes:
-    """Return what a host signs of a fact of its own."""
-    return _FACT + msgspec.msgpack.encode(msgspec.structs.replace(fact, proof=b""))
-
-
-def word_part(fact: Claim | Began) -> bytes:
-    """Return what a host signs of a word about an agent that lives there."""
-    return _WORD + msgspec.msgpack.encode(msgspec.structs.replace(fact, proof=b""))
+def signed_part(statement: HostFact | Claim | Began | Proposal) -> bytes:
+    """Return what a host signs of a fact of its own, or of what it says for an agent that lives there."""
+    return _CONTEXTS[type(statement)] + msgspec.msgpack.encode(msgspec.structs.replace(statement, proof=b""))
 
 
 def signed_by(proof: bytes, part: bytes) -> HostId | None:
@@ -70,11 +67,6 @@ def signed_by(proof: bytes, part: bytes) -> HostId | None:
     except UNREADABLE:
         return None
     return host_id_of(signed.public_key) if verify(signed.public_key, signed.signature, part) else None
-
-
-def proposal_part(proposal: Proposal) -> bytes:
-    """Return what a host signs of a proposal of an agent that lives there."""
-    return _PROPOSAL + msgspec.msgpack.encode(msgspec.structs.replace(proposal, proof=b""))
 
 
 def proof_of(fact: HostFact) -> Proof | None:
@@ -94,6 +86,11 @@ def is_signed(fact: HostFact) -> bool:
     return host_id_of(key) == fact.host and verify(key, proof.signature, signed_part(fact))
 
 
+def is_head_signed(head: Head) -> bool:
+    """Tell whether the host that a head is of has signed it."""
+    return host_id_of(head.key) == head.host and verify(head.key, head.signature, head.signed())
+
+
 def lie_of(one: HostFact | Head | Proposal, other: HostFact | Head | Proposal) -> bytes:
     """Return the proof that two statements make, if they contradict each other: see `contradiction_of`."""
     kind = {HostFact: "fact", Head: "head", Proposal: "proposal"}[type(one)]
@@ -104,12 +101,7 @@ def contradiction_of(data: bytes) -> HostId | None:
     """Return which host is proven to lie by two statements; None if they prove nothing."""
     try:
         lie = _lies.decode(data)
-        look: dict[str, Callable[[Lie], HostId | None]] = {
-            "fact": _two_facts,
-            "head": _two_heads,
-            "proposal": _two_proposals,
-        }
-        return look[lie.kind](lie) if lie.kind in look else None
+        return _LOOKS[lie.kind](lie) if lie.kind in _LOOKS else None
     except UNREADABLE:
         return None
 
@@ -127,19 +119,17 @@ def _two_heads(lie: Lie) -> HostId | None:
     is_slot = (one.host, one.sequence) == (other.host, other.sequence) and one.sequence > 0
     if not is_slot or one.digest == other.digest:
         return None
-    return one.host if _is_head(one) and _is_head(other) else None
+    return one.host if is_head_signed(one) and is_head_signed(other) else None
 
 
 def _two_proposals(lie: Lie) -> HostId | None:
     one, other = _proposals.decode(lie.one), _proposals.decode(lie.other)
-    if one.id != other.id or proposal_part(one) == proposal_part(other):
+    if one.id != other.id or signed_part(one) == signed_part(other):
         return None
-    first, second = _signatures.decode(one.proof), _signatures.decode(other.proof)
-    is_of_one = first.public_key == second.public_key and all(
-        verify(each.public_key, each.signature, proposal_part(said)) for each, said in ((first, one), (second, other))
-    )
-    return host_id_of(first.public_key) if is_of_one else None
+    by = signed_by(one.proof, signed_part(one))
+    return by if by is not None and by == signed_by(other.proof, signed_part(other)) else None
 
 
-def _is_head(head: Head) -> bool:
-    return host_id_of(head.key) == head.host and verify(head.key, head.signature, head.signed())
+_LOOKS: dict[str, Callable[[Lie], HostId | None]] = {
+    "fact": _two_facts, "head": _two_heads, "proposal": _two_proposals,
+}  # fmt: skip

@@ -3,13 +3,12 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from itertools import pairwise
 from typing import NamedTuple
 
 from peer import errors
 from peer.keys import PUBLIC_KEY_BYTES, host_id_of
 from peer.transport.curve import curve_public
-from peer.trust.grant import Chain, Grant, decode_chain, holder
+from peer.trust.grant import Chain, Grant, counted, decode_chain, ends_us, holder
 from peer.trust.lies import contradiction_of
 from peer.trust.orders import LIED, REGRANT, RETIRE, REVOKE, TRUST, USED, Order
 from peer.trust.rights import EVICT, HOST, allows
@@ -58,8 +57,8 @@ class Trust:
         """By grants that count, the keys that have come by them."""
         self._retiring: dict[bytes, int] = {}
         """Keys of the authority that are to count no more, and since when that is known."""
-        self.orders: dict[str, Order] = {}
-        """What was ordered, by id of the edict."""
+        self._orders: dict[str, None] = {}
+        """What was taken in, by id of the edict."""
         self.regranted: dict[HostId, Chain] = {}
 
     # -- chains
@@ -105,23 +104,21 @@ class Trust:
             return known  # a key that is retired gives nobody more than they had
         if counts:
             self._check_uses(chain)
-        ends = [one.until_us for one in chain if one.until_us]
-        member = self._members[host] = Member(host, grant.public_key, grant, chain, min(ends, default=0))
+        member = self._members[host] = Member(host, grant.public_key, grant, chain, ends_us(chain))
         self._by_curve[curve_public(grant.public_key)] = host
         self._expected.pop(curve_public(grant.public_key), None)
-        for above, below in pairwise(chain):
-            if above.uses:
-                self._used.setdefault(above.id, {})[below.public_key] = None
+        for counts_uses, key in counted(chain):
+            self._used.setdefault(counts_uses.id, {})[key] = None
         if self._retiring:
             self._retire()
         return member
 
     def _check_uses(self, chain: Chain) -> None:
-        for above, below in pairwise(chain):
-            used = self._used.get(above.id, {})
-            if above.uses and below.public_key not in used and len(used) >= above.uses:
+        for token, key in counted(chain):
+            used = self._used.get(token.id, {})
+            if key not in used and len(used) >= token.uses:
                 raise errors.NotEntitled(
-                    f"the token {above.name} was for {above.uses} key{'s' if above.uses > 1 else ''}, and as many have"
+                    f"the token {token.name} was for {token.uses} key{'s' if token.uses > 1 else ''}, and as many have"
                     " come by it. Nothing changed. Make another: `ebbtide access token`."
                 )
 
@@ -176,26 +173,28 @@ class Trust:
 
     def take(self, id: str, order: Order) -> bool:
         """Take in what is said to all; True if it is news, and may be said by whom it names."""
-        if id in self.orders or not self.holds(order):
+        if id in self._orders or len(self._orders) >= ORDERS_MAX or not self.holds(order):
             return False
-        if len(self.orders) >= ORDERS_MAX:
-            return False
-        self.orders[id] = order
-        match order.kind:
-            case "revoke":
-                self._revoked[order.subject] = order.note
-            case "lied":
-                self._lied[order.subject] = order.note
-            case "trust":
-                self.roots[order.value] = self._ever[order.value] = None
-            case "retire":
-                self._retiring.setdefault(order.value, self.now_us())
-            case "regrant":
-                self._regrant(order.subject, order.value)
-            case _:
-                self._used.setdefault(order.subject, {})[order.value] = None
+        self._orders[id] = None
+        if order.kind == USED:
+            self._used.setdefault(order.subject, {})[order.value] = None
+            return True  # it puts nobody out
+        if order.kind == REVOKE:
+            self._revoked[order.subject] = order.note
+        elif order.kind == LIED:
+            self._lied[order.subject] = order.note
+        elif order.kind == TRUST:
+            self.roots[order.value] = self._ever[order.value] = None
+        elif order.kind == RETIRE:
+            self._retiring.setdefault(order.value, self.now_us())
+        else:
+            self._regrant(order.subject, order.value)
         self._look_again()
         return True
+
+    def has_taken(self, id: str) -> bool:
+        """Tell whether this was taken in before."""
+        return id in self._orders
 
     def check_order(self, order: Order) -> None:
         """Raises: NotEntitled, if an order does not hold."""

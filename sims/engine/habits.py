@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from peer.host import questions
-from peer.trust.lies import Proof, Signed, proof_of, proposal_part, signed_part, word_part
+from peer.trust.lies import Proof, Signed, proof_of, signed_part
 from peer.trust.orders import LIED, REVOKE, TRUST, Order, edict_of, signed
 from peer.values.payload import encode_message
 from protocol.checkpoints.witness import Head
@@ -320,12 +320,12 @@ def announced(liar: Liar, fact: HostFact) -> HostFact:
 
 def worded(liar: Liar, fact: Claim | Began) -> Claim | Began:
     """Return a word about an agent with a liar's signature."""
-    return replace(fact, proof=_signed(liar, word_part(fact)))
+    return replace(fact, proof=_signed(liar, signed_part(fact)))
 
 
 def proposed(liar: Liar, proposal: Proposal) -> Proposal:
     """Return a proposal with a liar's signature."""
-    return replace(proposal, proof=_signed(liar, proposal_part(proposal)))
+    return replace(proposal, proof=_signed(liar, signed_part(proposal)))
 
 
 def _signed(liar: Liar, part: bytes) -> bytes:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from peer.keys import HostKeys
 from peer.trust.badge import Badge
 from peer.trust.grant import Chain, Grant, grant
-from peer.trust.lies import Lie, proposal_part, word_part
+from peer.trust.lies import Lie, signed_part
 from peer.trust.orders import Order, edict_of, order_of
 from peer.trust.rights import ALL
 from protocol.checkpoints.witness import Head
@@ -60,9 +60,9 @@ def proven(fact: Fact) -> Fact:
         case HostFact() if fact.host in _BY_HOST:
             return badge_of(fact.host).prove(replace(fact, proof=b""))
         case Claim():
-            return replace(fact, proof=badge_of(MEMBER_ID if fact.host != HOST_ID else HOST_ID).sign(word_part(fact)))
+            return replace(fact, proof=badge_of(MEMBER_ID if fact.host != HOST_ID else HOST_ID).sign(signed_part(fact)))
         case Began():
-            return replace(fact, proof=badge_of(MEMBER_ID).sign(word_part(fact)))
+            return replace(fact, proof=badge_of(MEMBER_ID).sign(signed_part(fact)))
         case Edict():
             order = _read(fact.body, Order)
             return fact if order is None else edict_of(ordered(order))
@@ -88,7 +88,7 @@ def _sealed_envelope(envelope: Envelope) -> Envelope:
 
 def proposed(proposal: Proposal) -> Proposal:
     """Return a proposal that the member has signed."""
-    return replace(proposal, proof=badge_of(MEMBER_ID).sign(proposal_part(proposal)))
+    return replace(proposal, proof=badge_of(MEMBER_ID).sign(signed_part(proposal)))
 
 
 def granted(chain: Chain) -> Chain:
