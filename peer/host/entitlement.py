@@ -9,7 +9,7 @@ from peer.host.health import DRAIN
 from peer.host.questions import EffectAsk, Propose, decode
 from peer.host.together import EACH, ORDER, REST, Each
 from peer.host.transit import MOVE, ROOM, TAKE
-from peer.trust.rights import EVICT, HOST, LOOK, RELEASE, RESTORE, ROLLBACK, SUBMIT, allows
+from peer.trust.rights import EVICT, HOST, LOOK, RELEASE, RESTORE, ROLLBACK, SUBMIT, check_may
 from peer.trust.trust import Trust
 from protocol.ids import HOST as OF_ALL
 from protocol.ids import AgentId, HostId
@@ -48,15 +48,9 @@ class Entitlement:
     def check(self, sender: HostId, question: Ask) -> None:
         """Raises: NotEntitled, if a host may not ask this."""
         member = self._trust.member(sender)
-        rights = () if member is None else member.grant.may
+        name, rights = (sender, ()) if member is None else (member.grant.name, member.grant.may)
         for verb, agent in _wanted(question):
-            if not allows(rights, verb, agent):
-                name = sender if member is None else member.grant.name
-                whom = "all agents" if agent == _ALL else agent
-                raise errors.NotEntitled(
-                    f"{name} may not {verb}: {whom}. It may: {', '.join(rights) or 'nothing'}. Nothing changed. Whoever"
-                    " holds the folder of the cluster can grant more: see `ebbtide access --help`."
-                )
+            check_may(name, rights, verb, agent)
 
 
 def _wanted(question: Ask) -> Iterable[tuple[str, AgentId]]:

@@ -9,7 +9,7 @@ from peer.host.questions import Pause, Say, SetTier
 from peer.people.person import Act, signer_of
 from peer.ports import Clock
 from peer.trust.grant import Grant
-from peer.trust.rights import RELEASE, allows
+from peer.trust.rights import RELEASE, check_may
 from peer.trust.trust import Trust
 from peer.values import payload
 from protocol.agent.requesting import RequestSeen
@@ -91,11 +91,7 @@ class People:
         if not proof:
             return None
         found = signer_of(self._trust, proof, act)
-        if not allows(found.may, RELEASE, act.agent):
-            raise errors.NotEntitled(
-                f"{found.name} may not {RELEASE}: {act.agent}. They may: {', '.join(found.may) or 'nothing'}. Nothing"
-                f" changed. Grant it: `ebbtide people add {found.name} --may {RELEASE}:{act.agent}`."
-            )
+        check_may(found.name, found.may, RELEASE, act.agent)
         return found
 
     def _check_turn(self, seen: RequestSeen, said: Say, signer: Grant | None) -> None:

@@ -11,10 +11,11 @@ from hashlib import blake2b
 import msgspec
 
 from peer import errors
+from peer.agents.past import as_step
 from peer.people.person import Act, signature_of, signer_of
 from peer.serving.kept import Kept
 from peer.trust.grant import Grant
-from peer.trust.rights import LOOK, RELEASE, ROLLBACK, allows
+from peer.trust.rights import LOOK, RELEASE, ROLLBACK, check_may
 from peer.trust.trust import Trust
 from protocol.errors import UNREADABLE
 
@@ -95,14 +96,12 @@ class Door:
 
     def _check_may(self, signer: Grant, act: Act) -> None:
         verb = _RIGHTS.get(act.verb, RELEASE)
-        agents = [step.rsplit("/", 2)[0] for step in act.subject.split(" ")] if verb != RELEASE and act.agent else []
-        for agent in dict.fromkeys((act.agent or "*", *agents)):
-            if not allows(signer.may, verb, agent):
-                raise Refused(
-                    403, f"{signer.name} may not {verb}: {agent}. They may: {', '.join(signer.may) or 'nothing'}."
-                    f" Nothing was done. Whoever holds the folder can grant it: `ebbtide people add {signer.name} --may"
-                    f" {verb}:{agent}`.", "NotEntitled",
-                )  # fmt: skip
+        agents = [as_step(step).agent for step in act.subject.split(" ")] if verb != RELEASE and act.agent else []
+        try:
+            for agent in dict.fromkeys((act.agent or "*", *agents)):
+                check_may(signer.name, signer.may, verb, agent)
+        except errors.NotEntitled as error:
+            raise Refused(403, str(error), "NotEntitled") from error
 
     async def once(self, header: str, act: Act) -> tuple[Grant, bytes]:
         """Return who has signed what changes something, for the first time. Raises: Refused; OSError."""

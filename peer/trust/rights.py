@@ -54,6 +54,19 @@ def allows(rights: Iterable[str], verb: str, agent: str) -> bool:
     return any(is_within(f"{verb}:{agent}", right) for right in rights)
 
 
+def check_may(name: str, rights: tuple[str, ...], verb: str, agent: str) -> None:
+    """Check that somebody who has these rights may do this to an agent; `*` stands for all agents.
+
+    Raises: NotEntitled, naming what they may.
+    """
+    if not allows(rights, verb, agent):
+        whom = "all agents" if agent == "*" else agent
+        raise errors.NotEntitled(
+            f"{name} may not {verb}: {whom}. May: {', '.join(rights) or 'nothing'}. Nothing changed. Whoever holds the"
+            " folder of the cluster can grant more: see `ebbtide access --help`."
+        )
+
+
 def is_narrower(rights: Iterable[str], of: Iterable[str]) -> bool:
     """Tell whether each of these rights is within one of the others."""
     wider = tuple(of)
