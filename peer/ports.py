@@ -205,8 +205,8 @@ class Gate(Protocol):
         """Return what shows that this host belongs to the cluster."""
         ...
 
-    def welcome(self, hello: bytes) -> HostId | None:
-        """Return which host shows this, if it may come in; None if it may not."""
+    def welcome(self, host: HostId, hello: bytes) -> bool:
+        """Tell whether a host that shows this may come in."""
         ...
 
     def host_at(self, curve_key: bytes) -> HostId | None:

@@ -188,7 +188,8 @@ class Neighbours:
         if not isinstance(fact, HostFact):
             return True  # the machine hears it only from a host that is proven
         known = self.machine.fact_of(fact.host)
-        if known == fact:
+        if known == fact or (known is not None and known.version > fact.version):
+            # No news: an older chain of a member must not take the place of the one that it has now.
             return True
         if not self._badge.believes(fact):
             return False

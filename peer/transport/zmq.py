@@ -283,7 +283,7 @@ class ZmqTransport:
         except FrameInvalid:
             self.counts.refused += 1
             return
-        if self._gate.welcome(chain) != sender:
+        if not self._gate.welcome(sender, chain):
             self.counts.refused += 1
         elif self._gatekeeper is not None:
             self._gatekeeper.came()

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from peer import errors
-from peer.keys import HostKeys
+from peer.keys import HostKeys, host_id_of
 from peer.store.files import Files
 from peer.trust.grant import Chain, counted, decode_chain, encode_chain, grant
 from peer.trust.lies import Proof, Signed, is_signed, proof_of, signed_by, signed_part
@@ -79,16 +79,18 @@ class Badge:
         """Return what shows that this host belongs to the cluster: its chain."""
         return encode_chain(self.chain)
 
-    def welcome(self, hello: bytes) -> HostId | None:
-        """Let in whoever shows a chain that holds; None if it does not."""
+    def welcome(self, host: HostId, hello: bytes) -> bool:
+        """Let in a host that shows a chain of its own that holds; tell whether it does."""
         try:
             chain = decode_chain(hello)
-            host = self.trust.admit(chain, counts=True).host
+            if not chain or host_id_of(chain[-1].public_key) != host:
+                return False  # what another has been granted is the other's to show
+            self.trust.admit(chain, counts=True)
         except errors.NotEntitled:
-            return None
+            return False
         for grant_, key in counted(chain):
             self.used(grant_.id, key)
-        return host
+        return True
 
     def host_at(self, curve_key: bytes) -> HostId | None:
         """Return who may connect by a key of CURVE."""

@@ -223,3 +223,27 @@ async def test_a_change_of_the_authority_that_ended_halfway_is_gone_on_with(tmp_
         home = (await cluster.status("bank")).host
         host = next(each for each in cluster._backend._places if each.host.host_id == home).host  # type: ignore[attr-defined]
         assert old.public_key not in host.badge.trust.roots or host.badge.trust._retiring
+
+
+async def test_an_older_announcement_brings_no_older_grant_back(tmp_path: Path) -> None:
+    async with cluster_in(tmp_path) as cluster:
+        await launched(cluster)
+        older = cluster.host.known_hosts()
+        async with Cluster.attach(tmp_path) as admin:
+            access = admin.access
+
+            async def not_yet(*_) -> None:
+                pass
+
+            access._retire = not_yet  # type: ignore[method-assign]
+            await access.rotate(30)
+        new = authority.load(tmp_path).public_key
+        trust = cluster.host.badge.trust
+
+        async def all_have_it() -> bool:
+            return all(trust.member(fact.host).chain[0].by == new for fact in older)
+
+        await until(all_have_it)
+        for fact in older:
+            cluster.host.neighbours.received(fact.host, Frame(facts=(fact,)))
+        assert await all_have_it()

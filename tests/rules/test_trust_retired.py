@@ -1,10 +1,11 @@
-"""What an authority that is retired is still good for (TR-4)."""
+"""What an authority that is retired is still good for (TR-4), and whose chain is whose (TR-1)."""
 
 import pytest
 
 from peer import errors
 from peer.keys import HostKeys
 from peer.people.person import Act, Person, signer_of
+from peer.trust.badge import Badge
 from peer.trust.grant import encode_chain, grant
 from peer.trust.orders import REGRANT, RETIRE, TRUST, Order, edict_of, signed
 from peer.trust.rights import ALL
@@ -45,3 +46,12 @@ def test_tr4_an_authority_that_is_retired_gives_nobody_more_than_they_had():
     act = Act("resume", "a", "", "", "", b"", 9)
     with pytest.raises(errors.NotEntitled, match="is retired"):
         signer_of(believer, person.proof(act), act)
+
+
+def test_tr1_nobody_comes_in_by_a_chain_that_another_was_given():
+    badge, other = Badge.issued(ROOT, ONE), Badge.issued(ROOT, TWO)
+    assert not badge.welcome(THREE.host_id, other.hello())
+    assert badge.trust.member(TWO.host_id) is None, "nor was the other let in by it"
+    assert not badge.welcome(THREE.host_id, b"no chain")
+    assert badge.welcome(TWO.host_id, other.hello())
+    assert badge.trust.member(TWO.host_id) is not None
