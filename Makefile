@@ -40,7 +40,7 @@ demo: setup ## the main job on real payments (ARGS="--backend local --kills 5 ..
 	@$(BIN)/ebbtide demo $(ARGS)
 
 test: setup ## all tests but test-cluster, those on a real Ray included, three files at a time (ARGS="-n 0 tests/rules": one, and these)
-	@$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/cluster $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile --max-worker-restart 0 --ignore=tests/cluster $(ARGS)
 
 test-vae: setup $(VAE_STAMP) ## the training of the autoencoder, in an environment with PyTorch besides
 	@$(VAE)/bin/python -m pytest -rs tests/unit/peer/detectors/test_vae.py tests/unit/peer/detectors/test_vae_training.py $(ARGS)

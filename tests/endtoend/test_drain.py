@@ -43,7 +43,9 @@ def test_a_host_leaves_and_the_cluster_is_ready_without_it(
     home = {agent: row["host"] for row in rows for agent in row["agents"]}
     run.do("submit", "left", "3")
     run.rest()
-    done = json.loads(run.do("drain", home["left"], "--json"))
+    # In a process of its own: it joins that Ray, and Ray keeps the token of the first that a process has joined.
+    drained = subprocess.run([EBBTIDE, "drain", home["left"], "--json"], check=True, capture_output=True, text=True)
+    done = json.loads(drained.stdout)
     assert [(row["agent"], row["from"]) for row in done["moved"]] == [("left", home["left"])]
     assert done["moved"][0]["to"] in (home["middle"], home["right"])
     assert done["ended"] == (backend == "ray")

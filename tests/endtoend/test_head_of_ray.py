@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from peer.backends.ray_head import environment
+from peer.keys import HostKeys
 from tests.endtoend.commands import EBBTIDE, HERE, Run, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
@@ -50,7 +51,7 @@ class Ray:
 
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ray]:
-    for name, value in environment(b"of whoever has started it").items():
+    for name, value in environment(HostKeys.from_seed(b"of whoever has started it")).items():
         monkeypatch.setenv(name, value)
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as scratch:
         found = Ray(Path(scratch))

@@ -57,7 +57,7 @@ async def test_mb8_a_successor_claims_again_what_a_host_that_it_has_succeeded_is
             await soon(lambda term=term: first.neighbours.machine.term("a") == term + 1)
         assert set(first.drivers) == {"a", "b"}
         await soon(lambda: all(host.homes["a"] == first.host_id for host in (*hosts(cluster), cluster.host)))
-        await cluster.submit("a", 5)
+        await (await cluster.submit("a", 5)).done()
         assert (await cluster.status("a")).steps == 1
 
 

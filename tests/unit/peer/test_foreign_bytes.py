@@ -14,6 +14,7 @@ from peer.store.bodies import decode_signature
 from peer.store.chunking import CHUNKED_FROM, join, piece_hash, pieces_of, split
 from peer.store.frame import ANCHOR, RECORDS, Frame, decode_head, encode_frame
 from peer.store.heads import decode_head as decode_log_head
+from peer.trust.trust import Trust
 from protocol.errors import WireInvalid
 from protocol.ids import NUMBER_END
 
@@ -26,7 +27,7 @@ def test_what_is_no_text_is_refused_wherever_it_comes_from(data: bytes, tmp_path
     with pytest.raises(PayloadInvalid):
         questions.decode(data, list[str])
     with pytest.raises(NotEntitled):
-        signer_of(b"s" * 32, data, ACT, 1)
+        signer_of(Trust((HostKeys.from_seed(b"root").public_key,)), data, ACT)
     with pytest.raises(WireInvalid):
         decode_log_head(data)
     with pytest.raises(ValueError, match="signature"):
