@@ -137,9 +137,9 @@ def at(which: str, agent: str = "b1") -> Callable[[Path], None]:
 
 
 def copies(folder: Path) -> None:
-    """Damage every copy that is kept here, and what is known of them."""
+    """Damage every copy that is kept here, what is known of them, and the shares that open others."""
     for name in opened(folder, lambda store: store.agents()):
-        if name.startswith(("copy:", "spec:")):
+        if name.startswith(("copy:", "spec:", "share:")):
             at("tail", name)(folder)
 
 

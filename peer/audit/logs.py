@@ -10,6 +10,9 @@ from typing import NamedTuple
 from peer.errors import ConfigInvalid, LogCorrupt
 from peer.host.repeats import LOG as ASKED
 from peer.host.repeats import decode_answered
+from peer.replication.escrow import PREFIX as SHARE
+from peer.replication.escrow import decode_parts
+from peer.replication.sealing import level_of
 from peer.store.heads import LOG as HEADS
 from peer.store.heads import decode_head
 from peer.store.reading import Logs, Stored, open_logs
@@ -44,6 +47,8 @@ def check_readable(name: str, body: bytes) -> None:
     Raises: WireInvalid.
     """
     if name.startswith(COPY):
+        if level_of(body):
+            return  # only its owner, or who succeeds that, can say more
         name = name[len(COPY) :].partition("/")[2]
     if name == HOST:
         decode_host_record(body)
@@ -53,6 +58,8 @@ def check_readable(name: str, body: bytes) -> None:
         decode_answered(body)
     elif name == ORDERS:
         decode_order(body)
+    elif name.startswith(SHARE):
+        decode_parts(body)
     elif is_agents(name):
         decode_record(body)
 

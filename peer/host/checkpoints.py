@@ -15,16 +15,13 @@ from peer.host.repeats import LOG as ASKED
 from peer.host.residents import Residents
 from peer.host.roll import Roll
 from peer.ports import Cancel, Observer
-from peer.replication.incoming import PREFIX, SPEC
-from peer.replication.inquiry import Inquiry
-from peer.replication.mending import Mending
-from peer.replication.outgoing import Copies
-from peer.replication.successor import Household, Successor
+from peer.replication.replication import OF_OTHERS, Replication
+from peer.replication.successor import Household
 from peer.store.heads import LOG as HEADS
+from peer.trust.badge import Badge
 from peer.trust.orders import LOG as ORDERS
 from protocol.action import CutReady, Tell
 from protocol.checkpoints.agents import Standing
-from protocol.checkpoints.copy import Copied, Copy, Held, Lacking
 from protocol.checkpoints.epoch import Commit
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.checkpoints.messages import (
@@ -64,6 +61,8 @@ class Heir(Protocol):
 class House(Household, Protocol):
     """What checkpoints need of the host."""
 
+    badge: Badge
+
     def living(self) -> list[HostId]:
         """Return the other hosts that have agents, and answer."""
         ...
@@ -101,11 +100,8 @@ class Checkpoints:
         self._timer_us = 0
         self._waiting: dict[int, Callable[[str, str], None]] = {}
         self._requests = 0
-        self.copies = Copies(house, machine, residents, machine.core.limits.replicas, house.failed)
-        inquiry = Inquiry(house, self.copies.kept)
-        self.inquiry = inquiry
-        self.successor = Successor(house, self.copies.kept, inquiry, machine, self)
-        self._mending = Mending(house, inquiry if self.has_backups() else None)
+        self._replication = Replication(house, residents, machine, self, house.badge.keys, house.failed)
+        self.copies, self.successor = self._replication.copies, self._replication.successor
         self.hurt: Mapping[AgentId, str] = {}
         """Logs that were not whole when this life began, as `Mending.mend` returns them."""
         self._journal = Journal()
@@ -135,7 +131,7 @@ class Checkpoints:
         self._open = True
         self._journal.load(records)
         self.copies.begin(LOG, self._house.store.length(LOG))
-        self.copies.kept.open()
+        self._replication.open()
         self.met()
         self._do(self.machine.start(records, agents, self._founder, self._now_us()))
         self.copies.recover(self._recovered)
@@ -149,7 +145,7 @@ class Checkpoints:
 
         Raises: LogCorrupt, if the host's own is not whole: it has said things that nobody here remembers.
         """
-        self.hurt = wrong = await self._mending.mend((PREFIX, SPEC, *NOTES), (LOG, *NOTES, *names))
+        self.hurt = wrong = await self._replication.mend((*OF_OTHERS, *NOTES), (LOG, *NOTES, *names))
         why = wrong.pop(LOG, "" if self._house.store.is_lost(LOG) else None)
         if why is not None:
             raise errors.LogCorrupt(
@@ -161,8 +157,7 @@ class Checkpoints:
     def close(self) -> None:
         """Stop."""
         self._open = False
-        self.copies.close()
-        self.successor.close()
+        self._replication.close()
         if self._timer is not None:
             self._timer()
 
@@ -202,17 +197,12 @@ class Checkpoints:
 
         Returns: what its agents may be told now; the rest is held until it may.
         """
-        for copy in frame.copies:
-            # Between hosts of which one is not up yet.
-            if isinstance(copy, Lacking):
-                self.inquiry.lacking(sender, copy)
-            elif isinstance(copy, Held):
-                self.inquiry.held(sender, copy)
+        for message in frame.copies:
+            self._replication.heard(sender, message)
         if frame.epoch < 0 or not self.takes_part:
             return frame.envelopes
-        for copy in frame.copies:
-            if isinstance(copy, Copy | Copied):
-                self.copies.received(sender, copy)
+        for message in frame.copies:
+            self._replication.received(sender, message)
         self._do(self.machine.stamped(sender, frame.epoch, frame.era, self._now_us()))
         for message in frame.checkpoints:
             self._do(self.machine.received(sender, message, self._now_us()))

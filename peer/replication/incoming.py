@@ -1,11 +1,15 @@
 """Copies of other hosts' logs, kept here (CP-8)."""
 
 from collections.abc import Callable
-from itertools import pairwise
+from contextlib import suppress
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from peer.agents.spec import AgentSpec
+from peer.errors import LogCorrupt
+from peer.replication.escrow import Escrow
 from peer.replication.ledger import cut_back, spec_of
+from peer.replication.sealing import level_of
 from peer.site import Site
 from peer.values import payload
 from protocol.action import Tell
@@ -18,12 +22,17 @@ SPEC = "spec:"
 """Names of logs here: of copies, and of what it takes to bring their agents up."""
 
 
+OPTIONS = 0
+"""Where in a log what its agent's class is given is sealed: before all records."""
+
+
 class KeptSpec(NamedTuple):
     """What it takes to bring up an agent of which there is a copy here."""
 
     kind: str = ""
     """Its class, as `module:qualname`."""
     options: bytes = b""
+    """What that is given, as its owner has sent it: sealed."""
     life: int = 0
     """How many lives it had had when its owner last said something of it."""
 
@@ -33,18 +42,24 @@ class Kept:
 
     Args:
         site: the host.
+        escrow: opens them, once their owner is succeeded.
         keeps: told whose copies are kept here.
         flush_soon: called when owners are to be told something.
     """
 
-    def __init__(self, site: Site, keeps: Callable[[HostId], None], flush_soon: Callable[[], None]) -> None:
+    def __init__(
+        self, site: Site, escrow: Escrow, keeps: Callable[[HostId], None], flush_soon: Callable[[], None]
+    ) -> None:
         self._site = site
+        self._escrow = escrow
         self._keeps = keeps
         self._flush_soon = flush_soon
         self._kept: dict[str, int] = {}
         """By name of a copy here, its length, what is being written included."""
         self._durable: dict[str, int] = {}
         self._specs: dict[tuple[HostId, AgentId], KeptSpec] = {}
+        self._sealed: dict[str, None] = {}
+        """Copies here of which that is known."""
         self._said: dict[HostId, dict[AgentId, Copied]] = {}
         """What owners are to be told of their copies here, with the loop's next turn."""
 
@@ -69,6 +84,9 @@ class Kept:
         if copy.life > known.life and self._kept.get(name, 0) > copy.since:
             # Its owner has lost what it has not got, and has begun anew.
             self._kept[name] = self._durable[name] = cut_back(self._site.store, name, copy.since)
+        elif copy.is_sealed and self._is_plain(name):
+            # Its owner did not seal before.
+            self._kept[name] = self._durable[name] = cut_back(self._site.store, name, 0)
         spec = KeptSpec(copy.kind or known.kind, copy.options if copy.kind else known.options, copy.life)
         if spec != known:
             self._write_spec(owner, copy.log, spec)
@@ -99,6 +117,16 @@ class Kept:
             is_last = end == have + 1
             store.append(name, some, durable if is_last else lambda: None, anchor=begin in copy.anchors)
 
+    def _is_plain(self, name: str) -> bool:
+        """Tell whether a copy here is not sealed."""
+        if not self._kept.get(name) or name in self._sealed:
+            return False
+        store = self._site.store
+        if not all(map(level_of, islice(store.read(name, store.reads_from(name)[0]), 1))):
+            return True
+        self._sealed[name] = None
+        return False
+
     def _say(self, owner: HostId, copied: Copied) -> None:
         self._said.setdefault(owner, {})[copied.log] = copied
         self._flush_soon()
@@ -116,19 +144,37 @@ class Kept:
         begin = f"{PREFIX}{owner}/"
         return sorted(name[len(begin) :] for name in self._kept if name.startswith(begin))
 
+    def levels(self, owner: HostId) -> set[int]:
+        """Return at which levels a host has sealed the copies of its logs that are here; damaged ones tell nothing."""
+        found = {level_of(spec.options) for (host, _), spec in self._specs.items() if host == owner}
+        for log in self.of(owner):
+            name = f"{PREFIX}{owner}/{log}"
+            with suppress(LogCorrupt):  # whoever reads it is told
+                found.update(map(level_of, self._site.store.read(name, self._site.store.reads_from(name)[0])))
+        return found - {0}
+
     def read(self, owner: HostId, log: AgentId) -> tuple[int, bytes, list[bytes]]:
-        """Return what a copy here holds: the number of its first record, the hash that it follows, and the records."""
+        """Return what a copy here holds: the number of its first record, the hash that it follows, and the records.
+
+        Raises: LogCorrupt, if it is damaged or can't be opened.
+        """
         name = f"{PREFIX}{owner}/{log}"
         first, prev = self._site.store.reads_from(name)
-        return first, prev, list(self._site.store.read(name, first))
+        sealed = list(self._site.store.read(name, first))
+        return first, prev, self._escrow.open(owner, log, first, sealed, is_here=True)
 
-    def kind_of(self, owner: HostId, agent: AgentId) -> tuple[str, bytes]:
-        """Return the class of an agent of which there is a copy, as `module:qualname`, and its encoded options."""
+    def sealed_kind_of(self, owner: HostId, agent: AgentId) -> tuple[str, bytes]:
+        """Return the class of an agent of which there is a copy, as `module:qualname`, and its options, as sent."""
         spec = self._specs.get((owner, agent), KeptSpec())
         return spec.kind, spec.options
 
+    def kind_of(self, owner: HostId, agent: AgentId) -> tuple[str, bytes]:
+        """Return the class of an agent of which there is a copy, and its encoded options. Raises: LogCorrupt."""
+        kind, options = self.sealed_kind_of(owner, agent)
+        return kind, self._escrow.open(owner, agent, OPTIONS, (options,), is_here=True)[0]
+
     def adopts(self, owner: HostId, agent: AgentId, kind: str, options: bytes) -> None:
-        """Keep what it takes to bring an agent up, of which there is no copy here: others had one."""
+        """Keep what it takes to bring an agent up, as its owner has sealed it: others had a copy, and here is none."""
         if (owner, agent) not in self._specs:
             self._write_spec(owner, agent, KeptSpec(kind, options))
 
@@ -141,7 +187,10 @@ class Kept:
         return sorted(agent for host, agent in self._specs if host == owner and self._site.store.length(agent))
 
     def spec(self, owner: HostId, agent: AgentId, lost: bool) -> AgentSpec | None:
-        """Return what it takes to bring up an agent of which there is a copy; None if its class can't be found here."""
+        """Return what it takes to bring up an agent of which there is a copy; None if its class can't be found here.
+
+        Raises: LogCorrupt, if that can't be opened.
+        """
         kind, options = self.kind_of(owner, agent)
         found = spec_of(agent, kind, options, lost)
         if found is None:

@@ -5,9 +5,11 @@ import logging
 from collections.abc import Sequence
 
 from peer import errors
-from peer.replication.incoming import PREFIX, Kept
+from peer.replication.escrow import Escrow
+from peer.replication.incoming import OPTIONS, PREFIX, Kept
 from peer.replication.ledger import first_of
 from peer.site import Site
+from protocol.action import Tell
 from protocol.checkpoints.copy import Held, Lacking
 from protocol.ids import AgentId, HostId
 from protocol.wire import Frame
@@ -31,7 +33,7 @@ class FoundCopy:
         self.records: list[bytes] = []
         self.kind = ""
         self.options = b""
-        """Of an agent: its class, as `module:qualname`, and what that is given."""
+        """Of an agent: its class, as `module:qualname`, and what that is given, as its owner has sealed it."""
         self.is_whole = False
 
     @property
@@ -43,8 +45,9 @@ class FoundCopy:
 class Inquiry:
     """What one host asks of others' copies, and is asked."""
 
-    def __init__(self, site: Site, kept: Kept) -> None:
+    def __init__(self, site: Site, kept: Kept, escrow: Escrow) -> None:
         self._site = site
+        self._escrow = escrow
         self._kept = kept
         self._found: dict[tuple[HostId, AgentId], dict[HostId, FoundCopy]] = {}
         self._first: dict[tuple[HostId, AgentId], int] = {}
@@ -52,7 +55,7 @@ class Inquiry:
     async def ask(
         self, log: AgentId, first: int = 0, owner: HostId = "", others: Sequence[HostId] | None = None
     ) -> dict[HostId, FoundCopy]:
-        """Return what others have of a log, if only nothing, of those that answer in time.
+        """Return what others have of a log, sealed, if only nothing, of those that answer in time.
 
         Args:
             log: whose.
@@ -78,8 +81,20 @@ class Inquiry:
         del self._found[name]
         return found
 
+    def opened(self, owner: HostId, log: AgentId, copies: dict[HostId, FoundCopy]) -> dict[HostId, FoundCopy]:
+        """Return copies of a log opened, less those that are not as their owner has sealed them: people are told."""
+        found: dict[HostId, FoundCopy] = {}
+        for host, copy in copies.items():
+            try:
+                copy.records = self._escrow.open(owner, log, copy.first, copy.records)
+                self._escrow.open(owner, log, OPTIONS, (copy.options,) if copy.options else ())
+                found[host] = copy
+            except errors.LogCorrupt as error:
+                self._site.noticed(log, Tell("copy-refused", host, str(error)))
+        return found
+
     def here(self, owner: HostId, log: AgentId) -> FoundCopy:
-        """Return what this host has itself of another's log, if only nothing."""
+        """Return what this host has itself of another's log, opened, if only nothing."""
         copy = FoundCopy()
         if log in self._kept.of(owner):
             try:
@@ -87,7 +102,7 @@ class Inquiry:
             except errors.LogCorrupt as error:
                 logger.warning("the copy of %s of %s here is no help: %s", log, owner, error)
                 return FoundCopy()
-            copy.kind, copy.options = self._kept.kind_of(owner, log)
+            copy.kind, copy.options = self._kept.sealed_kind_of(owner, log)
         return copy
 
     def lacking(self, sender: HostId, message: Lacking) -> None:
@@ -116,7 +131,7 @@ class Inquiry:
             # What is asked for is not kept any more: from the anchor on it is.
             first = anchor
             records, prev = self._from(name, first)
-        kind, options = self._kept.kind_of(owner, message.log)
+        kind, options = self._kept.sealed_kind_of(owner, message.log)
         return Held(
             message.log, first, store.length(name), tuple(records), prev, anchor, message.owner, kind, options
         )  # fmt: skip

@@ -11,7 +11,7 @@ from peer.ports import Done, Mendable
 from peer.replication.inquiry import FoundCopy, Inquiry
 from peer.site import Site
 from protocol.action import Tell
-from protocol.ids import HOST, AgentId
+from protocol.ids import HOST, AgentId, HostId
 
 LOOK_S = 0.5
 """How often a write that is not durable yet is looked after: a disk that fails tells nobody who waits."""
@@ -72,7 +72,9 @@ class Mending:
     async def _fill(self, store: Mendable, agent: AgentId, damage: Damage) -> str | None:
         """Put copies in the place of what is damaged; None: it is whole again."""
         is_end = damage.first > store.tail(agent)[0]
-        copies = {} if self._inquiry is None else await self._inquiry.ask(agent, damage.first)
+        copies: dict[HostId, FoundCopy] = {}
+        if self._inquiry is not None:
+            copies = self._inquiry.opened(self._site.host_id, agent, await self._inquiry.ask(agent, damage.first))
         copies = {host: copy for host, copy in copies.items() if copy.length}
         if not copies:
             why = f"{damage.what}, and nobody known here has a copy"

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from peer import errors
 from peer.ports import Cancel
-from peer.replication.incoming import Kept
+from peer.replication.escrow import Escrow
+from peer.replication.incoming import OPTIONS, Kept
 from peer.replication.ledger import Backup, OwnLog, first_of
 from peer.site import Site
 from protocol.action import Tell
@@ -32,6 +33,9 @@ PARTS_MAX = 1000
 """Logs in one frame."""
 TAIL_RECORDS_MAX = 20_000
 """Records of a log kept in memory for a backup that lags; what it lacks before those is read again."""
+
+Shown = Callable[[bool | None], None]
+"""Told whether a backup has shown what it says that it has; None if it did not answer."""
 
 
 class Own(Protocol):
@@ -57,17 +61,23 @@ class Copies:
         site: the host.
         machine: its checkpoint machine, which says who the backups are.
         own: its agents.
+        escrow: seals what they keep.
         count: how many backups there are to be.
+        show: has a backup show that it has a log from a record on.
         failed: told if this host can't go on with its log.
     """
 
     def __init__(
-        self, site: Site, machine: CheckpointMachine, own: Own, count: int, failed: Callable[[Exception], None]
-    ) -> None:
+        self, site: Site, machine: CheckpointMachine, own: Own, escrow: Escrow, count: int,
+        show: Callable[[HostId, AgentId, int, Shown], None], failed: Callable[[Exception], None],
+    ) -> None:  # fmt: skip
         self._site = site
         self._machine = machine
         self._own = own
+        self._escrow = escrow
+        self._show = show
         self._failed = failed
+        self._doubted: dict[tuple[HostId, AgentId], None] = {}
         self._count = count
         self._logs: dict[AgentId, OwnLog] = {}
         self._backups: dict[HostId, Backup] = {}
@@ -78,7 +88,7 @@ class Copies:
         """How many writes there have been, over all logs."""
         self._facts: deque[tuple[int, Callable[[], None]]] = deque()
         """What waits until the backups have every write up to a place."""
-        self.kept = Kept(site, machine.has_copy, self._flush_soon)
+        self.kept = Kept(site, escrow, machine.has_copy, self._flush_soon)
         self._flushing = False
         self._again: Cancel | None = None
         self._alone: Cancel | None = None
@@ -192,6 +202,7 @@ class Copies:
                 text = f"{self._count} other hosts are to keep copies, and there are {self._few}: fewer may be lost"
                 self._site.noticed(HOST, Tell("replicas-few", str(self._site.host_id), text))
             self._backups = {host: self._backups.get(host) or self._new_backup() for host in chosen}
+            self._escrow.chosen()
         return self._backups
 
     def _new_backup(self) -> Backup:
@@ -211,8 +222,9 @@ class Copies:
         self._flushing = False
         self.kept.flush()
         self._unsent = 0
-        for host, backup in self._backups.items():
-            self._send_all(host, backup)
+        if self._escrow.is_ready:
+            for host, backup in self._backups.items():
+                self._send_all(host, backup)
         if self._again is None and self._backups:
             self._again = self._site.clock.wake(self._site.clock.now_us() + AGAIN_US, self._send_again)
         self._settle()
@@ -224,6 +236,7 @@ class Copies:
                 backup.asked.clear()
                 backup.sent = dict(backup.has)
                 backup.unsent.update((log, None) for _, log, _ in backup.waits)
+            self._escrow.offer()
             self._flush_soon()
 
     def _send_all(self, host: HostId, backup: Backup) -> None:
@@ -249,7 +262,7 @@ class Copies:
             if name in backup.asked:
                 return None
             backup.asked[name] = None
-            return Copy(name, 1, (), life=self._own.life_of(name), since=log.since)
+            return Copy(name, 1, (), life=self._own.life_of(name), since=log.since, is_sealed=True)
         first = max(has, backup.sent.get(name, 0)) + 1
         if first > log.length:
             return None
@@ -267,10 +280,14 @@ class Copies:
             self._site.noticed(name, Tell("not-copied", name, str(error)))
             return None
         kind, options = self._own.spec_of(name)
+        if kind:
+            options = self._escrow.close(name, OPTIONS, (options,))[0]
+        sealed = self._escrow.close(name, first, records)
         last = first + len(records) - 1
         backup.sent[name] = last
         anchors = tuple(number for number in (*log.anchors, *((first,) if prev else ())) if first <= number <= last)
-        return Copy(name, first, tuple(records), kind, options, prev, anchors, self._own.life_of(name), log.since)
+        life, since = self._own.life_of(name), log.since
+        return Copy(name, first, tuple(sealed), kind, options, prev, anchors, life, since, is_sealed=True)
 
     def _from_anchor(self, name: AgentId, first: int) -> tuple[int, bytes]:
         """Return where a copy goes on: nobody needs what is before the last anchor to bring an agent back."""
@@ -285,8 +302,8 @@ class Copies:
         return islice(log.tail, first - begin, None)
 
     def _settle(self) -> None:
-        """Go on with the facts that all backups have."""
-        if self._alone is not None:
+        """Go on with the facts that all backups have, and that could be read there if this host were lost."""
+        if self._alone is not None or (self._backups and not self._escrow.is_placed()):
             return
         while self._facts and all(backup.has_all(self._facts[0][0]) for backup in self._backups.values()):
             self._facts.popleft()[1]()
@@ -302,29 +319,50 @@ class Copies:
 
     # -- messages --------------------------------------------------------------------------------------------------
 
+    def placed(self) -> None:
+        """More shares of this host's secrets are where they are to be."""
+        if self._backups:
+            self._flush_soon()
+
     def received(self, sender: HostId, message: Copy | Copied) -> None:
         """Take in records of another host's log, or word that a backup has some of this one's."""
         if isinstance(message, Copied):
             backup = self._backups.get(sender)
             if backup is not None and message.log in self._logs:
-                self._acknowledged(backup, message)
+                self._acknowledged(sender, backup, message)
         elif not self._machine.succession.is_refused(sender):
             # CP-8: from who has been succeeded nothing is taken any more, so it can say nothing new.
             self.kept.keep(sender, message)
 
-    def _acknowledged(self, backup: Backup, message: Copied) -> None:
+    def _doubts(self, host: HostId, name: AgentId, have: int) -> None:
+        """A backup says that it has more of a log than there is here: it has to show what this host has sealed."""
+        here = self._logs[name].length
+
+        def shown(is_so: bool | None) -> None:
+            del self._doubted[host, name]
+            if is_so:
+                # Whatever this log has said after that is forgotten here, and would be said again in another way.
+                error = (
+                    f"The log of {name} has {here} records here, and a backup has {have}: this folder is an older state"
+                    " of it. Its agents stop. Start the host with an empty folder: its backups go on with its agents."
+                )
+                self._failed(errors.LogCorrupt(error))
+            elif is_so is not None and host in self._backups and name in self._logs:
+                # It lies about what it has more, and what it has less it may lie about as well.
+                self._backups[host].has[name] = self._backups[host].sent[name] = self._logs[name].length
+                self._settle()
+
+        if (host, name) not in self._doubted:
+            self._doubted[host, name] = None
+            self._show(host, name, here + 1, shown)
+
+    def _acknowledged(self, sender: HostId, backup: Backup, message: Copied) -> None:
         name = message.log
         if message.life != self._own.life_of(name):
             return  # it was said of another life's records
         before = backup.has.get(name, 0)
         if message.have > self._logs[name].length and self._own.is_up(name):
-            # Whatever this log has said after that is forgotten here, and would be said again in another way.
-            here = self._logs[name].length
-            error = (
-                f"The log of {name} has {here} records here, and a backup has {message.have}: this folder is an older"
-                " state of it. Its agents stop. Start the host with an empty folder: its backups go on with its agents."
-            )
-            self._failed(errors.LogCorrupt(error))
+            self._doubts(sender, name, message.have)
             return
         backup.has[name] = message.have if message.again else max(message.have, before)
         if message.again:

@@ -1,15 +1,17 @@
 """Brings the agents of a dead host up on this one, from the copies of their logs (CP-8)."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from peer.agents.spec import AgentSpec
 from peer.errors import AgentBroken, LogCorrupt, PayloadInvalid
+from peer.replication.escrow import Escrow
 from peer.replication.incoming import Kept
 from peer.replication.inquiry import FoundCopy, Inquiry
+from peer.replication.sealing import level_of
 from peer.site import Site
 from protocol.action import Tell
 from protocol.checkpoints.epoch import Commit
@@ -22,7 +24,7 @@ from protocol.ids import HOST, AgentId, HostId
 from protocol.wire import decode_host_record
 
 PATIENCE_S = 120.0
-"""How long a successor asks for copies that it has not got itself, before it goes on without them."""
+"""How long a successor asks for copies that it has not got itself, and for shares, before it goes on without them."""
 EMPTY: Mapping[AgentId, FoundCopy] = {}
 
 
@@ -84,19 +86,24 @@ class Successor:
         site: the host.
         kept: the copies that it keeps for others.
         inquiry: asks others for theirs.
+        escrow: has others return what opens them.
         machine: its checkpoint machine, which says what is whose.
         checkpoints: what makes cuts and speaks for dead hosts.
     """
 
     def __init__(
-        self, site: Household, kept: Kept, inquiry: Inquiry, machine: CheckpointMachine, checkpoints: Carrier
-    ) -> None:
+        self, site: Household, kept: Kept, inquiry: Inquiry, escrow: Escrow, machine: CheckpointMachine,
+        checkpoints: Carrier,
+    ) -> None:  # fmt: skip
         self._site = site
         self._kept = kept
         self._inquiry = inquiry
+        self._escrow = escrow
         self._machine = machine
         self._checkpoints = checkpoints
         self._late: dict[HostId, asyncio.Task[None]] = {}
+        self._given_up: dict[HostId, None] = {}
+        """Hosts for whose secret too few shares have come in time: the next life of this host asks again."""
 
     def close(self) -> None:
         """Stop."""
@@ -105,6 +112,11 @@ class Successor:
 
     def take_over(self, dead: HostId) -> None:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
+        levels = self._kept.levels(dead)
+        if dead not in self._given_up and not self._escrow.opens(dead, levels):
+            self._machine.estates.expect(dead)
+            self._go_on_late(dead, self._open(dead, levels))
+            return
         kept = self._kept.of(dead)
         said = self._said(dead, lambda: self._kept.read(dead, HOST)[2] if HOST in kept else ())
         moves = self._heard(dead, said)
@@ -117,11 +129,21 @@ class Successor:
         homes = [name for name in self._site.agents_of(dead) if left(name)]
         estate = self._machine.inherits(dead, agents, begun, homes, said)
         if estate.is_open:
-            if dead in self._late:
-                self._late.pop(dead).cancel()
-            self._late[dead] = asyncio.ensure_future(self._hand_down(estate))
-            self._late[dead].add_done_callback(partial(self._ended, dead))
+            self._go_on_late(dead, self._hand_down(estate))
         self._begin_all(dead, estate.agents)
+
+    def _go_on_late(self, dead: HostId, rest: Coroutine[None, None, None]) -> None:
+        if dead in self._late:
+            self._late.pop(dead).cancel()
+        self._late[dead] = asyncio.ensure_future(rest)
+        self._late[dead].add_done_callback(partial(self._ended, dead))
+
+    async def _open(self, dead: HostId, levels: Collection[int]) -> None:
+        """Take a dead host over once its secret is here, or without what can't be opened, which people are told."""
+        if not await self._escrow.recover(dead, levels, PATIENCE_S):
+            self._given_up[dead] = None
+        del self._late[dead]  # this is done: what comes next may be late, too
+        self.take_over(dead)
 
     def _heard(self, dead: HostId, said: Sequence[CheckpointRecord]) -> Moves:
         """Go on with moves that a dead host has begun; return what it says of agents that came and went (MB-9)."""
@@ -167,6 +189,7 @@ class Successor:
         dead = estate.dead
         estates = [estate]
         for owner in estate.before:
+            await self._escrow.recover(owner, self._kept.levels(owner), PATIENCE_S)
             estates.append(self._machine.estates.reopen(owner, self._begun(owner)))
             self._begin_all(owner, estates[-1].agents)
         await self._site.catch_up()
@@ -218,7 +241,7 @@ class Successor:
             asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})
 
     async def find(self, owner: HostId, log: AgentId) -> FoundCopy | None:
-        """Return the best copy of a log, once all have answered that must have one if anybody has."""
+        """Return the best copy of a log, opened, once all have answered that must have one if anybody has."""
         holders = self._machine.succession.holders(owner)
         others = [host for host in holders if host != self._site.host_id]
         clock = asyncio.get_running_loop().time
@@ -234,7 +257,11 @@ class Successor:
                 away = ", ".join(host for host in others if host not in copies)
                 text = f"waits for {away}, who may have a copy of {log} of {owner}"
                 self._site.noticed(log, Tell("succession-waits", log, text))
-        return longest((*copies.values(), self._inquiry.here(owner, log)))
+        sealed = [data for copy in copies.values() for data in (*copy.records, copy.options)]
+        levels = self._kept.levels(owner) | {*map(level_of, sealed)}
+        # A level that a liar has made up opens for nobody: what can be opened then has to do.
+        await self._escrow.recover(owner, levels, PATIENCE_S)
+        return longest((*self._inquiry.opened(owner, log, copies).values(), self._inquiry.here(owner, log)))
 
     # -- one agent -------------------------------------------------------------------------------------------------
 

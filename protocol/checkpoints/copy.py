@@ -1,7 +1,9 @@
-"""What hosts say to keep copies of each other's logs (CP-8), and to mend them from those (CP-11).
+"""What hosts say to keep copies of each other's logs (CP-8), to mend them from those (CP-11), and to open them (TR-10).
 
 Records are opaque, and numbered from 1 in each log.
 """
+
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -29,6 +31,8 @@ class Copy(Struct, frozen=True, tag=True):
     """How often its agent has begun anew after a loss: a copy of an earlier life may hold what is not in the log."""
     since: Number = 0
     """So many records of an earlier life are in the log, if that is known; else a copy of one begins anew."""
+    is_sealed: bool = False
+    """The records and `options` are sealed: a copy that is not begins anew."""
 
 
 class Copied(Struct, frozen=True, tag=True):
@@ -76,4 +80,41 @@ class Held(Struct, frozen=True, tag=True):
     """Of an owner's agent, as in `Copy`."""
 
 
-CopyMessage = Copy | Copied | Lacking | Held
+class Part(NamedTuple):
+    """A share of the secret by which an owner seals."""
+
+    level: Number
+    """Which of its secrets, from 1: what is sealed says so, too."""
+    threshold: Number
+    """So many shares of different hosts make the secret."""
+    share: bytes
+    check: bytes
+    """By which the secret is known."""
+
+
+class Deposit(Struct, frozen=True, tag=True):
+    """Shares of the sender's secrets, for the receiver to keep: for whoever is to go on with its agents."""
+
+    parts: tuple[Part, ...]
+
+
+class Deposited(Struct, frozen=True, tag=True):
+    """What that `Deposit` brought is durable here."""
+
+    digest: bytes
+
+
+class Reclaim(Struct, frozen=True, tag=True):
+    """The sender has succeeded that owner: who keeps shares of its secrets is to return them."""
+
+    owner: HostId
+
+
+class Returned(Struct, frozen=True, tag=True):
+    """The shares of that owner's secrets that the sender keeps, if only none."""
+
+    owner: HostId
+    parts: tuple[Part, ...]
+
+
+CopyMessage = Copy | Copied | Lacking | Held | Deposit | Deposited | Reclaim | Returned

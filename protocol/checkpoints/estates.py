@@ -124,6 +124,10 @@ class Estates:
         self._open[dead] = estate
         return estate
 
+    def expect(self, dead: HostId) -> None:
+        """What a dead host has left can't be read yet: until then it is not known who is to come."""
+        self._open[dead] = Estate(dead, (), is_open=True)
+
     def reopen(self, owner: HostId, begun: Iterable[AgentId]) -> Estate:
         """What a dead host had itself inherited from `owner` comes here too: first what was begun here already."""
         estate = self._open[owner] = Estate(owner, begun, is_open=True)

@@ -123,11 +123,13 @@ class Succession:
         By the views, not by who is thought to be alive: hosts may differ about that, and then a host could say
         something new with other backups, while one that has been given up is succeeding it.
         """
-        found: dict[HostId, None] = {}
-        for view in self._views():
-            living = [other for other in view if other not in self.successors]
-            found.update(dict.fromkeys(backups_of(host, living, self._core.limits.replicas)))
-        return tuple(found)
+        by_view = self.nearest(host, self._core.limits.replicas)
+        return tuple(dict.fromkeys(backup for backups in by_view for backup in backups))
+
+    def nearest(self, host: HostId, count: int) -> list[tuple[HostId, ...]]:
+        """Return, by each of the last two views, so many of the hosts that are first to keep something for a host."""
+        views = [[other for other in view if other not in self.successors] for view in self._views()]
+        return [backups_of(host, living, count) for living in views]
 
     def _turn_us(self, host: HostId) -> int | None:
         """Return when this host is to propose itself: the backups of the dead one take turns; None if it is none."""
