@@ -7,6 +7,7 @@ others for their shares; these return them to nobody else.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from itertools import combinations, islice
 
@@ -59,8 +60,12 @@ class Escrow:
         self._sealing = 0
         """The level at which records are sealed: the last of which shares enough are where they are to be."""
         self._views: list[tuple[HostId, ...]] = []
+        self._due: dict[HostId, tuple[Part, ...]] = {}
+        """By trustee, the shares that it is to have."""
         self._had: dict[HostId, bytes] = {}
-        """By trustee, which deposit is durable there."""
+        """By trustee that has them, by which name."""
+        self.is_placed = False
+        """Enough hosts have their shares for any losses that are allowed for."""
         self._kept: dict[HostId, dict[tuple[int, int], Part]] = {}
         """By owner, the shares here, by level and threshold."""
         self._returned: dict[HostId, dict[HostId, tuple[Part, ...]]] = {}
@@ -82,50 +87,52 @@ class Escrow:
 
     def chosen(self) -> None:
         """The views have changed: others may be the trustees now, and more or fewer of them."""
-        self._views = [
-            view for view in self._succession.nearest(self._site.host_id, trustees_max(self._replicas)) if view
-        ]
+        nearest = self._succession.nearest(self._site.host_id, trustees_max(self._replicas))
+        self._views = [view for view in nearest if view]
         self._level = min((threshold(len(view), self._replicas) for view in self._views), default=0)
         if self._level and self._level not in self._used:
             # Durable before anything is sealed so: a later life has to place shares of it, too.
-            self._keep(self._site.host_id, [Part(self._level, 0, b"", b"")], self._uses(self._level))
-        # All of them: one whose log was damaged has begun anew, and does not know what it had.
-        self.offer(again=True)
-        self._rise()
+            self._keep(self._site.host_id, [Part(self._level, 0, b"", b"")], partial(self._uses, self._level))
+        self._share()
 
-    def _rise(self) -> None:
-        if self._level and self.is_placed():
+    def _uses(self, level: int) -> None:
+        self._used = tuple(sorted({*self._used, level}))
+        self._share()
+        self._placed()
+
+    def _share(self) -> None:
+        """Send all trustees their shares: also those that had them, for one whose log was damaged has begun anew."""
+        hosts = dict.fromkeys(trustee for view in self._views for trustee in view)
+        self._due = {trustee: self._parts(trustee) for trustee in hosts} if self._level in self._used else {}
+        self._look()
+        for trustee, parts in self._due.items():
+            self._site.send_frame(trustee, Frame(copies=(Deposit(parts),)))
+
+    def _look(self) -> None:
+        """See whether enough trustees have their shares."""
+        self._had = {host: digest for host, digest in self._had.items() if digest == digest_of(self._due.get(host, ()))}
+        self.is_placed = bool(self._due) and all(
+            sum(trustee in self._had for trustee in view) >= needed(len(view), self._replicas) for view in self._views
+        )
+        if self.is_placed:
             self._sealing = self._level
-
-    def _uses(self, level: int) -> Callable[[], None]:
-        def durable() -> None:
-            self._used = tuple(sorted({*self._used, level}))
-            self.offer()
-            self._placed()
-
-        return durable
 
     @property
     def is_ready(self) -> bool:
         """Whether records can be sealed so that whoever succeeds this host can open them."""
         return self._sealing > 0
 
-    def is_placed(self) -> bool:
-        """Tell whether enough hosts have their shares for any losses that are allowed for."""
-        return self._level in self._used and all(
-            sum(self._had.get(trustee) == digest_of(self._parts(trustee)) for trustee in view)
-            >= needed(len(view), self._replicas)
-            for view in self._views
-        )
-
-    def offer(self, again: bool = False) -> None:
-        """Send trustees their shares, those that have not said that they have them; `again`: all."""
-        if self._level not in self._used:
-            return
-        for trustee in dict.fromkeys(trustee for view in self._views for trustee in view):
-            parts = self._parts(trustee)
-            if again or self._had.get(trustee) != digest_of(parts):
+    def offer(self) -> None:
+        """Send trustees their shares again, those that have not said that they have them."""
+        for trustee, parts in self._due.items():
+            if trustee not in self._had:
                 self._site.send_frame(trustee, Frame(copies=(Deposit(parts),)))
+
+    def deposited(self, sender: HostId, message: Deposited) -> None:
+        """A trustee has what it was sent."""
+        self._had[sender] = message.digest
+        self._look()
+        self._placed()
 
     def _parts(self, trustee: HostId) -> tuple[Part, ...]:
         parts: list[Part] = []
@@ -136,12 +143,6 @@ class Escrow:
 
     def _secret(self, level: int) -> bytes:
         return derived(self._private, f"level {level}")
-
-    def deposited(self, sender: HostId, message: Deposited) -> None:
-        """A trustee has what it was sent."""
-        self._had[sender] = message.digest
-        self._rise()
-        self._placed()
 
     def close(self, log: AgentId, first: int, records: Sequence[bytes]) -> list[bytes]:
         """Return records of a log sealed; `first` is the number of the first one."""

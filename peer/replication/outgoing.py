@@ -303,7 +303,7 @@ class Copies:
 
     def _settle(self) -> None:
         """Go on with the facts that all backups have, and that could be read there if this host were lost."""
-        if self._alone is not None or (self._backups and not self._escrow.is_placed()):
+        if self._alone is not None or (self._backups and not self._escrow.is_placed):
             return
         while self._facts and all(backup.has_all(self._facts[0][0]) for backup in self._backups.values()):
             self._facts.popleft()[1]()

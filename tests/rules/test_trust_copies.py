@@ -125,12 +125,13 @@ async def test_tr10_nothing_counts_before_its_copies_can_be_opened_without_its_h
         with monkeypatch.context() as patched:
             patched.setattr(Escrow, "deposit", lambda self, sender, message: None)
             escrow._had.clear()
+            escrow._look()
             handed = asyncio.ensure_future(cluster.submit("a1", 1))
             await cluster.submit("b1", 1)
             assert not (await asyncio.wait([handed], timeout=1.0))[0]
         assert Escrow.deposit is deposit
         await handed
-        assert escrow.is_placed()
+        assert escrow.is_placed
 
 
 async def test_tr10_an_owner_of_a_release_that_did_not_seal_has_its_copies_begin_anew_once_it_does(
