@@ -11,6 +11,8 @@ from protocol.ids import HostId
 from protocol.limits import MEMBERS_MAX
 from protocol.since import OLDEST, VERSION
 
+UNSPOKEN = "wire-version"
+"""The notice of a host that speaks no version which this one reads."""
 REFUSED_MAX = 3
 """Frames refused one after the other before it is told: of two knocks in different versions one is read."""
 KNOCKS_MAX = 64

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from peer.host.pieces import Pieces
-from peer.host.versions import Versions
+from peer.host.versions import UNSPOKEN, Versions
 from peer.ports import Transport
 from peer.trust.trust import Trust
 from protocol.action import Tell
@@ -87,7 +87,7 @@ class Wire:
         text = self.versions.refused(sender, version)
         if text:
             logger.error("%s", text)
-            self._post.noticed(HOST, Tell("wire-version", str(sender), text))
+            self._post.noticed(HOST, Tell(UNSPOKEN, str(sender), text))
 
     def send(self, host: HostId, frame: Frame) -> None:
         """Send a frame, with this host's colour and era as they are now."""
