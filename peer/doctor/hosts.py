@@ -130,8 +130,8 @@ def check_wire(seen: Sequence[Seen], notices: Iterable[Notice] = ()) -> Iterator
     older = {wire: [who for who, its in told if its == wire] for _, wire in told if wire < newest}
     for wire, who in older.items():
         yield warn(
-            "wire", f"the wire version is {wire} at {', '.join(who)}, and {newest} elsewhere: the upgrade is not finished,"
-            f" and what came with version {newest} waits",
+            "wire", f"the wire version is {wire} at {', '.join(who)}, and {newest} elsewhere: the upgrade is not"
+            f" finished, and what came with version {newest} waits",
             f"Install the newer release there, and start anew what runs: {UPGRADE}.",
         )  # fmt: skip
     unread = [notice for notice in notices if notice.notice == UNSPOKEN]
