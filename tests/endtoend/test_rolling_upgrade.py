@@ -250,6 +250,8 @@ async def test_a_cluster_of_both_releases_goes_back_to_a_checkpoint(tmp_path: Pa
             await work.hand_in(agent)
         await cluster.quiet()
         epoch = await cluster.checkpoint()
+        asked = await asyncio.to_thread(of_the_last_release, old, ATTACHES, str(yard.folder).encode())
+        assert asked == [f"{epoch} 3 3 3"]
         await work.forget("a", epoch)
         await work.take_back("c")
         await work.judge()
@@ -279,6 +281,21 @@ async def test_a_host_that_is_dead_for_good_is_succeeded_by_one_of_the_other_rel
         for agent in RING:
             await work.take_back(agent)
         await work.judge()
+
+
+ATTACHES = """
+import asyncio
+from ebbtide import Cluster
+
+async def look():
+    async with Cluster.attach(bytes.fromhex(input()).decode()) as cluster:
+        await cluster.quiet()
+        states = [len(await cluster.state(agent)) for agent in ("a", "b", "c")]
+        print((await cluster.epochs()).committed, *states)
+
+asyncio.run(look())
+"""
+"""A program of the last release that asks hosts of both."""
 
 
 def of_the_last_release(old: Path, program: str, *lines: bytes) -> list[str]:
