@@ -31,6 +31,7 @@ class Versions:
         self._said: dict[HostId, int] = {}
         self._refused: dict[HostId, int] = {}
         """By host, how many frames were refused since one was understood."""
+        self._told: dict[HostId, None] = {}
         self._withheld: dict[tuple[HostId, str], None] = {}
         self._knocks: OrderedDict[str, int] = OrderedDict()
 
@@ -52,18 +53,19 @@ class Versions:
 
     def forget(self, host: HostId) -> None:
         """A host has failed or left: whoever comes in its place may be of another release."""
-        self._said.pop(host, None)
-        self._refused.pop(host, None)
+        for known in (self._said, self._refused, self._told):
+            known.pop(host, None)
         for key in [key for key in self._withheld if key[0] == host]:
             del self._withheld[key]
 
     def refused(self, host: HostId, version: int) -> str:
         """A frame in a version that is not read was dropped; return what people are told, once; else nothing."""
-        if len(self._refused) >= MEMBERS_MAX and host not in self._refused:
+        if host in self._told or (len(self._refused) >= MEMBERS_MAX and host not in self._refused):
             return ""
         self._refused[host] = count = self._refused.get(host, 0) + 1
-        if count != REFUSED_MAX:
+        if count < REFUSED_MAX:
             return ""
+        self._told[host] = None
         which, what = ("newer", "this one") if version > self.newest else ("older", "that one")
         return (
             f"host {host} sends in wire version {version}, {which} than what this host reads: {OLDEST} to"

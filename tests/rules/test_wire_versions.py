@@ -151,6 +151,12 @@ def test_cl8_a_version_that_is_not_read_is_told_once_a_host_and_counted_each_tim
         "install on this",
     ):
         assert said in told.detail
+    one.wire.versions.heard("two", VERSION)
+    one.wire.tell("two", Frame(probes=(Ping(0),)))
+    one.wire.versions.heard("two", VERSION + 1)
+    for number in range(20):
+        one.wire.tell("two", Frame(probes=(Ping(number),)))
+    assert (len(two_.read), len(two_.told)) == (1, 1)  # understood in between, it could be told of again and again
     two_.wire.versions.forget("one")
     for number in range(3):
         one.wire.tell("two", Frame(probes=(Ping(number),)))
