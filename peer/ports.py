@@ -196,6 +196,8 @@ class TransportCounts:
     """Frames dropped because their signature, form, version or addressee was wrong."""
     dropped: int = 0
     """Frames not sent: no address known yet, or a full queue. Senders resend what matters."""
+    withheld: int = 0
+    """Frames that went without a part, or not at all: their receivers speak an older wire version (CL-8)."""
 
 
 class Gate(Protocol):

@@ -21,6 +21,14 @@ class Site(Protocol):
         """Send a frame, best effort, with this host's colour and era as they are now."""
         ...
 
+    def speaks(self, host: HostId) -> int:
+        """Return the newest wire version that another host and this one speak (CL-8).
+
+        0 until the other has been heard, and again when it has failed or left: a host may also go back to an older
+        release. Whoever needs a newer version waits, and looks again when it has something to send.
+        """
+        ...
+
     def noticed(self, agent: AgentId, notice: Tell) -> None:
         """Keep a line for whoever audits."""
         ...

@@ -1,8 +1,9 @@
-"""Bytes between hosts and bytes in logs: a version byte, MessagePack, and hard limits (CL-6)."""
+"""Bytes between hosts and bytes in logs: a version byte, MessagePack, and hard limits (CL-6, CL-8)."""
 
 from typing import TypeVar
 
 from msgspec import Struct, msgpack
+from msgspec.structs import replace
 
 from protocol.checkpoints.copy import CopyMessage
 from protocol.checkpoints.epoch import Commit
@@ -21,7 +22,7 @@ from protocol.checkpoints.messages import (
 )
 from protocol.checkpoints.tally import Tally
 from protocol.checkpoints.witness import Head
-from protocol.errors import UNREADABLE, WireInvalid
+from protocol.errors import UNREADABLE, VersionUnspoken, WireInvalid
 from protocol.fact import Claim, Fact, HostFact, Standing, State, Suspicion
 from protocol.hosts.messages import Compare, Probe
 from protocol.ids import AgentId, Number
@@ -41,9 +42,8 @@ from protocol.limits import (
 from protocol.message import Ballot, Data, GroupVotes, Message, Propose
 from protocol.proposal import INPUTS, Proposal, Restore
 from protocol.records import Record
+from protocol.since import FIRST, OLDEST, VERSION, is_read, newer_than, since
 from protocol.step import StepDraft
-
-VERSION = 1
 
 T = TypeVar("T")
 
@@ -103,6 +103,8 @@ class Frame(Struct, frozen=True, array_like=True):
     """How many restores the sender has carried out (CP-7)."""
     piece: Piece | None = None
     """Nothing else is in a frame that has one."""
+    speaks: Number = FIRST
+    """The newest version that the sender speaks, whichever this frame is in (CL-8)."""
 
 
 _encoder = msgpack.Encoder()
@@ -112,24 +114,66 @@ _drafts = msgpack.Decoder(StepDraft)
 _host_records = msgpack.Decoder(CheckpointRecord)
 
 
-def encode_frame(frame: Frame) -> bytes:
-    """Encode a frame for the transport."""
-    return bytes((VERSION,)) + _encoder.encode(frame)
+def encode_frame(frame: Frame, version: int = VERSION) -> bytes:
+    """Encode a frame for the transport, in a version in which `understood` has left nothing newer."""
+    return bytes((version,)) + _encoder.encode(frame)
 
 
-def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX) -> Frame:
+def understood(frame: Frame, version: int) -> tuple[Frame, list[str]]:
+    """Return what a host that speaks no more than a version understands of a frame, and the kinds that are left out.
+
+    One kind that it does not know would have it refuse the whole frame. Fields that it does not know it passes over.
+    """
+    newer = newer_than(version)
+    if not newer:
+        return frame, []
+    left: list[str] = []
+
+    def known(things: tuple[T, ...]) -> tuple[T, ...]:
+        kept: list[T] = []
+        for each in things:
+            kind = type(each.message if isinstance(each, Envelope) else each).__name__
+            if kind in newer:
+                left.append(kind)
+            else:
+                kept.append(each)
+        return tuple(kept)
+
+    compare = frame.compare
+    if compare is not None and compare.facts:
+        compare = replace(compare, facts=known(compare.facts))
+    fitting = replace(
+        frame, envelopes=known(frame.envelopes), facts=known(frame.facts), compare=compare,
+        probes=known(frame.probes), checkpoints=known(frame.checkpoints), copies=known(frame.copies),
+    )  # fmt: skip
+    return fitting, left
+
+
+def is_empty(frame: Frame) -> bool:
+    """Tell whether nothing is in a frame but what stands in every one."""
+    return not (
+        frame.envelopes or frame.facts or frame.asks or frame.answers or frame.probes or frame.checkpoints
+        or frame.copies or frame.heads or frame.compare or frame.piece
+    )  # fmt: skip
+
+
+def decode_frame(data: bytes, most: int = FRAME_BYTES_MAX, newest: int = VERSION) -> Frame:
     """Decode a frame from another host.
 
     Args:
         data: as `encode_frame` makes it.
         most: its bytes; more for one that has come in pieces.
+        newest: the newest version that this host speaks.
 
-    Raises: WireInvalid, saying what is wrong with it; nothing of it is taken in.
+    Raises: WireInvalid, saying what is wrong with it; nothing of it is taken in. VersionUnspoken, for a version that
+        this host does not read: nothing else can be said of it.
     """
     if len(data) > most:
         raise WireInvalid(f"a frame of {len(data)} bytes; at most {most} are read")
-    if not data or data[0] != VERSION:
-        raise WireInvalid(f"wire version {data[:1].hex() or 'none'}; this host speaks {VERSION:02x}")
+    if not data:
+        raise WireInvalid("a frame of no bytes")
+    if not is_read(data[0], newest):
+        raise VersionUnspoken(f"wire version {data[0]}; this host reads {OLDEST} to {newest}", data[0])
     try:
         frame = _frames.decode(memoryview(data)[1:])
     except UNREADABLE as error:
@@ -249,13 +293,15 @@ def encode_message(message: Message) -> bytes:
 def encode_record(record: Record) -> bytes:
     """Encode a record for the log, and check that it can be read again.
 
+    CL-8: its version is that of its kind, so whoever knows all kinds in a log reads it, an older release too.
+
     Raises: WireInvalid, if it could not: nothing of it may be written.
     """
     try:
         data = _encoder.encode(record)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise WireInvalid(f"a {type(record).__name__} that can't be written: {error}") from error
-    data = bytes((VERSION,)) + data
+    data = bytes((since(type(record)),)) + data
     decode_record(data)
     return data
 
@@ -280,27 +326,31 @@ def check_draft(draft: StepDraft) -> None:
 def decode_record(data: bytes) -> Record:
     """Decode a record of an agent's log.
 
-    Raises: WireInvalid, if it is not a record of this version.
+    Raises: WireInvalid, if it is not a record of this version or an older one.
     """
     return _decoded(data, _records)
 
 
 def encode_host_record(record: CheckpointRecord) -> bytes:
-    """Encode a record for a host's own log."""
-    return bytes((VERSION,)) + _encoder.encode(record)
+    """Encode a record for a host's own log; its version is that of its kind, as in `encode_record`."""
+    return bytes((since(type(record)),)) + _encoder.encode(record)
 
 
 def decode_host_record(data: bytes) -> CheckpointRecord:
     """Decode a record of a host's own log.
 
-    Raises: WireInvalid, if it is not a record of this version.
+    Raises: WireInvalid, if it is not a record of this version or an older one.
     """
     return _decoded(data, _host_records)
 
 
 def _decoded(data: bytes, decoder: "msgpack.Decoder[T]") -> T:
-    if not data or data[0] != VERSION:
-        raise WireInvalid(f"log version {data[:1].hex() or 'none'}; this host reads {VERSION:02x}")
+    # CL-8: what a log holds is read for good, whatever is still spoken.
+    if not data or not FIRST <= data[0] <= VERSION:
+        raise WireInvalid(
+            f"log version {data[0] if data else 'none'}; this release reads {FIRST} to {VERSION}."
+            " Nothing was changed. Start it with the release that has written it, or a newer one."
+        )
     try:
         return decoder.decode(memoryview(data)[1:])
     except UNREADABLE as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from peer import errors
@@ -16,11 +16,14 @@ from peer.host import questions
 from peer.host.condition import About
 from peer.host.condition import about as about_here
 from peer.host.health import ABOUT, Health
+from peer.host.questions import Notice
+from peer.host.versions import UNSPOKEN
 from peer.values.texts import natural
 from protocol.ids import HostId
 
 OFF_S_WARN, OFF_S_FAIL = 1.0, 60.0
 """How far clocks may differ: checkpoints and signatures tell time by them."""
+UPGRADE = "docs/guide/operating.md#upgrade-host-by-host"
 
 
 class Seen(NamedTuple):
@@ -105,14 +108,37 @@ def check_versions(seen: Sequence[Seen]) -> Iterator[Finding]:
             by.setdefault(about.versions.get(name, "unknown"), []).append(who)
         if len(by) > 1:
             differ = True
-            how: Callable[[str, str, str], Finding] = fail if name == "ebbtide" else warn
             text = "; ".join(f"{version} at {', '.join(who)}" for version, who in by.items())
-            yield how("versions", f"{name} is {text}", "Install the same everywhere: uv.lock pins all of it.")
+            yield warn("versions", f"{name} is {text}", "Install the same everywhere: uv.lock pins all of it.")
     for who, about in told[1:]:
         if not about.has_curve:
             yield fail("libzmq", f"{who} has a libzmq without CURVE: it can't encrypt", "pip install pyzmq, there")
     if not differ:
         yield ok("versions", f"the same at {len(told) - 1} hosts and here")
+
+
+def check_wire(seen: Sequence[Seen], notices: Iterable[Notice] = ()) -> Iterator[Finding]:
+    """Look whether all hosts speak the same wire version, so that what came with the newest can be used (CL-8).
+
+    Args:
+        seen: the hosts.
+        notices: of whoever asks, who may have heard from hosts that it does not understand.
+    """
+    told = [("here", about_here(None).wire)]
+    told += [(each.name, each.about.wire) for each in seen if isinstance(each.about, About)]
+    newest = max(wire for _, wire in told)
+    older = {wire: [who for who, its in told if its == wire] for _, wire in told if wire < newest}
+    for wire, who in older.items():
+        yield warn(
+            "wire", f"the wire version is {wire} at {', '.join(who)}, and {newest} elsewhere: the upgrade is not"
+            f" finished, and what came with version {newest} waits",
+            f"Install the newer release there, and start anew what runs: {UPGRADE}.",
+        )  # fmt: skip
+    unread = [notice for notice in notices if notice.notice == UNSPOKEN]
+    for notice in unread:
+        yield fail("wire", notice.detail, f"One release after the other: {UPGRADE}.")
+    if not older and not unread:
+        yield ok("wire", f"{len(told) - 1} hosts and this release speak wire version {newest}")
 
 
 def check_disks(seen: Sequence[Seen]) -> Iterator[Finding]:

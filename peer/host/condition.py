@@ -10,6 +10,8 @@ from pathlib import Path
 import zmq
 from msgspec import Struct
 
+from protocol.since import FIRST, VERSION
+
 VERSIONS = ("ebbtide", "python", "ray", "pyzmq", "libzmq")
 
 
@@ -28,6 +30,8 @@ class About(Struct, frozen=True):
     is_writable: bool = True
     free_bytes: int = 0
     total_bytes: int = 0
+    wire: int = FIRST
+    """The newest wire version that it speaks; one of a release before this was told speaks the first."""
 
 
 def about(folder: Path | None) -> About:
@@ -48,6 +52,7 @@ def about(folder: Path | None) -> About:
         is_writable=folder is None or os.access(folder, os.W_OK),
         free_bytes=free,
         total_bytes=total,
+        wire=VERSION,
     )
 
 

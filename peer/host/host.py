@@ -258,9 +258,8 @@ class Host:
         self._version += 1
         kinds = self.residents.kinds()
         spaces = tuple((name, space) for name in sorted(kinds) for space in kinds[name].spaces)
-        self.neighbours.announce(
-            HostFact(self.host_id, self._version, self.transport.address, tuple(sorted(kinds)), spaces)
-        )
+        fact = HostFact(self.host_id, self._version, self.transport.address, tuple(sorted(kinds)), spaces)
+        self.neighbours.announce(fact)
         self.strangers.look()
 
     # -- what drivers need -----------------------------------------------------------------------------------------
@@ -286,6 +285,10 @@ class Host:
         living = dict.fromkeys(self._machine.living())
         return [fact.host for fact in self._machine.others() if fact.agents and fact.host in living]
 
+    def speaks(self, host: HostId) -> int:
+        """Return the newest wire version that another host and this one speak; 0 until the other has been heard."""
+        return self.wire.versions.said(host)
+
     def known_hosts(self) -> list[HostFact]:
         """Return what is known of the other hosts: where each is, and who lives there."""
         return self._machine.others()
@@ -307,10 +310,8 @@ class Host:
 
     def costs(self) -> Costs:
         """Return what this host has sent."""
-        counts = self.transport.counts
-        return Costs(
-            self._router.rollbacks, self._router.messages, counts.frames_sent, counts.bytes_sent, counts.refused
-        )
+        sent, counts = self._router, self.transport.counts
+        return Costs(sent.rollbacks, sent.messages, counts.frames_sent, counts.bytes_sent, counts.refused)
 
     # -- asking ----------------------------------------------------------------------------------------------------
 

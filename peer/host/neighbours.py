@@ -161,6 +161,8 @@ class Neighbours:
                 case Failed() | Left() | Recovered():
                     what = type(action).__name__.lower()
                     logger.info("%s: host %s has %s", self._resident.host_id, action.host, what)
+                    if not isinstance(action, Recovered):
+                        self._resident.wire.versions.forget(action.host)  # its next life may be of another release
                     self._resident.checkpoints.turned(action.host, what)
                     self._tell(action.host, what)
         if displaced:

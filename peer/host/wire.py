@@ -7,12 +7,14 @@ from typing import Protocol
 import msgspec
 
 from peer.host.pieces import Pieces
+from peer.host.versions import UNSPOKEN, Versions
 from peer.ports import Transport
 from peer.trust.trust import Trust
-from protocol.errors import WireInvalid
-from protocol.ids import HostId
+from protocol.action import Tell
+from protocol.errors import VersionUnspoken, WireInvalid
+from protocol.ids import HOST, AgentId, HostId
 from protocol.limits import PIECE_BYTES, WHOLE_BYTES_MAX
-from protocol.wire import Frame, decode_frame, encode_frame
+from protocol.wire import Frame, decode_frame, encode_frame, is_empty, understood
 
 logger = logging.getLogger("ebbtide")
 
@@ -33,6 +35,10 @@ class Post(Protocol):
         """Return this host's colour and era."""
         ...
 
+    def noticed(self, agent: AgentId, notice: Tell) -> None:
+        """Keep a line for whoever audits."""
+        ...
+
 
 class Wire:
     """One host's end of it.
@@ -48,6 +54,8 @@ class Wire:
         self._post = post
         self._trust = trust
         self._read = read
+        self.versions = Versions()
+        """Which wire version each host speaks."""
         self._pieces = Pieces(first)
 
     def received(self, sender: HostId, body: bytes) -> None:
@@ -55,37 +63,64 @@ class Wire:
         if self._trust.why_out(sender):
             self._post.transport.counts.refused += 1
             return
+        newest = self.versions.newest
         try:
-            frame = decode_frame(body)
+            frame = decode_frame(body, newest=newest)
             if frame.piece is not None:
                 most = WHOLE_BYTES_MAX if self._post.is_known(sender) else STRANGERS_WHOLE_MAX
                 whole = self._pieces.take(sender, frame.piece, most)
                 if whole is None:
                     return
-                frame = decode_frame(whole, most)
+                frame = decode_frame(whole, most, newest)
+        except VersionUnspoken as error:
+            self._unspoken(sender, error.version)
+            return
         except WireInvalid as error:
             self._post.transport.counts.refused += 1
             logger.warning("refused a frame of %s: %s", sender, error)
             return
+        self.versions.heard(sender, frame.speaks)
         self._read(sender, frame)
+
+    def _unspoken(self, sender: HostId, version: int) -> None:
+        self._post.transport.counts.refused += 1
+        text = self.versions.refused(sender, version)
+        if text:
+            logger.error("%s", text)
+            self._post.noticed(HOST, Tell(UNSPOKEN, str(sender), text))
 
     def send(self, host: HostId, frame: Frame) -> None:
         """Send a frame, with this host's colour and era as they are now."""
         epoch, era = self._post.stamp()
-        self.tell(host, msgspec.structs.replace(frame, epoch=epoch, era=era))
+        self._tell(host, msgspec.structs.replace(frame, epoch=epoch, era=era, speaks=self.versions.newest))
 
     def tell(self, host: HostId, frame: Frame) -> None:
         """Send a frame as it is."""
-        for body in self._bodies(frame):
+        self._tell(host, msgspec.structs.replace(frame, speaks=self.versions.newest))
+
+    def _tell(self, host: HostId, frame: Frame) -> None:
+        version = self.versions.of(host)
+        frame, left = understood(frame, version)
+        if left:
+            # Who resends until it is acknowledged, or compares, has it there once the host is replaced.
+            self._post.transport.counts.withheld += 1
+            for text in self.versions.withheld(host, left):
+                logger.info("%s", text)
+            if is_empty(frame):
+                return
+        for body in self._bodies(frame, version):
             self._post.transport.send(host, body)
 
     def introduce(self, address: str, frame: Frame) -> None:
         """Send a frame to whoever is at an address."""
-        for body in self._bodies(frame):
+        version = self.versions.knock(address)
+        frame, _ = understood(msgspec.structs.replace(frame, speaks=self.versions.newest), version)
+        for body in self._bodies(frame, version):
             self._post.transport.introduce(address, body)
 
-    def _bodies(self, frame: Frame) -> list[bytes]:
-        body = encode_frame(frame)
+    def _bodies(self, frame: Frame, version: int) -> list[bytes]:
+        body = encode_frame(frame, version)
         if len(body) <= 2 * PIECE_BYTES:
             return [body]
-        return [encode_frame(Frame(piece=piece)) for piece in self._pieces.cut(body)]
+        pieces = self._pieces.cut(body)
+        return [encode_frame(Frame(piece=piece, speaks=frame.speaks), version) for piece in pieces]

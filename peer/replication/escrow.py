@@ -23,6 +23,7 @@ from protocol.checkpoints.escrow import needed, threshold, trustees_max
 from protocol.checkpoints.succession import Succession
 from protocol.errors import UNREADABLE, WireInvalid
 from protocol.ids import HOST, AgentId, HostId
+from protocol.since import since
 from protocol.wire import Frame
 
 PREFIX = "share:"
@@ -55,17 +56,20 @@ class Escrow:
         self._placed = placed
         self._used: tuple[int, ...] = ()
         """The levels at which anything was ever sealed here."""
+        self._asked: dict[int, None] = {}
+        """Those, and what is being written down of others."""
         self._level = 0
         """By how many hosts' shares this host's secret is to be made, as the views are now."""
         self._sealing = 0
         """The level at which records are sealed: the last of which shares enough are where they are to be."""
         self._views: list[tuple[HostId, ...]] = []
+        self._older: dict[HostId, None] = {}
+        """Hosts that are passed over, being of an older release."""
         self._due: dict[HostId, tuple[Part, ...]] = {}
         """By trustee, the shares that it is to have."""
         self._had: dict[HostId, bytes] = {}
         """By trustee that has them, by which name."""
-        self.is_placed = False
-        """Enough hosts have their shares for any losses that are allowed for."""
+        self._is_placed = False
         self._kept: dict[HostId, dict[tuple[int, int], Part]] = {}
         """By owner, the shares here, by level and threshold."""
         self._returned: dict[HostId, dict[HostId, tuple[Part, ...]]] = {}
@@ -82,18 +86,41 @@ class Escrow:
                     for record in self._site.store.read(name):
                         found.update({(part.level, part.threshold): part for part in decode_parts(record)})
         self._used = tuple(sorted({level for level, _ in self._kept.get(self._site.host_id, {})}))
+        self._asked = dict.fromkeys(self._used)
 
     # -- this host's secrets ---------------------------------------------------------------------------------------
 
     def chosen(self) -> None:
         """The views have changed: others may be the trustees now, and more or fewer of them."""
-        nearest = self._succession.nearest(self._site.host_id, trustees_max(self._replicas))
+        self._older = {}
+        nearest = self._succession.nearest(self._site.host_id, trustees_max(self._replicas), self._is_fit)
         self._views = [view for view in nearest if view]
         self._level = min((threshold(len(view), self._replicas) for view in self._views), default=0)
-        if self._level and self._level not in self._used:
+        if self._level and self._level not in self._asked:
             # Durable before anything is sealed so: a later life has to place shares of it, too.
+            self._asked[self._level] = None
             self._keep(self._site.host_id, [Part(self._level, 0, b"", b"")], partial(self._uses, self._level))
         self._share()
+
+    def _can_open(self, host: HostId) -> bool:
+        """Tell whether a host is of a release that opens what is sealed, as far as is known (CL-8)."""
+        return not 0 < self._site.speaks(host) < since(Deposit)
+
+    def _is_fit(self, host: HostId) -> bool:
+        if self._can_open(host):
+            return True
+        self._older[host] = None
+        return False
+
+    def seals_for(self, backup: HostId) -> bool:
+        """Tell whether a backup gets sealed copies; one of an older release, which could not open them, does not."""
+        return self._can_open(backup)
+
+    def look(self) -> None:
+        """See whether those who are to have shares are of an older release after all, or others are not any more."""
+        trustees = (trustee for view in self._views for trustee in view)
+        if any(map(self._can_open, self._older)) or not all(map(self._can_open, trustees)):
+            self.chosen()
 
     def _uses(self, level: int) -> None:
         self._used = tuple(sorted({*self._used, level}))
@@ -111,16 +138,21 @@ class Escrow:
     def _look(self) -> None:
         """See whether enough trustees have their shares."""
         self._had = {host: digest for host, digest in self._had.items() if digest == digest_of(self._due.get(host, ()))}
-        self.is_placed = bool(self._due) and all(
+        self._is_placed = bool(self._due) and all(
             sum(trustee in self._had for trustee in view) >= needed(len(view), self._replicas) for view in self._views
         )
-        if self.is_placed:
+        if self._is_placed:
             self._sealing = self._level
 
     @property
     def is_ready(self) -> bool:
         """Whether records can be sealed so that whoever succeeds this host can open them."""
         return self._sealing > 0
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether enough hosts have their shares for any losses that are allowed for, or none could use any."""
+        return self._is_placed or not self._level
 
     def offer(self) -> None:
         """Send trustees their shares again, those that have not said that they have them."""

@@ -207,7 +207,8 @@ class Copies:
 
     def _new_backup(self) -> Backup:
         lengths = ((name, log.length) for name, log in self._logs.items() if log.length)
-        waits = deque((self._written, name, length) for name, length in lengths)
+        # Of what anybody waits for, it has nothing yet.
+        waits = deque((0, name, length) for name, length in lengths)
         return Backup(unsent=dict.fromkeys(self._logs), waits=waits)
 
     # -- sending ---------------------------------------------------------------------------------------------------
@@ -222,9 +223,9 @@ class Copies:
         self._flushing = False
         self.kept.flush()
         self._unsent = 0
-        if self._escrow.is_ready:
-            for host, backup in self._backups.items():
-                self._send_all(host, backup)
+        self._escrow.look()
+        for host, backup in self._backups.items():
+            self._send_all(host, backup)
         if self._again is None and self._backups:
             self._again = self._site.clock.wake(self._site.clock.now_us() + AGAIN_US, self._send_again)
         self._settle()
@@ -241,10 +242,12 @@ class Copies:
 
     def _send_all(self, host: HostId, backup: Backup) -> None:
         parts: list[Copy] = []
-        size = 0
+        size, seals = 0, self._escrow.seals_for(host)
+        if seals and not self._escrow.is_ready:
+            return
         unsent, backup.unsent = backup.unsent, {}
         for name in unsent:
-            part = self._part(backup, name)
+            part = self._part(backup, name, seals)
             if part is None:
                 continue
             parts.append(part)
@@ -255,14 +258,14 @@ class Copies:
         if parts:
             self._site.send_frame(host, Frame(copies=tuple(parts)))
 
-    def _part(self, backup: Backup, name: AgentId) -> Copy | None:
-        """Return what a backup is to be sent of a log next, or the question what it has."""
+    def _part(self, backup: Backup, name: AgentId, seals: bool) -> Copy | None:
+        """Return what a backup is to be sent of a log next, sealed or not, or the question what it has."""
         log, has = self._logs[name], backup.has.get(name)
         if has is None:
             if name in backup.asked:
                 return None
             backup.asked[name] = None
-            return Copy(name, 1, (), life=self._own.life_of(name), since=log.since, is_sealed=True)
+            return Copy(name, 1, (), life=self._own.life_of(name), since=log.since, is_sealed=seals)
         first = max(has, backup.sent.get(name, 0)) + 1
         if first > log.length:
             return None
@@ -280,14 +283,14 @@ class Copies:
             self._site.noticed(name, Tell("not-copied", name, str(error)))
             return None
         kind, options = self._own.spec_of(name)
-        if kind:
-            options = self._escrow.close(name, OPTIONS, (options,))[0]
-        sealed = self._escrow.close(name, first, records)
+        if seals:
+            options = self._escrow.close(name, OPTIONS, (options,))[0] if kind else options
+            records = self._escrow.close(name, first, records)
         last = first + len(records) - 1
         backup.sent[name] = last
         anchors = tuple(number for number in (*log.anchors, *((first,) if prev else ())) if first <= number <= last)
         life, since = self._own.life_of(name), log.since
-        return Copy(name, first, tuple(sealed), kind, options, prev, anchors, life, since, is_sealed=True)
+        return Copy(name, first, tuple(records), kind, options, prev, anchors, life, since, seals)
 
     def _from_anchor(self, name: AgentId, first: int) -> tuple[int, bytes]:
         """Return where a copy goes on: nobody needs what is before the last anchor to bring an agent back."""

@@ -13,13 +13,13 @@ from peer.backends.admission import addresses_in
 from peer.cluster.attached import Attached
 from peer.doctor.files import check_files
 from peer.doctor.finding import FAIL, Finding, unknown
-from peer.doctor.hosts import Seen, check_clocks, check_disks, check_reached, check_versions, seen_of
+from peer.doctor.hosts import Seen, check_clocks, check_disks, check_reached, check_versions, check_wire, seen_of
 from peer.doctor.machine import check_machine, check_ports, check_ray
 from peer.host.condition import About
 from peer.running.console import FOLDER, HERE, Json, asked, lines, said
 from peer.running.noted import noted_in
 
-_HOSTS = ("reached", "clocks", "versions")
+_HOSTS = ("reached", "clocks", "versions", "wire")
 """What only hosts that run can tell."""
 
 
@@ -56,8 +56,8 @@ def doctor(
 
 async def _asked(cluster: Attached) -> tuple[list[Seen], list[Finding]]:
     seen = await seen_of(cluster)
-    told = [*await check_reached(cluster, seen), *check_clocks(seen), *check_versions(seen), *check_disks(seen)]
-    return seen, told
+    told = [*await check_reached(cluster, seen), *check_clocks(seen), *check_versions(seen)]
+    return seen, [*told, *check_wire(seen, cluster.host.notices), *check_disks(seen)]
 
 
 def _ports(folder: Path) -> set[int]:

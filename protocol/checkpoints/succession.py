@@ -8,7 +8,7 @@ undecided cones wait, and ordinary work goes on.
 Source: Lamport 2001 (Paxos made simple); Thaler and Ravishankar 1998 (rendezvous hashing).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 from protocol.checkpoints.core import HostCore
@@ -126,9 +126,17 @@ class Succession:
         by_view = self.nearest(host, self._core.limits.replicas)
         return tuple(dict.fromkeys(backup for backups in by_view for backup in backups))
 
-    def nearest(self, host: HostId, count: int) -> list[tuple[HostId, ...]]:
-        """Return, by each of the last two views, so many of the hosts that are first to keep something for a host."""
-        views = [[other for other in view if other not in self.successors] for view in self._views()]
+    def nearest(
+        self, host: HostId, count: int, can: Callable[[HostId], bool] = lambda _: True
+    ) -> list[tuple[HostId, ...]]:
+        """Return, by each of the last two views, so many of the hosts that are first to keep something for a host.
+
+        Args:
+            host: for whom.
+            count: how many.
+            can: tells whether one is asked at all.
+        """
+        views = [[other for other in view if other not in self.successors and can(other)] for view in self._views()]
         return [backups_of(host, living, count) for living in views]
 
     def _turn_us(self, host: HostId) -> int | None:

@@ -15,6 +15,7 @@ from peer.trust.rights import OF_HOSTS
 from protocol.ids import AgentId
 from protocol.limits import CheckpointLimits, HostLimits, Limits
 from protocol.records import BirthRecord
+from protocol.since import VERSION
 from sims.virtual.chance import AnySpread, SeededRandomness, stream
 from sims.virtual.clock import VirtualClock
 from sims.virtual.disk import Disk, VirtualStore
@@ -54,6 +55,8 @@ class Box:
         """What the authority grants its host."""
         self.through: Callable[[VirtualTransport], Transport] = lambda inner: inner
         """What its host sends through: liars through another one."""
+        self.speaks = VERSION
+        """The newest wire version of its next life: less stands for an older release (CL-8)."""
         self._seed = seed
         self._loop = loop
         self._network = network
@@ -121,6 +124,7 @@ class Box:
             founder=self._founder, host_limits=self._host_limits, observer=observer,
             resources=Resources(self._stand_ins),
         )  # fmt: skip
+        host.wire.versions.newest = self.speaks
         specs = [AgentSpec(s.name, s.kind, s.options, s.name in self.lost) for s in self.specs.values()]
 
         async def open_up() -> None:

@@ -22,8 +22,9 @@ from protocol.errors import UNREADABLE
 from protocol.ids import HOST, StepId
 from protocol.message import Message
 from protocol.records import Record
+from protocol.since import FIRST, OLDEST, VERSION
 from protocol.step import Entry
-from protocol.wire import VERSION, Ask, Envelope, Frame
+from protocol.wire import Ask, Envelope, Frame
 from tests.fuzz import disk, estates
 from tests.fuzz.badges import HOST_ID, MEMBER_ID, STRANGER_ID, granted
 from tests.fuzz.examples import Examples
@@ -118,13 +119,13 @@ def input_of(keeps: bool, frames: list[tuple[int, bytes]]) -> bytes:
 
 def a_body(rng: Random) -> bytes:
     """Return the body of a new frame that holds something."""
-    return bytes((VERSION,)) + write(a_frame(rng))
+    return bytes((rng.choice((OLDEST, VERSION, VERSION, VERSION + 1)),)) + write(a_frame(rng))
 
 
 def a_frame(rng: Random) -> list[Any]:
     """Return a new frame, as it is encoded: one part of it, or all."""
     whole = EXAMPLES.of(Frame, rng)
-    whole += [None] * (12 - len(whole))
+    whole += [None] * (13 - len(whole))
     blank: list[Any] = [
         [],
         [],
@@ -138,6 +139,7 @@ def a_frame(rng: Random) -> list[Any]:
         rng.choice((0, 0, 1, 1, 2, 3)),
         rng.choice((0, 0, 0, 1)),
         None,
+        rng.choice((0, OLDEST, VERSION, VERSION, VERSION + 1)),
     ]
     choice = rng.random()
     if choice < 0.08:
@@ -210,7 +212,7 @@ def change_frames(data: bytes, rng: Random) -> bytes:
 
 def change_record(data: bytes, rng: Random) -> bytes:
     """Change a record."""
-    if data[:1] != bytes((VERSION,)):
+    if not data or not FIRST <= data[0] <= VERSION:
         return mutated(data, rng, WORDS, lambda: EXAMPLES.of(rng.choice(ANSWERED), rng))
     kind = rng.choice((Record, CheckpointRecord, Head))
     return data[:1] + mutated(data[1:], rng, WORDS, lambda: EXAMPLES.of(kind, rng))

@@ -18,7 +18,8 @@ from protocol.checkpoints.messages import CheckpointRecord
 from protocol.checkpoints.witness import Head
 from protocol.message import Message
 from protocol.records import Record
-from protocol.wire import VERSION, Piece
+from protocol.since import VERSION
+from protocol.wire import Piece
 from tests.fuzz import disk, kinds
 from tests.fuzz.badges import AUTHORITY, HOST_ID, MEMBER_ID, host_keys
 from tests.fuzz.overheard import overheard

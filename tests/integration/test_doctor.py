@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from peer import Agent, Cluster, Context, handles
 from peer.cli.main import app
 from peer.doctor.finding import Finding
-from peer.doctor.hosts import check_clocks, check_reached, check_versions, seen_of
+from peer.doctor.hosts import check_clocks, check_reached, check_versions, check_wire, seen_of
 
 
 class Counter(Agent):
@@ -21,7 +21,8 @@ class Counter(Agent):
 async def told(folder: Path) -> list[Finding]:
     async with Cluster.attach(folder) as cluster:
         seen = await seen_of(cluster)
-        return [*await check_reached(cluster, seen), *check_clocks(seen), *check_versions(seen)]
+        found = [*await check_reached(cluster, seen), *check_clocks(seen), *check_versions(seen)]
+        return [*found, *check_wire(seen, cluster.host.notices)]
 
 
 async def test_hosts_that_are_well_and_one_that_is_gone(tmp_path: Path) -> None:
@@ -30,7 +31,7 @@ async def test_hosts_that_are_well_and_one_that_is_gone(tmp_path: Path) -> None:
             await cluster.spawn(name, Counter)
         found = await told(tmp_path)
         assert [(each.check, each.verdict) for each in found] == [
-            ("reached", "ok"), ("clocks", "ok"), ("versions", "ok")]  # fmt: skip
+            ("reached", "ok"), ("clocks", "ok"), ("versions", "ok"), ("wire", "ok")]  # fmt: skip
         await cluster.kill("b", for_good=True)
         found = await told(tmp_path)
         wrong = [each for each in found if each.verdict == "fail"]
@@ -49,8 +50,8 @@ def test_where_no_cluster_runs_it_tells_what_it_can(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["doctor", str(tmp_path), "--json"])
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     verdicts = {row["check"]: row["verdict"] for row in rows}
-    assert {name: verdicts[name] for name in ("keys", "reached", "clocks", "versions")} == {
-        "keys": "ok", "reached": "unknown", "clocks": "unknown", "versions": "unknown"}  # fmt: skip
+    assert {name: verdicts[name] for name in ("keys", "reached", "clocks", "versions", "wire")} == {
+        "keys": "ok", **dict.fromkeys(("reached", "clocks", "versions", "wire"), "unknown")}  # fmt: skip
     assert "no cluster runs" in next(row["text"] for row in rows if row["check"] == "clocks")
     assert done.exit_code == 0
     (tmp_path / "host-1" / "host.key").chmod(0o644)

@@ -12,8 +12,9 @@ from protocol.fact import Began
 from protocol.ids import StepId
 from protocol.limits import FRAME_BYTES_MAX, Limits
 from protocol.message import Ack, Data, Void
+from protocol.since import VERSION
 from protocol.step import Consumer, Input, Read
-from protocol.wire import VERSION, Envelope, Frame, decode_frame, encode_frame
+from protocol.wire import Envelope, Frame, decode_frame, encode_frame
 from tests.rules.bench import Bench, of
 
 

@@ -2,6 +2,7 @@
 
 ELSEWHERE = {
     "CL-6": "bytes: tests/unit and tests/contract",
+    "CL-8": "histories are of one release: tests/rules/test_wire_versions.py, tests/simulation/test_world_upgrades.py",
     "ST-7": "handlers are not in machines: tests/rules/test_steps.py",
     "ST-8": "histories end, and nothing there waits for ever: tests/rules/test_steps.py",
     "ST-9": "machines have no disk that is full: tests/rules/test_durability.py, tests/integration/test_full_disk.py",

@@ -12,7 +12,8 @@ from protocol.ids import NUMBER_END, StepId
 from protocol.limits import NUMBER_MAX
 from protocol.message import Ballot, Message, Propose, Void
 from protocol.proposal import Amendment, Proposal, Restore
-from protocol.wire import VERSION, Envelope, Frame, decode_frame, decode_record, encode_frame
+from protocol.since import VERSION
+from protocol.wire import Envelope, Frame, decode_frame, decode_record, encode_frame
 
 ROOT = StepId("a", 1, 1)
 

@@ -8,11 +8,15 @@ import pytest
 from peer.doctor import files, machine
 from peer.doctor.files import check_files, room
 from peer.doctor.finding import Finding
-from peer.doctor.hosts import Seen, check_clocks, check_disks, check_versions
+from peer.doctor.hosts import Seen, check_clocks, check_disks, check_versions, check_wire
 from peer.doctor.machine import check_ports, check_ray, listening
 from peer.errors import AskTimeout
+from peer.host import questions
 from peer.host.condition import About, about
 from peer.host.health import Health
+from peer.host.questions import Notice
+from peer.host.versions import UNSPOKEN
+from protocol.since import FIRST, VERSION
 
 
 def verdicts(found: list[Finding], check: str) -> list[tuple[str, str]]:
@@ -169,9 +173,31 @@ def test_versions_that_differ_are_told_with_who_has_which() -> None:
     assert [each.verdict for each in check_versions([seen("a"), seen("b")])] == ["ok"]
     found = list(check_versions([seen("a"), seen("b", versions=here | {"ebbtide": "0.0.1", "ray": "1.0"})]))
     assert [(each.verdict, each.text) for each in found] == [
-        ("fail", f"ebbtide is {here['ebbtide']} at here, a; 0.0.1 at b"),
+        ("warn", f"ebbtide is {here['ebbtide']} at here, a; 0.0.1 at b"),
         ("warn", f"ray is {here['ray']} at here, a; 1.0 at b"),
     ]
+
+
+def test_hosts_that_speak_an_older_wire_version_are_named_and_the_upgrade_is_not_finished() -> None:
+    (found,) = check_wire([seen("a"), seen("b")])
+    assert (found.verdict, found.text) == ("ok", f"2 hosts and this release speak wire version {VERSION}")
+    (found,) = check_wire([seen("a"), seen("b", wire=1), seen("c", wire=1)])
+    assert (found.verdict, found.check) == ("warn", "wire")
+    assert f"wire version is 1 at b, c, and {VERSION} elsewhere: the upgrade is not finished" in found.text
+    assert "#upgrade-host-by-host" in found.remedy
+    (found,) = check_wire([seen("a", wire=VERSION + 1)])
+    assert f"wire version is {VERSION} at here, and {VERSION + 1} elsewhere" in found.text
+
+
+def test_a_host_that_speaks_no_version_which_is_read_here_is_a_failure() -> None:
+    notices = [Notice(1, "host", "refused", "h", ""), Notice(2, "host", UNSPOKEN, "h", "host h sends in version 9")]
+    found = list(check_wire([seen("a")], notices))
+    assert [(each.verdict, each.text) for each in found] == [("fail", "host h sends in version 9")]
+
+
+def test_an_older_release_says_nothing_of_its_wire_version_and_speaks_the_first() -> None:
+    told = {field: getattr(about(None), field) for field in About.__struct_fields__ if field != "wire"}
+    assert questions.decode(questions.encode(told), About).wire == FIRST
 
 
 def test_a_host_that_can_not_encrypt_is_told() -> None:
