@@ -12,7 +12,10 @@ FIRST = 1
 SINCE: dict[str, int] = {
     "Frame.speaks": 2,
 }
-"""By kind, or `Kind.field`: the version that it came with, of all that frames and logs may hold."""
+"""By kind, or `Kind.field`: the version that it came with, of all that frames and logs may hold.
+
+A fact of a newer kind is kept back from an older host, so their comparisons differ (MB-3) until that one is replaced.
+"""
 
 PASSED_ON = (
     "HostFact", "Began", "Standing", "Suspicion", "Claim", "Edict",
