@@ -17,7 +17,10 @@ SINCE: dict[str, int] = {
     "Reclaim": 2,
     "Returned": 2,
 }
-"""By kind, or `Kind.field`: the version that it came with, of all that frames and logs may hold."""
+"""By kind, or `Kind.field`: the version that it came with, of all that frames and logs may hold.
+
+A fact of a newer kind is kept back from an older host, so their comparisons differ (MB-3) until that one is replaced.
+"""
 
 PASSED_ON = (
     "HostFact", "Began", "Standing", "Suspicion", "Claim", "Edict",

@@ -348,8 +348,8 @@ def _decoded(data: bytes, decoder: "msgpack.Decoder[T]") -> T:
     # CL-8: what a log holds is read for good, whatever is still spoken.
     if not data or not FIRST <= data[0] <= VERSION:
         raise WireInvalid(
-            f"log version {data[0] if data else 'none'}; this release reads {FIRST} to {VERSION}."
-            " Nothing was changed. Start it with the release that has written it, or a newer one."
+            f"log version {data[:1].hex() or 'none'}; this release reads {FIRST:02x} to {VERSION:02x}."
+            " Nothing was changed. It takes the release that has written it, or a newer one."
         )
     try:
         return decoder.decode(memoryview(data)[1:])

@@ -231,7 +231,9 @@ def test_cl8_a_record_has_the_version_of_its_kind_and_older_ones_are_read_for_go
     assert decode_record(new) == decode_record(encode_record(tier)) == tier
     assert decode_host_record(old) == EndRecord("r")
     for strange in (b"", b"\x00" + new[1:], bytes((VERSION + 1,)) + new[1:]):
-        with pytest.raises(WireInvalid, match=rf"this release reads {FIRST} to {VERSION}\. Nothing was changed"):
+        with pytest.raises(
+            WireInvalid, match=rf"this release reads {FIRST:02x} to {VERSION:02x}\. Nothing was changed"
+        ):
             decode_record(strange)
     monkeypatch.setattr("protocol.wire.OLDEST", VERSION)
     assert decode_record(encode_record(tier)) == tier  # whatever is still spoken

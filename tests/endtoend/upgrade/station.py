@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ebbtide import Agent, Call, Context, handles, tool
+from ebbtide import Agent, Call, Context, Happened, NotHappened, handles, tool
 
 RING = {"a": "b", "b": "c", "c": "a"}
 HOPS = 2
@@ -15,7 +15,14 @@ def unpay(call: Call) -> None:
         books.write(f"-{call.args[0]}\n")
 
 
-@tool(undo=unpay)
+def is_paid(call: Call) -> object:
+    """Look into the books: a host may be killed in the midst of a payment."""
+    lines = Path(os.environ["BOOKS"]).read_text().splitlines()
+    balance = lines.count(f"+{call.args[0]}") - lines.count(f"-{call.args[0]}")
+    return Happened(None) if balance > 0 else NotHappened()
+
+
+@tool(undo=unpay, check=is_paid)
 def pay(parcel: int, *, intent: str) -> None:
     """Pay for a parcel."""
     with Path(os.environ["BOOKS"]).open("a") as books:
