@@ -87,6 +87,8 @@ class Vote(Struct, frozen=True, omit_defaults=True):
     effects: tuple[str, ...] = ()
     since: Number = 0
     """The version to which this is the difference: what it lists has come after that. 0: it lists all."""
+    refutes: tuple[Credit, ...] = ()
+    """Debits to the voter that can't be (RB-15): they count as taken into account, and nothing follows from them."""
 
     def follows(self, known: "Vote | None") -> bool:
         """Tell whether this says more than what is known of its voter, and can be joined to it."""
@@ -97,13 +99,14 @@ class Vote(Struct, frozen=True, omit_defaults=True):
         """Return the whole vote, given the one before, which this follows."""
         if not self.since or known is None:
             return self
-        cone, credits, effects = self.cone, self.credits, self.effects
+        cone, credits, effects, refutes = self.cone, self.credits, self.effects, self.refutes
         if self.since < known.version:
             # Part of it is known: what follows the version that is known is what is new here.
             steps, taken, calls = {step.step for step in known.cone}, {*known.credits}, {*known.effects}
             cone = tuple(step for step in cone if step.step not in steps)
             credits = tuple(credit for credit in credits if credit not in taken)
             effects = tuple(call for call in effects if call not in calls)
+            refutes = tuple(debit for debit in refutes if debit not in known.refutes)
         return Vote(
             voter=self.voter,
             version=self.version,
@@ -112,6 +115,7 @@ class Vote(Struct, frozen=True, omit_defaults=True):
             cone=(*known.cone, *cone),
             credits=(*known.credits, *credits),
             effects=(*known.effects, *effects),
+            refutes=(*known.refutes, *refutes),
         )
 
 

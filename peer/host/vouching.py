@@ -1,6 +1,7 @@
 """Whose proposals are: signed by the host on which their proposer lives, and checked by whoever is asked to take part.
 
-So nobody proposes in another's name, and whoever passes on a forged proposal is told of (TR-7).
+So nobody proposes in another's name, and whoever passes on a forged proposal is told of (TR-7); so is who says in a
+ballot what can't be (TR-9).
 """
 
 from collections import OrderedDict
@@ -13,6 +14,8 @@ from peer.host.orders import Orders
 from peer.trust.badge import Badge
 from peer.trust.lies import contradiction_of, lie_of, signed_by, signed_part
 from peer.trust.rights import HOST, ROLLBACK
+from protocol.action import Accuse
+from protocol.agent.ballot_form import malformed
 from protocol.ids import AgentId, HostId, ProposalId
 from protocol.message import Ballot, Message, Propose
 from protocol.proposal import Proposal
@@ -56,11 +59,22 @@ class Vouching:
             _keep(self._signed, proposal.id, proof)
         return msgspec.structs.replace(message, proposal=msgspec.structs.replace(proposal, proof=proof))
 
-    def why_not(self, message: Message) -> str:
+    def why_not(self, sender: AgentId, message: Message) -> str:
         """Return why nobody here may take in a message from another host; empty: they may."""
         if not isinstance(message, Propose | Ballot):
             return ""
-        proposal = message.proposal
+        if why := self._why_not(message.proposal):
+            return f"a proposal: {why}"
+        why = malformed(sender, message) if isinstance(message, Ballot) else ""
+        return f"a ballot: {why}" if why else ""
+
+    def accused(self, accusation: Accuse) -> None:
+        """Somebody here knows better than an agent that lives elsewhere: charge the host where that one does (TR-9)."""
+        home = self._homes.get(accusation.agent)
+        if home is not None:
+            self._orders.charge(home, f"a vote of {accusation.agent}: {accusation.what}")
+
+    def _why_not(self, proposal: Proposal) -> str:
         known = self._seen.get(proposal.id)
         if known == proposal:
             return ""

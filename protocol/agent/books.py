@@ -63,7 +63,7 @@ class Books:
                     reached.append(debit.receiver)
         credited = self._credited.setdefault(vote.voter, set())
         uncredited = self._uncredited.get(vote.voter, {})
-        for credit in vote.credits:
+        for credit in (*vote.credits, *vote.refutes):
             message = MessageId(credit.producer, credit.at)
             credited.add(message)
             uncredited.pop(message, None)

@@ -61,6 +61,8 @@ class Case:
         """Own steps that were told as suspects, and with which version."""
         self._suspects: tuple[Suspect, ...] = ()
         """What goes to the keeper with the next telling."""
+        self.accused: dict[AgentId, None] = {}
+        """Who has been found to say what can't be (RB-15)."""
         self.unanswered = 0
         """How many questions to the keeper it has left unanswered; of the keeper's own, how many it has asked."""
         self.wait_us = 0
@@ -139,6 +141,7 @@ class Case:
             credits=tuple(credit for part in between for credit in part.credits),
             effects=tuple(call for part in between for call in part.effects),
             since=told,
+            refutes=tuple(debit for part in between for debit in part.refutes),
         )
 
     def questions(self, me: AgentId, vote: Vote) -> list[tuple[AgentId, Ballot]]:

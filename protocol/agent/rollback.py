@@ -53,11 +53,11 @@ class Rollback:
     def balloted(self, sender: AgentId, message: Ballot) -> None:
         """Votes have come (Learn)."""
         proposal = message.proposal
-        decision = self.decided.get(proposal.id)
-        case = self._cases.get(proposal.id)
+        decision, case = self.decided.get(proposal.id), self._cases.get(proposal.id)
         if decision is None:
             case = case or Case(proposal)
             case.answered(sender, message)
+            self._voting.disputing.heard(case, sender, message)
             is_news = self._take(case, sender, message)
             is_new = proposal.id not in self._cases
             if is_new:
@@ -93,15 +93,15 @@ class Rollback:
                 case.ahead.find(vote.cone)
                 is_news = True
             is_news = case.books.take(vote) or is_news
-        case.ahead.find(message.found)
+        case.ahead.find(step for step in message.found if step.step.agent != self._core.agent)
         if case.keeper == self._core.agent:
-            case.ahead.suspect(suspect for suspect in message.suspects if suspect.step.agent == sender)
+            denies = self._voting.disputing.denies
+            case.ahead.suspect(each for each in message.suspects if each.step.agent == sender and not denies(each))
         return is_news
 
     def heard_end(self, sender: AgentId, message: Done) -> None:
         """Another elector, which has seen the proposal, has decided: what it saw is stable (RB-4)."""
-        case = self._open.get(message.proposal)
-        if case is not None and case.may_end(sender, message):
+        if (case := self._open.get(message.proposal)) is not None and case.may_end(sender, message):
             case.verdict = message
             self._heed(case)
 

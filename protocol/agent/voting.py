@@ -6,6 +6,7 @@ the keeper finds the rest of a long conversation, where each side would hear of 
 
 from protocol.agent.case import Case
 from protocol.agent.core import Core
+from protocol.agent.disputing import Disputing
 from protocol.clock import covers
 from protocol.event import Consulted
 from protocol.ids import MessageId, StepId
@@ -31,6 +32,7 @@ class Voting:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self.disputing = Disputing(core)
 
     def grow(self, case: Case) -> None:
         """Work out what has joined the part since (RB-2)."""
@@ -42,7 +44,8 @@ class Voting:
             credited = [
                 message
                 for credit in debits
-                if part.credit(message := MessageId(credit.producer, credit.at), credit.number)
+                if self._believes(case, credit)
+                and part.credit(message := MessageId(credit.producer, credit.at), credit.number)
             ]
             # RB-11: tolerant readers join a first vote, or one that grows by debits; others may have decided by one
             # that stands.
@@ -56,11 +59,23 @@ class Voting:
             if part.seen_ahead == len(case.ahead.debits_to(me)):
                 return
 
+    def _believes(self, case: Case, debit: Credit) -> bool:
+        """Tell whether what is said of a message to this agent may be; what may not be is refuted (RB-15)."""
+        message = MessageId(debit.producer, debit.at)
+        if message in case.part.credits or debit.producer.agent == self._core.agent:
+            return message in case.part.credits
+        if message in case.part.refuted or self.disputing.why_false(case.books.proposal, debit):
+            case.part.refute(debit)
+            return False
+        return True
+
     def recall(self, case: Case, vote: Vote) -> None:
         """Take in what an own vote from the log lists (RB-7)."""
         credited = [MessageId(credit.producer, credit.at) for credit in vote.credits]
         for message, credit in zip(credited, vote.credits, strict=True):
             case.part.credit(message, credit.number)
+        for debit in vote.refutes:
+            case.part.refute(debit)
         self._join(case, [listed.step for listed in vote.cone], credited, False)
         case.part.listed()
 
@@ -98,6 +113,7 @@ class Voting:
                 call for step in steps for call in core.cone.record(step).calls if step not in core.retraction
             ),
             since=0 if before is None else before.version,
+            refutes=tuple(sorted(part.new_refuted)),
         )
         part.listed()
         suspects = () if before is None or case.keeper == core.agent else self._suspects(case, steps, vote.version)

@@ -58,7 +58,7 @@ def test_who_equivocates_is_out_at_every_honest_host() -> None:
 
 
 def _no_look_at_proposals(patch: Patch) -> None:
-    patch(Vouching, "why_not", lambda self, message: "")
+    patch(Vouching, "why_not", lambda self, sender, message: "")
 
 
 def _no_look_at_rights(patch: Patch) -> None:
@@ -100,7 +100,7 @@ def _anybody_speaks_for_an_agent(patch: Patch) -> None:
     def deliver(self: Host, sender: str, envelopes: Any) -> None:
         for envelope in envelopes:
             driver = self.drivers.get(envelope.receiver)
-            if driver is not None and not self._vouching.why_not(envelope.message):
+            if driver is not None and not self.vouching.why_not(envelope.sender, envelope.message):
                 driver.received(envelope.sender, envelope.message)
 
     patch(Host, "deliver", deliver)

@@ -1,0 +1,239 @@
+"""Rule RB-15: what is said of an agent in a rollback counts only as far as that one does not know better."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from protocol.agent.ballot_form import malformed
+from protocol.agent.disputing import Disputing
+from protocol.event import CutWanted, Merged, Received, Settled, SubscriberSeen
+from protocol.ids import StepId
+from protocol.message import Ballot
+from protocol.proposal import ConeStep, Credit, Debit, Proposal, Suspect, Vote
+from protocol.records import DecisionRecord, VoteRecord
+from protocol.step import STEP_INDEX_ENTRIES, Read
+from tests.rules.bench import Bench
+from tests.rules.test_tolerance import ADD, KEY
+
+X = StepId("v", 1, 1)
+
+
+def lied_to(false: tuple[Debit, ...], named: StepId | None = None, settled: int = 0) -> tuple[Bench, StepId, StepId]:
+    """Let `v`, which is in the cone of `k`'s step, say that so is one that has told `r` something: it is in none."""
+    bench = Bench("k", "r", "v", "z")
+    if settled:
+        bench.step("r")
+        for name in bench.machines:
+            bench.feed(name, CutWanted(settled))
+            bench.feed(name, Settled(settled, (), 0))
+    root = bench.step("k", sends=(("v", b"wrong"),))
+    bench.deliver()
+    bench.ran("v")
+    other = bench.step("v", sends=(("r", b"right"),))
+    bench.deliver()
+    told = bench.ran("r", writes={"k": b"1"})
+    bench.deliver()
+    bench.propose("z", root)
+    says(bench, ConeStep(named or other, false), "k", "r")
+    return bench, root, told
+
+
+def says(bench: Bench, false: ConeStep, *receivers: str) -> None:
+    """Deliver everything; what `v` votes lists one more step, and others are told it, too."""
+    while bench.mail:
+        sender, receiver, message = bench.mail.pop(0)
+        if sender == "v" and isinstance(message, Ballot) and message.votes:
+            votes = tuple(replace(vote, cone=(*vote.cone, false)) for vote in message.votes)
+            for other in receivers:
+                bench.feed(other, Received(sender, replace(message, votes=votes)))
+        else:
+            bench.feed(receiver, Received(sender, message))
+
+
+def votes(bench: Bench, name: str) -> list[Vote]:
+    return [record.vote for record in bench.disks[name] if isinstance(record, VoteRecord)]
+
+
+def decisions(bench: Bench, name: str) -> list[str]:
+    return [record.decision for record in bench.disks[name] if isinstance(record, DecisionRecord)]
+
+
+def test_rb15_a_step_that_is_in_no_true_cone_undoes_nothing_and_its_agent_is_accused() -> None:
+    bench, root, told = lied_to((Debit(0, "r", 1),))
+    assert bench.undone(root)
+    assert not bench.undone(told)
+    assert bench.value("r", "k") == b"1"
+    (vote,) = votes(bench, "r")
+    assert (vote.accepts, vote.cone, vote.credits) == (True, (), ())
+    assert vote.refutes == (Credit(StepId("v", 1, 2), 0, 1),)
+    assert decisions(bench, "r") == decisions(bench, "k") == ["commit"], "nobody is left frozen"
+    assert len(bench.machines["r"].core.quarantine) == 0
+    ((accuser, accused),) = bench.accused
+    assert (accuser, accused.agent) == ("r", "v")
+    assert "v/1/2#0 came to r with a clock that covers none of the roots" in accused.what
+    assert [(agent, tell.subject) for agent, tell in bench.told if tell.notice == "vote-false"] == [("r", "v")]
+
+
+@pytest.mark.parametrize(("at", "number", "why"), [
+    (0, 2, "came to r as number 1, not 2"), (1, 1, "number 1 to r was v/1/2#0, not v/1/2#1"),
+])  # fmt: skip
+def test_rb15_another_number_or_another_message_than_has_come_is_refuted(at: int, number: int, why: str) -> None:
+    bench, _, told = lied_to((Debit(at, "r", number),))
+    assert not bench.undone(told)
+    assert why in bench.accused[0][1].what
+    assert decisions(bench, "r") == ["commit"]
+
+
+def test_rb15_what_has_not_come_may_be_on_its_way() -> None:
+    bench, _, told = lied_to((Debit(1, "r", 7),))
+    assert not bench.accused
+    assert not bench.undone(told)
+    assert [credit.number for vote in votes(bench, "r") for credit in vote.credits] == [7]
+
+
+def test_rb15_of_what_is_undone_or_settled_nobody_can_tell() -> None:
+    bench, _, told = lied_to((Debit(0, "r", 1),), settled=3)
+    assert not bench.accused, "its clock may have left out what was settled"
+    assert bench.undone(told)
+    bench = Bench("k", "r", "v", "z")
+    disputing = Disputing(bench.machines["r"].core)
+    bench.step("v", sends=(("r", b"m"),))
+    bench.deliver()
+    told = bench.ran("r")
+    proposal = Proposal("z/1/p9", "z", (StepId("k", 1, 1),), "discard")
+    debit = Credit(X, 0, 1)
+    assert disputing.why_false(proposal, debit)
+    assert disputing.why_false(proposal, debit._replace(number=2))
+    bench.machines["r"].core.retraction.add_all((told,))
+    assert not disputing.why_false(proposal, debit)
+    assert not disputing.why_false(proposal, debit._replace(number=2))
+    assert not disputing.why_false(proposal, debit._replace(at=3))
+
+
+def test_rb15_who_passes_it_on_is_not_accused_and_it_is_refuted_all_the_same() -> None:
+    bench = Bench("k", "r", "v", "z")
+    other = bench.step("v", sends=(("r", b"right"),))
+    bench.deliver()
+    told = bench.ran("r")
+    bench.deliver()
+    root = bench.step("k")
+    proposal = Proposal("z/1/p1", "z", (root,), "discard")
+    forged = Vote("v", 1, True, "", (ConeStep(other, (Debit(0, "r", 1),)),), ())
+    bench.feed("r", Received("k", Ballot(proposal, (forged,))))
+    found = ConeStep(StepId("v", 1, 1), (Debit(0, "r", 1),))
+    bench.feed("r", Received("k", Ballot(replace(proposal, id="z/1/p2"), (), found=(found,))))
+    assert not bench.accused
+    assert not bench.undone(told)
+    assert [len(vote.refutes) for vote in votes(bench, "r")] == [1, 1]
+    assert not any(vote.cone or vote.credits for vote in votes(bench, "r"))
+
+
+def test_rb15_what_was_refuted_stays_so_over_a_crash() -> None:
+    bench = Bench("k", "r", "v", "z")
+    other = bench.step("v", sends=(("r", b"right"),))
+    bench.deliver()
+    told = bench.ran("r")
+    bench.deliver()
+    proposal = Proposal("z/1/p1", "z", (StepId("k", 1, 1),), "discard")
+    ballot = Ballot(proposal, (Vote("v", 1, True, "", (ConeStep(other, (Debit(0, "r", 1),)),), ()),))
+    bench.feed("r", Received("v", ballot))
+    assert [len(vote.refutes) for vote in votes(bench, "r")] == [1]
+    bench.crash("r")
+    bench.feed("r", Received("v", ballot))
+    assert [len(vote.refutes) for vote in votes(bench, "r")] == [1], "it says nothing new"
+    assert not bench.undone(told)
+    assert bench.machines["r"].rollback.votes()[0][1].refutes
+
+
+def test_rb15_entries_whose_reader_hangs_on_no_root_are_refuted() -> None:
+    bench = Bench("k", "r", "v", "z")
+    bench.feed("v", SubscriberSeen("s", "r"))
+    writer = bench.step("v", entries=ADD)
+    bench.feed("r", Merged(tuple(entry for _, action in bench.shared for entry in action.entries)))
+    reader = bench.step("r", reads=(Read(KEY, writer),))
+    root = bench.step("k", sends=(("v", b"m"),))
+    bench.deliver()
+    bench.ran("v")
+    bench.deliver()
+    bench.propose("z", root)
+    says(bench, ConeStep(writer, (Debit(STEP_INDEX_ENTRIES, "r", 0),)), "k", "r")
+    assert not bench.undone(reader)
+    assert [accuser for accuser, _ in bench.accused] == ["r"]
+    assert decisions(bench, "r") == decisions(bench, "k") == ["commit"]
+
+
+def test_rb15_a_keeper_knows_what_its_own_steps_have_sent() -> None:
+    bench = Bench("k", "v", "z")
+    root = bench.step("k", sends=(("z", b"m"),))
+    proposal = Proposal("z/1/p1", "z", (root,), "discard")
+    suspect = Suspect(X, (Debit(0, "z", 1),), 0, (root,))
+    bench.feed("k", Received("v", Ballot(proposal, (), suspects=(suspect,))))
+    assert [(accused.agent, "hangs on no step of k" in accused.what) for _, accused in bench.accused] == [("v", True)]
+    assert not Disputing(bench.machines["k"].core).denies(suspect._replace(causes=(StepId("k", 1, 9),))), (
+        "it may be lost"
+    )
+
+
+def test_rb15_an_honest_agent_that_was_lied_to_is_accused_by_nobody() -> None:
+    # `v` lies to `m`, which believes it as far as it can't tell, and passes on what follows.
+    bench = Bench("k", "m", "r", "v", "z")
+    for name in bench.machines:
+        bench.feed(name, CutWanted(3))
+        bench.feed(name, Settled(3, (), 0))
+    other = bench.step("v", sends=(("m", b"right"),))
+    bench.deliver()
+    middle = bench.ran("m", sends=(("r", b"right"),))
+    bench.deliver()
+    told = bench.ran("r")
+    bench.deliver()
+    root = bench.step("k", sends=(("v", b"wrong"),))
+    bench.deliver()
+    bench.ran("v")
+    bench.deliver()
+    bench.propose("z", root)
+    says(bench, ConeStep(other, (Debit(0, "m", 1),)), "k", "m")
+    assert not bench.accused
+    assert bench.undone(middle)
+    assert bench.undone(told)
+
+
+PROPOSAL = Proposal("z/1/p1", "z", (StepId("k", 1, 1),), "discard")
+HONEST = Vote("v", 2, True, "", (ConeStep(X, (Debit(0, "r", 1), Debit(1, "v", 1), Debit(2, "v", 0),
+    Debit(STEP_INDEX_ENTRIES, "r", 0), Debit(STEP_INDEX_ENTRIES, "k", 0))),), (Credit(StepId("k", 1, 1), 0, 1),),
+    since=1)  # fmt: skip
+Altered = Callable[[Vote], Any]
+
+
+def sending(*sends: Debit) -> Altered:
+    return lambda vote: replace(vote, cone=(ConeStep(X, sends),))
+
+
+@pytest.mark.parametrize(("alter", "why"), [
+    (lambda vote: replace(vote, cone=(ConeStep(StepId("r", 1, 1), ()),)), "not its own"),
+    (lambda vote: replace(vote, cone=(*vote.cone, *vote.cone)), "twice"),
+    (lambda vote: replace(vote, since=2), "follows version 2"),
+    (lambda vote: replace(vote, version=0, since=0), "version 0"),
+    (lambda vote: replace(vote, version=1 << 62, since=0), "follows"),
+    (lambda vote: replace(vote, cone=(ConeStep(X._replace(seq=0), ()),)), "is no step"),
+    (lambda vote: replace(vote, credits=2 * vote.credits), "credits"),
+    (lambda vote: replace(vote, refutes=vote.credits), "credits"),
+    (sending(Debit(1, "r", 1), Debit(0, "k", 1)), "can't be"),
+    (sending(Debit(0, "r", 1), Debit(1, "r", 1)), "can't be"),
+    (sending(Debit(0, "r", 0)), "can't be"),
+    (sending(Debit(STEP_INDEX_ENTRIES, "r", 1)), "can't be"),
+    (sending(Debit(STEP_INDEX_ENTRIES, "v", 0)), "can't be"),
+    (sending(Debit(STEP_INDEX_ENTRIES + 1, "r", 0)), "can't be"),
+    (lambda vote: replace(vote, cone=(*vote.cone, ConeStep(X._replace(seq=2), (Debit(0, "r", 1),)))), "can't be"),
+])  # fmt: skip
+def test_rb15_what_nobody_honest_can_say_anybody_sees(alter: Altered, why: str) -> None:
+    assert malformed("k", Ballot(PROPOSAL, (HONEST,))) == ""
+    assert why in malformed("k", Ballot(PROPOSAL, (HONEST, alter(HONEST))))
+
+
+def test_rb15_suspects_are_their_senders_own_and_what_is_found_is_looked_at() -> None:
+    good = Suspect(X, (Debit(0, "r", 1),), 0, (StepId("k", 1, 1),))
+    assert malformed("v", Ballot(PROPOSAL, (), suspects=(good,))) == ""
+    assert "not its own" in malformed("r", Ballot(PROPOSAL, (), suspects=(good,)))
+    assert "can't be" in malformed("r", Ballot(PROPOSAL, (), found=(ConeStep(X, (Debit(-1, "r", 1),)),)))
