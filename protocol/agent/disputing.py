@@ -11,7 +11,7 @@ from protocol.agent.core import Core
 from protocol.clock import Clock, covers
 from protocol.ids import AgentId, MessageId, StepId
 from protocol.message import Ballot
-from protocol.proposal import Credit, Proposal, Suspect
+from protocol.proposal import ConeStep, Credit, Suspect
 
 
 class Disputing:
@@ -23,26 +23,66 @@ class Disputing:
         """By sender, life and number, the step here that handled it; as of the step and count below."""
         self._as_of = (0, 0, 0)
 
-    def why_false(self, proposal: Proposal, debit: Credit) -> str:
-        """Return why a cone step can't have sent this agent what is said; empty: it may have.
+    def why_false(self, case: Case, debit: Credit, by_itself: bool = False) -> str | None:
+        """Return why a cone step can't have sent this agent what is said; empty: it may have; None: that hangs on when
+        the roots ran, and their owners have not said so.
 
-        Nothing is said of what has not come, is behind the horizon, or was undone: nobody can tell, or it makes no
+        Nothing is said against what has not come, is behind the horizon, or was undone: nobody can tell, or it makes no
         difference.
+
+        Args:
+            case: the rollback.
+            debit: what is said.
+            by_itself: go by nothing that others have said of the roots.
         """
         core, cone = self._core, self._core.cone
-        message = MessageId(debit.producer, debit.at)
+        message, hangs = MessageId(debit.producer, debit.at), list[bool | None]()
         if debit.number and (other := self._otherwise(message, debit.number)):
             return other
         for step in cone.direct(message):
-            if step in core.retraction:
-                continue
-            record = cone.record(step)
-            cause = record.input if record.input.message == message else record
-            # CP-5: a clock without a floor names all that its step hangs on. An honest sender has the same clock, and
-            # would have refuted what puts its own step into the cone.
-            if not cause.floor and not _may_hang(cause.clock, proposal):
-                return f"{message} came to {core.agent} with a clock that covers none of the roots"
-        return ""
+            if step not in core.retraction:
+                record = cone.record(step)
+                cause = record.input if record.input.message == message else record
+                hangs.append(self._may_hang(case, cause.clock, cause.floor, by_itself))
+        if False in hangs:
+            return f"{message} came to {core.agent} with a clock that covers none of the roots"
+        return None if None in hangs else ""
+
+    def _may_hang(self, case: Case, clock: Clock, floor: int, by_itself: bool) -> bool | None:
+        """Tell whether what has this clock may hang on a root. An honest sender has asked the same of its own step."""
+        roots = case.books.proposal.roots
+        if any(covers(clock, root) for root in roots):
+            return True
+        if not floor:
+            return False
+        # CP-5: of steps of epochs before its floor a clock says nothing.
+        epochs = [self._epoch(case, root, by_itself) for root in roots]
+        if any(epoch is not None and epoch < floor for epoch in epochs):
+            return True
+        return None if None in epochs else False
+
+    def _epoch(self, case: Case, root: StepId, by_itself: bool) -> int | None:
+        if root.agent == self._core.agent:
+            return self._core.cone.record(root).epoch if root in self._core.cone else -1
+        return None if by_itself else case.epochs.get(root)
+
+    def ask(self, case: Case) -> None:
+        """Ask the owners of roots when these ran, if anything hangs on that; again with growing waits."""
+        core = self._core
+        if case.part.doubted:
+            roots = [root for root in case.books.proposal.roots if root not in case.epochs]
+            for owner in sorted({root.agent for root in roots} - {core.agent}):
+                core.send(owner, Ballot(case.books.proposal, (), dates=True))
+            if case.due_us is None:
+                case.wait_us = core.limits.ask_us
+                case.due_us = core.now_us + case.wait_us
+
+    def answer(self, case: Case, asker: AgentId) -> None:
+        """Tell when this agent's roots ran: a durable step's epoch never changes."""
+        core, proposal = self._core, case.books.proposal
+        roots = [root for root in proposal.roots if root.agent == core.agent and root in core.cone]
+        found = tuple(ConeStep(root, (), core.cone.record(root).epoch) for root in roots)
+        core.when_durable(lambda: core.send(asker, Ballot(proposal, (), found=found)))
 
     def _otherwise(self, message: MessageId, number: int) -> str:
         """Return how a message has come that is said to have come with another number, or another with that."""
@@ -77,21 +117,25 @@ class Disputing:
             not record.entries and all(output.receiver != receiver for output in record.outputs) for record in own
         )
 
-    def heard(self, case: Case, sender: AgentId, message: Ballot) -> None:
-        """Accuse who says of its own steps what can't be; whoever only passes something on may have been lied to."""
-        core = self._core
-        if sender in case.accused:
-            return
+    def heard(self, case: Case, sender: AgentId, message: Ballot) -> bool:
+        """Take note of when roots ran, from their owner; True if that is news. Accuse who says of its own steps what
+        can't be: whoever only passes something on may have been lied to.
+        """
         own = [step for vote in message.votes if vote.voter == sender for step in vote.cone]
         own += [step for step in message.found if step.step.agent == sender]
-        said = [Credit(step.step, d.at, d.number) for step in own for d in step.sends if d.receiver == core.agent]
-        whys = [why for debit in said if (why := self.why_false(case.books.proposal, debit))]
-        whys += [f"{each.step} hangs on no step of {core.agent}" for each in message.suspects if self.denies(each)]
-        if whys:
+        roots = case.books.proposal.roots
+        dates = {step.step: step.epoch for step in own if step.step in roots and step.step not in case.epochs}
+        case.epochs.update(dates)
+        if sender not in case.accused and (why := self._lie_in(case, own, message.suspects)):
             case.accused[sender] = None
-            core.tell("vote-false", sender, f"{case.books.proposal.id}: {whys[0]}")
-            core.actions.append(Accuse(sender, f"{case.books.proposal.id}: {whys[0]}"))
+            what = f"{case.books.proposal.id}: {why}"
+            self._core.tell("vote-false", sender, what)
+            self._core.actions.append(Accuse(sender, what))
+        return bool(dates)
 
-
-def _may_hang(clock: Clock, proposal: Proposal) -> bool:
-    return any(covers(clock, root) for root in proposal.roots)
+    def _lie_in(self, case: Case, said: list[ConeStep], suspects: tuple[Suspect, ...]) -> str:
+        me = self._core.agent
+        debits = [Credit(each.step, d.at, d.number) for each in said for d in each.sends if d.receiver == me]
+        whys = [why for debit in debits if (why := self.why_false(case, debit, by_itself=True))]
+        whys += [f"{suspect.step} hangs on no step of {me}" for suspect in suspects if self.denies(suspect)]
+        return whys[0] if whys else ""

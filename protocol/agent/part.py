@@ -23,6 +23,8 @@ class Part:
         self.loose_credits: list[MessageId] = []
         self.refuted: dict[MessageId, None] = {}
         """What others say was sent here from the cone, and can't have been (RB-15): counted, and of no effect."""
+        self.doubted: dict[MessageId, Credit] = {}
+        """What may be or not, as long as it is not known when the roots ran."""
         self.new_refuted: list[Credit] = []
         """Those of them that no vote lists yet."""
         self.seen_debits = 0

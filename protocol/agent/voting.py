@@ -40,6 +40,7 @@ class Voting:
         roots = [root for root in case.books.proposal.roots if root.agent == me]
         while True:
             debits = [*case.books.debits_to(me)[part.seen_debits :], *case.ahead.debits_to(me)[part.seen_ahead :]]
+            debits += part.doubted.values()
             part.seen_debits, part.seen_ahead = len(case.books.debits_to(me)), len(case.ahead.debits_to(me))
             credited = [
                 message
@@ -64,10 +65,18 @@ class Voting:
         message = MessageId(debit.producer, debit.at)
         if message in case.part.credits or debit.producer.agent == self._core.agent:
             return message in case.part.credits
-        if message in case.part.refuted or self.disputing.why_false(case.books.proposal, debit):
-            case.part.refute(debit)
+        if message in case.part.refuted:
             return False
-        return True
+        doubted = case.part.doubted.pop(message, None)
+        why = self.disputing.why_false(case, debit)
+        if why:
+            case.part.refute(debit)
+        elif why is None and case.verdict is None:
+            # Once it is decided without this agent's word on it, nothing hangs on that any more.
+            case.part.doubted[message] = debit
+            if doubted is None:
+                self.disputing.ask(case)
+        return why == ""
 
     def recall(self, case: Case, vote: Vote) -> None:
         """Take in what an own vote from the log lists (RB-7)."""

@@ -7,37 +7,43 @@ import pytest
 from msgspec.structs import replace
 
 from protocol.agent.ballot_form import malformed
+from protocol.agent.case import Case
 from protocol.agent.disputing import Disputing
 from protocol.event import CutWanted, Merged, Received, Settled, SubscriberSeen
 from protocol.ids import StepId
-from protocol.message import Ballot
+from protocol.message import Ballot, Done
 from protocol.proposal import ConeStep, Credit, Debit, Proposal, Suspect, Vote
 from protocol.records import DecisionRecord, VoteRecord
-from protocol.step import STEP_INDEX_ENTRIES, Read
+from protocol.step import STEP_INDEX_ENTRIES, Read, RollbackDraft
 from tests.rules.bench import Bench
 from tests.rules.test_tolerance import ADD, KEY
 
 X = StepId("v", 1, 1)
 
 
-def lied_to(false: tuple[Debit, ...], named: StepId | None = None, settled: int = 0) -> tuple[Bench, StepId, StepId]:
+def lied_to(false: tuple[Debit, ...], settled: int = 0, is_root_settled: bool = False) -> tuple[Bench, StepId, StepId]:
     """Let `v`, which is in the cone of `k`'s step, say that so is one that has told `r` something: it is in none."""
     bench = Bench("k", "r", "v", "z")
-    if settled:
-        bench.step("r")
-        for name in bench.machines:
-            bench.feed(name, CutWanted(settled))
-            bench.feed(name, Settled(settled, (), 0))
+    if not is_root_settled:
+        settle(bench, settled)
     root = bench.step("k", sends=(("v", b"wrong"),))
     bench.deliver()
     bench.ran("v")
+    if is_root_settled:
+        settle(bench, settled)
     other = bench.step("v", sends=(("r", b"right"),))
     bench.deliver()
     told = bench.ran("r", writes={"k": b"1"})
     bench.deliver()
     bench.propose("z", root)
-    says(bench, ConeStep(named or other, false), "k", "r")
+    says(bench, ConeStep(other, false), "k", "r")
     return bench, root, told
+
+
+def settle(bench: Bench, epoch: int) -> None:
+    for name in bench.machines if epoch else ():
+        bench.feed(name, CutWanted(epoch))
+        bench.feed(name, Settled(epoch, (), 0))
 
 
 def says(bench: Bench, false: ConeStep, *receivers: str) -> None:
@@ -94,7 +100,7 @@ def test_rb15_what_has_not_come_may_be_on_its_way() -> None:
 
 
 def test_rb15_of_what_is_undone_or_settled_nobody_can_tell() -> None:
-    bench, _, told = lied_to((Debit(0, "r", 1),), settled=3)
+    bench, _, told = lied_to((Debit(0, "r", 1),), settled=3, is_root_settled=True)
     assert not bench.accused, "its clock may have left out what was settled"
     assert bench.undone(told)
     bench = Bench("k", "r", "v", "z")
@@ -104,12 +110,51 @@ def test_rb15_of_what_is_undone_or_settled_nobody_can_tell() -> None:
     told = bench.ran("r")
     proposal = Proposal("z/1/p9", "z", (StepId("k", 1, 1),), "discard")
     debit = Credit(X, 0, 1)
-    assert disputing.why_false(proposal, debit)
-    assert disputing.why_false(proposal, debit._replace(number=2))
+    assert disputing.why_false(Case(proposal), debit)
+    assert disputing.why_false(Case(proposal), debit._replace(number=2))
     bench.machines["r"].core.retraction.add_all((told,))
-    assert not disputing.why_false(proposal, debit)
-    assert not disputing.why_false(proposal, debit._replace(number=2))
-    assert not disputing.why_false(proposal, debit._replace(at=3))
+    assert not disputing.why_false(Case(proposal), debit)
+    assert not disputing.why_false(Case(proposal), debit._replace(number=2))
+    assert not disputing.why_false(Case(proposal), debit._replace(at=3))
+
+
+def test_rb15_when_the_roots_ran_is_asked_of_their_owners_where_clocks_were_shortened() -> None:
+    bench, root, told = lied_to((Debit(0, "r", 1),), settled=3)
+    assert bench.undone(root)
+    assert not bench.undone(told)
+    assert not bench.accused, "who owns a root might have told its sender something else"
+    assert [(len(vote.refutes), vote.credits) for vote in votes(bench, "r")] == [(1, ())]
+    assert any(isinstance(mail[2], Ballot) and mail[2].dates and mail[:2] == ("r", "k") for mail in bench.sent)
+
+
+def test_rb15_who_doubts_asks_again_and_goes_by_the_end_if_nobody_answers() -> None:
+    for is_answered in (True, False):
+        bench = Bench("k", "r", "v", "z")
+        settle(bench, 3)
+        root = bench.step("k")
+        other = bench.step("v", sends=(("r", b"right"),))
+        bench.deliver()
+        told = bench.ran("r")
+        bench.deliver()
+        bench.propose("z", root)
+        bench.drop()
+        proposal = bench.machines["z"].proposer.prepare(RollbackDraft((root,), "discard")).proposal
+        ballot = Ballot(proposal, (Vote("v", 1, True, "", (ConeStep(other, (Debit(0, "r", 1),)),), ()),))
+        bench.feed("r", Received("v", ballot))
+        assert len(bench.drop()) == 1
+        bench.elapse()
+        asks = [mail for mail in bench.mail if mail[0] == "r"]
+        assert len(asks) == 1
+        assert not votes(bench, "r"), "it has nothing to say before it knows"
+        bench.drop()
+        if is_answered:
+            bench.feed("k", Received(*asks[0][::2]))
+            bench.deliver()
+        else:
+            bench.feed("r", Received("k", Done(proposal.id, "commit", (), (), (), (), 1, proposal.shown())))
+            assert decisions(bench, "r") == ["commit"]
+        assert [len(vote.refutes) for vote in votes(bench, "r")] == [int(is_answered)]
+        assert not bench.undone(told)
 
 
 def test_rb15_who_passes_it_on_is_not_accused_and_it_is_refuted_all_the_same() -> None:
@@ -179,18 +224,16 @@ def test_rb15_a_keeper_knows_what_its_own_steps_have_sent() -> None:
 def test_rb15_an_honest_agent_that_was_lied_to_is_accused_by_nobody() -> None:
     # `v` lies to `m`, which believes it as far as it can't tell, and passes on what follows.
     bench = Bench("k", "m", "r", "v", "z")
-    for name in bench.machines:
-        bench.feed(name, CutWanted(3))
-        bench.feed(name, Settled(3, (), 0))
+    root = bench.step("k", sends=(("v", b"wrong"),))
+    bench.deliver()
+    bench.ran("v")
+    bench.deliver()
+    settle(bench, 3)
     other = bench.step("v", sends=(("m", b"right"),))
     bench.deliver()
     middle = bench.ran("m", sends=(("r", b"right"),))
     bench.deliver()
     told = bench.ran("r")
-    bench.deliver()
-    root = bench.step("k", sends=(("v", b"wrong"),))
-    bench.deliver()
-    bench.ran("v")
     bench.deliver()
     bench.propose("z", root)
     says(bench, ConeStep(other, (Debit(0, "m", 1),)), "k", "m")
