@@ -18,6 +18,7 @@ from protocol.message import Ack, Ballot, Data, Done, Message, Propose, Void
 from protocol.proposal import ConeStep, Credit, Debit, Proposal, Vote
 from protocol.step import Consumer, Input
 from protocol.wire import Answer, Ask, Envelope, Frame
+from sims.engine.false_votes import NamesOthers
 from sims.engine.liars import Habit, Liar
 
 SHARE = 0.2
@@ -295,15 +296,17 @@ class Garbles(_Plain):
 
 
 HABITS = ("equivocates", "votes", "withholds", "replays", "floods", "forges", "garbles")
+NAMES = "names"
+"""Drawn apart from the others, so that seeds stay what they were."""
 
 
 def habit(name: str, rng: Random) -> Habit:
     """Return a habit by name."""
     if name == "withholds":
         return Withholds(rng)
-    plain: dict[str, type[_Plain]] = {
+    plain: dict[str, type[_Plain] | type[NamesOthers]] = {
         "equivocates": Equivocates, "votes": LiesAboutVotes, "replays": Replays, "floods": Floods, "forges": Forges,
-        "garbles": Garbles,
+        "garbles": Garbles, NAMES: NamesOthers,
     }  # fmt: skip
     return plain[name]()
 
