@@ -1,4 +1,4 @@
-"""Worlds with liars: some hosts are byzantine, the others are judged (TR-1 to TR-7)."""
+"""Worlds with liars: some hosts are byzantine, the others are judged (TR-1 to TR-9, RB-15)."""
 
 from collections.abc import Sequence
 from contextlib import suppress

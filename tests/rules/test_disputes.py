@@ -1,4 +1,4 @@
-"""Rule RB-15: what is said of an agent in a rollback counts only as far as that one does not know better."""
+"""Rules RB-15 and TR-9: what is said of an agent in a rollback counts only as far as that one does not know better."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from peer.host.vouching import Vouching
+from peer.trust.badge import Badge
+from peer.trust.rights import OF_HOSTS
+from protocol.action import Accuse
 from protocol.agent.ballot_form import malformed
 from protocol.agent.case import Case
 from protocol.agent.disputing import Disputing
@@ -17,6 +21,8 @@ from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import STEP_INDEX_ENTRIES, Read, RollbackDraft
 from tests.rules.bench import Bench
 from tests.rules.test_tolerance import ADD, KEY
+from tests.rules.test_trust import ONE, ROOT, THREE, TWO
+from tests.rules.test_trust import proposal as signed_proposal
 
 X = StepId("v", 1, 1)
 
@@ -285,3 +291,25 @@ def test_rb15_suspects_are_their_senders_own_and_what_is_found_is_looked_at() ->
     assert malformed("v", Ballot(PROPOSAL, (), suspects=(good,))) == ""
     assert "not its own" in malformed("r", Ballot(PROPOSAL, (), suspects=(good,)))
     assert "can't be" in malformed("r", Ballot(PROPOSAL, (), found=(ConeStep(X, (Debit(-1, "r", 1),)),)))
+
+
+def test_tr9_who_says_in_a_ballot_what_cannot_be_is_refused_and_charged() -> None:
+    homes = {"a": ONE.host_id, "b": TWO.host_id}
+    badge = Badge.issued(ROOT, THREE)
+    badge.trust.admit(Badge.issued(ROOT, ONE, OF_HOSTS).chain)
+    charged: list[tuple[str, str]] = []
+
+    class Orders:
+        def charge(self, host: str, what: str) -> None:
+            charged.append((host, what))
+
+    vouching = Vouching(badge, Orders(), homes, lambda agent: 1)  # type: ignore[arg-type]
+    good = signed_proposal(Badge.issued(ROOT, ONE, OF_HOSTS), "p")
+    own, another = ConeStep(StepId("b", 1, 1), ()), ConeStep(StepId("a", 1, 1), ())
+    assert vouching.why_not("b", Ballot(good, (Vote("b", 1, True, "", (own,), ()),))) == ""
+    why = vouching.why_not("b", Ballot(good, (Vote("b", 1, True, "", (own, another), ()),)))
+    assert why == "a ballot: a vote of b lists a/1/1, which is not its own"
+    vouching.accused(Accuse("b", "p: b/1/1#0 came to a as number 1, not 2"))
+    assert charged == [(TWO.host_id, "a vote of b: p: b/1/1#0 came to a as number 1, not 2")]
+    vouching.accused(Accuse("nobody", ""))
+    assert len(charged) == 1, "whose home nobody knows any more is nobody to charge"
