@@ -352,7 +352,7 @@ class Host:
                 # Nobody speaks for an agent but its own host; news of a move may be late, and the message comes again.
                 self.transport.counts.refused += 1
             elif driver is not None and (why := self.vouching.why_not(envelope.sender, envelope.message)):
-                self.orders.charge(sender, f"a rollback: {why}")
+                self.vouching.refuse(sender, envelope.message, why)
             elif driver is not None:
                 driver.received(envelope.sender, envelope.message)
 

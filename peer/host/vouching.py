@@ -68,6 +68,17 @@ class Vouching:
         why = malformed(sender, message) if isinstance(message, Ballot) else ""
         return f"a ballot: {why}" if why else ""
 
+    def refuse(self, host: HostId, message: Message, why: str) -> None:
+        """Charge a host with what was not taken in, unless whoever has signed it is not known here, or no more: others
+        may know that one still, or already, and pass it on in good faith.
+        """
+        if isinstance(message, Propose | Ballot):
+            signer = signed_by(message.proposal.proof, signed_part(message.proposal))
+            if signer is None or self._badge.trust.member(signer) is not None:
+                self._orders.charge(host, f"a rollback: {why}")
+            else:
+                self._orders.refused()
+
     def accused(self, accusation: Accuse) -> None:
         """Somebody here knows better than an agent that lives elsewhere: charge the host where that one does (TR-9)."""
         home = self._homes.get(accusation.agent)

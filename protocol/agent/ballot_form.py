@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from protocol.agent.books import keeper_of
 from protocol.ids import AgentId, StepId
 from protocol.limits import NUMBER_MAX
 from protocol.message import Ballot
@@ -19,6 +20,8 @@ def malformed(sender: AgentId, ballot: Ballot) -> str:
         if why := _why_vote(vote) or (_why_repeated(vote) if vote.voter == sender else ""):
             return why
     for found in ballot.found:
+        if sender not in (found.step.agent, keeper_of(ballot.proposal)):
+            return f"{sender} has found {found.step}, and is neither its agent nor the keeper"
         if why := _why_step(found.step, found.sends):
             return why
     for suspect in ballot.suspects:

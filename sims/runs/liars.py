@@ -26,7 +26,7 @@ LIMIT_S = 20.0
 NAMES_SHARE = 0.35
 """Of liars, that name others in their votes besides."""
 STANDS = "honest hosts stand, and nobody but its own host moves an agent"
-CHARGED = "no vote of an honest host, nor one that it passes on, is refused"
+CHARGED = "nothing of an honest host is refused as a lie"
 OUT = "who is proven to lie is out everywhere, and no honest host is"
 
 
@@ -209,13 +209,10 @@ class Liars:
 
     def _charged(self) -> None:
         for name, box in self.world.engine.boxes.items():
-            for notice in [] if name in self.names or box.host is None else box.host.notices:
-                # A proposal is refused also where its signer's grants are not known yet; it comes again.
-                is_vote = notice.notice == "refused" and notice.detail.startswith(("a vote", "a rollback: a ballot"))
-                if is_vote and notice.subject in self.gossip.honest_hosts:
-                    raise Broken(
-                        CHARGED, f"{name} has refused of {notice.subject}, which does not lie: {notice.detail}"
-                    )
+            for host in {} if name in self.names or box.host is None else box.host.orders.charges:
+                if host in self.gossip.honest_hosts:
+                    whys = [notice.detail for notice in box.host.notices if notice.subject == host] if box.host else []
+                    raise Broken(CHARGED, f"{name} has refused of {host}, which does not lie: {whys}")
 
     def _has_equivocated(self, liar: str) -> bool:
         """Tell whether it has told honest hosts different things, each to several, in one version that still stands."""

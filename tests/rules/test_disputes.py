@@ -290,7 +290,10 @@ def test_rb15_suspects_are_their_senders_own_and_what_is_found_is_looked_at() ->
     good = Suspect(X, (Debit(0, "r", 1),), 0, (StepId("k", 1, 1),))
     assert malformed("v", Ballot(PROPOSAL, (), suspects=(good,))) == ""
     assert "not its own" in malformed("r", Ballot(PROPOSAL, (), suspects=(good,)))
-    assert "can't be" in malformed("r", Ballot(PROPOSAL, (), found=(ConeStep(X, (Debit(-1, "r", 1),)),)))
+    assert "can't be" in malformed("k", Ballot(PROPOSAL, (), found=(ConeStep(X, (Debit(-1, "r", 1),)),)))
+    found = Ballot(PROPOSAL, (), found=(ConeStep(X, (Debit(0, "r", 1),)),))
+    assert malformed("k", found) == malformed("v", found) == ""
+    assert "neither its agent nor the keeper" in malformed("r", found)
 
 
 def test_tr9_who_says_in_a_ballot_what_cannot_be_is_refused_and_charged() -> None:
@@ -298,10 +301,14 @@ def test_tr9_who_says_in_a_ballot_what_cannot_be_is_refused_and_charged() -> Non
     badge = Badge.issued(ROOT, THREE)
     badge.trust.admit(Badge.issued(ROOT, ONE, OF_HOSTS).chain)
     charged: list[tuple[str, str]] = []
+    uncharged: list[int] = []
 
     class Orders:
         def charge(self, host: str, what: str) -> None:
             charged.append((host, what))
+
+        def refused(self) -> None:
+            uncharged.append(1)
 
     vouching = Vouching(badge, Orders(), homes, lambda agent: 1)  # type: ignore[arg-type]
     good = signed_proposal(Badge.issued(ROOT, ONE, OF_HOSTS), "p")
@@ -311,5 +318,11 @@ def test_tr9_who_says_in_a_ballot_what_cannot_be_is_refused_and_charged() -> Non
     assert why == "a ballot: a vote of b lists a/1/1, which is not its own"
     vouching.accused(Accuse("b", "p: b/1/1#0 came to a as number 1, not 2"))
     assert charged == [(TWO.host_id, "a vote of b: p: b/1/1#0 came to a as number 1, not 2")]
+    vouching.refuse(TWO.host_id, Ballot(good, ()), why)
+    assert charged[1:] == [(TWO.host_id, f"a rollback: {why}")]
+    del charged[1:]
+    strange = signed_proposal(Badge.issued(ROOT, TWO, OF_HOSTS), "q")
+    vouching.refuse(TWO.host_id, Ballot(strange, ()), "host two, which has signed it, may not speak for a")
     vouching.accused(Accuse("nobody", ""))
-    assert len(charged) == 1, "whose home nobody knows any more is nobody to charge"
+    assert uncharged == [1]
+    assert len(charged) == 1, "whose signer is not known here may be known to who passes it on"
