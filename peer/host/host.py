@@ -354,7 +354,7 @@ class Host:
             elif driver is not None and (why := self.vouching.why_not(envelope.sender, envelope.message)):
                 self.vouching.refuse(sender, envelope.message, why)
             elif driver is not None:
-                driver.received(envelope.sender, envelope.message)
+                driver.received(envelope.sender, self.vouching.checked(sender, envelope.message))
 
     def connected(self, agents: tuple[AgentId, ...]) -> None:
         """A host has come, or come back, with these agents."""

@@ -46,9 +46,9 @@ class Books:
     def take(self, vote: Vote) -> bool:
         """Take in a vote, whole or the difference to one before; True if it is news."""
         known = self.votes.get(vote.voter)
-        if not vote.follows(known):
+        if not vote.follows(known) or not (whole := vote.after(known)).fits():
             return False
-        self.votes[vote.voter] = vote.after(known)
+        self.votes[vote.voter] = whole
         receivers = self._receivers.setdefault(vote.voter, {})
         reached: list[AgentId] = []
         for listed in vote.cone:

@@ -77,6 +77,7 @@ class Case:
 
     def became_durable(self, vote: Vote, suspects: tuple[Suspect, ...] = ()) -> None:
         """The own vote is written, as the difference to the one before."""
+        vote = vote if vote.whole else vote.sealed(self.vote)  # older logs do not name it
         self.vote = vote.after(self.vote)
         self.books.take(vote)
         self._differences[vote.version] = vote

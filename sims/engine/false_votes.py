@@ -9,7 +9,7 @@ from protocol.message import Ballot, Data
 from protocol.proposal import ConeStep, Debit, Vote
 from protocol.step import Input
 from protocol.wire import Envelope, Frame
-from sims.engine.liars import KEPT, Liar
+from sims.engine.liars import KEPT, Liar, cast
 
 SHARE = 0.4
 """Of frames with which somebody is told a false vote besides."""
@@ -42,7 +42,13 @@ class NamesOthers:
         before = [vote for vote in ballot.votes if vote.voter == item.sender]
         vote = before[-1] if before else Vote(item.sender, 0, True, "", (), ())
         vote = replace(vote, version=vote.version + liar.rng.randint(1, 2), cone=(self._step(liar, receiver, item),))
-        return (Frame(envelopes=(Envelope(item.sender, receiver, replace(ballot, votes=(vote,))),)),)
+        return (
+            Frame(
+                envelopes=(
+                    Envelope(item.sender, receiver, replace(ballot, votes=(cast(liar, ballot.proposal, vote),))),
+                )
+            ),
+        )
 
     def provoked(self, liar: Liar, name: ProposalId) -> Sequence[tuple[HostId, Frame]]:
         """Say nothing before it has voted."""
@@ -57,7 +63,10 @@ class NamesOthers:
         if not isinstance(message, Ballot) or not message.votes:
             return envelope
         self._voted[message.proposal.id] = message
-        votes = tuple(self._vote(liar, vote) if vote.voter == envelope.sender else vote for vote in message.votes)
+        votes = tuple(
+            cast(liar, message.proposal, self._vote(liar, vote)) if vote.voter == envelope.sender else vote
+            for vote in message.votes
+        )
         return Envelope(envelope.sender, receiver, replace(message, votes=votes))
 
     def _vote(self, liar: Liar, vote: Vote) -> Vote:

@@ -19,7 +19,7 @@ from protocol.proposal import ConeStep, Credit, Debit, Proposal, Vote
 from protocol.step import Consumer, Input
 from protocol.wire import Answer, Ask, Envelope, Frame
 from sims.engine.false_votes import NamesOthers
-from sims.engine.liars import Habit, Liar
+from sims.engine.liars import Habit, Liar, cast
 
 SHARE = 0.2
 """Of frames with which something more is said."""
@@ -100,7 +100,7 @@ class LiesAboutVotes(_Plain):
     def _envelope(self, liar: Liar, envelope: Envelope) -> Envelope:
         message, rng = envelope.message, liar.rng
         if isinstance(message, Ballot) and message.votes and rng.random() < 0.5:
-            votes = tuple(self._vote(liar, vote) for vote in message.votes)
+            votes = tuple(cast(liar, message.proposal, self._vote(liar, vote)) for vote in message.votes)
             return Envelope(envelope.sender, envelope.receiver, replace(message, votes=votes))
         return envelope
 
