@@ -1,7 +1,7 @@
 """Whose proposals are: signed by the host on which their proposer lives, and checked by whoever is asked to take part.
 
-So nobody proposes or votes in another's name, and whoever passes on what is forged is told of (TR-7, TR-10); so is who says in a
-ballot what can't be (TR-9).
+So nobody proposes or votes in another's name, and whoever passes on what is forged is told of (TR-7, TR-10); so is who
+says in a ballot what can't be (TR-9).
 """
 
 from collections import OrderedDict
