@@ -141,6 +141,13 @@ class Tell(_Action, frozen=True):
     detail: str = ""
 
 
+class Accuse(_Action, frozen=True):
+    """An agent has said of this one, in a rollback, what can't be (RB-15): whoever it lives on has lied, or let it."""
+
+    agent: AgentId
+    what: str
+
+
 class Finish(_Action, frozen=True):
     """A proposal of this agent is over: every elector has decided."""
 
@@ -164,6 +171,7 @@ Action = (
     | Consult
     | Reply
     | Tell
+    | Accuse
     | Publish
     | Admit
     | Finish

@@ -56,6 +56,8 @@ class Ballot(_Message, frozen=True, omit_defaults=True):
     """To the keeper: the sender's steps that may be in the cone."""
     found: tuple[ConeStep, ...] = ()
     """Cone steps, also of others and also before their owners know, with what they sent to the receiver."""
+    dates: bool = False
+    """Asks in which epochs the receiver's roots ran; the answer finds them (RB-15)."""
 
 
 class Done(_Message, frozen=True):

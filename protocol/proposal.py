@@ -87,6 +87,25 @@ class Vote(Struct, frozen=True, omit_defaults=True):
     effects: tuple[str, ...] = ()
     since: Number = 0
     """The version to which this is the difference: what it lists has come after that. 0: it lists all."""
+    refutes: tuple[Credit, ...] = ()
+    """Debits to the voter that can't be (RB-15): they count as taken into account, and nothing follows from them."""
+    whole: bytes = b""
+    """Names the whole vote of this version, of which this may be a part: see `digest`."""
+    proof: bytes = b""
+    """Shows which host has said so for the voter (TR-10); the machines pass it on, and do not look at it."""
+
+    def digest(self) -> bytes:
+        """Return what names a whole vote."""
+        said = (self.voter, self.version, self.accepts, self.why, self.cone, self.credits, self.effects, self.refutes)
+        return blake2b(msgpack.encode(said), digest_size=16).digest()
+
+    def sealed(self, known: "Vote | None") -> "Vote":
+        """Return this with the name of the whole vote, given the one before."""
+        return replace(self, whole=self.after(known).digest())
+
+    def fits(self) -> bool:
+        """Tell whether a whole vote is the one that its voter has named."""
+        return not self.whole or self.whole == self.digest()
 
     def follows(self, known: "Vote | None") -> bool:
         """Tell whether this says more than what is known of its voter, and can be joined to it."""
@@ -97,13 +116,14 @@ class Vote(Struct, frozen=True, omit_defaults=True):
         """Return the whole vote, given the one before, which this follows."""
         if not self.since or known is None:
             return self
-        cone, credits, effects = self.cone, self.credits, self.effects
+        cone, credits, effects, refutes = self.cone, self.credits, self.effects, self.refutes
         if self.since < known.version:
             # Part of it is known: what follows the version that is known is what is new here.
             steps, taken, calls = {step.step for step in known.cone}, {*known.credits}, {*known.effects}
             cone = tuple(step for step in cone if step.step not in steps)
             credits = tuple(credit for credit in credits if credit not in taken)
             effects = tuple(call for call in effects if call not in calls)
+            refutes = tuple(debit for debit in refutes if debit not in known.refutes)
         return Vote(
             voter=self.voter,
             version=self.version,
@@ -112,6 +132,9 @@ class Vote(Struct, frozen=True, omit_defaults=True):
             cone=(*known.cone, *cone),
             credits=(*known.credits, *credits),
             effects=(*known.effects, *effects),
+            refutes=(*known.refutes, *refutes),
+            whole=self.whole,
+            proof=self.proof,
         )
 
 

@@ -11,6 +11,10 @@ FIRST = 1
 
 SINCE: dict[str, int] = {
     "Frame.speaks": 2,
+    "Ballot.dates": 2,
+    "Vote.refutes": 2,
+    "Vote.whole": 2,
+    "Vote.proof": 2,
     "Copy.is_sealed": 2,
     "Deposit": 2,
     "Deposited": 2,
@@ -24,11 +28,12 @@ A fact of a newer kind is kept back from an older host, so their comparisons dif
 
 PASSED_ON = (
     "HostFact", "Began", "Standing", "Suspicion", "Claim", "Edict",
-    "Proposal", "Amendment", "Vote", "ConeStep", "Suspect", "Grouped", "GroupVote", "Commit", "Restore", "Head",
+    "Proposal", "Amendment", "ConeStep", "Suspect", "Grouped", "GroupVote", "Commit", "Restore", "Head",
 )  # fmt: skip
 """What is signed or hashed as a whole, or passed on by who has not made it: it has no new fields, ever.
 
-A host that does not know one would lose it on the way, and its hash or signature would not hold any more.
+A host that does not know one would lose it on the way, and its hash or signature would not hold any more. `Vote` was to
+be signed for the first time: what has lost its signature counts as long as there are such hosts (TR-10).
 """
 
 

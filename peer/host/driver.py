@@ -28,10 +28,12 @@ from peer.host.endings import Endings
 from peer.host.replicas import Replicas
 from peer.host.strangers import Strangers
 from peer.host.ticks import Ticks
+from peer.host.vouching import Vouching
 from peer.ports import Cancel, Clock, LogStore, Observer, Randomness, Shelves
 from peer.store.outside.keeping import Keeping
 from peer.values.codec import Values
 from protocol.action import (
+    Accuse,
     Action,
     Admit,
     Append,
@@ -88,6 +90,7 @@ class Surroundings(Protocol):
     keeping: Keeping
     observer: Observer
     strangers: Strangers
+    vouching: Vouching
     attempts: Attempts
     resources: Resources
 
@@ -332,6 +335,8 @@ class Driver:
                 self._leaves(lambda: self._finished(action))
             case Tell():
                 self._host.noticed(name, self._host.strangers.advised(action))
+            case Accuse():
+                self._host.vouching.accused(action)
             case Seek():
                 self._leaves(partial(self._nursery.sought, name, action.name))
 

@@ -87,9 +87,9 @@ class Host:
         self.checkpoints = Checkpoints(self, self.residents, checkpoints, founder, self.observer)
         self._witness = Witness(self, badge.keys, self.orders)
         self._version, self._open = 0, False
-        self._vouching = Vouching(badge, self.orders, self.homes, self.term)
-        self._router = Router(self, self.residents, self._vouching)
         self.wire = Wire(self, badge.trust, self._read, clock.now_us())
+        self.vouching = Vouching(badge, self.orders, self.homes, self.term, self.wire.versions.is_mixed)
+        self._router = Router(self, self.residents, self.vouching)
         self.births = Births(self, self.residents)
         self._custody = Custody(self)
         self.departures = Departures(self, self.residents, self._custody)
@@ -352,10 +352,10 @@ class Host:
             if self._machine.homes.get(envelope.sender) != sender:
                 # Nobody speaks for an agent but its own host; news of a move may be late, and the message comes again.
                 self.transport.counts.refused += 1
-            elif driver is not None and (why := self._vouching.why_not(envelope.message)):
-                self.orders.charge(sender, f"a proposal: {why}")
+            elif driver is not None and (why := self.vouching.why_not(envelope.sender, envelope.message)):
+                self.vouching.refuse(sender, envelope.message, why)
             elif driver is not None:
-                driver.received(envelope.sender, envelope.message)
+                driver.received(envelope.sender, self.vouching.checked(sender, envelope.message))
 
     def connected(self, agents: tuple[AgentId, ...]) -> None:
         """A host has come, or come back, with these agents."""

@@ -120,10 +120,14 @@ class Orders:
 
     def charge(self, host: HostId, what: str) -> None:
         """Something that a host has sent is refused: it is counted, and told, the first times of each host."""
-        self._post.transport.counts.refused += 1
+        self.refused()
         count = self.charges[host] = self.charges.get(host, 0) + 1
         if count <= CHARGES_TOLD:
             self._post.noticed(HOST, Tell("refused", host, what))
+
+    def refused(self) -> None:
+        """Something is refused of which nobody knows whose fault it is."""
+        self._post.transport.counts.refused += 1
 
     def used(self, grant: str, key: bytes) -> None:
         """A key has come by a grant that counts: this host remembers that over restarts."""

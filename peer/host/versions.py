@@ -43,6 +43,10 @@ class Versions:
         """Return the newest version that another host and this one speak; 0 until it has said so."""
         return self._said.get(host, 0)
 
+    def is_mixed(self) -> bool:
+        """Tell whether a host that is here is of an older release."""
+        return any(version < self.newest for version in self._said.values())
+
     def heard(self, host: HostId, said: int) -> None:
         """A host has been understood, and speaks no more than it says.
 

@@ -1,4 +1,4 @@
-"""The secrets by which copies are sealed: this host's own, in shares at others, and its shares of others' (TR-10).
+"""The secrets by which copies are sealed: this host's own, in shares at others, and its shares of others' (TR-11).
 
 A host's secrets are made of its private key, so it has them as long as it has that. Whoever succeeds it asks all
 others for their shares; these return them to nobody else.

@@ -1,4 +1,4 @@
-"""How the records of one host's copies are sealed, so that nobody reads them who only keeps them (TR-10).
+"""How the records of one host's copies are sealed, so that nobody reads them who only keeps them (TR-11).
 
 A record is compressed, encrypted and authenticated with the name of its log and its number: it can't be altered, nor
 stand in another's place. A large one is sealed piece by piece, each piece to the same bytes wherever it comes again:

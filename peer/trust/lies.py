@@ -15,7 +15,7 @@ from protocol.checkpoints.witness import Head
 from protocol.errors import UNREADABLE
 from protocol.fact import Began, Claim, HostFact
 from protocol.ids import HostId
-from protocol.proposal import Proposal
+from protocol.proposal import Proposal, Vote
 
 _CONTEXTS: dict[type, bytes] = {
     HostFact: b"ebbtide host fact\0", Claim: b"ebbtide word\0", Began: b"ebbtide word\0",
@@ -58,6 +58,11 @@ _signatures = msgspec.msgpack.Decoder(Signed)
 def signed_part(statement: HostFact | Claim | Began | Proposal) -> bytes:
     """Return what a host signs of a fact of its own, or of what it says for an agent that lives there."""
     return _CONTEXTS[type(statement)] + msgspec.msgpack.encode(msgspec.structs.replace(statement, proof=b""))
+
+
+def vote_part(proposal: Proposal, vote: Vote) -> bytes:
+    """Return what a host signs of a vote of an agent that lives there: all that it says in all by this version."""
+    return b"ebbtide vote\0" + msgspec.msgpack.encode((proposal.shown(), vote.voter, vote.version, vote.whole))
 
 
 def signed_by(proof: bytes, part: bytes) -> HostId | None:

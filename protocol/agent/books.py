@@ -46,9 +46,9 @@ class Books:
     def take(self, vote: Vote) -> bool:
         """Take in a vote, whole or the difference to one before; True if it is news."""
         known = self.votes.get(vote.voter)
-        if not vote.follows(known):
+        if not vote.follows(known) or not (whole := vote.after(known)).fits():
             return False
-        self.votes[vote.voter] = vote.after(known)
+        self.votes[vote.voter] = whole
         receivers = self._receivers.setdefault(vote.voter, {})
         reached: list[AgentId] = []
         for listed in vote.cone:
@@ -63,7 +63,7 @@ class Books:
                     reached.append(debit.receiver)
         credited = self._credited.setdefault(vote.voter, set())
         uncredited = self._uncredited.get(vote.voter, {})
-        for credit in vote.credits:
+        for credit in (*vote.credits, *vote.refutes):
             message = MessageId(credit.producer, credit.at)
             credited.add(message)
             uncredited.pop(message, None)

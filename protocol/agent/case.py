@@ -61,6 +61,10 @@ class Case:
         """Own steps that were told as suspects, and with which version."""
         self._suspects: tuple[Suspect, ...] = ()
         """What goes to the keeper with the next telling."""
+        self.epochs: dict[StepId, int] = {}
+        """In which epochs others' roots ran, as their owners say themselves (RB-15)."""
+        self.accused: dict[AgentId, None] = {}
+        """Who has been found to say what can't be (RB-15)."""
         self.unanswered = 0
         """How many questions to the keeper it has left unanswered; of the keeper's own, how many it has asked."""
         self.wait_us = 0
@@ -73,6 +77,7 @@ class Case:
 
     def became_durable(self, vote: Vote, suspects: tuple[Suspect, ...] = ()) -> None:
         """The own vote is written, as the difference to the one before."""
+        vote = vote if vote.whole else vote.sealed(self.vote)  # older logs do not name it
         self.vote = vote.after(self.vote)
         self.books.take(vote)
         self._differences[vote.version] = vote
@@ -80,6 +85,10 @@ class Case:
         fresh = dict.fromkeys((debit.receiver for step in vote.cone for debit in step.sends), vote.version)
         self._debited.update(fresh)
         self._untold.update(dict.fromkeys((self.keeper, *(fresh if vote.accepts else self._debited))))
+
+    def is_to_vote(self) -> bool:
+        """Tell whether there is anything to vote; before the first vote that waits for what is doubted (RB-15)."""
+        return self.part.is_new() or (self.vote is None and not self.part.doubted)
 
     def found(self, findings: tuple[Finding, ...]) -> None:
         """The agent has looked at something."""
@@ -139,16 +148,20 @@ class Case:
             credits=tuple(credit for part in between for credit in part.credits),
             effects=tuple(call for part in between for call in part.effects),
             since=told,
+            refutes=tuple(debit for part in between for debit in part.refutes),
         )
 
-    def questions(self, me: AgentId, vote: Vote) -> list[tuple[AgentId, Ballot]]:
-        """Return whom to ask again, and with which votes.
+    def questions(self, me: AgentId) -> list[tuple[AgentId, Ballot]]:
+        """Return whom to ask again, and with which votes; nobody before the own vote.
 
         The keeper asks whoever owes it a vote; others ask the keeper, and whom their own steps have reached until these
         have answered once. So while one agent takes long to agree, the others' questions follow their number. Where the
         keeper is silent, the others are asked in turn, a few at a time: they tell all they have heard, so nobody
         depends on it. It asks them too, for it may not hear from everybody.
         """
+        vote = self.vote
+        if vote is None:
+            return []
         owing = [agent for agent in self.books.electors() if self.books.owes(agent)]
         if me == self.keeper:
             asked = dict.fromkeys(owing)

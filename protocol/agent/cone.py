@@ -91,6 +91,11 @@ class Cone:
         steps = self._consumers.get(message)
         return steps[-1] if steps else None
 
+    def direct(self, message: MessageId) -> list[StepId]:
+        """Return the own steps that consumed a message, or read what its producer wrote, also with a tolerance."""
+        writer = message.producer
+        return [*self._consumers.get(message, ()), *self._readers.get(writer, ()), *self._tolerant.get(writer, ())]
+
     def part(
         self,
         roots: Iterable[StepId],

@@ -2,6 +2,7 @@
 
 from protocol.agent.books import NO_EPOCH
 from protocol.ids import MessageId, StepId
+from protocol.proposal import Credit
 
 
 class Part:
@@ -20,6 +21,12 @@ class Part:
         self.loose_steps: list[StepId] = []
         """Those that are not frozen yet."""
         self.loose_credits: list[MessageId] = []
+        self.refuted: dict[MessageId, None] = {}
+        """What others say was sent here from the cone, and can't have been (RB-15): counted, and of no effect."""
+        self.doubted: dict[MessageId, Credit] = {}
+        """What may be or not, as long as it is not known when the roots ran."""
+        self.new_refuted: list[Credit] = []
+        """Those of them that no vote lists yet."""
         self.seen_debits = 0
         """How many of the books' debits are among the credits, and of those that were found ahead of votes."""
         self.seen_ahead = 0
@@ -35,6 +42,13 @@ class Part:
         self.loose_credits.append(message)
         return True
 
+    def refute(self, debit: Credit) -> None:
+        """Note that what is said of a message can't be."""
+        message = MessageId(debit.producer, debit.at)
+        if message not in self.refuted:
+            self.refuted[message] = None
+            self.new_refuted.append(debit)
+
     def joined(self, steps: list[StepId]) -> None:
         """Note own steps that have joined."""
         self.new_steps.extend(steps)
@@ -42,11 +56,11 @@ class Part:
 
     def is_new(self) -> bool:
         """Tell whether anything is here that no vote lists."""
-        return bool(self.new_steps or self.new_credits)
+        return bool(self.new_steps or self.new_credits or self.new_refuted)
 
     def listed(self) -> None:
         """A vote lists all."""
-        self.new_steps, self.new_credits = [], []
+        self.new_steps, self.new_credits, self.new_refuted = [], [], []
 
     def frozen(self) -> tuple[list[StepId], dict[MessageId, int]]:
         """Return what is to be frozen, as it will be now."""

@@ -53,8 +53,7 @@ class Rollback:
     def balloted(self, sender: AgentId, message: Ballot) -> None:
         """Votes have come (Learn)."""
         proposal = message.proposal
-        decision = self.decided.get(proposal.id)
-        case = self._cases.get(proposal.id)
+        decision, case = self.decided.get(proposal.id), self._cases.get(proposal.id)
         if decision is None:
             case = case or Case(proposal)
             case.answered(sender, message)
@@ -73,17 +72,17 @@ class Rollback:
                 for receiver, steps in case.ahead.due(case.books, voters):
                     self._core.send(receiver, Ballot(proposal, (), found=steps))
         if decision is not None:
-            if message.wants or keeper_of(proposal) == self._core.agent:
+            if message.wants or message.dates or keeper_of(proposal) == self._core.agent:
                 # Who asks hears of it, and who has sent the keeper a vote only after the end.
                 self._core.when_durable(lambda: self._tell_end(sender, decision))
-        elif message.wants and case is not None:
-            answer = case.answer(self._core.agent, sender, message)
-            if answer is not None:
-                self._core.send(sender, answer)
+        elif message.dates and case is not None:
+            self._voting.disputing.answer(case, sender)
+        elif message.wants and case is not None and (answer := case.answer(self._core.agent, sender, message)):
+            self._core.send(sender, answer)
 
     def _take(self, case: Case, sender: AgentId, message: Ballot) -> bool:
         """Take in what a ballot says; True if anything of it may be news."""
-        is_news = bool(message.found or message.suspects)
+        is_news = self._voting.disputing.heard(case, sender, message) or bool(message.found or message.suspects)
         for vote in message.votes:
             if vote.voter == self._core.agent:
                 continue
@@ -93,16 +92,18 @@ class Rollback:
                 case.ahead.find(vote.cone)
                 is_news = True
             is_news = case.books.take(vote) or is_news
-        case.ahead.find(message.found)
+        case.ahead.find(step for step in message.found if step.step.agent != self._core.agent)
         if case.keeper == self._core.agent:
-            case.ahead.suspect(suspect for suspect in message.suspects if suspect.step.agent == sender)
+            denies = self._voting.disputing.denies
+            case.ahead.suspect(each for each in message.suspects if each.step.agent == sender and not denies(each))
         return is_news
 
     def heard_end(self, sender: AgentId, message: Done) -> None:
         """Another elector, which has seen the proposal, has decided: what it saw is stable (RB-4)."""
-        case = self._open.get(message.proposal)
-        if case is not None and case.may_end(sender, message):
+        if (case := self._open.get(message.proposal)) is not None and case.may_end(sender, message):
             case.verdict = message
+            if case.part.doubted:
+                self._review(message.proposal)
             self._heed(case)
 
     def _heed(self, case: Case) -> None:
@@ -117,14 +118,14 @@ class Rollback:
         case = self._cases[pid]
         self._voting.grow(case)
         self._freeze(case)
-        if case.busy or (case.vote is not None and not case.part.is_new()):
+        if case.busy or not case.is_to_vote():
             return
         case.busy = True
         self._consult(case)
 
     def _consult(self, case: Case) -> None:
         part = tuple(sorted(case.part.steps))
-        case.asked, case.asked_steps = part[0] if part else None, len(part)
+        case.asked, case.asked_steps = next(iter(part), None), len(part)
         self._core.actions.append(Consult(case.books.proposal, part))
 
     def _freeze(self, case: Case) -> None:
@@ -132,8 +133,7 @@ class Rollback:
         steps, messages = core.quarantine.freeze(case.books.proposal.id, *case.part.frozen())
         core.outbox.hold(steps)
         for message in messages:
-            number = case.part.credits[message]
-            if number:
+            if number := case.part.credits[message]:
                 producer = message.producer
                 passed = core.inbox.park(producer.agent, producer.incarnation, number)
                 self._stepping.deliver(producer.agent, passed)
@@ -340,19 +340,19 @@ class Rollback:
     def recovered(self) -> None:
         """Say again what was undecided when the last life ended."""
         for pid, case in list(self._open.items()):
-            case.wait_us = self._core.limits.ask_us
-            case.due_us = self._core.now_us
+            case.wait_us, case.due_us = self._core.limits.ask_us, self._core.now_us
             self._publish(pid)
             self._evaluate(pid)
 
     def work(self) -> None:
         """Ask again for votes that are missing; it is what bounds a quarantine (RB-6)."""
         for case in self._open.values():
-            if case.due_us is None or case.due_us > self._core.now_us or case.vote is None:
+            if case.due_us is None or case.due_us > self._core.now_us:
                 continue
             case.wait_us = min(2 * case.wait_us, self._core.limits.ask_us_max)
             case.due_us = self._core.now_us + case.wait_us
-            for elector, question in case.questions(self._core.agent, case.vote):
+            self._voting.disputing.ask(case)
+            for elector, question in case.questions(self._core.agent):
                 self._core.send(elector, question)
 
     def deadline_us(self) -> int | None:
@@ -392,8 +392,7 @@ class Rollback:
     def check(self) -> None:
         """Assert that a part, grown bit by bit, is what it would be if it were worked out anew."""
         for case in self._open.values():
-            part = case.part
-            assert self._core.cone.part(part.steps, part.credits) == tuple(sorted(part.steps))
+            assert self._core.cone.part(case.part.steps, case.part.credits) == tuple(sorted(case.part.steps))
 
     def votes(self) -> list[tuple[Proposal, Vote]]:
         """Return this elector's own votes."""

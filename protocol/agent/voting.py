@@ -6,6 +6,7 @@ the keeper finds the rest of a long conversation, where each side would hear of 
 
 from protocol.agent.case import Case
 from protocol.agent.core import Core
+from protocol.agent.disputing import Disputing
 from protocol.clock import covers
 from protocol.event import Consulted
 from protocol.ids import MessageId, StepId
@@ -31,6 +32,7 @@ class Voting:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self.disputing = Disputing(core)
 
     def grow(self, case: Case) -> None:
         """Work out what has joined the part since (RB-2)."""
@@ -38,11 +40,13 @@ class Voting:
         roots = [root for root in case.books.proposal.roots if root.agent == me]
         while True:
             debits = [*case.books.debits_to(me)[part.seen_debits :], *case.ahead.debits_to(me)[part.seen_ahead :]]
+            debits += part.doubted.values()
             part.seen_debits, part.seen_ahead = len(case.books.debits_to(me)), len(case.ahead.debits_to(me))
             credited = [
                 message
                 for credit in debits
-                if part.credit(message := MessageId(credit.producer, credit.at), credit.number)
+                if self._believes(case, credit)
+                and part.credit(message := MessageId(credit.producer, credit.at), credit.number)
             ]
             # RB-11: tolerant readers join a first vote, or one that grows by debits; others may have decided by one
             # that stands.
@@ -56,11 +60,31 @@ class Voting:
             if part.seen_ahead == len(case.ahead.debits_to(me)):
                 return
 
+    def _believes(self, case: Case, debit: Credit) -> bool:
+        """Tell whether what is said of a message to this agent may be; what may not be is refuted (RB-15)."""
+        message = MessageId(debit.producer, debit.at)
+        if message in case.part.credits or debit.producer.agent == self._core.agent:
+            return message in case.part.credits
+        if message in case.part.refuted:
+            return False
+        doubted = case.part.doubted.pop(message, None)
+        why = self.disputing.why_false(case, debit)
+        if why:
+            case.part.refute(debit)
+        elif why is None and case.verdict is None:
+            # Once it is decided without this agent's word on it, nothing hangs on that any more.
+            case.part.doubted[message] = debit
+            if doubted is None:
+                self.disputing.ask(case)
+        return why == ""
+
     def recall(self, case: Case, vote: Vote) -> None:
         """Take in what an own vote from the log lists (RB-7)."""
         credited = [MessageId(credit.producer, credit.at) for credit in vote.credits]
         for message, credit in zip(credited, vote.credits, strict=True):
             case.part.credit(message, credit.number)
+        for debit in vote.refutes:
+            case.part.refute(debit)
         self._join(case, [listed.step for listed in vote.cone], credited, False)
         case.part.listed()
 
@@ -98,7 +122,8 @@ class Voting:
                 call for step in steps for call in core.cone.record(step).calls if step not in core.retraction
             ),
             since=0 if before is None else before.version,
-        )
+            refutes=tuple(sorted(part.new_refuted)),
+        ).sealed(before)
         part.listed()
         suspects = () if before is None or case.keeper == core.agent else self._suspects(case, steps, vote.version)
         return vote, suspects

@@ -1,4 +1,4 @@
-"""What hosts say to keep copies of each other's logs (CP-8), to mend them from those (CP-11), and to open them (TR-10).
+"""What hosts say to keep copies of each other's logs (CP-8), to mend them from those (CP-11), and to open them (TR-11).
 
 Records are opaque, and numbered from 1 in each log.
 """

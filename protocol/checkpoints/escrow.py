@@ -1,4 +1,4 @@
-"""How many hosts keep shares of the secret by which a host's copies are sealed, and how many of these open it (TR-10).
+"""How many hosts keep shares of the secret by which a host's copies are sealed, and how many of these open it (TR-11).
 
 Fewer than could be lost with their disks are to open nothing, and yet what is left after such losses is to suffice:
 where there are too few hosts for both, that nothing is lost comes first.

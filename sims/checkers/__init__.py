@@ -6,6 +6,7 @@ from protocol.agent.machine import PeerMachine
 from protocol.ids import AgentId
 from protocol.records import Record
 from sims.checkers import (
+    accusations,
     clocks,
     cones,
     decisions,
@@ -29,7 +30,7 @@ CHECKS: dict[str, Callable[[View], None]] = {
     module.INVARIANT: module.check
     for module in (
         decisions, cones, orphans, messages, inputs, state, replicas, quarantine, effects, clocks, losses, ending,
-        requests, overseers,
+        requests, overseers, accusations,
     )
 }  # fmt: skip
 """By invariant, what judges a world at rest."""

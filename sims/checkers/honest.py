@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from protocol.clock import covers
 from protocol.ids import AgentId, MessageId, ProposalId, StepId
 from protocol.proposal import Proposal
 from protocol.records import (
@@ -33,6 +34,8 @@ ENDS = "rollbacks of honest agents alone end"
 CONES = "of honest agents alone exactly the cones are retracted"
 ORPHANS = "no surviving step of an honest agent depends on one that honest agents alone retracted"
 EFFECTS = "no effect of an honest agent is done twice"
+NAMED = "no honest step is undone whose clock shows that it hangs on no root"
+ACCUSED = "no honest agent is found to lie"
 NAMES = "nobody has steps undone in the name of an honest agent"
 RIGHTS = "what is asked without the right changes nothing"
 
@@ -122,7 +125,7 @@ class Honest:
         """Raises: Broken."""
         for check in (
             self.sent, self.once, self.inputs, self.state, self.decisions, self.ends, self.cones, self.orphans,
-            self.effects, self.rights, self.names,
+            self.effects, self.rights, self.names, self.named, self.accused,
         ):  # fmt: skip
             check()
 
@@ -251,6 +254,24 @@ class Honest:
             if proposal.proposer not in self.liars:
                 same = name in said and said[name].shown() == proposal.shown()
                 need(same, NAMES, f"{proposal.proposer} has not proposed {proposal}")
+
+    def named(self) -> None:
+        """Whatever liars say is in a cone (RB-15), also of rollbacks in which they take part. Raises: Broken."""
+        clocks = {record.step: (record.clock, record.floor) for record in self.steps}
+        for agent, log in self.logs.items():
+            for record in log:
+                if isinstance(record, DecisionRecord):
+                    roots = record.proposal.roots
+                    for step in record.retracted:
+                        clock, floor = clocks[step]
+                        may = floor > 0 or any(covers(clock, root) for root in roots)
+                        need(may, NAMED, f"{agent} has undone {step} for {some({str(root) for root in roots})}")
+
+    def accused(self) -> None:
+        """Raises: Broken."""
+        for agent, notice in self.view.notices:
+            is_wrong = notice.notice == "vote-false" and agent not in self.liars and notice.subject not in self.liars
+            need(not is_wrong, ACCUSED, f"{agent} says that {notice.subject} lies: {notice.detail}")
 
     def orphans(self) -> None:
         """All of a cone is undone, and with it what depends on it. Raises: Broken."""

@@ -18,7 +18,8 @@ from protocol.message import Ack, Ballot, Data, Done, Message, Propose, Void
 from protocol.proposal import ConeStep, Credit, Debit, Proposal, Vote
 from protocol.step import Consumer, Input
 from protocol.wire import Answer, Ask, Envelope, Frame
-from sims.engine.liars import Habit, Liar
+from sims.engine.false_votes import NamesOthers
+from sims.engine.liars import Habit, Liar, cast
 
 SHARE = 0.2
 """Of frames with which something more is said."""
@@ -99,7 +100,7 @@ class LiesAboutVotes(_Plain):
     def _envelope(self, liar: Liar, envelope: Envelope) -> Envelope:
         message, rng = envelope.message, liar.rng
         if isinstance(message, Ballot) and message.votes and rng.random() < 0.5:
-            votes = tuple(self._vote(liar, vote) for vote in message.votes)
+            votes = tuple(cast(liar, message.proposal, self._vote(liar, vote)) for vote in message.votes)
             return Envelope(envelope.sender, envelope.receiver, replace(message, votes=votes))
         return envelope
 
@@ -295,15 +296,17 @@ class Garbles(_Plain):
 
 
 HABITS = ("equivocates", "votes", "withholds", "replays", "floods", "forges", "garbles")
+NAMES = "names"
+"""Drawn apart from the others, so that seeds stay what they were."""
 
 
 def habit(name: str, rng: Random) -> Habit:
     """Return a habit by name."""
     if name == "withholds":
         return Withholds(rng)
-    plain: dict[str, type[_Plain]] = {
+    plain: dict[str, type[_Plain] | type[NamesOthers]] = {
         "equivocates": Equivocates, "votes": LiesAboutVotes, "replays": Replays, "floods": Floods, "forges": Forges,
-        "garbles": Garbles,
+        "garbles": Garbles, NAMES: NamesOthers,
     }  # fmt: skip
     return plain[name]()
 

@@ -9,12 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
+from msgspec.msgpack import encode
+from msgspec.structs import replace
+
 from peer.keys import HostKeys
 from peer.trust.grant import Chain
+from peer.trust.lies import Signed, vote_part
 from protocol.errors import WireInvalid
 from protocol.fact import HostFact
 from protocol.ids import AgentId, HostId, ProposalId, StepId
-from protocol.proposal import Proposal
+from protocol.proposal import Proposal, Vote
 from protocol.wire import Frame, decode_frame, encode_frame
 from sims.virtual.network import VirtualTransport
 
@@ -135,6 +139,13 @@ class Liar:
             proposal = getattr(envelope.message, "proposal", None)
             if isinstance(proposal, Proposal):
                 self.proposals[proposal.id] = proposal
+
+
+def cast(liar: Liar, proposal: Proposal, vote: Vote) -> Vote:
+    """Return a vote, whole, with a liar's signature."""
+    bare = replace(vote, since=0, proof=b"").sealed(None)
+    signature = liar.keys.sign(vote_part(proposal, bare))
+    return replace(bare, proof=encode(Signed(liar.keys.public_key, signature)))
 
 
 class LyingTransport:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, Protocol
 
 from protocol.action import (
+    Accuse,
     Action,
     Admit,
     Append,
@@ -25,6 +26,7 @@ from protocol.action import (
     UseTool,
     Withdraw,
 )
+from protocol.agent.ballot_form import malformed
 from protocol.agent.folds import Op, encode_op
 from protocol.agent.machine import PeerMachine
 from protocol.agent.versions import reads_of
@@ -41,7 +43,7 @@ from protocol.event import (
 )
 from protocol.ids import AgentId
 from protocol.limits import NEVER_US, Limits
-from protocol.message import Message
+from protocol.message import Ballot, Message
 from protocol.records import ForcedRecord, Record
 from protocol.step import Entry, EntryDraft, Input, OutputDraft, Read, StepDraft, Tolerated, Write, space_key
 from sims.histories import conversations, requests, sleep, timers
@@ -249,6 +251,9 @@ class Node:
         world = self.world
         match action:
             case Send():
+                if world.checking and isinstance(action.message, Ballot):
+                    why = malformed(self.agent, action.message)
+                    assert not why, f"seed {world.plan.seed}: all are honest, and {why}"
                 world.send(self.agent, action.receiver, action.message)
             case Append():
                 # A log is written in order: what is asked for later is durable later.
@@ -296,6 +301,8 @@ class Node:
                 self.host.cut_ready(self, action)
             case Reply():
                 world.replied(action)
+            case Accuse():
+                raise AssertionError(f"seed {world.plan.seed}: all are honest, and {self.agent} says: {action}")
             case Tell():
                 world.notices.append((self.agent, action))
 

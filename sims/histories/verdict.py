@@ -46,6 +46,7 @@ class _Judge:
         """Check every invariant."""
         self.decisions_agree()
         self.proposers_know()
+        self.nobody_is_disputed()
         self.exactly_the_cones()
         self.cuts_are_consistent()
         self.state_is_the_fold()
@@ -105,6 +106,12 @@ class _Judge:
                 self.need({*outcome.electors} == electors, f"{name}: participants {electors}, told {outcome.electors}")
             else:
                 self.need(bool(outcome.rejects), f"{name} is aborted, and nobody is said to reject")
+
+    def nobody_is_disputed(self) -> None:
+        """All are honest here, so nobody refutes what is said of it (RB-15)."""
+        for node in self.history.nodes.values():
+            for proposal, vote in node.machine.rollback.votes():
+                self.need(not vote.refutes, f"{node.agent} refutes {vote.refutes} of {proposal.id}")
 
     def exactly_the_cones(self) -> None:
         """Undone is what hangs on a committed root or on a lost step, and nothing else."""

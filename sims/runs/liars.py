@@ -1,4 +1,4 @@
-"""Worlds with liars: some hosts are byzantine, the others are judged (TR-1 to TR-7)."""
+"""Worlds with liars: some hosts are byzantine, the others are judged (TR-1 to TR-9, RB-15)."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,8 +9,9 @@ from peer.agents.proposing import rollback_draft
 from peer.trust.grant import grant
 from protocol.ids import AgentId, StepId
 from sims.checkers import Broken
-from sims.checkers.honest import EFFECTS, NAMES, RIGHTS, SENT, Honest, agents_of
-from sims.engine.habits import HABITS, habit
+from sims.checkers.honest import ACCUSED, EFFECTS, NAMED, RIGHTS, SENT, Honest, agents_of
+from sims.checkers.honest import NAMES as OWN_NAMES
+from sims.engine.habits import HABITS, NAMES, habit
 from sims.engine.liars import Gossip, Liar, LyingTransport, Tap
 from sims.topology import Graph, topology_of
 from sims.virtual.chance import stream
@@ -22,7 +23,10 @@ LOOK_S = 0.25
 LEAST_S = 1.5
 """Virtual seconds that pass at least after the last input: late lies are told in them."""
 LIMIT_S = 20.0
+NAMES_SHARE = 0.35
+"""Of liars, that name others in their votes besides."""
 STANDS = "honest hosts stand, and nobody but its own host moves an agent"
+CHARGED = "nothing of an honest host is refused as a lie"
 OUT = "who is proven to lie is out everywhere, and no honest host is"
 
 
@@ -82,6 +86,8 @@ class Liars:
             box.may = (*(f"host:{agent}" for agent in own), "look:*", *_rollbacks(own, wide))
             chain = (grant(engine.operator.authority, box.keys.host_id, box.keys.public_key, box.may),)
             chosen = habits or rng.sample(HABITS, rng.randint(1, 4))
+            if not habits and stream(world.seed, f"names/{name}").random() < NAMES_SHARE:
+                chosen = (*chosen, NAMES)
             ways = [habit(each, rng) for each in chosen]
             liar = self.liars[name] = Liar(box.keys, chain, self.gossip, ways, stream(world.seed, f"liar/{name}"))
             box.through = lambda inner, liar=liar: LyingTransport(inner, liar)
@@ -156,6 +162,7 @@ class Liars:
         """Raises: Broken."""
         self._stand()
         self._out()
+        self._charged()
         Honest(self.world.view(), self.agents, may_cut=False, may_propose=self.wide).check()
 
     def _progress(self) -> int:
@@ -200,6 +207,13 @@ class Liars:
             if not out and self._has_equivocated(liar):
                 raise Broken(OUT, f"{ids[liar]} has announced different things, and is out nowhere")
 
+    def _charged(self) -> None:
+        for name, box in self.world.engine.boxes.items():
+            for host in {} if name in self.names or box.host is None else box.host.orders.charges:
+                if host in self.gossip.honest_hosts:
+                    whys = [notice.detail for notice in box.host.notices if notice.subject == host] if box.host else []
+                    raise Broken(CHARGED, f"{name} has refused of {host}, which does not lie: {whys}")
+
     def _has_equivocated(self, liar: str) -> bool:
         """Tell whether it has told honest hosts different things, each to several, in one version that still stands."""
         spoken = self.gossip.spoken.get(liar, {})
@@ -208,7 +222,7 @@ class Liars:
         return len(set(told)) > 1
 
 
-FINAL = frozenset((SENT, EFFECTS, RIGHTS, NAMES))
+FINAL = frozenset((SENT, CHARGED, EFFECTS, RIGHTS, OWN_NAMES, NAMED, ACCUSED))
 """What can't come right any more."""
 
 

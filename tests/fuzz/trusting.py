@@ -102,11 +102,11 @@ def orders(data: bytes) -> None:
     except UNREADABLE:
         return
     vouching = Vouching(badge_of(HOST_ID), _Orders(), {"m": MEMBER_ID, "a": HOST_ID}, lambda agent: 1)  # type: ignore[arg-type]
-    vouching.why_not(message)
+    vouching.why_not("m", message)
     if isinstance(message, Propose | Ballot):
         for proposal in (proposed(message.proposal), proposed(msgspec.structs.replace(message.proposal, reason="x"))):
-            vouching.why_not(msgspec.structs.replace(message, proposal=proposal))
-        vouching.why_not(message)
+            vouching.why_not("m", msgspec.structs.replace(message, proposal=proposal))
+        vouching.why_not("m", message)
 
 
 def _trust() -> Trust:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from protocol.action import (
+    Accuse,
     Action,
     Admit,
     Append,
@@ -77,6 +78,7 @@ class Bench:
         self.replies: list[Reply] = []
         self.sought: list[tuple[str, Seek]] = []
         self.cut: list[CutOff] = []
+        self.accused: list[tuple[str, Accuse]] = []
         for name in names:
             self.start(name)
 
@@ -123,6 +125,8 @@ class Bench:
                     self.answer(name)
             case Tell():
                 self.told.append((name, action))
+            case Accuse():
+                self.accused.append((name, action))
             case Seek():
                 self.sought.append((name, action))
             case Publish():

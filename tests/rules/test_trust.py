@@ -1,4 +1,4 @@
-"""Who belongs, who may do what, and what a lie comes to (TR-1 to TR-8)."""
+"""Who belongs, who may do what, and what a lie comes to (TR-1 to TR-8; TR-9: test_disputes.py)."""
 
 from itertools import count
 
@@ -338,15 +338,15 @@ def test_tr7_nobody_proposes_in_anothers_name():
     vouching = Vouching(badge, Orders(), homes, lambda agent: 1)  # type: ignore[arg-type]
     mine, thief = Badge.issued(ROOT, ONE, OF_HOSTS), Badge.issued(ROOT, TWO, OF_HOSTS)
     good = proposal(mine, "p")
-    assert vouching.why_not(ProposeMessage(good)) == ""
-    assert vouching.why_not(Ballot(good, ())) == "", "also passed on by another"
+    assert vouching.why_not("b", ProposeMessage(good)) == ""
+    assert vouching.why_not("b", Ballot(good, ())) == "", "also passed on by another"
     bare = msgspec.structs.replace(good, proof=b"")
-    assert "nobody has signed it" in vouching.why_not(ProposeMessage(bare))
-    assert "nobody has signed it" in vouching.why_not(ProposeMessage(msgspec.structs.replace(good, reason="other")))
-    assert f"a lives on {ONE.host_id}" in vouching.why_not(ProposeMessage(proposal(thief, "q")))
+    for forged in (bare, msgspec.structs.replace(good, reason="other")):
+        assert "nobody has signed it" in vouching.why_not("b", ProposeMessage(forged))
+    assert f"a lives on {ONE.host_id}" in vouching.why_not("b", ProposeMessage(proposal(thief, "q")))
     outsider = Badge.issued(HostKeys.generate(), HostKeys.generate())
-    assert "may not speak for a" in vouching.why_not(ProposeMessage(proposal(outsider, "r")))
-    assert "two proposals" in vouching.why_not(ProposeMessage(proposal(mine, "p", "b")))
+    assert "may not speak for a" in vouching.why_not("b", ProposeMessage(proposal(outsider, "r")))
+    assert "two proposals" in vouching.why_not("b", ProposeMessage(proposal(mine, "p", "b")))
     assert told == [ONE.host_id]
 
 
@@ -355,8 +355,8 @@ def test_tr7_who_may_roll_back_some_agents_alone_proposes_nothing_of_others():
     narrow = Badge.issued(ROOT, ONE, ("host:a", "rollback:a"))
     badge.trust.admit(narrow.chain)
     vouching = Vouching(badge, None, {}, lambda agent: 1)  # type: ignore[arg-type]
-    assert vouching.why_not(ProposeMessage(proposal(narrow, "p"))) == ""
-    assert "may not roll back b" in vouching.why_not(ProposeMessage(proposal(narrow, "q", "b")))
+    assert vouching.why_not("b", ProposeMessage(proposal(narrow, "p"))) == ""
+    assert "may not roll back b" in vouching.why_not("b", ProposeMessage(proposal(narrow, "q", "b")))
 
 
 # -- TR-8

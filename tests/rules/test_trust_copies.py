@@ -1,4 +1,4 @@
-"""Rule TR-10: who keeps a copy of another host's logs can't read it; who is to go on with that host's agents can."""
+"""Rule TR-11: who keeps a copy of another host's logs can't read it; who is to go on with that host's agents can."""
 
 import asyncio
 from pathlib import Path
@@ -38,7 +38,7 @@ async def until(holds) -> None:
 
 @pytest.mark.parametrize("replicas", [1, 2, 3, 7])
 @pytest.mark.parametrize("others", range(1, 20))
-def test_tr10_as_many_hosts_as_may_be_lost_open_nothing_and_what_is_left_opens_all(replicas: int, others: int) -> None:
+def test_tr11_as_many_hosts_as_may_be_lost_open_nothing_and_what_is_left_opens_all(replicas: int, others: int) -> None:
     trustees = min(others, trustees_max(replicas))
     enough, sure = threshold(trustees, replicas), needed(trustees, replicas)
     assert 1 <= enough <= sure <= trustees
@@ -49,7 +49,7 @@ def test_tr10_as_many_hosts_as_may_be_lost_open_nothing_and_what_is_left_opens_a
         assert enough == replicas + 1
 
 
-async def test_tr10_who_keeps_a_copy_can_not_read_it(tmp_path: Path) -> None:
+async def test_tr11_who_keeps_a_copy_can_not_read_it(tmp_path: Path) -> None:
     async with started(tmp_path) as cluster:
         await filled(cluster)
         read: set[str] = set()
@@ -67,7 +67,7 @@ async def test_tr10_who_keeps_a_copy_can_not_read_it(tmp_path: Path) -> None:
         assert read == {*NAMES, HOST}
 
 
-async def test_tr10_shares_are_returned_to_who_has_succeeded_their_owner_and_to_nobody_else(tmp_path: Path) -> None:
+async def test_tr11_shares_are_returned_to_who_has_succeeded_their_owner_and_to_nobody_else(tmp_path: Path) -> None:
     async with started(tmp_path, successor_s=0.3) as cluster:
         await filled(cluster)
         dead = host_of(cluster, "b1")
@@ -85,7 +85,7 @@ async def test_tr10_shares_are_returned_to_who_has_succeeded_their_owner_and_to_
         assert await sums(cluster) == {**before, "b1": before["b1"] + 7}
 
 
-async def test_tr10_a_successor_that_begins_again_need_not_ask_again(tmp_path: Path) -> None:
+async def test_tr11_a_successor_that_begins_again_need_not_ask_again(tmp_path: Path) -> None:
     async with started(tmp_path, successor_s=0.3) as cluster:
         await filled(cluster)
         dead = host_of(cluster, "b1").host_id
@@ -100,7 +100,7 @@ async def test_tr10_a_successor_that_begins_again_need_not_ask_again(tmp_path: P
         assert dead not in escrow._returned
 
 
-async def test_tr10_a_copy_that_was_altered_is_refused_and_told(tmp_path: Path) -> None:
+async def test_tr11_a_copy_that_was_altered_is_refused_and_told(tmp_path: Path) -> None:
     async with started(tmp_path) as cluster:
         await filled(cluster)
         owner = host_of(cluster, "b1")
@@ -117,7 +117,7 @@ async def test_tr10_a_copy_that_was_altered_is_refused_and_told(tmp_path: Path) 
         assert "copy-refused" in told(owner)
 
 
-async def test_tr10_nothing_counts_before_its_copies_can_be_opened_without_its_host(
+async def test_tr11_nothing_counts_before_its_copies_can_be_opened_without_its_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with started(tmp_path) as cluster:
@@ -135,7 +135,7 @@ async def test_tr10_nothing_counts_before_its_copies_can_be_opened_without_its_h
         assert escrow.is_placed
 
 
-async def test_tr10_an_owner_of_a_release_that_did_not_seal_has_its_copies_begin_anew_once_it_does(
+async def test_tr11_an_owner_of_a_release_that_did_not_seal_has_its_copies_begin_anew_once_it_does(
     tmp_path: Path,
 ) -> None:
     async with started(tmp_path) as cluster:
@@ -154,7 +154,7 @@ async def test_tr10_an_owner_of_a_release_that_did_not_seal_has_its_copies_begin
         await until(lambda: trustee.store.length(name) == 2)
 
 
-async def test_tr10_shares_are_kept_whatever_comes_twice_late_or_made_up(tmp_path: Path) -> None:
+async def test_tr11_shares_are_kept_whatever_comes_twice_late_or_made_up(tmp_path: Path) -> None:
     async with started(tmp_path) as cluster:
         await filled(cluster)
         host = host_of(cluster, "a1")
@@ -173,7 +173,7 @@ async def test_tr10_shares_are_kept_whatever_comes_twice_late_or_made_up(tmp_pat
         assert "55" * 8 not in escrow._returned, "nobody has asked for it"
 
 
-async def test_tr10_a_backup_that_says_it_has_more_than_there_is_has_to_show_it(
+async def test_tr11_a_backup_that_says_it_has_more_than_there_is_has_to_show_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with started(tmp_path) as cluster:

@@ -16,6 +16,7 @@ ELSEWHERE = {
     "RQ-1": "what it is in the swarm the checks of effects and timers see: tests/rules/test_requests.py",
     "RQ-5": "nobody doubts histories: tests/rules/test_holding.py, tests/simulation/test_world_watched.py",
     "RB-14": "histories' steps ask not to be told: tests/rules/test_holding.py, tests/simulation/test_world_watched.py",
+    "RB-15": "nobody lies in histories: tests/rules/test_disputes.py; tests/simulation/test_world_liars.py has it off",
     "RQ-4": "scripts make no groups: tests/rules/test_groups*, tests/simulation/test_world_groups.py",
     **dict.fromkeys(("ST-14", "ST-15"), "nobody pauses histories: tests/rules/test_pausing.py, test_tiers.py"),
     "NA-1": "a message like any other, and hosts bring agents up: tests/simulation/test_world_new_agents.py",

@@ -47,7 +47,7 @@ def _the_end_is_not_taken(patch: pytest.MonkeyPatch) -> None:
 
 
 def _nobody_is_asked_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Case, "questions", lambda self, me, vote: [])
+    patch.setattr(Case, "questions", lambda self, me: [])
 
 
 @pytest.mark.parametrize("mutate", [_nobody_asks_the_others, _the_end_is_not_taken, _nobody_is_asked_again])
