@@ -43,14 +43,17 @@ class Disputing:
             if step not in core.retraction:
                 record = cone.record(step)
                 cause = record.input if record.input.message == message else record
-                hangs.append(self._may_hang(case, cause.clock, cause.floor, by_itself))
+                hangs.append(self._may_hang(case, step, cause.clock, cause.floor, by_itself))
         if False in hangs:
             return f"{message} came to {core.agent} with a clock that covers none of the roots"
         return None if None in hangs else ""
 
-    def _may_hang(self, case: Case, clock: Clock, floor: int, by_itself: bool) -> bool | None:
-        """Tell whether what has this clock may hang on a root. An honest sender has asked the same of its own step."""
-        roots = case.books.proposal.roots
+    def _may_hang(self, case: Case, step: StepId, clock: Clock, floor: int, by_itself: bool) -> bool | None:
+        """Tell whether what has this clock may hang on a root. An honest sender has asked the same of its own step.
+
+        Whatever a clock says: what a step here has handled hangs on none of its agent's later ones.
+        """
+        roots = [root for root in case.books.proposal.roots if root.agent != step.agent or root < step]
         if any(covers(clock, root) for root in roots):
             return True
         if not floor:
