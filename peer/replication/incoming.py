@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 from peer.agents.spec import AgentSpec
@@ -122,10 +122,13 @@ class Kept:
         if not self._kept.get(name) or name in self._sealed:
             return False
         store = self._site.store
-        if not all(map(level_of, islice(store.read(name, store.reads_from(name)[0]), 1))):
-            return True
-        self._sealed[name] = None
-        return False
+        try:
+            first = next(iter(store.read(name, store.reads_from(name)[0])), None)
+        except LogCorrupt:
+            return True  # it is worth nothing as it is
+        if first is not None and level_of(first):
+            self._sealed[name] = None
+        return first is not None and not level_of(first)
 
     def _say(self, owner: HostId, copied: Copied) -> None:
         self._said.setdefault(owner, {})[copied.log] = copied
