@@ -72,6 +72,8 @@ class Escrow:
         self._is_placed = False
         self._kept: dict[HostId, dict[tuple[int, int], Part]] = {}
         """By owner, the shares here, by level and threshold."""
+        self._writing: dict[HostId, int] = {}
+        """By owner, how many writes of its shares are not durable yet."""
         self._returned: dict[HostId, dict[HostId, tuple[Part, ...]]] = {}
         """By owner whose shares are asked for, what others have returned."""
         self._seals: dict[tuple[HostId, int], Seal] = {}
@@ -192,14 +194,11 @@ class Escrow:
         if len(known) + len(fresh) > PARTS_MAX:
             return
 
-        def durable() -> None:
-            answer = Deposited(digest_of(message.parts))
-            self._site.send_frame(sender, Frame(copies=(answer,)))
-
+        answer = Frame(copies=(Deposited(digest_of(message.parts)),))
         if fresh:
-            self._keep(sender, fresh, durable)
-        else:
-            durable()
+            self._keep(sender, fresh, lambda: self._site.send_frame(sender, answer))
+        elif sender not in self._writing:  # what is being written is not durable yet: it is answered for then
+            self._site.send_frame(sender, answer)
 
     def reclaim(self, sender: HostId, message: Reclaim) -> None:
         """Return shares to who has succeeded their owner, and to nobody else."""
@@ -215,8 +214,16 @@ class Escrow:
     def _keep(self, owner: HostId, fresh: Iterable[Part], done: Callable[[], None]) -> None:
         kept = self._kept.setdefault(owner, {})
         kept.update({(part.level, part.threshold): part for part in fresh})
+        self._writing[owner] = self._writing.get(owner, 0) + 1
+
+        def durable() -> None:
+            self._writing[owner] -= 1
+            if not self._writing[owner]:
+                del self._writing[owner]
+            done()
+
         record = msgspec.msgpack.encode(tuple(kept.values()))
-        self._site.store.append(f"{PREFIX}{owner}", (record,), done, anchor=True)
+        self._site.store.append(f"{PREFIX}{owner}", (record,), durable, anchor=True)
 
     # -- opening ---------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Rule TR-11: who keeps a copy of another host's logs can't read it; who is to go on with that host's agents can."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -191,3 +192,22 @@ async def test_tr11_a_backup_that_says_it_has_more_than_there_is_has_to_show_it(
         lost.length -= 1
         copies.received(backup, Copied("b1", lost.length + 1))
         await until(lambda: "this folder is an older state of it" in caplog.text)
+
+
+async def test_tr11_shares_are_said_to_be_kept_once_they_are_durable_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(tmp_path) as cluster:
+        await filled(cluster)
+        host, written, sent = host_of(cluster, "a1"), list[Callable[[], None]](), list[Frame]()
+        escrow, message = escrow_of(host), Deposit((Part(2, 2, bytes(66), b"c"),))
+        with monkeypatch.context() as patched:
+            patched.setattr(host.store, "append", lambda name, records, done, anchor=False: written.append(done))
+            patched.setattr(host, "send_frame", lambda to, frame: sent.append(frame))
+            escrow.deposit("11" * 8, message)
+            escrow.deposit("11" * 8, message)
+            assert len(written) == 1
+            assert sent == []
+            written[0]()
+            escrow.deposit("11" * 8, message)
+            assert len(sent) == 2
