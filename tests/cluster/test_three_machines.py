@@ -49,7 +49,7 @@ def hosts(shop: Launched) -> dict[str, Any]:
 
 
 def address(row: Any) -> str:
-    return re.fullmatch(r"tcp://([0-9.]+):\d+", row["address"])[1]  # type: ignore[index]
+    return re.match(r"tcp://([0-9.]+):\d+\?key=", row["address"])[1]  # type: ignore[index]
 
 
 def machine(shop: Launched, row: Any) -> Machine:
