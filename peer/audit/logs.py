@@ -10,9 +10,9 @@ from typing import NamedTuple
 from peer.errors import ConfigInvalid, LogCorrupt
 from peer.host.repeats import LOG as ASKED
 from peer.host.repeats import decode_answered
-from peer.replication.escrow import PREFIX as SHARE
-from peer.replication.escrow import decode_parts
 from peer.replication.sealing import level_of
+from peer.replication.trustee import PREFIX as SHARE
+from peer.replication.trustee import decode_parts
 from peer.store.heads import LOG as HEADS
 from peer.store.heads import decode_head
 from peer.store.reading import Logs, Stored, open_logs

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from peer.agents.spec import AgentSpec
 from peer.errors import LogCorrupt
-from peer.replication.escrow import Escrow
 from peer.replication.ledger import cut_back, spec_of
+from peer.replication.opener import Opener
 from peer.replication.sealing import level_of
 from peer.site import Site
 from peer.values import payload
@@ -42,16 +42,16 @@ class Kept:
 
     Args:
         site: the host.
-        escrow: opens them, once their owner is succeeded.
+        opener: opens them, once their owner is succeeded.
         keeps: told whose copies are kept here.
         flush_soon: called when owners are to be told something.
     """
 
     def __init__(
-        self, site: Site, escrow: Escrow, keeps: Callable[[HostId], None], flush_soon: Callable[[], None]
+        self, site: Site, opener: Opener, keeps: Callable[[HostId], None], flush_soon: Callable[[], None]
     ) -> None:
         self._site = site
-        self._escrow = escrow
+        self._opener = opener
         self._keeps = keeps
         self._flush_soon = flush_soon
         self._kept: dict[str, int] = {}
@@ -164,7 +164,7 @@ class Kept:
         name = f"{PREFIX}{owner}/{log}"
         first, prev = self._site.store.reads_from(name)
         sealed = list(self._site.store.read(name, first))
-        return first, prev, self._escrow.open(owner, log, first, sealed, is_here=True)
+        return first, prev, self._opener.open(owner, log, first, sealed, is_here=True)
 
     def sealed_kind_of(self, owner: HostId, agent: AgentId) -> tuple[str, bytes]:
         """Return the class of an agent of which there is a copy, as `module:qualname`, and its options, as sent."""
@@ -174,7 +174,7 @@ class Kept:
     def kind_of(self, owner: HostId, agent: AgentId) -> tuple[str, bytes]:
         """Return the class of an agent of which there is a copy, and its encoded options. Raises: LogCorrupt."""
         kind, options = self.sealed_kind_of(owner, agent)
-        return kind, self._escrow.open(owner, agent, OPTIONS, (options,), is_here=True)[0]
+        return kind, self._opener.open(owner, agent, OPTIONS, (options,), is_here=True)[0]
 
     def adopts(self, owner: HostId, agent: AgentId, kind: str, options: bytes) -> None:
         """Keep what it takes to bring an agent up, as its owner has sealed it: others had a copy, and here is none."""

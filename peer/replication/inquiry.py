@@ -5,9 +5,9 @@ import logging
 from collections.abc import Sequence
 
 from peer import errors
-from peer.replication.escrow import Escrow
 from peer.replication.incoming import OPTIONS, PREFIX, Kept
 from peer.replication.ledger import first_of
+from peer.replication.opener import Opener
 from peer.site import Site
 from protocol.action import Tell
 from protocol.checkpoints.copy import Held, Lacking
@@ -45,9 +45,9 @@ class FoundCopy:
 class Inquiry:
     """What one host asks of others' copies, and is asked."""
 
-    def __init__(self, site: Site, kept: Kept, escrow: Escrow) -> None:
+    def __init__(self, site: Site, kept: Kept, opener: Opener) -> None:
         self._site = site
-        self._escrow = escrow
+        self._opener = opener
         self._kept = kept
         self._found: dict[tuple[HostId, AgentId], dict[HostId, FoundCopy]] = {}
         self._first: dict[tuple[HostId, AgentId], int] = {}
@@ -86,8 +86,8 @@ class Inquiry:
         found: dict[HostId, FoundCopy] = {}
         for host, copy in copies.items():
             try:
-                copy.records = self._escrow.open(owner, log, copy.first, copy.records)
-                self._escrow.open(owner, log, OPTIONS, (copy.options,) if copy.options else ())
+                copy.records = self._opener.open(owner, log, copy.first, copy.records)
+                self._opener.open(owner, log, OPTIONS, (copy.options,) if copy.options else ())
                 found[host] = copy
             except errors.LogCorrupt as error:
                 self._site.noticed(log, Tell("copy-refused", host, str(error)))

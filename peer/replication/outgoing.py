@@ -15,6 +15,7 @@ from peer.ports import Cancel
 from peer.replication.escrow import Escrow
 from peer.replication.incoming import OPTIONS, Kept
 from peer.replication.ledger import Backup, OwnLog, first_of
+from peer.replication.opener import Opener
 from peer.site import Site
 from protocol.action import Tell
 from protocol.checkpoints.copy import COPY_BYTES, Copied, Copy
@@ -62,13 +63,14 @@ class Copies:
         machine: its checkpoint machine, which says who the backups are.
         own: its agents.
         escrow: seals what they keep.
+        opener: opens what is kept here, once its owner is succeeded.
         count: how many backups there are to be.
         show: has a backup show that it has a log from a record on.
         failed: told if this host can't go on with its log.
     """
 
     def __init__(
-        self, site: Site, machine: CheckpointMachine, own: Own, escrow: Escrow, count: int,
+        self, site: Site, machine: CheckpointMachine, own: Own, escrow: Escrow, opener: Opener, count: int,
         show: Callable[[HostId, AgentId, int, Shown], None], failed: Callable[[Exception], None],
     ) -> None:  # fmt: skip
         self._site = site
@@ -88,7 +90,7 @@ class Copies:
         """How many writes there have been, over all logs."""
         self._facts: deque[tuple[int, Callable[[], None]]] = deque()
         """What waits until the backups have every write up to a place."""
-        self.kept = Kept(site, escrow, machine.has_copy, self._flush_soon)
+        self.kept = Kept(site, opener, machine.has_copy, self._flush_soon)
         self._flushing = False
         self._again: Cancel | None = None
         self._alone: Cancel | None = None

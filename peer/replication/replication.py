@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from peer.keys import HostKeys
-from peer.replication.escrow import PREFIX as SHARE
 from peer.replication.escrow import Escrow
 from peer.replication.incoming import PREFIX, SPEC
 from peer.replication.inquiry import Inquiry
 from peer.replication.mending import Mending
+from peer.replication.opener import Opener
 from peer.replication.outgoing import Copies, Own, Shown
 from peer.replication.successor import Carrier, Household, Successor
+from peer.replication.trustee import PREFIX as SHARE
+from peer.replication.trustee import Trustee
 from protocol.checkpoints.copy import Copied, Copy, CopyMessage, Deposit, Deposited, Held, Lacking, Reclaim, Returned
 from protocol.checkpoints.machine import CheckpointMachine
 from protocol.ids import AgentId, HostId
@@ -36,21 +38,28 @@ class Replication:
         failed: Callable[[Exception], None],
     ) -> None:  # fmt: skip
         replicas = machine.core.limits.replicas
-        self._escrow = Escrow(house, machine.succession, replicas, keys.private_bytes(), lambda: self.copies.placed())
-        self.copies = Copies(house, machine, own, self._escrow, replicas, self._show, failed)
-        self._inquiry = Inquiry(house, self.copies.kept, self._escrow)
-        self.successor = Successor(house, self.copies.kept, self._inquiry, self._escrow, machine, carrier)
+        self.trustee = trustee = Trustee(house, machine.succession)
+        private = keys.private_bytes()
+        self.escrow = Escrow(house, machine.succession, trustee, replicas, private, lambda: self.copies.placed())
+        self.opener = Opener(house, trustee, self.escrow.seal)
+        self.copies = Copies(house, machine, own, self.escrow, self.opener, replicas, self._show, failed)
+        self._inquiry = Inquiry(house, self.copies.kept, self.opener)
+        self.successor = Successor(house, self.copies.kept, self._inquiry, self.opener, machine, carrier)
         self._host_id, self._shown = house.host_id, set[asyncio.Task[None]]()
         self._mending = Mending(house, self._inquiry if replicas else None)
 
     async def mend(self, kept: tuple[str, ...], names: Iterable[AgentId]) -> dict[AgentId, str]:
         """Mend every log here that is damaged; see `Mending.mend`."""
-        self._escrow.load()
+        self._load()
         return await self._mending.mend(kept, names)
+
+    def _load(self) -> None:
+        self.trustee.load()
+        self.escrow.load()
 
     def open(self) -> None:
         """Find what is kept here for others."""
-        self._escrow.load()
+        self._load()
         self.copies.kept.open()
 
     def close(self) -> None:
@@ -83,12 +92,12 @@ class Replication:
             case Copy() | Copied():
                 self.copies.received(sender, message)
             case Deposit():
-                self._escrow.deposit(sender, message)
+                self.trustee.deposit(sender, message)
             case Deposited():
-                self._escrow.deposited(sender, message)
+                self.escrow.deposited(sender, message)
             case Reclaim():
-                self._escrow.reclaim(sender, message)
+                self.trustee.reclaim(sender, message)
             case Returned():
-                self._escrow.returned(sender, message)
+                self.opener.returned(sender, message)
             case Lacking() | Held():
                 pass  # `heard` has

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from peer.agents.spec import AgentSpec
 from peer.errors import AgentBroken, LogCorrupt, PayloadInvalid
-from peer.replication.escrow import Escrow
 from peer.replication.incoming import Kept
 from peer.replication.inquiry import FoundCopy, Inquiry
+from peer.replication.opener import Opener
 from peer.replication.sealing import level_of
 from peer.site import Site
 from protocol.action import Tell
@@ -86,19 +86,19 @@ class Successor:
         site: the host.
         kept: the copies that it keeps for others.
         inquiry: asks others for theirs.
-        escrow: has others return what opens them.
+        opener: opens copies, and has others return what it takes.
         machine: its checkpoint machine, which says what is whose.
         checkpoints: what makes cuts and speaks for dead hosts.
     """
 
     def __init__(
-        self, site: Household, kept: Kept, inquiry: Inquiry, escrow: Escrow, machine: CheckpointMachine,
+        self, site: Household, kept: Kept, inquiry: Inquiry, opener: Opener, machine: CheckpointMachine,
         checkpoints: Carrier,
     ) -> None:  # fmt: skip
         self._site = site
         self._kept = kept
         self._inquiry = inquiry
-        self._escrow = escrow
+        self._opener = opener
         self._machine = machine
         self._checkpoints = checkpoints
         self._late: dict[HostId, asyncio.Task[None]] = {}
@@ -113,7 +113,7 @@ class Successor:
     def take_over(self, dead: HostId) -> None:
         """Bring its agents up: each from its copy, or from its own log here if that was begun in an earlier life."""
         levels = self._kept.levels(dead)
-        if dead not in self._given_up and not self._escrow.opens(dead, levels):
+        if dead not in self._given_up and not self._opener.opens(dead, levels):
             self._machine.estates.expect(dead)
             self._go_on_late(dead, self._open(dead, levels))
             return
@@ -140,7 +140,7 @@ class Successor:
 
     async def _open(self, dead: HostId, levels: Collection[int]) -> None:
         """Take a dead host over once its secret is here, or without what can't be opened, which people are told."""
-        if not await self._escrow.recover(dead, levels, PATIENCE_S):
+        if not await self._opener.recover(dead, levels, PATIENCE_S):
             self._given_up[dead] = None
         del self._late[dead]  # this is done: what comes next may be late, too
         self.take_over(dead)
@@ -189,7 +189,7 @@ class Successor:
         dead = estate.dead
         estates = [estate]
         for owner in estate.before:
-            await self._escrow.recover(owner, self._kept.levels(owner), PATIENCE_S)
+            await self._opener.recover(owner, self._kept.levels(owner), PATIENCE_S)
             estates.append(self._machine.estates.reopen(owner, self._begun(owner)))
             self._begin_all(owner, estates[-1].agents)
         await self._site.catch_up()
@@ -260,7 +260,7 @@ class Successor:
         sealed = [data for copy in copies.values() for data in (*copy.records, copy.options)]
         levels = self._kept.levels(owner) | {*map(level_of, sealed)}
         # A level that a liar has made up opens for nobody: what can be opened then has to do.
-        await self._escrow.recover(owner, levels, PATIENCE_S)
+        await self._opener.recover(owner, levels, PATIENCE_S)
         return longest((*self._inquiry.opened(owner, log, copies).values(), self._inquiry.here(owner, log)))
 
     # -- one agent -------------------------------------------------------------------------------------------------

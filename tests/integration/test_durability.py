@@ -293,8 +293,8 @@ async def test_a_backup_of_long_ago_gets_what_was_put_away_since_from_the_anchor
         await cluster.checkpoint()
         await cluster.quiet(pause_s=0.01)
         first, sealed = backup.store.length(copy) - 2, list(backup.store.read(copy))[-3:]
-        escrow = host.checkpoints._replication._escrow
-        assert escrow.open(host.host_id, "b1", first, sealed) == list(host.store.read("b1"))[-3:]
+        opener = host.checkpoints._replication.opener
+        assert opener.open(host.host_id, "b1", first, sealed) == list(host.store.read("b1"))[-3:]
         assert backup.store.reads_from(copy)[0] >= anchor
 
 

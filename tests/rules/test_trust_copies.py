@@ -8,9 +8,10 @@ import pytest
 
 from peer import errors
 from peer.host.host import Host
-from peer.replication.escrow import Escrow
 from peer.replication.incoming import PREFIX
+from peer.replication.replication import Replication
 from peer.replication.sealing import level_of
+from peer.replication.trustee import Trustee
 from protocol.checkpoints.copy import Copied, Copy, Deposit, Lacking, Part, Reclaim, Returned
 from protocol.checkpoints.escrow import needed, threshold, trustees_max
 from protocol.ids import HOST
@@ -18,8 +19,8 @@ from protocol.wire import Frame
 from tests.counting import NAMES, filled, host_of, places, restarted, started, sums, told
 
 
-def escrow_of(host: Host) -> Escrow:
-    return host.checkpoints._replication._escrow
+def part_of(host: Host) -> Replication:
+    return host.checkpoints._replication
 
 
 def hosts_of(cluster) -> list[Host]:
@@ -64,7 +65,7 @@ async def test_tr11_who_keeps_a_copy_can_not_read_it(tmp_path: Path) -> None:
                 if alone < len(records):
                     read.add(log)
                     with pytest.raises(errors.LogCorrupt, match="too few hosts have returned"):
-                        escrow_of(host).open(owner, log, first + alone, records[alone:])
+                        part_of(host).opener.open(owner, log, first + alone, records[alone:])
         assert read == {*NAMES, HOST}
 
 
@@ -73,13 +74,13 @@ async def test_tr11_shares_are_returned_to_who_has_succeeded_their_owner_and_to_
         await filled(cluster)
         dead = host_of(cluster, "b1")
         curious, other = (host for host in hosts_of(cluster) if host is not dead)
-        escrow_of(curious)._returned[dead.host_id] = {}
+        part_of(curious).opener._returned[dead.host_id] = {}
         curious.send_frame(other.host_id, Frame(copies=(Reclaim(dead.host_id),)))
         curious.send_frame(other.host_id, Frame(copies=(Lacking("b1", 0, dead.host_id),)))
         await cluster.submit("c1", 1)
         await cluster.quiet(pause_s=0.1)
-        assert escrow_of(curious)._returned[dead.host_id] == {}
-        del escrow_of(curious)._returned[dead.host_id]
+        assert part_of(curious).opener._returned[dead.host_id] == {}
+        del part_of(curious).opener._returned[dead.host_id]
         before = await sums(cluster)
         await cluster.kill("b1", for_good=True, with_disk=True)
         await cluster.submit("b1", 7)
@@ -96,9 +97,9 @@ async def test_tr11_a_successor_that_begins_again_need_not_ask_again(tmp_path: P
         successor = next(host for host in others if host.checkpoints.succeeds(dead))
         agent = next(name for name in NAMES if name[0] != "b" and host_of(cluster, name) is successor)
         again = await restarted(cluster, agent, lambda _: None)
-        escrow = escrow_of(again)
-        assert escrow.opens(dead, {2})
-        assert dead not in escrow._returned
+        opener = part_of(again).opener
+        assert opener.opens(dead, {2})
+        assert dead not in opener._returned
 
 
 async def test_tr11_a_copy_that_was_altered_is_refused_and_told(tmp_path: Path) -> None:
@@ -123,15 +124,15 @@ async def test_tr11_nothing_counts_before_its_copies_can_be_opened_without_its_h
 ) -> None:
     async with started(tmp_path) as cluster:
         await filled(cluster)
-        escrow, deposit = escrow_of(host_of(cluster, "a1")), Escrow.deposit
+        escrow, deposit = part_of(host_of(cluster, "a1")).escrow, Trustee.deposit
         with monkeypatch.context() as patched:
-            patched.setattr(Escrow, "deposit", lambda self, sender, message: None)
+            patched.setattr(Trustee, "deposit", lambda self, sender, message: None)
             escrow._had.clear()
             escrow._look()
             handed = asyncio.ensure_future(cluster.submit("a1", 1))
             await cluster.submit("b1", 1)
             assert not (await asyncio.wait([handed], timeout=1.0))[0]
-        assert Escrow.deposit is deposit
+        assert Trustee.deposit is deposit
         await handed
         assert escrow.is_placed
 
@@ -159,19 +160,19 @@ async def test_tr11_shares_are_kept_whatever_comes_twice_late_or_made_up(tmp_pat
     async with started(tmp_path) as cluster:
         await filled(cluster)
         host = host_of(cluster, "a1")
-        escrow = escrow_of(host)
+        trustee, opener = part_of(host).trustee, part_of(host).opener
         first, second = Part(2, 2, bytes(66), b"c"), Part(2, 1, bytes(66), b"c")
         for parts in ((first,), (first, second), (first,)):
-            escrow.deposit("11" * 8, Deposit(parts))
-        assert {*escrow._kept["11" * 8].values()} == {first, second}, "an older deposit takes nothing back"
+            trustee.deposit("11" * 8, Deposit(parts))
+        assert {*trustee._kept["11" * 8].values()} == {first, second}, "an older deposit takes nothing back"
         for wrong in (Part(2, 2, b"short", b"c"), Part(2, 0, bytes(66), b"c"), Part(2, -1, bytes(66), b"c")):
-            escrow.deposit("22" * 8, Deposit((wrong,)))
+            trustee.deposit("22" * 8, Deposit((wrong,)))
         for level in range(100):
-            escrow.deposit("33" * 8, Deposit((Part(level, 1, bytes(66), b"c"),)))
-        assert "22" * 8 not in escrow._kept
-        assert len(escrow._kept["33" * 8]) <= 64
-        escrow.returned("44" * 8, Returned("55" * 8, (first,)))
-        assert "55" * 8 not in escrow._returned, "nobody has asked for it"
+            trustee.deposit("33" * 8, Deposit((Part(level, 1, bytes(66), b"c"),)))
+        assert "22" * 8 not in trustee._kept
+        assert len(trustee._kept["33" * 8]) <= 64
+        opener.returned("44" * 8, Returned("55" * 8, (first,)))
+        assert "55" * 8 not in opener._returned, "nobody has asked for it"
 
 
 async def test_tr11_a_backup_that_says_it_has_more_than_there_is_has_to_show_it(
@@ -200,14 +201,14 @@ async def test_tr11_shares_are_said_to_be_kept_once_they_are_durable_and_not_bef
     async with started(tmp_path) as cluster:
         await filled(cluster)
         host, written, sent = host_of(cluster, "a1"), list[Callable[[], None]](), list[Frame]()
-        escrow, message = escrow_of(host), Deposit((Part(2, 2, bytes(66), b"c"),))
+        trustee, message = part_of(host).trustee, Deposit((Part(2, 2, bytes(66), b"c"),))
         with monkeypatch.context() as patched:
             patched.setattr(host.store, "append", lambda name, records, done, anchor=False: written.append(done))
             patched.setattr(host, "send_frame", lambda to, frame: sent.append(frame))
-            escrow.deposit("11" * 8, message)
-            escrow.deposit("11" * 8, message)
+            trustee.deposit("11" * 8, message)
+            trustee.deposit("11" * 8, message)
             assert len(written) == 1
             assert sent == []
             written[0]()
-            escrow.deposit("11" * 8, message)
+            trustee.deposit("11" * 8, message)
             assert len(sent) == 2
