@@ -27,7 +27,7 @@ class Head(Struct, frozen=True, array_like=True):
 
     def signed(self) -> bytes:
         """Return what the host signs."""
-        return b"ebbtide-head" + self.host.encode() + self.sequence.to_bytes(8, "big") + self.digest
+        return b"ebbtide-head" + self.host.encode() + self.sequence.to_bytes(8, "big", signed=True) + self.digest
 
 
 class Conflict(NamedTuple):

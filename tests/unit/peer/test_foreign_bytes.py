@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from peer.errors import ConfigInvalid, NotEntitled, PayloadInvalid
 from peer.host import questions
@@ -14,7 +15,9 @@ from peer.store.bodies import decode_signature
 from peer.store.chunking import CHUNKED_FROM, join, piece_hash, pieces_of, split
 from peer.store.frame import ANCHOR, RECORDS, Frame, decode_head, encode_frame
 from peer.store.heads import decode_head as decode_log_head
+from peer.trust.lies import is_head_signed
 from peer.trust.trust import Trust
+from protocol.checkpoints.witness import Head
 from protocol.errors import WireInvalid
 from protocol.ids import NUMBER_END
 
@@ -75,3 +78,11 @@ def test_a_frame_whose_records_no_log_can_have_is_none(first: int, records: int)
 
 def test_a_list_of_names_is_read_as_before() -> None:
     assert questions.decode(msgspec.msgpack.encode(["ä"]), list[str]) == ["ä"]
+
+
+@pytest.mark.parametrize("number", [-1, 0, 1, NUMBER_END, -NUMBER_END])
+def test_a_head_of_any_number_can_be_looked_at(number: int) -> None:
+    keys = HostKeys.from_seed(b"liar")
+    head = Head(keys.host_id, number, b"d" * 16, keys.public_key, b"")
+    assert not is_head_signed(head)
+    assert is_head_signed(replace(head, signature=keys.sign(head.signed())))
