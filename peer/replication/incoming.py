@@ -58,6 +58,8 @@ class Kept:
         """By name of a copy here, its length, what is being written included."""
         self._durable: dict[str, int] = {}
         self._specs: dict[tuple[HostId, AgentId], KeptSpec] = {}
+        self._cuts: dict[str, int] = {}
+        """By name of a copy here, how often a part of it was cut off: writes of before then do not count."""
         self._sealed: dict[str, None] = {}
         """Copies here of which that is known."""
         self._said: dict[HostId, dict[AgentId, Copied]] = {}
@@ -83,10 +85,10 @@ class Kept:
             return
         if copy.life > known.life and self._kept.get(name, 0) > copy.since:
             # Its owner has lost what it has not got, and has begun anew.
-            self._kept[name] = self._durable[name] = cut_back(self._site.store, name, copy.since)
+            self._cut_back(name, copy.since)
         elif copy.is_sealed and self._is_plain(name):
             # Its owner did not seal before.
-            self._kept[name] = self._durable[name] = cut_back(self._site.store, name, 0)
+            self._cut_back(name, 0)
         spec = KeptSpec(copy.kind or known.kind, copy.options if copy.kind else known.options, copy.life)
         if spec != known:
             self._write_spec(owner, copy.log, spec)
@@ -100,9 +102,11 @@ class Kept:
         self._kept[name] = have = first + len(fresh) - 1
         self._keeps(owner)
 
+        cuts = self._cuts.get(name, 0)
+
         def durable() -> None:
-            # What an earlier life has sent, and was cut off meanwhile, does not count.
-            if self._specs.get((owner, copy.log), known).life == copy.life:
+            # What was cut off meanwhile does not count.
+            if self._cuts.get(name, 0) == cuts and self._specs.get((owner, copy.log), known).life == copy.life:
                 self._durable[name] = have
                 self._say(owner, Copied(copy.log, have, life=copy.life))
 
@@ -116,6 +120,10 @@ class Kept:
             some = fresh[begin - first : end - first]
             is_last = end == have + 1
             store.append(name, some, durable if is_last else lambda: None, anchor=begin in copy.anchors)
+
+    def _cut_back(self, name: str, since: int) -> None:
+        self._cuts[name] = self._cuts.get(name, 0) + 1
+        self._kept[name] = self._durable[name] = cut_back(self._site.store, name, since)
 
     def _is_plain(self, name: str) -> bool:
         """Tell whether a copy here is not sealed."""

@@ -140,6 +140,10 @@ class Work:
         async with asyncio.timeout(60):
             while self._yard.paid().get(parcel) != 1:
                 await asyncio.sleep(0.02)
+            # It is paid for in the last step, which has to end, too, before it can be undone.
+            last = RING[RING[agent]]
+            while f"parcel {parcel}" not in await self._cluster.state(last):
+                await asyncio.sleep(0.02)
         return parcel, step
 
     async def take_back(self, agent: str) -> None:

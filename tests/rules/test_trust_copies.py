@@ -151,6 +151,13 @@ async def test_tr11_an_owner_of_a_release_that_did_not_seal_has_its_copies_begin
         assert kept.read(older, "x")[2] == [b"\x01one", b"\x01two"], "what it has kept itself it may go on from"
         kept.keep(older, Copy("x", 1, (), is_sealed=True))
         await until(lambda: trustee.store.length(name) == 0)
+        kept.keep(older, Copy("y", 1, (b"\x01one",)))
+        other = f"{PREFIX}{older}/y"
+        await until(lambda: trustee.store.length(other) == 1)
+        kept.keep(older, Copy("y", 2, (b"\x01two",)))
+        kept.keep(older, Copy("y", 3, (b"\x81three",), is_sealed=True))
+        await until(lambda: trustee.store.length(other) == 0)
+        assert kept._durable[other] == 0, "what was being written then does not count any more"
         kept.keep(older, Copy("x", 1, (b"\x81one",), is_sealed=True))
         kept.keep(older, Copy("x", 2, (b"\x81two",), is_sealed=True))
         await until(lambda: trustee.store.length(name) == 2)
