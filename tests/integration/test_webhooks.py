@@ -67,7 +67,7 @@ def receiving(receiver: Receiver) -> Iterator[str]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not holds():
             await asyncio.sleep(0.01)
 
