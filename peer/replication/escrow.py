@@ -75,24 +75,20 @@ class Escrow:
             self._trustee.keep(self._site.host_id, [Part(self._level, 0, b"", b"")], partial(self._uses, self._level))
         self._share()
 
-    def _can_open(self, host: HostId) -> bool:
+    def can_open(self, host: HostId) -> bool:
         """Tell whether a host is of a release that opens what is sealed, as far as is known (CL-8)."""
         return not 0 < self._site.speaks(host) < since(Deposit)
 
     def _is_fit(self, host: HostId) -> bool:
-        if self._can_open(host):
+        if self.can_open(host):
             return True
         self._older[host] = None
         return False
 
-    def seals_for(self, backup: HostId) -> bool:
-        """Tell whether a backup gets sealed copies; one of an older release, which could not open them, does not."""
-        return self._can_open(backup)
-
     def look(self) -> None:
         """See whether those who are to have shares are of an older release after all, or others are not any more."""
         trustees = (trustee for view in self._views for trustee in view)
-        if any(map(self._can_open, self._older)) or not all(map(self._can_open, trustees)):
+        if any(map(self.can_open, self._older)) or not all(map(self.can_open, trustees)):
             self.chosen()
 
     def _uses(self, level: int) -> None:

@@ -155,11 +155,12 @@ class Kept:
         begin = f"{PREFIX}{owner}/"
         return sorted(name[len(begin) :] for name in self._kept if name.startswith(begin))
 
-    def levels(self, owner: HostId) -> set[int]:
-        """Return at which levels a host has sealed the copies of its logs that are here; damaged ones tell nothing."""
-        found = {level_of(spec.options) for (host, _), spec in self._specs.items() if host == owner}
-        for log in self.of(owner):
-            name = f"{PREFIX}{owner}/{log}"
+    def levels(self, owner: HostId, log: AgentId | None = None) -> set[int]:
+        """Return at which levels a host has sealed the copies here, of one log or of all; damaged ones tell nothing."""
+        logs = [each for each in self.of(owner) if log in (None, each)]
+        specs = (spec for (host, agent), spec in self._specs.items() if host == owner and log in (None, agent))
+        found = {level_of(spec.options) for spec in specs}
+        for name in (f"{PREFIX}{owner}/{each}" for each in logs):
             with suppress(LogCorrupt):  # whoever reads it is told
                 found.update(map(level_of, self._site.store.read(name, self._site.store.reads_from(name)[0])))
         return found - {0}

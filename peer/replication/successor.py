@@ -258,7 +258,7 @@ class Successor:
                 text = f"waits for {away}, who may have a copy of {log} of {owner}"
                 self._site.noticed(log, Tell("succession-waits", log, text))
         sealed = [data for copy in copies.values() for data in (*copy.records, copy.options)]
-        levels = self._kept.levels(owner) | {*map(level_of, sealed)}
+        levels = self._kept.levels(owner, log) | {*map(level_of, sealed)}
         # A level that a liar has made up opens for nobody: what can be opened then has to do.
         await self._opener.recover(owner, levels, PATIENCE_S)
         return longest((*self._inquiry.opened(owner, log, copies).values(), self._inquiry.here(owner, log)))
