@@ -198,6 +198,8 @@ class TransportCounts:
     """Frames not sent: no address known yet, or a full queue. Senders resend what matters."""
     withheld: int = 0
     """Frames that went without a part, or not at all: their receivers speak an older wire version (CL-8)."""
+    cut: int = 0
+    """Connections of others that were ended because there were too many."""
 
 
 class Gate(Protocol):

@@ -7,6 +7,7 @@ import selectors
 import socket
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -24,6 +25,8 @@ ANNOUNCING = 300
 """Connections that announce a large frame each."""
 ANNOUNCED_BYTES = 60 << 20
 FRAME_BYTES = 32 << 20
+HELD = 4_000
+"""Connections that say nothing, held at a time."""
 PAUSE_S = 0.01
 
 
@@ -141,6 +144,21 @@ def replay(address: str, seconds: float, captured: tuple[bytes, ...] = ()) -> in
     return done
 
 
+def hold_many(address: str, seconds: float) -> int:
+    """Hold as many connections as can be had, and say nothing; return how many were opened."""
+    place, until, done = Place.of(address), time.monotonic() + seconds, 0
+    connections: deque[socket.socket] = deque()
+    while time.monotonic() < until:
+        with suppress(OSError):
+            connections.append(_connected(place.members if done % 2 else place.door))
+            done += 1
+        if len(connections) >= HELD:
+            connections.popleft().close()
+    for connection in connections:
+        connection.close()
+    return done
+
+
 ATTACKS: dict[str, tuple[str, Callable[..., int]]] = {
     "names": (f"{NAMED} raw connections claim the names of others, again and again", claim_names),
     "announced": (
@@ -148,6 +166,7 @@ ATTACKS: dict[str, tuple[str, Callable[..., int]]] = {
         announce_much,
     ),
     "flood": (f"frames of {FRAME_BYTES >> 20} MB, and chains at the door, with a key of its own", flood),
+    "held": (f"{HELD:,} raw connections at a time that say nothing", hold_many),
     "replay": ("what a member's connection has sent is sent again, byte for byte", replay),
 }
 """By name, what it does."""

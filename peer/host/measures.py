@@ -33,6 +33,7 @@ SERIES = (
     Series("frames_lost_total", COUNTER, "Frames that were not taken (refused), or not sent (dropped).", "reason"),
     Series("sent_bytes_total", COUNTER, "Bytes of the frames sent."),
     Series("received_bytes_total", COUNTER, "Bytes of the frames taken."),
+    Series("connections_cut_total", COUNTER, "Connections of others that were ended because there were too many."),
     Series("effects_total", COUNTER, "Calls of tools, by the state that they have come to.", "state"),
     Series("effects_in_doubt", GAUGE, "Calls of which nobody knows whether they have happened."),
     Series("effects_undoing", GAUGE, "Calls that are to be undone, and are not yet."),

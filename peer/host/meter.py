@@ -27,7 +27,7 @@ from protocol.step import StepRecord
 logger = logging.getLogger("ebbtide")
 
 _ROLLBACK = tuple(kind.__name__ for kind in ROLLBACK)
-_COUNTED = {"frames_sent", "frames_received", "bytes_sent", "bytes_received"}
+_COUNTED = {"frames_sent", "frames_received", "bytes_sent", "bytes_received", "cut"}
 """Of what a transport counts, what is no loss."""
 _WORDS = {State.ALIVE: "up", State.SUSPECT: "suspect", State.FAILED: "failed"}
 
@@ -149,6 +149,7 @@ class Meter:
             "frames_received_total": counts["frames_received"],
             "sent_bytes_total": counts["bytes_sent"],
             "received_bytes_total": counts["bytes_received"],
+            "connections_cut_total": counts["cut"],
             "effects_in_doubt": sum(each.doubts for each in seen),
             "effects_undoing": sum(each.undoing for each in seen),
             "requests_held": sum(each.held for each in seen),

@@ -36,7 +36,8 @@ logger = logging.getLogger("ebbtide")
 
 ROOM_S = 0.5
 """How often a full disk is tried again."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
+"""No room on the disk, or no descriptor left: what passes by itself."""
 
 
 class SegmentStore:
@@ -45,9 +46,10 @@ class SegmentStore:
     Backpressure: an append to a full queue (`PENDING_RECORDS_MAX`, `PENDING_BYTES_MAX`) waits, and the event loop with
     it, until the writer has taken it. So all agents slow down to the pace of the disk, and memory stays bounded.
 
-    A full disk stalls the store: nothing is acknowledged, `on_stall` is told why, and "" once there was room. After any
-    other failed write the store appends nothing more, since a later record must never be durable without an earlier
-    one: `on_failure` is told once, no further `done` is called, and `append` raises. Open the store anew.
+    A full disk stalls the store, and so does a process that has no descriptor left: nothing is acknowledged, `on_stall`
+    is told why, and "" once there was room. After any other failed write the store appends nothing more, since a later
+    record must never be durable without an earlier one: `on_failure` is told once, no further `done` is called, and
+    `append` raises. Open the store anew.
 
     Args:
         folder: made if missing; held by one process at a time.

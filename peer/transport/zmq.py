@@ -17,6 +17,7 @@ from zmq.utils import z85
 from peer.errors import AddressBusy, ConfigInvalid, FrameInvalid
 from peer.keys import HostKeys, host_id_of
 from peer.ports import Gate, TransportCounts
+from peer.transport.connections import Connections, descriptors
 from peer.transport.curve import curve_private, curve_public
 from peer.transport.frame import seal, unseal
 from peer.transport.gatekeeper import DOOR, MEMBERS, Gatekeeper, sender_of
@@ -36,6 +37,9 @@ SOCKETS_MAX = 16_384
 """Hosts that one host sends to at a time: ZeroMQ's default of 1023 is less than a cluster."""
 
 BACKLOG = 1024
+SHARE_OF_MEMBERS, SHARE_AT_DOOR = 2, 8
+"""One in so many of the process's descriptors may be connections to either socket: the host needs the rest."""
+DOOR_MAX = 1_024
 HELLO_BYTES_MAX = 32_768
 HELLOS_A_SECOND = 100
 """Chains that are looked at: each takes some signatures, and anybody may show one."""
@@ -70,6 +74,8 @@ class ZmqTransport:
         self._gatekeeper: Gatekeeper | None = None
         self._inlet: Socket | None = None
         self._door: Socket | None = None
+        self._held: list[Connections] = []
+        """Of others, to this host."""
         self._loop: AbstractEventLoop | None = None
         self._received: Callable[[HostId, bytes], None] | None = None
         self._turns = Turns(self._take)
@@ -94,6 +100,7 @@ class ZmqTransport:
             door = self._beside(context, members)
         except (AddressBusy, ConfigInvalid):
             gatekeeper.stop()
+            self._let_go()
             context.destroy(linger=0)
             raise
         self.address = str(Place(members, door.get_string(zmq.LAST_ENDPOINT), self._keys.public_key))
@@ -156,6 +163,7 @@ class ZmqTransport:
             self._door_rests.cancel()
         assert self._gatekeeper is not None
         self._gatekeeper.stop()
+        self._let_go()
         self._context.destroy(linger=self._goodbye_ms)
         self._context = self._inlet = self._door = self._gatekeeper = None
         self._turns.clear()
@@ -175,9 +183,13 @@ class ZmqTransport:
         if domain == DOOR:
             socket.set(zmq.MAXMSGSIZE, HELLO_BYTES_MAX)
             socket.set(zmq.RCVHWM, 4)
+        held = Connections(context, socket, get_running_loop(), self._most(domain), self.counts)
         try:
             socket.bind(bind)
+            held.bound()
+            self._held.append(held)
         except zmq.ZMQError as error:
+            held.stop()
             socket.close(linger=0)
             if error.errno == zmq.EADDRINUSE:
                 raise AddressBusy(
@@ -189,6 +201,14 @@ class ZmqTransport:
                 " Bind to tcp://ADDRESS:PORT with an address of this machine."
             ) from error
         return socket
+
+    def _most(self, domain: bytes) -> int:
+        return min(DOOR_MAX, descriptors() // SHARE_AT_DOOR) if domain == DOOR else descriptors() // SHARE_OF_MEMBERS
+
+    def _let_go(self) -> None:
+        for held in self._held:
+            held.stop()
+        self._held.clear()
 
     def _beside(self, context: "zmq.Context[Socket]", members: str) -> Socket:
         machine, _, port = members.rpartition(":")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.attacks.attackers import announce_much, claim_names, flood, replay
+from benchmarks.attacks.attackers import announce_much, claim_names, flood, hold_many, replay
 from benchmarks.bench_attacks import Counter, captured_from, measured
 from peer import Cluster
 from peer.backends.admission import addresses_in
@@ -23,7 +23,7 @@ async def target(folder: Path) -> AsyncIterator[tuple[Cluster, str]]:
         yield cluster, next(iter(addresses_in(folder).values())).address
 
 
-@pytest.mark.parametrize("attack", [claim_names, announce_much, flood])
+@pytest.mark.parametrize("attack", [claim_names, announce_much, flood, hold_many])
 async def test_strangers_are_not_read_and_members_go_on_meanwhile(attack, tmp_path: Path) -> None:
     async with target(tmp_path) as (cluster, address):
         attacking = asyncio.create_task(asyncio.to_thread(attack, address, SECONDS))
@@ -63,6 +63,6 @@ async def test_a_member_gets_no_host_by_a_wrong_address(tmp_path: Path) -> None:
 
 def test_a_host_that_is_attacked_lives_and_takes_no_memory_for_what_is_announced() -> None:
     _, rows = measured(SECONDS)
-    assert [row.attack for row in rows] == ["names", "announced", "flood", "replay"]
+    assert [row.attack for row in rows] == ["names", "announced", "flood", "held", "replay"]
     assert all(row.lives and row.tried > 0 and row.per_s > 0 for row in rows)
     assert max(row.memory_mb for row in rows) < 200, "60 MB were announced 300 times"
