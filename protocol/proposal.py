@@ -93,6 +93,8 @@ class Vote(Struct, frozen=True, omit_defaults=True):
     """Names the whole vote of this version, of which this may be a part: see `digest`."""
     proof: bytes = b""
     """Shows which host has said so for the voter (TR-10); the machines pass it on, and do not look at it."""
+    incarnation: Number = 0
+    """The voter's when it cast this version: after a loss (CL-2) it counts anew. 0: by a release that did not say."""
 
     def digest(self) -> bytes:
         """Return what names a whole vote."""
@@ -135,6 +137,7 @@ class Vote(Struct, frozen=True, omit_defaults=True):
             refutes=(*known.refutes, *refutes),
             whole=self.whole,
             proof=self.proof,
+            incarnation=self.incarnation,
         )
 
 

@@ -15,6 +15,7 @@ SINCE: dict[str, int] = {
     "Vote.refutes": 2,
     "Vote.whole": 2,
     "Vote.proof": 2,
+    "Vote.incarnation": 2,
     "Copy.is_sealed": 2,
     "Deposit": 2,
     "Deposited": 2,

@@ -12,7 +12,7 @@ import msgspec
 
 from peer.host.orders import Orders
 from peer.trust.badge import Badge
-from peer.trust.lies import contradiction_of, lie_of, signed_by, signed_part, vote_part
+from peer.trust.lies import Cast, cast_of, contradiction_of, lie_of, signed_by, signed_part
 from peer.trust.rights import HOST, ROLLBACK
 from protocol.action import Accuse
 from protocol.agent.ballot_form import malformed
@@ -50,6 +50,8 @@ class Vouching:
         self._signed: OrderedDict[str, bytes] = OrderedDict()
         self._votes: OrderedDict[bytes, HostId] = OrderedDict()
         """By what was signed, with the signature, who has."""
+        self._casts: OrderedDict[tuple[HostId, *tuple[object, ...]], Cast] = OrderedDict()
+        """By who has signed it, and its slot, the vote that was heard first."""
         self._seen: OrderedDict[ProposalId, Proposal] = OrderedDict()
 
     def vouch(self, message: Message, lives_here: Callable[[AgentId], bool]) -> Message:
@@ -69,8 +71,8 @@ class Vouching:
         return message
 
     def _voted(self, proposal: Proposal, vote: Vote) -> Vote:
-        name = f"{proposal.id} {vote.voter} {vote.version} {vote.whole.hex()}"
-        return msgspec.structs.replace(vote, proof=self._sign(name, vote_part(proposal, vote)))
+        name = f"{proposal.id} {vote.voter} {vote.incarnation} {vote.version} {vote.whole.hex()}"
+        return msgspec.structs.replace(vote, proof=self._sign(name, signed_part(cast_of(proposal, vote))))
 
     def _sign(self, name: str, part: bytes) -> bytes:
         proof = self._signed.get(name)
@@ -91,17 +93,31 @@ class Vouching:
         return message if len(votes) == len(message.votes) else msgspec.structs.replace(message, votes=votes)
 
     def _is_signed(self, host: HostId, proposal: Proposal, vote: Vote) -> bool:
-        part = vote_part(proposal, vote) + vote.proof
-        signer = self._votes.get(part) or (signed_by(vote.proof, vote_part(proposal, vote)) if vote.whole else None)
+        cast = cast_of(proposal, vote)
+        part = signed_part(cast)
+        signer = self._votes.get(part + vote.proof) or (signed_by(vote.proof, part) if vote.whole else None)
         if signer is None and not vote.proof and self._is_mixed():
             return True  # CL-8: as that release has it, until the last of its hosts is replaced
         if signer is None:
             self._orders.charge(host, f"a vote of {vote.voter} on {proposal.id}: nobody has signed it")
             return False
-        _keep(self._votes, part, signer)
+        _keep(self._votes, part + vote.proof, signer)
         if self._why_silent(signer, vote.voter):
             self._orders.refused()
             return False
+        return not self._is_contradicted(signer, cast)
+
+    def _is_contradicted(self, signer: HostId, cast: Cast) -> bool:
+        """Tell whether a host has signed another vote of this version, which is proof against it (TR-5)."""
+        slot = (signer, *cast.slot())
+        before = self._casts.get(slot)
+        if before is None or before.whole == cast.whole:
+            _keep(self._casts, slot, cast)
+            return False
+        if self._is_mixed():
+            return False  # CL-8: that release would not take it for proof
+        why = f"it has signed two votes of {cast.voter} as version {cast.version}"
+        self._orders.lied(signer, lie_of(before, cast), why)
         return True
 
     def why_not(self, sender: AgentId, message: Message) -> str:

@@ -123,6 +123,7 @@ class Voting:
             ),
             since=0 if before is None else before.version,
             refutes=tuple(sorted(part.new_refuted)),
+            incarnation=core.incarnation,
         ).sealed(before)
         part.listed()
         suspects = () if before is None or case.keeper == core.agent else self._suspects(case, steps, vote.version)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from peer.keys import HostKeys
 from peer.trust.grant import Chain
-from peer.trust.lies import Signed, vote_part
+from peer.trust.lies import Signed, cast_of, signed_part
 from protocol.errors import WireInvalid
 from protocol.fact import HostFact
 from protocol.ids import AgentId, HostId, ProposalId, StepId
@@ -144,7 +144,7 @@ class Liar:
 def cast(liar: Liar, proposal: Proposal, vote: Vote) -> Vote:
     """Return a vote, whole, with a liar's signature."""
     bare = replace(vote, since=0, proof=b"").sealed(None)
-    signature = liar.keys.sign(vote_part(proposal, bare))
+    signature = liar.keys.sign(signed_part(cast_of(proposal, bare)))
     return replace(bare, proof=encode(Signed(liar.keys.public_key, signature)))
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from peer.keys import HostKeys
 from peer.trust.badge import Badge
 from peer.trust.grant import Chain, Grant, grant
-from peer.trust.lies import Lie, signed_part
+from peer.trust.lies import Cast, Lie, cast_of, signed_part
 from peer.trust.orders import Order, edict_of, order_of
 from peer.trust.rights import ALL
 from protocol.checkpoints.witness import Head
@@ -91,6 +91,13 @@ def proposed(proposal: Proposal) -> Proposal:
     return replace(proposal, proof=badge_of(MEMBER_ID).sign(signed_part(proposal)))
 
 
+def voted(ballot: Ballot) -> Ballot:
+    """Return a ballot whose votes the member has signed, with its proposal."""
+    proposal, sign = proposed(ballot.proposal), badge_of(MEMBER_ID).sign
+    votes = tuple(replace(vote, proof=sign(signed_part(cast_of(proposal, vote)))) for vote in ballot.votes)
+    return replace(ballot, proposal=proposal, votes=votes)
+
+
 def granted(chain: Chain) -> Chain:
     """Return a chain whose grants hang together and are signed, as far as their issuers have keys here."""
     found: list[Grant] = []
@@ -123,6 +130,8 @@ def _stated(kind: str, data: bytes) -> bytes:
         return msgspec.msgpack.encode(replace(own, signature=member.keys.sign(own.signed())))
     if kind == "proposal" and (proposal := _read(data, Proposal)) is not None:
         return msgspec.msgpack.encode(proposed(proposal))
+    if kind == "vote" and (cast := _read(data, Cast)) is not None:
+        return msgspec.msgpack.encode(replace(cast, proof=member.sign(signed_part(cast))))
     return data
 
 

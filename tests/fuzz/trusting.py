@@ -13,7 +13,7 @@ from peer.transport.place import Place
 from peer.trust import orders as edicts
 from peer.trust.badge import Badge
 from peer.trust.grant import Chain, decode_chain, encode_chain, holder
-from peer.trust.lies import Lie, contradiction_of, lie_of
+from peer.trust.lies import Lie, cast_of, contradiction_of, lie_of
 from peer.trust.orders import Order, edict_of, edict_of_body, order_of, signed
 from peer.trust.rights import ALL
 from peer.trust.token import Token
@@ -23,7 +23,7 @@ from protocol.errors import UNREADABLE
 from protocol.fact import Edict, HostFact
 from protocol.ids import HostId, StepId
 from protocol.message import Ballot, Message, Propose
-from protocol.proposal import Proposal
+from protocol.proposal import Proposal, Vote
 from tests.fuzz.badges import (
     AUTHORITY,
     HOST_ID,
@@ -36,6 +36,7 @@ from tests.fuzz.badges import (
     host_keys,
     proposed,
     resigned,
+    voted,
 )
 from tests.fuzz.examples import Examples
 from tests.fuzz.shapes import mutated
@@ -61,6 +62,12 @@ class _Orders:
         """A host is proven to lie: by what it has signed, or not at all."""
         if contradiction_of(proof) != host:
             raise Fooled(f"{host}: {why}")
+
+    def charge(self, host: HostId, what: str) -> None:
+        """A host has sent what does not hold."""
+
+    def refused(self) -> None:
+        """Something does not hold of which nobody knows whose fault it is."""
 
 
 def grants(data: bytes) -> None:
@@ -107,6 +114,10 @@ def orders(data: bytes) -> None:
         for proposal in (proposed(message.proposal), proposed(msgspec.structs.replace(message.proposal, reason="x"))):
             vouching.why_not("m", msgspec.structs.replace(message, proposal=proposal))
         vouching.why_not("m", message)
+        vouching.checked(MEMBER_ID, message)
+    if isinstance(message, Ballot):
+        for ballot in (message, msgspec.structs.replace(message, votes=message.votes[::-1])):
+            vouching.checked(MEMBER_ID, voted(ballot))
 
 
 def _trust() -> Trust:
@@ -146,7 +157,14 @@ def said_to_all() -> list[bytes]:
     lies = [msgspec.msgpack.encode(contradicting(msgspec.msgpack.decode(each, type=Lie))) for each in _lies()]
     found += [*lies, *(edict_of(Order(edicts.LIED, subject, "why", 1, lie)).body for lie in lies)]
     proposal = proposed(Proposal("m/p1", "m", (StepId("m", 1, 1), StepId("a", 1, 1)), "retry"))
-    return [*found, msgspec.msgpack.encode(Propose(proposal)), msgspec.msgpack.encode(Ballot(proposal, ()))]
+    return [
+        *found,
+        msgspec.msgpack.encode(Propose(proposal)),
+        msgspec.msgpack.encode(Ballot(proposal, (_VOTE, msgspec.structs.replace(_VOTE, whole=b"another")))),
+    ]
+
+
+_VOTE = Vote("m", 1, True, "", (), (), incarnation=1).sealed(None)
 
 
 def _lies() -> list[bytes]:
@@ -157,4 +175,5 @@ def _lies() -> list[bytes]:
         lie_of(fact, other(fact, agents=("m", "n"))),
         lie_of(head, other(head, digest=b"e" * 16)),
         lie_of(proposal, other(proposal, reason="another")),
+        lie_of(cast_of(proposal, _VOTE), cast_of(proposal, other(_VOTE, whole=b"another"))),
     ]

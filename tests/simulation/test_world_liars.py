@@ -43,7 +43,7 @@ def test_every_way_to_lie_is_among_the_worlds() -> None:
 
 def test_who_names_others_falsely_is_found_out_by_those_and_nobody_else_is() -> None:
     found = 0
-    for seed in (24, 39, 45, 49, 54):
+    for seed in (39, 45, 49, 54, 123):
         with world_of(preset("liars", seed)) as world:
             assert isinstance(world, LiarsWorld)
             world.run(until=1.0)
@@ -59,7 +59,7 @@ def test_who_names_others_falsely_is_found_out_by_those_and_nobody_else_is() -> 
 
 
 def test_who_equivocates_is_out_at_every_honest_host() -> None:
-    out = 0
+    out, by_votes = 0, 0
     for seed in range(20):
         with world_of(preset("liars", seed)) as world:
             assert isinstance(world, LiarsWorld)
@@ -70,8 +70,11 @@ def test_who_equivocates_is_out_at_every_honest_host() -> None:
             for liar in world.liars.gossip.liars:
                 whys = {host.badge.trust.why_out(liar) for host in hosts if host is not None}
                 assert len({bool(why) for why in whys}) == 1
-                out += bool(whys.pop())
+                why = whys.pop()
+                out += bool(why)
+                by_votes += "two votes" in why
     assert out >= 3
+    assert by_votes
 
 
 # -- switched off ------------------------------------------------------------------------------------------------------
