@@ -6,10 +6,14 @@ They are made of its private key, so it has them as long as it has that.
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import msgspec
+
+from peer.keys import HostKeys
 from peer.replication.sealing import Seal, derived
 from peer.replication.shares import check_of, share_of
-from peer.replication.trustee import Trustee, digest_of
+from peer.replication.trustee import Trustee, digest_of, said_of
 from peer.site import Site
+from peer.trust.lies import Signed
 from protocol.checkpoints.copy import Deposit, Deposited, Part
 from protocol.checkpoints.escrow import needed, threshold, trustees_max
 from protocol.checkpoints.succession import Succession
@@ -26,19 +30,19 @@ class Escrow:
         succession: says who keeps what for whom.
         trustee: keeps notes of them, beside others' shares.
         replicas: how many hosts may be lost; 0: nothing is copied.
-        private: the host's private key.
+        keys: the host's.
         placed: called when more shares are where they are to be.
     """
 
     def __init__(
-        self, site: Site, succession: Succession, trustee: Trustee, replicas: int, private: bytes,
+        self, site: Site, succession: Succession, trustee: Trustee, replicas: int, keys: HostKeys,
         placed: Callable[[], None],
     ) -> None:  # fmt: skip
         self._site = site
         self._succession = succession
         self._trustee = trustee
         self._replicas = replicas
-        self._private = private
+        self._keys = keys
         self._placed = placed
         self._used: tuple[int, ...] = ()
         """The levels at which anything was ever sealed here."""
@@ -57,6 +61,8 @@ class Escrow:
         """By trustee that has them, by which name."""
         self._is_placed = False
         self._seals: dict[int, Seal] = {}
+        self._proofs: dict[bytes, bytes] = {}
+        """By what is signed of a secret, the signature: it is the same for all trustees."""
 
     def load(self) -> None:
         """Go on from what earlier lives have kept."""
@@ -139,11 +145,18 @@ class Escrow:
         parts: list[Part] = []
         for level in self._used:
             secret, enough = self._secret(level), min(level, self._level)
-            parts.append(Part(level, enough, share_of(secret, enough, trustee), check_of(secret)))
+            part = Part(level, enough, share_of(secret, enough, trustee), check_of(secret))
+            parts.append(part._replace(proof=self._proof(part)))
         return tuple(parts)
 
+    def _proof(self, part: Part) -> bytes:
+        said = said_of(self._site.host_id, part)
+        if said not in self._proofs:
+            self._proofs[said] = msgspec.msgpack.encode(Signed(self._keys.public_key, self._keys.sign(said)))
+        return self._proofs[said]
+
     def _secret(self, level: int) -> bytes:
-        return derived(self._private, f"level {level}")
+        return derived(self._keys.private_bytes(), f"level {level}")
 
     def seal(self, level: int) -> Seal:
         """Return what seals at a level, and opens."""

@@ -42,6 +42,16 @@ class FoundCopy:
         return self.first + len(self.records) - 1
 
 
+class _Question:
+    """One that is open: what has come of it so far."""
+
+    def __init__(self, first: int, others: Sequence[HostId] | None) -> None:
+        self.first = first
+        self.others = others
+        """Whose answers count; None: anybody's."""
+        self.found: dict[HostId, FoundCopy] = {}
+
+
 class Inquiry:
     """What one host asks of others' copies, and is asked."""
 
@@ -49,8 +59,8 @@ class Inquiry:
         self._site = site
         self._opener = opener
         self._kept = kept
-        self._found: dict[tuple[HostId, AgentId], dict[HostId, FoundCopy]] = {}
-        self._first: dict[tuple[HostId, AgentId], int] = {}
+        self._open: dict[tuple[HostId, AgentId], list[_Question]] = {}
+        """By owner and log; several may ask at a time."""
 
     async def ask(
         self, log: AgentId, first: int = 0, owner: HostId = "", others: Sequence[HostId] | None = None
@@ -64,22 +74,30 @@ class Inquiry:
             others: whom to ask; None: all that are known.
         """
         clock = asyncio.get_running_loop().time
-        until, name = clock() + WAIT_S, (owner, log)
-        found = self._found[name] = {}
-        self._first[name] = first
-        while clock() < until:
-            known = [fact.host for fact in self._site.known_hosts() if fact.agents]
-            asked = known if others is None else others
-            if (asked or others is not None) and all(host in found and found[host].is_whole for host in asked):
-                break
-            for host in asked:
-                copy = found.get(host)
-                if copy is None or not copy.is_whole:
-                    begin = first if copy is None else copy.end + 1
-                    self._site.send_frame(host, Frame(copies=(Lacking(log, begin, owner),)))
-            await asyncio.sleep(AGAIN_S)
-        del self._found[name]
-        return found
+        until, question = clock() + WAIT_S, _Question(first, others)
+        questions = self._open.setdefault((owner, log), [])
+        questions.append(question)
+        try:
+            while clock() < until:
+                known = [fact.host for fact in self._site.known_hosts() if fact.agents]
+                asked = known if others is None else others
+                if (asked or others is not None) and self._is_answered(question, asked):
+                    break
+                for host in asked:
+                    copy = question.found.get(host)
+                    if copy is None or not copy.is_whole:
+                        begin = first if copy is None else copy.end + 1
+                        self._site.send_frame(host, Frame(copies=(Lacking(log, begin, owner),)))
+                await asyncio.sleep(AGAIN_S)
+        finally:
+            questions.remove(question)
+            if not questions:
+                del self._open[owner, log]
+        return question.found
+
+    @staticmethod
+    def _is_answered(question: _Question, asked: Sequence[HostId]) -> bool:
+        return all(host in question.found and question.found[host].is_whole for host in asked)
 
     def opened(self, owner: HostId, log: AgentId, copies: dict[HostId, FoundCopy]) -> dict[HostId, FoundCopy]:
         """Return copies of a log opened, less those that are not as their owner has sealed them: people are told."""
@@ -141,12 +159,14 @@ class Inquiry:
 
     def held(self, sender: HostId, message: Held) -> None:
         """Somebody has a part of a copy."""
-        name = (message.owner, message.log)
-        if name not in self._found:
-            return
-        copy = self._found[name].setdefault(sender, FoundCopy())
+        for question in self._open.get((message.owner, message.log), ()):
+            if question.others is None or sender in question.others:
+                self._take(question, sender, message)
+
+    def _take(self, question: _Question, sender: HostId, message: Held) -> None:
+        copy = question.found.setdefault(sender, FoundCopy())
         if not copy.records:
-            if message.first < self._first[name]:
+            if message.first < question.first:
                 return
             copy.first, copy.prev, copy.anchor = message.first, message.prev, message.anchor
             copy.kind, copy.options = message.kind, message.options

@@ -7,10 +7,12 @@ from itertools import combinations, islice
 from peer.errors import LogCorrupt
 from peer.replication.sealing import Seal, level_of
 from peer.replication.shares import check_of, secret_of, share_of
-from peer.replication.trustee import Trustee, is_sound
+from peer.replication.trustee import Trustee, is_sound, said_of
 from peer.site import Site
+from peer.trust.lies import signed_by
 from protocol.action import Tell
 from protocol.checkpoints.copy import Part, Reclaim, Returned
+from protocol.checkpoints.succession import backups_of
 from protocol.ids import HOST, AgentId, HostId
 from protocol.wire import Frame
 
@@ -95,7 +97,9 @@ class Opener:
                 if part.level == level and part.threshold:
                     found.setdefault((part.threshold, part.check), {})[trustee] = part.share
         for (enough, check), shares in sorted(found.items()):
-            for some in islice(combinations(shares.items(), enough), TRIED_MAX):
+            # Its trustees are among the first: others, who have none, can't keep these from being tried.
+            ranked = [(host, shares[host]) for host in backups_of(owner, shares, len(shares))]
+            for some in islice(combinations(ranked, enough), TRIED_MAX):
                 secret = secret_of(dict(some), check)
                 if secret is not None:
                     return secret
@@ -103,8 +107,11 @@ class Opener:
 
     def returned(self, sender: HostId, message: Returned) -> None:
         """A trustee has returned its shares."""
-        if message.owner in self._returned and is_sound(message.parts):
-            self._returned[message.owner][sender] = message.parts
+        owner = message.owner
+        if owner in self._returned and is_sound(message.parts):
+            # Whoever made a secret up could return all the shares that make it.
+            own = tuple(part for part in message.parts if signed_by(part.proof, said_of(owner, part)) == owner)
+            self._returned[owner][sender] = own
 
     async def recover(self, owner: HostId, levels: Iterable[int], patience_s: float) -> bool:
         """Ask others for their shares of an owner's secrets, until what it has sealed can be opened.

@@ -39,8 +39,7 @@ class Replication:
     ) -> None:  # fmt: skip
         replicas = machine.core.limits.replicas
         self.trustee = trustee = Trustee(house, machine.succession)
-        private = keys.private_bytes()
-        self.escrow = Escrow(house, machine.succession, trustee, replicas, private, lambda: self.copies.placed())
+        self.escrow = Escrow(house, machine.succession, trustee, replicas, keys, lambda: self.copies.placed())
         self.opener = Opener(house, trustee, self.escrow.seal)
         self.copies = Copies(house, machine, own, self.escrow, self.opener, replicas, self._show, failed)
         self._inquiry = Inquiry(house, self.copies.kept, self.opener)

@@ -92,6 +92,11 @@ def is_sound(parts: tuple[Part, ...]) -> bool:
     return len(parts) <= PARTS_MAX and all(len(part.share) == SHARE_BYTES and part.threshold > 0 for part in parts)
 
 
+def said_of(owner: HostId, part: Part) -> bytes:
+    """Return what an owner signs of its secret: what makes it, and by what it is known."""
+    return b"ebbtide share\0" + msgspec.msgpack.encode((owner, part.level, part.threshold, part.check))
+
+
 def digest_of(parts: tuple[Part, ...]) -> bytes:
     """Return by what a deposit is called."""
     return blake2b(msgspec.msgpack.encode(parts), digest_size=16).digest()

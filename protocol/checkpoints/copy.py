@@ -90,6 +90,8 @@ class Part(NamedTuple):
     share: bytes
     check: bytes
     """By which the secret is known."""
+    proof: bytes = b""
+    """Shows that the owner has said so: else whoever returns a share could have another secret taken for it."""
 
 
 class Deposit(Struct, frozen=True, tag=True):

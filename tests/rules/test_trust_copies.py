@@ -3,17 +3,25 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 
 from peer import errors
 from peer.host.host import Host
+from peer.keys import HostKeys
 from peer.replication.incoming import PREFIX
+from peer.replication.opener import Opener
 from peer.replication.replication import Replication
-from peer.replication.sealing import level_of
-from peer.replication.trustee import Trustee
+from peer.replication.sealing import Seal, level_of
+from peer.replication.shares import check_of, share_of
+from peer.replication.trustee import Trustee, said_of
+from peer.trust.lies import Signed
 from protocol.checkpoints.copy import Copied, Copy, Deposit, Lacking, Part, Reclaim, Returned
 from protocol.checkpoints.escrow import needed, threshold, trustees_max
+from protocol.checkpoints.succession import backups_of
 from protocol.ids import HOST
 from protocol.wire import Frame
 from tests.counting import NAMES, filled, host_of, places, restarted, started, sums, told
@@ -100,6 +108,53 @@ async def test_tr11_a_successor_that_begins_again_need_not_ask_again(tmp_path: P
         opener = part_of(again).opener
         assert opener.opens(dead, {2})
         assert dead not in opener._returned
+
+
+async def test_tr11_who_returns_shares_of_a_secret_that_it_has_made_up_keeps_nothing_from_being_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(tmp_path, successor_s=0.3) as cluster:
+        await filled(cluster)
+        dead, returned = host_of(cluster, "b1").host_id, Trustee.of
+
+        def of(self: Trustee, owner: str) -> tuple[Part, ...]:
+            # One that alone makes a secret, which has the check that is said to be its own.
+            who = self._site.host_id
+            made_up = [Part(level, 1, share_of(bytes(32), 1, who), check_of(bytes(32))) for level in (1, 2)]
+            taken_over = [part._replace(check=check_of(bytes(32)), threshold=1) for part in returned(self, owner)]
+            return (*taken_over, *made_up, *returned(self, owner))
+
+        def reclaim(self: Trustee, sender: str, message: Reclaim) -> None:
+            with monkeypatch.context() as patched:
+                patched.setattr(Trustee, "of", of)
+                honest(self, sender, message)
+
+        honest = Trustee.reclaim
+        monkeypatch.setattr(Trustee, "reclaim", reclaim)
+        before = await sums(cluster)
+        await cluster.kill("b1", for_good=True, with_disk=True)
+        await cluster.submit("b1", 7)
+        assert await sums(cluster) == {**before, "b1": before["b1"] + 7}
+        (successor,) = [host for host in hosts_of(cluster) if host.host_id != dead and host.checkpoints.succeeds(dead)]
+        assert part_of(successor).opener._returned[dead], "it has asked"
+
+
+def test_tr11_shares_of_hosts_that_have_none_keep_the_others_from_being_tried_in_no_way(tmp_path: Path) -> None:
+    owner, secret = HostKeys.from_seed(b"owner"), bytes(range(32))
+    hosts = [f"{number:016x}" for number in range(200)]
+    trustees = backups_of(owner.host_id, hosts, 3)
+    kept: Any = SimpleNamespace(of=lambda owner: (), keep=lambda *given: None)
+    site: Any = SimpleNamespace(host_id="me")
+    opener = Opener(site, kept, lambda level: Seal(secret, level))
+    opener._returned[owner.host_id] = {}
+    check = check_of(secret)
+    proof = msgspec.msgpack.encode(Signed(owner.public_key, owner.sign(said_of(owner.host_id, Part(2, 2, b"", check)))))
+    for host in sorted(hosts, key=lambda host: host in trustees):
+        share = share_of(secret, 2, host) if host in trustees[1:] else bytes(66)
+        opener.returned(host, Returned(owner.host_id, (Part(2, 2, share, check, proof),)))
+        opener.returned(host, Returned("another", (Part(2, 2, share, check, proof),)))
+    assert opener.opens(owner.host_id, {2})
+    assert not opener.opens(owner.host_id, {1})
 
 
 async def test_tr11_a_copy_that_was_altered_is_refused_and_told(tmp_path: Path) -> None:
