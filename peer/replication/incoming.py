@@ -26,6 +26,11 @@ OPTIONS = 0
 """Where in a log what its agent's class is given is sealed: before all records."""
 
 
+def of_class(log: AgentId, kind: str) -> str:
+    """Return as whose that is sealed: it is given to this class, and to no other that somebody says is the agent's."""
+    return f"{log} ({kind})"
+
+
 class KeptSpec(NamedTuple):
     """What it takes to bring up an agent of which there is a copy here."""
 
@@ -183,7 +188,7 @@ class Kept:
     def kind_of(self, owner: HostId, agent: AgentId) -> tuple[str, bytes]:
         """Return the class of an agent of which there is a copy, and its encoded options. Raises: LogCorrupt."""
         kind, options = self.sealed_kind_of(owner, agent)
-        return kind, self._opener.open(owner, agent, OPTIONS, (options,), is_here=True)[0]
+        return kind, self._opener.open(owner, of_class(agent, kind), OPTIONS, (options,), is_here=True)[0]
 
     def adopts(self, owner: HostId, agent: AgentId, kind: str, options: bytes) -> None:
         """Keep what it takes to bring an agent up, as its owner has sealed it: others had a copy, and here is none."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from peer import errors
-from peer.replication.incoming import OPTIONS, PREFIX, Kept
+from peer.replication.incoming import OPTIONS, PREFIX, Kept, of_class
 from peer.replication.ledger import first_of
 from peer.replication.opener import Opener
 from peer.site import Site
@@ -105,7 +105,7 @@ class Inquiry:
         for host, copy in copies.items():
             try:
                 copy.records = self._opener.open(owner, log, copy.first, copy.records)
-                self._opener.open(owner, log, OPTIONS, (copy.options,) if copy.options else ())
+                self._opener.open(owner, of_class(log, copy.kind), OPTIONS, (copy.options,) if copy.kind else ())
                 found[host] = copy
             except errors.LogCorrupt as error:
                 self._site.noticed(log, Tell("copy-refused", host, str(error)))

@@ -13,7 +13,7 @@ from typing import Protocol
 from peer import errors
 from peer.ports import Cancel
 from peer.replication.escrow import Escrow
-from peer.replication.incoming import OPTIONS, Kept
+from peer.replication.incoming import OPTIONS, Kept, of_class
 from peer.replication.ledger import Backup, OwnLog, first_of
 from peer.replication.opener import Opener
 from peer.site import Site
@@ -286,7 +286,7 @@ class Copies:
             return None
         kind, options = self._own.spec_of(name)
         if seals:
-            options = self._escrow.close(name, OPTIONS, (options,))[0] if kind else options
+            options = self._escrow.close(of_class(name, kind), OPTIONS, (options,))[0] if kind else options
             records = self._escrow.close(name, first, records)
         last = first + len(records) - 1
         backup.sent[name] = last

@@ -13,6 +13,7 @@ from peer import errors
 from peer.host.host import Host
 from peer.keys import HostKeys
 from peer.replication.incoming import PREFIX
+from peer.replication.inquiry import FoundCopy
 from peer.replication.opener import Opener
 from peer.replication.replication import Replication
 from peer.replication.sealing import Seal, level_of
@@ -171,6 +172,10 @@ async def test_tr11_a_copy_that_was_altered_is_refused_and_told(tmp_path: Path) 
         for false in (swapped, plain):
             copy.records = false
             assert inquiry.opened(owner.host_id, "b1", {trustee: copy}) == {}
+        for kind, options in (("json:JSONDecoder", copy.options), ("json:JSONDecoder", b""), (copy.kind, b"\x80")):
+            false = FoundCopy()
+            false.first, false.records, false.kind, false.options = copy.first, list(sealed), kind, options
+            assert inquiry.opened(owner.host_id, "b1", {trustee: false}) == {}, "its class was exchanged"
         assert "copy-refused" in told(owner)
 
 
