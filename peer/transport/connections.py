@@ -43,14 +43,17 @@ _numbers = count()
 def descriptors() -> int:
     """Return how many descriptors this process may have, once it has asked for as many as it wants."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return DESCRIPTORS
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (ValueError, OSError):  # the system has another limit beside this one (macOS): what there is has to do
-        return soft
-    return wanted
+    while wanted > soft:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (ValueError, OSError):  # the system may have a lower limit beside this one, as macOS has
+            wanted //= 2
+        else:
+            return wanted
+    return soft
 
 
 class Connections:
