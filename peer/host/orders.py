@@ -48,6 +48,8 @@ class Orders:
         self._post = post
         self._badge = badge
         self._overused: dict[str, None] = {}
+        self._full: dict[str, None] = {}
+        """Kinds of orders of which there are too many."""
         badge.used = self.used
         self.charges: dict[HostId, int] = {}
         """By host, how much of what it has sent was refused."""
@@ -70,7 +72,15 @@ class Orders:
     def holds(self, edict: Edict) -> bool:
         """Tell whether an edict may be said by whom it names."""
         order = order_of(edict)
-        return order is not None and order.kind != USED and self._badge.trust.holds(order)
+        if order is None or order.kind == USED or not self._badge.trust.holds(order):
+            return False
+        if self._badge.trust.has_room(order):
+            return True
+        if order.kind not in self._full:
+            self._full[order.kind] = None
+            text = "there are so many of them that no more are kept; what the authority says is kept all the same"
+            self._post.noticed(HOST, Tell("orders-full", order.kind, text))
+        return False
 
     def obey(self, body: bytes, answered: Callable[[bytes, str], None]) -> None:
         """Take in what somebody says to all, pass it on, and answer once it is durable here. Raises: NotEntitled."""

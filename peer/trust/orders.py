@@ -3,6 +3,7 @@
 Each is a fact that gossip spreads and every host keeps in its log; whoever hears of one can check it alone.
 """
 
+from contextlib import suppress
 from hashlib import blake2b
 
 import msgspec
@@ -76,7 +77,12 @@ def edict_of(order: Order) -> Edict:
 
 def edict_of_body(body: bytes) -> Edict:
     """Return an edict by its body."""
-    return Edict(blake2b(body, digest_size=16).hexdigest(), body)
+    named = body
+    with suppress(WireInvalid):
+        order = decode_order(body)
+        # All proofs against one host go by one name: one is enough, and there can be any number of them.
+        named = b"lied\0" + order.subject.encode() if order.kind == LIED else body
+    return Edict(blake2b(named, digest_size=16).hexdigest(), body)
 
 
 def decode_order(body: bytes) -> Order:

@@ -19,7 +19,9 @@ EXPECTED_MAX = 1024
 RETIRE_US = 600_000_000
 """How long members may hang on an authority's key that is retired, before they are out: news are faster."""
 ORDERS_MAX = 100_000
-"""Kept at a host, so that whoever may revoke can't fill its disk."""
+"""Of those who may evict, kept at a host: they can't fill its disk, nor keep out what the authority says."""
+LIARS_MAX = 1_000
+"""Proofs against hosts that are not known here: anybody can make keys, and have each of them lie."""
 
 
 class Member(NamedTuple):
@@ -59,6 +61,10 @@ class Trust:
         """Keys of the authority that are to count no more, and since when that is known."""
         self._orders: dict[str, None] = {}
         """What was taken in, by id of the edict."""
+        self._delegated = 0
+        """How many of those are of whoever may evict."""
+        self._strangers = 0
+        """How many are proofs against hosts that were not known here."""
         self.regranted: dict[HostId, Chain] = {}
 
     # -- chains
@@ -173,9 +179,11 @@ class Trust:
 
     def take(self, id: str, order: Order) -> bool:
         """Take in what is said to all; True if it is news, and may be said by whom it names."""
-        if id in self._orders or len(self._orders) >= ORDERS_MAX or not self.holds(order):
+        if id in self._orders or not self.holds(order) or not self.has_room(order):
             return False
         self._orders[id] = None
+        self._delegated += bool(order.chain)
+        self._strangers += order.kind == LIED and order.subject not in self._members
         if order.kind == USED:
             self._used.setdefault(order.subject, {})[order.value] = None
             return True  # it puts nobody out
@@ -192,6 +200,12 @@ class Trust:
         self._look_again()
         return True
 
+    def has_room(self, order: Order) -> bool:
+        """Tell whether an order is kept, if it holds: of some there can be any number."""
+        if order.kind == LIED:
+            return order.subject in self._members or self._strangers < LIARS_MAX
+        return not order.chain or self._delegated < ORDERS_MAX
+
     def has_taken(self, id: str) -> bool:
         """Tell whether this was taken in before."""
         return id in self._orders
@@ -202,6 +216,11 @@ class Trust:
             raise errors.NotEntitled(
                 f"nobody obeys this {order.kind!r} of {order.subject}: it takes the authority's key, or, to revoke, a"
                 f" grant of '{EVICT}:*'. Nothing changed."
+            )
+        if not self.has_room(order):
+            raise errors.NotEntitled(
+                f"no more than {ORDERS_MAX} revocations of those who may evict are kept, and there are so many. Nothing"
+                " changed. The authority's own are kept all the same: revoke with its key."
             )
 
     def holds(self, order: Order) -> bool:
