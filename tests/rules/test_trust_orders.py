@@ -1,4 +1,4 @@
-"""How much of what is said to all hosts is kept: nobody can fill disks with it, or keep others' words out (TR-3, TR-5)."""
+"""How much is kept of what is said to all: nobody fills disks with it, or keeps others' words out (TR-3, TR-5)."""
 
 from typing import Any
 
