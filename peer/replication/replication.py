@@ -49,7 +49,7 @@ class Replication:
 
     async def mend(self, kept: tuple[str, ...], names: Iterable[AgentId]) -> dict[AgentId, str]:
         """Mend every log here that is damaged; see `Mending.mend`."""
-        self._load()
+        self._load()  # what it seals, it takes from nobody in plain
         return await self._mending.mend(kept, names)
 
     def _load(self) -> None:

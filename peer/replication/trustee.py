@@ -38,7 +38,8 @@ class Trustee:
         """By owner, how many writes of its shares are not durable yet."""
 
     def load(self) -> None:
-        """Go on from what earlier lives have kept."""
+        """Go on from what earlier lives have kept: from what is there now, if some of it was begun anew meanwhile."""
+        self._kept = {}
         for name in self._site.store.agents():
             if name.startswith(PREFIX):
                 found = self._kept.setdefault(name[len(PREFIX) :], {})
