@@ -16,11 +16,11 @@ from protocol.agent.case import Case
 from protocol.agent.disputing import Disputing
 from protocol.event import CutWanted, Merged, Received, Settled, SubscriberSeen
 from protocol.ids import StepId
-from protocol.message import Ballot, Done
+from protocol.message import Ballot, Data, Done
 from protocol.proposal import ConeStep, Credit, Debit, Proposal, Suspect, Vote
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import STEP_INDEX_ENTRIES, Read, RollbackDraft
-from tests.rules.bench import Bench
+from tests.rules.bench import Bench, of
 from tests.rules.test_tolerance import ADD, KEY
 from tests.rules.test_trust import ONE, ROOT, THREE, TWO
 from tests.rules.test_trust import proposal as signed_proposal
@@ -381,3 +381,17 @@ def test_tr10_a_vote_that_is_not_all_that_its_voter_has_signed_is_not_taken() ->
     assert books.take(two)
     assert books.votes["v"].fits()
     assert books.votes["v"].whole == two.whole
+
+
+def test_tr10_a_part_of_a_vote_that_never_came_counts_only_from_its_voter() -> None:
+    # What was signed is the whole, so nobody can tell of a part alone whether it is of that.
+    for sender in ("v", "m"):
+        bench = Bench("k", "m", "r", "v")
+        under_way = bench.step("m", sends=(("r", b"x"),))
+        ((_, _, data),) = bench.drop(of(Data))
+        second = Vote("m", 2, True, "", (), ()).sealed(None)
+        part = replace(second, cone=(ConeStep(under_way, (Debit(0, "r", 1),)),), since=1)
+        bench.feed("r", Received(sender, Ballot(PROPOSAL, (part,))))
+        assert [len(vote.credits) for vote in votes(bench, "r")] == ([] if sender == "v" else [1])
+        bench.feed("r", Received("m", data))
+        assert ("r" in bench.runs) == (sender == "v"), "a message that is in no cone is handled"
