@@ -249,6 +249,30 @@ def test_rb15_an_honest_agent_that_was_lied_to_is_accused_by_nobody() -> None:
     assert bench.undone(told)
 
 
+def test_rb15_who_went_by_a_clock_that_a_liar_has_made_is_accused_by_nobody() -> None:
+    # `v` makes up that its message hangs on a step of `e` that has not run yet; `m` can't know, and passes that on.
+    bench = Bench("e", "m", "v", "z")
+    lie = bench.step("v", sends=(("m", b"x"),))
+    ((_, _, data),) = bench.drop(of(Data))
+    assert isinstance(data, Data)
+    forged = replace(data.input, clock={**data.input.clock, "e": (1, 2)})
+    bench.feed("m", Received("v", replace(data, input=forged)))
+    middle = bench.ran("m", sends=(("e", b"x"),))
+    bench.deliver()
+    told = bench.ran("e")
+    root = bench.step("e", sends=(("v", b"wrong"),))
+    bench.deliver()
+    bench.ran("v")
+    bench.deliver()
+    bench.propose("z", root)
+    says(bench, ConeStep(lie, (Debit(0, "m", 1),)), "e", "m")
+    assert bench.undone(middle), "what hangs on a liar's step is the liar's"
+    assert not bench.undone(told)
+    assert [vote.refutes for vote in votes(bench, "e") if vote.refutes] == [(Credit(middle, 0, 1),)]
+    assert decisions(bench, "e") == decisions(bench, "m") == ["commit"]
+    assert not bench.accused
+
+
 PROPOSAL = Proposal("z/1/p1", "z", (StepId("k", 1, 1),), "discard")
 HONEST = Vote("v", 2, True, "", (ConeStep(X, (Debit(0, "r", 1), Debit(1, "v", 1), Debit(2, "v", 0),
     Debit(STEP_INDEX_ENTRIES, "r", 0), Debit(STEP_INDEX_ENTRIES, "k", 0))),), (Credit(StepId("k", 1, 1), 0, 1),),
