@@ -16,7 +16,7 @@ from protocol.agent.case import Case
 from protocol.agent.disputing import Disputing
 from protocol.event import CutWanted, Merged, Received, Settled, SubscriberSeen
 from protocol.ids import StepId
-from protocol.message import Ballot, Data, Done
+from protocol.message import Ballot, Data, Done, Propose
 from protocol.proposal import ConeStep, Credit, Debit, Proposal, Suspect, Vote
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import STEP_INDEX_ENTRIES, Read, RollbackDraft
@@ -178,7 +178,7 @@ def test_rb15_who_passes_it_on_is_not_accused_and_it_is_refuted_all_the_same() -
     bench.feed("r", Received("k", Ballot(replace(proposal, id="z/1/p2"), (), found=(found,))))
     assert not bench.accused
     assert not bench.undone(told)
-    assert [len(vote.refutes) for vote in votes(bench, "r")] == [1, 1]
+    assert [len(vote.refutes) for vote in votes(bench, "r")] == [1, 0], "of what is in no vote nobody waits for a word"
     assert not any(vote.cone or vote.credits for vote in votes(bench, "r"))
 
 
@@ -271,6 +271,24 @@ def test_rb15_who_went_by_a_clock_that_a_liar_has_made_is_accused_by_nobody() ->
     assert [vote.refutes for vote in votes(bench, "e") if vote.refutes] == [(Credit(middle, 0, 1),)]
     assert decisions(bench, "e") == decisions(bench, "m") == ["commit"]
     assert not bench.accused
+
+
+def test_rb15_what_others_have_found_refutes_nothing_that_a_vote_says_later() -> None:
+    # `k`, a root's owner and the keeper, says that it has found the other root's message, and a false number of it.
+    bench = Bench("k", "m", "r", "z")
+    root = bench.step("m", sends=(("r", b"wrong"),))
+    bench.deliver()
+    told = bench.ran("r")
+    bench.deliver()
+    bench.propose("z", bench.step("k"), root)
+    proposal = next(mail[2].proposal for mail in bench.mail if isinstance(mail[2], Propose))
+    found = ConeStep(root, (Debit(0, "r", 2),))
+    bench.feed("r", Received("k", Ballot(proposal, (), found=(found,))))
+    bench.deliver()
+    assert decisions(bench, "m") == decisions(bench, "r") == ["commit"]
+    assert bench.undone(root)
+    assert bench.undone(told)
+    assert not any(vote.refutes for vote in votes(bench, "r"))
 
 
 PROPOSAL = Proposal("z/1/p1", "z", (StepId("k", 1, 1),), "discard")
