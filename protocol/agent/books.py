@@ -6,7 +6,7 @@ verdicts are stable, and exclude each other: see docs/model/Rollback.tla. Work h
 
 from hashlib import blake2b
 
-from protocol.ids import AgentId, MessageId
+from protocol.ids import AgentId, MessageId, Number
 from protocol.proposal import ConeStep, Credit, Debit, Proposal, Vote
 from protocol.step import StepId
 
@@ -36,7 +36,7 @@ class Books:
         """By receiver, the debits that its vote does not credit, and by whom."""
         self._credited: dict[AgentId, set[MessageId]] = {}
         self._receivers: dict[AgentId, dict[AgentId, None]] = {}
-        self._debited: dict[AgentId, set[MessageId]] = {}
+        self._debited: dict[AgentId, dict[MessageId, Number]] = {}
         self._listed: set[StepId] = set()
         self._electors: dict[AgentId, None] = dict.fromkeys(self.owners)
         self._rejecting: dict[AgentId, None] = {}
@@ -81,6 +81,10 @@ class Books:
     def debits_to(self, agent: AgentId) -> list[Credit]:
         """Return the cone messages addressed to `agent`, as they became known; votes only grow, so these do."""
         return self._debits.get(agent, [])
+
+    def says(self, agent: AgentId, debit: Credit) -> bool:
+        """Tell whether a vote debits `agent` this message, under this number."""
+        return self._debited.get(agent, {}).get(MessageId(debit.producer, debit.at)) == debit.number
 
     def concerns(self, agent: AgentId) -> bool:
         """Tell whether `agent` is known to be an elector."""
@@ -134,9 +138,9 @@ class Books:
 
     def _debit(self, step: StepId, debit: Debit) -> None:
         message, receiver = MessageId(step, debit.at), debit.receiver
-        debited = self._debited.setdefault(receiver, set())
+        debited = self._debited.setdefault(receiver, {})
         if message not in debited:
-            debited.add(message)
+            debited[message] = debit.number
             self._debits.setdefault(receiver, []).append(Credit(step, debit.at, debit.number))
             if not self.has_credited(receiver, message):
                 self._uncredited.setdefault(receiver, {})[message] = step.agent

@@ -33,7 +33,7 @@ class Disputing:
         Args:
             case: the rollback.
             debit: what is said.
-            by_itself: go by nothing that others have said of the roots.
+            by_itself: go by nothing that others have said of the roots, and by nothing that its sender can't know.
         """
         core, cone = self._core, self._core.cone
         message, hangs = MessageId(debit.producer, debit.at), list[bool | None]()
@@ -51,9 +51,10 @@ class Disputing:
     def _may_hang(self, case: Case, step: StepId, clock: Clock, floor: int, by_itself: bool) -> bool | None:
         """Tell whether what has this clock may hang on a root. An honest sender has asked the same of its own step.
 
-        Whatever a clock says: what a step here has handled hangs on none of its agent's later ones.
+        Whatever a clock says: what a step here has handled hangs on none of its agent's later ones. Of this its sender
+        knew nothing, who may have had the clock from a liar: so nobody is accused for it.
         """
-        roots = [root for root in case.books.proposal.roots if root.agent != step.agent or root < step]
+        roots = [root for root in case.books.proposal.roots if by_itself or root.agent != step.agent or root < step]
         if any(covers(clock, root) for root in roots):
             return True
         if not floor:

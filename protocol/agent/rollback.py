@@ -87,8 +87,8 @@ class Rollback:
             if vote.voter == self._core.agent:
                 continue
             known = case.books.votes.get(vote.voter)
-            if vote.since > (0 if known is None else known.version):
-                # The difference to a vote that never came, which will be asked for: what it lists is true all the same.
+            if vote.voter == sender and vote.since > (0 if known is None else known.version):
+                # The difference to a vote that never came, which will be asked for: it is the voter's own word (TR-10).
                 case.ahead.find(vote.cone)
                 is_news = True
             is_news = case.books.take(vote) or is_news

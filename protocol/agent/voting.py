@@ -61,7 +61,11 @@ class Voting:
                 return
 
     def _believes(self, case: Case, debit: Credit) -> bool:
-        """Tell whether what is said of a message to this agent may be; what may not be is refuted (RB-15)."""
+        """Tell whether what is said of a message to this agent may be; what may not be is refuted (RB-15).
+
+        Only what a vote says: what others have found says nothing against a vote that says otherwise later, and nobody
+        waits for a word on it.
+        """
         message = MessageId(debit.producer, debit.at)
         if message in case.part.credits or debit.producer.agent == self._core.agent:
             return message in case.part.credits
@@ -69,7 +73,7 @@ class Voting:
             return False
         doubted = case.part.doubted.pop(message, None)
         why = self.disputing.why_false(case, debit)
-        if why:
+        if why and case.books.says(self._core.agent, debit):
             case.part.refute(debit)
         elif why is None and case.verdict is None:
             # Once it is decided without this agent's word on it, nothing hangs on that any more.

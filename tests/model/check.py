@@ -77,6 +77,13 @@ CONFIGURATIONS = [
     *_mutations("Moves", "moves-sent-early", "moves-taken-again", "moves-not-read", "moves-not-handed-on"),
     *_mutations("Moves", "moves-twice", "moves-inherited"),
     *_large("Moves", "moves-large"),
+    *_small("Liars", "liars", "liars-rejects", "liars-clocks", "liars-keeper", "liars-anything", "liars-outside"),
+    *_mutations("Liars", "liars-believed", "liars-not-counted", "liars-later", "liars-another-clock"),
+    *_mutations("Liars", "liars-found-first", "liars-passed-on", "liars-of-others", "liars-unsigned", "liars-in-parts"),
+    *_mutations("Liars", "liars-differs", "liars-stalls", "liars-says-more", "liars-ends", "liars-finds"),
+    *_mutations("Liars", "liars-shown", "liars-suspected", "liars-orphan", "liars-withholds"),
+    *_mutations("Liars", "liars-refuted", "liars-accused"),
+    *_large("Liars", "liars-large"),
 ]
 
 

@@ -16,11 +16,11 @@ from protocol.agent.case import Case
 from protocol.agent.disputing import Disputing
 from protocol.event import CutWanted, Merged, Received, Settled, SubscriberSeen
 from protocol.ids import StepId
-from protocol.message import Ballot, Done
+from protocol.message import Ballot, Data, Done, Propose
 from protocol.proposal import ConeStep, Credit, Debit, Proposal, Suspect, Vote
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import STEP_INDEX_ENTRIES, Read, RollbackDraft
-from tests.rules.bench import Bench
+from tests.rules.bench import Bench, of
 from tests.rules.test_tolerance import ADD, KEY
 from tests.rules.test_trust import ONE, ROOT, THREE, TWO
 from tests.rules.test_trust import proposal as signed_proposal
@@ -178,7 +178,7 @@ def test_rb15_who_passes_it_on_is_not_accused_and_it_is_refuted_all_the_same() -
     bench.feed("r", Received("k", Ballot(replace(proposal, id="z/1/p2"), (), found=(found,))))
     assert not bench.accused
     assert not bench.undone(told)
-    assert [len(vote.refutes) for vote in votes(bench, "r")] == [1, 1]
+    assert [len(vote.refutes) for vote in votes(bench, "r")] == [1, 0], "of what is in no vote nobody waits for a word"
     assert not any(vote.cone or vote.credits for vote in votes(bench, "r"))
 
 
@@ -247,6 +247,48 @@ def test_rb15_an_honest_agent_that_was_lied_to_is_accused_by_nobody() -> None:
     assert not bench.accused
     assert bench.undone(middle)
     assert bench.undone(told)
+
+
+def test_rb15_who_went_by_a_clock_that_a_liar_has_made_is_accused_by_nobody() -> None:
+    # `v` makes up that its message hangs on a step of `e` that has not run yet; `m` can't know, and passes that on.
+    bench = Bench("e", "m", "v", "z")
+    lie = bench.step("v", sends=(("m", b"x"),))
+    ((_, _, data),) = bench.drop(of(Data))
+    assert isinstance(data, Data)
+    forged = replace(data.input, clock={**data.input.clock, "e": (1, 2)})
+    bench.feed("m", Received("v", replace(data, input=forged)))
+    middle = bench.ran("m", sends=(("e", b"x"),))
+    bench.deliver()
+    told = bench.ran("e")
+    root = bench.step("e", sends=(("v", b"wrong"),))
+    bench.deliver()
+    bench.ran("v")
+    bench.deliver()
+    bench.propose("z", root)
+    says(bench, ConeStep(lie, (Debit(0, "m", 1),)), "e", "m")
+    assert bench.undone(middle), "what hangs on a liar's step is the liar's"
+    assert not bench.undone(told)
+    assert [vote.refutes for vote in votes(bench, "e") if vote.refutes] == [(Credit(middle, 0, 1),)]
+    assert decisions(bench, "e") == decisions(bench, "m") == ["commit"]
+    assert not bench.accused
+
+
+def test_rb15_what_others_have_found_refutes_nothing_that_a_vote_says_later() -> None:
+    # `k`, a root's owner and the keeper, says that it has found the other root's message, and a false number of it.
+    bench = Bench("k", "m", "r", "z")
+    root = bench.step("m", sends=(("r", b"wrong"),))
+    bench.deliver()
+    told = bench.ran("r")
+    bench.deliver()
+    bench.propose("z", bench.step("k"), root)
+    proposal = next(mail[2].proposal for mail in bench.mail if isinstance(mail[2], Propose))
+    found = ConeStep(root, (Debit(0, "r", 2),))
+    bench.feed("r", Received("k", Ballot(proposal, (), found=(found,))))
+    bench.deliver()
+    assert decisions(bench, "m") == decisions(bench, "r") == ["commit"]
+    assert bench.undone(root)
+    assert bench.undone(told)
+    assert not any(vote.refutes for vote in votes(bench, "r"))
 
 
 PROPOSAL = Proposal("z/1/p1", "z", (StepId("k", 1, 1),), "discard")
@@ -381,3 +423,17 @@ def test_tr10_a_vote_that_is_not_all_that_its_voter_has_signed_is_not_taken() ->
     assert books.take(two)
     assert books.votes["v"].fits()
     assert books.votes["v"].whole == two.whole
+
+
+def test_tr10_a_part_of_a_vote_that_never_came_counts_only_from_its_voter() -> None:
+    # What was signed is the whole, so nobody can tell of a part alone whether it is of that.
+    for sender in ("v", "m"):
+        bench = Bench("k", "m", "r", "v")
+        under_way = bench.step("m", sends=(("r", b"x"),))
+        ((_, _, data),) = bench.drop(of(Data))
+        second = Vote("m", 2, True, "", (), ()).sealed(None)
+        part = replace(second, cone=(ConeStep(under_way, (Debit(0, "r", 1),)),), since=1)
+        bench.feed("r", Received(sender, Ballot(PROPOSAL, (part,))))
+        assert [len(vote.credits) for vote in votes(bench, "r")] == ([] if sender == "v" else [1])
+        bench.feed("r", Received("m", data))
+        assert ("r" in bench.runs) == (sender == "v"), "a message that is in no cone is handled"
