@@ -16,7 +16,7 @@ from protocol.agent.case import Case
 from protocol.agent.disputing import Disputing
 from protocol.event import CutWanted, Merged, Received, Settled, SubscriberSeen
 from protocol.ids import StepId
-from protocol.message import Ballot, Done
+from protocol.message import Ballot, Data, Done
 from protocol.proposal import ConeStep, Credit, Debit, Proposal, Suspect, Vote
 from protocol.records import DecisionRecord, VoteRecord
 from protocol.step import STEP_INDEX_ENTRIES, Read, RollbackDraft
@@ -247,6 +247,27 @@ def test_rb15_an_honest_agent_that_was_lied_to_is_accused_by_nobody() -> None:
     assert not bench.accused
     assert bench.undone(middle)
     assert bench.undone(told)
+
+
+def test_rb15_who_was_lied_to_by_a_clock_that_names_later_steps_of_the_accuser_is_accused_by_nobody() -> None:
+    # What `v` has told `m` has a clock that covers whatever `k` will ever do: `m` believes it, `k` knows better.
+    bench = Bench("k", "m", "v", "z")
+    other = bench.step("v", sends=(("m", b"right"),))
+    ((sender, receiver, message),) = bench.drop()
+    assert isinstance(message, Data)
+    bench.feed(receiver, Received(sender, Data(replace(message.input, clock={**message.input.clock, "k": (1, 99)}))))
+    middle = bench.ran("m", sends=(("k", b"right"),))
+    bench.deliver()
+    told = bench.ran("k")
+    root = bench.step("k", sends=(("v", b"wrong"),))
+    bench.deliver()
+    bench.ran("v")
+    bench.deliver()
+    bench.propose("z", root)
+    says(bench, ConeStep(other, (Debit(0, "m", 1),)), "k", "m")
+    assert bench.undone(middle)
+    assert not bench.undone(told)
+    assert not bench.accused
 
 
 PROPOSAL = Proposal("z/1/p1", "z", (StepId("k", 1, 1),), "discard")
