@@ -232,6 +232,8 @@ def _check_message(message: Message) -> None:
                 raise WireInvalid(
                     f"a clock of {len(message.input.clock)} entries; at most {CLOCK_ENTRIES_MAX} are read"
                 )
+            if min(message.input.epoch, message.input.era, message.input.floor) < 0:
+                raise WireInvalid("a message of an epoch, an era or a floor below 0")
         case Propose():
             _check_proposal(message.proposal)
         case Ballot():

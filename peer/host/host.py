@@ -243,7 +243,7 @@ class Host:
 
     def leave(self) -> None:
         """Say goodbye to the other hosts, so that nobody takes this one for failed; `close` follows."""
-        self.neighbours.leave()
+        self.neighbours.leave(self.checkpoints.copies.backups())
 
     async def close(self) -> None:
         """Stop, and release the endpoint and the log."""

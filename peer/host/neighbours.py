@@ -17,6 +17,7 @@ from protocol.hosts.machine import (
     Connect,
     Displaced,
     Failed,
+    Goodbye,
     Heard,
     HostAction,
     HostMachine,
@@ -121,9 +122,9 @@ class Neighbours:
         """Have an agent live here, whoever had it by a lower term."""
         self.publish(Claim(agent, term, self._resident.host_id))
 
-    def leave(self) -> None:
-        """Say goodbye."""
-        self.carry_out(self.machine.leave(self._now_us()))
+    def leave(self, backups: Iterable[HostId]) -> None:
+        """Say goodbye, to these backups at first hand."""
+        self.carry_out(self.machine.leave(self._now_us(), *backups))
 
     def received(self, sender: HostId, frame: Frame) -> None:
         """Take in what another host says of hosts and facts."""
@@ -163,8 +164,11 @@ class Neighbours:
                     logger.info("%s: host %s has %s", self._resident.host_id, action.host, what)
                     if not isinstance(action, Recovered):
                         self._resident.wire.versions.forget(action.host)  # its next life may be of another release
-                    self._resident.checkpoints.turned(action.host, what)
+                    # Others' word that it has left is no better than that it has failed: it may be there, and say so.
+                    self._resident.checkpoints.turned(action.host, "failed" if isinstance(action, Left) else what)
                     self._tell(action.host, what)
+                case Goodbye():
+                    self._resident.checkpoints.turned(action.host, "left")
         if displaced:
             self._resident.displaced(displaced)
         self._wake()

@@ -33,7 +33,7 @@ class Disputing:
         Args:
             case: the rollback.
             debit: what is said.
-            by_itself: go by nothing that others have said of the roots, and by nothing that its sender can't know.
+            by_itself: ask whether its sender can have believed it, which others may have lied to.
         """
         core, cone = self._core, self._core.cone
         message, hangs = MessageId(debit.producer, debit.at), list[bool | None]()
@@ -51,24 +51,26 @@ class Disputing:
     def _may_hang(self, case: Case, step: StepId, clock: Clock, floor: int, by_itself: bool) -> bool | None:
         """Tell whether what has this clock may hang on a root. An honest sender has asked the same of its own step.
 
-        Whatever a clock says: what a step here has handled hangs on none of its agent's later ones. Of this its sender
-        knew nothing, who may have had the clock from a liar: so nobody is accused for it.
+        Whatever a clock says: what a step here has handled hangs on none of its agent's later ones. Its sender can't
+        know which those are, nor what was left out of a shortened clock.
         """
-        roots = [root for root in case.books.proposal.roots if by_itself or root.agent != step.agent or root < step]
+        if by_itself:
+            return bool(floor) or any(covers(clock, root) for root in case.books.proposal.roots)
+        roots = [root for root in case.books.proposal.roots if root.agent != step.agent or root < step]
         if any(covers(clock, root) for root in roots):
             return True
         if not floor:
             return False
         # CP-5: of steps of epochs before its floor a clock says nothing.
-        epochs = [self._epoch(case, root, by_itself) for root in roots]
+        epochs = [self._epoch(case, root) for root in roots]
         if any(epoch is not None and epoch < floor for epoch in epochs):
             return True
         return None if None in epochs else False
 
-    def _epoch(self, case: Case, root: StepId, by_itself: bool) -> int | None:
+    def _epoch(self, case: Case, root: StepId) -> int | None:
         if root.agent == self._core.agent:
             return self._core.cone.record(root).epoch if root in self._core.cone else -1
-        return None if by_itself else case.epochs.get(root)
+        return case.epochs.get(root)
 
     def ask(self, case: Case) -> None:
         """Ask the owners of roots when these ran, if anything hangs on that; again with growing waits."""

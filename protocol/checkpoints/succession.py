@@ -223,7 +223,7 @@ class Succession:
     # -- messages --------------------------------------------------------------------------------------------------
 
     def received(self, sender: HostId, message: DecreeMessage) -> None:
-        """Take in a step of a decree."""
+        """Take in a step of a decree: that a host is dead a majority has to know itself, and not from who asks."""
         core = self._core
         decree = self._decrees.setdefault(message.dead, _Decree())
         if isinstance(message, Succeeded):
@@ -235,12 +235,12 @@ class Succession:
             self._say(sender, Refusal(message.dead, decree.promised))
             core.send_commit(sender)
         elif isinstance(message, Prepare):
-            if message.ballot > decree.promised:
+            if message.ballot > decree.promised and message.dead in core.failed:
                 self._write(message.dead, decree, message.ballot, decree.accepted, decree.value, sender)
             else:
                 self._say(sender, Refusal(message.dead, decree.promised))
         elif isinstance(message, Accept):
-            if message.ballot >= decree.promised:
+            if message.ballot >= decree.promised and message.dead in core.failed:
                 self._write(message.dead, decree, message.ballot, message.ballot, message.by, sender)
             else:
                 self._say(sender, Refusal(message.dead, decree.promised))

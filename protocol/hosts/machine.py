@@ -9,7 +9,7 @@ from bisect import insort
 from msgspec import Struct
 
 from protocol.chance import Chance
-from protocol.fact import Began, Claim, Edict, Fact, HostFact, Standing, State, Suspicion
+from protocol.fact import Began, Claim, Edict, Fact, HostFact, Standing, State, Suspicion, fact_key
 from protocol.hosts.gossip import Gossip, shared_out
 from protocol.hosts.homes import Homes
 from protocol.hosts.membership import Declare, Membership, Outcome, Say, Turned
@@ -75,12 +75,21 @@ class Recovered(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """A host has said goodbye."""
+    """A host has said goodbye, as somebody says."""
 
     host: HostId
 
 
-HostAction = Tell | Knock | Connect | Heard | Outdone | Displaced | Failed | Recovered | Left
+class Goodbye(Struct, frozen=True):
+    """It has said so to this very host."""
+
+    host: HostId
+
+
+FAR = 1 << 36
+"""How far an incarnation may be above what its host has announced: a day of microseconds, or so many refutations."""
+
+HostAction = Tell | Knock | Connect | Heard | Outdone | Displaced | Failed | Recovered | Left | Goodbye
 
 
 class HostMachine:
@@ -188,6 +197,8 @@ class HostMachine:
         for fact in facts:
             if self._may_say(sender, fact) and self._learn(fact, sender, now_us, actions):
                 self._spread(fact)
+            if isinstance(fact, Standing) and fact.host == sender and fact.state == State.LEFT == self.standing(sender):
+                actions.append(Goodbye(sender))
         if compare is not None:
             self._take_repair(sender, compare.facts, now_us, actions)
         if self.knows(sender):
@@ -209,14 +220,16 @@ class HostMachine:
             self._repair(now_us, actions)
         return actions
 
-    def leave(self, now_us: int) -> list[HostAction]:
-        """Say goodbye to as many as a rumour is sent to, at once: whoever leaves may be gone in a moment."""
+    def leave(self, now_us: int, *backups: HostId) -> list[HostAction]:
+        """Say goodbye to as many as a rumour is sent to, at once: whoever leaves may be gone in a moment; and to its
+        backups, who take nobody else's word for it (MB-7).
+        """
         if self.membership.left:
             return []
         farewell = self.membership.leave()
         self.gossip.learn(farewell)
         count = self.limits.rumour_factor * (len(self._others) + 1).bit_length()
-        return [Tell(host, (farewell,)) for host in self._audience(count, None)]
+        return [Tell(host, (farewell,)) for host in dict.fromkeys((*backups, *self._audience(count, None)))]
 
     # -- parts
 
@@ -226,8 +239,11 @@ class HostMachine:
 
     def _learn(self, fact: Fact, sender: HostId | None, now_us: int, actions: list[HostAction]) -> bool:
         """Take in a fact; True if it is news to pass on."""
+        if isinstance(fact, Standing | Suspicion) and self._is_beyond(fact, now_us):
+            return False
         if isinstance(fact, Suspicion):
             self._carry_out(self.membership.doubted(fact, now_us), actions)
+            self._keep_up(actions)
             return False  # it is passed on as long as the membership says so
         before = self._others.get(fact.host) if isinstance(fact, HostFact) else None
         if not self.gossip.learn(fact):
@@ -237,6 +253,9 @@ class HostMachine:
                 actions.append(Heard(fact))
             case Standing():
                 self._carry_out(self.membership.learned(fact, now_us), actions)
+                self._keep_up(actions)
+                # MB-5: this host may have refuted it, and that is the news.
+                return self.gossip.get(fact_key(fact)) == fact
             case Claim():
                 self._homes.claimed(fact.agent, fact.term, fact.host)
                 self._look_for_displaced((fact.agent,), actions)
@@ -246,6 +265,16 @@ class HostMachine:
                     return False
                 self._meet(fact, before, now_us, actions)
         return True
+
+    def _is_beyond(self, fact: Standing | Suspicion, now_us: int) -> bool:
+        """Tell whether a host can't have come to an incarnation that somebody names: no refutation could follow it."""
+        known = self.fact_of(fact.host)
+        return fact.incarnation > (now_us if known is None else known.version) + FAR
+
+    def _keep_up(self, actions: list[HostAction]) -> None:
+        """Announce this host anew, before its incarnation is so far above that others pass it over."""
+        if self._mine is not None and self.membership.incarnation > self._mine.version + FAR // 2:
+            actions.append(Outdone(self.membership.incarnation))
 
     def _meet(self, fact: HostFact, before: HostFact | None, now_us: int, actions: list[HostAction]) -> None:
         self._homes.listed(fact.host, () if before is None else before.agents, fact.agents)

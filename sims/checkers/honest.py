@@ -4,12 +4,12 @@ What liars' agents do, and what depends on it, is theirs. So is a rollback in wh
 votes in it, or was told of it, may have been lied to. All else is held to what it is held to without liars.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from protocol.clock import covers
-from protocol.ids import AgentId, MessageId, ProposalId, StepId
+from protocol.ids import AgentId, Lineage, MessageId, ProposalId, StepId
 from protocol.proposal import Proposal
 from protocol.records import (
     AcceptedRecord,
@@ -50,6 +50,8 @@ class Honest:
     """Whether there are checkpoints."""
     may_propose: bool = False
     """Whether liars may have others' steps rolled back."""
+    paused: frozenset[AgentId] = frozenset()
+    """Those that begin no step, since a liar that is out was to vote on a restore, and nobody succeeds it."""
 
     # -- who was lied to -----------------------------------------------------------------------------------------------
 
@@ -99,13 +101,21 @@ class Honest:
         return cone(found, self.view.after)
 
     @cached_property
+    def fed(self) -> set[str]:
+        """The steps that hang on what a liar has said: whose later steps they hang on its clock tells, truly or not."""
+        fed = {
+            record.step for record in self.steps if record.input.producer and record.input.producer.agent in self.liars
+        }
+        return cone({str(step) for step in fed}, self.view.after)
+
+    @cached_property
     def frozen(self) -> set[AgentId]:
-        """Those that take part in such a rollback which is not decided: their parts stand still."""
+        """Those that take part in such a rollback which is not decided: their parts stand still; and who is paused."""
         return {
             agent
             for agent, machine in self.view.machines.items()
             if agent not in self.liars and not self.tainted.isdisjoint(machine.rollback.undecided())
-        }
+        } | self.paused
 
     @cached_property
     def parked(self) -> dict[AgentId, set[MessageId]]:
@@ -244,8 +254,11 @@ class Honest:
             need(gone <= truth, CONES, f"{name} has undone what is in no cone of it: {some(gone - truth)}")
         for agent, log in self.logs.items():
             for record in log:
-                forced = isinstance(record, ForcedRecord | RestoredRecord) and bool(record.retracted)
-                need(not forced, CONES, f"{agent} has undone something without any rollback")
+                if isinstance(record, ForcedRecord):
+                    wrong = {str(step) for step in record.retracted} - self.fed
+                    need(not wrong, CONES, f"{agent} has undone {some(wrong)} without any rollback")
+                if isinstance(record, RestoredRecord) and not self.may_cut:
+                    need(not record.retracted, CONES, f"{agent} has undone something without any rollback")
 
     def names(self) -> None:
         """Raises: Broken."""
@@ -257,15 +270,25 @@ class Honest:
 
     def named(self) -> None:
         """Whatever liars say is in a cone (RB-15), also of rollbacks in which they take part. Raises: Broken."""
-        clocks = {record.step: (record.clock, record.floor) for record in self.steps}
+        records = {record.step: record for record in self.steps}
         for agent, log in self.logs.items():
             for record in log:
                 if isinstance(record, DecisionRecord):
                     roots = record.proposal.roots
-                    for step in record.retracted:
-                        clock, floor = clocks[step]
-                        may = floor > 0 or any(covers(clock, root) for root in roots)
-                        need(may, NAMED, f"{agent} has undone {step} for {some({str(root) for root in roots})}")
+                    may = {step for step in record.retracted if self._may_hang(records[step], roots, records)}
+                    for step in record.retracted:  # in order: what an agent has read of itself is before
+                        may.update({step} if may.intersection(_causes(records[step])) else ())
+                        need(step in may, NAMED, f"{agent} has undone {step} for {some({str(root) for root in roots})}")
+
+    @staticmethod
+    def _may_hang(record: StepRecord, roots: Iterable[StepId], records: Mapping[StepId, StepRecord]) -> bool:
+        """Tell whether the clock of a step, or that with which its input came, shows that it may hang on a root."""
+        for clock, floor in ((record.clock, record.floor), (record.input.clock, record.input.floor)):
+            if any(covers(clock, root) or (root in records and records[root].epoch < floor) for root in roots):
+                return True
+            if floor and any(root not in records for root in roots):
+                return True  # when a liar's root ran it says itself
+        return False
 
     def accused(self) -> None:
         """Raises: Broken."""
@@ -282,8 +305,23 @@ class Honest:
 
     def effects(self) -> None:
         """Raises: Broken."""
-        doubled = [intent for intent in self.view.doubled if intent.split("/", 1)[0] not in self.liars]
-        need(not doubled, EFFECTS, some(set(doubled)))
+        again = {f"{agent}/{lineage}" for agent, lineage in self._said_again()}
+        doubled = {intent for intent in self.view.doubled if intent.split("/", 1)[0] not in self.liars}
+        doubled -= {intent for intent in doubled if intent.rsplit("/", 1)[0] in again}
+        need(not doubled, EFFECTS, some(doubled))
+
+    def _said_again(self) -> set[tuple[AgentId, Lineage]]:
+        """Return what was compacted and then said anew by a liar, under one lineage: nobody knows that it was done."""
+        runs: dict[tuple[AgentId, Lineage], list[StepRecord]] = {}
+        for record in self.steps:
+            runs.setdefault((record.step.agent, record.input.lineage), []).append(record)
+        found: set[tuple[AgentId, Lineage]] = set()
+        for name, records in runs.items():
+            machine, producers = self.view.machines.get(name[0]), {record.input.producer for record in records}
+            is_final = machine is None or min(record.epoch for record in records) < machine.core.colours.horizon
+            if is_final and len(producers) > 1 and any(one and one.agent in self.liars for one in producers):
+                found.add(name)
+        return found
 
     def rights(self) -> None:
         """Raises: Broken."""
@@ -301,6 +339,12 @@ class Honest:
                 return not self.may_propose and not record.proposal.reason.startswith("as the seed wants")
             case _:
                 return type(record).__name__ == "CutRecord" and not self.may_cut
+
+
+def _causes(record: StepRecord) -> list[StepId]:
+    """Return the own steps on which a step hangs directly."""
+    causes = [record.input.producer, *(read.writer for read in record.reads)]
+    return [cause for cause in causes if cause is not None and cause.agent == record.step.agent]
 
 
 def agents_of(homes: Iterable[tuple[AgentId, str]], hosts: Iterable[str]) -> frozenset[AgentId]:

@@ -18,6 +18,7 @@ from protocol.message import Ack, Ballot, Data, Done, Message, Propose, Void
 from protocol.proposal import ConeStep, Credit, Debit, Proposal, Vote
 from protocol.step import Consumer, Input
 from protocol.wire import Answer, Ask, Envelope, Frame
+from sims.engine.false_dates import Misdates
 from sims.engine.false_votes import NamesOthers
 from sims.engine.liars import Habit, Liar, cast
 
@@ -298,15 +299,17 @@ class Garbles(_Plain):
 HABITS = ("equivocates", "votes", "withholds", "replays", "floods", "forges", "garbles")
 NAMES = "names"
 """Drawn apart from the others, so that seeds stay what they were."""
+DATES = "dates"
+"""Only where there are checkpoints."""
 
 
 def habit(name: str, rng: Random) -> Habit:
     """Return a habit by name."""
     if name == "withholds":
         return Withholds(rng)
-    plain: dict[str, type[_Plain] | type[NamesOthers]] = {
+    plain: dict[str, type[_Plain] | type[NamesOthers] | type[Misdates]] = {
         "equivocates": Equivocates, "votes": LiesAboutVotes, "replays": Replays, "floods": Floods, "forges": Forges,
-        "garbles": Garbles, NAMES: NamesOthers,
+        "garbles": Garbles, NAMES: NamesOthers, DATES: Misdates,
     }  # fmt: skip
     return plain[name]()
 

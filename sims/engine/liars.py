@@ -19,6 +19,7 @@ from protocol.errors import WireInvalid
 from protocol.fact import HostFact
 from protocol.ids import AgentId, HostId, ProposalId, StepId
 from protocol.proposal import Proposal, Vote
+from protocol.since import VERSION
 from protocol.wire import Frame, decode_frame, encode_frame
 from sims.virtual.network import VirtualTransport
 
@@ -54,7 +55,7 @@ class Gossip:
             for liar in self.lying:
                 for habit in liar.habits:
                     for to, frame in habit.provoked(liar, name):
-                        liar.tell(to, frame)
+                        liar.adds(to, frame)
 
     @property
     def honest_hosts(self) -> list[HostId]:
@@ -92,14 +93,22 @@ class Liar:
         gossip: what it knows of the others.
         habits: how it lies.
         rng: its chance.
+        is_true_of_cuts: whatever else it says, what it says of cuts, commits, restores, successions and copies is true,
+            and it does not keep that back.
     """
 
-    def __init__(self, keys: HostKeys, chain: Chain, gossip: Gossip, habits: Sequence[Habit], rng: Random) -> None:
+    def __init__(
+        self, keys: HostKeys, chain: Chain, gossip: Gossip, habits: Sequence[Habit], rng: Random,
+        is_true_of_cuts: bool = False,
+    ) -> None:  # fmt: skip
         self.keys = keys
         self.chain = chain
         self.gossip = gossip
         self.habits = tuple(habits)
         self.rng = rng
+        self._is_true_of_cuts = is_true_of_cuts
+        self._stamp = (-1, 0)
+        """Its true colour and era."""
         gossip.lying.append(self)
         self.heard: deque[Frame] = deque(maxlen=KEPT)
         self.said: deque[Frame] = deque(maxlen=KEPT)
@@ -123,14 +132,34 @@ class Liar:
     def says(self, to: HostId, frame: Frame) -> list[Frame]:
         """Return what a host is told in place of a frame."""
         self.said.append(frame)
+        if frame.epoch >= 0:
+            self._stamp = (frame.epoch, frame.era)
         found: Frame | None = frame
         for habit in self.habits:
             found = None if found is None else habit.alter(self, to, found)
         told = [] if found is None else [found]
         if to not in self.gossip.liars:
             for habit in self.habits:
-                told.extend(habit.more(self, to))
-        return told
+                told.extend(self._stamped(each) for each in habit.more(self, to))
+        return [*self._of_cuts(frame, found), *told]
+
+    def _of_cuts(self, frame: Frame, said: Frame | None) -> list[Frame]:
+        """Return what is true of cuts in a frame that is not said."""
+        if said is not None or not self._is_true_of_cuts or not (frame.checkpoints or frame.copies):
+            return []
+        kept = Frame(checkpoints=frame.checkpoints, copies=frame.copies)
+        return [replace(kept, epoch=frame.epoch, era=frame.era, speaks=frame.speaks)]
+
+    def _stamped(self, frame: Frame) -> Frame:
+        """Return what is said besides, with nothing in it that is not true of cuts."""
+        if not self._is_true_of_cuts:
+            return frame
+        epoch, era = self._stamp
+        return replace(frame, checkpoints=(), copies=(), epoch=epoch, era=era, speaks=VERSION)
+
+    def adds(self, to: HostId, frame: Frame) -> None:
+        """Say something of its own accord."""
+        self.tell(to, self._stamped(frame))
 
     def hears(self, frame: Frame) -> None:
         """Take note of what another host says."""

@@ -1,18 +1,22 @@
 """Worlds with liars: some hosts are byzantine, the others are judged (TR-1 to TR-9, RB-15)."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from peer import errors
 from peer.agents.proposing import rollback_draft
+from peer.host import questions
 from peer.trust.grant import grant
 from protocol.ids import AgentId, StepId
-from sims.checkers import Broken
+from sims.checkers import Broken, honest_cuts
 from sims.checkers.honest import ACCUSED, EFFECTS, NAMED, RIGHTS, SENT, Honest, agents_of
 from sims.checkers.honest import NAMES as OWN_NAMES
+from sims.checkers.honest_cuts import Asked
 from sims.engine.habits import HABITS, NAMES, habit
 from sims.engine.liars import Gossip, Liar, LyingTransport, Tap
+from sims.faults import Death
 from sims.topology import Graph, topology_of
 from sims.virtual.chance import stream
 from sims.workload import Work, Workload
@@ -23,10 +27,13 @@ LOOK_S = 0.25
 LEAST_S = 1.5
 """Virtual seconds that pass at least after the last input: late lies are told in them."""
 LIMIT_S = 20.0
+TRIES = 5
+"""Of one restore."""
 NAMES_SHARE = 0.35
 """Of liars, that name others in their votes besides."""
 STANDS = "honest hosts stand, and nobody but its own host moves an agent"
 CHARGED = "nothing of an honest host is refused as a lie"
+GOES_ON = "checkpoints go on among liars that say what is true of theirs"
 OUT = "who is proven to lie is out everywhere, and no honest host is"
 
 
@@ -65,10 +72,18 @@ class Liars:
         count: how many of its hosts lie; the last ones.
         habits: how; empty: as the seed wants.
         wide: they may propose rollbacks of others' steps.
+        cuts: there are checkpoints, of which liars say what is true.
     """
 
-    def __init__(self, world: LiarsWorld, count: int, habits: Sequence[str] = (), wide: bool = False) -> None:
+    def __init__(
+        self, world: LiarsWorld, count: int, habits: Sequence[str] = (), wide: bool = False, cuts: bool = False
+    ) -> None:
         self.world = world
+        self.cuts = cuts
+        self.restores: dict[str, Asked] = {}
+        """By id, those that were asked for."""
+        self.moving: dict[AgentId, None] = {}
+        """Agents that somebody may have moved."""
         world.liars = self
         self.wide = wide
         engine = world.engine
@@ -89,7 +104,8 @@ class Liars:
             if not habits and stream(world.seed, f"names/{name}").random() < NAMES_SHARE:
                 chosen = (*chosen, NAMES)
             ways = [habit(each, rng) for each in chosen]
-            liar = self.liars[name] = Liar(box.keys, chain, self.gossip, ways, stream(world.seed, f"liar/{name}"))
+            chance = stream(world.seed, f"liar/{name}")
+            liar = self.liars[name] = Liar(box.keys, chain, self.gossip, ways, chance, cuts)
             box.through = lambda inner, liar=liar: LyingTransport(inner, liar)
         engine.exempt.update(dict.fromkeys(self.agents))
         engine.network.watched_by(Tap(self.gossip, engine.trace))
@@ -129,11 +145,69 @@ class Liars:
 
         world.engine.later(rng.uniform(0.1, 0.95) * horizon, f"rollback {number}", propose)
 
+    def restore(self, number: int, horizon: float, wait_s: float) -> None:
+        """Have everything go back to one of the committed checkpoints at some time, by a question to an honest host."""
+        world, rng = self.world, stream(self.world.seed, f"restore/{number}")
+        agent = rng.choice(self.gossip.honest_agents)
+
+        async def restore(at: int) -> bool:
+            host = world.engine.box(world.engine.homes[agent]).host
+            machine = None if host is None else host.checkpoints.machine
+            if machine is None or machine.epochs.committed < 1:
+                return False
+            last = machine.epochs.committed
+            epoch = rng.randint(max(1, min(machine.core.horizon, last)), last)
+            name, asked = f"restore-{number}-{at}", Asked(epoch, rng.choice(("discard", "retry")))
+            self.restores[name] = asked
+            body = questions.encode(questions.RestoreTo(name, *asked, "", 0))
+            with suppress(errors.RestoreRefused, errors.AskTimeout):
+                await world.engine.operator.host.ask(agent, "restore", body, timeout_s=wait_s)
+                return True
+            return False
+
+        async def restores() -> None:
+            # Refused where somebody was said to have failed a moment ago, or the horizon has moved on.
+            for at in range(TRIES):
+                if await restore(at):
+                    return
+                await asyncio.sleep(rng.uniform(0.01, 0.1))
+
+        world.engine.later(rng.uniform(0.3, 0.95) * horizon, f"restore {number}", restores)
+
+    def move(self, number: int, horizon: float, wait_s: float) -> None:
+        """Have an honest agent move to another honest host at some time; where it can't, it stays."""
+        world, rng = self.world, stream(self.world.seed, f"move/{number}")
+
+        async def move() -> None:
+            agent = rng.choice(self.gossip.honest_agents)
+            box = world.engine.box(rng.choice([name for name in world.hosts if name not in self.names]))
+            self.moving[agent] = None
+            with suppress(errors.CallerError, errors.AskTimeout, errors.NotUp):
+                await world.engine.operator.move(agent, box.keys.host_id, timeout_s=wait_s)
+
+        world.engine.later(rng.uniform(0.05, 0.95) * horizon, f"move {number}", move)
+
+    def die(self, horizon: float) -> None:
+        """Have an honest host end for good at some time, if honest backups have all that it has."""
+        world, rng = self.world, stream(self.world.seed, "death")
+
+        async def die() -> None:
+            honest = [box for name, box in world.engine.boxes.items() if name not in self.names and box.host]
+            machines = [box.host.checkpoints.machine for box in honest if box.host]
+            machine = max(machines, key=lambda machine: machine.epochs.committed)
+            for box in rng.sample(honest, len(honest)):
+                backups = machine.succession.backups(box.keys.host_id)
+                if backups and not {*backups} & {*self.gossip.liars}:
+                    world.fail(Death(box.name, world.now))
+                    return
+
+        world.engine.later(rng.uniform(0.3, 0.95) * horizon, "death", die)
+
     # -- judging -------------------------------------------------------------------------------------------------------
 
     def settle(self, limit: float) -> None:
         """Let time pass until all that is to end has ended, and judge it. Raises: Broken."""
-        world = self.world
+        world, committed = self.world, self._committed()
         end = world.now + min(limit, LIMIT_S)
         world.run(until=world.now + LEAST_S)
         moved, rest = -1, 0
@@ -142,11 +216,14 @@ class Liars:
             now = self._progress()
             rest = rest + 1 if wrong is None and now == moved else 0
             moved = now
-            if rest >= 2:
+            goes_on = not self.cuts or self._committed() > committed or self.is_blocked()
+            if rest >= 2 and goes_on:
                 return
+            if rest >= 2 and world.now > end:
+                raise Broken(GOES_ON, f"there is none after {committed}")
             if wrong is not None and (world.now > end or wrong.invariant in FINAL):
                 raise wrong
-            if world.now > end:
+            if world.now > end and rest < 2:
                 raise Broken("everything ends", f"something moves after {limit:g} s")
             world.run(until=world.now + LOOK_S)
 
@@ -163,7 +240,27 @@ class Liars:
         self._stand()
         self._out()
         self._charged()
-        Honest(self.world.view(), self.agents, may_cut=False, may_propose=self.wide).check()
+        view, paused = self.world.view(), frozenset[AgentId]()
+        if self.is_blocked():
+            paused = frozenset(name for name, machine in view.machines.items() if machine.core.colours.is_paused)
+        honest = Honest(view, self.agents, self.cuts, self.wide, paused)
+        honest.check()
+        if self.cuts:
+            honest_cuts.check(honest.logs, honest.view.machines, self.restores)
+
+    def is_blocked(self) -> bool:
+        """Tell whether a liar is out, as any honest host knows, and nobody succeeds it: it says nothing more of cuts.
+
+        Who is out before it is in a view has no backups (CP-8).
+        """
+        hosts = [box.host for name, box in self.world.engine.boxes.items() if name not in self.names and box.host]
+        is_out = any(host.badge.trust.why_out(liar) for host in hosts for liar in self.gossip.liars)
+        return is_out and (not self.world.replicas or self._committed() < 1)
+
+    def _committed(self) -> int:
+        """Return the newest checkpoint that every honest host knows to be committed."""
+        boxes = [box for name, box in self.world.engine.boxes.items() if name not in self.names and not box.is_dead]
+        return min(-1 if box.host is None else box.host.checkpoints.machine.epochs.committed for box in boxes)
 
     def _progress(self) -> int:
         cores = [d.machine.core for name, d in self.world.engine.drivers().items() if name not in self.agents]
@@ -171,21 +268,22 @@ class Liars:
 
     def _stand(self) -> None:
         engine = self.world.engine
-        for agent, host in self.gossip.homes.items():
-            if agent in self.agents:
-                continue
+        homes = {agent: host for agent, host in self.gossip.homes.items() if agent not in self.agents}
+        ids = {box.keys.host_id: name for name, box in engine.boxes.items()}
+        for agent, host in homes.items():
             lives = [name for name, box in engine.boxes.items() if box.host is not None and agent in box.host.drivers]
-            own = [name for name, box in engine.boxes.items() if box.keys.host_id == host]
-            if lives != own or engine.homes.get(agent) != own[0]:
-                raise Broken(STANDS, f"{agent} of {own[0]} lives on {lives}")
+            may = agent in self.moving or engine.boxes[ids[host]].is_dead
+            home = engine.homes.get(agent, "")
+            if lives != [home] or home in self.names or (home != ids[host] and not may):
+                raise Broken(STANDS, f"{agent} of {ids[host]} lives on {lives}")
         for name, box in engine.boxes.items():
-            if name in self.names:
+            if name in self.names or box.is_dead:
                 continue
             if box.host is None or not box.is_up():
                 raise Broken(STANDS, f"{name} is down")
             for agent, host in box.host.homes.items():
-                if agent not in self.agents and self.gossip.homes.get(agent) != host:
-                    raise Broken(STANDS, f"{name} takes {agent} for one of {host}")
+                if agent in homes and ids.get(host) != engine.homes[agent]:
+                    raise Broken(STANDS, f"{name} takes {agent} for one of {ids.get(host)}")
 
     def _out(self) -> None:
         engine = self.world.engine

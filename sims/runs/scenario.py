@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from protocol.limits import HostLimits, Limits
 from sims import faults
+from sims.engine.habits import DATES, HABITS, NAMES
 from sims.faults import Fault
 from sims.runs import people, script
 from sims.runs.liars import Liars, LiarsWorld
@@ -61,6 +62,8 @@ class Scenario(Struct, frozen=True):
     """How many hosts lie: see `sims.runs.liars`."""
     habits: tuple[str, ...] = ()
     """How they lie; empty: as the seed wants."""
+    dies: bool = False
+    """Whether an honest host among them ends for good."""
     contact: float = 0.3
     """Share of honest agents that write to a liar's."""
     last: float = 0.0
@@ -104,10 +107,17 @@ def world_of(scenario: Scenario, checking: str = "each") -> World:
         replicated=scenario.replicated,
     )  # fmt: skip
     if isinstance(world, LiarsWorld):
-        liars = Liars(world, scenario.liars, scenario.habits, scenario.seed % 3 == 0)
+        cuts = scenario.checkpoint_every > 0
+        liars = Liars(world, scenario.liars, scenario.habits, scenario.seed % 3 == 0, cuts)
         liars.populate(scenario.workload, scenario.topology, scenario.contact)
         for number in range(scenario.rollbacks):
             liars.propose(number, HORIZON_S, SETTLE_S)
+        for number in range(scenario.restores):
+            liars.restore(number, HORIZON_S, SETTLE_S)
+        for number in range(scenario.moves):
+            liars.move(number, HORIZON_S, SETTLE_S)
+        if scenario.dies:
+            liars.die(HORIZON_S)
         world.fail(*scenario.faults)
         return world
     if scenario.people:
@@ -352,4 +362,28 @@ def _liars(seed: int) -> Scenario:
 PRESETS["liars"] = (
     "some hosts lie, withhold, forge, flood and say old things again; the others stand",
     _liars,
+)
+
+
+def _liars_checkpoints(seed: int) -> Scenario:
+    rng = stream(seed, "preset/liars-checkpoints")
+    drawn = PRESETS["liars"][1](seed)
+    # Who is out says nothing any more, also of cuts: in most of these worlds nobody lies so that it is put out.
+    untold = [habit for habit in HABITS if habit != "equivocates"]
+    habits = (*rng.sample(untold, rng.randint(1, 4)), *rng.sample((NAMES, DATES), rng.randint(0, 2)))
+    buddies = rng.choice((0, 0, 1, 2))
+    moves = rng.choice((0, 0, 0, 2, 4))
+    dies = buddies > 0 and rng.random() < 0.5
+    return msgspec.structs.replace(
+        drawn, preset="liars-checkpoints", checkpoint_every=rng.choice((0.05, 0.1, 0.2)),
+        checkpoints_kept=rng.choice((1, 2, 4, 8)), restores=rng.choice((0, 1, 1, 2)),
+        habits=habits if dies or rng.random() < 0.85 else (), contact=rng.choice((0.2, 0.5, 0.8)),
+        rollbacks=rng.choice((0, 2, 4, 6)), buddies=buddies, dies=dies, replicated=dies or rng.random() < 0.2,
+        moves=moves, agents_per_host=2 if moves else drawn.agents_per_host,
+    )  # fmt: skip
+
+
+PRESETS["liars-checkpoints"] = (
+    "the same while checkpoints are made, of which liars say what is true, and everything goes back to one",
+    _liars_checkpoints,
 )

@@ -1,4 +1,4 @@
-"""Rules RB-15, TR-9, TR-10: what is said of an agent in a rollback counts only as far as it does not know better."""
+"""Rules RB-15, TR-9 (TR-10: test_signed_votes.py): what is said of an agent in a rollback counts only as far as it does not know better."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,6 @@ from peer.trust.badge import Badge
 from peer.trust.rights import OF_HOSTS
 from protocol.action import Accuse
 from protocol.agent.ballot_form import malformed
-from protocol.agent.books import Books
 from protocol.agent.case import Case
 from protocol.agent.disputing import Disputing
 from protocol.event import CutWanted, Merged, Received, Settled, SubscriberSeen
@@ -369,71 +368,3 @@ def test_tr9_who_says_in_a_ballot_what_cannot_be_is_refused_and_charged() -> Non
     vouching.accused(Accuse("nobody", ""))
     assert uncharged == [1]
     assert len(charged) == 1, "whose signer is not known here may be known to who passes it on"
-
-
-def test_tr10_nobody_votes_in_anothers_name() -> None:
-    homes = {"a": ONE.host_id, "b": TWO.host_id}
-    one, two, badge = (Badge.issued(ROOT, keys, OF_HOSTS) for keys in (ONE, TWO, THREE))
-    for other in (one, two):
-        badge.trust.admit(other.chain)
-    charged: list[str] = []
-    uncharged: list[int] = []
-
-    class Orders:
-        def charge(self, host: str, what: str) -> None:
-            charged.append(host)
-
-        def refused(self) -> None:
-            uncharged.append(1)
-
-    vouching = Vouching(badge, Orders(), homes, lambda agent: 1)  # type: ignore[arg-type]
-    good = signed_proposal(one, "p")
-    bare = Ballot(good, (Vote("a", 1, True, "", (), ()).sealed(None),))
-    signed, forged = (
-        Vouching(mine, None, {}, lambda agent: 1).vouch(bare, lambda agent: agent == "a")  # type: ignore[arg-type]
-        for mine in (one, two)
-    )
-    assert isinstance(signed, Ballot)
-    assert isinstance(forged, Ballot)
-    assert vouching.checked(TWO.host_id, signed) is signed, "also passed on by another"
-    assert vouching.checked(TWO.host_id, signed) is signed
-    (vote,) = signed.votes
-    for other in (bare.votes[0], replace(vote, version=2), replace(vote, whole=b"other"), replace(vote, whole=b"")):
-        assert vouching.checked(TWO.host_id, replace(signed, votes=(other, vote))) == signed
-    assert charged == 4 * [TWO.host_id]
-    assert not uncharged
-    assert vouching.checked(TWO.host_id, forged) == replace(signed, votes=())
-    assert (len(charged), uncharged) == (4, [1]), "where an agent lives another may know better"
-    assert vouching.checked(TWO.host_id, Done("p", "commit", (), (), (), (), 1)) == Done(
-        "p", "commit", (), (), (), (), 1
-    )
-
-
-def test_tr10_a_vote_that_is_not_all_that_its_voter_has_signed_is_not_taken() -> None:
-    one = Vote("v", 1, True, "", (ConeStep(X, ()),), ()).sealed(None)
-    two = Vote("v", 2, True, "", (ConeStep(StepId("v", 1, 2), ()),), (), since=1).sealed(one)
-    for altered in (
-        replace(one, cone=()), replace(one, accepts=False), replace(one, credits=(Credit(StepId("k", 1, 1), 0, 1),)),
-    ):  # fmt: skip
-        books = Books(PROPOSAL)
-        assert not books.take(altered)
-        assert not books.votes
-        assert books.take(one)
-    assert not books.take(replace(two, cone=()))
-    assert books.take(two)
-    assert books.votes["v"].fits()
-    assert books.votes["v"].whole == two.whole
-
-
-def test_tr10_a_part_of_a_vote_that_never_came_counts_only_from_its_voter() -> None:
-    # What was signed is the whole, so nobody can tell of a part alone whether it is of that.
-    for sender in ("v", "m"):
-        bench = Bench("k", "m", "r", "v")
-        under_way = bench.step("m", sends=(("r", b"x"),))
-        ((_, _, data),) = bench.drop(of(Data))
-        second = Vote("m", 2, True, "", (), ()).sealed(None)
-        part = replace(second, cone=(ConeStep(under_way, (Debit(0, "r", 1),)),), since=1)
-        bench.feed("r", Received(sender, Ballot(PROPOSAL, (part,))))
-        assert [len(vote.credits) for vote in votes(bench, "r")] == ([] if sender == "v" else [1])
-        bench.feed("r", Received("m", data))
-        assert ("r" in bench.runs) == (sender == "v"), "a message that is in no cone is handled"

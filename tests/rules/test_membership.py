@@ -2,10 +2,13 @@
 
 import random
 
-from protocol.fact import HostFact, Standing, State, Suspicion
+import pytest
+
+from protocol.fact import HostFact, Standing, State, Suspicion, fact_key
 from protocol.hosts.doubt import SHRUNK_PERMILLE
-from protocol.hosts.machine import Failed, HostMachine, Knock, Left, Recovered, Tell
+from protocol.hosts.machine import FAR, Failed, Goodbye, HostMachine, Knock, Left, Outdone, Recovered, Tell
 from protocol.hosts.messages import Ping, PingFor, Pong, Silence
+from protocol.limits import NUMBER_MAX
 from tests.rules.hosts import LIMITS, SECOND, Hosts
 
 
@@ -48,6 +51,40 @@ def test_mb4_an_answer_counts_only_from_who_was_asked() -> None:
     machine.received(stranger, (), None, (Pong(ping.number), Silence(ping.number)), at)
     asked = [a for a in machine.elapsed(at) if isinstance(a, Tell) and any(isinstance(p, PingFor) for p in a.probes)]
     assert len(asked) == 2
+
+
+def test_mb5_who_is_said_to_have_failed_passes_on_that_it_has_not() -> None:
+    hosts = Hosts(3)
+    hosts.run(15)
+    machine = hosts.machines["h1"]
+    version = machine.membership.incarnation
+    hosts.said.clear()
+    hosts.carry("h1", machine.received("h2", (Standing("h1", version, State.FAILED),), None, (), hosts.now_us))
+    hosts.run(0.1)
+    said = [fact for host, tell in hosts.said if host == "h1" for fact in tell.facts if isinstance(fact, Standing)]
+    assert {(fact.incarnation, fact.state) for fact in said} == {(version + 1, State.ALIVE)}
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.LEFT])
+def test_mb5_nobody_is_put_out_by_an_incarnation_that_no_refutation_could_follow(state: State) -> None:
+    hosts = Hosts(4)
+    hosts.run(15)
+    said = Standing("h1", NUMBER_MAX, state)
+    for name, machine in hosts.machines.items():
+        hosts.carry(name, machine.received("h2", (said, Suspicion("h1", NUMBER_MAX, "h2")), None, (), hosts.now_us))
+    assert all(machine.gossip.get(fact_key(said)) != said for machine in hosts.alive())
+    # One that is said again and again, each time as far above as is believed, has it announce itself anew.
+    for _ in range(3):
+        version = max(fact.version for fact in hosts.machines["h0"].others() if fact.host == "h1")
+        far = Standing("h1", version + FAR, state)
+        for name in ("h0", "h1", "h3"):
+            hosts.carry(name, hosts.machines[name].received("h2", (far,), None, (), hosts.now_us))
+        outdone = [action for host, action in hosts.done if host == "h1" and isinstance(action, Outdone)]
+        assert outdone[-1] == Outdone(version + FAR + 1)
+        anew = HostFact("h1", outdone[-1].version + 1, "at-h1", ("agent-h1",))
+        hosts.carry("h1", hosts.machines["h1"].publish(anew, hosts.now_us))
+        hosts.run(3)
+        assert all(machine.standing("h1") == State.ALIVE for machine in hosts.alive())
 
 
 def test_mb5_the_highest_incarnation_and_state_stands_whatever_the_order() -> None:
@@ -204,6 +241,23 @@ def test_mb7_who_leaves_has_left_for_good_in_that_incarnation() -> None:
     hosts.start("h3", 99)
     hosts.run(3)
     assert all(machine.standing("h3") == State.ALIVE for machine in hosts.alive())
+
+
+def test_mb7_a_goodbye_is_said_by_whom_it_concerns() -> None:
+    hosts = Hosts(4)
+    hosts.run(15)
+    machine = hosts.machines["h0"]
+    incarnation = hosts.machines["h3"].membership.incarnation
+    said = Standing("h3", incarnation, State.LEFT)
+    heard = machine.received("h2", (said,), None, (), hosts.now_us)
+    assert Left("h3") in heard
+    assert Goodbye("h3") not in heard
+    assert Goodbye("h3") not in machine.received(
+        "h3", (Standing("h3", incarnation, State.FAILED),), None, (), hosts.now_us
+    )
+    assert Goodbye("h3") in machine.received("h3", (said,), None, (), hosts.now_us), "also where it is no news"
+    told = hosts.machines["h3"].leave(hosts.now_us, "a-backup")
+    assert "a-backup" in [action.host for action in told if isinstance(action, Tell)]
 
 
 def test_mb7_one_that_is_tried_again_is_introduced_to() -> None:

@@ -7,6 +7,7 @@ from protocol.checkpoints.messages import (
     Promise,
     Refusal,
     RestoreVoteRecord,
+    SendHost,
     StatedRecord,
     SucceededRecord,
     TakeOver,
@@ -98,6 +99,22 @@ def test_cp8_without_a_majority_nobody_succeeds_and_epochs_wait() -> None:
     away = tuple(name for name in crowd.names if name != first)
     crowd.rounds(40, without=away)
     assert successors(crowd) == set()
+
+
+def test_cp8_nobody_is_succeeded_whom_a_majority_has_for_alive() -> None:
+    crowd = bereaved()
+    first, *others = (name for name in backups_of("h3", crowd.names, 3))
+    for name in others:
+        crowd.do(name, crowd.machines[name].recovered("h3", crowd.now_us))
+    crowd.rounds(40)
+    assert crowd.of(first, SendHost), "it asks for it"
+    assert successors(crowd) == set()
+    crowd.do(others[0], crowd.machines[others[0]].failed("h3", crowd.now_us))
+    crowd.rounds(60, without=("h3",))
+    assert successors(crowd) == set(), "two of four are no majority"
+    crowd.do(others[1], crowd.machines[others[1]].failed("h3", crowd.now_us))
+    crowd.rounds(200, without=("h3",))
+    assert len(successors(crowd)) == 1
 
 
 def test_cp8_backups_follow_the_views_and_not_who_seems_alive() -> None:

@@ -10,9 +10,10 @@ from protocol.checkpoints.tally import Tally
 from protocol.errors import WireInvalid
 from protocol.ids import NUMBER_END, StepId
 from protocol.limits import NUMBER_MAX
-from protocol.message import Ballot, Message, Propose, Void
+from protocol.message import Ballot, Data, Message, Propose, Void
 from protocol.proposal import Amendment, Proposal, Restore
 from protocol.since import VERSION
+from protocol.step import Input
 from protocol.wire import Envelope, Frame, decode_frame, decode_record, encode_frame
 
 ROOT = StepId("a", 1, 1)
@@ -54,6 +55,14 @@ def test_epochs_eras_and_rounds_leave_room_for_what_follows_them(number: int) ->
         with pytest.raises(WireInvalid, match="era"):
             decoded(**{field: number})
     assert decoded(epoch=NUMBER_MAX, era=1).epoch == NUMBER_MAX
+
+
+@pytest.mark.parametrize("field", ["epoch", "era", "floor"])
+def test_no_message_is_of_before_the_first_epoch(field: str) -> None:
+    for number in (0, 7):
+        assert decoded(Data(Input("m", 1, 1, b"", "l", ROOT, **{field: number})))
+    with pytest.raises(WireInvalid, match="below 0"):
+        decoded(Data(Input("m", 1, 1, b"", "l", ROOT, **{field: -1})))
 
 
 def test_numbers_that_nothing_could_follow_are_in_no_message_and_no_record() -> None:
