@@ -1,4 +1,4 @@
-"""Rules RB-15, TR-9 (TR-10: test_signed_votes.py): what is said of an agent in a rollback counts only as far as it does not know better."""
+"""Rules RB-15, TR-9: what is said of an agent in a rollback counts only as far as it does not know better."""
 
 from collections.abc import Callable
 from typing import Any
