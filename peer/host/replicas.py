@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from pycrdt import Doc, Map
 
+from peer.host.update_form import SLOTS, check_update
 from peer.system import SystemRandomness
 from protocol.agent.folds import decode_op
 from protocol.errors import UNREADABLE
@@ -18,7 +19,6 @@ from protocol.ids import AgentId, StepId
 from protocol.message import Shared, Sync
 from protocol.step import Entry
 
-_SLOTS = "slots"
 _CLIENT_ID_MAX = (1 << 53) - 1
 """Yjs names documents by integers that a JavaScript number holds."""
 _encoder = msgspec.msgpack.Encoder()
@@ -49,7 +49,7 @@ class Replicas:
         for space in dict.fromkeys(entry.space for entry in entries):
             doc = self._own_doc(space)
             before, follows = doc.get_state(), self._served.get(space, 0)
-            slots = doc.get(_SLOTS, type=Map)
+            slots = doc.get(SLOTS, type=Map)
             with doc.transaction():
                 for entry in entries:
                     if entry.space == space:
@@ -62,7 +62,7 @@ class Replicas:
         """Take the slots of undone steps out."""
         names = {str(step) for step in steps}
         for doc in self._own.values():
-            slots = doc.get(_SLOTS, type=Map)
+            slots = doc.get(SLOTS, type=Map)
             with doc.transaction():
                 for slot in [slot for slot in sorted(slots.keys()) if slot.split("\x1f")[1] in names]:
                     del slots[slot]
@@ -105,15 +105,14 @@ class Replicas:
         if message.follows > had:
             return [], True
         try:
+            check_update(message.update)
             self._doc(message.space).apply_update(message.update)
         except BaseException as error:  # noqa: BLE001  # only what `_refuse` knows stays here
             self._refuse(error, message.space)
             return [], False
         self._had[message.space, author, message.life] = max(had, message.total)
         self._latest.setdefault(message.space, {})[author] = (message.life, max(had, message.total))
-        # Slots of other documents than ours may hold anything that there is.
-        arrived = [each for each in self._arrived if isinstance(each[2], bytes | bytearray)]
-        self.refused += len(self._arrived) - len(arrived)
+        arrived = [*self._arrived]
         self._arrived.clear()
         entries: list[Entry] = []
         # A document tells its changes in no order that a second run would repeat.
@@ -158,14 +157,14 @@ class Replicas:
         doc = self._own.get(space)
         if doc is None:
             doc = self._own[space] = self._new()
-            doc.get(_SLOTS, type=Map)
+            doc.get(SLOTS, type=Map)
         return doc
 
     def _doc(self, space: str) -> Doc[Any]:
         doc = self._others.get(space)
         if doc is None:
             doc = self._others[space] = self._new()
-            slots = doc.get(_SLOTS, type=Map)
+            slots = doc.get(SLOTS, type=Map)
             # Not `self`: what a document calls keeps it, and nothing would ever collect the two.
             arrived = self._arrived
 

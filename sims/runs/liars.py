@@ -148,6 +148,8 @@ class Liars:
     def restore(self, number: int, horizon: float, wait_s: float) -> None:
         """Have everything go back to one of the committed checkpoints at some time, by a question to an honest host."""
         world, rng = self.world, stream(self.world.seed, f"restore/{number}")
+        if not self.gossip.honest_agents:
+            return  # a world that was shrunk so far
         agent = rng.choice(self.gossip.honest_agents)
 
         async def restore(at: int) -> bool:
@@ -243,19 +245,29 @@ class Liars:
         view, paused = self.world.view(), frozenset[AgentId]()
         if self.is_blocked():
             paused = frozenset(name for name, machine in view.machines.items() if machine.core.colours.is_paused)
-        honest = Honest(view, self.agents, self.cuts, self.wide, paused)
+        honest = Honest(view, frozenset((*self.agents, *self._lost())), self.cuts, self.wide, paused)
         honest.check()
         if self.cuts:
             honest_cuts.check(honest.logs, honest.view.machines, self.restores)
 
+    def _lost(self) -> list[AgentId]:
+        """Return honest agents of a dead host that nobody can succeed: what they have sent comes no more."""
+        engine, boxes = self.world.engine, {box.keys.host_id: box for box in self.world.engine.boxes.values()}
+        up = engine.drivers()
+        dead = [agent for agent, host in self.gossip.homes.items() if agent not in up and boxes[host].is_dead]
+        return dead if self.is_blocked() else []
+
     def is_blocked(self) -> bool:
         """Tell whether a liar is out, as any honest host knows, and nobody succeeds it: it says nothing more of cuts.
 
-        Who is out before it is in a view has no backups (CP-8).
+        Who is out before it is in a view has no backups (CP-8); and those who are left decide nothing if they are no
+        majority, as one of four is out and another dead.
         """
         hosts = [box.host for name, box in self.world.engine.boxes.items() if name not in self.names and box.host]
         is_out = any(host.badge.trust.why_out(liar) for host in hosts for liar in self.gossip.liars)
-        return is_out and (not self.world.replicas or self._committed() < 1)
+        boxes = self.world.engine.boxes
+        left = sum(name not in self.names and not box.is_dead for name, box in boxes.items())
+        return is_out and (not self.world.replicas or self._committed() < 1 or 2 * left <= len(boxes))
 
     def _committed(self) -> int:
         """Return the newest checkpoint that every honest host knows to be committed."""
@@ -270,10 +282,13 @@ class Liars:
         engine = self.world.engine
         homes = {agent: host for agent, host in self.gossip.homes.items() if agent not in self.agents}
         ids = {box.keys.host_id: name for name, box in engine.boxes.items()}
+        lost = self._lost()
         for agent, host in homes.items():
             lives = [name for name, box in engine.boxes.items() if box.host is not None and agent in box.host.drivers]
             may = agent in self.moving or engine.boxes[ids[host]].is_dead
             home = engine.homes.get(agent, "")
+            if agent in lost:
+                continue
             if lives != [home] or home in self.names or (home != ids[host] and not may):
                 raise Broken(STANDS, f"{agent} of {ids[host]} lives on {lives}")
         for name, box in engine.boxes.items():
