@@ -288,35 +288,6 @@ async def test_a_full_disk_is_waited_for_and_nothing_acknowledged_is_lost(open_s
     assert list(open_store().read("a")) == records
 
 
-class Crowded(Files):
-    """A process in which others have taken all descriptors."""
-
-    is_crowded = False
-
-    def create(self, path):
-        if self.is_crowded:
-            raise OSError(errno.EMFILE, "Too many open files")
-        return super().create(path)
-
-
-async def test_a_process_without_descriptors_waits_as_for_a_full_disk(open_store, monkeypatch):
-    monkeypatch.setattr(segments, "ROOM_S", 0.02)
-    monkeypatch.setattr(writing, "SEGMENT_BYTES", 10_000)
-    told, files, failures, acknowledged = [], Crowded(), [], []
-    store = open_store(on_stall=told.append, on_failure=failures.append, files=files)
-    files.is_crowded = True
-    await appended(store, "a", os.urandom(20_000))  # the next segment is to begin now
-    async with asyncio.timeout(20):
-        while not told:
-            await asyncio.sleep(0.01)
-    assert "Too many open files" in told[0]
-    store.append("a", [b"waits"], lambda: acknowledged.append("waits"))
-    files.is_crowded = False
-    await appended(store, "a", b"after")
-    assert (acknowledged, told[-1], failures) == (["waits"], "", [])
-    assert len(list(store.read("a"))) == 3
-
-
 class Failing(Files):
     fails = False
 
