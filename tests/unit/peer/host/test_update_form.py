@@ -32,7 +32,7 @@ def test_whatever_an_honest_document_comes_to_is_let_through(seed: int) -> None:
 def other_than_slots() -> list[bytes]:
     made: list[bytes] = []
     for name, kind in (("text", Text("x")), ("slots", Array([1])), ("slots", Map({"k": Map({"nested": 1})}))):
-        doc: Doc[dict[str, object]] = Doc({name: kind})
+        doc: Doc[dict[str, object]] = Doc({name: kind}, client_id=7)
         made.append(doc.get_update())
     return made
 
