@@ -49,7 +49,7 @@ def other_than_slots() -> list[bytes]:
         (b"\x00", "too soon"),
         (b"\x01\x01\x01\x00\x28\x01\x7f", "too soon"),
         (b"\xff" * 11, "too long"),
-        *((update, "") for update in other_than_slots()),
+        *zip(other_than_slots(), ("more than the map", "has no name", "of kind 7"), strict=True),
     ],
 )
 def test_what_no_honest_document_comes_to_is_refused(update: bytes, why: str) -> None:
