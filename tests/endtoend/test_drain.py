@@ -51,6 +51,7 @@ def test_a_host_leaves_and_the_cluster_is_ready_without_it(
     assert done["ended"] == (backend == "ray")
     rows = [json.loads(line) for line in run.do("ps", "--json").splitlines()]
     assert sorted(row["host"] for row in rows) == sorted((home["middle"], home["right"]))
+    run.rest()  # on a busy machine a host takes a while over what has left
     assert run.do("health").count("ok") == 2
     run.do("submit", "left", "4")
     run.rest()
