@@ -112,11 +112,11 @@ class Replicas:
             return [], False
         self._had[message.space, author, message.life] = max(had, message.total)
         self._latest.setdefault(message.space, {})[author] = (message.life, max(had, message.total))
-        arrived = [*self._arrived]
+        # A document tells its changes in no order that a second run would repeat.
+        arrived = sorted(self._arrived)
         self._arrived.clear()
         entries: list[Entry] = []
-        # A document tells its changes in no order that a second run would repeat.
-        for _, slot, data in sorted(arrived):
+        for _, slot, data in arrived:
             entry = self._checked(author, slot, data)
             if entry is not None:
                 entries.append(entry)

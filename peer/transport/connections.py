@@ -24,14 +24,15 @@ from itertools import count, takewhile
 import zmq
 
 from peer.ports import TransportCounts
+from peer.transport.gatekeeper import WAIT_S
 from peer.transport.sockets import HANDSHAKE_MS, Socket
 
 DESCRIPTORS = 65_536
 """How many a host's process asks for, if it may."""
 UNPROVEN_MAX = 1_024
 """Connections that have come so lately that they may not have proven their key: each may hold up to a frame."""
-UNPROVEN_S = HANDSHAKE_MS / 1000 + 2.0
-"""ZeroMQ ends those that take longer than the first, and looks at them no more often than by the second."""
+UNPROVEN_S = HANDSHAKE_MS / 1000 + WAIT_S
+"""ZeroMQ ends those whose handshake takes longer than the first; a key that is not known waits for the second."""
 REST_S = 0.05
 """How long this waits between two looks: what it costs is bounded, however many come."""
 IPV4_BITS, IPV6_BITS = 24, 64
