@@ -1,8 +1,8 @@
 """The bank's agents: intake -> risk -> compliance -> ledger, and an auditor who hears of every payment's end.
 
-What an audit has found right is sent out to other banks, by a tool that nobody can undo: once the ledger's step is
-settled by a checkpoint, and where it is much, once the treasurer agrees. So what a fault has posted, and an audit
-notices, is undone before any of it has left.
+What an audit has found right when the books were closed is sent out to other banks, by a tool that nobody can undo:
+once the ledger's step is settled by a checkpoint, and where it is much, once the treasurer agrees. So what a fault has
+posted, and an audit notices, is undone before any of it has left.
 """
 
 from dataclasses import dataclass
@@ -122,6 +122,8 @@ class AuditDue:
     round: int
     is_last: bool = False
     """Nothing is handed in any more: whatever is wrong by now is undone, whoever else looks for that."""
+    is_complete: bool = False
+    """All that was handed in has ended: nothing that is right by now hangs on what the auditor has not heard of."""
 
 
 IN_SPACE_MAX = 24
@@ -345,12 +347,13 @@ class Auditor(Agent):
     async def audit(self, message: AuditDue, ctx: Context) -> None:
         """Have every step undone that has scored against the policy; what hangs on it goes with it.
 
-        Where all is right, what was posted since the last audit is sent out.
+        Where all is right and complete, what was posted is sent out. Where it is not complete, a payment that is right
+        may hang on one that is not and has been slow to end: if it were sent out, nobody could undo that one any more.
         """
         wrong = self.state.get("wrong", [])
         if not wrong:
             # Run again it would see what came after it, and not yet again what was wrong of that: the next one sends.
-            if ctx.attempt == 1:
+            if message.is_complete and ctx.attempt == 1:
                 self._send_out(ctx)
             return
         exposure = {customer: ctx.space("exposure").counter(customer).value for _, customer in wrong}

@@ -11,8 +11,10 @@ from typing import Any
 
 from sims.oracle import LoggedStep, cone, dependents, orphans
 from sims.scenarios.payments.data import Payment
-from sims.scenarios.payments.serial import World
+from sims.scenarios.payments.serial import Order, World
 
+HANDLE_PAYMENTS = ("risk-", "compliance-")
+"""Whose order makes a difference to what a payment comes to."""
 Entry = tuple[str, int, str, int, str | None]
 """Of the books: the call's name, the payment, the account, cents, and what it reverses."""
 
@@ -67,14 +69,13 @@ class Log:
         return line["input"]["id"]
 
 
-def serial_order(log: Log, payments: Sequence[Payment]) -> list[Payment]:
-    """Return the payments in the order in which the scorers' surviving steps handled them; the others stay in place."""
-    at = {payment.number: index for index, payment in enumerate(payments)}
-    order: dict[int, int] = {}
-    for index, line in enumerate(log.surviving()):
-        if line["step"].startswith("risk-"):
-            order[int(log.source(line).rsplit("#", 1)[1])] = index
-    return sorted(payments, key=lambda payment: (order.get(payment.number, -1), at[payment.number]))
+def serial_order(log: Log) -> Order:
+    """Return the place of each surviving step that handles a payment, in the order of their times."""
+    order: Order = {}
+    for at, line in enumerate(log.surviving()):
+        if line["step"].startswith(HANDLE_PAYMENTS):
+            order[line["step"].split("/")[0], int(log.source(line).rsplit("#", 1)[1])] = at
+    return order
 
 
 def judge(

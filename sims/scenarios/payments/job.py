@@ -13,6 +13,8 @@ from sims.scenarios.payments.what_if import Tried, try_another
 
 ROUNDS = 8
 """How often the auditor looks while payments flow."""
+CLOSES = 4
+"""Every which of these times the books are closed first: nothing is under way, and what is right is sent out."""
 LAST_ROUNDS = 10
 """How often it looks again at the end, until it finds nothing; each look undoes all that it finds."""
 QUIET_S = 120.0
@@ -71,11 +73,11 @@ class Job:
             if some[-1].number * ROUNDS // len(payments) > rounds:
                 rounds += 1
                 await self.move(1)
-                await self.audit()
+                await (self.audit() if rounds % CLOSES or not self.options.sends_out else self.close_books())
         await self.move(len(self.moves))
         await self.settle()
         if self.options.sends_out:
-            await self.audit()  # what was posted since the last one is sent out
+            await self.close_books()
         return remembered
 
     async def lose_disk(self) -> None:
@@ -122,10 +124,16 @@ class Job:
         ]
         self.tried = await try_another(self.cluster, handled, self.books)
 
-    async def audit(self, is_last: bool = False) -> None:
+    async def audit(self, is_last: bool = False, is_complete: bool = False) -> Receipt:
         """Have the auditor look."""
         self._unaudited.clear()
-        await self.hand_in("auditor", AuditDue(self.inputs["auditor"] + 1, is_last))
+        return await self.hand_in("auditor", AuditDue(self.inputs["auditor"] + 1, is_last, is_complete))
+
+    async def close_books(self) -> None:
+        """Wait until all has ended that was handed in, and have what is right sent out, before anything else comes."""
+        await self._rest()
+        audit = await self.audit(is_complete=True)
+        await audit.done(QUIET_S)
 
     async def settle(self) -> None:
         """Wait until nothing is under way, and audit until nothing is found."""

@@ -121,9 +121,9 @@ async def _worked(cluster: Cluster | Attached, plan: Plan) -> Report:
         assert isinstance(cluster, Cluster)
         restored = await _go_back(cluster, job, remembered, log, plan.folder, report)
     plan.progress("running the oracle", 0, 1)
-    order = serial_order(log, payments)
+    order = serial_order(log)
     with tempfile.TemporaryDirectory(prefix="ebbtide-oracle-") as place:
-        truth = await asyncio.to_thread(play, order, plan.team, Path(place) / "oracle.db")
+        truth = await asyncio.to_thread(play, payments, order, plan.team, Path(place) / "oracle.db")
     truth.balances |= balances_of(plan.moves)
     report.checks = [*judge(log, payments, seen, truth, replicas, entries, dead), _noticed(log, fault), *restored]
     if options.sends_out:

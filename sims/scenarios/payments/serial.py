@@ -1,12 +1,13 @@
-"""The oracle of values: the same agents with no fault, one payment after the other, with no protocol at all.
+"""The oracle of values: the same agents with no fault, one message after the other, with no protocol at all.
 
-Where the outcome depends on order, it takes the serial order of the surviving steps: payments come in the order in
-which the scorers' surviving steps handled them.
+Where the outcome depends on order, it takes the serial order of the surviving steps: of the messages that wait, that is
+handled next whose step came first. Messages from one agent to another may overtake each other, where a host was down
+or a step ran again, so an order of payments would not do.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
+import heapq
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from peer.agents.tool import Tool
 from sims.scenarios.payments import accounts
 from sims.scenarios.payments.agents import Auditor, Compliance, Intake, Ledger, RiskScorer, Team
 from sims.scenarios.payments.data import Payment
+
+Order = Mapping[tuple[str, int], int]
+"""By agent and the number of a payment, the place of the step that handled it."""
 
 
 @dataclass
@@ -59,12 +63,13 @@ class _Ctx:
     attempt = 1
     evidence = None
 
-    def __init__(self, runner: "_Serial", name: str) -> None:
+    def __init__(self, runner: "_Serial", name: str, number: int) -> None:
         self._runner = runner
+        self._number = number
         self.step = f"{name}/0/0"
 
     def send(self, receiver: str, message: Any) -> None:
-        self._runner.queue.append((receiver, message))
+        self._runner.send(receiver, self._number, message)
 
     async def call(self, tool: Tool[..., Any], *args: Any) -> Any:
         self._runner.calls += 1
@@ -78,7 +83,7 @@ class _Ctx:
 
 
 class _Serial:
-    def __init__(self, team: Team, books: Path) -> None:
+    def __init__(self, team: Team, books: Path, order: Order) -> None:
         parts = [team.risk, team.compliance, team.ledgers]
         self.agents: dict[str, Agent] = {"intake": Intake(parts), "auditor": Auditor()}
         self.agents |= {f"risk-{n}": RiskScorer(parts) for n in range(1, team.risk + 1)}
@@ -86,22 +91,31 @@ class _Serial:
         self.agents |= {f"ledger-{n}": Ledger(str(books)) for n in range(1, team.ledgers + 1)}
         for agent in self.agents.values():
             agent.state = {}  # type: ignore[assignment]
-        self.queue: deque[tuple[str, Any]] = deque()
+        self.waiting: list[tuple[int, int, str, int, Any]] = []
+        """A heap: place, how many came before, receiver, number of the payment, message."""
+        self.sent = 0
+        self.order = order
         self.spaces: dict[str, dict[Any, Any]] = {}
         self.calls = 0
 
+    def send(self, receiver: str, number: int, message: Any) -> None:
+        # What no surviving step makes a place for is handled when it comes.
+        place = self.order.get((receiver, number), -1)
+        self.sent += 1
+        heapq.heappush(self.waiting, (place, self.sent, receiver, number, message))
+
     async def run(self, payments: Sequence[Payment]) -> None:
         for payment in payments:
-            self.queue.append(("intake", payment))
-            while self.queue:
-                receiver, message = self.queue.popleft()
-                agent = self.agents[receiver]
-                await getattr(agent, type(agent).handlers[type(message)])(message, _Ctx(self, receiver))
+            self.send("intake", payment.number, payment)
+        while self.waiting:
+            _, _, receiver, number, message = heapq.heappop(self.waiting)
+            agent = self.agents[receiver]
+            await getattr(agent, type(agent).handlers[type(message)])(message, _Ctx(self, receiver, number))
 
 
-def play(payments: Sequence[Payment], team: Team, books: Path) -> World:
-    """Run payments through the bank in their order, and return what it comes to."""
-    serial = _Serial(team, books)
+def play(payments: Sequence[Payment], order: Order, team: Team, books: Path) -> World:
+    """Run payments through the bank, each of their steps in its place, and return what it comes to."""
+    serial = _Serial(team, books, order)
     asyncio.run(serial.run(payments))
     states = {name: dict(agent.state) for name, agent in serial.agents.items()}
     world = collect(states, serial.spaces.get("exposure", {}))

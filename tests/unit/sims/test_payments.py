@@ -10,7 +10,7 @@ from sims.oracle import LoggedStep, cone, dependents, orphans
 from sims.scenarios.payments import accounts
 from sims.scenarios.payments.agents import Team, policy
 from sims.scenarios.payments.checks import Log, judge
-from sims.scenarios.payments.data import ROWS, load
+from sims.scenarios.payments.data import ROWS, Payment, load
 from sims.scenarios.payments.fault import draw
 from sims.scenarios.payments.serial import World, play
 
@@ -87,12 +87,23 @@ def test_undoing_what_was_never_posted_posts_nothing(tmp_path: Path) -> None:
 
 def test_the_serial_oracle_settles_holds_and_notes_every_payment(tmp_path: Path) -> None:
     payments = load(1500, seed=4)
-    world = play(payments, Team.of(12), tmp_path / "oracle.db")
+    world = play(payments, {}, Team.of(12), tmp_path / "oracle.db")
     assert set(world.ends) == {payment.number for payment in payments}
     assert set(world.ends.values()) == {"settled", "held by risk", "held by compliance", "nothing to settle"}
     assert world.ledgers == world.balances
     settled = sum(p.cents for p in payments if world.ends[p.number] == "settled")
     assert sum(world.balances.values()) == settled
+
+
+def test_the_serial_oracle_takes_each_step_in_its_place_though_messages_overtake_each_other(tmp_path: Path) -> None:
+    team = Team.of(12)
+    first, second = Payment(1, 5, "1997-01-02", 1, 7_000), Payment(2, 5, "1997-01-03", 1, 7_100)
+    limits, scorer = team.compliance_of(5), team.risk_of(5)
+    in_order = play([first, second], {}, team, tmp_path / "in-order.db")
+    assert in_order.ends == {1: "settled", 2: "held by compliance"}
+    order = {(scorer, 1): 0, (scorer, 2): 1, (limits, 2): 2, (limits, 1): 3}
+    overtaken = play([first, second], order, team, tmp_path / "overtaken.db")
+    assert overtaken.ends == {1: "held by compliance", 2: "settled"}
 
 
 # -- the graph oracle
