@@ -33,6 +33,9 @@ from peer.host import watchers
 
 T = TypeVar("T")
 
+PATIENCE_S = 100
+"""What has not come by then does not come: where all is busy, a host on Ray takes half a minute to start again."""
+
 BACKENDS = ["local", pytest.param("ray", marks=pytest.mark.ray)]
 
 
@@ -79,7 +82,7 @@ async def until(events: Happenings, is_it: Callable[[Happening], bool]) -> list[
     """Return what comes, up to what is waited for."""
     found: list[Happening] = []
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             async for happening in events:
                 found.append(happening)
                 if is_it(happening):
@@ -183,7 +186,7 @@ async def test_a_loop_that_is_left_and_a_cluster_that_ends_end_watching() -> Non
             raise AssertionError("it ended")
 
         one = asyncio.ensure_future(first())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not _watches(cluster, 0):
                 await asyncio.sleep(0)
             await cluster.submit("buyer", 1)
