@@ -6,13 +6,13 @@ import os
 import re
 import warnings
 from pathlib import Path
-from reprlib import repr as brief
 from typing import Any, NoReturn
 
 import msgspec
 
 from peer import errors
 from peer.store.storage import Storage
+from peer.values.brief import brief
 from peer.values.texts import check_agent_name
 from protocol.limits import CheckpointLimits, Limits
 from protocol.policy import PolicyMaker

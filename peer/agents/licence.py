@@ -5,18 +5,18 @@ The protocol knows a tier's name alone. What it means is looked up here each tim
 
 import asyncio
 from collections.abc import Callable
-from reprlib import Repr
 from typing import Any
 
 from peer import errors
 from peer.agents.approval import Approval, Wanted, hold_for
 from peer.agents.tier import Tier, strictest
 from peer.agents.tool import IDEMPOTENT, IRREVERSIBLE, Tool
+from peer.values.brief import Brief
 from protocol.action import Tell
 from protocol.agent.machine import PeerMachine
 from protocol.step import Hold
 
-_BRIEF = Repr()
+_BRIEF = Brief()
 _BRIEF.maxstring = _BRIEF.maxother = 60
 NOTHING = Tier()
 

@@ -15,6 +15,7 @@ from peer.host.people import pause_act, tier_act
 from peer.host.questions import Pause, RequestAnswer, Say, SetTier
 from peer.people.person import Act, Person
 from peer.values import payload
+from peer.values.brief import shown
 from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
 from protocol.ids import AgentId, Lineage, StepId
 
@@ -87,7 +88,7 @@ def pending(agent: AgentId, found: RequestAnswer, ask: Ask) -> PendingRequest:
     hold, until_us = found.hold, found.until_us
     question, asks = "", tuple[str, ...]()
     if hold is not None:
-        given = "" if found.tool == PERSON_TOOL.name else f"{found.tool}{args!r}"
+        given = "" if found.tool == PERSON_TOOL.name else found.tool + shown(args)
         question, asks = hold.question or given, tuple(name for name, _ in hold.stages)
         until_us = until_us or (found.since_us + hold.default_us if hold.default else 0)
     return PendingRequest(

@@ -18,6 +18,7 @@ from peer.host.happenings import Missed, Noticed
 from peer.host.questions import Notice
 from peer.running.console import HERE, Agent, Folder, Json, asked, lines, table
 from peer.serving.rows import plain
+from peer.values.brief import shown
 from protocol.ids import AgentId
 
 
@@ -102,7 +103,9 @@ def state(
     if json_:
         lines({"key": plain(key), "value": plain(value)} for key, value in found.items())
     else:
-        rows = ({"key": key if isinstance(key, str) else repr(key), "value": repr(each)} for key, each in found.items())
+        rows = (
+            {"key": key if isinstance(key, str) else shown(key), "value": shown(each)} for key, each in found.items()
+        )
         table(rows, ("key", "value"), f"{agent} holds nothing")
 
 

@@ -14,6 +14,7 @@ from peer.cluster.inlet import Receipt
 from peer.cluster.outcome import Outcome, Plan
 from peer.cluster.requests import Ask, PendingRequest
 from peer.host.questions import TiersAnswer
+from peer.values.brief import shown
 from protocol.ids import StepId
 
 Row = dict[str, Any]
@@ -27,7 +28,8 @@ def plain(value: Any) -> Any:
         case np.generic() | np.ndarray():
             return plain(value.tolist())
         case int():
-            return int(value)
+            # Beyond 64 bits few that read JSON keep a number as it is; the encoder refuses it.
+            return int(value) if -(2**63) <= value < 2**64 else shown(int(value))
         case float():
             return value if math.isfinite(value) else str(value)
         case bytes():
@@ -39,9 +41,9 @@ def plain(value: Any) -> Any:
         case set() | frozenset():
             return sorted((plain(item) for item in value), key=str)
     try:
-        return msgspec.to_builtins(value)
-    except (TypeError, msgspec.MsgspecError):
-        return str(value)
+        return plain(msgspec.to_builtins(value))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        return shown(value, str)
 
 
 def request_row(each: PendingRequest) -> Row:

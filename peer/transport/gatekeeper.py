@@ -119,6 +119,8 @@ class Gatekeeper(Authenticator):
             self.zap_socket.send_multipart(
                 [*request_id.to, b"1.0", bytes(request_id), status_code, status_text, said, b""]
             )
+            # Sending takes in what has come meanwhile, and the descriptor does not tell of that any more.
+            self.drain()
 
 
 class _Named(bytes):

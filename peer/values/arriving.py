@@ -12,7 +12,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from reprlib import repr as brief
 from types import NoneType
 from typing import Any
 from uuid import UUID
@@ -22,6 +21,7 @@ import numpy as np
 from msgspec import inspect
 from msgspec.structs import force_setattr
 
+from peer.values.brief import brief
 from peer.values.personal import Personal
 
 _PLAIN: dict[type, type] = {

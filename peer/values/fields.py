@@ -7,12 +7,12 @@ import math
 import os
 from decimal import Decimal
 from fractions import Fraction
-from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
 
 from peer.errors import CallerError
+from peer.values.brief import brief
 from peer.values.texts import check_text
 
 NAME_CHARS_MAX = 1_000

@@ -6,10 +6,10 @@ Distinct keys have distinct texts, and a text is only taken for a key if that ke
 
 import json
 import re
-from reprlib import repr as brief
 from typing import TypeAlias
 
 from peer.errors import EbbtideError, PayloadInvalid, PayloadTooLarge, PayloadUnsupported
+from peer.values.brief import brief
 
 KEY_CHARS_MAX = 4096
 """Of a key's text: it is repeated in every record of a step that read it."""

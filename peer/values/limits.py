@@ -7,7 +7,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from itertools import repeat
-from reprlib import repr as brief
 from types import NoneType
 from typing import Any
 from uuid import UUID
@@ -16,6 +15,7 @@ import msgspec
 import numpy as np
 
 from peer.errors import EbbtideError
+from peer.values.brief import brief
 from peer.values.personal import Erased, Personal
 
 PAYLOAD_BYTES_MAX = 16 << 20

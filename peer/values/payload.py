@@ -14,7 +14,6 @@ from decimal import Decimal
 from enum import Enum, IntEnum
 from functools import lru_cache
 from hashlib import blake2b
-from reprlib import repr as brief
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +23,7 @@ import numpy as np
 
 from peer.errors import CallerError, MigrationFailed, PayloadInvalid, PayloadTooLarge, PayloadUnsupported
 from peer.values import arriving, forms, versioning
+from peer.values.brief import brief, why
 from peer.values.key_text import Key, decode_key, encode_key
 from peer.values.limits import (
     DEPTH_MAX,
@@ -137,7 +137,9 @@ def _unpacked(data: bytes, bytes_max: int) -> Any:
     try:
         return _unpack(data, 0)
     except _BROKEN as error:
-        raise PayloadInvalid(f"A payload of {len(data)} bytes does not decode ({error!r}). It was refused.") from error
+        raise PayloadInvalid(
+            f"A payload of {len(data)} bytes does not decode ({why(error)}). It was refused."
+        ) from error
 
 
 def _pack(value: object) -> bytes:
@@ -349,7 +351,7 @@ def type_name(data: bytes) -> str:
     try:
         length, tag = unpacker.read_array_header(), unpacker.unpack()
     except _BROKEN as error:
-        raise PayloadInvalid(f"A payload of {len(data)} bytes is no message ({error!r}). It was refused.") from error
+        raise PayloadInvalid(f"A payload of {len(data)} bytes is no message ({why(error)}). It was refused.") from error
     if length != 2 or type(tag) is not str:
         raise PayloadInvalid(_NO_MESSAGE)
     return versioning.read_tag(tag)[0]

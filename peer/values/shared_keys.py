@@ -7,14 +7,15 @@ what was written then is still read.
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from decimal import Decimal
-from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
 
 from peer.errors import CallerError
 from peer.values import payload
+from peer.values.brief import brief
 from peer.values.key_text import decode_key, encode_key
 from protocol.step import space_key
 
@@ -52,8 +53,9 @@ def checked_amount(amount: Any) -> int | float | Decimal:
     """
     if isinstance(amount, np.generic):
         amount = amount.item()
-    if isinstance(amount, int | float | Decimal) and math.isfinite(amount):
-        return amount
+    with suppress(OverflowError):  # an int that is larger than any float
+        if isinstance(amount, int | float | Decimal) and math.isfinite(amount):
+            return amount
     raise CallerError(
         f"{brief(amount)} can't be added to a counter: a finite int, float or Decimal can. Nothing was written."
     )

@@ -1,9 +1,9 @@
 """Texts that users give and logs hold: names, keys, reasons. What a log could not give back is refused."""
 
 import re
-from reprlib import repr as brief
 
 from peer.errors import CallerError
+from peer.values.brief import brief
 
 NAME_CHARS_MAX = 200
 """Of an agent's name, and of a person's: it is a part of the names of steps, logs and keys."""

@@ -6,12 +6,12 @@ whole: whoever changes a class that only stands in a field raises the version of
 """
 
 from collections.abc import Callable, Mapping
-from reprlib import repr as brief
 from typing import Any, TypeVar
 
 import msgspec
 
 from peer.errors import DeclarationRefused, MigrationFailed, PayloadInvalid, VersionUnknown
+from peer.values.brief import brief
 
 VERSION_MAX = 999_999_999
 

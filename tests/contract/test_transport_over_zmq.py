@@ -1,6 +1,8 @@
 """What the real transport has to fend off: strangers, liars, silence, and ports that are taken."""
 
 import asyncio
+import select
+import time
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -20,7 +22,7 @@ from tests.contract.ends import AUTHORITY, Host, meet, opened, over_zmq
 
 
 @asynccontextmanager
-async def raw(address, keys=None, server_key=None):
+async def raw(address, keys=None, server_key=None, connects=True):
     """A raw socket of someone who keeps to no rule: with a member's keys it gets as far as a member does."""
     place = Place.of(address)
     with zmq.asyncio.Context() as context, context.socket(zmq.PUSH) as socket:
@@ -29,7 +31,8 @@ async def raw(address, keys=None, server_key=None):
             socket.set(zmq.CURVE_SERVERKEY, z85.encode(curve_public(server_key or place.key)))
             socket.set(zmq.CURVE_SECRETKEY, z85.encode(curve_private(keys.private_bytes())))
             socket.set(zmq.CURVE_PUBLICKEY, z85.encode(curve_public(keys.public_key)))
-        socket.connect(place.members)
+        if connects:
+            socket.connect(place.members)
         yield socket
 
 
@@ -86,6 +89,37 @@ async def test_zmq_whoever_is_no_member_gets_no_further_than_the_handshake():
             assert await b.next() == (a.id, b"a member")
         assert b.inbox.empty()
         assert b.transport.counts.refused == 0
+
+
+async def test_zmq_who_comes_while_another_is_answered_is_answered_too(monkeypatch):
+    b, first, second = Host(over_zmq), HostKeys.generate(), HostKeys.generate()
+    asked: list[str] = []
+    async with opened(b), raw(b.transport.address, second, connects=False) as late:
+        keeper, place = b.transport._gatekeeper, Place.of(b.transport.address)
+        for keys in (first, second):
+            b.transport._gate.trust.admit(Badge.issued(AUTHORITY, keys).chain)
+        real_ask, real_reply = keeper.callback, keeper._send_zap_reply
+
+        async def ask(domain, key):
+            asked.append(key)
+            return await real_ask(domain, key)
+
+        def reply(*args, **kwargs):
+            monkeypatch.setattr(keeper, "_send_zap_reply", real_reply)
+            late.connect(place.members)
+            # Nothing is read here: the descriptor tells that the second one's question has come.
+            assert select.select([keeper.zap_socket.fileno()], [], [], 60)[0]
+            time.sleep(0.02)  # ZeroMQ takes in what has come when something is sent, but for the first millisecond
+            real_reply(*args, **kwargs)
+
+        monkeypatch.setattr(keeper, "callback", ask)
+        monkeypatch.setattr(keeper, "_send_zap_reply", reply)
+        async with raw(b.transport.address, first):
+            while not asked:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert asked == [z85.encode(curve_public(keys.public_key)) for keys in (first, second)]
 
 
 async def test_zmq_a_chain_of_another_cluster_lets_nobody_in():

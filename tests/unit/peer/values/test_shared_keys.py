@@ -40,6 +40,12 @@ def test_what_is_no_finite_number_is_not_added(amount: object) -> None:
         checked_amount(amount)
 
 
+def test_a_number_beyond_all_floats_is_not_added() -> None:
+    for amount in (10**400, 10**5_000, -(10**400), Decimal("1e400")):
+        with pytest.raises(CallerError, match=r"can't be added to a counter.*Nothing was written"):
+            checked_amount(amount)
+
+
 def test_numbers_of_models_are_numbers() -> None:
     assert [checked_amount(each) for each in (np.float32(0.5), np.int64(3), True, Decimal("1.5"))] == [
         0.5,
