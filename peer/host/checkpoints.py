@@ -8,6 +8,8 @@ from random import Random
 from typing import Protocol
 
 from peer import errors
+from peer.host import absentees
+from peer.host.absentees import Absentees
 from peer.host.driver import Driver
 from peer.host.journal import Journal
 from peer.host.questions import RestoreTo
@@ -58,14 +60,10 @@ class Heir(Protocol):
         ...
 
 
-class House(Household, Protocol):
+class House(Household, absentees.House, Protocol):
     """What checkpoints need of the host."""
 
     badge: Badge
-
-    def living(self) -> list[HostId]:
-        """Return the other hosts that have agents, and answer."""
-        ...
 
     def deliver(self, sender: HostId, envelopes: tuple[Envelope, ...]) -> None:
         """Hand agents what those of another host say."""
@@ -105,6 +103,7 @@ class Checkpoints:
         self.hurt: Mapping[AgentId, str] = {}
         """Logs that were not whole when this life began, as `Mending.mend` returns them."""
         self._journal = Journal()
+        self._absentees = Absentees(house, machine.succession, machine.core.limits.successor_us, self.turned)
         self._leaving: list[Callable[[], None]] | None = [] if self.machine.core.limits.replicas else None
         """What is to leave once the backups have what earlier lives have written; None: it may."""
 
@@ -135,6 +134,8 @@ class Checkpoints:
         self.met()
         self._do(self.machine.start(records, agents, self._founder, self._now_us()))
         self.copies.recover(self._recovered)
+        if self.has_backups():
+            self._absentees.open()
 
     def has_backups(self) -> bool:
         """Tell whether other hosts are to keep copies of this one's logs."""
@@ -157,6 +158,7 @@ class Checkpoints:
     def close(self) -> None:
         """Stop."""
         self._open = False
+        self._absentees.close()
         self._replication.close()
         if self._timer is not None:
             self._timer()

@@ -148,8 +148,7 @@ class Succession:
         if core.host not in living:
             return None
         turn_us = self._core.failed[host] + core.limits.successor_us * (1 + living.index(core.host))
-        decree = self._decrees.get(host)
-        return turn_us if decree is None else max(turn_us, decree.due_us)
+        return max(turn_us, self._decrees.get(host, _Decree()).due_us)
 
     def deadline_us(self) -> int | None:
         """Return when this host is to propose itself for somebody."""
@@ -167,8 +166,7 @@ class Succession:
         if not limits.replicas or not failed:
             return {}
         backups, turns_us = self.backups(self._core.host), limits.successor_us * (2 + limits.replicas)
-        views = self._views()
-        unknown = [host for host in failed if host not in self.successors and any(host in view for view in views)]
+        unknown = [host for host in self.members() if host in failed and host not in self.successors]
         return {host: 0 if host in backups else failed[host] + turns_us for host in unknown}
 
     def _ask(self) -> None:
@@ -201,8 +199,12 @@ class Succession:
         decree.epoch = core.epochs.committed
         self._to_all(Prepare(dead, decree.own, decree.epoch))
 
+    def members(self) -> dict[HostId, None]:
+        """Return who is in the last two views."""
+        return dict.fromkeys(host for view in self._views() for host in view)
+
     def _to_all(self, message: DecreeMessage) -> None:
-        for host in dict.fromkeys(host for view in self._views() for host in view):
+        for host in self.members():
             if host == self._core.host:
                 self.received(host, message)
             elif host != message.dead:

@@ -52,6 +52,8 @@ class Honest:
     """Whether liars may have others' steps rolled back."""
     paused: frozenset[AgentId] = frozenset()
     """Those that begin no step, since a liar that is out was to vote on a restore, and nobody succeeds it."""
+    is_stuck: bool = False
+    """Whether facts wait for backups that are gone, which too few are left to succeed: no rollback need end."""
 
     # -- who was lied to -----------------------------------------------------------------------------------------------
 
@@ -114,8 +116,11 @@ class Honest:
         return {
             agent
             for agent, machine in self.view.machines.items()
-            if agent not in self.liars and not self.tainted.isdisjoint(machine.rollback.undecided())
+            if agent not in self.liars and self._may_stand(machine.rollback.undecided())
         } | self.paused
+
+    def _may_stand(self, undecided: Iterable[ProposalId]) -> bool:
+        return any(name in self.tainted or self.is_stuck for name in undecided)
 
     @cached_property
     def parked(self) -> dict[AgentId, set[MessageId]]:
@@ -227,6 +232,8 @@ class Honest:
 
     def ends(self) -> None:
         """Raises: Broken."""
+        if self.is_stuck:
+            return
         outcomes = {r.proposal: r for log in self.logs.values() for r in log if isinstance(r, OutcomeRecord)}
         decided = self._decided()
         for agent, log in self.logs.items():

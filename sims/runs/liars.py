@@ -8,6 +8,7 @@ from typing import Any
 from peer import errors
 from peer.agents.proposing import rollback_draft
 from peer.host import questions
+from peer.host.host import Host
 from peer.trust.grant import grant
 from protocol.ids import AgentId, StepId
 from sims.checkers import Broken, honest_cuts
@@ -242,32 +243,46 @@ class Liars:
         self._stand()
         self._out()
         self._charged()
-        view, paused = self.world.view(), frozenset[AgentId]()
+        view, paused, lost = self.world.view(), frozenset[AgentId](), self._lost()
         if self.is_blocked():
             paused = frozenset(name for name, machine in view.machines.items() if machine.core.colours.is_paused)
-        honest = Honest(view, frozenset((*self.agents, *self._lost())), self.cuts, self.wide, paused)
+        honest = Honest(view, frozenset((*self.agents, *lost)), self.cuts, self.wide, paused, self._is_stuck())
         honest.check()
         if self.cuts:
             honest_cuts.check(honest.logs, honest.view.machines, self.restores)
 
     def _lost(self) -> list[AgentId]:
         """Return honest agents of a dead host that nobody can succeed: what they have sent comes no more."""
-        engine, boxes = self.world.engine, {box.keys.host_id: box for box in self.world.engine.boxes.values()}
-        up = engine.drivers()
-        dead = [agent for agent, host in self.gossip.homes.items() if agent not in up and boxes[host].is_dead]
+        engine, up = self.world.engine, self.world.engine.drivers()
+        # Where each lives now: it may have moved there.
+        homes = {agent: engine.homes.get(agent, "") for agent in self.gossip.homes}
+        dead = [agent for agent, name in homes.items() if agent not in up and name and engine.boxes[name].is_dead]
         return dead if self.is_blocked() else []
 
     def is_blocked(self) -> bool:
         """Tell whether a liar is out, as any honest host knows, and nobody succeeds it: it says nothing more of cuts.
 
-        Who is out before it is in a view has no backups (CP-8); and those who are left decide nothing if they are no
-        majority, as one of four is out and another dead.
+        Who is out before it is in a view has no backups (CP-8).
         """
-        hosts = [box.host for name, box in self.world.engine.boxes.items() if name not in self.names and box.host]
-        is_out = any(host.badge.trust.why_out(liar) for host in hosts for liar in self.gossip.liars)
-        boxes = self.world.engine.boxes
+        is_out = any(host.badge.trust.why_out(liar) for host in self._honest() for liar in self.gossip.liars)
+        return is_out and (not self.world.replicas or self._committed() < 1 or self._is_stuck())
+
+    def _is_stuck(self) -> bool:
+        """Tell whether facts wait for a liar that is out, and nobody can succeed it.
+
+        That is so where those who are left are no majority, as when one of four is out and another dead, and where the
+        dead host was who kept copies of the liar's logs.
+        """
+        boxes, hosts = self.world.engine.boxes, self._honest()
+        out = [liar for liar in self.gossip.liars if any(host.badge.trust.why_out(liar) for host in hosts)]
+        if not out or not self.world.replicas or self._committed() < 1:
+            return False
         left = sum(name not in self.names and not box.is_dead for name, box in boxes.items())
-        return is_out and (not self.world.replicas or self._committed() < 1 or 2 * left <= len(boxes))
+        return 2 * left <= len(boxes) or not all(any(_may_succeed(host, liar) for host in hosts) for liar in out)
+
+    def _honest(self) -> list[Host]:
+        """Return the honest hosts that are up."""
+        return [box.host for name, box in self.world.engine.boxes.items() if name not in self.names and box.host]
 
     def _committed(self) -> int:
         """Return the newest checkpoint that every honest host knows to be committed."""
@@ -333,6 +348,13 @@ class Liars:
         last = spoken.get(max(spoken, default=0), {})
         told = [what for host, what in last.items() if host in self.gossip.honest_hosts]
         return len(set(told)) > 1
+
+
+def _may_succeed(host: Host, dead: str) -> bool:
+    """Tell whether a host is a backup that has copies of another one's logs, or knows who has succeeded it."""
+    succession = host.checkpoints.machine.succession
+    is_backup = dead in succession.copies and host.host_id in succession.backups(dead)
+    return is_backup or dead in succession.successors
 
 
 FINAL = frozenset((SENT, CHARGED, EFFECTS, RIGHTS, OWN_NAMES, NAMED, ACCUSED))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from peer.host.absentees import Absentees
 from peer.host.checkpoints import Checkpoints
 from protocol.agent.colours import Colours
 from protocol.agent.disputing import Disputing
@@ -22,7 +23,7 @@ WORLD = "liars-checkpoints"
 Patch = Callable[[Any, str, Any], None]
 
 
-SEEDS = (2, 5, 7, 8, 11, 14, 15, 16, 17, 18, 19, 20)
+SEEDS = (2, 5, 7, 8, 11, 14, 15, 16, 17, 18, 19, 20, 266, 593, 768, 861, 992)
 
 
 @cache
@@ -89,9 +90,13 @@ def _restores_leave_what_is_on_its_way(patch: Patch) -> None:
     patch(Colours, "is_passed", lambda self, epoch, era: False)
 
 
+def _nobody_is_missed(patch: Patch) -> None:
+    patch(Absentees, "open", lambda self: None)
+
+
 MUTATIONS: dict[Callable[[Patch], None], tuple[int, ...]] = {
     _anybody_says_goodbye_for_others: (2, 5), _any_incarnation_is_believed: (5, 2), _cuts_come_late: (0, 7),
-    _restores_leave_what_is_on_its_way: (17, 18),
+    _restores_leave_what_is_on_its_way: (17, 18), _nobody_is_missed: (768,),
 }  # fmt: skip
 """By protection, seeds of which one at least notices that it is gone."""
 
