@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
+from time import monotonic
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -19,8 +20,8 @@ logger = logging.getLogger("ebbtide")
 
 THREADS_MAX = 64
 """Of one pool. Beyond that calls wait: that many at once, of one kind of agent, mostly means that they hang."""
-LINE_EVERY = 100
-"""Calls that find all threads taken, between two lines that say so."""
+LINE_EVERY_S = 60.0
+"""How soon after a line that says that all threads are taken there may be another."""
 
 _Job = tuple["Future[Any]", Callable[[], Any]]
 
@@ -53,7 +54,7 @@ class Threads(Executor):
         self._free = 0
         """Threads that wait for a job, or are about to."""
         self._change = threading.Condition()
-        self._full = 0
+        self._next_line_s = 0.0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Run something in a thread; it waits while all are taken."""
@@ -67,8 +68,8 @@ class Threads(Executor):
                 self._free += 1
                 threading.Thread(target=self._work, name=f"{self.name}-{self.count}", daemon=True).start()
             else:
-                self._full += 1
-                if self._full % LINE_EVERY == 1:
+                if monotonic() >= self._next_line_s:
+                    self._next_line_s = monotonic() + LINE_EVERY_S
                     logger.warning("all %s threads of %s are taken: calls wait for one to return", self.most, self.name)
         return future
 

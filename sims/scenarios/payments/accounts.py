@@ -74,7 +74,7 @@ def transfer_stands(call: Call) -> Happened | NotHappened:
     return Happened(call.intent) if row else NotHappened()
 
 
-@tool(kind="irreversible", check=transfer_stands)
+@tool(kind="irreversible", check=transfer_stands, concurrency=8)  # a checkpoint lets hundreds go at once
 def send_out(file: str, account: str, cents: int, payment: int, *, intent: str) -> str:
     """Send a payment's money to another bank; nobody can call it back."""
     with closing(open_books(file)) as books:
