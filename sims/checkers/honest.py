@@ -53,7 +53,7 @@ class Honest:
     paused: frozenset[AgentId] = frozenset()
     """Those that begin no step, since a liar that is out was to vote on a restore, and nobody succeeds it."""
     is_stuck: bool = False
-    """Whether facts wait for backups that are gone, which too few are left to succeed: no rollback need end."""
+    """Whether facts wait for backups that are gone, and that nobody can succeed: nothing need go on."""
 
     # -- who was lied to -----------------------------------------------------------------------------------------------
 
@@ -116,11 +116,8 @@ class Honest:
         return {
             agent
             for agent, machine in self.view.machines.items()
-            if agent not in self.liars and self._may_stand(machine.rollback.undecided())
+            if agent not in self.liars and (self.is_stuck or not self.tainted.isdisjoint(machine.rollback.undecided()))
         } | self.paused
-
-    def _may_stand(self, undecided: Iterable[ProposalId]) -> bool:
-        return any(name in self.tainted or self.is_stuck for name in undecided)
 
     @cached_property
     def parked(self) -> dict[AgentId, set[MessageId]]:

@@ -298,6 +298,8 @@ class Liars:
         homes = {agent: host for agent, host in self.gossip.homes.items() if agent not in self.agents}
         ids = {box.keys.host_id: name for name, box in engine.boxes.items()}
         lost = self._lost()
+        if self._is_stuck():  # who moves waits for the host that it moves to
+            lost += [agent for agent in self.moving if agent not in engine.drivers()]
         for agent, host in homes.items():
             lives = [name for name, box in engine.boxes.items() if box.host is not None and agent in box.host.drivers]
             may = agent in self.moving or engine.boxes[ids[host]].is_dead
