@@ -1,0 +1,99 @@
+"""Values that nobody expects: what is asked with them is answered, or refused by name; a host goes on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pytest
+
+from peer import Agent, CallerError, Cluster, Context, Result, handles
+from peer.values import payload
+
+PATIENCE_S = 20
+HUGE = 10**5000
+
+
+class Name(StrEnum):
+    CLERK = "clerk"
+
+
+class Text(str):
+    pass
+
+
+class Unshown:
+    def __repr__(self) -> str:
+        raise RuntimeError("nobody may see this")
+
+
+class Clerk(Agent):
+    @handles(int)
+    async def keep(self, message: int, ctx: Context) -> None:
+        self.state["kept"] = message
+
+    @handles(str)
+    async def ask(self, message: str, ctx: Context) -> None:
+        options = [np.array([1, 2]), np.array([3, 4]), HUGE, float("nan"), 1]
+        ctx.ask_person(message, options=options, then=self.told)
+
+    async def told(self, result: Result, ctx: Context) -> None:
+        self.state["told"] = result.value
+
+
+@pytest.mark.parametrize("name", [Name.CLERK, Text("clerk"), np.str_("clerk")], ids=["enum", "subclass", "numpy"])
+async def test_an_agents_name_of_a_subclass_of_str_is_its_name(name: str) -> None:
+    async with asyncio.timeout(PATIENCE_S), Cluster("local") as cluster:
+        await cluster.spawn("clerk", Clerk)
+        await cluster.submit(name, 1)
+        await cluster.quiet()
+        assert await cluster.state(name) == {"kept": 1}
+        assert await cluster.states([name]) == {"clerk": {"kept": 1}}
+        assert await cluster.requests(name) == await cluster.dead_letters(name) == []
+        await cluster.pause(name, Text("a rest"), Text("ann"))
+        assert (await cluster.status(name)).paused == "paused by ann: a rest"
+
+
+ASKED: dict[str, Callable[[Cluster, Any], Awaitable[Any]]] = {
+    "state": lambda cluster, odd: cluster.state(odd),
+    "states": lambda cluster, odd: cluster.states([odd]),
+    "submit": lambda cluster, odd: cluster.submit(odd, 1),
+    "on_full": lambda cluster, odd: cluster.submit("clerk", 1, on_full=odd),
+    "move": lambda cluster, odd: cluster.move("clerk", odd),
+    "settle": lambda cluster, odd: cluster.settle(odd, happened=True, note="so"),
+    "restore": lambda cluster, odd: cluster.restore(odd),
+    "inputs": lambda cluster, odd: cluster.rollback("clerk/1/1", inputs=odd),
+    "amend": lambda cluster, odd: cluster.rollback("clerk/1/1", inputs="amend", amend=odd),
+}
+ODD = {"huge": HUGE, "unshown": Unshown(), "array": np.array([1, 2])}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+async def test_what_nobody_can_be_asked_with_is_refused_by_name(odd: Any) -> None:
+    async with asyncio.timeout(PATIENCE_S), Cluster("local") as cluster:
+        await cluster.spawn("clerk", Clerk)
+        for ask in ASKED.values():
+            with pytest.raises(CallerError):
+                await ask(cluster, odd)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_taken"),
+    [("b", False), (np.array([9, 9]), False), (10**6000, False), (np.array([3, 4]), True), (HUGE, True),
+     (float("nan"), True), (1.0, True)],
+    ids=["text", "other array", "other huge", "array", "huge", "nan", "equal"],
+)  # fmt: skip
+async def test_a_persons_answer_may_be_whatever_the_options_are(answer: Any, is_taken: bool) -> None:
+    async with asyncio.timeout(PATIENCE_S), Cluster("local") as cluster:
+        await cluster.spawn("clerk", Clerk)
+        await cluster.submit("clerk", "which?")
+        await cluster.quiet()
+        (asked,) = await cluster.inbox()
+        if not is_taken:
+            with pytest.raises(CallerError, match="is none of the answers"):
+                await asked.answer(answer)
+            return
+        await asked.answer(answer)
+        await cluster.quiet()
+        assert payload.encode((await cluster.state("clerk"))["told"]) == payload.encode(answer)
