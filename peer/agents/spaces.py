@@ -9,6 +9,7 @@ from typing import Any
 from peer import errors
 from peer.agents.state import Tracked
 from peer.values import payload
+from peer.values.brief import brief
 from peer.values.key_text import encode_key
 from peer.values.shared_keys import checked_amount, checked_member, is_member, keys_of, map_key, map_prefixes, total
 from protocol.agent.folds import Op, counter_amounts, decode_op, encode_op, map_winner, set_members, tag_of
@@ -33,10 +34,10 @@ class Spaces:
 
         Raises: CallerError, if the agent's class does not name it in `spaces`.
         """
-        if name not in self._joined:
+        if not isinstance(name, str) or name not in self._joined:
             raise errors.CallerError(
-                f"this agent takes part in {', '.join(self._joined) or 'no space'}, not in {name!r}. Nothing changed."
-                f" Add it to the class: spaces = ({name!r},)"
+                f"this agent takes part in {', '.join(self._joined) or 'no space'}, not in {brief(name)}. Nothing"
+                f" changed. Add it to the class: spaces = ({brief(name)},)"
             )
         return Space(self, name)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peer import Agent, CallerError, Cluster, Context, Result, handles
+from peer import Agent, CallerError, Cluster, Context, Result, handles, tool
 from peer.values import payload
 
 PATIENCE_S = 20
@@ -97,3 +97,62 @@ async def test_a_persons_answer_may_be_whatever_the_options_are(answer: Any, is_
         await asked.answer(answer)
         await cluster.quiet()
         assert payload.encode((await cluster.state("clerk"))["told"]) == payload.encode(answer)
+
+
+def groups_in_groups(depth: int = 3_000) -> Exception:
+    found: Any = KeyError("the innermost")
+    for _ in range(depth):
+        found = ExceptionGroup("a group", [found])
+    return found
+
+
+@tool(undo=lambda call: None)
+def raises_groups() -> None:
+    raise groups_in_groups()
+
+
+class Asker(Agent):
+    tries = 1
+
+    @handles(str)
+    async def fail(self, message: str, ctx: Context) -> None:
+        if message == "raise":
+            raise groups_in_groups()
+        await ctx.call(raises_groups)
+
+    @handles(int)
+    async def ask(self, message: int, ctx: Context) -> None:
+        ctx.ask_person("which?", about=np.array([1, 2]), then=self.told)
+        for odd in (message * HUGE, Unshown()):
+            with pytest.raises(CallerError):
+                ctx.ask_person("which?", options=odd, then=self.told)
+            with pytest.raises(CallerError):
+                ctx.ask_person("which?", to=odd, then=self.told)  # type: ignore[arg-type]
+            with pytest.raises(CallerError):
+                ctx.space(odd)  # type: ignore[arg-type]
+            with pytest.raises(CallerError):
+                await ctx.call(odd)  # type: ignore[arg-type]
+        self.state["asked"] = True
+
+    async def told(self, result: Result, ctx: Context) -> None:
+        pass
+
+
+@pytest.mark.parametrize("how", ["raise", "call"])
+async def test_groups_of_errors_in_groups_end_a_step_however_deep_they_are(how: str) -> None:
+    async with asyncio.timeout(PATIENCE_S), Cluster("local") as cluster:
+        await cluster.spawn("asker", Asker)
+        await cluster.submit("asker", how)
+        while not (letters := await cluster.dead_letters("asker")):
+            await asyncio.sleep(0.01)
+        assert "the innermost" in letters[0].reason or "nobody can tell" in letters[0].reason
+
+
+async def test_what_a_handler_asks_with_is_taken_or_refused_by_name() -> None:
+    async with asyncio.timeout(PATIENCE_S), Cluster("local") as cluster:
+        await cluster.spawn("asker", Asker)
+        await cluster.submit("asker", 1)
+        await cluster.quiet()
+        assert await cluster.state("asker") == {"asked": True}
+        (asked,) = await cluster.inbox()
+        assert asked.kwargs["about"].tolist() == [1, 2]
