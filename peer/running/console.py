@@ -122,6 +122,10 @@ def _cell(value: object) -> str:
     if value is None or value == "":
         return ""
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(_cut, value))
+    return _cut(value)
+
+
+def _cut(value: object) -> str:
     text = str(value)
     return text if len(text) <= CHARS_MAX else f"{text[:CHARS_MAX]}... ({len(text):,} characters)"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -156,3 +157,29 @@ async def test_what_a_handler_asks_with_is_taken_or_refused_by_name() -> None:
         assert await cluster.state("asker") == {"asked": True}
         (asked,) = await cluster.inbox()
         assert asked.kwargs["about"].tolist() == [1, 2]
+
+
+class Counting(Agent):
+    tries = 1
+    spaces = ("s",)
+
+    @handles(int)
+    async def add(self, message: int, ctx: Context) -> None:
+        for _ in range(message):
+            ctx.space("s").counter("c").add(10**30)
+
+    @handles(str)
+    async def read(self, message: str, ctx: Context) -> None:
+        counter = ctx.space("s").counter("c")
+        for odd in (10**400, HUGE, Decimal("sNaN"), Decimal("1e9999"), float("nan"), "a", Unshown()):
+            with pytest.raises(CallerError, match="a tolerance is a number"):
+                counter.value_within(odd)
+        self.state["sum"] = counter.value_within(5)
+
+
+async def test_a_sum_of_many_numbers_beyond_every_limit_can_be_read() -> None:
+    async with asyncio.timeout(PATIENCE_S), Cluster("local") as cluster:
+        await cluster.spawn("counting", Counting)
+        await cluster.submit("counting", 12, "read")
+        await cluster.quiet()
+        assert await cluster.state("counting") == {"sum": 12 * 10**30}
