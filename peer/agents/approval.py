@@ -1,6 +1,6 @@
 """Whom to ask before something is done: rules of an agent, and of one request (RQ-3)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ from peer import errors
 from peer.agents.every import checked_seconds
 from peer.agents.tool import IRREVERSIBLE, Tool, encode_args
 from peer.values import payload
+from peer.values.brief import brief
 from peer.values.fields import TEXT_CHARS_MAX, text
 from protocol.agent.intents import PERSON
 from protocol.step import Hold
@@ -83,7 +84,7 @@ def hold_for(
     Raises: CallerError, for what is no rule; and whatever a rule's `when` raises.
     """
     if given is not None and not isinstance(given, Approval):
-        raise errors.CallerError(f"approval={given!r}: it is an Approval(...). Nothing was requested.")
+        raise errors.CallerError(f"approval={brief(given)}: it is an Approval(...). Nothing was requested.")
     rule = given or next((each for each in rules if each.concerns(wanted, tool)), None)
     return None if rule is None else rule.hold()
 
@@ -162,17 +163,24 @@ def asked_of(
     Raises: CallerError; PayloadUnsupported.
     """
     named = text("question", question, TEXT_CHARS_MAX, is_empty_ok=False)
-    shown = {"options": list(options), "about": about}
-    given = encode_args((named,), {name: value for name, value in shown.items() if value not in (None, [])})
+    if not isinstance(options, Iterable):
+        raise errors.CallerError(f"options={brief(options)}: the answers that there are, in a list. Nothing was asked.")
+    chosen = list(options)
+    shown = ({"options": chosen} if chosen else {}) | ({} if about is None or _is_empty(about) else {"about": about})
+    given = encode_args((named,), shown)
     said = (REJECT, payload.encode(LATE)) if default is None else (ANSWER, payload.encode([default, "", LATE]))
     return given, hold_of(named, to, escalate, deadline, *(said if deadline is not None else ("", b"")))
+
+
+def _is_empty(about: Any) -> bool:
+    return isinstance(about, list) and not about
 
 
 def names(to: Any) -> tuple[str, ...]:
     """Return persons or roles. Raises: CallerError, for what is no name."""
     given = (to,) if isinstance(to, str) else to
     if not isinstance(given, tuple | list):
-        raise errors.CallerError(f"{to!r} names nobody: give a person's name, or a role, or several in a tuple.")
+        raise errors.CallerError(f"{brief(to)} names nobody: give a person's name, or a role, or several in a tuple.")
     return tuple(text("person or role", name, is_empty_ok=False) for name in given)
 
 

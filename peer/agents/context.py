@@ -21,6 +21,7 @@ from peer.agents.spaces import Space, Spaces
 from peer.agents.state import Tracked
 from peer.agents.tool import PURE, Tool, encode_args
 from peer.values import payload
+from peer.values.brief import brief
 from peer.values.fields import text
 from protocol.ids import AgentId, StepId
 from protocol.limits import NEVER_US
@@ -238,7 +239,9 @@ class Context(Reporting):
         """
         self.run.check_may("call a tool")
         if not isinstance(tool, Tool):
-            raise errors.CallerError(f"{tool!r} is not a tool, so nobody could undo it. Declare it with @tool(...).")
+            raise errors.CallerError(
+                f"{brief(tool)} is not a tool, so nobody could undo it. Declare it with @tool(...)."
+            )
         self.licence.called(str(self.step), self._wanted(tool, args, kwargs), tool)
         self.called += 1
         named = None if key is None or tool.kind == PURE else text(f"key of a call of {tool.name}", key)
@@ -267,7 +270,9 @@ class Context(Reporting):
         Raises: CallerError, for what is no tool, method, key or time, or can't be an argument; NotInTier.
         """
         if not isinstance(tool, Tool) or tool.kind == PURE:
-            raise errors.CallerError(f"{tool!r} is no tool with an effect. Nothing was requested. Call it: ctx.call.")
+            raise errors.CallerError(
+                f"{brief(tool)} is no tool with an effect. Nothing was requested. Call it: ctx.call."
+            )
         self.run.check_may(f"request {tool.name}")
         tool.check_call(kwargs)
         wait_us = NEVER_US if timeout is None else round(checked_seconds("timeout", timeout) * 1_000_000)

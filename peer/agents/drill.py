@@ -12,6 +12,7 @@ from peer.agents.resources import Resources
 from peer.agents.tool import COMPENSABLE, IDEMPOTENT, IRREVERSIBLE, Call, Canary, Happened, NotHappened, Tool
 from peer.threads import Threads
 from peer.values import payload
+from peer.values.brief import shown
 
 HOLDS, FAILS, NOT_TRIED, NO_UNDO = "holds", "fails", "not tried", "cannot be undone"
 _POOL = Threads("drills")
@@ -97,7 +98,7 @@ class _Trial:
             await self._invoke(self._tool.undo, self._as_call())
             await self._expect(False, when)
             if not _same(after := await self._look(), before):
-                raise _Failed(f"{when} the canary shows {after!r}, and it was {before!r}")
+                raise _Failed(f"{when} the canary shows {shown(after)}, and it was {shown(before)}")
 
     async def repeated(self) -> None:
         """Call twice."""
@@ -105,7 +106,9 @@ class _Trial:
         once = await self._look()
         await self._call()
         if not _same(twice := await self._look(), once):
-            raise _Failed(f"called twice the canary shows {twice!r}, and called once {once!r}: it is not idempotent")
+            raise _Failed(
+                f"called twice the canary shows {shown(twice)}, and called once {shown(once)}: it is not idempotent"
+            )
 
     async def _call(self) -> None:
         extra = {"intent": self._intent} if self._tool.takes_intent else {}
@@ -121,7 +124,7 @@ class _Trial:
         stands = isinstance(found, Happened) or found is Happened
         is_gone = isinstance(found, NotHappened) or found is NotHappened
         if not (stands if happened else is_gone):
-            raise _Failed(f"{when} its check says {found!r}")
+            raise _Failed(f"{when} its check says {shown(found)}")
 
     async def _look(self) -> Any:
         if self._canary.look is None:

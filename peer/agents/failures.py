@@ -27,8 +27,12 @@ def told(error: BaseException) -> str:
 
 
 def traced(error: BaseException) -> str:
-    """Return an error's traceback, cut to what people read."""
-    return clean("".join(traceback.format_exception(error)), TRACE_CHARS_MAX)
+    """Return an error's traceback, cut to what people read. Never fails."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  # groups in groups too deep for Python, or notes that can't be written
+        text = "".join(traceback.format_tb(error.__traceback__)) + told(error)
+    return clean(text, TRACE_CHARS_MAX)
 
 
 def where(error: BaseException, module: str) -> str:
@@ -58,12 +62,14 @@ def clean(text: str, chars_max: int = TEXT_CHARS_MAX) -> str:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, or those of a group."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from leaves(inner)
-    else:
-        yield error
+    """Yield an error, or those of a group, however deep its groups are."""
+    left = [error]
+    while left:
+        each = left.pop()
+        if isinstance(each, BaseExceptionGroup):
+            left += reversed(each.exceptions)
+        else:
+            yield each
 
 
 def is_ours(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from peer import errors
 from peer.agents.agent import Agent
+from peer.values.brief import brief
 
 _KNOWN: dict[str, type[Agent]] = {}
 """Classes that have been brought up in this process: one that no import finds is found here."""
@@ -57,7 +58,7 @@ def path_of_agent(kind: Any) -> str:
     """
     if isinstance(kind, type) and issubclass(kind, Agent) and kind is not Agent:
         return path_of(kind)
-    what = kind.__qualname__ if isinstance(kind, type) else repr(kind)
+    what = kind.__qualname__ if isinstance(kind, type) else brief(kind)
     raise errors.CallerError(
         f"{what} is no subclass of ebbtide.Agent. Nothing was made. Give a class, as in 'class Buyer(Agent): ...'."
     )

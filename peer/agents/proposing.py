@@ -6,6 +6,7 @@ from typing import Any
 from peer import errors
 from peer.agents.past import as_step
 from peer.values import payload
+from peer.values.brief import brief
 from peer.values.fields import TEXT_CHARS_MAX, text
 from protocol.ids import StepId
 from protocol.proposal import Amendment
@@ -20,10 +21,15 @@ def rollback_draft(
     Raises: CallerError, naming the value.
     """
     if not isinstance(inputs, str) or inputs not in ("discard", "retry", "amend"):
-        raise errors.CallerError(f"inputs={inputs!r}: it is discard, retry or amend. Nothing was proposed.")
+        raise errors.CallerError(f"inputs={brief(inputs)}: it is discard, retry or amend. Nothing was proposed.")
     roots = tuple(sorted({as_step(step) for step in steps}))
     if not roots:
         raise errors.CallerError("a rollback needs at least one step. Nothing was proposed.")
+    if not isinstance(amend, Mapping):
+        raise errors.CallerError(
+            f"amend={brief(amend)}: it is corrected inputs by their roots, as in {{'a/1/1': message}}."
+            " Nothing was proposed."
+        )
     amendments = tuple(Amendment(as_step(root), payload.encode_message(message)) for root, message in amend.items())
     missing = set(roots) - {amendment.root for amendment in amendments}
     if inputs == "amend" and missing:

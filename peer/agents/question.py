@@ -17,6 +17,7 @@ from peer.agents.every import checked_seconds
 from peer.agents.functions import check_callable
 from peer.agents.state import Tracked
 from peer.values import payload
+from peer.values.brief import brief
 from peer.values.fields import text
 from peer.values.key_text import OWN_MARK, decode_key, encode_key
 from protocol.step import Input, OutputDraft
@@ -125,7 +126,7 @@ def read_question(question: Any) -> tuple[str, str]:
         case (str(asker), str(name)):
             return asker, name
         case _:
-            raise errors.CallerError(f"{question!r} is no question. Nothing was sent. Pass what ctx.question was.")
+            raise errors.CallerError(f"{brief(question)} is no question. Nothing was sent. Pass what ctx.question was.")
 
 
 def checked_then(cls: type, then: Any) -> str:
@@ -136,7 +137,7 @@ def checked_then(cls: type, then: Any) -> str:
     name = then if isinstance(then, str) else getattr(then, "__name__", None)
     method = getattr(cls, name, None) if isinstance(name, str) else None
     if method is None:
-        raise errors.CallerError(f"then={then!r}: {cls.__name__} has no such method. Nothing was sent.")
+        raise errors.CallerError(f"then={brief(then)}: {cls.__name__} has no such method. Nothing was sent.")
     if name in getattr(cls, "read_only_handlers", ()):
         raise errors.CallerError(f"then={name} is read_only, and closing a question writes. Nothing was sent.")
     try:

@@ -9,6 +9,7 @@ from typing import Any
 from peer import errors
 from peer.agents.state import Tracked
 from peer.values import payload
+from peer.values.brief import brief
 from peer.values.key_text import encode_key
 from peer.values.shared_keys import checked_amount, checked_member, is_member, keys_of, map_key, map_prefixes, total
 from protocol.agent.folds import Op, counter_amounts, decode_op, encode_op, map_winner, set_members, tag_of
@@ -33,10 +34,10 @@ class Spaces:
 
         Raises: CallerError, if the agent's class does not name it in `spaces`.
         """
-        if name not in self._joined:
+        if not isinstance(name, str) or name not in self._joined:
             raise errors.CallerError(
-                f"this agent takes part in {', '.join(self._joined) or 'no space'}, not in {name!r}. Nothing changed."
-                f" Add it to the class: spaces = ({name!r},)"
+                f"this agent takes part in {', '.join(self._joined) or 'no space'}, not in {brief(name)}. Nothing"
+                f" changed. Add it to the class: spaces = ({brief(name)},)"
             )
         return Space(self, name)
 
@@ -58,7 +59,8 @@ class Spaces:
         parts: dict[StepId, int] = {}
         for entry in entries:
             for amount in counter_amounts([entry]):
-                parts[entry.writer] = parts.get(entry.writer, 0) + _millionths(payload.decode(amount), math.ceil)
+                more = parts.get(entry.writer, 0) + _millionths(payload.decode(amount), math.ceil)
+                parts[entry.writer] = min(more, _MILLIONTHS_MAX)
         most = min(_millionths(limit, math.floor), _MILLIONTHS_MAX - 1)
         self._run.tolerated[Tolerated(key, most, tuple(parts.items()))] = None
         return entries
@@ -102,6 +104,13 @@ def _millionths(amount: Any, rounded: Callable[[Fraction], int]) -> int:
     if not isinstance(amount, int | float | Decimal) or not math.isfinite(amount):
         return _MILLIONTHS_MAX
     return min(rounded(abs(Fraction(amount)) * 1_000_000), _MILLIONTHS_MAX)
+
+
+def _is_tolerance(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float | Decimal) and math.isfinite(value) and value >= 0
+    except (OverflowError, ValueError):  # an int that is larger than any float, a signaling NaN
+        return False
 
 
 class Space:
@@ -151,8 +160,8 @@ class Counter:
 
         Raises: CallerError, if the tolerance is negative or no number.
         """
-        if not isinstance(tolerance, int | float | Decimal) or not math.isfinite(tolerance) or tolerance < 0:
-            raise errors.CallerError(f"a tolerance is a number from 0 on, not {tolerance!r}. Nothing was read.")
+        if not _is_tolerance(tolerance):
+            raise errors.CallerError(f"a tolerance is a number from 0 on, not {brief(tolerance)}. Nothing was read.")
         return self._sum(self._spaces.tolerated(self._key, tolerance))
 
     def observe(self) -> Any:

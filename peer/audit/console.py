@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from peer.cli.screen import Screen
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on stderr, where that is a terminal, once there is any progress."""
-    on = Console(stderr=True, emoji=False)
+    on = Screen(stderr=True, emoji=False)
     columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=on, transient=True, disable=not on.is_terminal) as bar:
         task = bar.add_task(what, total=None)
@@ -45,15 +46,15 @@ def newest(found: list[T], last: int | None, json_: bool) -> list[T]:
     return found[-count:] if count else found
 
 
-def console() -> Console:
+def console() -> Screen:
     """Return where to print for people; what goes into a file or a pipe is not cut to a terminal's width."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Console(width=width, emoji=False)
+    return Screen(width=width, emoji=False)
 
 
-def errors() -> Console:
+def errors() -> Screen:
     """Return where to print what is no part of the output: a note, a remedy."""
-    return Console(stderr=True, emoji=False)
+    return Screen(stderr=True, emoji=False)
 
 
 def print_json(value: Any) -> None:

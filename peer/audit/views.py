@@ -13,6 +13,7 @@ from peer.audit.telling import moment, signed
 from peer.audit.trail import Step, Trail, Word, type_of
 from peer.export.lines import written_keys
 from protocol.ids import StepId
+from protocol.limits import NEVER_US
 
 LISTED_MAX = 3
 """Keys, messages or calls named in one cell of a table."""
@@ -142,7 +143,7 @@ def _did(line: dict[str, Any], tree: Tree) -> None:
         did.add(escape(f"write {write['key']} ({what})"))
     for send in line["sends"]:
         handled = f"handled by {listed(send['handled_by'])}" if send["handled_by"] else "not handled by any step"
-        verb = f"set a timer, due {clock(send['due'])}," if "due" in send else "send"
+        verb = _verb(send)
         did.add(escape(f"{verb} {send['type']} {send['id']} to {send['to']}: {handled}".replace("  ", " ")))
     for message in line["cancelled"]:
         did.add(escape(f"cancel the timer {message}"))
@@ -150,6 +151,13 @@ def _did(line: dict[str, Any], tree: Tree) -> None:
         states = " -> ".join(at["state"] for at in call["history"]) or call["state"]
         claimed = _claimed(call["claimed_by"])
         did.add(escape(f"call {call['tool']} ({call['effect']}, intent {call['intent']}): {states}{claimed}"))
+
+
+def _verb(send: dict[str, Any]) -> str:
+    if "due" not in send:
+        return "send"
+    # What is requested, and what people are asked, is a message to itself that no time lets go.
+    return "keep till it is let go" if send["due"] >= NEVER_US else f"set a timer, due {clock(send['due'])},"
 
 
 def _became(line: dict[str, Any], tree: Tree) -> None:

@@ -8,12 +8,12 @@ from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 from typer.main import get_command, get_command_from_info
 from typer.models import CommandInfo
 
+from peer.cli.screen import Screen
 from peer.errors import EbbtideError
 
 GROUP = "ebbtide.commands"
@@ -82,7 +82,7 @@ def terminated(number: int, frame: Any) -> None:
 
 def tell(error: Exception) -> None:
     """Say on stderr, in one line, what a command could not do."""
-    where = Console(stderr=True, soft_wrap=True, emoji=False)
+    where = Screen(stderr=True, soft_wrap=True, emoji=False)
     where.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
 
 

@@ -17,6 +17,8 @@ from peer.trust.lies import proof_of
 from peer.trust.orders import REGRANT, RETIRE, REVOKE, TRUST, Order, signed
 from peer.trust.rights import OF_HOSTS
 from peer.trust.token import Token
+from peer.values.brief import brief
+from peer.values.fields import days_of
 from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
 from protocol.fact import HostFact
 from protocol.ids import AgentId, HostId
@@ -90,9 +92,10 @@ class Access:
 
         Raises: ConfigInvalid, without the authority's key; CallerError, for what is no name or no right.
         """
-        if uses < 0 or not hours >= 0:
-            raise errors.CallerError(f"uses={uses}, hours={hours}: both are 0 or more. Nothing was granted.")
-        until_us = self._host.clock.now_us() + round(hours * HOUR_US) if hours else 0
+        lasting = days_of("hours", hours, 24)
+        if not 0 <= uses < 1 << 63 or lasting < 0:
+            raise errors.CallerError(f"uses={brief(uses)}, hours={lasting:g}: both are 0 or more. Nothing was granted.")
+        until_us = self._host.clock.now_us() + round(lasting * HOUR_US) if lasting else 0
         root = authority.load(self._folder)
         known = [fact.address for fact in self._host.known_hosts() if fact.agents]
         return Token.made(root, name, may, uses=uses, until_us=until_us, addresses=tuple(known[:16])).text()

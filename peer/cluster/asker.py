@@ -112,9 +112,8 @@ class Asker(Inquirer):
 
     async def _proposed(self, wanted: RollbackRequest, deadline_s: float | None, timeout_s: float) -> Outcome:
         with using(self._keeping.vault):
-            draft = rollback_draft(
-                tuple(wanted.steps), wanted.inputs, wanted.reason, wanted.evidence, wanted.amend or {}
-            )
+            amend = {} if wanted.amend is None else wanted.amend
+            draft = rollback_draft(tuple(wanted.steps), wanted.inputs, wanted.reason, wanted.evidence, amend)
         deadline_us = 0 if deadline_s is None else self.host.clock.now_us() + int(deadline_s * 1e6)
         until = asyncio.get_running_loop().time() + timeout_s
         while True:

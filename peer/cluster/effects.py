@@ -6,6 +6,7 @@ from typing import Any
 
 from peer.agents.tool import decode_args
 from peer.host.questions import EffectAnswer
+from peer.values.fields import text
 from protocol.ids import AgentId, StepId
 
 
@@ -45,8 +46,8 @@ def shown(found: EffectAnswer, now_us: int) -> Effect:
 
 
 def agent_of(intent: str) -> AgentId:
-    """Return whose call an intent is."""
-    return intent.split("/", 1)[0]
+    """Return whose call an intent is. Raises: CallerError, for what is no text."""
+    return text("intent", intent).split("/", 1)[0]
 
 
 def somebody() -> str:

@@ -26,6 +26,7 @@ from peer.host.happenings import (
     WatchAsk,
 )
 from peer.host.host import Host
+from peer.values.brief import brief
 from protocol.fact import State
 from protocol.ids import AgentId, HostId
 
@@ -292,8 +293,8 @@ def checked_kinds(kinds: Iterable[str] | None) -> tuple[str, ...]:
         return KINDS
     found = tuple(kinds) if isinstance(kinds, Iterable) and not isinstance(kinds, str) else (kinds,)
     for kind in found:
-        if kind not in KINDS:
-            raise errors.CallerError(f"kinds names {kind!r}: there are {', '.join(KINDS)}. Nothing is watched.")
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise errors.CallerError(f"kinds names {brief(kind)}: there are {', '.join(KINDS)}. Nothing is watched.")
     if not found:
         raise errors.CallerError(f"kinds is empty: name some of {', '.join(KINDS)}, or leave it out.")
     return found

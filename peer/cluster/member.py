@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 from peer import errors
 from peer.agents.countering import PAUSE_S, PAUSE_S_MAX, compensating
+from peer.agents.proposing import reason_text
 from peer.cluster.calling_off import call_off
 from peer.cluster.compensating import Compensation, came, countable, is_under_way, owner_of
 from peer.cluster.draining import Draining
@@ -31,8 +32,9 @@ from peer.host.host import Host
 from peer.host.questions import EpochsAnswer, RestoreTo, SagaAnswer, Status
 from peer.store.outside.keeping import Keeping
 from peer.threads import HOUSE, in_thread
+from peer.values.brief import brief
 from peer.values.personal import key_name
-from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
+from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, asked_name, check_text
 from protocol.ids import AgentId, Lineage, StepId
 
 
@@ -127,10 +129,10 @@ class Member(Draining, ABC):
             HandlerMissing, if the agent was launched from here and handles another class of the message's name; what
             `encoded` raises.
         """
-        host, payloads = self.host, self.encoded(messages)
+        host, payloads, agent = self.host, self.encoded(messages), asked_name(agent)
         self._look_at(host, agent, messages)
-        if on_full not in ("wait", "refuse"):
-            raise errors.CallerError(f"on_full={on_full!r}: it is wait or refuse. Nothing was submitted.")
+        if not isinstance(on_full, str) or on_full not in ("wait", "refuse"):
+            raise errors.CallerError(f"on_full={brief(on_full)}: it is wait or refuse. Nothing was submitted.")
         return await self._inlet.submit(host, agent, payloads, key, on_full == "wait")
 
     async def cancel(self, agent: AgentId, *inputs: Lineage | Receipt, why: str = "", by: str | None = None) -> None:
@@ -199,11 +201,13 @@ class Member(Draining, ABC):
 
         Raises: CallerError, RestoreRefused (compacted already, passed over, or somebody did not agree), AskTimeout.
         """
-        if inputs not in ("discard", "retry"):
-            raise errors.CallerError(f"inputs={inputs!r}: it is discard or retry. Nothing changed.")
+        if not isinstance(inputs, str) or inputs not in ("discard", "retry"):
+            raise errors.CallerError(f"inputs={brief(inputs)}: it is discard or retry. Nothing changed.")
+        if not isinstance(epoch, int) or epoch.bit_length() > 63:
+            raise errors.CallerError(f"epoch={brief(epoch)}: it is the number of a checkpoint. Nothing changed.")
         began_us = self.host.clock.now_us()
         deadline_us = 0 if deadline_s is None else began_us + int(deadline_s * 1e6)
-        ask = RestoreTo(f"{self._source}/{secrets.token_hex(8)}", epoch, inputs, reason, deadline_us)
+        ask = RestoreTo(f"{self._source}/{secrets.token_hex(8)}", epoch, inputs, reason_text(reason), deadline_us)
         number = int(await self.host.ask(self._any(), "restore", questions.encode(ask), timeout_s=timeout_s))
         while True:
             looks = await self.all_of(self._all(), "status", Status, timeout_s=timeout_s)
@@ -332,7 +336,9 @@ class Member(Draining, ABC):
 
         Raises: CallerError, for what is no kind; once it is gone through, if a host has too many that watch.
         """
-        return Happenings(lambda: self.host, checked_kinds(kinds), [agents] if isinstance(agents, str) else agents)
+        return Happenings(
+            lambda: self.host, checked_kinds(kinds), map(asked_name, [agents] if isinstance(agents, str) else agents)
+        )
 
     # -- waiting --------------------------------------------------------------------------------------------------
 

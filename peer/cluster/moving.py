@@ -11,6 +11,7 @@ from peer.cluster.people import People
 from peer.host import questions
 from peer.host.questions import Status
 from peer.host.transit import MOVE
+from peer.values.fields import text
 from protocol.ids import AgentId, HostId
 
 MOVE_S = 60.0
@@ -48,7 +49,8 @@ class Mover(People):
 
         Raises: CallerError, saying why it stays where it is; AgentUnknown; AskTimeout.
         """
-        host = self.host.homes.get(to, to)
+        named = text("to", to)
+        host = self.host.homes.get(named, named)
         await self.host.ask(agent, MOVE, questions.encode(host), timeout_s=timeout_s)
         clock = asyncio.get_running_loop().time
         until = clock() + NEWS_S

@@ -15,8 +15,8 @@ from peer.host.people import pause_act, tier_act
 from peer.host.questions import Pause, RequestAnswer, Say, SetTier
 from peer.people.person import Act, Person
 from peer.values import payload
-from peer.values.brief import shown
-from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, check_text
+from peer.values.brief import brief, shown
+from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, asked_name, check_text
 from protocol.ids import AgentId, Lineage, StepId
 
 Ask = Callable[[AgentId, str, bytes], Awaitable[bytes]]
@@ -113,9 +113,9 @@ async def say(
         another's to say; AgentUnknown, AskTimeout.
     """
     wanted = check_text("request", name, NAME_CHARS_MAX, _NOTHING)
-    check_text("note", note, REASON_CHARS_MAX, _NOTHING, least=1 if verb == "release" else 0)
+    note = check_text("note", note, REASON_CHARS_MAX, _NOTHING, least=1 if verb == "release" else 0)
     given = b"" if value is None and verb != "answer" else payload.encode(value)
-    who, proof = _signed(Act(verb, agent, wanted, step, note, given, now_us()), by, as_)
+    who, proof = _signed(Act(verb, asked_name(agent), wanted, step, note, given, now_us()), by, as_)
     await ask(agent, "say", questions.encode(Say(verb, wanted, step, note, who, given, proof)))
 
 
@@ -124,8 +124,8 @@ async def pause(ask: Ask, agent: AgentId, is_on: bool, note: Any, by: Any, as_: 
 
     Raises: CallerError, for what is no text or person; NotEntitled, AgentUnknown, AskTimeout.
     """
-    check_text("note", note, REASON_CHARS_MAX, _NOTHING, least=0)
-    who, proof = _signed(pause_act(agent, is_on, note, now_us()), by, as_)
+    note = check_text("note", note, REASON_CHARS_MAX, _NOTHING, least=0)
+    who, proof = _signed(pause_act(asked_name(agent), is_on, note, now_us()), by, as_)
     return (await ask(agent, "pause", questions.encode(Pause(is_on, note, who, proof)))).decode()
 
 
@@ -136,8 +136,8 @@ async def set_tier(ask: Ask, agent: AgentId, tier: Any, note: Any, by: Any, as_:
         AskTimeout.
     """
     wanted = check_text("tier", tier, NAME_CHARS_MAX, _NOTHING)
-    check_text("note", note, REASON_CHARS_MAX, _NOTHING)
-    who, proof = _signed(tier_act(agent, wanted, note, now_us()), by, as_)
+    note = check_text("note", note, REASON_CHARS_MAX, _NOTHING)
+    who, proof = _signed(tier_act(asked_name(agent), wanted, note, now_us()), by, as_)
     await ask(agent, "tier", questions.encode(SetTier(wanted, note, who, proof)))
 
 
@@ -151,5 +151,5 @@ def _signed(act: Act, by: Any, as_: Any) -> tuple[str, bytes]:
     if as_ is None:
         return check_text("by", (somebody() or "somebody") if by is None else by, NAME_CHARS_MAX, _NOTHING), b""
     if not isinstance(as_, Person):
-        raise errors.CallerError(f"as_={as_!r}: it is a Person. {_NOTHING} Person.load(file) reads one's key.")
+        raise errors.CallerError(f"as_={brief(as_)}: it is a Person. {_NOTHING} Person.load(file) reads one's key.")
     return as_.name, as_.proof(act)

@@ -12,8 +12,9 @@ from peer.agents.envelope import handled_by_name
 from peer.errors import CallerError
 from peer.host.questions import StepsAnswer, StepsAsk
 from peer.ports import KeyVault
+from peer.values.brief import brief
 from peer.values.codec import look
-from peer.values.fields import number
+from peer.values.fields import number, text
 from peer.values.key_text import decode_key, is_own
 from peer.values.personal import using
 from protocol.ids import AgentId, StepId
@@ -133,11 +134,11 @@ def asked_for(handled: type | str | None, undone: bool | None, confidence_below:
     Raises: CallerError, naming what is no filter.
     """
     if not isinstance(handled, type | str | None):
-        raise CallerError(f"handled={handled!r}: name a message's class, or give it. Nothing was asked.")
-    if undone not in (True, False, None):
-        raise CallerError(f"undone={undone!r}: it is True, False or None. Nothing was asked.")
+        raise CallerError(f"handled={brief(handled)}: name a message's class, or give it. Nothing was asked.")
+    if not isinstance(undone, bool | None):
+        raise CallerError(f"undone={brief(undone)}: it is True, False or None. Nothing was asked.")
     below = None if confidence_below is None else number("confidence_below", confidence_below)
-    name = handled.__name__ if isinstance(handled, type) else handled or ""
+    name = handled.__name__ if isinstance(handled, type) else text("handled", handled or "")
     return StepsAsk(None, name, undone, below)
 
 

@@ -21,6 +21,7 @@ from peer.host.strangers import nearest
 from peer.host.together import AT_ONCE
 from peer.host.transit import MOVE, OF_THE_HOST
 from peer.site import Site
+from peer.values.texts import asked_name
 from protocol.action import Finish, Reply
 from protocol.ids import HOST, AgentId, HostId, ProposalId
 from protocol.wire import Answer, Ask, Frame
@@ -136,9 +137,9 @@ class Asking:
         """Ask something of an agent's host, again and again until it answers.
 
         Raises: AgentUnknown, if nobody is known to host the agent when the time is over, or sooner if nobody expects
-            it; AskTimeout, if its host does not answer; CallerError and others, as the host says.
+            it; AskTimeout, if its host does not answer; CallerError, for what is no name; and others, as the host says.
         """
-        post, here = self._post, self._residents.drivers
+        post, here, agent = self._post, self._residents.drivers, asked_name(agent)
         question, future = self._new(agent, what, body)
         clock = asyncio.get_running_loop().time
         until = clock() + timeout_s

@@ -12,9 +12,11 @@ from peer.trust.grant import Grant
 from peer.trust.rights import RELEASE, check_may
 from peer.trust.trust import Trust
 from peer.values import payload
+from peer.values.brief import brief
 from protocol.agent.requesting import RequestSeen
 
 VERBS = ("release", "approve", "reject", "answer")
+OPTIONS_SHOWN = 20
 _SIGN = "Sign with the key of one of these: `--as FILE`, or as_=Person.load(file)."
 
 
@@ -113,11 +115,22 @@ class People:
         answer = payload.decode(said.value)
         _, given = decode_args(seen.args)
         options = given.get("options")
-        if options and answer not in options:
+        if options and not any(_is_same(answer, each) for each in options):
+            known = ", ".join(map(brief, options[:OPTIONS_SHOWN])) + (", ..." if len(options) > OPTIONS_SHOWN else "")
             raise errors.CallerError(
-                f"{answer!r} is none of the answers that {seen.step} knows: {options}. Nothing changed."
+                f"{brief(answer)} is none of the answers that {seen.step} knows: {known}. Nothing changed."
             )
         return payload.encode([answer, by, said.note])
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Tell whether an answer is an option: arrays have no truth as a whole, and NaN is like nothing."""
+    try:
+        if one == other:
+            return True
+    except (TypeError, ValueError):
+        pass
+    return payload.encode(one) == payload.encode(other)
 
 
 def _who(signer: Grant | None) -> str:

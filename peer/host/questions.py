@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from peer import errors
+from peer.values.texts import as_plain
 from protocol.errors import UNREADABLE
 from protocol.ids import AgentId, Lineage, MessageId, Number, ProposalId, StepId
 from protocol.proposal import Amendment, ConeStep, Proposal, Restore, Vote
@@ -361,12 +362,9 @@ class Costs(Struct, frozen=True, array_like=True):
     refused: Number
 
 
-_encode = msgspec.msgpack.encode
-
-
 def encode(value: Any) -> bytes:
     """Encode a question or an answer."""
-    return _encode(value)
+    return msgspec.msgpack.encode(value, enc_hook=as_plain)
 
 
 def decode(data: bytes, kind: Any) -> Any:

@@ -8,6 +8,7 @@ from peer import errors
 from peer.host import questions
 from peer.host.patience import doubling
 from peer.host.together import EACH, Each, Said
+from peer.values.texts import asked_name
 from protocol.ids import AgentId, HostId
 
 PAUSE_S = 0.05
@@ -124,9 +125,9 @@ async def ask_each(
     Returns: by agent, in the order given, what it says, or why there is no answer: AgentUnknown, AskTimeout, and
         others, as its host says.
 
-    Raises: CallerError, for a question that can't be asked so.
+    Raises: CallerError, for a question that can't be asked so, and for what is no name.
     """
-    names = list(dict.fromkeys(agents))
+    names = list(dict.fromkeys(map(asked_name, agents)))
     asked = _Round(asks, what, body, timeout_s)
     await asked.go(names)
     return {name: asked.found[name] for name in names}

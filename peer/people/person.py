@@ -16,6 +16,7 @@ from peer.trust import authority
 from peer.trust.grant import Chain, Grant, grant
 from peer.trust.rights import LOOK, RELEASE, RESTORE, ROLLBACK, SUBMIT, checked
 from peer.trust.trust import Trust
+from peer.values.fields import days_of
 from peer.values.texts import NAME_CHARS_MAX, check_text
 from protocol.errors import UNREADABLE
 
@@ -107,16 +108,18 @@ class Person:
             days: for how many days it counts; 0: for good.
             may: rights, as `ebbtide access` lists them.
 
-        Raises: CallerError, for what is no name; ConfigInvalid, for what is no key, or no folder of a cluster; OSError.
+        Raises: CallerError, for what is no name or time; ConfigInvalid, for what is no key, or no folder of a cluster;
+            OSError.
         """
         shown = check_text("name", name, NAME_CHARS_MAX, _NOBODY)
         named = tuple(check_text("role", role, NAME_CHARS_MAX, _NOBODY) for role in roles)
+        lasting = days_of("days", days)
         path = Path(f"{shown}.key" if key is None else key)
         if path.suffix == ".cert":
             raise errors.CallerError(f"{path}: the certificate goes there. {_NOBODY} Name the key otherwise.")
         root, rights = authority.load(Path(folder)), checked(may)
         keys = HostKeys.load_or_create(path)
-        until_us = round((time() + days * 86_400) * 1e6) if days else 0
+        until_us = round((time() + lasting * 86_400) * 1e6) if lasting else 0
         chain = (grant(root, shown, keys.public_key, rights, roles=named, until_us=until_us),)
         beside = path.with_suffix(".cert")
         beside.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from peer.audit.console import WRONG, console, print_json
 from peer.cli.main import tell
+from peer.cli.screen import harmless
 from peer.cluster.attached import Attached
 from peer.cluster.cluster import Cluster
 from peer.errors import AskTimeout, CallerError, RestoreRefused, RollbackTimeout
@@ -84,7 +85,7 @@ def sure(what: str, yes: bool) -> None:
     if yes:
         return
     try:
-        is_sure = typer.confirm(what, err=True)
+        is_sure = typer.confirm(harmless(what), err=True)
     except typer.Abort as error:
         raise CallerError(f"{what} Nobody has answered, and nothing was done. Say --yes.") from error
     if not is_sure:
@@ -121,6 +122,10 @@ def _cell(value: object) -> str:
     if value is None or value == "":
         return ""
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(_cut, value))
+    return _cut(value)
+
+
+def _cut(value: object) -> str:
     text = str(value)
     return text if len(text) <= CHARS_MAX else f"{text[:CHARS_MAX]}... ({len(text):,} characters)"

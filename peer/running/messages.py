@@ -29,7 +29,7 @@ async def messages_for(cluster: Attached, agent: AgentId, texts: list[str], as_:
     profile = await cluster.profile(agent)
     kind = kind_at(profile.kind)
     if as_ is None:
-        found = [_plain(text) for text in texts]
+        found = [plain_or_text(text) for text in texts]
     else:
         if as_ not in profile.messages:
             raise CallerError(
@@ -42,10 +42,11 @@ async def messages_for(cluster: Attached, agent: AgentId, texts: list[str], as_:
     return found
 
 
-def _plain(text: str) -> Any:
+def plain_or_text(text: str) -> Any:
+    """Return what JSON says; the text itself, if it is none, or none that Python reads: too deep, too many digits."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -62,7 +63,7 @@ def _made(text: str, kind: type) -> Any:
     try:
         if issubclass(kind, Struct) or is_dataclass(kind):
             return msgspec.json.decode(text, type=kind)
-        return kind(_plain(text))
+        return kind(plain_or_text(text))
     except (ValueError, TypeError) as error:
         raise CallerError(f"{text!r} is no {kind.__name__}: {error}. Nothing was submitted.") from error
 

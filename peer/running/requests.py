@@ -1,6 +1,5 @@
 """What waits to be let go, or for people, and who says what: `ebbtide requests`, `inbox`, `approve` and the like."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from peer.cluster.requests import PendingRequest
 from peer.errors import CallerError
 from peer.people.person import Person
 from peer.running.console import HERE, Agent, Folder, Json, Url, asked, asked_there, lines, said, table
+from peer.running.messages import plain_or_text
 from peer.serving.remote import Remote
 from peer.serving.rows import request_row
 from peer.serving.service import DONE
@@ -131,11 +131,7 @@ def answer(
 
     Example: `ebbtide answer clerk 'ext:cluster-1#4/0' '"by ship"' --as ann.key`
     """
-    try:
-        found = json.loads(value)
-    except json.JSONDecodeError:
-        found = value
-    _say("answer", agent, request, note, by, key, url, folder, json_, (found,))
+    _say("answer", agent, request, note, by, key, url, folder, json_, (plain_or_text(value),))
 
 
 def pause(

@@ -23,8 +23,11 @@ Row = dict[str, Any]
 def plain(value: Any) -> Any:
     """Return a user's value as JSON has it; what JSON lacks becomes what is nearest, or a text."""
     match value:
-        case None | bool() | str():
+        case None | bool():
             return value
+        case str():
+            # An array may hold halves of characters, which no encoder takes.
+            return str.__str__(value).encode("utf-8", "backslashreplace").decode()
         case np.generic() | np.ndarray():
             return plain(value.tolist())
         case int():
@@ -35,7 +38,9 @@ def plain(value: Any) -> Any:
         case bytes():
             return b64encode(value).decode()
         case Mapping():
-            return {key if isinstance(key, str) else str(plain(key)): plain(item) for key, item in value.items()}
+            made = {_key(key): plain(item) for key, item in value.items()}
+            # Keys that differ may be one text, as 1 and "1": then nothing may be lost.
+            return made if len(made) == len(value) else [[plain(key), plain(item)] for key, item in value.items()]
         case list() | tuple():
             return [plain(item) for item in value]
         case set() | frozenset():
@@ -44,6 +49,11 @@ def plain(value: Any) -> Any:
         return plain(msgspec.to_builtins(value))
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
         return shown(value, str)
+
+
+def _key(key: Any) -> str:
+    found = plain(key)
+    return found if isinstance(found, str) else str(found)
 
 
 def request_row(each: PendingRequest) -> Row:

@@ -19,6 +19,8 @@ NAME_CHARS_MAX = 1_000
 """Of a name, a key, a model: people read them."""
 TEXT_CHARS_MAX = 100_000
 """Of a reason: what is longer is evidence."""
+DAYS_MAX = 36_600
+"""A century: later times can't be told on all machines."""
 NUMBERS_MAX = 1_000
 """Of scores in one step."""
 
@@ -44,6 +46,17 @@ def number(what: str, value: Any) -> float:
     if not math.isfinite(plain):
         raise CallerError(f"{what}={_shown(value)}: it is no finite number. {NOTHING} Leave it out.")
     return plain
+
+
+def days_of(what: str, value: Any, in_a_day: int = 1) -> float:
+    """Return for how long something is to count, in a unit of which a day has so many; below 0, it is over already.
+
+    Raises: CallerError, naming what it is, if it is no number, or over a century.
+    """
+    found, most = number(what, value), DAYS_MAX * in_a_day
+    if not -most <= found <= most:
+        raise CallerError(f"{what}={_shown(value)}: it is up to {most:,}, a century; 0 is for good. {NOTHING}")
+    return found
 
 
 def text(what: str, value: Any, chars_max: int = NAME_CHARS_MAX, *, is_empty_ok: bool = True) -> str:

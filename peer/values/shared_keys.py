@@ -53,7 +53,7 @@ def checked_amount(amount: Any) -> int | float | Decimal:
     """
     if isinstance(amount, np.generic):
         amount = amount.item()
-    with suppress(OverflowError):  # an int that is larger than any float
+    with suppress(OverflowError, ValueError):  # an int that is larger than any float, a signaling NaN
         if isinstance(amount, int | float | Decimal) and math.isfinite(amount):
             return amount
     raise CallerError(

@@ -48,6 +48,24 @@ def check_agent_name(value: object, remark: str) -> str:
     return name
 
 
+def asked_name(value: object) -> str:
+    """Return the name of an agent that is asked something, as a plain str: a frame takes no subclass, as of numpy.
+
+    Raises: CallerError, for what can be no name.
+    """
+    return check_text("agent", value, NAME_CHARS_MAX, "Nothing was asked.", 0)
+
+
+def as_plain(value: object) -> str:
+    """Return a text of a subclass of str, as numpy has some, as a plain one: for encoders that know no others.
+
+    Raises: CallerError, for anything else.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise CallerError(f"{brief(value)} is of type {type(value).__qualname__}, which nobody can be asked with.")
+
+
 def natural(name: str) -> list[tuple[int, str]]:
     """Return what puts names in the order that people count in: host-2 before host-10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]

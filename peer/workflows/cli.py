@@ -12,6 +12,7 @@ from peer.audit import views
 from peer.audit.console import PARTIAL, WRONG, Json, console, errors, print_json, progress
 from peer.audit.gaps import Gap
 from peer.audit.reader import read_trail
+from peer.cli.screen import harmless
 from peer.errors import CallerError
 from peer.store.outside.keyring import KEY_FILE
 from peer.workflows import drawing, telling
@@ -85,7 +86,7 @@ def graph(
     elif reach:
         _print(drawing.reach_lines(drawn, reach))
     elif format_ == "mermaid":
-        typer.echo(drawing.mermaid(drawn))
+        typer.echo(harmless(drawing.mermaid(drawn)))
     else:
         drawing.shown(drawn, console(), found.workflow.name)
     _end(found.gaps)

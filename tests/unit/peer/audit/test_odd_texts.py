@@ -9,9 +9,11 @@ import pandas
 import prov
 import pyarrow.parquet
 import pytest
+from typer.testing import CliRunner
 
-from peer import Agent, Call, Cluster, Context, handles, tool
+from peer import Agent, Call, Cluster, Context, Result, handles, tool
 from peer.audit import read_trail
+from peer.audit.cli import group
 from peer.audit.formats import FORMATS, write
 from peer.audit.tables import COLUMNS
 
@@ -112,3 +114,34 @@ async def test_json_is_json_and_a_line_is_a_line(name: str, tmp_path: Path) -> N
         document: Any = prov.read(str(out / "prov.json"), format="json")
         steps = {str(step) for step in read_trail(run).steps}
         assert len(steps) == len([record for record in document.get_records() if "step:" in str(record.identifier)])
+
+
+@tool(kind="irreversible")
+def wire(amount: int) -> int:
+    return amount
+
+
+class Clerk(Agent):
+    @handles(int)
+    async def pay(self, message: int, ctx: Context) -> None:
+        ctx.request(wire, message, then=self.paid)
+        ctx.ask_person("is that right?", then=self.paid)
+        ctx.after(100_000, "later")
+
+    @handles(str)
+    async def paid_late(self, message: str, ctx: Context) -> None:
+        pass
+
+    async def paid(self, result: Result, ctx: Context) -> None:
+        pass
+
+
+async def test_why_tells_of_a_step_that_has_requested_what_no_time_lets_go(tmp_path: Path) -> None:
+    async with Cluster("local", folder=tmp_path) as cluster:
+        await cluster.spawn("clerk", Clerk)
+        await cluster.submit("clerk", 1)
+        await cluster.quiet()
+    done = CliRunner().invoke(group, ["why", "clerk/1/1", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("keep till it is let go") == 2
+    assert done.output.count("set a timer, due") == 1

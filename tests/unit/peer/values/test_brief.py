@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
+import numpy as np
 import pytest
 
 from peer.serving.rows import plain
@@ -56,3 +57,12 @@ def test_numbers_of_64_bits_stay_numbers() -> None:
         -(2**63),
         {"number": 7, "other": None},
     ]
+
+
+def test_halves_of_characters_in_an_array_are_shown_as_json() -> None:
+    assert plain(np.array(["a\ud800"])) == ["a\\ud800"]
+
+
+def test_keys_that_differ_stay_apart_as_json() -> None:
+    assert plain({1: "one", "1": "text"}) == [[1, "one"], ["1", "text"]]
+    assert plain({1: "one", "2": "text"}) == {"1": "one", "2": "text"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from peer import CallerError
-from peer.values.fields import number, text
+from peer.values.fields import DAYS_MAX, days_of, number, text
 
 
 class Name(StrEnum):
@@ -50,3 +50,13 @@ def test_what_is_no_text_is_refused_by_name(given: Any) -> None:
 def test_an_empty_name_is_refused() -> None:
     with pytest.raises(CallerError, match="receiver"):
         text("receiver", "", is_empty_ok=False)
+
+
+@pytest.mark.parametrize("odd", [1e300, -1e300, 10**400, float("nan"), float("inf"), "1", None], ids=repr)
+def test_what_counts_longer_than_times_can_be_told_is_refused(odd: Any) -> None:
+    with pytest.raises(CallerError, match="days"):
+        days_of("days", odd)
+
+
+def test_what_counts_for_a_century_or_is_over_already_is_taken() -> None:
+    assert [days_of("hours", each, 24) for each in (0, -1, 24 * DAYS_MAX)] == [0, -1, 24 * DAYS_MAX]

@@ -66,3 +66,8 @@ def test_numbers_of_different_types_are_added_up() -> None:
 def test_what_has_no_hash_is_no_member(member: object) -> None:
     with pytest.raises(CallerError, match=r"can't be a member of a set.*Nothing was written"):
         checked_member(member)
+
+
+def test_a_signaling_nan_is_not_added() -> None:
+    with pytest.raises(CallerError, match="can't be added"):
+        checked_amount(Decimal("sNaN"))
