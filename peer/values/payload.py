@@ -137,9 +137,7 @@ def _unpacked(data: bytes, bytes_max: int) -> Any:
     try:
         return _unpack(data, 0)
     except _BROKEN as error:
-        raise PayloadInvalid(
-            f"A payload of {len(data)} bytes does not decode ({why(error)}). It was refused."
-        ) from error
+        raise PayloadInvalid(f"A payload of {len(data)} bytes can't be read ({why(error)}). It was refused.") from error
 
 
 def _pack(value: object) -> bytes:
