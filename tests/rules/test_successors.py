@@ -117,6 +117,22 @@ def test_cp8_nobody_is_succeeded_whom_a_majority_has_for_alive() -> None:
     assert len(successors(crowd)) == 1
 
 
+def test_cp8_who_hears_of_a_goodbye_later_than_of_the_succession_is_not_waited_for() -> None:
+    crowd = bereaved()
+    first, *others = (name for name in backups_of("h3", crowd.names, 3))
+    for name in others:
+        crowd.do(name, crowd.machines[name].recovered("h3", crowd.now_us))
+    crowd.do(first, crowd.machines[first].left("h3", crowd.now_us))
+    crowd.do(first, crowd.machines[first].elapsed(crowd.now_us))
+    crowd.deliver()
+    assert crowd.of(first, SendHost), "it asks for it"
+    assert successors(crowd) == set()
+    for name in others:
+        crowd.do(name, crowd.machines[name].left("h3", crowd.now_us))
+    crowd.deliver()
+    assert successors(crowd) == {first}, "in no time: it would ask again only after twice 'successor'"
+
+
 def test_cp8_backups_follow_the_views_and_not_who_seems_alive() -> None:
     crowd = bereaved()
     machine = crowd.machines["h0"]
