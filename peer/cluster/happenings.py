@@ -118,6 +118,8 @@ class _Lines:
         """Ask all hosts that are known; return once they watch, or the time is over."""
         begun: list[asyncio.Event] = []
         self._host.neighbours.onlookers[self.turned] = None
+        # It may be that nobody is asked when this peer ends.
+        self._host.asking.at_end[self._held.end] = None
         for host, agents in self._hosts():
             standing = self._host.neighbours.machine.standing(host)
             if standing == State.LEFT:
@@ -133,6 +135,7 @@ class _Lines:
     def end(self) -> None:
         """Ask nobody any more."""
         self._host.neighbours.onlookers.pop(self.turned, None)
+        self._host.asking.at_end.pop(self._held.end, None)
         for host, task in self._asking.items():
             task.cancel()
             self._host.asking.tell_host(host, "unwatch", questions.encode(self._name))
@@ -262,10 +265,11 @@ class Happenings:
     async def _begin(self) -> _Held:
         if self._held is not None:
             raise errors.CallerError("this is watched already. Nothing was begun. Ask for another: cluster.watch().")
-        self._held = _Held()
-        self._lines = _Lines(self._host(), self._held, self._kinds, self._agents)
+        held = _Held()
+        self._lines = _Lines(self._host(), held, self._kinds, self._agents)
+        self._held = held
         await self._lines.begin()
-        return self._held
+        return held
 
     def _end(self) -> None:
         if self._lines is not None:

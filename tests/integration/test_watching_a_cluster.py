@@ -204,6 +204,49 @@ async def test_a_loop_that_is_left_and_a_cluster_that_ends_end_watching() -> Non
             assert await rest == []
 
 
+@pytest.mark.parametrize(("kind", "agents"), [("hosts", ()), ("steps", ("nobody",))])
+async def test_a_cluster_that_ends_ends_watching_where_no_host_is_asked(kind: str, agents: tuple[str, ...]) -> None:
+    async with Cluster("local") as cluster:
+        await started(cluster)
+        async with cluster.watch(kind, *agents) as events:
+            rest = asyncio.ensure_future(_all(events))
+            await asyncio.sleep(0)
+            await cluster.stop()
+            async with asyncio.timeout(10):
+                assert await rest == []
+
+
+async def test_a_cluster_that_ends_ends_watching_of_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "HELD_MAX", 4)
+    async with Cluster("local") as cluster:
+        await started(cluster)
+        async with cluster.watch("steps", "buyer") as slow:
+            await cluster.submit("buyer", *range(20))
+            first = await anext(slow)
+            await cluster.quiet()
+            await cluster.stop()
+            async with asyncio.timeout(10):
+                rest = await _all(slow)
+        assert of(StepMade, [first])
+        assert of(StepMade, rest)
+
+
+async def test_what_is_watched_too_early_is_refused_each_time() -> None:
+    events = Cluster("local").watch("steps")
+    for _ in range(2):
+        with pytest.raises(CallerError, match="is not started"):
+            await asyncio.wait_for(anext(events), 10)
+
+
+async def test_a_host_that_has_ended_asks_nobody_and_says_so() -> None:
+    async with Cluster("local") as cluster:
+        await started(cluster)
+        host, home = cluster.host, cluster.host.homes["buyer"]
+    for asked in (host.ask("buyer", "status"), host.asking.ask_host(home, "rest", b"")):
+        with pytest.raises(CallerError, match="the host that asks has ended"):
+            await asyncio.wait_for(asked, 10)
+
+
 async def _all(events: Happenings) -> list[Happening]:
     return [happening async for happening in events]
 
