@@ -139,7 +139,9 @@ class Succession:
         if core.host not in living:
             return None
         turn_us = self._core.failed[host] + core.limits.successor_us * (1 + living.index(core.host))
-        return max(turn_us, self._decrees.get(host, Decree()).due_us)
+        decree = self._decrees.get(host, Decree())
+        # A ballot that a commit has outlived comes to nothing: the next need not wait for it.
+        return max(turn_us, decree.due_us) if decree.epoch == core.epochs.committed else turn_us
 
     def deadline_us(self) -> int | None:
         """Return when this host is to propose itself for somebody."""
