@@ -57,21 +57,35 @@ class Threads(Executor):
         self._next_line_s = 0.0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Run something in a thread; it waits while all are taken."""
+        """Run something in a thread; it waits while all are taken.
+
+        Raises: RuntimeError, if there is none, and none can be begun.
+        """
         future: Future[Any] = Future()
         with self._change:
             self._jobs.append((future, lambda: fn(*args, **kwargs)))
             if len(self._jobs) <= self._free:
                 self._change.notify()
-            elif self.count < self.most:
-                self.count += 1
-                self._free += 1
-                threading.Thread(target=self._work, name=f"{self.name}-{self.count}", daemon=True).start()
-            else:
+            elif self.count == self.most or not self._grow():
+                if not self.count:
+                    self._jobs.pop()
+                    raise RuntimeError(f"no thread can be begun for {self.name}. Nothing was called.")
                 if monotonic() >= self._next_line_s:
                     self._next_line_s = monotonic() + LINE_EVERY_S
-                    logger.warning("all %s threads of %s are taken: calls wait for one to return", self.most, self.name)
+                    logger.warning(
+                        "all %s threads of %s are taken: calls wait for one to return", self.count, self.name
+                    )
         return future
+
+    def _grow(self) -> bool:
+        """Begin one more thread; False if the machine has none left for this process."""
+        try:
+            threading.Thread(target=self._work, name=f"{self.name}-{self.count + 1}", daemon=True).start()
+        except RuntimeError:
+            return False
+        self.count += 1
+        self._free += 1
+        return True
 
     def _work(self) -> None:
         while True:

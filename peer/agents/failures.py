@@ -7,6 +7,8 @@ from collections.abc import Iterator
 TEXT_CHARS_MAX = 4_000
 """Of what is told of a failure: it stands in dead letters, notices and lines, which people read."""
 TRACE_CHARS_MAX = 20_000
+GIVEN_UP_S = 0.2
+"""From the end of a task that was cancelled to taking that for a failure of its own."""
 
 
 class Ended(Exception):  # it stands for an error of another kind

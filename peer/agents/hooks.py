@@ -9,7 +9,7 @@ from typing import Any
 
 from peer.agents.agent import Agent
 from peer.agents.attempts import Attempts
-from peer.agents.failures import is_ours, told, traced
+from peer.agents.failures import GIVEN_UP_S, is_ours, told, traced
 from peer.agents.functions import is_async
 from peer.agents.whose import WHOSE, Whose
 from peer.threads import in_thread, pool_of
@@ -34,6 +34,7 @@ class Hooks:
         self._tell = tell
         self._due: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
         self._up = asyncio.Event()
 
     def began(self, is_first: bool) -> None:
@@ -52,6 +53,7 @@ class Hooks:
 
     def stop(self) -> None:
         """Call no more."""
+        self._is_stopping = True
         self._due.clear()
         if self._task is not None:
             self._task.cancel()
@@ -61,7 +63,30 @@ class Hooks:
             return
         self._due.append((name, args))
         if self._task is None:
-            self._task = asyncio.ensure_future(self._work())
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._task = asyncio.ensure_future(self._work())
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() and not self._is_stopping:
+            # Either a hook has cancelled its own task, or the loop is about to end: then nobody will call.
+            task.get_loop().call_later(GIVEN_UP_S, self._given_up)
+            return
+        self._task = None
+        if self._due:
+            self._go_on()
+
+    def _given_up(self) -> None:
+        """Go on after a hook that has cancelled its own task: handlers wait for the first."""
+        if self._is_stopping:
+            return
+        text = "it has cancelled itself"
+        logger.warning("%s: a hook failed: %s", self._agent.name, text)
+        self._tell(Tell("hook-failed", self._agent.name, text))
+        self._up.set()
+        self._go_on()
 
     async def _work(self) -> None:
         WHOSE.set(Whose(self._agent.name))
@@ -76,7 +101,6 @@ class Hooks:
                 logger.warning("%s: %s failed: %s\n%s", self._agent.name, name, told(error), traced(error))
                 self._tell(Tell("hook-failed", self._agent.name, f"{name}: {told(error)}"))
             self._up.set()
-        self._task = None
 
     async def _run(self, hook: Callable[..., Any], args: tuple[Any, ...]) -> None:
         if is_async(hook):

@@ -15,7 +15,7 @@ from peer.agents.attempts import Attempts
 from peer.agents.calls import Calls
 from peer.agents.context import Context
 from peer.agents.earlier import Earlier
-from peer.agents.failures import is_ours, leaves, one_line, told, traced, where
+from peer.agents.failures import GIVEN_UP_S, is_ours, leaves, one_line, told, traced, where
 from peer.agents.functions import is_async
 from peer.agents.hooks import Hooks
 from peer.agents.licence import Licence
@@ -43,9 +43,6 @@ from protocol.wire import check_draft
 logger = logging.getLogger("ebbtide")
 
 Feed = Callable[[Event], None]
-
-GIVEN_UP_S = 0.2
-"""From the end of a task that was cancelled to taking that for a failure of its own."""
 
 CUT_S = 1.0
 """For which a handler that was cut off may clean up, before its agent goes on without it."""

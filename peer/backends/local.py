@@ -123,6 +123,7 @@ class LocalBackend:
             await self._end(fresh)
             raise
         up = [place for place, end in zip(fresh, ends, strict=True) if end is None]
+        await self._end([place for place in fresh if place not in up])
         came(len(specs) - sum(len(place.specs) for place in fresh if place not in up))
         self._places.extend(up)
         self._roll.ran({place.folder.name: "" for place in up})

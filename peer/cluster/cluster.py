@@ -239,8 +239,11 @@ class Cluster(Branching):
 
         Raises: CallerError, if there are no replicas; AskTimeout.
         """
+        # Asked before it leaves: a moment later the agent may live on the host that goes on with it.
+        host = self.host.homes.get(agent)
         await self.host.ask(agent, "leave", timeout_s=2 * ASK_S)
-        await self._backend.kill(agent, True)
+        if host is not None:
+            await self._backend.retire(host)
 
     async def _left(self, host: HostId) -> None:
         """A host has left: end it, if it was launched from here."""

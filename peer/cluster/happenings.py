@@ -24,6 +24,7 @@ from peer.host.happenings import (
     RestoreMade,
     WatchAnswer,
     WatchAsk,
+    host_life,
 )
 from peer.host.host import Host
 from peer.values.brief import brief
@@ -113,18 +114,23 @@ class _Lines:
         self._asking: dict[HostId, asyncio.Task[None]] = {}
         self._seen: dict[HostId, tuple[AgentId, ...]] = {}
         """The hosts that have agents, and which."""
+        self._has_begun = False
+        """Whoever is asked from here on has done things that nobody was told."""
         self._epoch = self._restores = 0
 
     async def begin(self) -> None:
         """Ask all hosts that are known; return once they watch, or the time is over."""
         begun: list[asyncio.Event] = []
         self._host.neighbours.onlookers[self.turned] = None
+        # It may be that nobody is asked when this peer ends.
+        self._host.asking.at_end[self._held.end] = None
         for host, agents in self._hosts():
             standing = self._host.neighbours.machine.standing(host)
             if standing == State.LEFT:
                 continue
             self._seen[host] = agents
             begun += self._follow(host) if standing != State.FAILED else self._follow(host)[:0]
+        self._has_begun = True
         waits = [asyncio.ensure_future(event.wait()) for event in begun]
         if waits:
             _, late = await asyncio.wait(waits, timeout=BEGIN_S)
@@ -134,6 +140,7 @@ class _Lines:
     def end(self) -> None:
         """Ask nobody any more."""
         self._host.neighbours.onlookers.pop(self.turned, None)
+        self._host.asking.at_end.pop(self._held.end, None)
         for host, task in self._asking.items():
             task.cancel()
             self._host.asking.tell_host(host, "unwatch", questions.encode(self._name))
@@ -174,13 +181,15 @@ class _Lines:
         """Ask a host from now on, if it is not asked already, and has to do with what is wanted."""
         if host in self._asking or not self._asks:
             return []
-        if self._agents and not any(self._host.homes.get(agent) == host for agent in self._agents):
+        # What a host lists may be heard before the claim that makes it the home of who has moved there, or after it.
+        listed, homes = self._agents_of(host), self._host.homes
+        if self._agents and not any(agent in listed or homes.get(agent) == host for agent in self._agents):
             return []
         begun = asyncio.Event()
-        self._asking[host] = asyncio.ensure_future(self._line(host, begun))
+        self._asking[host] = asyncio.ensure_future(self._line(host, begun, is_late=self._has_begun))
         return [begun]
 
-    async def _line(self, host: HostId, begun: asyncio.Event) -> None:
+    async def _line(self, host: HostId, begun: asyncio.Event, is_late: bool) -> None:
         """Ask a host for one batch after the other, as long as anybody wants to know."""
         life, after = "", 0
         try:
@@ -190,11 +199,15 @@ class _Lines:
                     await self._host.asking.ask_host(host, "watch", body), WatchAnswer
                 )
                 begun.set()
-                if life and answer.life != life:
-                    self._change(host, "restarted")
+                if not life and is_late:
                     self._held.add(
-                        Missed(datetime.now(UTC), host, None, "it was started again, or was out of reach for too long")
+                        Missed(datetime.now(UTC), host, None, "it has come, or come back, and is watched now")
                     )
+                if life and answer.life != life:
+                    if host_life(answer.life) != host_life(life):
+                        self._change(host, "restarted")
+                    why = "it was started again, or was not asked for too long: out of reach, or nobody took what came"
+                    self._held.add(Missed(datetime.now(UTC), host, None, why))
                 life, after = answer.life, answer.number
                 if answer.missed:
                     why = "more has happened there than is kept for whoever is slow"
@@ -263,10 +276,11 @@ class Happenings:
     async def _begin(self) -> _Held:
         if self._held is not None:
             raise errors.CallerError("this is watched already. Nothing was begun. Ask for another: cluster.watch().")
-        self._held = _Held()
-        self._lines = _Lines(self._host(), self._held, self._kinds, self._agents)
+        held = _Held()
+        self._lines = _Lines(self._host(), held, self._kinds, self._agents)
+        self._held = held
         await self._lines.begin()
-        return self._held
+        return held
 
     def _end(self) -> None:
         if self._lines is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from itertools import repeat
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -82,6 +82,8 @@ class Asking:
         self._finishing: dict[tuple[AgentId, ProposalId], list[Answered]] = {}
         self.is_closed = False
         """This host has ended, and asks nobody any more."""
+        self.at_end: dict[Callable[[], None], None] = {}
+        """Who is told when it does."""
         self._number = 0
         self._seed = seed & 1023
         self._expected: dict[AgentId, None] = {}
@@ -137,7 +139,8 @@ class Asking:
         """Ask something of an agent's host, again and again until it answers.
 
         Raises: AgentUnknown, if nobody is known to host the agent when the time is over, or sooner if nobody expects
-            it; AskTimeout, if its host does not answer; CallerError, for what is no name; and others, as the host says.
+            it; AskTimeout, if its host does not answer; CallerError, for what is no name, and if this host has ended;
+            and others, as the host says.
         """
         post, here, agent = self._post, self._residents.drivers, asked_name(agent)
         question, future = self._new(agent, what, body)
@@ -249,6 +252,8 @@ class Asking:
         return unmet
 
     def _new(self, agent: AgentId, what: str, body: bytes) -> tuple[Ask, asyncio.Future[Answer]]:
+        if self.is_closed:
+            raise _over()
         number = self._next()
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asking[number] = future
@@ -272,12 +277,9 @@ class Asking:
         self.is_closed = True
         for future in self._asking.values():
             if not future.done():
-                future.set_exception(
-                    errors.CallerError(
-                        "the host that asks has ended, with its cluster's 'async with' block, before an answer came."
-                        " What was asked may have been done. Await what you ask inside the block."
-                    )
-                )
+                future.set_exception(_over())
+        for told in list(self.at_end):
+            told()
 
     def received(self, sender: HostId, frame: Frame) -> None:
         """Take what another host asks and answers."""
@@ -381,3 +383,10 @@ class Asking:
         future = self._asking.get(given.number)
         if future is not None and not future.done():
             future.set_result(given)
+
+
+def _over() -> errors.CallerError:
+    return errors.CallerError(
+        "the host that asks has ended, with its cluster's 'async with' block, before an answer came."
+        " What was asked may have been done. Await what you ask inside the block."
+    )

@@ -133,7 +133,9 @@ class Departures:
             answered(str(error).encode(), type(error).__name__)
             return
         if self._residents.drivers.get(agent) is not driver:
-            return  # it lives elsewhere by now: whoever asked asks there
+            if agent in self._residents.drivers:
+                answered(f"agent {agent!r} did not move: it was made anew meanwhile.".encode(), "CallerError")
+            return  # or it lives elsewhere by now: whoever asked asks there
         if len(self._residents.drivers) == 1 or self._custody.machine.restores.open:
             self._stay(driver)
             answered(

@@ -262,6 +262,8 @@ class Driver:
 
     def received(self, sender: AgentId, message: Message) -> None:
         """Take a message from the transport; those of spaces are merged first."""
+        if not self._alive:
+            return  # what was held back would be looked at for ever
         if isinstance(message, Shared):
             entries, gap = self.replicas.merge(sender, message)
             if gap:

@@ -187,11 +187,16 @@ class WatchAnswer(Struct, frozen=True, array_like=True):
     """A batch of what has happened at a host."""
 
     life: str
-    """Another one than before: what happened meanwhile is not known here."""
+    """Another one than before: what happened meanwhile is not known here. See `host_life`."""
     number: int
     missed: int
     """How much there was, before these, that was not kept until it was asked for."""
     happenings: tuple[Told, ...]
+
+
+def host_life(life: str) -> str:
+    """Return which life of its host a watch is of: what stands before the dot."""
+    return life.partition(".")[0]
 
 
 def moment(time_us: int) -> datetime:

@@ -39,8 +39,8 @@ FORGOTTEN_US = 30_000_000
 class _Watch:
     """One that watches."""
 
-    def __init__(self, ask: WatchAsk) -> None:
-        self.life = secrets.token_hex(8)
+    def __init__(self, ask: WatchAsk, host_life: str) -> None:
+        self.life = f"{host_life}.{secrets.token_hex(8)}"
         self.kinds = frozenset(ask.kinds)
         self.agents = frozenset(ask.agents)
         self.kept: deque[Told] = deque()
@@ -85,6 +85,7 @@ class Watchers:
         self._clock = clock
         self._watches: dict[str, _Watch] = {}
         self._telling = Telling(residents.drivers, clock.now_us)
+        self._life = secrets.token_hex(8)
 
     # -- looking on ------------------------------------------------------------------------------------------------
 
@@ -174,7 +175,7 @@ class Watchers:
             raise CallerError(f"{WATCHES_MAX} watch this host already. Nothing changed. Let one of them end.")
         if not self._watches:
             self._telling.begin()
-        watch = self._watches[ask.watch] = _Watch(ask)
+        watch = self._watches[ask.watch] = _Watch(ask, self._life)
         return watch
 
     def _answer(self, watch: _Watch) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 from protocol.checkpoints.core import HostCore
+from protocol.checkpoints.decree import NOBODY, Decree
 from protocol.checkpoints.messages import (
     Accept,
     Accepted,
@@ -33,7 +34,6 @@ from protocol.checkpoints.tally import Count, Statement
 from protocol.fact import Began
 from protocol.ids import AgentId, HostId
 
-NOBODY: Round = (0, "")
 ASKS = 8
 """How often a host whose backup has failed asks others about it, in the time until that one is succeeded."""
 
@@ -57,30 +57,12 @@ def backups_of(host: HostId, hosts: Iterable[HostId], count: int) -> tuple[HostI
     return tuple(sorted((other for other in hosts if other != host), key=weight)[:count])
 
 
-class _Decree:
-    """One dead host: what this one has promised and accepted, and how its own proposal stands."""
-
-    def __init__(self) -> None:
-        self.promised: Round = NOBODY
-        self.accepted: Round = NOBODY
-        self.value: HostId = ""
-        self.own: Round | None = None
-        self.epoch = 0
-        """The commit whose views the own ballot counts by: one that it outlives is begun anew."""
-        self.promises: dict[HostId, tuple[Round, HostId]] = {}
-        self.proposed: HostId = ""
-        """What the own ballot proposes, once a majority has promised: one value, whatever is heard later."""
-        self.accepts: dict[HostId, None] = {}
-        self.due_us = 0
-        self.tries = 0
-
-
 class Succession:
     """The decrees that one host knows of."""
 
     def __init__(self, core: HostCore) -> None:
         self._core = core
-        self._decrees: dict[HostId, _Decree] = {}
+        self._decrees: dict[HostId, Decree] = {}
         self.copies: dict[HostId, None] = {}
         """Hosts whose logs are copied here: only who has a copy can succeed."""
         self.successors: dict[HostId, HostId] = {}
@@ -108,14 +90,23 @@ class Succession:
     def failed(self, host: HostId) -> None:
         """A host does not answer any more."""
         self._core.failed.setdefault(host, self._core.now_us)
+        self._answer_early(host)
 
     def left(self, host: HostId) -> None:
         """A host has said goodbye, its logs whole with its backups: one of them need not wait."""
         self._core.failed[host] = self._core.now_us - self._core.limits.successor_us
+        self._answer_early(host)
 
     def recovered(self, host: HostId) -> None:
         """It was a false alarm, or it has come back."""
         self._core.failed.pop(host, None)
+        self._decrees.get(host, Decree()).early.clear()
+
+    def _answer_early(self, host: HostId) -> None:
+        """Answer who had heard sooner than this host that another has failed or left: nobody asks again for long."""
+        early = self._decrees.get(host, Decree()).early
+        for sender, message in [(sender, early.pop(sender)) for sender in list(early)]:
+            self.received(sender, message)
 
     def backups(self, host: HostId) -> tuple[HostId, ...]:
         """Return who keeps copies of a host's logs: backups by either of the last two views, less who was succeeded.
@@ -148,7 +139,9 @@ class Succession:
         if core.host not in living:
             return None
         turn_us = self._core.failed[host] + core.limits.successor_us * (1 + living.index(core.host))
-        return max(turn_us, self._decrees.get(host, _Decree()).due_us)
+        decree = self._decrees.get(host, Decree())
+        # A ballot that a commit has outlived comes to nothing: the next need not wait for it.
+        return max(turn_us, decree.due_us) if decree.epoch == core.epochs.committed else turn_us
 
     def deadline_us(self) -> int | None:
         """Return when this host is to propose itself for somebody."""
@@ -189,7 +182,7 @@ class Succession:
                 self._propose(host)
 
     def _propose(self, dead: HostId) -> None:
-        core, decree = self._core, self._decrees.setdefault(dead, _Decree())
+        core, decree = self._core, self._decrees.setdefault(dead, Decree())
         decree.tries += 1
         # Two that contend for a while fall out of step.
         wait_us = core.limits.successor_us * decree.tries
@@ -227,7 +220,7 @@ class Succession:
     def received(self, sender: HostId, message: DecreeMessage) -> None:
         """Take in a step of a decree: that a host is dead a majority has to know itself, and not from who asks."""
         core = self._core
-        decree = self._decrees.setdefault(message.dead, _Decree())
+        decree = self._decrees.setdefault(message.dead, Decree())
         if isinstance(message, Succeeded):
             self._learn(message.dead, message.by)
         elif message.dead in self.successors:
@@ -236,16 +229,15 @@ class Succession:
             # Majorities of views that are further apart need have nobody in common.
             self._say(sender, Refusal(message.dead, decree.promised))
             core.send_commit(sender)
-        elif isinstance(message, Prepare):
-            if message.ballot > decree.promised and message.dead in core.failed:
-                self._write(message.dead, decree, message.ballot, decree.accepted, decree.value, sender)
-            else:
-                self._say(sender, Refusal(message.dead, decree.promised))
-        elif isinstance(message, Accept):
-            if message.ballot >= decree.promised and message.dead in core.failed:
-                self._write(message.dead, decree, message.ballot, message.ballot, message.by, sender)
-            else:
-                self._say(sender, Refusal(message.dead, decree.promised))
+        elif isinstance(message, (Prepare, Accept)) and message.dead not in core.failed:
+            decree.early[sender] = message
+            self._say(sender, Refusal(message.dead, decree.promised))
+        elif isinstance(message, Prepare) and message.ballot > decree.promised:
+            self._write(message.dead, decree, message.ballot, decree.accepted, decree.value, sender)
+        elif isinstance(message, Accept) and message.ballot >= decree.promised:
+            self._write(message.dead, decree, message.ballot, message.ballot, message.by, sender)
+        elif isinstance(message, (Prepare, Accept)):
+            self._say(sender, Refusal(message.dead, decree.promised))
         elif isinstance(message, Promise):
             self._promised(sender, message, decree)
         elif isinstance(message, Accepted):
@@ -257,7 +249,7 @@ class Succession:
             # Somebody is ahead: go above it, when the turn comes again.
             decree.promised = max(decree.promised, message.promised)
 
-    def _promised(self, sender: HostId, message: Promise, decree: _Decree) -> None:
+    def _promised(self, sender: HostId, message: Promise, decree: Decree) -> None:
         if message.ballot != decree.own or decree.epoch != self._core.epochs.committed:
             return
         decree.promises[sender] = (message.accepted, message.by)
@@ -269,7 +261,7 @@ class Succession:
             self._to_all(Accept(message.dead, message.ballot, decree.proposed, decree.epoch))
 
     def _write(
-        self, dead: HostId, decree: _Decree, promised: Round, accepted: Round, value: HostId, sender: HostId
+        self, dead: HostId, decree: Decree, promised: Round, accepted: Round, value: HostId, sender: HostId
     ) -> None:
         """Promise or accept, durably before it is said."""
         decree.promised, decree.accepted, decree.value = promised, accepted, value
@@ -345,7 +337,7 @@ class Succession:
 
     def apply(self, record: PaxosRecord) -> None:
         """Take in a promise or an acceptance from the log."""
-        decree = self._decrees.setdefault(record.dead, _Decree())
+        decree = self._decrees.setdefault(record.dead, Decree())
         if record.promised >= decree.promised:
             decree.promised, decree.accepted, decree.value = record.promised, record.accepted, record.value
 

@@ -120,6 +120,8 @@ class HostMachine:
         self._push_us = 0
         self._repair_us = 0
         self._repairs = 0
+        self._farewells: list[HostAction] = []
+        """The goodbyes that are said again, for as long as this host is still there."""
 
     # -- questions
 
@@ -228,6 +230,7 @@ class HostMachine:
             return []
         farewell = self.membership.leave()
         self.gossip.learn(farewell)
+        self._farewells = [Tell(host, (farewell,)) for host in backups]
         count = self.limits.rumour_factor * (len(self._others) + 1).bit_length()
         return [Tell(host, (farewell,)) for host in dict.fromkeys((*backups, *self._audience(count, None)))]
 
@@ -341,6 +344,7 @@ class HostMachine:
         """Compare facts with somebody: what rumours have missed is repaired so (MB-3)."""
         self._repair_us = now_us + (self.limits.repair_us if self._others else self.limits.hurry_us)
         self._repairs += 1
+        actions.extend(self._farewells)  # one may be lost, and by nobody else's word is a backup to go on at once
         living, failed = self.membership.living(), self.membership.failed()
         if living:
             actions.append(Tell(self._rng.choice(living), compare=self.gossip.opening()))

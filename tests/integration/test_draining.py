@@ -1,7 +1,9 @@
 """A host is taken out of service at work: its agents move, it leaves, and nothing is lost, undone or run again."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,3 +131,21 @@ async def test_a_host_with_an_agent_that_does_not_move_stays_and_takes_inputs_ag
         await cluster.submit("c-1", 1, on_full="refuse")
         GO["go"].set()
         await cluster.quiet()
+
+
+async def test_a_host_that_leaves_is_ended_and_not_the_one_that_goes_on(tmp_path: Path) -> None:
+    async with kept_two(tmp_path) as cluster:
+        host = await filled(cluster)
+        backend: Any = cluster._backend
+
+        def slowly(end: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+            async def ends(*given: Any) -> None:
+                while cluster.host.homes["c-0"] == host:
+                    await asyncio.sleep(0.01)
+                await end(*given)
+
+            return ends
+
+        backend.kill, backend.retire = slowly(backend.kill), slowly(backend.retire)
+        await cluster.leave("c-0")
+        assert (await cluster.status("c-0", timeout_s=10)).steps == 1

@@ -82,6 +82,24 @@ async def test_a_hook_that_fails_or_wants_to_write_is_told_and_changes_nothing()
         assert await cluster.state("a") == {}
 
 
+async def test_a_hook_that_cancels_itself_holds_up_nobody() -> None:
+    class Quitting(Told):
+        async def on_start(self) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+    async with Cluster("local") as cluster:
+        await cluster.spawn("a", Quitting)
+        await cluster.submit("a", "one")
+        await cluster.quiet(timeout_s=10)
+        assert TOLD == ["one"]
+        assert [each.notice for each in await cluster.notices("a")] == ["hook-failed"]
+        await cluster.rollback("a/1/1", inputs="discard")
+        assert (await told(2))[1] == "undone a/1/1"
+
+
 def test_hooks_of_a_wrong_form_are_refused_when_the_class_is_made() -> None:
     with pytest.raises(DeclarationRefused, match="on_undone"):
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from peer import Agent, AgentBroken, AgentSpec, CallerError, Cluster, ConfigInvalid, Context, LogBusy, handles
+from peer.errors import AddressBusy
+from peer.host.host import Host
 
 
 class Keeper(Agent):
@@ -120,6 +122,25 @@ async def test_a_host_that_was_killed_before_it_had_said_anything_begins_anew(tm
         await cluster.submit("a", 1)
         await cluster.quiet()
         assert await numbers(cluster, "a") == {"a": 1}
+
+
+async def test_a_host_that_does_not_come_up_lets_go_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens = Host.open
+
+    async def fails(host: Host, *agents: Any, **options: Any) -> None:
+        await opens(host, *agents, **options)
+        raise AddressBusy("the port is in use")
+
+    async with Cluster("local", folder=tmp_path) as first:
+        monkeypatch.setattr(Host, "open", fails)
+        with pytest.raises(AddressBusy):
+            await first.spawn("a", Keeper)
+        monkeypatch.undo()
+    async with Cluster("local", folder=tmp_path) as second:
+        await second.spawn("a", Keeper)
+        assert await numbers(second, "a") == {"a": None}
 
 
 @pytest.mark.parametrize("per_host", [1, 3])

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -190,3 +191,24 @@ def test_the_heaviest_that_does_not_turn_it_round_goes_first() -> None:
     assert evened(homes, dict.fromkeys(homes, 1)) == [Moved("c", "h1", "h2")]
     assert evened({"a": "h1", "b": "h2"}, {"a": 100, "b": 1}) == []
     assert evened({}, {}) == []
+
+
+async def test_a_move_of_an_agent_that_is_made_anew_meanwhile_is_answered(tmp_path: Path) -> None:
+    GATE.update({"in": asyncio.Event(), "out": asyncio.Event()})
+    async with Cluster("local", agents_per_actor=2, folder=tmp_path, replicas=1) as cluster:
+        await cluster.spawn_all([AgentSpec(name, Slow) for name in ("a", "b", "c", "d")])
+        await cluster.submit("a", 1)
+        await GATE["in"].wait()
+        moving = asyncio.ensure_future(cluster.move("a", "c"))
+        backend: Any = cluster._backend
+        host = next(place.host for place in backend._places if "a" in place.host.drivers)
+        while not host.departures._leaving:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # now it waits for the handler
+        host.births._bring_up_again(AgentSpec("a", Slow))
+        GATE["out"].set()
+        with pytest.raises(CallerError, match="was made anew meanwhile"):
+            await asyncio.wait_for(moving, 10)
+        await cluster.move("a", "c")
+        await cluster.quiet()
+        assert await cluster.state("a") == {"sum": 1}

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from ebbtide import Agent, Call, CallerError, Cluster, Context, DeclarationRefused, Result, handles, tool
+from peer.agents.keys import outside_space
+from protocol.message import Sync
 
 ROWS: dict[str, int] = {}
 
@@ -146,3 +148,25 @@ def test_a_function_that_fails_is_named_and_nothing_happens() -> None:
             assert ROWS == {}
 
     asyncio.run(main())
+
+
+async def test_whoever_has_stopped_does_not_look_for_ever_whether_it_may_answer() -> None:
+    async with Cluster("local") as cluster:
+        await cluster.spawn("a", Looker)
+        backend: Any = cluster._backend
+        host = backend._places[0].host
+        driver, looks = host.drivers["a"], list[str]()
+
+        def is_writing(space: str) -> bool:
+            looks.append(space)
+            return True
+
+        driver.barrier._is_writing = is_writing
+        driver.received("b", Sync(outside_space("rows"), driver.replicas.vector(outside_space("rows")).vector, 1))
+        while len(looks) < 3:
+            await asyncio.sleep(0.01)
+        host.crash()
+        await asyncio.sleep(0.05)
+        looks.clear()
+        await asyncio.sleep(0.1)
+        assert looks == []

@@ -10,6 +10,7 @@ import pytest
 
 from peer import (
     Agent,
+    AgentSpec,
     CallerError,
     CheckpointMade,
     Cluster,
@@ -31,6 +32,8 @@ from peer import (
 )
 from peer.cluster import happenings as watching
 from peer.host import watchers
+from protocol.fact import Claim
+from protocol.wire import Frame
 
 T = TypeVar("T")
 
@@ -204,6 +207,49 @@ async def test_a_loop_that_is_left_and_a_cluster_that_ends_end_watching() -> Non
             assert await rest == []
 
 
+@pytest.mark.parametrize(("kind", "agents"), [("hosts", ()), ("steps", ("nobody",))])
+async def test_a_cluster_that_ends_ends_watching_where_no_host_is_asked(kind: str, agents: tuple[str, ...]) -> None:
+    async with Cluster("local") as cluster:
+        await started(cluster)
+        async with cluster.watch(kind, *agents) as events:
+            rest = asyncio.ensure_future(_all(events))
+            await asyncio.sleep(0)
+            await cluster.stop()
+            async with asyncio.timeout(10):
+                assert await rest == []
+
+
+async def test_a_cluster_that_ends_ends_watching_of_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "HELD_MAX", 4)
+    async with Cluster("local") as cluster:
+        await started(cluster)
+        async with cluster.watch("steps", "buyer") as slow:
+            await cluster.submit("buyer", *range(20))
+            first = await anext(slow)
+            await cluster.quiet()
+            await cluster.stop()
+            async with asyncio.timeout(10):
+                rest = await _all(slow)
+        assert of(StepMade, [first])
+        assert of(StepMade, rest)
+
+
+async def test_what_is_watched_too_early_is_refused_each_time() -> None:
+    events = Cluster("local").watch("steps")
+    for _ in range(2):
+        with pytest.raises(CallerError, match="is not started"):
+            await asyncio.wait_for(anext(events), 10)
+
+
+async def test_a_host_that_has_ended_asks_nobody_and_says_so() -> None:
+    async with Cluster("local") as cluster:
+        await started(cluster)
+        host, home = cluster.host, cluster.host.homes["buyer"]
+    for asked in (host.ask("buyer", "status"), host.asking.ask_host(home, "rest", b"")):
+        with pytest.raises(CallerError, match="the host that asks has ended"):
+            await asyncio.wait_for(asked, 10)
+
+
 async def _all(events: Happenings) -> list[Happening]:
     return [happening async for happening in events]
 
@@ -223,6 +269,47 @@ async def test_a_slow_one_holds_up_nobody_and_is_told_how_much_it_missed(monkeyp
         steps, missed = of(StepMade, found), of(Missed, found)
         assert sum(each.count or 0 for each in missed) == 100 - len(steps) > 50
         assert [step.step.seq for step in steps] == sorted({step.step.seq for step in steps})
+
+
+async def test_a_slow_one_is_not_told_that_a_host_was_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchers, "FORGOTTEN_US", 100_000)
+    monkeypatch.setattr(watchers, "BATCH_MAX", 4)
+    monkeypatch.setattr(watching, "HELD_MAX", 4)
+    async with Cluster("local") as cluster:
+        await started(cluster)
+        async with cluster.watch(("steps", "hosts"), "buyer") as slow:
+            await cluster.submit("buyer", *range(20))
+            await cluster.quiet()
+            await asyncio.sleep(0.2)
+            await cluster.submit("buyer", 1)
+            await cluster.quiet()
+            found = await until(slow, lambda each: isinstance(each, Missed) and each.count is None)
+            assert of(HostChanged, found) == []
+
+
+async def test_who_has_moved_is_watched_on_and_what_may_be_missed_is_told(tmp_path: Path) -> None:
+    async with Cluster("local", agents_per_actor=2, folder=tmp_path, replicas=1) as cluster:
+        await cluster.spawn_all([AgentSpec(name, Cashier) for name in ("a", "b", "c", "d")])
+        received, loop = cluster.host.neighbours.received, asyncio.get_running_loop()
+
+        def later(sender: str, frame: Frame) -> None:
+            """Hear of claims after all else, as gossip may bring them."""
+            facts = (*frame.facts, *(frame.compare.facts if frame.compare else ()))
+            if any(isinstance(fact, Claim) for fact in facts):
+                loop.call_later(0.2, received, sender, frame)
+                frame = Frame(facts=tuple(fact for fact in facts if not isinstance(fact, Claim)))
+            received(sender, frame)
+
+        cluster.host.neighbours.received = later
+        async with cluster.watch("steps", "a") as events:
+            await cluster.submit("a", 1)
+            await until(events, lambda each: isinstance(each, StepMade))
+            to = await cluster.move("a", "c")
+            (missed,) = await until(events, lambda each: isinstance(each, Missed))
+            assert isinstance(missed, Missed)
+            assert (missed.host, missed.count) == (to, None)
+            await cluster.submit("a", 2)
+            await until(events, lambda each: isinstance(each, StepMade) and str(each.step) == "a/1/2")
 
 
 async def test_hosts_that_come_are_told_and_one_that_restarts_says_what_may_be_missed(tmp_path: Path) -> None:

@@ -260,6 +260,21 @@ def test_mb7_a_goodbye_is_said_by_whom_it_concerns() -> None:
     assert "a-backup" in [action.host for action in told if isinstance(action, Tell)]
 
 
+def test_mb7_a_goodbye_that_is_lost_is_said_again_to_who_is_to_go_on() -> None:
+    hosts = Hosts(4)
+    hosts.run(15)
+    hosts.done.clear()
+    hosts.loses = lambda sender, receiver, action: (sender, receiver) == ("h3", "h0")
+    hosts.carry("h3", hosts.machines["h3"].leave(hosts.now_us, "h0"))
+    hosts.run(3)
+    heard = [done for who, done in hosts.done if who == "h0"]
+    assert Left("h3") in heard, "from others"
+    assert Goodbye("h3") not in heard
+    hosts.loses = lambda sender, receiver, action: False
+    hosts.run(2 * LIMITS.repair_us / SECOND)
+    assert ("h0", Goodbye("h3")) in hosts.done
+
+
 def test_mb7_one_that_is_tried_again_is_introduced_to() -> None:
     hosts = Hosts(5)
     hosts.run(15)

@@ -117,6 +117,40 @@ def test_cp8_nobody_is_succeeded_whom_a_majority_has_for_alive() -> None:
     assert len(successors(crowd)) == 1
 
 
+def test_cp8_who_hears_of_a_goodbye_later_than_of_the_succession_is_not_waited_for() -> None:
+    crowd = bereaved()
+    first, *others = (name for name in backups_of("h3", crowd.names, 3))
+    for name in others:
+        crowd.do(name, crowd.machines[name].recovered("h3", crowd.now_us))
+    crowd.do(first, crowd.machines[first].left("h3", crowd.now_us))
+    crowd.do(first, crowd.machines[first].elapsed(crowd.now_us))
+    crowd.deliver()
+    assert crowd.of(first, SendHost), "it asks for it"
+    assert successors(crowd) == set()
+    for name in others:
+        crowd.do(name, crowd.machines[name].left("h3", crowd.now_us))
+    crowd.deliver()
+    assert successors(crowd) == {first}, "in no time: it would ask again only after twice 'successor'"
+
+
+def test_cp8_a_ballot_that_a_commit_outlives_is_begun_anew_at_once() -> None:
+    crowd = bereaved()
+    first = backups_of("h3", crowd.names, 3)[0]
+    machine = crowd.machines[first]
+    crowd.do(first, machine.left("h3", crowd.now_us))
+    crowd.do(first, machine.elapsed(crowd.now_us))
+    own = machine.succession._decrees["h3"].own
+    crowd.mail.clear()  # nobody has heard of that ballot
+    crowd.do(first, machine.elapsed(crowd.now_us))
+    assert machine.succession._decrees["h3"].own == own, "it waits for the answers"
+    machine.succession._decrees["h3"].epoch -= 1  # as after a commit
+    crowd.do(first, machine.elapsed(crowd.now_us))
+    assert machine.succession._decrees["h3"].own != own
+    crowd.mail = [mail for mail in crowd.mail if mail[1] != "h3"]
+    crowd.deliver()
+    assert successors(crowd) == {first}
+
+
 def test_cp8_backups_follow_the_views_and_not_who_seems_alive() -> None:
     crowd = bereaved()
     machine = crowd.machines["h0"]

@@ -87,3 +87,23 @@ def test_a_child_of_a_fork_has_threads_of_its_own() -> None:
     with os.fdopen(reader) as said:
         assert said.read() == "2"
     os.waitpid(child, 0)
+
+
+async def test_where_no_thread_can_be_begun_nothing_waits_for_one_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool, go, done = Threads("test", 2), threading.Event(), list[int]()
+    with monkeypatch.context() as none_left:
+        none_left.setattr(threading.Thread, "start", fails)
+        with pytest.raises(RuntimeError, match="no thread can be begun for test"):
+            await in_thread(pool, lambda: done.append(1))
+    first = asyncio.ensure_future(in_thread(pool, lambda: go.wait(10)))
+    await asyncio.sleep(0)
+    # Beside one that is taken another is begun, as before.
+    assert await asyncio.wait_for(in_thread(pool, lambda: 7), 5) == 7
+    go.set()
+    assert await first
+    assert (done, pool.count) == ([], 2), "what was refused is not called later"
