@@ -18,6 +18,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from itertools import count, takewhile
 
@@ -225,9 +226,14 @@ def _is_shut(connection: socket.socket) -> bool:
 def _network_of(connection: socket.socket) -> str:
     """Return the network that a connection is from; the empty string if it has ended."""
     try:
-        address = ip_address(connection.getpeername()[0].partition("%")[0])
+        return _network_at(connection.getpeername()[0].partition("%")[0])
     except OSError:
         return ""
+
+
+@lru_cache(maxsize=4096)
+def _network_at(text: str) -> str:
+    address = ip_address(text)
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address
     bits = IPV6_BITS if isinstance(address, IPv6Address) else IPV4_BITS
