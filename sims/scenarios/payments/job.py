@@ -13,8 +13,8 @@ from sims.scenarios.payments.what_if import Tried, try_another
 
 ROUNDS = 8
 """How often the auditor looks while payments flow."""
-CLOSES = 4
-"""Every which of these times the books are closed first: nothing is under way, and what is right is sent out."""
+CLOSES_AT = ROUNDS // 2
+"""The round before which the books are closed, as in the end: nothing is under way, and what is right is sent out."""
 LAST_ROUNDS = 10
 """How often it looks again at the end, until it finds nothing; each look undoes all that it finds."""
 QUIET_S = 120.0
@@ -73,7 +73,10 @@ class Job:
             if some[-1].number * ROUNDS // len(payments) > rounds:
                 rounds += 1
                 await self.move(1)
-                await (self.audit() if rounds % CLOSES or not self.options.sends_out else self.close_books())
+                if self.options.sends_out and rounds == CLOSES_AT:
+                    await self.close_books()
+                else:
+                    await self.audit()
         await self.move(len(self.moves))
         await self.settle()
         if self.options.sends_out:
