@@ -165,15 +165,14 @@ def asked_of(
     named = text("question", question, TEXT_CHARS_MAX, is_empty_ok=False)
     if not isinstance(options, Iterable):
         raise errors.CallerError(f"options={brief(options)}: the answers that there are, in a list. Nothing was asked.")
-    chosen = list(options)
-    shown = ({"options": chosen} if chosen else {}) | ({} if about is None or _is_empty(about) else {"about": about})
-    given = encode_args((named,), shown)
+    shown = {"options": list(options), "about": about}
+    given = encode_args((named,), {name: value for name, value in shown.items() if not _is_left_out(value)})
     said = (REJECT, payload.encode(LATE)) if default is None else (ANSWER, payload.encode([default, "", LATE]))
     return given, hold_of(named, to, escalate, deadline, *(said if deadline is not None else ("", b"")))
 
 
-def _is_empty(about: Any) -> bool:
-    return isinstance(about, list) and not about
+def _is_left_out(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and not value)
 
 
 def names(to: Any) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from peer.agents.past import as_step
 from peer.values import payload
 from peer.values.brief import brief
 from peer.values.fields import TEXT_CHARS_MAX, text
+from peer.values.texts import check_choice
 from protocol.ids import StepId
 from protocol.proposal import Amendment
 from protocol.step import RollbackDraft
@@ -20,8 +21,7 @@ def rollback_draft(
 
     Raises: CallerError, naming the value.
     """
-    if not isinstance(inputs, str) or inputs not in ("discard", "retry", "amend"):
-        raise errors.CallerError(f"inputs={brief(inputs)}: it is discard, retry or amend. Nothing was proposed.")
+    check_choice("inputs", inputs, ("discard", "retry", "amend"), "Nothing was proposed.")
     roots = tuple(sorted({as_step(step) for step in steps}))
     if not roots:
         raise errors.CallerError("a rollback needs at least one step. Nothing was proposed.")

@@ -11,7 +11,16 @@ from peer.agents.state import Tracked
 from peer.values import payload
 from peer.values.brief import brief
 from peer.values.key_text import encode_key
-from peer.values.shared_keys import checked_amount, checked_member, is_member, keys_of, map_key, map_prefixes, total
+from peer.values.shared_keys import (
+    checked_amount,
+    checked_member,
+    is_finite,
+    is_member,
+    keys_of,
+    map_key,
+    map_prefixes,
+    total,
+)
 from protocol.agent.folds import Op, counter_amounts, decode_op, encode_op, map_winner, set_members, tag_of
 from protocol.agent.versions import reads_of
 from protocol.ids import StepId
@@ -106,13 +115,6 @@ def _millionths(amount: Any, rounded: Callable[[Fraction], int]) -> int:
     return min(rounded(abs(Fraction(amount)) * 1_000_000), _MILLIONTHS_MAX)
 
 
-def _is_tolerance(value: Any) -> bool:
-    try:
-        return isinstance(value, int | float | Decimal) and math.isfinite(value) and value >= 0
-    except (OverflowError, ValueError):  # an int that is larger than any float, a signaling NaN
-        return False
-
-
 class Space:
     """One shared space: counters, maps and sets by key."""
 
@@ -160,7 +162,7 @@ class Counter:
 
         Raises: CallerError, if the tolerance is negative or no number.
         """
-        if not _is_tolerance(tolerance):
+        if not is_finite(tolerance) or tolerance < 0:
             raise errors.CallerError(f"a tolerance is a number from 0 on, not {brief(tolerance)}. Nothing was read.")
         return self._sum(self._spaces.tolerated(self._key, tolerance))
 

@@ -123,8 +123,9 @@ class LocalBackend:
             await self._end(fresh)
             raise
         up = [place for place, end in zip(fresh, ends, strict=True) if end is None]
-        await self._end([place for place in fresh if place not in up])
-        came(len(specs) - sum(len(place.specs) for place in fresh if place not in up))
+        down = [place for place in fresh if place not in up]
+        await self._end(down)
+        came(len(specs) - sum(len(place.specs) for place in down))
         self._places.extend(up)
         self._roll.ran({place.folder.name: "" for place in up})
         for end in ends:

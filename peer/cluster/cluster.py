@@ -243,7 +243,7 @@ class Cluster(Branching):
         host = self.host.homes.get(agent)
         await self.host.ask(agent, "leave", timeout_s=2 * ASK_S)
         if host is not None:
-            await self._backend.retire(host)
+            await self._left(host)
 
     async def _left(self, host: HostId) -> None:
         """A host has left: end it, if it was launched from here."""

@@ -34,7 +34,7 @@ from peer.store.outside.keeping import Keeping
 from peer.threads import HOUSE, in_thread
 from peer.values.brief import brief
 from peer.values.personal import key_name
-from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, asked_name, check_text
+from peer.values.texts import NAME_CHARS_MAX, REASON_CHARS_MAX, asked_name, check_choice, check_text
 from protocol.ids import AgentId, Lineage, StepId
 
 
@@ -131,8 +131,7 @@ class Member(Draining, ABC):
         """
         host, payloads, agent = self.host, self.encoded(messages), asked_name(agent)
         self._look_at(host, agent, messages)
-        if not isinstance(on_full, str) or on_full not in ("wait", "refuse"):
-            raise errors.CallerError(f"on_full={brief(on_full)}: it is wait or refuse. Nothing was submitted.")
+        check_choice("on_full", on_full, ("wait", "refuse"), "Nothing was submitted.")
         return await self._inlet.submit(host, agent, payloads, key, on_full == "wait")
 
     async def cancel(self, agent: AgentId, *inputs: Lineage | Receipt, why: str = "", by: str | None = None) -> None:
@@ -201,8 +200,7 @@ class Member(Draining, ABC):
 
         Raises: CallerError, RestoreRefused (compacted already, passed over, or somebody did not agree), AskTimeout.
         """
-        if not isinstance(inputs, str) or inputs not in ("discard", "retry"):
-            raise errors.CallerError(f"inputs={brief(inputs)}: it is discard or retry. Nothing changed.")
+        check_choice("inputs", inputs, ("discard", "retry"), "Nothing changed.")
         if not isinstance(epoch, int) or epoch.bit_length() > 63:
             raise errors.CallerError(f"epoch={brief(epoch)}: it is the number of a checkpoint. Nothing changed.")
         began_us = self.host.clock.now_us()

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from peer import errors
 from peer.host import absentees
-from peer.host.absentees import Absentees
 from peer.host.driver import Driver
 from peer.host.journal import Journal
 from peer.host.questions import RestoreTo
@@ -103,7 +102,7 @@ class Checkpoints:
         self.hurt: Mapping[AgentId, str] = {}
         """Logs that were not whole when this life began, as `Mending.mend` returns them."""
         self._journal = Journal()
-        self._absentees = Absentees(house, machine.succession, machine.core.limits.successor_us, self.turned)
+        self._absentees = absentees.Absentees(house, machine.succession, machine.core.limits.successor_us, self.turned)
         self._leaving: list[Callable[[], None]] | None = [] if self.machine.core.limits.replicas else None
         """What is to leave once the backups have what earlier lives have written; None: it may."""
 

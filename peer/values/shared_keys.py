@@ -7,9 +7,8 @@ what was written then is still read.
 
 import math
 from collections.abc import Iterable
-from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -46,6 +45,14 @@ def keys_of(space: str, name: Any, texts: Iterable[str]) -> list[Any]:
     return [decode_key(text) for text in found]
 
 
+def is_finite(value: Any) -> TypeGuard[int | float | Decimal]:
+    """Tell whether a value is a finite number, of a size that a float has, too."""
+    try:
+        return isinstance(value, int | float | Decimal) and math.isfinite(value)
+    except (OverflowError, ValueError):  # an int that is larger than any float, a signaling NaN
+        return False
+
+
 def checked_amount(amount: Any) -> int | float | Decimal:
     """Return what may be added to a counter.
 
@@ -53,9 +60,8 @@ def checked_amount(amount: Any) -> int | float | Decimal:
     """
     if isinstance(amount, np.generic):
         amount = amount.item()
-    with suppress(OverflowError, ValueError):  # an int that is larger than any float, a signaling NaN
-        if isinstance(amount, int | float | Decimal) and math.isfinite(amount):
-            return amount
+    if is_finite(amount):
+        return amount
     raise CallerError(
         f"{brief(amount)} can't be added to a counter: a finite int, float or Decimal can. Nothing was written."
     )

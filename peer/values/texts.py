@@ -1,6 +1,7 @@
 """Texts that users give and logs hold: names, keys, reasons. What a log could not give back is refused."""
 
 import re
+from collections.abc import Sequence
 
 from peer.errors import CallerError
 from peer.values.brief import brief
@@ -64,6 +65,13 @@ def as_plain(value: object) -> str:
     if isinstance(value, str):
         return str.__str__(value)
     raise CallerError(f"{brief(value)} is of type {type(value).__qualname__}, which nobody can be asked with.")
+
+
+def check_choice(what: str, value: object, choices: Sequence[str], remark: str) -> None:
+    """Check that one of some words was given. Raises: CallerError, naming the value and the words."""
+    if not isinstance(value, str) or value not in choices:
+        known = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        raise CallerError(f"{what}={brief(value)}: it is {known}. {remark}")
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -10,7 +10,7 @@ from peer.agents.proposing import rollback_draft
 from peer.host import questions
 from peer.host.host import Host
 from peer.trust.grant import grant
-from protocol.ids import AgentId, StepId
+from protocol.ids import AgentId, HostId, StepId
 from sims.checkers import Broken, honest_cuts
 from sims.checkers.honest import ACCUSED, EFFECTS, NAMED, RIGHTS, SENT, Honest, agents_of
 from sims.checkers.honest import NAMES as OWN_NAMES
@@ -264,8 +264,7 @@ class Liars:
 
         Who is out before it is in a view has no backups (CP-8).
         """
-        is_out = any(host.badge.trust.why_out(liar) for host in self._honest() for liar in self.gossip.liars)
-        return is_out and (not self.world.replicas or self._committed() < 1 or self._is_stuck())
+        return bool(self._put_out()) and (not self.world.replicas or self._committed() < 1 or self._is_stuck())
 
     def _is_stuck(self) -> bool:
         """Tell whether facts wait for a liar that is out, and nobody can succeed it.
@@ -273,12 +272,15 @@ class Liars:
         That is so where those who are left are no majority, as when one of four is out and another dead, and where the
         dead host was who kept copies of the liar's logs.
         """
-        boxes, hosts = self.world.engine.boxes, self._honest()
-        out = [liar for liar in self.gossip.liars if any(host.badge.trust.why_out(liar) for host in hosts)]
+        boxes, hosts, out = self.world.engine.boxes, self._honest(), self._put_out()
         if not out or not self.world.replicas or self._committed() < 1:
             return False
         left = sum(name not in self.names and not box.is_dead for name, box in boxes.items())
         return 2 * left <= len(boxes) or not all(any(_may_succeed(host, liar) for host in hosts) for liar in out)
+
+    def _put_out(self) -> list[HostId]:
+        """Return the liars that are out, as any honest host knows."""
+        return [liar for liar in self.gossip.liars if any(host.badge.trust.why_out(liar) for host in self._honest())]
 
     def _honest(self) -> list[Host]:
         """Return the honest hosts that are up."""
